@@ -1,0 +1,3 @@
+//! One-pass JSON: scanning, and cutting while scanning. No business words in here.
+
+pub mod pointer;
