@@ -31,7 +31,9 @@ impl Pointer {
             let name_end = part.find('[').unwrap_or(part.len());
             let (name, mut rest) = part.split_at(name_end);
             if name.is_empty() || name.contains(']') {
-                return Err(format!("`{text}` has a step without a name; write it like `result.pic_list[].pic`"));
+                return Err(format!(
+                    "`{text}` has a step without a name; write it like `result.pic_list[].pic`"
+                ));
             }
             steps.push(Step::Member(name.to_owned()));
             while !rest.is_empty() {
@@ -64,14 +66,21 @@ mod tests {
 
     #[test]
     fn a_pointer_reads_back_as_it_was_written() {
-        for text in ["a", "result.best_image.pic", "result.pic_list[].pic", "a[][].b"] {
+        for text in [
+            "a",
+            "result.best_image.pic",
+            "result.pic_list[].pic",
+            "a[][].b",
+        ] {
             assert_eq!(Pointer::parse(text).unwrap().to_string(), text);
         }
     }
 
     #[test]
     fn malformed_pointers_are_refused() {
-        for text in ["", ".", "a.", ".a", "a[", "a]", "a[0]", "a[]b", "[].a", "a..b"] {
+        for text in [
+            "", ".", "a.", ".a", "a[", "a]", "a[0]", "a[]b", "[].a", "a..b",
+        ] {
             assert!(Pointer::parse(text).is_err(), "{text}");
         }
     }

@@ -1,0 +1,159 @@
+//! What a cut does, as a table: for each place in a document, whether it goes, and whether its value is wanted.
+
+use super::pointer::{Pointer, Step};
+
+/// Index of a place in [`Rules`].
+pub(super) type Place = usize;
+
+/// Index of a wanted value: the order of the [`Rules::capture`] and [`Rules::stream`] calls.
+pub type Slot = usize;
+
+/// The rules of a cut, built once at start.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    nodes: Vec<Node>,
+    slots: usize,
+    pub(super) max_scalar: Option<usize>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Node {
+    members: Vec<(String, Place)>,
+    elements: Option<Place>,
+    /// Members without a place of their own are removed.
+    only_known: bool,
+    action: Action,
+}
+
+/// What happens to the value at a place.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Action {
+    pub(super) remove: bool,
+    pub(super) capture: Option<Slot>,
+    pub(super) stream: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            nodes: vec![Node::default()],
+            slots: 0,
+            max_scalar: None,
+        }
+    }
+}
+
+impl Rules {
+    pub(super) const ROOT: Place = 0;
+
+    /// Nothing is removed, nothing is wanted.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Of the root's members only these stay.
+    pub fn keep_only<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
+        for name in names {
+            self.child(Self::ROOT, &Step::Member(name.to_owned()));
+        }
+        if let Some(root) = self.nodes.first_mut() {
+            root.only_known = true;
+        }
+    }
+
+    /// The value goes: its member with it, or, where it is an array's element, it becomes `null`.
+    pub fn remove(&mut self, pointer: &Pointer) {
+        self.at(pointer, |action| action.remove = true);
+    }
+
+    /// Longer strings, member names and numbers go wherever they stand; the length is that of the raw bytes.
+    pub fn remove_longer(&mut self, bytes: usize) {
+        self.max_scalar = Some(bytes);
+    }
+
+    /// The value is wanted, decoded.
+    pub fn capture(&mut self, pointer: &Pointer) -> Slot {
+        let slot = self.slots;
+        self.slots += 1;
+        self.at(pointer, |action| action.capture = Some(slot));
+        slot
+    }
+
+    /// The value is wanted as its decoded bytes go by, if it is a string.
+    pub fn stream(&mut self, pointer: &Pointer) -> Slot {
+        let slot = self.capture(pointer);
+        self.at(pointer, |action| action.stream = true);
+        slot
+    }
+
+    pub(super) fn slots(&self) -> usize {
+        self.slots
+    }
+
+    pub(super) fn action(&self, place: Option<Place>) -> Action {
+        place
+            .and_then(|place| self.nodes.get(place))
+            .map(|node| node.action)
+            .unwrap_or_default()
+    }
+
+    /// Whether two members of one name would be a contradiction here.
+    pub(super) fn watched(&self, place: Option<Place>) -> bool {
+        place
+            .and_then(|place| self.nodes.get(place))
+            .is_some_and(|node| node.only_known || !node.members.is_empty())
+    }
+
+    /// The place of a member, and whether it goes for want of one.
+    pub(super) fn member(&self, place: Option<Place>, name: &[u8]) -> (Option<Place>, bool) {
+        let Some(node) = place.and_then(|place| self.nodes.get(place)) else {
+            return (None, false);
+        };
+        let found = node
+            .members
+            .iter()
+            .find(|(known, _)| known.as_bytes() == name)
+            .map(|(_, place)| *place);
+        (found, found.is_none() && node.only_known)
+    }
+
+    pub(super) fn elements(&self, place: Option<Place>) -> Option<Place> {
+        place
+            .and_then(|place| self.nodes.get(place))
+            .and_then(|node| node.elements)
+    }
+
+    fn at(&mut self, pointer: &Pointer, change: impl FnOnce(&mut Action)) {
+        let place = pointer
+            .steps()
+            .iter()
+            .fold(Self::ROOT, |place, step| self.child(place, step));
+        if let Some(node) = self.nodes.get_mut(place) {
+            change(&mut node.action);
+        }
+    }
+
+    fn child(&mut self, parent: Place, step: &Step) -> Place {
+        let next = self.nodes.len();
+        let Some(node) = self.nodes.get_mut(parent) else {
+            return next;
+        };
+        let existing = match step {
+            Step::Member(name) => node
+                .members
+                .iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, place)| *place),
+            Step::Elements => node.elements,
+        };
+        if let Some(place) = existing {
+            return place;
+        }
+        match step {
+            Step::Member(name) => node.members.push((name.clone(), next)),
+            Step::Elements => node.elements = Some(next),
+        }
+        self.nodes.push(Node::default());
+        next
+    }
+}

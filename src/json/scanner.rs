@@ -1,0 +1,293 @@
+//! Bytes in, events out: a strict RFC 8259 scanner that can stop and go on at any byte.
+//!
+//! Accepts exactly one value in UTF-8 with white space around it; no byte order mark, no lone surrogates (they have no
+//! UTF-8), no nesting deeper than [`MAX_DEPTH`]. It holds a few dozen bytes of state whatever the input.
+
+use std::fmt;
+
+use super::text::{Step, Text};
+
+/// Arrays and objects inside one another at the most.
+pub const MAX_DEPTH: u8 = 32;
+
+/// Something that was read. Bytes between two events are white space, or the token's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// `{`
+    ObjectStart,
+    /// `}`
+    ObjectEnd,
+    /// `[`
+    ArrayStart,
+    /// `]`
+    ArrayEnd,
+    /// `,`
+    Comma,
+    /// `:`
+    Colon,
+    /// The quote that opens a member's name.
+    KeyStart,
+    /// The quote that closes it.
+    KeyEnd,
+    /// The quote that opens a string.
+    StringStart,
+    /// The quote that closes it.
+    StringEnd,
+    /// Bytes of a key or string that stand for themselves; a character may be split between two of these.
+    Text,
+    /// An escape of a key or string, decoded.
+    Escaped(char),
+    /// The first byte of a number, `true`, `false` or `null`.
+    ScalarStart,
+    /// The number or literal is complete.
+    ScalarEnd,
+}
+
+/// Why the bytes are not JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// A byte that can't stand where it stands.
+    Unexpected,
+    /// The bytes ended too early.
+    Incomplete,
+    /// Nested too deep.
+    Depth,
+    /// A control character inside a string.
+    ControlCharacter,
+    /// An escape that JSON does not have.
+    Escape,
+    /// Half of a surrogate pair.
+    Surrogate,
+    /// Bytes that are not UTF-8.
+    Utf8,
+    /// Not a number.
+    Number,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unexpected => "a character stands where JSON does not allow it",
+            Self::Incomplete => "the JSON ends too early",
+            Self::Depth => "the JSON is nested too deeply",
+            Self::ControlCharacter => "a string holds an unescaped control character",
+            Self::Escape => "a string holds an invalid escape",
+            Self::Surrogate => "a string holds half of a surrogate pair",
+            Self::Utf8 => "a string is not valid UTF-8",
+            Self::Number => "a number is malformed",
+        })
+    }
+}
+
+/// The scanner's state between two bytes.
+#[derive(Debug, Default)]
+pub struct Scanner {
+    expect: Expect,
+    /// One bit a level, set for an object; the innermost is the lowest.
+    objects: u64,
+    depth: u8,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Expect {
+    #[default]
+    Value,
+    FirstElement,
+    FirstKey,
+    Key,
+    Colon,
+    CommaOrEnd,
+    InKey(Text),
+    InString(Text),
+    InNumber(Number),
+    InLiteral(&'static [u8]),
+    End,
+}
+
+/// The part of a number that was read last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Number {
+    Minus,
+    Zero,
+    Integer,
+    Point,
+    Fraction,
+    E,
+    ESign,
+    Exponent,
+}
+
+impl Scanner {
+    /// The next event in `bytes` from `at` on, which is moved behind it; `None` when the bytes are used up.
+    ///
+    /// # Errors
+    /// The input can't become JSON any more; the scanner must not be used further.
+    pub fn next(&mut self, bytes: &[u8], at: &mut usize) -> Result<Option<Event>, Error> {
+        match &mut self.expect {
+            Expect::InKey(text) => match text.step(bytes, at)? {
+                Step::End => Ok(Some(self.then(Expect::Colon, Event::KeyEnd))),
+                step => Ok(text_event(step)),
+            },
+            Expect::InString(text) => match text.step(bytes, at)? {
+                Step::End => Ok(Some(self.after_value(Event::StringEnd))),
+                step => Ok(text_event(step)),
+            },
+            Expect::InNumber(number) => {
+                while let Some(&byte) = bytes.get(*at) {
+                    match number.then(byte)? {
+                        Some(next) => *number = next,
+                        None => return Ok(Some(self.after_value(Event::ScalarEnd))),
+                    }
+                    *at += 1;
+                }
+                Ok(None)
+            }
+            Expect::InLiteral(rest) => {
+                while let Some((&wanted, left)) = rest.split_first() {
+                    match bytes.get(*at) {
+                        Some(&byte) if byte == wanted => *rest = left,
+                        Some(_) => return Err(Error::Unexpected),
+                        None => return Ok(None),
+                    }
+                    *at += 1;
+                }
+                Ok(Some(self.after_value(Event::ScalarEnd)))
+            }
+            _ => self.structure(bytes, at),
+        }
+    }
+
+    /// Says that no bytes follow. A number at the very end only ends here, hence the event.
+    ///
+    /// # Errors
+    /// [`Error::Incomplete`] when the document is not whole.
+    pub fn finish(&mut self) -> Result<Option<Event>, Error> {
+        match self.expect {
+            Expect::End => Ok(None),
+            Expect::InNumber(number) if self.depth == 0 && number.may_end() => {
+                Ok(Some(self.after_value(Event::ScalarEnd)))
+            }
+            Expect::InLiteral([]) if self.depth == 0 => {
+                Ok(Some(self.after_value(Event::ScalarEnd)))
+            }
+            _ => Err(Error::Incomplete),
+        }
+    }
+
+    fn structure(&mut self, bytes: &[u8], at: &mut usize) -> Result<Option<Event>, Error> {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = bytes.get(*at) {
+            *at += 1;
+        }
+        let Some(&byte) = bytes.get(*at) else {
+            return Ok(None);
+        };
+        *at += 1;
+        let event = match (self.expect, byte) {
+            (Expect::FirstKey, b'}') | (Expect::FirstElement, b']') => self.close(byte)?,
+            (Expect::FirstKey | Expect::Key, b'"') => {
+                self.then(Expect::InKey(Text::default()), Event::KeyStart)
+            }
+            (Expect::Value | Expect::FirstElement, _) => self.value(byte)?,
+            (Expect::Colon, b':') => self.then(Expect::Value, Event::Colon),
+            (Expect::CommaOrEnd, b',') if self.in_object() => self.then(Expect::Key, Event::Comma),
+            (Expect::CommaOrEnd, b',') => self.then(Expect::Value, Event::Comma),
+            (Expect::CommaOrEnd, b'}' | b']') => self.close(byte)?,
+            _ => return Err(Error::Unexpected),
+        };
+        Ok(Some(event))
+    }
+
+    fn value(&mut self, byte: u8) -> Result<Event, Error> {
+        let scalar = |state| Ok((state, Event::ScalarStart));
+        let (expect, event) = match byte {
+            b'{' => return self.open(true),
+            b'[' => return self.open(false),
+            b'"' => Ok((Expect::InString(Text::default()), Event::StringStart)),
+            b'-' => scalar(Expect::InNumber(Number::Minus)),
+            b'0' => scalar(Expect::InNumber(Number::Zero)),
+            b'1'..=b'9' => scalar(Expect::InNumber(Number::Integer)),
+            b't' => scalar(Expect::InLiteral(b"rue")),
+            b'f' => scalar(Expect::InLiteral(b"alse")),
+            b'n' => scalar(Expect::InLiteral(b"ull")),
+            _ => Err(Error::Unexpected),
+        }?;
+        Ok(self.then(expect, event))
+    }
+
+    fn open(&mut self, object: bool) -> Result<Event, Error> {
+        if self.depth == MAX_DEPTH {
+            return Err(Error::Depth);
+        }
+        self.depth += 1;
+        self.objects = (self.objects << 1) | u64::from(object);
+        Ok(match object {
+            true => self.then(Expect::FirstKey, Event::ObjectStart),
+            false => self.then(Expect::FirstElement, Event::ArrayStart),
+        })
+    }
+
+    fn close(&mut self, byte: u8) -> Result<Event, Error> {
+        let object = byte == b'}';
+        if self.depth == 0 || self.in_object() != object {
+            return Err(Error::Unexpected);
+        }
+        self.depth -= 1;
+        self.objects >>= 1;
+        Ok(self.after_value(if object {
+            Event::ObjectEnd
+        } else {
+            Event::ArrayEnd
+        }))
+    }
+
+    fn in_object(&self) -> bool {
+        self.objects & 1 == 1
+    }
+
+    fn after_value(&mut self, event: Event) -> Event {
+        let expect = if self.depth == 0 {
+            Expect::End
+        } else {
+            Expect::CommaOrEnd
+        };
+        self.then(expect, event)
+    }
+
+    fn then(&mut self, expect: Expect, event: Event) -> Event {
+        self.expect = expect;
+        event
+    }
+}
+
+fn text_event(step: Step) -> Option<Event> {
+    match step {
+        Step::Plain => Some(Event::Text),
+        Step::Escaped(decoded) => Some(Event::Escaped(decoded)),
+        Step::More | Step::End => None,
+    }
+}
+
+impl Number {
+    /// The state after one more byte; `None` when the number ended before it.
+    fn then(self, byte: u8) -> Result<Option<Self>, Error> {
+        Ok(match (self, byte) {
+            (Self::Minus, b'0') => Some(Self::Zero),
+            (Self::Minus, b'1'..=b'9') | (Self::Integer, b'0'..=b'9') => Some(Self::Integer),
+            (Self::Zero | Self::Integer, b'.') => Some(Self::Point),
+            (Self::Point | Self::Fraction, b'0'..=b'9') => Some(Self::Fraction),
+            (Self::Zero | Self::Integer | Self::Fraction, b'e' | b'E') => Some(Self::E),
+            (Self::E, b'+' | b'-') => Some(Self::ESign),
+            (Self::E | Self::ESign | Self::Exponent, b'0'..=b'9') => Some(Self::Exponent),
+            (Self::Zero, b'0'..=b'9') => return Err(Error::Number),
+            _ if self.may_end() => None,
+            _ => return Err(Error::Number),
+        })
+    }
+
+    fn may_end(self) -> bool {
+        matches!(
+            self,
+            Self::Zero | Self::Integer | Self::Fraction | Self::Exponent
+        )
+    }
+}

@@ -1,0 +1,208 @@
+//! The inside of a JSON string, byte by byte: escapes and UTF-8 (RFC 8259 section 7, RFC 3629), resumable anywhere.
+
+use super::scanner::Error;
+
+/// What a step inside a string found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Bytes that stand for themselves.
+    Plain,
+    /// An escape that is complete now.
+    Escaped(char),
+    /// The closing quote.
+    End,
+    /// The bytes given end inside an escape.
+    More,
+}
+
+/// Where in a string the last byte left us.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Text {
+    escape: Escape,
+    /// Continuation bytes still owed, and the range the next one must be in.
+    owed: u8,
+    low: u8,
+    high: u8,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Escape {
+    #[default]
+    None,
+    Backslash,
+    Hex {
+        digits: u8,
+        unit: u16,
+        first: Option<u16>,
+    },
+    /// A high surrogate was read: `\u` must follow.
+    PairBackslash(u16),
+    PairU(u16),
+}
+
+impl Text {
+    /// Goes on at `at`; stops after a run of plain bytes, an escape, the closing quote or the end of `bytes`.
+    pub(super) fn step(&mut self, bytes: &[u8], at: &mut usize) -> Result<Step, Error> {
+        let start = *at;
+        while let Some(&byte) = bytes.get(*at) {
+            if !matches!(self.escape, Escape::None) {
+                *at += 1;
+                if let Some(decoded) = self.escaped(byte)? {
+                    return Ok(Step::Escaped(decoded));
+                }
+                continue;
+            }
+            if self.owed > 0 {
+                if byte < self.low || byte > self.high {
+                    return Err(Error::Utf8);
+                }
+                (self.owed, self.low, self.high) = (self.owed.saturating_sub(1), 0x80, 0xBF);
+                *at += 1;
+                continue;
+            }
+            match byte {
+                b'"' | b'\\' if *at > start => return Ok(Step::Plain),
+                b'"' => {
+                    *at += 1;
+                    return Ok(Step::End);
+                }
+                b'\\' => {
+                    self.escape = Escape::Backslash;
+                    *at += 1;
+                }
+                0..=0x1F => return Err(Error::ControlCharacter),
+                0x20..=0x7F => *at += plain_run(bytes.get(*at..).unwrap_or_default()),
+                lead => {
+                    (self.owed, self.low, self.high) = continuation(lead)?;
+                    *at += 1;
+                }
+            }
+        }
+        let inside_escape = !matches!(self.escape, Escape::None);
+        Ok(if inside_escape || *at == start {
+            Step::More
+        } else {
+            Step::Plain
+        })
+    }
+
+    fn escaped(&mut self, byte: u8) -> Result<Option<char>, Error> {
+        let (next, decoded) = match (self.escape, byte) {
+            (Escape::Backslash, b'u') => (
+                Escape::Hex {
+                    digits: 0,
+                    unit: 0,
+                    first: None,
+                },
+                None,
+            ),
+            (Escape::Backslash, _) => (Escape::None, Some(short_escape(byte)?)),
+            (
+                Escape::Hex {
+                    digits,
+                    unit,
+                    first,
+                },
+                _,
+            ) => {
+                let unit = (unit << 4) | u16::from(hex(byte)?);
+                if digits < 3 {
+                    (
+                        Escape::Hex {
+                            digits: digits + 1,
+                            unit,
+                            first,
+                        },
+                        None,
+                    )
+                } else {
+                    match first {
+                        Some(high) => (Escape::None, Some(pair(high, unit)?)),
+                        None if (0xD800..0xDC00).contains(&unit) => {
+                            (Escape::PairBackslash(unit), None)
+                        }
+                        None => (
+                            Escape::None,
+                            Some(char::from_u32(u32::from(unit)).ok_or(Error::Surrogate)?),
+                        ),
+                    }
+                }
+            }
+            (Escape::PairBackslash(high), b'\\') => (Escape::PairU(high), None),
+            (Escape::PairU(high), b'u') => (
+                Escape::Hex {
+                    digits: 0,
+                    unit: 0,
+                    first: Some(high),
+                },
+                None,
+            ),
+            _ => return Err(Error::Surrogate),
+        };
+        self.escape = next;
+        Ok(decoded)
+    }
+}
+
+/// How many of the first bytes are printable ASCII other than `"` and `\`. Most of a body is one such run, so whole
+/// blocks are judged without a branch per byte.
+fn plain_run(bytes: &[u8]) -> usize {
+    let special = |byte: u8| byte < 0x20 || byte >= 0x80 || byte == b'"' || byte == b'\\';
+    let mut run = 0;
+    for block in bytes.chunks_exact(64) {
+        if block
+            .iter()
+            .fold(false, |found, &byte| found | special(byte))
+        {
+            break;
+        }
+        run += 64;
+    }
+    let rest = bytes.get(run..).unwrap_or_default();
+    run + rest
+        .iter()
+        .position(|&byte| special(byte))
+        .unwrap_or(rest.len())
+}
+
+/// For a lead byte: the continuation bytes that follow and the range of the first (RFC 3629 section 4).
+fn continuation(lead: u8) -> Result<(u8, u8, u8), Error> {
+    Ok(match lead {
+        0xC2..=0xDF => (1, 0x80, 0xBF),
+        0xE0 => (2, 0xA0, 0xBF),
+        0xED => (2, 0x80, 0x9F),
+        0xE1..=0xEF => (2, 0x80, 0xBF),
+        0xF0 => (3, 0x90, 0xBF),
+        0xF1..=0xF3 => (3, 0x80, 0xBF),
+        0xF4 => (3, 0x80, 0x8F),
+        _ => return Err(Error::Utf8),
+    })
+}
+
+fn short_escape(byte: u8) -> Result<char, Error> {
+    Ok(match byte {
+        b'"' | b'\\' | b'/' => char::from(byte),
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        _ => return Err(Error::Escape),
+    })
+}
+
+fn hex(byte: u8) -> Result<u8, Error> {
+    match byte {
+        b'0'..=b'9' => Ok(byte - b'0'),
+        b'a'..=b'f' => Ok(byte - b'a' + 10),
+        b'A'..=b'F' => Ok(byte - b'A' + 10),
+        _ => Err(Error::Escape),
+    }
+}
+
+fn pair(high: u16, low: u16) -> Result<char, Error> {
+    char::decode_utf16([high, low])
+        .next()
+        .and_then(Result::ok)
+        .ok_or(Error::Surrogate)
+}
