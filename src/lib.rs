@@ -1,13 +1,34 @@
-//! liveness-gateway
+//! liveness-gateway stands between untrusted frontends and Qiniu's action-liveness API.
+//!
+//! The journey of a request, in the order in which it happens, with the module that owns each step:
+//!
+//! 1. a connection is accepted, TLS is shaken, HTTP/1.1 or HTTP/2 is read: [`server`]
+//! 2. the request gets its id and its record: [`relay::handle`], [`relay::record`]
+//! 3. its path says what to do: [`relay::endpoint`]
+//! 4. a browser learns whether its page may ask: [`relay::cors`]
+//! 5. its bearer token says who is calling: [`auth`]
+//! 6. the caller's limits are charged: [`limit`]
+//! 7. room is reserved and the body received: checked, cut to the allowed fields and signed as it arrives: [`body`],
+//!    with [`json`], [`media`] and [`qiniu::signature`]
+//! 8. the signed request goes to Qiniu: [`qiniu::pool`], [`qiniu::send`]
+//! 9. the answer is cut while it arrives and believed when it is whole: [`qiniu::answer`]
+//! 10. the caller gets what is left, and one line stays: [`relay::record`], [`telemetry`]
+//!
+//! [`relay::handle`] is this list as code. [`startup`] puts the parts together from what [`config`] has checked.
+//! [`emulator`] and [`sandbox`] let anybody try it without a Qiniu account.
+
 pub mod auth;
 pub mod body;
+pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod emulator;
 pub mod json;
 pub mod limit;
+pub mod media;
 pub mod qiniu;
 pub mod relay;
 pub mod sandbox;
 pub mod server;
+pub mod startup;
 pub mod telemetry;

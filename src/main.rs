@@ -1,3 +1,10 @@
 //! The binary: hands the command line over to the library and turns its result into an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use liveness_gateway::cli::Cli;
+
+fn main() -> ExitCode {
+    Cli::parse().run()
+}

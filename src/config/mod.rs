@@ -1,8 +1,30 @@
 //! From the written configuration to checked settings.
+//!
+//! [`keys`] is the table of all keys, [`tree`] what was written, [`reader`] takes values out of it, [`checked`] and
+//! [`routes`] make settings of them, [`diagnostics`] shows every mistake at once. Checking changes nothing in the world,
+//! and a gateway is started from [`Settings`] alone, never from the file's own form.
 
+mod checked;
+mod diagnostics;
+mod keys;
+mod reader;
+mod routes;
+pub mod schema;
 pub mod secret;
+mod tree;
+mod units;
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+pub use diagnostics::Report;
 
 use crate::{auth, qiniu, relay, server, telemetry};
+
+/// A file larger than this is none of ours.
+const MAX_FILE: u64 = 1 << 20;
 
 /// Everything that the gateway needs to start, checked: nothing in here can turn out to be wrong later.
 pub struct Settings {
@@ -20,4 +42,74 @@ pub struct Settings {
     pub routes: Vec<relay::RouteSettings>,
     /// Logs.
     pub log: telemetry::LogSettings,
+}
+
+/// A good configuration.
+pub struct Loaded {
+    /// What it says.
+    pub settings: Settings,
+    /// The same as TOML, with every default filled in and secrets named but not shown.
+    pub effective: String,
+}
+
+/// Loads a file, with the process's environment.
+///
+/// # Errors
+/// All mistakes.
+pub fn load(path: &Path) -> Result<Loaded, Report> {
+    let name = path.display().to_string();
+    let unreadable = |why: String| {
+        let mistake = diagnostics::Mistake {
+            place: diagnostics::Place::File(0..0),
+            message: format!("the configuration can't be read: {why}"),
+            mend: "name a TOML file with --config, or in LIVENESS_GATEWAY_CONFIG".into(),
+        };
+        Report::new(&name, "", vec![mistake])
+    };
+    match fs::metadata(path) {
+        Ok(about) if about.len() > MAX_FILE => {
+            return Err(unreadable("it is larger than 1 MiB".into()));
+        }
+        Ok(_) => {}
+        Err(error) => return Err(unreadable(error.to_string())),
+    }
+    let text = fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let base = path
+        .parent()
+        .filter(|base| !base.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    load_text(&text, &name, base, &variables)
+}
+
+/// Loads a text; `base` is where its relative paths begin, `variables` are the environment.
+///
+/// # Errors
+/// All mistakes.
+pub fn load_text(
+    text: &str,
+    name: &str,
+    base: &Path,
+    variables: &BTreeMap<String, String>,
+) -> Result<Loaded, Report> {
+    let mut mistakes = Vec::new();
+    let mut root = tree::parse(text, &mut mistakes);
+    tree::override_from(variables, &mut root, &mut mistakes);
+    let mut reader = reader::Reader {
+        base,
+        variables,
+        mistakes,
+        effective: String::new(),
+    };
+    reader.unknown_names(&root, "");
+    let settings = reader.settings(&root);
+    match settings {
+        Some(settings) if reader.mistakes.is_empty() => Ok(Loaded {
+            settings,
+            effective: reader.effective,
+        }),
+        _ => Err(Report::new(name, text, reader.mistakes)),
+    }
 }

@@ -205,7 +205,7 @@ impl<'r> Cut<'r> {
             Event::Text | Event::Escaped(_) => self.text(event, bytes, at, run, sink),
             Event::ScalarStart | Event::StringStart => {
                 self.value_start(at, run, sink)?;
-                self.scalar_start(event == Event::StringStart, bytes);
+                self.scalar_start(event == Event::StringStart, bytes, at, run, sink);
             }
             Event::ScalarEnd | Event::StringEnd => {
                 self.more_scalar(bytes, at, run, sink);
@@ -337,7 +337,14 @@ impl<'r> Cut<'r> {
         });
     }
 
-    fn scalar_start(&mut self, string: bool, bytes: &[u8]) {
+    fn scalar_start(
+        &mut self,
+        string: bool,
+        bytes: &[u8],
+        at: usize,
+        run: &mut Run<'_>,
+        sink: &mut impl Sink,
+    ) {
         let action = self.rules.action(self.place);
         let mut decoded = Vec::new();
         if !string && action.capture.is_some() {
@@ -349,6 +356,11 @@ impl<'r> Cut<'r> {
             raw_length: usize::from(!string),
             decoded,
         });
+        if self.rules.max_scalar.is_none() && self.removing.is_none() {
+            // Nothing can take this member out any more, so a long string need not wait for its end.
+            run.flush(at, sink);
+            sink.mark();
+        }
     }
 
     /// Bytes that the scanner used without an event: a part of an escape, of a number or a literal, or white space.

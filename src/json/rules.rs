@@ -22,6 +22,8 @@ struct Node {
     elements: Option<Place>,
     /// Members without a place of their own are removed.
     only_known: bool,
+    /// Two members of one name are refused, though nothing is removed here.
+    watched: bool,
     action: Action,
 }
 
@@ -58,6 +60,13 @@ impl Rules {
         }
         if let Some(root) = self.nodes.first_mut() {
             root.only_known = true;
+        }
+    }
+
+    /// Two members of the root may not have the same name.
+    pub fn watch_root(&mut self) {
+        if let Some(root) = self.nodes.first_mut() {
+            root.watched = true;
         }
     }
 
@@ -101,7 +110,7 @@ impl Rules {
     pub(super) fn watched(&self, place: Option<Place>) -> bool {
         place
             .and_then(|place| self.nodes.get(place))
-            .is_some_and(|node| node.only_known || !node.members.is_empty())
+            .is_some_and(|node| node.watched || node.only_known || !node.members.is_empty())
     }
 
     /// The place of a member, and whether it goes for want of one.

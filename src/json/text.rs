@@ -147,7 +147,7 @@ impl Text {
 /// How many of the first bytes are printable ASCII other than `"` and `\`. Most of a body is one such run, so whole
 /// blocks are judged without a branch per byte.
 fn plain_run(bytes: &[u8]) -> usize {
-    let special = |byte: u8| byte < 0x20 || byte >= 0x80 || byte == b'"' || byte == b'\\';
+    let special = |byte: u8| !(0x20..0x80).contains(&byte) || byte == b'"' || byte == b'\\';
     let mut run = 0;
     for block in bytes.chunks_exact(64) {
         if block

@@ -1,6 +1,17 @@
-//! Limits per caller and route.
+//! Limits per caller and route: how often ([`rate`]) and how many calls at once ([`concurrency`]).
+//!
+//! A caller is known here by a keyed hash of issuer and user, so that no personal data is held and every entry is small.
 
-use std::{num::NonZeroU32, time::Duration};
+pub mod concurrency;
+pub mod rate;
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    num::NonZeroU32,
+    time::Duration,
+};
+
+use crate::auth::Caller;
 
 /// A rate as it is written, `"10/min"`: so many in each `per`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,4 +20,19 @@ pub struct Rate {
     pub count: NonZeroU32,
     /// In how long: a second, minute, hour or day.
     pub per: Duration,
+}
+
+/// A caller, for counting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CallerKey(u64);
+
+/// Makes [`CallerKey`]s; the key is random, so nobody can choose a user id that meets another's.
+#[derive(Default)]
+pub struct CallerKeys(RandomState);
+
+impl CallerKeys {
+    /// The key of a caller: the same for the life of the process.
+    pub fn of(&self, caller: &Caller) -> CallerKey {
+        CallerKey(self.0.hash_one((&caller.issuer, &caller.user)))
+    }
 }

@@ -1,54 +1,21 @@
 //! The upstream: signing, connections, answers.
+//!
+//! [`signature`] signs, [`outgoing`] is the only builder of a signed request, [`pool`] keeps [`connection`]s, [`send`]
+//! makes one call, [`head`] and [`framing`] read what comes back, and [`answer`] turns it into what a caller may see.
+//! This part never sends a request twice once one of its bytes may have left, with one exception that its caller asks for.
 
-use std::{path::Path, sync::Arc, time::Duration};
+pub mod answer;
+mod connection;
+mod framing;
+mod head;
+pub mod outgoing;
+pub mod pool;
+pub mod send;
+mod settings;
+pub mod signature;
+mod tls;
+
+pub use settings::{Credentials, Endpoint, UpstreamSettings};
+pub use tls::client_tls;
 
 use crate::config::secret::Secret;
-
-/// `[qiniu]`, checked.
-#[derive(Clone)]
-pub struct UpstreamSettings {
-    /// Where Qiniu is.
-    pub endpoint: Endpoint,
-    /// The keys that sign.
-    pub credentials: Credentials,
-    /// Whether `X-Qiniu-Date` is sent and signed.
-    pub sign_date: bool,
-    /// TLS to the upstream; absent exactly when the endpoint is `http://`.
-    pub tls: Option<Arc<rustls::ClientConfig>>,
-    /// Time for TCP and TLS together.
-    pub connect_timeout: Duration,
-    /// Connections at once.
-    pub max_connections: usize,
-    /// How long an unused connection is kept.
-    pub idle_timeout: Duration,
-}
-
-/// The access key names the account; the secret key signs.
-#[derive(Clone)]
-pub struct Credentials {
-    /// Goes into the `Authorization` header.
-    pub access_key: Secret,
-    /// Never leaves the process.
-    pub secret_key: Secret,
-}
-
-/// A parsed `http://host[:port]` or `https://host[:port]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// `https`.
-    pub tls: bool,
-    /// Name or address to connect to, without brackets.
-    pub host: String,
-    /// Port to connect to.
-    pub port: u16,
-    /// The `Host` header: the port is left out where it is the scheme's own.
-    pub authority: String,
-}
-
-/// The TLS configuration for the upstream.
-///
-/// # Errors
-/// What is wrong with `ca_file` or the system's roots, as a clause for a person.
-pub fn client_tls(_ca_file: Option<&Path>) -> Result<Arc<rustls::ClientConfig>, String> {
-    Err("not built yet".into())
-}

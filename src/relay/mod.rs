@@ -1,52 +1,15 @@
-//! The request's journey.
+//! The request's journey: [`handle`] is the whole of it, top to bottom.
+//!
+//! [`endpoint`] says what a path does, [`cors`] and [`headers`] look at a request's head, [`refusal`] and [`problem`] are
+//! how it is told no, [`record`] is the one line that stays of it.
 
-use std::{num::NonZeroU32, time::Duration};
+pub mod cors;
+pub mod endpoint;
+pub mod handle;
+pub mod headers;
+pub mod problem;
+pub mod record;
+pub mod refusal;
+mod settings;
 
-use crate::{json, limit::Rate};
-
-/// `[server.cors]`, checked.
-#[derive(Clone, Debug, Default)]
-pub struct CorsSettings {
-    /// Exact origins, as a browser sends them.
-    pub allowed_origins: Vec<String>,
-    /// How long a browser may keep a preflight's answer.
-    pub max_age: Duration,
-}
-
-/// What a route does with its body and answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RouteKind {
-    /// Asks Qiniu for a session code.
-    Session,
-    /// Sends a video to be judged: billed, never sent twice.
-    Verify,
-    /// Any other JSON endpoint of Qiniu with this signature.
-    Plain,
-}
-
-/// One `[[routes]]`, checked.
-#[derive(Clone, Debug)]
-pub struct RouteSettings {
-    /// The exact path, the same here and at Qiniu.
-    pub path: String,
-    /// What it does.
-    pub kind: RouteKind,
-    /// The scope a token must have; none: any token of a known issuer.
-    pub scope: Option<String>,
-    /// Bytes of a request's body at the most.
-    pub max_body: u64,
-    /// Time for the whole call to Qiniu.
-    pub timeout: Duration,
-    /// Requests per user; none: unlimited.
-    pub rate: Option<Rate>,
-    /// Requests a user may make at once before `rate` spaces them.
-    pub burst: NonZeroU32,
-    /// Calls to Qiniu under way per user; none: unlimited.
-    pub concurrent_per_user: Option<NonZeroU32>,
-    /// The top-level members that go upstream; none: all of them.
-    pub request_fields: Option<Vec<String>>,
-    /// What is deleted from an answer.
-    pub remove: Vec<json::pointer::Pointer>,
-    /// Longer strings are deleted from an answer wherever they stand; none: no limit.
-    pub max_string: Option<usize>,
-}
+pub use settings::{CorsSettings, RouteKind, RouteSettings};

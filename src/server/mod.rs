@@ -1,33 +1,17 @@
 //! Listeners, connections, TLS, graceful stop and the admin listener.
+//!
+//! [`accept`] takes connections while there is room, [`connection`] serves one of them from its first byte to its last,
+//! [`activity`] watches that it does not sit idle, [`drain`] lets all of them finish, [`admin`] is the other listener.
+//! This part never looks into a request: that is [`crate::relay`]'s.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+pub mod accept;
+mod activity;
+pub mod admin;
+mod connection;
+pub mod drain;
+mod settings;
+pub mod tls;
 
-/// `[server]`, checked.
-pub struct ServerSettings {
-    /// Addresses to listen on; port 0 picks a free one.
-    pub listen: Vec<SocketAddr>,
-    /// Peers whose `X-Forwarded-For` and `X-Request-Id` are believed.
-    pub trusted_proxies: Vec<ipnet::IpNet>,
-    /// Connections held at once.
-    pub max_connections: usize,
-    /// Bytes of a request's head: method, target and header fields together.
-    pub max_head_bytes: usize,
-    /// Bytes of bodies held at once, all connections together.
-    pub body_memory: u64,
-    /// Bytes per second that a body must keep up.
-    pub min_body_rate: u64,
-    /// Time for a head to arrive, from its first byte (a new connection: from its accept).
-    pub head_timeout: Duration,
-    /// Time a kept-alive connection may stay without a request.
-    pub idle_timeout: Duration,
-    /// Time given to the requests under way when the gateway stops.
-    pub drain_timeout: Duration,
-    /// Absent: plain HTTP.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
-}
-
-/// `[admin]`, checked.
-pub struct AdminSettings {
-    /// Where `/livez`, `/readyz` and `/metrics` are served.
-    pub listen: SocketAddr,
-}
+pub use accept::{DrainOutcome, Server};
+pub use admin::Readiness;
+pub use settings::{AdminSettings, ServerSettings};

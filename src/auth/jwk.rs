@@ -1,0 +1,165 @@
+//! A JSON Web Key Set (RFC 7517) read into keys.
+//!
+//! Two kinds of trouble are told apart. A key that is *not for us* (another kind, for encryption, an algorithm that is not
+//! known here) is passed over, as the standard wants it. A key that is *wrong* (private, too weak, damaged, ambiguous)
+//! stops the whole set: it shows that the file is not what its owner believes. No error repeats key material.
+
+use data_encoding::BASE64URL_NOPAD;
+use jsonwebtoken::Algorithm;
+use serde::Deserialize;
+use serde_json::Value;
+use std::str::FromStr as _;
+
+use super::{keys::Key, object::Object};
+
+/// Members that only private keys have.
+const PRIVATE: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "oth"];
+
+#[derive(Deserialize)]
+struct Set {
+    keys: Vec<Object>,
+}
+
+/// Why one key gives nothing.
+enum Unfit {
+    /// Passed over.
+    NotForUs(String),
+    /// Stops the set.
+    Wrong(String),
+}
+
+/// All usable keys of a set; at least one.
+///
+/// # Errors
+/// What is wrong, as a clause for a person.
+pub(super) fn read_set(json: &[u8]) -> Result<Vec<Key>, String> {
+    let set: Set = serde_json::from_slice(json).map_err(|error| {
+        // Not the error's own text: it can quote the file.
+        format!(
+            "is not a JSON Web Key Set `{{\"keys\": [{{…}}]}}` (line {}, column {})",
+            error.line(),
+            error.column()
+        )
+    })?;
+    let mut keys = Vec::new();
+    let mut passed_over = Vec::new();
+    for (at, jwk) in set.keys.iter().enumerate() {
+        let name = name(at, jwk);
+        match read(jwk) {
+            Ok(key) => keys.push(key),
+            Err(Unfit::NotForUs(why)) => passed_over.push(format!("{name} {why}")),
+            Err(Unfit::Wrong(why)) => return Err(format!("holds {name}, which {why}")),
+        }
+    }
+    match (keys.is_empty(), passed_over.is_empty()) {
+        (false, _) => Ok(keys),
+        (true, true) => Err("holds no keys".into()),
+        (true, false) => {
+            passed_over.truncate(8);
+            Err(format!(
+                "holds no key that can be used: {}",
+                passed_over.join("; ")
+            ))
+        }
+    }
+}
+
+/// How a message calls a key: by its place, and by its id when it has a short one.
+fn name(at: usize, jwk: &Object) -> String {
+    match jwk.text("kid") {
+        Ok(Some(id)) if id.len() <= 64 => format!("key {} ({id:?})", at + 1),
+        _ => format!("key {}", at + 1),
+    }
+}
+
+fn read(jwk: &Object) -> Result<Key, Unfit> {
+    if jwk.has_duplicate() {
+        return Err(Unfit::Wrong("gives a member twice".into()));
+    }
+    if let Some(member) = PRIVATE.iter().find(|member| jwk.member(member).is_some()) {
+        return Err(Unfit::Wrong(format!(
+            "is a private key (it has `{member}`): only public keys belong here"
+        )));
+    }
+    let id = text(jwk, "kid")?.map(str::to_owned);
+    check_purpose(jwk)?;
+    let wanted = text(jwk, "alg")?;
+    let algorithm = wanted
+        .map(Algorithm::from_str)
+        .transpose()
+        .map_err(|_| Unfit::NotForUs("has an `alg` that is not known here".into()))?;
+    let mut key = match required(jwk, "kty")? {
+        "RSA" => Key::rsa_numbers(&bytes(jwk, "n")?, &bytes(jwk, "e")?).map_err(Unfit::Wrong)?,
+        "EC" => elliptic(jwk)?,
+        "OKP" => edwards(jwk)?,
+        "oct" => Key::secret(&bytes(jwk, "k")?).map_err(Unfit::Wrong)?,
+        _ => return Err(Unfit::NotForUs("has a `kty` that is not known here".into())),
+    };
+    if let Some(algorithm) = algorithm {
+        if !key.algorithms.contains(&algorithm) {
+            return Err(Unfit::Wrong(format!(
+                "has the `alg` {algorithm:?}, which does not fit it"
+            )));
+        }
+        key.algorithms = vec![algorithm];
+    }
+    key.id = id;
+    Ok(key)
+}
+
+/// `use` and `key_ops`, where given, must allow the checking of signatures.
+fn check_purpose(jwk: &Object) -> Result<(), Unfit> {
+    if text(jwk, "use")?.is_some_and(|purpose| purpose != "sig") {
+        return Err(Unfit::NotForUs("is not for signatures (`use`)".into()));
+    }
+    match jwk.member("key_ops") {
+        None => Ok(()),
+        Some(Value::Array(operations)) if operations.iter().any(|op| op == "verify") => Ok(()),
+        Some(Value::Array(_)) => Err(Unfit::NotForUs(
+            "is not for checking signatures (`key_ops`)".into(),
+        )),
+        Some(_) => Err(Unfit::Wrong("has a `key_ops` that is no list".into())),
+    }
+}
+
+fn elliptic(jwk: &Object) -> Result<Key, Unfit> {
+    let (algorithm, size) = match required(jwk, "crv")? {
+        "P-256" => (Algorithm::ES256, 32),
+        "P-384" => (Algorithm::ES384, 48),
+        _ => {
+            return Err(Unfit::NotForUs(
+                "is on a curve that is not known here".into(),
+            ));
+        }
+    };
+    let (x, y) = (bytes(jwk, "x")?, bytes(jwk, "y")?);
+    if x.len() != size || y.len() != size {
+        return Err(Unfit::Wrong("has coordinates of the wrong length".into()));
+    }
+    let point = [&[4][..], &x, &y].concat();
+    Key::ec_point(algorithm, &point).map_err(Unfit::Wrong)
+}
+
+fn edwards(jwk: &Object) -> Result<Key, Unfit> {
+    match required(jwk, "crv")? {
+        "Ed25519" => Key::ed25519(&bytes(jwk, "x")?).map_err(Unfit::Wrong),
+        _ => Err(Unfit::NotForUs(
+            "is on a curve that is not known here".into(),
+        )),
+    }
+}
+
+fn text<'a>(jwk: &'a Object, member: &str) -> Result<Option<&'a str>, Unfit> {
+    jwk.text(member)
+        .map_err(|()| Unfit::Wrong(format!("has a `{member}` that is no string")))
+}
+
+fn required<'a>(jwk: &'a Object, member: &str) -> Result<&'a str, Unfit> {
+    text(jwk, member)?.ok_or_else(|| Unfit::Wrong(format!("lacks `{member}`")))
+}
+
+fn bytes(jwk: &Object, member: &str) -> Result<Vec<u8>, Unfit> {
+    BASE64URL_NOPAD
+        .decode(required(jwk, member)?.as_bytes())
+        .map_err(|_| Unfit::Wrong(format!("has a `{member}` that is not base64url")))
+}

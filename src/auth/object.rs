@@ -1,0 +1,98 @@
+//! A JSON object whose top level may not name a member twice.
+//!
+//! With a duplicate, two readers of one token can see two different users. Names are compared after their escapes are
+//! resolved, so `"s\u0075b"` is `sub`. It never says which value was found: that may be personal or a key.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::{Map, Value};
+
+/// The members of one JSON object, and whether a name came twice.
+pub(super) struct Object {
+    members: Map<String, Value>,
+    duplicate: bool,
+}
+
+impl Object {
+    /// Whether any name was given more than once. What [`Object::member`] then gives must not be used.
+    pub(super) fn has_duplicate(&self) -> bool {
+        self.duplicate
+    }
+
+    /// The value of the member with exactly this name.
+    pub(super) fn member(&self, name: &str) -> Option<&Value> {
+        self.members.get(name)
+    }
+
+    /// The member as text; `Err(())` when it is there and is not a string.
+    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, ()> {
+        match self.members.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Members)
+    }
+}
+
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Object;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Object, A::Error> {
+        let mut object = Object {
+            members: Map::new(),
+            duplicate: false,
+        };
+        while let Some((name, value)) = access.next_entry::<String, Value>()? {
+            object.duplicate |= object.members.insert(name, value).is_some();
+        }
+        Ok(object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Object {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_name_given_twice_is_noticed_however_it_is_spelled() {
+        assert!(!read(r#"{"a":1,"b":{"c":1},"A":2}"#).has_duplicate());
+        assert!(read(r#"{"a":1,"b":2,"a":1}"#).has_duplicate());
+        assert!(read(r#"{"sub":"x","s\u0075b":"y"}"#).has_duplicate());
+    }
+
+    #[test]
+    fn only_an_object_will_do() {
+        for text in [
+            "[]",
+            "1",
+            "\"a\"",
+            "null",
+            "{} {}",
+            "",
+            "{\"a\":1e400}",
+            "{\"a\":1,}",
+        ] {
+            assert!(serde_json::from_str::<Object>(text).is_err(), "{text}");
+        }
+    }
+}

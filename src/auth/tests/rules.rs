@@ -1,0 +1,336 @@
+//! The rules of DESIGN's identity section that need no other key than a shared secret.
+
+use super::*;
+
+const HEADER: &str = r#"{"alg":"HS256"}"#;
+
+/// The good claims with one changed (or, with null, as it may be, removed by `without`).
+fn with(claim: &str, value: Value) -> String {
+    let mut claims = good_claims();
+    claims[claim] = value;
+    hs256(HEADER, &claims.to_string())
+}
+
+fn without(claim: &str) -> String {
+    let mut claims = good_claims();
+    claims.as_object_mut().unwrap().remove(claim);
+    hs256(HEADER, &claims.to_string())
+}
+
+fn raw_exp(exp: &str) -> String {
+    hs256(
+        HEADER,
+        &format!(r#"{{"iss":"https://login","aud":"liveness","sub":"alice","exp":{exp}}}"#),
+    )
+}
+
+fn header(header: &str) -> String {
+    hs256(header, &good_claims().to_string())
+}
+
+fn alice() -> Result<String, AuthRefusal> {
+    Ok("alice".into())
+}
+
+#[test]
+fn a_good_token_names_its_caller() {
+    assert_eq!(user(&header(HEADER)), alice());
+}
+
+#[test]
+fn a_changed_byte_of_the_signed_text_is_noticed() {
+    let other = hs256(HEADER, &good_claims().to_string().replace("alice", "mallo"));
+    let good = header(HEADER);
+    let (_, signature) = good.rsplit_once('.').unwrap();
+    let (signed, _) = other.rsplit_once('.').unwrap();
+    assert_eq!(
+        user(&format!("{signed}.{signature}")),
+        Err(AuthRefusal::BadSignature)
+    );
+    assert_eq!(user(&format!("{signed}.")), Err(AuthRefusal::BadSignature));
+}
+
+#[test]
+fn only_three_parts_of_strict_base64url_are_a_token() {
+    let good = header(HEADER);
+    let (signed, signature) = good.rsplit_once('.').unwrap();
+    let mut shapes = vec![
+        signed.to_owned(),
+        "a".into(),
+        "..".into(),
+        ".".into(),
+        format!("{good}="),
+    ];
+    shapes.extend([
+        format!("{good}."),
+        format!("{good}.a.b"),
+        format!(".{good}"),
+        format!("{signed}=.{signature}"),
+    ]);
+    // The last character of 32 bytes carries two unused bits: a second spelling of the same signature.
+    let last = BASE64URL_NOPAD
+        .specification()
+        .symbols
+        .find(good.chars().last().unwrap())
+        .unwrap();
+    let twin = BASE64URL_NOPAD
+        .specification()
+        .symbols
+        .chars()
+        .nth(last | 1)
+        .unwrap();
+    shapes.push(format!("{}{twin}", &good[..good.len() - 1]));
+    for shape in shapes {
+        assert_eq!(user(&shape), Err(AuthRefusal::Malformed), "{shape}");
+    }
+}
+
+#[test]
+fn header_and_claims_are_json_objects() {
+    for text in ["[]", "\"x\"", "null", "{", "{}{}", "{\"alg\":\"HS256\",}"] {
+        assert_eq!(user(&header(text)), Err(AuthRefusal::Malformed), "{text}");
+        assert_eq!(
+            user(&hs256(HEADER, text)),
+            Err(AuthRefusal::Malformed),
+            "{text}"
+        );
+    }
+    for text in ["{}", r#"{"alg":1}"#, r#"{"alg":"HS256","kid":1}"#] {
+        assert_eq!(user(&header(text)), Err(AuthRefusal::Malformed), "{text}");
+    }
+}
+
+#[test]
+fn typ_is_absent_or_one_of_two() {
+    for kind in [
+        "JWT",
+        "jwt",
+        "at+jwt",
+        "AT+JWT",
+        "application/at+jwt",
+        "Application/JWT",
+    ] {
+        assert_eq!(
+            user(&header(&json!({"alg":"HS256","typ":kind}).to_string())),
+            alice(),
+            "{kind}"
+        );
+    }
+    for kind in [
+        json!("logout+jwt"),
+        json!(""),
+        json!("JWT "),
+        json!("jose"),
+        json!(null),
+        json!(1),
+    ] {
+        let token = header(&json!({"alg":"HS256","typ":kind}).to_string());
+        assert_eq!(user(&token), Err(AuthRefusal::WrongType), "{kind}");
+    }
+}
+
+#[test]
+fn any_crit_is_refused() {
+    for crit in [json!(["exp"]), json!(["b64"]), json!([]), json!(null)] {
+        let token = header(&json!({"alg":"HS256","crit":crit,"exp":1}).to_string());
+        assert_eq!(user(&token), Err(AuthRefusal::UnknownCrit));
+    }
+}
+
+#[test]
+fn nothing_is_given_twice() {
+    let twice = r#"{"iss":"https://login","aud":"liveness","sub":"alice","s\u0075b":"bob","exp":1800000060}"#;
+    assert_eq!(
+        user(&hs256(HEADER, twice)),
+        Err(AuthRefusal::DuplicateClaim)
+    );
+    let twice = r#"{"alg":"HS256","\u0061lg":"HS256"}"#;
+    assert_eq!(
+        user(&header(twice)),
+        Err(AuthRefusal::DuplicateHeaderParameter)
+    );
+}
+
+#[test]
+fn exp_is_required_and_a_finite_number() {
+    assert_eq!(user(&without("exp")), Err(AuthRefusal::MissingClaim("exp")));
+    for exp in ["\"1800000060\"", "null", "true", "[1800000060]", "{}"] {
+        assert_eq!(
+            user(&raw_exp(exp)),
+            Err(AuthRefusal::BadClaim("exp")),
+            "{exp}"
+        );
+    }
+    for exp in ["1e400", "NaN", "Infinity"] {
+        assert_eq!(user(&raw_exp(exp)), Err(AuthRefusal::Malformed), "{exp}");
+    }
+    assert_eq!(user(&raw_exp("1800000060.75")), alice());
+    assert_eq!(user(&raw_exp("1.80000006e9")), alice());
+}
+
+#[test]
+fn exp_has_passed_when_the_leeway_is_over() {
+    assert_eq!(user(&with("exp", json!(NOW - LEEWAY + 1))), alice());
+    assert_eq!(user(&raw_exp("1799999970.5")), alice());
+    for exp in [json!(NOW - LEEWAY), json!(0), json!(-1), json!(-1e300)] {
+        let refusal = user(&with("exp", exp)).unwrap_err();
+        assert_eq!(
+            (refusal, refusal.code()),
+            (AuthRefusal::Expired, "expired_token")
+        );
+    }
+}
+
+#[test]
+fn nbf_and_iat_are_numbers_and_do_not_lie_ahead() {
+    for (claim, early) in [
+        ("nbf", AuthRefusal::NotYetValid),
+        ("iat", AuthRefusal::IssuedInFuture),
+    ] {
+        assert_eq!(user(&with(claim, json!(NOW + LEEWAY))), alice());
+        assert_eq!(user(&with(claim, json!(NOW + LEEWAY + 1))), Err(early));
+        for value in [json!("1"), json!(null), json!([1])] {
+            assert_eq!(user(&with(claim, value)), Err(AuthRefusal::BadClaim(claim)));
+        }
+    }
+}
+
+#[test]
+fn the_issuer_is_one_of_the_configured_exactly() {
+    assert_eq!(user(&without("iss")), Err(AuthRefusal::MissingClaim("iss")));
+    assert_eq!(
+        user(&with("iss", json!(["https://login"]))),
+        Err(AuthRefusal::BadClaim("iss"))
+    );
+    for issuer in [
+        "https://login/",
+        "HTTPS://login",
+        "https://logi",
+        "",
+        " https://login",
+    ] {
+        assert_eq!(
+            user(&with("iss", json!(issuer))),
+            Err(AuthRefusal::UnknownIssuer),
+            "{issuer}"
+        );
+    }
+}
+
+#[test]
+fn a_token_is_checked_with_the_keys_of_its_own_issuer_alone() {
+    let other =
+        KeySet::from_secret(&Secret::new(&b"the secret of quite another issuer"[..])).unwrap();
+    let both = Authenticator::new(vec![
+        identity("https://other", other),
+        identity("https://login", shared()),
+    ]);
+    let caller = ask(&both, &header(HEADER)).map(|caller| caller.issuer.to_string());
+    assert_eq!(caller, Ok("https://login".into()));
+    // Signed by one issuer, in the name of the other.
+    let forged =
+        ask(&both, &with("iss", json!("https://other"))).map(|caller| caller.issuer.to_string());
+    assert_eq!(forged, Err(AuthRefusal::BadSignature));
+}
+
+#[test]
+fn one_of_the_audiences_must_be_named() {
+    assert_eq!(user(&without("aud")), Err(AuthRefusal::MissingClaim("aud")));
+    for aud in [json!("other-name"), json!(["x", "liveness"])] {
+        assert_eq!(user(&with("aud", aud)), alice());
+    }
+    for aud in [
+        json!("Liveness"),
+        json!([]),
+        json!(["x"]),
+        json!("liveness "),
+        json!("liveness other-name"),
+    ] {
+        assert_eq!(user(&with("aud", aud)), Err(AuthRefusal::WrongAudience));
+    }
+    for aud in [
+        json!(null),
+        json!(1),
+        json!(["liveness", 1]),
+        json!({"liveness": 1}),
+    ] {
+        assert_eq!(user(&with("aud", aud)), Err(AuthRefusal::BadClaim("aud")));
+    }
+}
+
+#[test]
+fn the_user_is_a_text_of_1_to_256_bytes() {
+    assert_eq!(
+        user(&without("sub")),
+        Err(AuthRefusal::MissingClaim("user"))
+    );
+    let longest = "u".repeat(256);
+    assert_eq!(user(&with("sub", json!(longest))), Ok(longest.clone()));
+    assert_eq!(user(&with("sub", json!(" Alice "))), Ok(" Alice ".into()));
+    for sub in [
+        json!(""),
+        json!(longest + "u"),
+        json!(7),
+        json!(null),
+        json!(["alice"]),
+    ] {
+        assert_eq!(user(&with("sub", sub)), Err(AuthRefusal::BadClaim("user")));
+    }
+}
+
+#[test]
+fn another_claim_can_name_the_user() {
+    let mut settings = identity("https://login", shared());
+    settings.user_claim = "https://example.com/uid".into();
+    let authenticator = Authenticator::new(vec![settings]);
+    let name = |token: &str| ask(&authenticator, token).map(|caller| caller.user.to_string());
+    assert_eq!(
+        name(&with("https://example.com/uid", json!("u7"))),
+        Ok("u7".into())
+    );
+    assert_eq!(
+        name(&with("https://example.com/uid", json!(7))),
+        Err(AuthRefusal::BadClaim("user"))
+    );
+    assert_eq!(
+        name(&header(HEADER)),
+        Err(AuthRefusal::MissingClaim("user"))
+    );
+}
+
+#[test]
+fn scopes_come_from_scope_and_scp() {
+    let authenticator = Authenticator::new(vec![identity("https://login", shared())]);
+    let granted = |claim: &str, value: Value| {
+        ask(&authenticator, &with(claim, value)).map(|caller| {
+            assert!(!caller.has_scope("") && !caller.has_scope("A"));
+            (
+                caller.has_scope("a"),
+                caller.has_scope("b"),
+                caller.scopes.len(),
+            )
+        })
+    };
+    assert_eq!(granted("scope", json!("a  b ")), Ok((true, true, 2)));
+    assert_eq!(granted("scp", json!(["a", "c"])), Ok((true, false, 2)));
+    assert_eq!(granted("scp", json!("b c")), Ok((false, true, 2)));
+    assert_eq!(granted("scopes", json!("a b")), Ok((false, false, 0)));
+    assert_eq!(
+        granted("scope", json!(["a"])),
+        Err(AuthRefusal::BadClaim("scope"))
+    );
+    assert_eq!(
+        granted("scp", json!(["a", 1])),
+        Err(AuthRefusal::BadClaim("scp"))
+    );
+}
+
+#[test]
+fn the_signature_is_judged_before_the_claims() {
+    let expired = with("exp", json!(0));
+    let (signed, _) = expired.rsplit_once('.').unwrap();
+    assert_eq!(
+        user(&format!("{signed}.AAAA")),
+        Err(AuthRefusal::BadSignature)
+    );
+}

@@ -1,0 +1,105 @@
+//! What a route accepts as a body: which members go upstream, which must be there, and of which type.
+
+use crate::{
+    json::{
+        cut::Value,
+        pointer::Pointer,
+        rules::{Rules, Slot},
+    },
+    relay::{RouteKind, RouteSettings},
+};
+
+/// A route's rules, built once at start.
+pub struct BodyRules {
+    pub(super) rules: Rules,
+    pub(super) max_body: u64,
+    /// An empty body goes up as `{}`.
+    pub(super) empty_is_object: bool,
+    pub(super) video: Option<Slot>,
+    typed: Vec<Typed>,
+}
+
+struct Typed {
+    name: &'static str,
+    slot: Slot,
+    kind: Kind,
+    required: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    String,
+    Number,
+}
+
+impl BodyRules {
+    /// The rules that `route` asks for.
+    pub fn new(route: &RouteSettings) -> Self {
+        let mut rules = Rules::new();
+        if let Some(fields) = &route.request_fields {
+            rules.keep_only(fields.iter().map(String::as_str));
+        } else {
+            // Any top-level member stays, but two of one name are two readings of one body.
+            rules.watch_root();
+        }
+        let goes_up = |name: &str| {
+            route
+                .request_fields
+                .as_ref()
+                .is_none_or(|fields| fields.iter().any(|field| field == name))
+        };
+        let mut typed = Vec::new();
+        let mut field = |rules: &mut Rules, name: &'static str, kind: Kind, required: bool| {
+            let pointer = Pointer::parse(name).ok().filter(|_| goes_up(name))?;
+            let slot = if name == "video_base64" {
+                rules.stream(&pointer)
+            } else {
+                rules.capture(&pointer)
+            };
+            typed.push(Typed {
+                name,
+                slot,
+                kind,
+                required,
+            });
+            Some(slot)
+        };
+        let mut video = None;
+        match route.kind {
+            RouteKind::Session => {
+                field(&mut rules, "min_code_length", Kind::Number, false);
+                field(&mut rules, "max_code_length", Kind::Number, false);
+            }
+            RouteKind::Verify => {
+                field(&mut rules, "session_id", Kind::String, true);
+                video = field(&mut rules, "video_base64", Kind::String, true);
+                field(&mut rules, "face_field", Kind::String, false);
+            }
+            RouteKind::Plain => {}
+        }
+        Self {
+            rules,
+            max_body: route.max_body,
+            empty_is_object: route.kind == RouteKind::Session,
+            video,
+            typed,
+        }
+    }
+
+    /// Whether every member is there that must be, and of its type; else what is wrong, for the caller.
+    pub(super) fn check(&self, values: &[Value]) -> Result<(), String> {
+        for field in &self.typed {
+            let name = field.name;
+            match (values.get(field.slot).unwrap_or(&Value::Absent), field.kind) {
+                (Value::Absent, _) if field.required => return Err(format!("`{name}` is missing")),
+                (Value::Absent | Value::Streamed, _) | (Value::Number(_), Kind::Number) => {}
+                (Value::String(text), Kind::String) if !text.is_empty() || !field.required => {}
+                (Value::String(_), Kind::String) => return Err(format!("`{name}` is empty")),
+                (Value::TooLong, _) => return Err(format!("`{name}` is too long")),
+                (_, Kind::String) => return Err(format!("`{name}` must be a string")),
+                (_, Kind::Number) => return Err(format!("`{name}` must be a number")),
+            }
+        }
+        Ok(())
+    }
+}

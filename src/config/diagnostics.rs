@@ -1,0 +1,105 @@
+//! Mistakes in a configuration, all of them at once: where each is, what it is, and the way out. A secret's value is
+//! never in one.
+
+use std::{fmt, ops::Range};
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A part of the file.
+    File(Range<usize>),
+    /// An environment variable.
+    Variable(String),
+}
+
+/// One mistake.
+#[derive(Clone, Debug)]
+pub(super) struct Mistake {
+    pub(super) place: Place,
+    pub(super) message: String,
+    pub(super) mend: String,
+}
+
+/// All mistakes of a configuration.
+#[derive(Debug)]
+pub struct Report {
+    name: String,
+    text: String,
+    mistakes: Vec<Mistake>,
+}
+
+impl Report {
+    pub(super) fn new(name: &str, text: &str, mut mistakes: Vec<Mistake>) -> Self {
+        mistakes.sort_by_key(|mistake| match &mistake.place {
+            Place::File(span) => span.start,
+            Place::Variable(_) => usize::MAX,
+        });
+        Self {
+            name: name.into(),
+            text: text.into(),
+            mistakes,
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.mistakes.len()
+    }
+
+    /// Never, in a report that was given out.
+    pub fn is_empty(&self) -> bool {
+        self.mistakes.is_empty()
+    }
+
+    fn show(&self, f: &mut fmt::Formatter<'_>, mistake: &Mistake) -> fmt::Result {
+        writeln!(f, "error: {}", mistake.message)?;
+        match &mistake.place {
+            Place::Variable(name) => writeln!(f, "  --> environment variable {name}")?,
+            Place::File(span) => {
+                let start = span.start.min(self.text.len());
+                let before = self.text.get(..start).unwrap_or_default();
+                let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+                let number = before.matches('\n').count() + 1;
+                let line = self
+                    .text
+                    .get(line_start..)
+                    .unwrap_or_default()
+                    .lines()
+                    .next()
+                    .unwrap_or_default();
+                let column = before.get(line_start..).unwrap_or_default().chars().count();
+                let rest = line.chars().count().saturating_sub(column);
+                let marked = self.text.get(span.clone()).map_or(1, |part| {
+                    part.lines().next().unwrap_or_default().chars().count()
+                });
+                let width = number.to_string().len();
+                writeln!(f, "{:width$}--> {}:{number}:{}", "", self.name, column + 1)?;
+                writeln!(f, "{number} | {line}")?;
+                writeln!(
+                    f,
+                    "{:width$} | {:column$}{}",
+                    "",
+                    "",
+                    "^".repeat(marked.min(rest).max(1))
+                )?;
+            }
+        }
+        writeln!(f, "  help: {}", mistake.mend)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for mistake in &self.mistakes {
+            self.show(f, mistake)?;
+            writeln!(f)?;
+        }
+        let count = self.mistakes.len();
+        write!(
+            f,
+            "{}: {count} {}; nothing was started",
+            self.name,
+            if count == 1 { "error" } else { "errors" }
+        )
+    }
+}

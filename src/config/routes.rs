@@ -1,0 +1,247 @@
+//! `[[routes]]`: the two default routes when none is given, and a default for every key that is left out.
+
+use std::{collections::BTreeMap, num::NonZeroU32};
+
+use super::{
+    checked::sections,
+    diagnostics::Place,
+    reader::{Placed, Reader, Section},
+    tree::{Item, Table, Value},
+};
+use crate::{
+    json::pointer::Pointer,
+    relay::{RouteKind, RouteSettings},
+};
+
+/// A longer string of an answer to `verify` may well be a picture.
+const MAX_STRING: u64 = 64 * 1024;
+const KINDS: [&str; 3] = ["session", "verify", "plain"];
+
+impl Reader<'_> {
+    pub(super) fn routes(&mut self, root: &Table, body_memory: u64) -> Vec<RouteSettings> {
+        if let Some((
+            place,
+            Item {
+                value: Value::List(list),
+                ..
+            },
+        )) = root.get("routes")
+            && list.is_empty()
+        {
+            self.mistake(
+                place,
+                "`routes` is empty: nothing could be called",
+                "leave it out for the two routes of Qiniu",
+            );
+        }
+        let defaults = [
+            default_route("session", "/v2/actionliveness/sessioncode"),
+            default_route("verify", "/v2/actionliveness/verify"),
+        ];
+        let written = sections(root, "routes", "routes[]");
+        let sections = match written.is_empty() {
+            true => defaults
+                .iter()
+                .map(|table| Section {
+                    path: "routes[]",
+                    table: Some(table),
+                    place: Place::File(0..0),
+                    kind: "",
+                })
+                .collect(),
+            false => written,
+        };
+        let mut routes: Vec<RouteSettings> = Vec::new();
+        for section in sections {
+            self.header("[[routes]]");
+            let path = self.required(
+                &section,
+                "path",
+                "write the path that Qiniu has, like /v2/actionliveness/verify",
+            );
+            if let Some((path, place)) = &path {
+                self.check_path(path, place);
+                if routes.iter().any(|route| route.path == *path) {
+                    self.mistake(
+                        place,
+                        format!("two routes have the path `{path}`"),
+                        "remove one of them",
+                    );
+                }
+            }
+            let known = self.required(
+                &section,
+                "kind",
+                "write \"session\", \"verify\" or \"plain\"",
+            );
+            let Some((kind, place)) = known else { continue };
+            let Some(kind) = KINDS.into_iter().find(|known| *known == kind) else {
+                self.mistake(
+                    &place,
+                    format!("`kind` can't be `{kind}`"),
+                    "write \"session\", \"verify\" or \"plain\"",
+                );
+                continue;
+            };
+            let section = Section { kind, ..section };
+            if let (Some((path, _)), Some(route)) = (path, self.route(&section, body_memory)) {
+                routes.push(RouteSettings { path, ..route });
+            }
+        }
+        routes
+    }
+
+    fn route(&mut self, section: &Section<'_>, body_memory: u64) -> Option<RouteSettings> {
+        let kind = match section.kind {
+            "session" => RouteKind::Session,
+            "verify" => RouteKind::Verify,
+            _ => RouteKind::Plain,
+        };
+        let scope = self.text(section, "scope");
+        if let Some((scope, place)) = &scope
+            && !scope
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
+        {
+            self.mistake(
+                place,
+                "a scope is one word",
+                "write it without blanks and quotes (RFC 6749 section 3.3)",
+            );
+        }
+        let max_body = self.size(section, "max_body");
+        if let Some((bytes, place)) = &max_body
+            && *bytes > body_memory
+        {
+            self.mistake(
+                place,
+                "`max_body` is larger than `server.body_memory`",
+                "no such body could ever be taken: lower it, or raise `server.body_memory`",
+            );
+        }
+        let timeout = self.duration(section, "timeout");
+        let rate = self.rate(section, "rate");
+        let burst = self.count(section, "burst");
+        let concurrent = self.count(section, "concurrent_per_user");
+        let request_fields = self.request_fields(section, kind);
+        let remove = self.texts(section, "response.remove").unwrap_or_default();
+        let remove = remove
+            .iter()
+            .filter_map(|pointer| self.pointer(pointer))
+            .collect();
+        let max_string = self.size(section, "response.max_string");
+        self.check_max_string(section, kind, max_string.as_ref());
+        Some(RouteSettings {
+            path: String::new(),
+            kind,
+            scope: scope.map(|(scope, _)| scope),
+            max_body: max_body?.0,
+            timeout: timeout?,
+            rate,
+            burst: NonZeroU32::new(burst?.0)?,
+            concurrent_per_user: concurrent.and_then(|(count, _)| NonZeroU32::new(count)),
+            request_fields,
+            remove,
+            max_string: max_string.and_then(|(bytes, _)| usize::try_from(bytes).ok()),
+        })
+    }
+
+    fn request_fields(&mut self, section: &Section<'_>, kind: RouteKind) -> Option<Vec<String>> {
+        let fields: Vec<_> = self
+            .texts(section, "request.fields")?
+            .into_iter()
+            .map(|(field, _)| field)
+            .collect();
+        let needed: &[&str] = if kind == RouteKind::Verify {
+            &["session_id", "video_base64"]
+        } else {
+            &[]
+        };
+        for needed in needed {
+            if !fields.iter().any(|field| field == needed) {
+                self.mistake(
+                    &section.place,
+                    format!("`request.fields` of a verify route lacks `{needed}`"),
+                    "add it: Qiniu needs it",
+                );
+            }
+        }
+        Some(fields)
+    }
+
+    fn check_max_string(
+        &mut self,
+        section: &Section<'_>,
+        kind: RouteKind,
+        max: Option<&Placed<u64>>,
+    ) {
+        if kind != RouteKind::Verify {
+            return;
+        }
+        let (message, place) = match max {
+            None => (
+                "without `response.max_string` a new picture field would reach the frontend",
+                &section.place,
+            ),
+            Some((bytes, place)) if *bytes > MAX_STRING => {
+                ("`response.max_string` is large enough for a picture", place)
+            }
+            Some(_) => return,
+        };
+        self.mistake(
+            place,
+            message,
+            "write at most \"64KiB\", or leave it out for \"4KiB\"",
+        );
+    }
+
+    fn pointer(&mut self, (text, place): &Placed<String>) -> Option<Pointer> {
+        match Pointer::parse(text) {
+            Ok(pointer) => Some(pointer),
+            Err(why) => {
+                self.mistake(
+                    place,
+                    why,
+                    "write names joined by dots, and `[]` for every element of an array",
+                );
+                None
+            }
+        }
+    }
+
+    /// Only paths that every signer of Qiniu's SDKs signs in the same way.
+    fn check_path(&mut self, path: &str, place: &Place) {
+        let plain = path
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !b"%?#;\\\"".contains(&byte));
+        let segments = path
+            .strip_prefix('/')
+            .is_some_and(|rest| rest.split('/').all(|part| !matches!(part, "" | "." | "..")));
+        if !plain || !segments {
+            self.mistake(
+                place,
+                format!("`{path}` is not a plain path"),
+                "begin with `/`; no empty or dot segments, no `%`, `?`, `#`, `;`, no blanks",
+            );
+        } else if path == "/.well-known/jwks.json" {
+            self.mistake(place, "this path is the gateway's own", "choose another");
+        }
+    }
+}
+
+fn default_route(kind: &str, path: &str) -> Table {
+    let place = Place::File(0..0);
+    let text = |text: &str| {
+        (
+            place.clone(),
+            Item {
+                value: Value::Text(text.into()),
+                place: place.clone(),
+            },
+        )
+    };
+    BTreeMap::from([
+        ("kind".to_owned(), text(kind)),
+        ("path".to_owned(), text(path)),
+    ])
+}

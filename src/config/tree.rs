@@ -1,0 +1,229 @@
+//! The configuration as written: the file's tree with the place of each value, and the environment's overrides in it.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    diagnostics::{Mistake, Place},
+    keys::{self, Kind},
+};
+
+/// What overrides begin with.
+const PREFIX: &str = "LIVENESS_GATEWAY__";
+
+/// A value, and where it was written.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    pub(super) value: Value,
+    pub(super) place: Place,
+}
+
+/// What was written.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    Text(String),
+    Integer(i64),
+    Bool(bool),
+    /// A number or date that no key takes; its name.
+    Other(&'static str),
+    List(Vec<Item>),
+    Table(Table),
+}
+
+/// Members by their names; the place is that of the name.
+pub(super) type Table = BTreeMap<String, (Place, Item)>;
+
+/// Reads the file; what is not TOML is a mistake, and the rest is read all the same.
+pub(super) fn parse(text: &str, mistakes: &mut Vec<Mistake>) -> Table {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        mistakes.push(Mistake {
+            place: Place::File(error.span().unwrap_or(0..0)),
+            message: format!(
+                "this is not TOML: {}",
+                error.message().lines().next().unwrap_or_default()
+            ),
+            mend: "write `key = value`, with texts in quotes, below a `[section]`".into(),
+        });
+    }
+    table(root.get_ref())
+}
+
+fn table(table: &DeTable<'_>) -> Table {
+    table
+        .iter()
+        .map(|(name, value)| (name.get_ref().to_string(), (file(name.span()), item(value))))
+        .collect()
+}
+
+fn item(value: &Spanned<DeValue<'_>>) -> Item {
+    let written = match value.get_ref() {
+        DeValue::String(text) => Value::Text(text.to_string()),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map_or(Value::Other("number"), Value::Integer),
+        DeValue::Boolean(on) => Value::Bool(*on),
+        DeValue::Float(_) => Value::Other("number with a fraction"),
+        DeValue::Datetime(_) => Value::Other("date"),
+        DeValue::Array(list) => Value::List(list.iter().map(item).collect()),
+        DeValue::Table(members) => Value::Table(table(members)),
+    };
+    Item {
+        value: written,
+        place: file(value.span()),
+    }
+}
+
+fn file(span: Range<usize>) -> Place {
+    Place::File(span)
+}
+
+/// Puts `LIVENESS_GATEWAY__SECTION__KEY` variables in their places.
+pub(super) fn override_from(
+    variables: &BTreeMap<String, String>,
+    root: &mut Table,
+    mistakes: &mut Vec<Mistake>,
+) {
+    for (name, text) in variables {
+        let Some(path) = name.strip_prefix(PREFIX) else {
+            continue;
+        };
+        let steps: Vec<_> = path.split("__").map(str::to_ascii_lowercase).collect();
+        let pattern = pattern(&steps);
+        let inner = pattern
+            .strip_suffix(".env")
+            .or_else(|| pattern.strip_suffix(".file"));
+        let kind = match (keys::find(&pattern), inner.and_then(keys::find)) {
+            (Some(key), _) if key.kind != Kind::Secret => Some(key.kind),
+            (_, Some(key)) if key.kind == Kind::Secret => Some(Kind::Text),
+            _ => None,
+        };
+        let place = Place::Variable(name.clone());
+        let item = kind.and_then(|kind| value(kind, text)).map(|value| Item {
+            value,
+            place: place.clone(),
+        });
+        let placed = match item {
+            Some(item) => insert(root, &steps, item),
+            None => false,
+        };
+        if !placed {
+            let (message, mend) = match kind {
+                None => (
+                    format!("{name} overrides no key"),
+                    "see `liveness-gateway schema` for the keys, or unset it".to_owned(),
+                ),
+                Some(Kind::Bool) => (
+                    format!("{name} must be true or false"),
+                    "set it to true or false".to_owned(),
+                ),
+                Some(Kind::Count) => (
+                    format!("{name} must be a whole number"),
+                    "set it to a number like 256".to_owned(),
+                ),
+                Some(_) => (
+                    format!("{name} names no table of the file"),
+                    "count from 0, and only tables that are there".to_owned(),
+                ),
+            };
+            mistakes.push(Mistake {
+                place,
+                message,
+                mend,
+            });
+        }
+    }
+}
+
+/// `["routes", "0", "rate"]` → `routes[].rate`
+fn pattern(steps: &[String]) -> String {
+    let mut pattern = String::new();
+    for step in steps {
+        if step.parse::<usize>().is_ok() {
+            pattern.push_str("[]");
+        } else {
+            if !pattern.is_empty() {
+                pattern.push('.');
+            }
+            pattern.push_str(step);
+        }
+    }
+    pattern
+}
+
+fn value(kind: Kind, text: &str) -> Option<Value> {
+    Some(match kind {
+        Kind::Bool => Value::Bool(text.parse().ok()?),
+        Kind::Count => Value::Integer(text.parse().ok()?),
+        Kind::Texts => Value::List(
+            text.split(',')
+                .map(str::trim)
+                .filter(|part| !part.is_empty())
+                .map(|part| Item {
+                    value: Value::Text(part.into()),
+                    place: Place::File(0..0),
+                })
+                .collect(),
+        ),
+        _ => Value::Text(text.into()),
+    })
+}
+
+fn insert(table: &mut Table, steps: &[String], mut item: Item) -> bool {
+    let place = item.place.clone();
+    if let Value::List(parts) = &mut item.value {
+        parts.iter_mut().for_each(|part| part.place = place.clone());
+    }
+    let Some((name, rest)) = steps.split_first() else {
+        return false;
+    };
+    let Some((next, below)) = rest.split_first() else {
+        table.insert(name.clone(), (place, item));
+        return true;
+    };
+    let empty = || {
+        (
+            place.clone(),
+            Item {
+                value: Value::Table(Table::new()),
+                place: place.clone(),
+            },
+        )
+    };
+    match (next.parse::<usize>(), table.get_mut(name)) {
+        (
+            Ok(index),
+            Some((
+                _,
+                Item {
+                    value: Value::List(list),
+                    ..
+                },
+            )),
+        ) => match list.get_mut(index) {
+            Some(Item {
+                value: Value::Table(inner),
+                ..
+            }) => insert(inner, below, item),
+            _ => false,
+        },
+        (Ok(_), _) => false,
+        (Err(_), _) => {
+            // One of `env` and `file` replaces the other.
+            let secret = matches!(next.as_str(), "env" | "file") && below.is_empty();
+            let (_, section) = table.entry(name.clone()).or_insert_with(empty);
+            match &mut section.value {
+                Value::Table(inner) => {
+                    if secret {
+                        inner.clear();
+                    }
+                    insert(inner, rest, item)
+                }
+                _ => false,
+            }
+        }
+    }
+}

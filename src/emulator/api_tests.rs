@@ -1,0 +1,225 @@
+//! Every error code of the two endpoints, and what spends a session.
+
+use std::time::{Duration, Instant};
+
+use data_encoding::BASE64;
+use serde_json::json;
+
+use super::*;
+use crate::emulator::{scenario::Scenario, sessions::LIFETIME};
+
+const VIDEO: &[u8] = include_bytes!("../../tests/data/h264-moov-first.mp4");
+const TOO_LONG: &[u8] = include_bytes!("../../tests/data/too-long.mp4");
+
+struct Bench {
+    desk: Desk,
+    ledger: Ledger,
+    now: Now,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let now = Now {
+            instant: Instant::now(),
+            unix: 0,
+        };
+        Self {
+            desk: Desk::open(),
+            ledger: Ledger::new(Scenario::Pass),
+            now,
+        }
+    }
+
+    fn raw(&self, call: Call, body: &[u8]) -> Value {
+        let answer = self
+            .desk
+            .answer(call, body, self.now, &self.ledger)
+            .unwrap();
+        serde_json::from_slice(&answer).unwrap()
+    }
+
+    /// The error code of a call; an error must come without a result, a success with one.
+    fn code(&self, call: Call, body: &Value) -> u64 {
+        let answer = self.raw(call, body.to_string().as_bytes());
+        let code = answer["error_code"].as_u64().unwrap();
+        assert_eq!(answer.get("result").is_some(), code == 0);
+        assert_eq!(answer["error_msg"] == "SUCCESS", code == 0);
+        assert!(answer["serverlogid"].is_u64());
+        code
+    }
+
+    fn session(&self) -> String {
+        let answer = self.raw(Call::SessionCode, b"{}");
+        answer["result"]["session_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Verifies with a new session, `fields` laid over good ones (null takes one away).
+    fn verify_with(&self, fields: &Value) -> u64 {
+        let mut body = json!({"session_id": self.session(), "video_base64": BASE64.encode(VIDEO)});
+        for (name, value) in fields.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        body.as_object_mut()
+            .unwrap()
+            .retain(|_, value| !value.is_null());
+        self.code(Call::Verify, &body)
+    }
+}
+
+#[test]
+fn only_an_object_is_a_body() {
+    let bench = Bench::new();
+    let deep = "[".repeat(100_000);
+    for body in [
+        "",
+        " ",
+        "x",
+        "[]",
+        "\"a\"",
+        "null",
+        "{",
+        "{}{}",
+        "{\"a\":1,}",
+        "{\"\u{0}\":1",
+        &deep,
+    ] {
+        for call in [Call::SessionCode, Call::Verify] {
+            assert_eq!(
+                bench.raw(call, body.as_bytes())["error_code"],
+                222_200,
+                "{body:.20}"
+            );
+        }
+    }
+    assert_eq!(
+        bench.raw(Call::Verify, b"{\"session_id\":\"\xff\"}")["error_code"],
+        222_200
+    );
+}
+
+#[test]
+fn code_lengths_are_checked() {
+    let bench = Bench::new();
+    let wrong = [
+        json!(0),
+        json!(4),
+        json!(-1),
+        json!(1.0),
+        json!("1"),
+        json!(null),
+        json!([1]),
+        json!(u64::MAX),
+    ];
+    for value in &wrong {
+        assert_eq!(
+            bench.code(Call::SessionCode, &json!({"min_code_length": value})),
+            222_028,
+            "{value}"
+        );
+        assert_eq!(
+            bench.code(Call::SessionCode, &json!({"max_code_length": value})),
+            222_029,
+            "{value}"
+        );
+    }
+    let turned = json!({"min_code_length": 3, "max_code_length": 2});
+    assert_eq!(bench.code(Call::SessionCode, &turned), 222_027);
+}
+
+#[test]
+fn codes_keep_to_the_lengths_asked_for() {
+    let bench = Bench::new();
+    for (fewest, most) in [(1, 1), (1, 2), (2, 2), (2, 3), (3, 3)] {
+        let asked = json!({"min_code_length": fewest, "max_code_length": most, "unknown": {}});
+        for _ in 0..20 {
+            let answer = bench.raw(Call::SessionCode, asked.to_string().as_bytes());
+            let length = answer["result"]["code"].as_str().unwrap().len();
+            assert!((fewest..=most).contains(&length));
+        }
+    }
+}
+
+#[test]
+fn parameters_of_verify_are_checked() {
+    let bench = Bench::new();
+    for (fields, code) in [
+        (json!({"session_id": null}), 222_001),
+        (json!({"session_id": 7}), 222_002),
+        (json!({"session_id": ""}), 216_502),
+        (json!({"session_id": "S0000000000000000000000"}), 216_502),
+        (json!({"video_base64": null}), 222_001),
+        (json!({"video_base64": ["x"]}), 222_003),
+        (json!({"video_base64": ""}), 216_508),
+        (
+            json!({"video_base64": "data:video/mp4;base64,AAAA"}),
+            216_508,
+        ),
+        (json!({"video_base64": BASE64.encode(TOO_LONG)}), 216_510),
+        (json!({"face_field": 1}), 222_017),
+        (json!({"face_field": ""}), 222_017),
+        (json!({"face_field": "spoofing, quality"}), 222_017),
+        (json!({"face_field": "spoofing,spoofing"}), 222_017),
+        (json!({"face_field": "age"}), 222_017),
+        (json!({"face_field": "quality,spoofing"}), 0),
+        (json!({"type_identify": "voice", "other": [1]}), 0),
+    ] {
+        assert_eq!(
+            bench.verify_with(&fields),
+            code,
+            "{:.60}",
+            fields.to_string()
+        );
+    }
+}
+
+#[test]
+fn every_outcome_spends_the_session() {
+    let bench = Bench::new();
+    let good = BASE64.encode(VIDEO);
+    for first in [
+        json!({"video_base64": good}),
+        json!({"video_base64": "!"}),
+        json!({"video_base64": 1}),
+        json!({"video_base64": good, "face_field": "age"}),
+        json!({}),
+    ] {
+        let id = bench.session();
+        let mut body = first.clone();
+        body["session_id"] = json!(id);
+        let _ = bench.code(Call::Verify, &body);
+        let again = json!({"session_id": id, "video_base64": good});
+        assert_eq!(bench.code(Call::Verify, &again), 216_502);
+    }
+    bench.ledger.set_scenario(Scenario::Error(216_501));
+    let body = json!({"session_id": bench.session(), "video_base64": good});
+    assert_eq!(bench.code(Call::Verify, &body), 216_501);
+    assert_eq!(bench.code(Call::Verify, &body), 216_502);
+}
+
+#[test]
+fn a_session_lapses_by_the_clock_that_is_passed_in() {
+    let mut bench = Bench::new();
+    let (early, late) = (bench.session(), bench.session());
+    let verify = |id: &str| json!({"session_id": id, "video_base64": BASE64.encode(VIDEO)});
+    bench.now.instant += LIFETIME - Duration::from_millis(1);
+    assert_eq!(bench.code(Call::Verify, &verify(&early)), 0);
+    bench.now.instant += Duration::from_millis(1);
+    assert_eq!(bench.code(Call::Verify, &verify(&late)), 216_502);
+}
+
+#[test]
+fn of_many_verifies_at_once_one_wins() {
+    let bench = Bench::new();
+    let body = json!({"session_id": bench.session(), "video_base64": BASE64.encode(VIDEO)});
+    let codes: Vec<u64> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| bench.code(Call::Verify, &body)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    assert_eq!(codes.iter().filter(|code| **code == 0).count(), 1);
+    assert_eq!(codes.iter().filter(|code| **code == 216_502).count(), 7);
+}

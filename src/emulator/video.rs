@@ -1,0 +1,166 @@
+//! Whether a `video_base64` is one Qiniu would look at: strict base64, then [`super::mp4`]'s facts
+//! against the documented limits. Decodes no picture. Never panics, whatever the bytes.
+
+use std::time::Duration;
+
+use data_encoding::BASE64;
+
+use super::mp4;
+
+/// Decoded bytes at the most.
+pub(super) const MOST_BYTES: usize = 20 * 1024 * 1024;
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(10);
+/// Width and height, pixels.
+const SIDES: std::ops::RangeInclusive<u16> = 16..=2032;
+
+/// What is wrong with a video.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// No usable video: encoding, container, codec, size, too short.
+    Unusable,
+    /// Longer than ten seconds.
+    TooLong,
+}
+
+/// Checks the text of a `video_base64`: the standard alphabet with its padding, no blanks, no prefix.
+///
+/// # Errors
+/// See [`Fault`].
+pub(super) fn check(base64: &str) -> Result<(), Fault> {
+    if base64.is_empty() || base64.len() > MOST_BYTES.div_ceil(3) * 4 {
+        return Err(Fault::Unusable);
+    }
+    let video = BASE64
+        .decode(base64.as_bytes())
+        .map_err(|_| Fault::Unusable)?;
+    check_bytes(&video)
+}
+
+fn check_bytes(video: &[u8]) -> Result<(), Fault> {
+    if video.len() > MOST_BYTES {
+        return Err(Fault::Unusable);
+    }
+    let facts = mp4::read(video).ok_or(Fault::Unusable)?;
+    let sides_fit = SIDES.contains(&facts.width) && SIDES.contains(&facts.height);
+    if !facts.is_h264 || !sides_fit || facts.duration < SHORTEST {
+        return Err(Fault::Unusable);
+    }
+    if facts.duration > LONGEST {
+        Err(Fault::TooLong)
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MOOV_FIRST: &[u8] = include_bytes!("../../tests/data/h264-moov-first.mp4");
+    const MOOV_LAST: &[u8] = include_bytes!("../../tests/data/h264-moov-last.mp4");
+    const FRAGMENTED: &[u8] = include_bytes!("../../tests/data/h264-fragmented.mp4");
+    const WITH_AUDIO: &[u8] = include_bytes!("../../tests/data/h264-with-audio.mp4");
+    const HEVC: &[u8] = include_bytes!("../../tests/data/hevc.mp4");
+    const AUDIO_ONLY: &[u8] = include_bytes!("../../tests/data/audio-only.mp4");
+    const TOO_SHORT: &[u8] = include_bytes!("../../tests/data/too-short.mp4");
+    const TOO_LONG: &[u8] = include_bytes!("../../tests/data/too-long.mp4");
+    const TOO_SMALL: &[u8] = include_bytes!("../../tests/data/too-small.mp4");
+    const TOO_WIDE: &[u8] = include_bytes!("../../tests/data/too-wide.mp4");
+
+    /// Appends a `free` box, which every reader skips, so that the file is `size` bytes long.
+    fn padded(video: &[u8], size: usize) -> Vec<u8> {
+        let mut video = video.to_vec();
+        let free = u32::try_from(size - video.len()).unwrap();
+        video.extend_from_slice(&free.to_be_bytes());
+        video.extend_from_slice(b"free");
+        video.resize(size, 0);
+        video
+    }
+
+    #[test]
+    fn real_videos_are_told_apart() {
+        for good in [MOOV_FIRST, MOOV_LAST, FRAGMENTED, WITH_AUDIO] {
+            assert_eq!(check_bytes(good), Ok(()));
+            let facts = mp4::read(good).unwrap();
+            assert_eq!((facts.width, facts.height), (640, 480));
+            assert_eq!(facts.duration, Duration::from_secs(3));
+        }
+        for bad in [
+            HEVC, AUDIO_ONLY, TOO_SHORT, TOO_SMALL, TOO_WIDE, b"", b"GIF89a",
+        ] {
+            assert_eq!(check_bytes(bad), Err(Fault::Unusable));
+        }
+        assert_eq!(check_bytes(TOO_LONG), Err(Fault::TooLong));
+    }
+
+    #[test]
+    fn twenty_mebibytes_is_the_limit() {
+        assert_eq!(
+            check(&BASE64.encode(&padded(MOOV_FIRST, MOST_BYTES))),
+            Ok(())
+        );
+        let over = BASE64.encode(&padded(MOOV_FIRST, MOST_BYTES + 1));
+        assert_eq!(check(&over), Err(Fault::Unusable));
+    }
+
+    #[test]
+    fn base64_is_read_strictly() {
+        let good = BASE64.encode(MOOV_FIRST);
+        assert_eq!(check(&good), Ok(()));
+        let padded = BASE64.encode(&padded(MOOV_FIRST, MOOV_FIRST.len() / 3 * 3 + 301));
+        assert!(padded.ends_with("=="));
+        assert_eq!(check(&padded), Ok(()));
+        for bad in [
+            String::new(),
+            padded.trim_end_matches('=').to_owned(),
+            format!("data:video/mp4;base64,{good}"),
+            format!("{good}\n"),
+            good.replacen('A', " A", 1),
+            data_encoding::BASE64URL.encode(MOOV_FIRST),
+            "https://example.test/video.mp4".to_owned(),
+        ] {
+            assert_eq!(check(&bad), Err(Fault::Unusable));
+        }
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_is_refused() {
+        for whole in [MOOV_FIRST, MOOV_LAST, WITH_AUDIO] {
+            for length in (0..whole.len()).step_by(7) {
+                assert_eq!(
+                    check_bytes(&whole[..length]),
+                    Err(Fault::Unusable),
+                    "{length}"
+                );
+            }
+        }
+        for length in 0..FRAGMENTED.len() {
+            let _ = check_bytes(&FRAGMENTED[..length]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..4096)) {
+            let _ = check_bytes(&bytes);
+            let _ = mp4::read(&[b"\0\0\0\x10ftypisom\0\0\0\0".as_slice(), &bytes].concat());
+        }
+
+        #[test]
+        fn damaged_files_do_not_panic(
+            which in 0..4_usize,
+            damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..64),
+        ) {
+            let mut video = [MOOV_FIRST, FRAGMENTED, WITH_AUDIO, TOO_SMALL][which].to_vec();
+            // The boxes at the front are where damage is read.
+            let front = video.len().min(2_000);
+            for (place, byte) in damage {
+                video[place.index(front)] = byte;
+            }
+            let _ = check_bytes(&video);
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Standard base64 (RFC 4648 section 4, with padding), checked while it arrives and without decoding it.
+
+/// A decoded video at the most: Qiniu's limit, 20 MiB.
+pub const MAX_VIDEO: u64 = 20 * 1024 * 1024;
+/// The same in characters of base64.
+const MAX_CHARACTERS: u64 = MAX_VIDEO.div_ceil(3) * 4;
+
+const DATA_PREFIX: &[u8] = b"data:";
+
+/// Why the text can't be a video.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// No characters at all.
+    Empty,
+    /// Starts like a `data:` URL.
+    DataUrl,
+    /// Not standard base64: alphabet, white space or padding.
+    NotBase64,
+    /// More than [`MAX_VIDEO`] bytes when decoded.
+    TooLarge,
+}
+
+/// A check under way.
+#[derive(Debug, Default)]
+pub struct Check {
+    start: Vec<u8>,
+    characters: u64,
+    padding: u8,
+    wrong: bool,
+}
+
+impl Check {
+    /// Takes the next characters.
+    pub fn feed(&mut self, text: &[u8]) {
+        let missing = DATA_PREFIX.len().saturating_sub(self.start.len());
+        self.start.extend(text.iter().take(missing));
+        self.characters = self.characters.saturating_add(text.len() as u64);
+        if self.padding == 0 && text.last() != Some(&b'=') {
+            self.wrong |= !all_in_alphabet(text);
+            return;
+        }
+        let end = text
+            .iter()
+            .position(|&byte| byte == b'=')
+            .unwrap_or(text.len());
+        let (characters, padding) = text.split_at(end);
+        self.wrong |= !all_in_alphabet(characters) || (self.padding > 0 && !characters.is_empty());
+        self.wrong |= padding.iter().any(|&byte| byte != b'=');
+        self.padding = self
+            .padding
+            .saturating_add(u8::try_from(padding.len()).unwrap_or(u8::MAX));
+    }
+
+    /// What is wrong already, so that the rest need not be awaited.
+    ///
+    /// # Errors
+    /// The finding.
+    pub fn so_far(&self) -> Result<(), Finding> {
+        if self.start == DATA_PREFIX {
+            Err(Finding::DataUrl)
+        } else if self.wrong
+            && (self.start.len() == DATA_PREFIX.len() || !DATA_PREFIX.starts_with(&self.start))
+        {
+            Err(Finding::NotBase64)
+        } else if self.characters > MAX_CHARACTERS {
+            Err(Finding::TooLarge)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Says that the text is over; the length of the decoded video in bytes.
+    ///
+    /// # Errors
+    /// The finding.
+    pub fn finish(&self) -> Result<u64, Finding> {
+        self.so_far()?;
+        if self.characters == 0 {
+            return Err(Finding::Empty);
+        }
+        if self.wrong || self.padding > 2 || !self.characters.is_multiple_of(4) {
+            return Err(Finding::NotBase64);
+        }
+        let length = (self.characters / 4 * 3).saturating_sub(u64::from(self.padding));
+        if length > MAX_VIDEO {
+            Err(Finding::TooLarge)
+        } else {
+            Ok(length)
+        }
+    }
+}
+
+/// Without a branch per byte, so that the compiler can judge many at once.
+fn all_in_alphabet(text: &[u8]) -> bool {
+    let known = |byte: u8| {
+        (byte | 0x20).wrapping_sub(b'a') < 26
+            || byte.wrapping_sub(b'0') < 10
+            || byte == b'+'
+            || byte == b'/'
+    };
+    text.chunks(64)
+        .all(|block| block.iter().fold(true, |good, &byte| good & known(byte)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Check, Finding, MAX_VIDEO};
+    use proptest::prelude::*;
+
+    fn check(parts: &[&[u8]]) -> Result<u64, Finding> {
+        let mut check = Check::default();
+        parts.iter().for_each(|part| check.feed(part));
+        check.finish()
+    }
+
+    #[test]
+    fn each_finding() {
+        for (text, wanted) in [
+            ("", Err(Finding::Empty)),
+            ("AAAA", Ok(3)),
+            ("AAA=", Ok(2)),
+            ("AA==", Ok(1)),
+            ("A===", Err(Finding::NotBase64)),
+            ("====", Err(Finding::NotBase64)),
+            ("AAAA====", Err(Finding::NotBase64)),
+            ("AAA", Err(Finding::NotBase64)),
+            ("AA=A", Err(Finding::NotBase64)),
+            ("AA A", Err(Finding::NotBase64)),
+            ("AA-_", Err(Finding::NotBase64)),
+            ("AAA\n", Err(Finding::NotBase64)),
+            ("data:video/mp4;base64,AAAA", Err(Finding::DataUrl)),
+            ("dataAAAA", Ok(6)),
+        ] {
+            assert_eq!(check(&[text.as_bytes()]), wanted, "{text}");
+            assert_eq!(
+                check(&text.as_bytes().chunks(1).collect::<Vec<_>>()),
+                wanted,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn twenty_mebibytes_pass_and_one_byte_more_does_not() {
+        let whole = vec![b'A'; 27_962_024];
+        assert_eq!(check(&[&whole, b"AAA="]), Ok(MAX_VIDEO));
+        assert_eq!(check(&[&whole, b"AAAA"]), Err(Finding::TooLarge));
+        let mut early = Check::default();
+        early.feed(&whole);
+        early.feed(b"AAAAAAAA");
+        assert_eq!(early.so_far(), Err(Finding::TooLarge));
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_decoder(text in "[A-Za-z0-9+/=_ ]{0,40}", split in 1usize..9) {
+            let mut lenient = data_encoding::Specification::new();
+            lenient.symbols.push_str("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");
+            lenient.padding = Some('=');
+            lenient.check_trailing_bits = false;
+            let decoded = lenient.encoding().unwrap().decode(text.as_bytes()).ok().map(|bytes| bytes.len() as u64);
+            let ours = check(&text.as_bytes().chunks(split).collect::<Vec<_>>()).ok();
+            // data-encoding takes concatenated padded texts; one text has its padding at its end alone.
+            let concatenated = text.trim_end_matches('=').contains('=');
+            prop_assert_eq!(ours, decoded.filter(|length| *length > 0 && !concatenated));
+        }
+    }
+}

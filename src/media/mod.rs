@@ -1,0 +1,3 @@
+//! What can be said about a video without decoding it.
+
+pub mod base64;

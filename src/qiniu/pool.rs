@@ -1,0 +1,119 @@
+//! Connections to Qiniu: a cap on how many, kept alive between calls, the last used first.
+//!
+//! A connection is handed back only by a call that read its answer to the exact end; every other way a call ends, it is
+//! dropped with the [`Lease`].
+
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+use super::{UpstreamSettings, connection::Connection};
+
+/// Qiniu, as the gateway reaches it.
+pub struct Upstream {
+    settings: UpstreamSettings,
+    idle: Mutex<Vec<Idle>>,
+    places: Arc<Semaphore>,
+}
+
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+/// A connection for one call.
+pub(super) struct Lease {
+    pub(super) connection: Connection,
+    /// It served another call before, so it may turn out to be dead.
+    pub(super) reused: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(super) enum NoConnection {
+    /// All are taken.
+    Busy,
+    /// Qiniu can't be reached.
+    Unreachable(io::Error),
+}
+
+impl Upstream {
+    /// Opens nothing yet.
+    pub fn new(settings: UpstreamSettings) -> Self {
+        let places = settings.max_connections.min(Semaphore::MAX_PERMITS);
+        Self {
+            settings,
+            idle: Mutex::default(),
+            places: Arc::new(Semaphore::new(places)),
+        }
+    }
+
+    /// What the operator decided.
+    pub fn settings(&self) -> &UpstreamSettings {
+        &self.settings
+    }
+
+    /// Closes connections that were not used for the idle time-out.
+    pub fn sweep(&self) {
+        let keep = self.settings.idle_timeout;
+        self.idle().retain(|idle| idle.since.elapsed() < keep);
+    }
+
+    /// A connection: a kept one that is still good, unless `fresh` is asked for, or a new one.
+    pub(super) async fn lease(&self, fresh: bool) -> Result<Lease, NoConnection> {
+        let limit = self.settings.connect_timeout;
+        let place = match timeout(limit, Arc::clone(&self.places).acquire_owned()).await {
+            Ok(Ok(place)) => place,
+            _ => return Err(NoConnection::Busy),
+        };
+        if !fresh {
+            while let Some(mut idle) = self.pop() {
+                if idle.since.elapsed() < self.settings.idle_timeout && idle.connection.is_quiet() {
+                    return Ok(Lease {
+                        connection: idle.connection,
+                        reused: true,
+                        _place: place,
+                    });
+                }
+            }
+        }
+        match timeout(
+            limit,
+            Connection::open(&self.settings.endpoint, self.settings.tls.as_ref()),
+        )
+        .await
+        {
+            Ok(Ok(connection)) => Ok(Lease {
+                connection,
+                reused: false,
+                _place: place,
+            }),
+            Ok(Err(error)) => Err(NoConnection::Unreachable(error)),
+            Err(_) => Err(NoConnection::Unreachable(io::ErrorKind::TimedOut.into())),
+        }
+    }
+
+    /// Takes a connection back whose last answer was read to its end.
+    pub(super) fn keep(&self, lease: Lease) {
+        self.idle().push(Idle {
+            connection: lease.connection,
+            since: Instant::now(),
+        });
+    }
+
+    fn pop(&self) -> Option<Idle> {
+        self.idle().pop()
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

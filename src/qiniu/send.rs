@@ -1,0 +1,255 @@
+//! One call: the request goes out in as few writes as the kernel takes, and the answer is handed on as it comes in.
+//!
+//! An answer that comes before the request is out (a 413, say) is read all the same; the rest of the request then stays
+//! unsent and the connection is closed.
+
+use std::{
+    future::poll_fn,
+    io::{self, IoSlice},
+    pin::Pin,
+    task::Poll,
+};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+
+use super::{
+    connection::Connection,
+    framing::Piece,
+    head::{self, Head},
+    outgoing::Outgoing,
+};
+
+/// Bytes of an answer's head at the most.
+const MAX_HEAD: usize = 32 * 1024;
+/// Interim (1xx) answers in front of the real one at the most.
+const MAX_INTERIM: usize = 8;
+/// Bytes asked for in one read of a head, and of a body.
+const HEAD_READ: usize = 4 * 1024;
+const BODY_READ: usize = 64 * 1024;
+/// Pieces handed to the kernel in one write.
+const MAX_SLICES: usize = 64;
+
+/// Why no answer could be read.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The connection ended before the answer's first byte.
+    NoAnswer(io::Error),
+    /// It ended, or turned to nonsense, later.
+    Answer(&'static str),
+}
+
+/// An answer being read.
+pub(super) struct Reading {
+    pub(super) head: Head,
+    buffer: Vec<u8>,
+    at: usize,
+}
+
+/// Sends a request and reads the head of its answer.
+pub(super) async fn exchange(
+    connection: &mut Connection,
+    request: &Outgoing,
+) -> Result<Reading, Broken> {
+    let mut buffer = Vec::with_capacity(HEAD_READ);
+    let sent = write_until_answered(connection, request, &mut buffer).await?;
+    for _ in 0..=MAX_INTERIM {
+        let (mut head, length) = read_head(connection, &mut buffer).await?;
+        if matches!(head.status, 100 | 102..=199) {
+            buffer.drain(..length);
+            continue;
+        }
+        head.keep_alive &= sent;
+        return Ok(Reading {
+            head,
+            buffer,
+            at: length,
+        });
+    }
+    Err(Broken::Answer("too many interim answers"))
+}
+
+/// Writes the request; `false` when an answer, now in `buffer`, came first.
+async fn write_until_answered(
+    connection: &mut Connection,
+    request: &Outgoing,
+    buffer: &mut Vec<u8>,
+) -> Result<bool, Broken> {
+    let mut unsent = Unsent {
+        pieces: std::iter::once(&request.head)
+            .chain(&request.body)
+            .collect(),
+        first: 0,
+        offset: 0,
+    };
+    loop {
+        let result = poll_fn(|cx| {
+            while !unsent.is_empty() {
+                match unsent.poll_write(connection, cx) {
+                    Poll::Ready(Ok(())) => {}
+                    // A peer that refuses may close its side before we are done; its answer may be there.
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => {
+                        return poll_answer(connection, cx, buffer).map(|read| read.map(|()| false));
+                    }
+                }
+            }
+            Pin::new(&mut *connection)
+                .poll_flush(cx)
+                .map(|flushed| flushed.map(|()| true))
+        })
+        .await;
+        match result {
+            Ok(done) => return Ok(done),
+            Err(error) => {
+                return match read_some(connection, buffer, HEAD_READ).await {
+                    Ok(1..) => Ok(false),
+                    _ => Err(Broken::NoAnswer(error)),
+                };
+            }
+        }
+    }
+}
+
+/// Resolves when the peer has sent something, or nothing more can come.
+fn poll_answer(
+    connection: &mut Connection,
+    cx: &mut std::task::Context<'_>,
+    buffer: &mut Vec<u8>,
+) -> Poll<io::Result<()>> {
+    let mut space = [0; HEAD_READ];
+    let mut read = ReadBuf::new(&mut space);
+    match Pin::new(connection).poll_read(cx, &mut read) {
+        Poll::Ready(Ok(())) if read.filled().is_empty() => {
+            Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()))
+        }
+        Poll::Ready(Ok(())) => {
+            buffer.extend_from_slice(read.filled());
+            Poll::Ready(Ok(()))
+        }
+        other => other,
+    }
+}
+
+async fn read_head(
+    connection: &mut Connection,
+    buffer: &mut Vec<u8>,
+) -> Result<(Head, usize), Broken> {
+    loop {
+        if let Some(found) = head::parse(buffer).map_err(Broken::Answer)? {
+            return Ok(found);
+        }
+        if buffer.len() >= MAX_HEAD {
+            return Err(Broken::Answer("the head of the answer is too large"));
+        }
+        match read_some(connection, buffer, HEAD_READ).await {
+            Ok(1..) => {}
+            Ok(0) if buffer.is_empty() => {
+                return Err(Broken::NoAnswer(io::ErrorKind::UnexpectedEof.into()));
+            }
+            Err(error) if buffer.is_empty() => return Err(Broken::NoAnswer(error)),
+            Ok(0) | Err(_) => return Err(Broken::Answer("the answer ended in its head")),
+        }
+    }
+}
+
+async fn read_some(
+    connection: &mut Connection,
+    buffer: &mut Vec<u8>,
+    most: usize,
+) -> io::Result<usize> {
+    buffer.reserve(most);
+    connection.read_buf(buffer).await
+}
+
+impl Reading {
+    /// Hands the body on, piece by piece, to its exact end.
+    pub(super) async fn body<E: From<&'static str>>(
+        &mut self,
+        connection: &mut Connection,
+        mut take: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        loop {
+            while let Some(bytes) = self.buffer.get(self.at..).filter(|bytes| !bytes.is_empty()) {
+                match self.head.framing.next(bytes)? {
+                    Piece::Body(length) => {
+                        take(bytes.get(..length).unwrap_or_default())?;
+                        self.at += length;
+                    }
+                    Piece::Skip(length) => self.at += length,
+                    Piece::End => break,
+                }
+            }
+            if self.head.framing.is_done() {
+                return Ok(());
+            }
+            self.buffer.clear();
+            self.at = 0;
+            match read_some(connection, &mut self.buffer, BODY_READ).await {
+                Ok(1..) => {}
+                Ok(0) if self.head.framing.may_close() => {
+                    self.head.keep_alive = false;
+                    return Ok(());
+                }
+                Ok(0) | Err(_) => return Err("the answer ended too early".into()),
+            }
+        }
+    }
+
+    /// Whether the connection stands exactly at the end of the answer and may serve another call.
+    pub(super) fn is_reusable(&self) -> bool {
+        self.head.keep_alive && self.head.framing.is_done() && self.at == self.buffer.len()
+    }
+}
+
+/// The part of a request that the kernel has not taken yet.
+struct Unsent<'a> {
+    pieces: Vec<&'a Bytes>,
+    first: usize,
+    offset: usize,
+}
+
+impl Unsent<'_> {
+    fn is_empty(&self) -> bool {
+        self.first >= self.pieces.len()
+    }
+
+    fn poll_write(
+        &mut self,
+        connection: &mut Connection,
+        cx: &mut std::task::Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let mut skip = self.offset;
+        let mut used = 0;
+        for (slice, piece) in slices
+            .iter_mut()
+            .zip(self.pieces.get(self.first..).unwrap_or_default())
+        {
+            *slice = IoSlice::new(piece.get(skip..).unwrap_or_default());
+            skip = 0;
+            used += 1;
+        }
+        let slices = slices.get(..used).unwrap_or_default();
+        match Pin::new(connection).poll_write_vectored(cx, slices) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(Ok(written)) => {
+                self.advance(written);
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn advance(&mut self, written: usize) {
+        self.offset += written;
+        while let Some(piece) = self.pieces.get(self.first) {
+            if self.offset < piece.len() {
+                return;
+            }
+            self.offset -= piece.len();
+            self.first += 1;
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Cross-origin calls from browsers (Fetch standard, section 3.2): exact origins, and the headers on errors too, so that
+//! a page sees a 401 and not a "CORS error".
+
+use hyper::{
+    HeaderMap,
+    header::{
+        ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+        ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HeaderValue, ORIGIN, VARY,
+    },
+};
+
+use super::CorsSettings;
+
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate",
+);
+const METHODS: HeaderValue = HeaderValue::from_static("POST");
+const HEADERS: HeaderValue = HeaderValue::from_static("Authorization, Content-Type");
+
+/// Which origins may read answers.
+pub struct Cors {
+    origins: Vec<HeaderValue>,
+    max_age: HeaderValue,
+}
+
+impl Cors {
+    /// Origins were checked to be exact ones.
+    pub fn new(settings: &CorsSettings) -> Self {
+        Self {
+            origins: settings
+                .allowed_origins
+                .iter()
+                .filter_map(|origin| HeaderValue::from_str(origin).ok())
+                .collect(),
+            max_age: HeaderValue::from(settings.max_age.as_secs()),
+        }
+    }
+
+    /// Adds what every answer needs to be read by the page that asked.
+    pub fn expose(&self, request: &HeaderMap, answer: &mut HeaderMap) {
+        if self.origins.is_empty() {
+            return;
+        }
+        answer.append(VARY, HeaderValue::from_static("Origin"));
+        if let Some(origin) = request
+            .get(ORIGIN)
+            .filter(|origin| self.origins.contains(origin))
+        {
+            answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+            answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+        }
+    }
+
+    /// Adds what a preflight asks for.
+    pub fn preflight(&self, request: &HeaderMap, answer: &mut HeaderMap) {
+        if request
+            .get(ORIGIN)
+            .is_some_and(|origin| self.origins.contains(origin))
+        {
+            answer.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+            answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);
+            answer.insert(ACCESS_CONTROL_MAX_AGE, self.max_age.clone());
+        }
+    }
+}

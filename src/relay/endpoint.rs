@@ -1,0 +1,74 @@
+//! The routes, each made ready: path in, everything that its requests need out.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{RouteKind, RouteSettings};
+use crate::{
+    body::BodyRules,
+    limit::{concurrency::Concurrency, rate::RateLimit},
+    qiniu::answer::{AnswerRules, Expected},
+};
+
+/// A route, ready to serve.
+pub struct Endpoint {
+    /// For metrics and records.
+    pub path: Arc<str>,
+    /// What the operator decided.
+    pub settings: RouteSettings,
+    /// What a body must be.
+    pub body: BodyRules,
+    /// What is done to an answer.
+    pub answer: AnswerRules,
+    /// How often a caller may call.
+    pub rate: Option<RateLimit>,
+    /// How many calls of a caller may be under way.
+    pub concurrency: Option<Arc<Concurrency>>,
+}
+
+/// All routes.
+pub struct Endpoints(HashMap<String, Arc<Endpoint>>);
+
+impl Endpoints {
+    /// Makes the routes ready.
+    pub fn new(routes: Vec<RouteSettings>) -> Self {
+        Self(
+            routes
+                .into_iter()
+                .map(|route| (route.path.clone(), Arc::new(Endpoint::new(route))))
+                .collect(),
+        )
+    }
+
+    /// The route of exactly this path.
+    pub fn find(&self, path: &str) -> Option<&Arc<Endpoint>> {
+        self.0.get(path)
+    }
+
+    /// Lets the limits forget callers that have rested.
+    pub fn sweep(&self) {
+        self.0
+            .values()
+            .filter_map(|endpoint| endpoint.rate.as_ref())
+            .for_each(RateLimit::sweep);
+    }
+}
+
+impl Endpoint {
+    fn new(settings: RouteSettings) -> Self {
+        let expected = match settings.kind {
+            RouteKind::Session => Expected::Session,
+            RouteKind::Verify => Expected::Envelope,
+            RouteKind::Plain => Expected::Object,
+        };
+        Self {
+            path: settings.path.as_str().into(),
+            body: BodyRules::new(&settings),
+            answer: AnswerRules::new(&settings.remove, settings.max_string, expected),
+            rate: settings
+                .rate
+                .and_then(|rate| RateLimit::new(rate, settings.burst)),
+            concurrency: settings.concurrent_per_user.map(Concurrency::new),
+            settings,
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What a request's head says besides its path and token: host, size, media type, and what a trusted proxy adds.
+
+use std::net::IpAddr;
+
+use hyper::{
+    HeaderMap, Version,
+    header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HOST},
+    http::request::Parts,
+};
+use ipnet::IpNet;
+
+use super::refusal::Refusal;
+
+/// Bytes of an id that a trusted proxy gives.
+const MAX_REQUEST_ID: usize = 64;
+/// Bytes of an `X-Forwarded-For` that is believed.
+const MAX_FORWARDED: usize = 512;
+
+/// Refuses a head that is too large, has no single host, or carries a query.
+///
+/// # Errors
+/// The refusal.
+pub fn check_head(parts: &Parts, max_head_bytes: usize) -> Result<(), Refusal> {
+    let target = parts
+        .uri
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    let fields: usize = parts
+        .headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    if target + fields > max_head_bytes {
+        return Err(Refusal::HeadTooLarge);
+    }
+    let hosts = parts.headers.get_all(HOST).iter().count();
+    let needs_host = parts.version == Version::HTTP_11 && hosts != 1;
+    if needs_host || hosts > 1 {
+        return Err(Refusal::Malformed(
+            "the request must have exactly one Host header".into(),
+        ));
+    }
+    if parts.uri.query().is_some() {
+        return Err(Refusal::Malformed("the path takes no query string".into()));
+    }
+    Ok(())
+}
+
+/// Refuses a body that is not plain JSON. No body needs no type.
+///
+/// # Errors
+/// The refusal.
+pub fn check_media_type(headers: &HeaderMap, empty: bool) -> Result<(), Refusal> {
+    if headers.contains_key(CONTENT_ENCODING) {
+        return Err(Refusal::MediaType(
+            "the body must not have a Content-Encoding",
+        ));
+    }
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    match (types.next(), types.next()) {
+        (None, _) if empty => Ok(()),
+        (Some(value), None) if value.to_str().is_ok_and(is_json) => Ok(()),
+        _ => Err(Refusal::MediaType("the body must be application/json")),
+    }
+}
+
+/// Whether the sender waits for a `100 Continue` before it sends its body.
+pub fn expects_continue(headers: &HeaderMap) -> bool {
+    headers.contains_key(EXPECT)
+}
+
+/// `application/json`, and at most a charset of UTF-8 behind it.
+fn is_json(value: &str) -> bool {
+    let mut parts = value.split(';').map(str::trim);
+    let json = parts
+        .next()
+        .is_some_and(|media| media.eq_ignore_ascii_case("application/json"));
+    json && parts.all(|parameter| {
+        parameter.eq_ignore_ascii_case("charset=utf-8")
+            || parameter.eq_ignore_ascii_case("charset=\"utf-8\"")
+    })
+}
+
+/// What a proxy in front of us says about a request; empty unless its address is trusted.
+#[derive(Default)]
+pub struct Forwarded {
+    /// Its own request id.
+    pub request_id: Option<String>,
+    /// The addresses the request came by.
+    pub path: Option<String>,
+}
+
+/// Believes `X-Request-Id` and `X-Forwarded-For` of a trusted peer, if they are of the form they should be.
+pub fn forwarded(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> Forwarded {
+    let peer = peer.to_canonical();
+    if !trusted.iter().any(|network| network.contains(&peer)) {
+        return Forwarded::default();
+    }
+    let one = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_id = |id: &&str| {
+        (1..=MAX_REQUEST_ID).contains(&id.len())
+            && id
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    };
+    let is_path = |path: &&str| {
+        path.len() <= MAX_FORWARDED
+            && path
+                .split(',')
+                .all(|hop| hop.trim().parse::<IpAddr>().is_ok())
+    };
+    Forwarded {
+        request_id: one("x-request-id").filter(is_id).map(str::to_owned),
+        path: one("x-forwarded-for").filter(is_path).map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_types() {
+        for good in [
+            "application/json",
+            "Application/JSON",
+            "application/json; charset=utf-8",
+            "application/json;charset=\"UTF-8\"",
+        ] {
+            assert!(is_json(good), "{good}");
+        }
+        for bad in [
+            "",
+            "text/json",
+            "application/json; charset=gbk",
+            "application/jsonx",
+            "application/json; x=1",
+            "multipart/form-data",
+        ] {
+            assert!(!is_json(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_a_trusted_peer_is_believed_and_only_what_is_well_formed() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-request-id", "abc-1".parse().unwrap());
+        headers.insert("x-forwarded-for", "10.1.2.3, ::1".parse().unwrap());
+        let trusted = ["127.0.0.0/8".parse().unwrap()];
+        let believed = forwarded(&headers, "::ffff:127.0.0.1".parse().unwrap(), &trusted);
+        assert_eq!(
+            (believed.request_id.as_deref(), believed.path.as_deref()),
+            (Some("abc-1"), Some("10.1.2.3, ::1"))
+        );
+        assert!(
+            forwarded(&headers, "192.0.2.1".parse().unwrap(), &trusted)
+                .request_id
+                .is_none()
+        );
+        headers.insert("x-request-id", "a b".parse().unwrap());
+        headers.insert("x-forwarded-for", "evil\" injected".parse().unwrap());
+        let believed = forwarded(&headers, "127.0.0.1".parse().unwrap(), &trusted);
+        assert!(believed.request_id.is_none() && believed.path.is_none());
+    }
+}

@@ -1,0 +1,108 @@
+//! A refusal on the wire: RFC 9457 `application/problem+json`, with the headers that belong to it.
+
+use std::{sync::Arc, time::Duration};
+
+use hyper::{
+    HeaderMap, StatusCode,
+    header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
+};
+use serde::Serialize;
+
+use super::refusal::{Refusal, Told};
+use crate::telemetry::Observer;
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'static str,
+    title: &'a str,
+    status: u16,
+    code: &'a str,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    request_id: &'a str,
+}
+
+/// The body of a refusal.
+pub fn body(told: &Told, request_id: &str) -> Vec<u8> {
+    let title = StatusCode::from_u16(told.status)
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or("Error");
+    let problem = Problem {
+        r#type: "about:blank",
+        title,
+        status: told.status,
+        code: told.code,
+        detail: &told.detail,
+        reason: told.reason,
+        request_id,
+    };
+    serde_json::to_vec(&problem).unwrap_or_default()
+}
+
+/// The headers of a refusal.
+pub fn headers(refusal: &Refusal, told: &Told, headers: &mut HeaderMap) {
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
+    if let Some(wait) = told.retry_after {
+        // A whole second at least, rounded up: a caller that obeys must not be refused again.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+    match (refusal, told.status) {
+        (Refusal::Method, _) => {
+            headers.insert(ALLOW, HeaderValue::from_static("POST, OPTIONS"));
+        }
+        (Refusal::Scope(scope), _) => {
+            insert_text(
+                headers,
+                &format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""),
+            );
+        }
+        // RFC 6750 section 3.1: a request without a token is told the scheme and nothing else.
+        (Refusal::Auth(_), 401) if told.code == "missing_token" => insert_text(headers, "Bearer"),
+        (Refusal::Auth(_), 401) => {
+            insert_text(
+                headers,
+                &format!(
+                    "Bearer error=\"invalid_token\", error_description=\"{}\"",
+                    told.detail.replace(['"', '\\'], "'")
+                ),
+            );
+        }
+        _ => {}
+    }
+}
+
+fn insert_text(headers: &mut HeaderMap, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(WWW_AUTHENTICATE, value);
+    }
+}
+
+/// A whole HTTP/1.1 answer to a head that did not end in time; there is no request to hang it on.
+pub fn slow_head(observer: &Observer) -> Vec<u8> {
+    let request_id = super::handle::new_request_id();
+    let told = Told {
+        status: 408,
+        code: "request_timeout",
+        detail: "the request's head did not arrive in time".into(),
+        reason: None,
+        retry_after: None,
+    };
+    observer
+        .metrics
+        .request_done(&Arc::from("none"), told.status, told.code, Duration::ZERO);
+    let body = body(&told, &request_id);
+    let mut answer = format!(
+        "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\nX-Request-Id: {request_id}\r\n\
+         Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
+        body.len(),
+    )
+    .into_bytes();
+    answer.extend(body);
+    answer
+}

@@ -1,0 +1,291 @@
+//! Every way a request can be told no, and what each means: status, code, what the caller is told, what the log says.
+//!
+//! The only place that knows the refusals of all steps. The match has no catch-all arm, so a new refusal can't be
+//! forgotten here. What a caller is told never holds a secret, a token, or text of Qiniu's.
+
+use std::{borrow::Cow, time::Duration};
+
+use crate::{
+    auth::AuthRefusal,
+    body::receive::BodyRefusal,
+    limit::rate::Wait,
+    media::base64::Finding,
+    qiniu::answer::{Failure, FailureKind},
+};
+
+/// Why a request is refused.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The head is wrong; a clause for the caller.
+    Malformed(Cow<'static, str>),
+    /// The head is too large.
+    HeadTooLarge,
+    /// No such path.
+    UnknownRoute,
+    /// Not this method.
+    Method,
+    /// The token.
+    Auth(AuthRefusal),
+    /// The token lacks the route's scope, named here.
+    Scope(String),
+    /// Too often.
+    Rate(Wait),
+    /// Too many calls at once.
+    Concurrent,
+    /// Not a body we take; a clause for the caller.
+    MediaType(&'static str),
+    /// The body.
+    Body(BodyRefusal),
+    /// The call to Qiniu.
+    Upstream(Failure),
+    /// A bug of ours.
+    Internal,
+}
+
+/// A refusal, as it is told.
+pub struct Told {
+    /// HTTP status.
+    pub status: u16,
+    /// Stable name.
+    pub code: &'static str,
+    /// Helps a person.
+    pub detail: Cow<'static, str>,
+    /// What exactly is wrong with a video.
+    pub reason: Option<&'static str>,
+    /// When to try again.
+    pub retry_after: Option<Duration>,
+}
+
+impl Told {
+    fn new(status: u16, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            reason: None,
+            retry_after: None,
+        }
+    }
+
+    fn later(self, seconds: u64) -> Self {
+        Self {
+            retry_after: Some(Duration::from_secs(seconds)),
+            ..self
+        }
+    }
+}
+
+impl Refusal {
+    /// What the caller is told.
+    pub fn told(&self) -> Told {
+        match self {
+            Self::Malformed(detail) => Told::new(400, "malformed_request", detail.clone()),
+            Self::HeadTooLarge => Told::new(
+                431,
+                "headers_too_large",
+                "the request's header fields are too large",
+            ),
+            Self::UnknownRoute => Told::new(
+                404,
+                "unknown_route",
+                "there is no such path here; paths match exactly",
+            ),
+            Self::Method => Told::new(405, "method_not_allowed", "this path takes POST"),
+            Self::Auth(refusal) => {
+                let code = refusal.code();
+                Told::new(
+                    if code == "malformed_request" {
+                        400
+                    } else {
+                        401
+                    },
+                    code,
+                    refusal.detail(),
+                )
+            }
+            Self::Scope(scope) => Told::new(
+                403,
+                "insufficient_scope",
+                format!("the token lacks the scope `{scope}`"),
+            ),
+            Self::Rate(wait) => Told {
+                retry_after: Some(wait.retry_after),
+                ..Told::new(
+                    429,
+                    "rate_limited",
+                    "too many requests; wait as long as Retry-After says",
+                )
+            },
+            Self::Concurrent => Told::new(
+                429,
+                "too_many_concurrent",
+                "another request of this user is still under way; wait for its answer",
+            )
+            .later(1),
+            Self::MediaType(detail) => Told::new(415, "unsupported_media_type", *detail),
+            Self::Body(refusal) => body(refusal),
+            Self::Upstream(failure) => upstream(&failure.kind),
+            Self::Internal => Told::new(
+                500,
+                "internal_error",
+                "something went wrong here; the log has the request id",
+            ),
+        }
+    }
+
+    /// What an operator should know beyond the access record: how bad it is, and what happened.
+    pub fn logged(&self) -> Option<(tracing::Level, String)> {
+        match self {
+            Self::Upstream(failure) => Some(logged_upstream(failure)),
+            Self::Internal => Some((tracing::Level::ERROR, "a request ended in a bug".into())),
+            Self::Body(BodyRefusal::NoRoom) => Some((
+                tracing::Level::WARN,
+                "no body memory left; raise server.body_memory".into(),
+            )),
+            Self::Malformed(_)
+            | Self::HeadTooLarge
+            | Self::UnknownRoute
+            | Self::Method
+            | Self::Auth(_)
+            | Self::Scope(_)
+            | Self::Rate(_)
+            | Self::Concurrent
+            | Self::MediaType(_)
+            | Self::Body(_) => None,
+        }
+    }
+}
+
+fn body(refusal: &BodyRefusal) -> Told {
+    match refusal {
+        BodyRefusal::TooLarge => Told::new(
+            413,
+            "body_too_large",
+            "the body is larger than this path takes",
+        ),
+        BodyRefusal::NoRoom => {
+            Told::new(503, "overloaded", "too many uploads at once; try again").later(1)
+        }
+        BodyRefusal::TooSlow => {
+            Told::new(408, "body_too_slow", "the body did not arrive fast enough")
+        }
+        BodyRefusal::Broken => Told::new(
+            400,
+            "malformed_request",
+            "the body broke off or its framing is wrong",
+        ),
+        BodyRefusal::Json(error) => Told::new(400, "malformed_request", error.to_string()),
+        BodyRefusal::Field(detail) => Told::new(400, "malformed_request", detail.clone()),
+        BodyRefusal::Video(finding) => {
+            let (reason, detail) = video(*finding);
+            Told {
+                reason: Some(reason),
+                ..Told::new(422, "video_rejected", detail)
+            }
+        }
+    }
+}
+
+fn video(finding: Finding) -> (&'static str, &'static str) {
+    match finding {
+        Finding::Empty => ("empty", "`video_base64` is empty"),
+        Finding::DataUrl => (
+            "data_url",
+            "`video_base64` must be the base64 alone, without `data:video/mp4;base64,`",
+        ),
+        Finding::NotBase64 => (
+            "not_base64",
+            "`video_base64` must be standard base64 with padding and without white space",
+        ),
+        Finding::TooLarge => ("too_large", "the video is larger than 20 MiB"),
+    }
+}
+
+fn upstream(kind: &FailureKind) -> Told {
+    match kind {
+        FailureKind::NoPlace | FailureKind::Busy => Told::new(
+            503,
+            "upstream_busy",
+            "the liveness service is busy; try again",
+        )
+        .later(5),
+        FailureKind::Unreachable(_) => Told::new(
+            502,
+            "upstream_unreachable",
+            "the liveness service can't be reached",
+        ),
+        FailureKind::Timeout => Told::new(
+            504,
+            "upstream_timeout",
+            "the liveness service did not answer in time",
+        ),
+        FailureKind::RejectedCredentials => Told::new(
+            502,
+            "upstream_rejected_credentials",
+            "the liveness service refused the gateway's own credentials",
+        ),
+        FailureKind::RejectedRequest => Told::new(
+            502,
+            "upstream_rejected_request",
+            "the liveness service refused the gateway's request",
+        ),
+        FailureKind::TooLarge => Told::new(
+            413,
+            "body_too_large",
+            "the liveness service found the body too large",
+        ),
+        FailureKind::Error => Told::new(502, "upstream_error", "the liveness service failed"),
+        FailureKind::NoAnswer(_) | FailureKind::Invalid(_) => Told::new(
+            502,
+            "upstream_invalid_response",
+            "the liveness service's answer was broken",
+        ),
+    }
+}
+
+fn logged_upstream(failure: &Failure) -> (tracing::Level, String) {
+    let status = failure
+        .status
+        .map(|status| format!(" (HTTP {status})"))
+        .unwrap_or_default();
+    let what = match &failure.kind {
+        FailureKind::RejectedCredentials => {
+            return (
+                tracing::Level::ERROR,
+                format!(
+                    "Qiniu refused our credentials{status}: check qiniu.access_key and secret_key, the account, and this machine's clock"
+                ),
+            );
+        }
+        FailureKind::NoPlace => "no free connection to Qiniu: raise qiniu.max_connections".into(),
+        FailureKind::Unreachable(error) => format!("Qiniu can't be reached: {error}"),
+        FailureKind::Timeout => "Qiniu did not answer within the route's timeout".into(),
+        FailureKind::RejectedRequest => "Qiniu refused the request".into(),
+        FailureKind::TooLarge => "Qiniu found the body too large".into(),
+        FailureKind::Busy => "Qiniu is busy".into(),
+        FailureKind::Error => "Qiniu failed".into(),
+        FailureKind::NoAnswer(error) => {
+            format!("Qiniu closed the connection without an answer: {error}")
+        }
+        FailureKind::Invalid(invalid) => format!("Qiniu's answer was unfit: {invalid}"),
+    };
+    (tracing::Level::WARN, what + &status)
+}
+
+impl From<AuthRefusal> for Refusal {
+    fn from(refusal: AuthRefusal) -> Self {
+        Self::Auth(refusal)
+    }
+}
+
+impl From<BodyRefusal> for Refusal {
+    fn from(refusal: BodyRefusal) -> Self {
+        Self::Body(refusal)
+    }
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self::Upstream(failure)
+    }
+}

@@ -1,0 +1,113 @@
+//! From checked settings to a running gateway: the only file that knows every module.
+
+use std::{collections::HashMap, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use crate::{
+    auth::Authenticator,
+    body::{memory::BodyMemory, receive::Admission},
+    config::Settings,
+    limit::CallerKeys,
+    qiniu::pool::Upstream,
+    relay::{
+        cors::Cors,
+        endpoint::Endpoints,
+        handle::{Gateway, Page},
+        record::Pseudonyms,
+    },
+    server::{DrainOutcome, Readiness, Server, ServerSettings},
+    telemetry::{Observer, log::Lines, metrics::Metrics},
+};
+
+/// How often limits and connections that nobody uses are looked for.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// A gateway that listens and does not serve yet.
+pub struct Running {
+    server: Server,
+    settings: ServerSettings,
+    gateway: Gateway,
+    observer: Arc<Observer>,
+    readiness: Arc<Readiness>,
+}
+
+impl Running {
+    /// Binds the listeners and makes every step ready.
+    ///
+    /// # Errors
+    /// An address can't be listened on.
+    pub async fn start(settings: Settings, lines: Lines) -> io::Result<Self> {
+        let Settings {
+            server,
+            admin,
+            cors,
+            qiniu,
+            identities,
+            routes,
+            log,
+        } = settings;
+        let observer = Observer::new(Metrics::new(lines.clone()), lines, log.format);
+        let listening = Server::bind(&server, &admin).await?;
+        let memory = BodyMemory::new(server.body_memory);
+        observer
+            .metrics
+            .watch_body_memory(Arc::clone(&memory), server.body_memory);
+        let gateway = Gateway {
+            endpoints: Endpoints::new(routes),
+            authenticator: Authenticator::new(identities),
+            callers: CallerKeys::default(),
+            pseudonyms: Pseudonyms::new(&qiniu.credentials.secret_key),
+            cors: Cors::new(&cors),
+            admission: Admission {
+                memory,
+                min_rate: server.min_body_rate,
+            },
+            upstream: Arc::new(Upstream::new(qiniu)),
+            pages: HashMap::new(),
+            observer: Arc::clone(&observer),
+            trusted_proxies: server.trusted_proxies.clone(),
+            max_head_bytes: server.max_head_bytes,
+        };
+        Ok(Self {
+            server: listening,
+            settings: server,
+            gateway,
+            observer,
+            readiness: Arc::default(),
+        })
+    }
+
+    /// Where requests are taken, as bound.
+    pub fn public_addresses(&self) -> Vec<SocketAddr> {
+        self.server.public_addresses()
+    }
+
+    /// Where the admin listener is, as bound.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.server.admin_address()
+    }
+
+    /// Shows these to anybody who asks.
+    pub fn show_pages(&mut self, pages: HashMap<&'static str, Page>) {
+        self.gateway.pages = pages;
+    }
+
+    /// Serves until `stop`, then lets what is under way finish.
+    pub async fn serve(self, stop: impl Future<Output = ()>) -> DrainOutcome {
+        let gateway = Arc::new(self.gateway);
+        let swept = Arc::clone(&gateway);
+        let sweep = tokio::spawn(async move {
+            let mut tick = tokio::time::interval(SWEEP);
+            loop {
+                tick.tick().await;
+                swept.endpoints.sweep();
+                swept.upstream.sweep();
+            }
+        });
+        let outcome = self
+            .server
+            .run(&self.settings, gateway, self.observer, self.readiness, stop)
+            .await;
+        sweep.abort();
+        outcome
+    }
+}
