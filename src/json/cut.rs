@@ -365,8 +365,14 @@ impl<'r> Cut<'r> {
 
     /// Bytes that the scanner used without an event: a part of an escape, of a number or a literal, or white space.
     fn more(&mut self, bytes: &[u8], run: &mut Run<'_>, sink: &mut impl Sink) {
-        if self.scalar.is_some() {
-            self.more_scalar(bytes, run.chunk.len(), run, sink);
+        match &mut self.scalar {
+            Some(scalar) if scalar.string => {
+                // The first half of an escape; its decoded character comes with the rest.
+                scalar.raw_length = scalar.raw_length.saturating_add(bytes.len());
+                self.too_long(run.chunk.len(), run, sink);
+            }
+            Some(_) => self.more_scalar(bytes, run.chunk.len(), run, sink),
+            None => {}
         }
     }
 

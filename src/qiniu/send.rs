@@ -90,7 +90,8 @@ async fn write_until_answered(
                     // A peer that refuses may close its side before we are done; its answer may be there.
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                     Poll::Pending => {
-                        return poll_answer(connection, cx, buffer).map(|read| read.map(|()| false));
+                        return poll_answer(connection, cx, buffer)
+                            .map(|read| read.map(|()| false));
                     }
                 }
             }

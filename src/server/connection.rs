@@ -197,7 +197,11 @@ impl Shared {
     }
 
     fn service(&self, activity: &Arc<Activity>, peer: Peer) -> Requests {
-        Requests { gateway: Arc::clone(&self.gateway), activity: Arc::clone(activity), peer }
+        Requests {
+            gateway: Arc::clone(&self.gateway),
+            activity: Arc::clone(activity),
+            peer,
+        }
     }
 
     /// hyper has no answer for a head that does not end; this is ours.
@@ -225,7 +229,11 @@ impl Service<Request<Incoming>> for Requests {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let (gateway, busy, peer) = (Arc::clone(&self.gateway), self.activity.request(), self.peer);
+        let (gateway, busy, peer) = (
+            Arc::clone(&self.gateway),
+            self.activity.request(),
+            self.peer,
+        );
         Box::pin(async move {
             let response = gateway.handle(request, peer).await;
             drop(busy);

@@ -1,0 +1,146 @@
+//! Markers planted in everything that must not get out, and looked for in everything that does: the log at `trace`,
+//! errors, metrics, and answers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+
+use liveness_gateway::{
+    emulator::Scenario,
+    telemetry::{LogFormat, LogSettings, log},
+};
+use support::{
+    Gateway, SECRET, SECRET_KEY, SESSIONCODE, VERIFY, bearer, emulator, routes, session,
+    upstream::{self, Does, answer},
+    verify_body, video,
+};
+
+const PICTURE: &str = "MARKERofApictureMARKER";
+const SESSION: &str = "MARKERofAsessionMARKER";
+const VIDEO: &str = "MARKERofAvideoMARKER";
+const FACE_TOKEN: &str = "MARKERofAfaceTOKEN";
+
+/// Everything that left, and what must not be in it.
+struct Watch {
+    left: Vec<(String, String)>,
+    log: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Watch {
+    fn look(&self, markers: &[&str]) {
+        let log = String::from_utf8(self.log.lock().unwrap().clone()).unwrap();
+        for marker in markers {
+            assert!(!log.contains(marker), "{marker} is in the log: {log}");
+            for (what, text) in &self.left {
+                assert!(!text.contains(marker), "{marker} is in {what}: {text}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_marker_leaves() {
+    let (lines, log) = log::Lines::capture();
+    log::subscribe(
+        LogSettings {
+            format: LogFormat::Json,
+            level: tracing::Level::TRACE,
+        },
+        lines,
+    )
+    .unwrap();
+    tracing::trace!(target: "liveness_gateway::markers", "the log is heard");
+    let mut watch = Watch {
+        left: Vec::new(),
+        log,
+    };
+    let token = bearer("MARKERofAuserMARKER");
+    let body = format!("{{\"session_id\":\"{SESSION}\",\"video_base64\":\"{VIDEO}AA\"}}");
+    let picture = format!(
+        "{{\"error_code\":0,\"result\":{{\"best_image\":{{\"pic\":\"{PICTURE}\"}},\"pic_list\":[{{\"p\\u0069c\":\"{PICTURE}\",\"face_token\":\"{FACE_TOKEN}\"}}],\"new\":[\"{PICTURE}{}\"]}}}}",
+        "x".repeat(4096)
+    );
+    let broken = picture.replace("\"error_code\":0", "\"error_code\":0,\"error_code\":0");
+    let upstreams = [
+        Does::Answer(answer("200 OK", &picture)),
+        Does::Answer(answer("200 OK", &broken)),
+        Does::Answer(answer("401 X", &picture)),
+        Does::Answer(answer("200 OK", picture.get(..picture.len() - 5).unwrap())),
+        Does::Answer(format!("HTTP/1.1 200 OK\r\n{PICTURE}\r\n\r\n").into()),
+        Does::Close,
+    ];
+    for does in upstreams {
+        let upstream = upstream::start(does).await;
+        let gateway = Gateway::start(upstream.address, "", &routes()).await;
+        for http2 in [false, true] {
+            for (path, body) in [
+                (VERIFY, body.clone()),
+                (VERIFY, body.replace("AA\"", "!\"")),
+                (SESSIONCODE, body.clone()),
+                (VERIFY, format!("{body}x")),
+            ] {
+                for authorization in [
+                    token.clone(),
+                    format!("{token}x"),
+                    token.replace("Bearer", "Basic"),
+                ] {
+                    let request = gateway
+                        .request(http2, "POST", path)
+                        .header("content-type", "application/json")
+                        .header("authorization", authorization);
+                    let answer = gateway.send(http2, request, body.clone()).await;
+                    watch.left.push((
+                        format!("an answer {}", answer.status),
+                        format!(
+                            "{:?} {}",
+                            answer.headers,
+                            String::from_utf8_lossy(&answer.body).replace(FACE_TOKEN, "")
+                        ),
+                    ));
+                }
+            }
+        }
+        watch
+            .left
+            .push(("the metrics".into(), gateway.metrics().await));
+        watch.left.push(("the records".into(), gateway.log()));
+    }
+    let raw = token.strip_prefix("Bearer ").unwrap();
+    let signature = raw.rsplit('.').next().unwrap();
+    watch.look(&[
+        PICTURE,
+        SESSION,
+        VIDEO,
+        SECRET,
+        SECRET_KEY,
+        raw,
+        signature,
+        FACE_TOKEN,
+        "MARKERofAuserMARKER",
+        "AccessKeyOfTheTests:",
+    ]);
+    let log = String::from_utf8(watch.log.lock().unwrap().clone()).unwrap();
+    assert!(
+        log.contains("the log is heard") && log.contains("Qiniu refused our credentials"),
+        "the log was looked at: {log}"
+    );
+}
+
+#[tokio::test]
+async fn a_good_journey_leaves_no_session_id_in_the_record() {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let gateway = Gateway::plain(qiniu).await;
+    let id = session(&gateway).await;
+    gateway
+        .post(false, VERIFY, verify_body(&id, &video(0)))
+        .await;
+    gateway.record(VERIFY).await;
+    assert!(!gateway.log().contains(&id) && !gateway.metrics().await.contains(&id));
+}

@@ -1,0 +1,264 @@
+//! A whole gateway in the test's process, on ports of its own, and what tests need to talk to it.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+pub mod upstream;
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{HeaderMap, Request, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use liveness_gateway::{
+    commands::token::{Claims, mint},
+    config::{self, secret::Secret},
+    emulator::{Emulator, EmulatorSettings, Ledger, Scenario},
+    startup::Running,
+    telemetry::log::Lines,
+};
+use tokio::{net::TcpStream, sync::oneshot};
+
+pub const SESSIONCODE: &str = "/v2/actionliveness/sessioncode";
+pub const VERIFY: &str = "/v2/actionliveness/verify";
+pub const SECRET: &str = "an HMAC secret of the tests, long enough";
+pub const ACCESS_KEY: &str = "AccessKeyOfTheTests";
+pub const SECRET_KEY: &str = "SecretKeyOfTheTests";
+pub const ISSUER: &str = "https://login.example.com/";
+
+/// A running gateway; it stops when this is dropped.
+pub struct Gateway {
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
+    pub log: Arc<Mutex<Vec<u8>>>,
+    stop: Option<oneshot::Sender<()>>,
+    pub ended: tokio::task::JoinHandle<liveness_gateway::server::DrainOutcome>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    pub fn code(&self) -> String {
+        self.json()["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+/// The default routes, with limits that tests do not meet by accident.
+pub fn routes() -> String {
+    format!(
+        "[[routes]]\npath = \"{SESSIONCODE}\"\nkind = \"session\"\nrate = \"1000/s\"\nburst = 1000\nconcurrent_per_user = 100\ntimeout = \"2s\"\n\
+         [[routes]]\npath = \"{VERIFY}\"\nkind = \"verify\"\nrate = \"1000/s\"\nburst = 1000\nconcurrent_per_user = 100\ntimeout = \"20s\"\n"
+    )
+}
+
+impl Gateway {
+    /// In front of `upstream`; `more` is configuration: top-level sections and routes.
+    pub async fn start(upstream: SocketAddr, server: &str, more: &str) -> Self {
+        let text = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[admin]\nlisten = \"127.0.0.1:0\"\n[qiniu]\nendpoint = \"http://{upstream}\"\n\
+             access_key = {{ env = \"AK\" }}\nsecret_key = {{ env = \"SK\" }}\nconnect_timeout = \"2s\"\n\
+             [[identity]]\nissuer = \"{ISSUER}\"\naudience = \"liveness\"\nsecret = {{ env = \"JWT\" }}\n{more}"
+        );
+        let variables = [("AK", ACCESS_KEY), ("SK", SECRET_KEY), ("JWT", SECRET)];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let loaded = config::load_text(
+            &text,
+            "test.toml",
+            Path::new("."),
+            &BTreeMap::from(variables),
+        )
+        .unwrap_or_else(|report| panic!("{report}"));
+        let (lines, log) = Lines::capture();
+        let running = Running::start(loaded.settings, lines).await.unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let (address, admin) = (running.public_addresses()[0], running.admin_address());
+        let ended = tokio::spawn(running.serve(async move { drop(stopped.await) }));
+        Self {
+            address,
+            admin,
+            log,
+            stop: Some(stop),
+            ended,
+        }
+    }
+
+    /// With the default routes and wide limits.
+    pub async fn plain(upstream: SocketAddr) -> Self {
+        Self::start(upstream, "", &routes()).await
+    }
+
+    pub fn stop(&mut self) {
+        drop(self.stop.take());
+    }
+
+    pub fn log(&self) -> String {
+        String::from_utf8(self.log.lock().unwrap().clone()).unwrap()
+    }
+
+    /// The access record that holds `part`, once it is there.
+    pub async fn record(&self, part: &str) -> serde_json::Value {
+        for _ in 0..1000 {
+            if let Some(line) = self.log().lines().find(|line| line.contains(part)) {
+                return serde_json::from_str(line).unwrap();
+            }
+            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        panic!("no record holds {part}: {}", self.log());
+    }
+
+    pub async fn metrics(&self) -> String {
+        let request = Request::get("/metrics").header("host", "admin");
+        String::from_utf8(
+            send(self.admin, false, request, Bytes::new())
+                .await
+                .body
+                .to_vec(),
+        )
+        .unwrap()
+    }
+
+    /// A `POST` of JSON with a good token.
+    pub async fn post(&self, http2: bool, path: &str, body: impl Into<Bytes>) -> Answer {
+        let request = self
+            .request(http2, "POST", path)
+            .header("authorization", bearer("user-1"))
+            .header("content-type", "application/json");
+        self.send(http2, request, body).await
+    }
+
+    pub fn request(&self, http2: bool, method: &str, path: &str) -> hyper::http::request::Builder {
+        let request = Request::builder().method(method);
+        if http2 {
+            request.uri(format!("http://{}{path}", self.address))
+        } else {
+            request.uri(path).header("host", self.address.to_string())
+        }
+    }
+
+    pub async fn send(
+        &self,
+        http2: bool,
+        request: hyper::http::request::Builder,
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        send(self.address, http2, request, body.into()).await
+    }
+}
+
+pub async fn send(
+    address: SocketAddr,
+    http2: bool,
+    request: hyper::http::request::Builder,
+    body: Bytes,
+) -> Answer {
+    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let request = request.body(Full::new(body)).unwrap();
+    let response = if http2 {
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), stream)
+                .await
+                .unwrap();
+        tokio::spawn(connection);
+        sender.send_request(request).await.unwrap()
+    } else {
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        sender.send_request(request).await.unwrap()
+    };
+    let (parts, body) = response.into_parts();
+    Answer {
+        status: parts.status,
+        headers: parts.headers,
+        body: body.collect().await.unwrap().to_bytes(),
+    }
+}
+
+pub async fn emulator(scenario: Scenario) -> (SocketAddr, Arc<Ledger>) {
+    let emulator = Emulator::bind(EmulatorSettings {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        access_key: Secret::new(ACCESS_KEY),
+        secret_key: Secret::new(SECRET_KEY),
+        scenario,
+        latency: Duration::ZERO,
+    })
+    .await
+    .unwrap();
+    let (address, ledger) = (emulator.address(), emulator.ledger());
+    tokio::spawn(emulator.run(std::future::pending()));
+    (address, ledger)
+}
+
+pub fn bearer(user: &str) -> String {
+    format!("Bearer {}", token(user, None))
+}
+
+pub fn token(user: &str, scope: Option<&str>) -> String {
+    let claims = Claims {
+        issuer: ISSUER,
+        audience: "liveness",
+        subject: user,
+        scope,
+        now: SystemTime::now(),
+        lifetime: Duration::from_secs(600),
+    };
+    mint(SECRET.as_bytes(), &claims).unwrap()
+}
+
+/// A real video, padded by a `free` box (ISO/IEC 14496-12 section 8.1.2) to exactly `size` bytes.
+pub fn video(size: usize) -> Vec<u8> {
+    let mut video =
+        std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/h264-moov-first.mp4"))
+            .unwrap();
+    if size > video.len() {
+        let padding = size - video.len();
+        assert!(padding >= 8);
+        video.extend(u32::try_from(padding).unwrap().to_be_bytes());
+        video.extend(b"free");
+        video.resize(size, 0);
+    }
+    video
+}
+
+pub fn verify_body(session: &str, video: &[u8]) -> String {
+    format!(
+        "{{\"session_id\":\"{session}\",\"video_base64\":\"{}\"}}",
+        data_encoding::BASE64.encode(video)
+    )
+}
+
+pub async fn session(gateway: &Gateway) -> String {
+    let answer = gateway.post(false, SESSIONCODE, "{}").await;
+    answer.json()["result"]["session_id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{answer:?}"))
+        .to_owned()
+}

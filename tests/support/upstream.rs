@@ -1,0 +1,120 @@
+//! An upstream that misbehaves in one way, on purpose.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+/// What happens to each request.
+#[derive(Clone)]
+pub enum Does {
+    /// Answers with these bytes and closes.
+    Answer(Vec<u8>),
+    /// Answers with these bytes and keeps the connection open.
+    AnswerAndStay(Vec<u8>),
+    /// Answers a first request well and closes without a word on the next of the same connection.
+    DieOnReuse(Vec<u8>),
+    /// Closes without an answer.
+    Close,
+    /// Never answers.
+    Hang,
+    /// Begins an answer and never ends it: a head, then the same bytes again and again.
+    Endless(Vec<u8>, Vec<u8>),
+    /// Answers before the body has arrived, and closes.
+    AnswerEarly(Vec<u8>),
+}
+
+pub struct Upstream {
+    pub address: SocketAddr,
+    /// Requests whose head has arrived.
+    pub requests: Arc<AtomicUsize>,
+}
+
+impl Upstream {
+    pub fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+}
+
+pub async fn start(does: Does) -> Upstream {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&requests);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (does, counted) = (does.clone(), Arc::clone(&counted));
+            tokio::spawn(async move {
+                // The gateway hanging up is how most of these end.
+                let _ = serve(stream, does, &counted).await;
+            });
+        }
+    });
+    Upstream { address, requests }
+}
+
+async fn serve(mut stream: TcpStream, does: Does, requests: &AtomicUsize) -> std::io::Result<()> {
+    for served in 0.. {
+        let length = read_head(&mut stream).await?;
+        requests.fetch_add(1, Ordering::SeqCst);
+        if let Does::AnswerEarly(bytes) = &does {
+            stream.write_all(bytes).await?;
+            stream.shutdown().await?;
+            drain(&mut stream).await;
+            return Ok(());
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).await?;
+        match &does {
+            Does::Answer(bytes) => {
+                stream.write_all(bytes).await?;
+                return stream.shutdown().await;
+            }
+            Does::AnswerAndStay(bytes) => stream.write_all(bytes).await?,
+            Does::DieOnReuse(_) if served > 0 => return Ok(()),
+            Does::DieOnReuse(bytes) => stream.write_all(bytes).await?,
+            Does::Hang => std::future::pending().await,
+            Does::Endless(head, more) => {
+                stream.write_all(head).await?;
+                loop {
+                    stream.write_all(more).await?;
+                }
+            }
+            Does::Close | Does::AnswerEarly(_) => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+async fn drain(stream: &mut TcpStream) {
+    let mut unread = vec![0; 65_536];
+    while matches!(stream.read(&mut unread).await, Ok(1..)) {}
+}
+
+/// Reads a request's head; the length of its body.
+async fn read_head(stream: &mut TcpStream) -> std::io::Result<usize> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .expect("an exact length");
+    assert!(!head.contains("transfer-encoding"));
+    Ok(length.parse().unwrap())
+}
+
+/// A well-formed answer of this status and body.
+pub fn answer(status: &str, body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nX-Reqid: reqid-1\r\n\r\n{body}", body.len()).into()
+}
