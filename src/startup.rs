@@ -14,7 +14,7 @@ use crate::{
         handle::{Gateway, Page},
         record::Pseudonyms,
     },
-    server::{DrainOutcome, Readiness, Server, ServerSettings},
+    server::{Server, ServerSettings, admin::Readiness, drain::DrainOutcome},
     telemetry::{Observer, log::Lines, metrics::Metrics},
 };
 
@@ -24,6 +24,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// A gateway that listens and does not serve yet.
 pub struct Running {
     server: Server,
+    public: Vec<SocketAddr>,
+    admin: SocketAddr,
     settings: ServerSettings,
     gateway: Gateway,
     observer: Arc<Observer>,
@@ -45,12 +47,17 @@ impl Running {
             routes,
             log,
         } = settings;
-        let observer = Observer::new(Metrics::new(lines.clone()), lines, log.format);
+        let observer = Arc::new(Observer {
+            metrics: Metrics::new(lines.clone()),
+            lines,
+            format: log.format,
+        });
         let listening = Server::bind(&server, &admin).await?;
-        let memory = BodyMemory::new(server.body_memory);
-        observer
-            .metrics
-            .watch_body_memory(Arc::clone(&memory), server.body_memory);
+        let metrics = &observer.metrics;
+        metrics
+            .body_memory_limit
+            .set(i64::try_from(server.body_memory).unwrap_or(i64::MAX));
+        let memory = BodyMemory::new(server.body_memory, metrics.body_memory.clone());
         let gateway = Gateway {
             endpoints: Endpoints::new(routes),
             authenticator: Authenticator::new(identities),
@@ -68,6 +75,8 @@ impl Running {
             max_head_bytes: server.max_head_bytes,
         };
         Ok(Self {
+            public: listening.public_addresses()?,
+            admin: listening.admin_address()?,
             server: listening,
             settings: server,
             gateway,
@@ -78,12 +87,12 @@ impl Running {
 
     /// Where requests are taken, as bound.
     pub fn public_addresses(&self) -> Vec<SocketAddr> {
-        self.server.public_addresses()
+        self.public.clone()
     }
 
     /// Where the admin listener is, as bound.
     pub fn admin_address(&self) -> SocketAddr {
-        self.server.admin_address()
+        self.admin
     }
 
     /// Shows these to anybody who asks.
@@ -94,6 +103,7 @@ impl Running {
     /// Serves until `stop`, then lets what is under way finish.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> DrainOutcome {
         let gateway = Arc::new(self.gateway);
+        let metrics = Arc::clone(&self.observer.metrics);
         let swept = Arc::clone(&gateway);
         let sweep = tokio::spawn(async move {
             let mut tick = tokio::time::interval(SWEEP);
@@ -105,7 +115,7 @@ impl Running {
         });
         let outcome = self
             .server
-            .run(&self.settings, gateway, self.observer, self.readiness, stop)
+            .run(&self.settings, gateway, metrics, self.readiness, stop)
             .await;
         sweep.abort();
         outcome

@@ -1,6 +1,7 @@
 //! The bytes that bodies may take, all connections together. A [`Permit`] lives inside what was received, so memory is
 //! given back however a request ends.
 
+use prometheus_client::metrics::gauge::Gauge;
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
@@ -11,6 +12,7 @@ use std::sync::{
 pub struct BodyMemory {
     limit: u64,
     held: AtomicU64,
+    shown: Gauge,
 }
 
 /// A part of the memory; given back when dropped.
@@ -21,11 +23,12 @@ pub struct Permit {
 }
 
 impl BodyMemory {
-    /// `limit` in bytes.
-    pub fn new(limit: u64) -> Arc<Self> {
+    /// `limit` in bytes; what is held is shown on a gauge.
+    pub fn new(limit: u64, shown: Gauge) -> Arc<Self> {
         Arc::new(Self {
             limit,
             held: AtomicU64::new(0),
+            shown,
         })
     }
 
@@ -58,6 +61,7 @@ impl Permit {
             .is_ok();
         if raised {
             self.bytes = bytes;
+            self.memory.shown.inc_by(signed(more));
         }
         raised
     }
@@ -66,16 +70,21 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.memory.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.memory.shown.dec_by(signed(self.bytes));
     }
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::BodyMemory;
+    use super::{BodyMemory, Gauge};
 
     #[test]
     fn room_is_refused_when_full_and_given_back_on_drop() {
-        let memory = BodyMemory::new(10);
+        let memory = BodyMemory::new(10, Gauge::default());
         let mut first = memory.permit();
         assert!(first.raise_to(6));
         let mut second = memory.permit();

@@ -60,12 +60,13 @@ impl Reader<'_> {
     fn server(&mut self, root: &Table) -> Option<ServerSettings> {
         let section = section(root, "server");
         self.header("[server]");
+        let before = self.mistakes.len();
         let listen = self.texts(&section, "listen").unwrap_or_default();
         let listen: Vec<_> = listen
             .iter()
             .filter_map(|address| self.address(address))
             .collect();
-        if listen.is_empty() {
+        if listen.is_empty() && self.mistakes.len() == before {
             self.mistake(
                 &section.place,
                 "`listen` has no address",
@@ -252,7 +253,11 @@ impl Reader<'_> {
     fn endpoint(&mut self, (text, place): &Placed<String>) -> Option<Endpoint> {
         const FORM: &str = "write https://host, or http:// and a loopback address";
         let parsed = text.parse::<hyper::Uri>().ok().and_then(|uri| {
-            let tls = uri.scheme_str()? == "https";
+            let tls = match uri.scheme_str()? {
+                "https" => true,
+                "http" => false,
+                _ => return None,
+            };
             let bare = matches!(uri.path(), "" | "/")
                 && uri.query().is_none()
                 && !text.contains(['@', '#'])
@@ -322,8 +327,11 @@ impl Reader<'_> {
                     "put both keys into one key set (`jwks_file`)",
                 );
             }
+            let before = self.mistakes.len();
             let audience = self.texts(&section, "audience").unwrap_or_default();
-            if audience.is_empty() || audience.iter().any(|(text, _)| text.is_empty()) {
+            if self.mistakes.len() == before
+                && (audience.is_empty() || audience.iter().any(|(text, _)| text.is_empty()))
+            {
                 self.mistake(
                     &section.place,
                     "`audience` is missing: tokens for other services would be taken",
@@ -384,26 +392,42 @@ impl Reader<'_> {
             let path = self.path(section, "jwks_file")?;
             (KeySet::from_jwks(&self.file(&path)?), path.1)
         };
-        let restricted = match self.texts(section, "algorithms") {
-            None => made,
-            Some(names) => {
-                let algorithms: Vec<_> = names
-                    .iter()
-                    .filter_map(|name| self.algorithm(name))
-                    .collect();
-                if algorithms.len() < names.len() {
-                    return None;
-                }
-                made.and_then(|keys| keys.restrict(&algorithms))
-            }
-        };
-        match restricted {
-            Ok(keys) => Some(keys),
+        let keys = match made {
+            Ok(keys) => keys,
             Err(why) => {
+                let source = SOURCES
+                    .into_iter()
+                    .find(|name| section.table.is_some_and(|table| table.contains_key(*name)));
                 self.mistake(
                     &place,
-                    why,
+                    format!("`{}` {why}", source.unwrap_or_default()),
                     "see the identity section of the configuration reference for what keys may be",
+                );
+                return None;
+            }
+        };
+        self.restricted(section, keys)
+    }
+
+    fn restricted(&mut self, section: &Section<'_>, keys: KeySet) -> Option<KeySet> {
+        let Some(names) = self.texts(section, "algorithms") else {
+            return Some(keys);
+        };
+        let algorithms: Vec<_> = names
+            .iter()
+            .filter_map(|name| self.algorithm(name))
+            .collect();
+        if algorithms.len() < names.len() {
+            return None;
+        }
+        match keys.restrict(&algorithms) {
+            Ok(keys) => Some(keys),
+            Err(why) => {
+                let place = names.first().map_or(&section.place, |(_, place)| place);
+                self.mistake(
+                    place,
+                    format!("`algorithms` {why}"),
+                    "write those of the keys, or leave `algorithms` out",
                 );
                 None
             }

@@ -8,8 +8,20 @@ use std::{fmt, ops::Range};
 pub(super) enum Place {
     /// A part of the file.
     File(Range<usize>),
+    /// A part of the file that may hold a secret, by mistake: it is marked, but never shown.
+    Hidden(Range<usize>),
     /// An environment variable.
     Variable(String),
+}
+
+impl Place {
+    /// The same place, not to be shown.
+    pub(super) fn hidden(self) -> Self {
+        match self {
+            Self::File(span) => Self::Hidden(span),
+            other => other,
+        }
+    }
 }
 
 /// One mistake.
@@ -24,6 +36,7 @@ pub(super) struct Mistake {
 #[derive(Debug)]
 pub struct Report {
     name: String,
+    /// The file's text, with stars for what is hidden.
     text: String,
     mistakes: Vec<Mistake>,
 }
@@ -31,12 +44,12 @@ pub struct Report {
 impl Report {
     pub(super) fn new(name: &str, text: &str, mut mistakes: Vec<Mistake>) -> Self {
         mistakes.sort_by_key(|mistake| match &mistake.place {
-            Place::File(span) => span.start,
+            Place::File(span) | Place::Hidden(span) => span.start,
             Place::Variable(_) => usize::MAX,
         });
         Self {
             name: name.into(),
-            text: text.into(),
+            text: without_hidden(text, &mistakes),
             mistakes,
         }
     }
@@ -55,7 +68,7 @@ impl Report {
         writeln!(f, "error: {}", mistake.message)?;
         match &mistake.place {
             Place::Variable(name) => writeln!(f, "  --> environment variable {name}")?,
-            Place::File(span) => {
+            Place::File(span) | Place::Hidden(span) => {
                 let start = span.start.min(self.text.len());
                 let before = self.text.get(..start).unwrap_or_default();
                 let line_start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -86,6 +99,27 @@ impl Report {
         }
         writeln!(f, "  help: {}", mistake.mend)
     }
+}
+
+/// Another mistake may stand on the line of a hidden one, so what is hidden is gone from the whole text.
+fn without_hidden(text: &str, mistakes: &[Mistake]) -> String {
+    let hidden = |at: usize| {
+        mistakes.iter().any(|mistake| match &mistake.place {
+            Place::Hidden(span) => span.contains(&at),
+            _ => false,
+        })
+    };
+    // A star for each byte, so that places stay where they are.
+    text.char_indices()
+        .flat_map(|(at, letter)| {
+            let (shown, count) = match letter {
+                '\n' | '\r' => (letter, 1),
+                _ if hidden(at) => ('*', letter.len_utf8()),
+                _ => (letter, 1),
+            };
+            std::iter::repeat_n(shown, count)
+        })
+        .collect()
 }
 
 impl fmt::Display for Report {

@@ -335,6 +335,14 @@ pub(super) fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == path)
 }
 
+/// Whether what stands behind this name could be a secret, however the name is misspelt.
+pub(super) fn seems_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["secret", "key", "password", "token"]
+        .iter()
+        .any(|word| name.contains(word))
+}
+
 /// Whether keys stand below `path`.
 pub(super) fn is_section(path: &str) -> bool {
     KEYS.iter().any(|key| {

@@ -131,20 +131,39 @@ impl<'a> Reader<'a> {
         matches!(self.item(section, name), Some(Item { value: Value::Text(text), .. }) if text.is_empty())
     }
 
+    fn refuse_empty(&mut self, section: &Section<'_>, name: &str, wanted: &str) {
+        if let Some(Item {
+            value: Value::Text(text),
+            place,
+        }) = self.item(section, name)
+            && text.is_empty()
+        {
+            self.mistake(
+                &place,
+                format!("`{name}` is empty"),
+                format!("write {wanted}, or leave it out"),
+            );
+        }
+    }
+
     pub(super) fn word(
         &mut self,
         section: &Section<'_>,
         name: &'static str,
         words: &[&str],
     ) -> Option<String> {
-        let (word, place) = self.text(section, name)?;
+        let wanted = format!("one of: {}", words.join(", "));
+        let Some((word, place)) = self.text(section, name) else {
+            self.refuse_empty(section, name, &wanted);
+            return None;
+        };
         if words.contains(&word.as_str()) {
             return Some(word);
         }
         self.mistake(
             &place,
             format!("`{name}` can't be `{word}`"),
-            format!("write one of: {}", words.join(", ")),
+            format!("write {wanted}"),
         );
         None
     }
@@ -258,7 +277,13 @@ impl<'a> Reader<'a> {
         parse: impl Fn(&str) -> Option<T>,
         wanted: &str,
     ) -> Option<Placed<T>> {
-        let (text, place) = self.text(section, name)?;
+        let Some((text, place)) = self.text(section, name) else {
+            // These two alone can be switched off.
+            if !matches!(name, "rate" | "response.max_string") {
+                self.refuse_empty(section, name, wanted);
+            }
+            return None;
+        };
         match parse(&text) {
             Some(value) => Some((value, place)),
             None => {
@@ -309,7 +334,7 @@ impl<'a> Reader<'a> {
         };
         let Value::Table(table) = &item.value else {
             self.mistake(
-                &item.place,
+                &item.place.clone().hidden(),
                 format!("`{name}` must say where the secret is"),
                 FORM,
             );
@@ -331,7 +356,7 @@ impl<'a> Reader<'a> {
             ] if matches!(source.as_str(), "env" | "file") => (*source, place, text),
             _ => {
                 self.mistake(
-                    &item.place,
+                    &item.place.clone().hidden(),
                     format!("`{name}` must have exactly one of `env` and `file`"),
                     FORM,
                 );
@@ -340,9 +365,9 @@ impl<'a> Reader<'a> {
         };
         self.note(name, &format!("{{ {source} = {} }} # ***", quoted(text)));
         let bytes = if source == "env" {
-            self.from_variable(text, place)
+            self.variable_secret(text, place)
         } else {
-            self.from_file(text, place)
+            self.file_secret(text, place)
         }?;
         let bytes = bytes
             .strip_suffix(b"\n")
@@ -359,7 +384,7 @@ impl<'a> Reader<'a> {
         Some((Secret::new(bytes), place.clone()))
     }
 
-    fn from_variable(&mut self, name: &str, place: &Place) -> Option<Vec<u8>> {
+    fn variable_secret(&mut self, name: &str, place: &Place) -> Option<Vec<u8>> {
         let value = self
             .variables
             .get(name)
@@ -374,7 +399,7 @@ impl<'a> Reader<'a> {
         value
     }
 
-    fn from_file(&mut self, text: &str, place: &Place) -> Option<Vec<u8>> {
+    fn file_secret(&mut self, text: &str, place: &Place) -> Option<Vec<u8>> {
         let path = self.base.join(text);
         if fs::metadata(&path).is_ok_and(|about| about.len() > MAX_SECRET) {
             self.mistake(
@@ -444,6 +469,10 @@ impl<'a> Reader<'a> {
                     let mend = match close {
                         Some(known) => format!("did you mean `{known}`?"),
                         None => format!("known here: {}", known.join(", ")),
+                    };
+                    let place = match keys::seems_secret(name) {
+                        true => &item.place.clone().hidden(),
+                        false => place,
                     };
                     self.mistake(place, format!("unknown key `{name}`"), mend);
                 }

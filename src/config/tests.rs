@@ -1,1 +1,288 @@
-//! tests
+//! What the configuration promises, from the text to the settings. The wrong ones are in [`wrong`] and [`wrong_parts`],
+//! the environment's in [`overrides`], secrets in [`secrets`].
+
+mod overrides;
+mod secrets;
+mod wrong;
+mod wrong_parts;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use super::{Loaded, Report, keys::KEYS, load_text, schema::schema};
+use crate::relay::{RouteKind, RouteSettings};
+
+const EXAMPLE: &str = include_str!("../../config/gateway.toml");
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const QINIU: &str = r#"[qiniu]
+access_key = { env = "AK" }
+secret_key = { env = "SK" }
+"#;
+const IDENTITY: &str = r#"[[identity]]
+issuer = "i"
+audience = "a"
+secret = { env = "HMAC" }
+"#;
+
+/// The least that works, with more behind it.
+fn minimal(more: &str) -> String {
+    format!("{QINIU}{IDENTITY}{more}")
+}
+
+fn environment(more: &[(&str, &str)]) -> BTreeMap<String, String> {
+    [("AK", "ak"), ("SK", "sk"), ("HMAC", SECRET)]
+        .iter()
+        .chain(more)
+        .map(|(name, value)| (name.to_string(), value.to_string()))
+        .collect()
+}
+
+/// Loads a text with the folder of the example as its own.
+fn load(text: &str, more: &[(&str, &str)]) -> Result<Loaded, Report> {
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    load_text(text, "t.toml", &base, &environment(more))
+}
+
+fn good(text: &str, more: &[(&str, &str)]) -> Loaded {
+    load(text, more).unwrap_or_else(|report| panic!("{report}"))
+}
+
+fn report(text: &str, more: &[(&str, &str)]) -> Report {
+    load(text, more)
+        .err()
+        .unwrap_or_else(|| panic!("taken as good:\n{text}"))
+}
+
+/// The paths of all keys in an annotated file, those behind a `#` too.
+fn named_keys(text: &str) -> BTreeSet<String> {
+    let mut section = String::new();
+    let mut found = BTreeSet::new();
+    for line in text.lines() {
+        let line = line.strip_prefix('#').unwrap_or(line);
+        if let Some(name) = line.strip_prefix("[[").and_then(|it| it.strip_suffix("]]")) {
+            section = format!("{name}[]");
+        } else if let Some(name) = line.strip_prefix('[').and_then(|it| it.strip_suffix(']')) {
+            section = name.into();
+        } else if let Some((name, _)) = line.split_once(" = ")
+            && !name.contains(' ')
+        {
+            found.insert(format!("{section}.{name}"));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_example_passes_and_has_the_defaults() {
+    let keys = [("QINIU_ACCESS_KEY", "ak"), ("QINIU_SECRET_KEY", "sk")];
+    let least = r#"
+        [qiniu]
+        access_key = { env = "QINIU_ACCESS_KEY" }
+        secret_key = { env = "QINIU_SECRET_KEY" }
+        [[identity]]
+        issuer = "https://login.example.com/"
+        audience = "liveness"
+        jwks_file = "example-jwks.json"
+    "#;
+    let example = good(EXAMPLE, &keys);
+    assert_eq!(example.effective, good(least, &keys).effective);
+    // What is printed can be loaded, and says the same.
+    assert_eq!(good(&example.effective, &keys).effective, example.effective);
+}
+
+#[test]
+fn the_example_names_every_key_and_no_other() {
+    let all: BTreeSet<_> = KEYS.iter().map(|key| key.path.to_owned()).collect();
+    assert_eq!(all.len(), KEYS.len(), "a key stands twice in the table");
+    assert_eq!(named_keys(EXAMPLE), all);
+}
+
+#[test]
+fn what_is_off_in_the_example_works_when_it_is_on() {
+    let on: String = EXAMPLE
+        .lines()
+        .filter(|line| !line.starts_with("jwks_file"))
+        .map(|line| match line {
+            "#algorithms = [\"EdDSA\"]" => "algorithms = [\"HS256\"]",
+            "#secret = { env = \"LOGIN_SECRET\" }" => "secret = { env = \"LOGIN_SECRET\" }",
+            other => other,
+        })
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let keys = [
+        ("QINIU_ACCESS_KEY", "ak"),
+        ("QINIU_SECRET_KEY", "sk"),
+        ("LOGIN_SECRET", SECRET),
+    ];
+    let effective = good(&on, &keys).effective;
+    assert!(
+        effective.contains("algorithms = [\"HS256\"]"),
+        "{effective}"
+    );
+}
+
+#[test]
+fn the_schema_knows_every_key() {
+    let schema = schema();
+    for key in KEYS {
+        let mut at = &schema;
+        for step in key.path.split('.') {
+            assert_eq!(
+                at["additionalProperties"],
+                Value::Bool(false),
+                "{}",
+                key.path
+            );
+            at = &at["properties"][step.trim_end_matches("[]")];
+            if step.ends_with("[]") {
+                assert_eq!(at["type"], "array", "{}", key.path);
+                at = &at["items"];
+            }
+        }
+        assert_eq!(at["description"], key.about, "{}", key.path);
+        assert_eq!(
+            at.get("default").is_some(),
+            !key.default.is_empty(),
+            "{}",
+            key.path
+        );
+    }
+    assert!(schema["properties"]["quota"].is_null());
+}
+
+/// Route settings as text, to compare them whole.
+fn shown(route: &RouteSettings) -> String {
+    let per = |rate: crate::limit::Rate| (rate.count.get(), rate.per.as_secs());
+    format!(
+        "{:?} {} | scope {:?} | {} bytes | {:?} | rate {:?} burst {} | {:?} at once | fields {:?} | removes {} | strings {:?}",
+        route.kind,
+        route.path,
+        route.scope,
+        route.max_body,
+        route.timeout,
+        route.rate.map(per),
+        route.burst,
+        route.concurrent_per_user.map(|count| count.get()),
+        route.request_fields,
+        route.remove.len(),
+        route.max_string,
+    )
+}
+
+const SESSION: &str = "Session /v2/actionliveness/sessioncode | scope None | 4096 bytes | 10s | rate Some((10, 60)) burst 5 \
+    | Some(4) at once | fields Some([\"min_code_length\", \"max_code_length\"]) | removes 0 | strings None";
+const VERIFY: &str = "Verify /v2/actionliveness/verify | scope None | 29360128 bytes | 60s | rate Some((6, 60)) burst 3 \
+    | Some(1) at once | fields Some([\"session_id\", \"video_base64\", \"face_field\"]) | removes 2 | strings Some(4096)";
+
+#[test]
+fn the_two_routes_are_there_when_none_is_given() {
+    let routes: Vec<_> = good(&minimal(""), &[])
+        .settings
+        .routes
+        .iter()
+        .map(shown)
+        .collect();
+    assert_eq!(routes, [SESSION, VERIFY]);
+}
+
+#[test]
+fn what_a_route_leaves_out_has_the_default_of_its_kind() {
+    let routes = r#"
+        [[routes]]
+        path = "/v2/actionliveness/verify"
+        kind = "verify"
+        [[routes]]
+        path = "/v2/other"
+        kind = "plain"
+        [[routes]]
+        path = "/v2/actionliveness/sessioncode"
+        kind = "session"
+    "#;
+    let routes: Vec<_> = good(&minimal(routes), &[])
+        .settings
+        .routes
+        .iter()
+        .map(shown)
+        .collect();
+    let plain = "Plain /v2/other | scope None | 1048576 bytes | 30s | rate Some((60, 60)) burst 10 \
+        | None at once | fields None | removes 0 | strings None";
+    assert_eq!(routes, [VERIFY, plain, SESSION]);
+}
+
+#[test]
+fn what_a_route_says_is_taken() {
+    let routes = r#"
+        [[routes]]
+        path = "/v2/actionliveness/verify"
+        kind = "verify"
+        scope = "liveness:verify"
+        max_body = "1MiB"
+        timeout = "1500ms"
+        rate = ""
+        burst = 7
+        concurrent_per_user = 2
+        request.fields = ["session_id", "video_base64"]
+        response = { remove = "result.pic", max_string = "64KiB" }
+    "#;
+    let loaded = good(&minimal(routes), &[]);
+    let [route] = &loaded.settings.routes[..] else {
+        panic!("{}", loaded.effective)
+    };
+    let wanted = "Verify /v2/actionliveness/verify | scope Some(\"liveness:verify\") | 1048576 bytes | 1.5s | rate None burst 7 \
+        | Some(2) at once | fields Some([\"session_id\", \"video_base64\"]) | removes 1 | strings Some(65536)";
+    assert_eq!(shown(route), wanted);
+    assert_eq!(route.kind, RouteKind::Verify);
+}
+
+#[test]
+fn the_defaults_of_everything_else() {
+    let settings = good(&minimal(""), &[]).settings;
+    let server = &settings.server;
+    assert_eq!(server.listen, ["127.0.0.1:8080".parse().unwrap()]);
+    assert!(server.trusted_proxies.is_empty() && server.tls.is_none());
+    assert_eq!(
+        (server.max_connections, server.max_head_bytes),
+        (10_000, 32 << 10)
+    );
+    assert_eq!(
+        (server.body_memory, server.min_body_rate),
+        (512 << 20, 16 << 10)
+    );
+    let seconds = |time: Duration| time.as_secs_f64();
+    assert_eq!(
+        [
+            server.head_timeout,
+            server.idle_timeout,
+            server.drain_timeout
+        ]
+        .map(seconds),
+        [10.0, 75.0, 30.0]
+    );
+    assert!(settings.cors.allowed_origins.is_empty());
+    assert_eq!(seconds(settings.cors.max_age), 600.0);
+    assert_eq!(settings.admin.listen, "127.0.0.1:9090".parse().unwrap());
+    let qiniu = &settings.qiniu;
+    assert_eq!(qiniu.endpoint.authority, "face-actlive.qiniuapi.com");
+    assert!(qiniu.endpoint.tls && qiniu.endpoint.port == 443 && qiniu.tls.is_some());
+    assert!(qiniu.sign_date && qiniu.max_connections == 256);
+    assert_eq!(
+        [qiniu.connect_timeout, qiniu.idle_timeout].map(seconds),
+        [5.0, 30.0]
+    );
+    let [identity] = &settings.identities[..] else {
+        panic!("not one identity")
+    };
+    assert_eq!(
+        (&*identity.user_claim, seconds(identity.leeway)),
+        ("sub", 30.0)
+    );
+    assert_eq!(
+        (&*identity.issuer, &*identity.audience),
+        ("i", &["a".to_owned()][..])
+    );
+}

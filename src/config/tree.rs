@@ -42,7 +42,7 @@ pub(super) fn parse(text: &str, mistakes: &mut Vec<Mistake>) -> Table {
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         mistakes.push(Mistake {
-            place: Place::File(error.span().unwrap_or(0..0)),
+            place: broken(text, error.span().unwrap_or(0..0)),
             message: format!(
                 "this is not TOML: {}",
                 error.message().lines().next().unwrap_or_default()
@@ -51,6 +51,19 @@ pub(super) fn parse(text: &str, mistakes: &mut Vec<Mistake>) -> Table {
         });
     }
     table(root.get_ref())
+}
+
+/// Where the text is broken: on a line that seems to hold a secret (as text, or without quotes), all behind the name.
+fn broken(text: &str, span: Range<usize>) -> Place {
+    let at = span.start.min(text.len());
+    let (before, after) = text.split_at_checked(at).unwrap_or((text, ""));
+    let start = before.rfind('\n').map_or(0, |at| at + 1);
+    let end = at + after.find('\n').unwrap_or(after.len());
+    let line = text.get(start..end).unwrap_or_default();
+    match line.split_once(['=', ':']) {
+        Some((name, _)) if keys::seems_secret(name) => Place::Hidden(start + name.len() + 1..end),
+        _ => Place::File(span),
+    }
 }
 
 fn table(table: &DeTable<'_>) -> Table {
@@ -64,10 +77,10 @@ fn item(value: &Spanned<DeValue<'_>>) -> Item {
     let written = match value.get_ref() {
         DeValue::String(text) => Value::Text(text.to_string()),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-            .map_or(Value::Other("number"), Value::Integer),
+            .map_or(Value::Other("a number"), Value::Integer),
         DeValue::Boolean(on) => Value::Bool(*on),
-        DeValue::Float(_) => Value::Other("number with a fraction"),
-        DeValue::Datetime(_) => Value::Other("date"),
+        DeValue::Float(_) => Value::Other("a number with a fraction"),
+        DeValue::Datetime(_) => Value::Other("a date"),
         DeValue::Array(list) => Value::List(list.iter().map(item).collect()),
         DeValue::Table(members) => Value::Table(table(members)),
     };
@@ -106,12 +119,17 @@ pub(super) fn override_from(
             value,
             place: place.clone(),
         });
+        let readable = item.is_some();
         let placed = match item {
             Some(item) => insert(root, &steps, item),
             None => false,
         };
         if !placed {
             let (message, mend) = match kind {
+                Some(_) if readable => (
+                    format!("{name} names no table of the file"),
+                    "count from 0, and only tables that are there".to_owned(),
+                ),
                 None => (
                     format!("{name} overrides no key"),
                     "see `liveness-gateway schema` for the keys, or unset it".to_owned(),
@@ -120,13 +138,9 @@ pub(super) fn override_from(
                     format!("{name} must be true or false"),
                     "set it to true or false".to_owned(),
                 ),
-                Some(Kind::Count) => (
+                Some(_) => (
                     format!("{name} must be a whole number"),
                     "set it to a number like 256".to_owned(),
-                ),
-                Some(_) => (
-                    format!("{name} names no table of the file"),
-                    "count from 0, and only tables that are there".to_owned(),
                 ),
             };
             mistakes.push(Mistake {

@@ -295,11 +295,10 @@ proptest! {
             bytes[at] = byte;
         }
         let ours = scan(&split_at(&bytes, &cuts)).is_ok();
+        let theirs = serde_json::from_slice::<Tree>(&bytes);
         // A number too large for f64 is JSON all the same: the one place where serde_json's tree is narrower.
-        let theirs = match serde_json::from_slice::<Tree>(&bytes) {
-            Ok(_) => true,
-            Err(error) => error.to_string().starts_with("number out of range"),
-        };
+        prop_assume!(!matches!(&theirs, Err(error) if error.to_string().starts_with("number out of range")));
+        let theirs = theirs.is_ok();
         prop_assert_eq!(ours, theirs, "{}", String::from_utf8_lossy(&bytes));
     }
 

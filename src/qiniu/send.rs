@@ -82,33 +82,24 @@ async fn write_until_answered(
         first: 0,
         offset: 0,
     };
-    loop {
-        let result = poll_fn(|cx| {
-            while !unsent.is_empty() {
-                match unsent.poll_write(connection, cx) {
-                    Poll::Ready(Ok(())) => {}
-                    // A peer that refuses may close its side before we are done; its answer may be there.
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    Poll::Pending => {
-                        return poll_answer(connection, cx, buffer)
-                            .map(|read| read.map(|()| false));
-                    }
-                }
-            }
-            Pin::new(&mut *connection)
-                .poll_flush(cx)
-                .map(|flushed| flushed.map(|()| true))
-        })
-        .await;
-        match result {
-            Ok(done) => return Ok(done),
-            Err(error) => {
-                return match read_some(connection, buffer, HEAD_READ).await {
-                    Ok(1..) => Ok(false),
-                    _ => Err(Broken::NoAnswer(error)),
-                };
+    let result = poll_fn(|cx| {
+        while !unsent.is_empty() {
+            match unsent.poll_write(connection, cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return poll_answer(connection, cx, buffer).map_ok(|()| false),
             }
         }
+        Pin::new(&mut *connection).poll_flush(cx).map_ok(|()| true)
+    })
+    .await;
+    match result {
+        Ok(sent) => Ok(sent),
+        // A peer that refuses may close its side before we are done; its answer may be there.
+        Err(error) => match read_some(connection, buffer, HEAD_READ).await {
+            Ok(1..) => Ok(false),
+            _ => Err(Broken::NoAnswer(error)),
+        },
     }
 }
 

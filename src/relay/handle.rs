@@ -37,7 +37,7 @@ use crate::{
         outgoing::Draft,
         pool::Upstream,
     },
-    telemetry::{InFlight, Observer},
+    telemetry::Observer,
 };
 
 /// After a refusal so much of an upload is still read, for so long, so that its sender gets to see the answer.
@@ -105,7 +105,6 @@ enum Reply {
 impl Gateway {
     /// Answers a request. Never fails: what goes wrong is an answer too.
     pub async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Full<Bytes>> {
-        let _in_flight = InFlight::enter(&self.observer.metrics.requests_in_flight);
         let (parts, mut body) = request.into_parts();
         let forwarded =
             headers::forwarded(&parts.headers, peer.address.ip(), &self.trusted_proxies);
@@ -370,7 +369,7 @@ fn release(mut body: Incoming, parts: &Parts, response: &mut Response<Full<Bytes
     }));
 }
 
-pub(super) fn new_request_id() -> String {
+fn new_request_id() -> String {
     let mut bytes = [0; 16];
     // A failing random source leaves the id all zero: still a valid answer.
     let _ = aws_lc_rs::rand::fill(&mut bytes);

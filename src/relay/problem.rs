@@ -1,7 +1,5 @@
 //! A refusal on the wire: RFC 9457 `application/problem+json`, with the headers that belong to it.
 
-use std::{sync::Arc, time::Duration};
-
 use hyper::{
     HeaderMap, StatusCode,
     header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
@@ -9,7 +7,6 @@ use hyper::{
 use serde::Serialize;
 
 use super::refusal::{Refusal, Told};
-use crate::telemetry::Observer;
 
 #[derive(Serialize)]
 struct Problem<'a> {
@@ -81,28 +78,4 @@ fn insert_text(headers: &mut HeaderMap, text: &str) {
     if let Ok(value) = HeaderValue::from_str(text) {
         headers.insert(WWW_AUTHENTICATE, value);
     }
-}
-
-/// A whole HTTP/1.1 answer to a head that did not end in time; there is no request to hang it on.
-pub fn slow_head(observer: &Observer) -> Vec<u8> {
-    let request_id = super::handle::new_request_id();
-    let told = Told {
-        status: 408,
-        code: "request_timeout",
-        detail: "the request's head did not arrive in time".into(),
-        reason: None,
-        retry_after: None,
-    };
-    observer
-        .metrics
-        .request_done(&Arc::from("none"), told.status, told.code, Duration::ZERO);
-    let body = body(&told, &request_id);
-    let mut answer = format!(
-        "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\nX-Request-Id: {request_id}\r\n\
-         Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
-        body.len(),
-    )
-    .into_bytes();
-    answer.extend(body);
-    answer
 }

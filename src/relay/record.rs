@@ -20,8 +20,6 @@ use crate::{
 
 /// The code of a request whose caller did not wait for its answer.
 const CALLER_LEFT: &str = "caller_left";
-/// The route label of requests to no route.
-const NO_ROUTE: &str = "none";
 
 /// What is written, in this order (the names are a contract).
 #[derive(Serialize)]
@@ -146,10 +144,8 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         let metrics = &self.observer.metrics;
-        let none = self.route.is_none().then(|| Arc::from(NO_ROUTE));
-        if let Some(route) = self.route.as_ref().or(none.as_ref()) {
-            metrics.request_done(route, self.status, self.code, self.started.elapsed());
-        }
+        let route = self.route.as_ref().unwrap_or(metrics.no_route());
+        metrics.request_done(route, self.status, self.code, self.started.elapsed());
         metrics.body_bytes(self.bytes_in);
         let line = self.line();
         let mut text = match self.observer.format {
@@ -157,7 +153,7 @@ impl Drop for Record {
             LogFormat::Text => in_text(&line),
         };
         text.push(b'\n');
-        self.observer.lines.write(&text);
+        self.observer.lines.write(text);
     }
 }
 

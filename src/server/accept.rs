@@ -1,155 +1,115 @@
-//! Takes connections while there is room for them, and lets them finish when the gateway stops.
+//! Listening sockets, and the loop that accepts from them.
+//!
+//! Takes the permit before accepting: beyond the limit, new connections wait in the kernel's queue and cost us nothing.
+//! Never stops because accepting failed, and never spins over a failure that lasts (no descriptors left).
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, watch},
-    time::{sleep, timeout},
-};
-use tokio_rustls::TlsAcceptor;
-
-use super::{
-    AdminSettings, Readiness, ServerSettings, admin,
-    connection::{Phase, Shared},
-};
-use crate::{
-    relay::handle::Gateway,
-    telemetry::{InFlight, Observer},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
 };
 
-/// A pause after a failed accept (no file descriptors, say), so that it does not spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// The pause after a failure that will not pass by itself at once.
+const BACK_OFF: Duration = Duration::from_millis(100);
 
-/// The listeners, bound.
-pub struct Server {
-    public: Vec<TcpListener>,
-    admin: TcpListener,
-    public_addresses: Vec<SocketAddr>,
-    admin_address: SocketAddr,
+/// Binds every address, all before any is served.
+///
+/// # Errors
+/// The first address that could not be bound, named in the message.
+pub async fn bind(listen: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::with_capacity(listen.len());
+    for address in listen {
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            io::Error::new(error.kind(), format!("can't listen on {address}: {error}"))
+        })?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
 }
 
-/// How a stop went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DrainOutcome {
-    /// Connections that did not finish in time.
-    pub cut: usize,
+/// A connection just accepted. The permit is given back when it is dropped.
+pub(super) struct Accepted {
+    pub(super) tcp: TcpStream,
+    pub(super) address: SocketAddr,
+    pub(super) permit: OwnedSemaphorePermit,
 }
 
-impl Server {
-    /// Binds all addresses.
-    ///
-    /// # Errors
-    /// Names the address that can't be listened on.
-    pub async fn bind(settings: &ServerSettings, admin: &AdminSettings) -> io::Result<Self> {
-        let mut public = Vec::new();
-        for &address in &settings.listen {
-            public.push(bind(address).await?);
-        }
-        let admin = bind(admin.listen).await?;
-        Ok(Self {
-            public_addresses: public
-                .iter()
-                .map(TcpListener::local_addr)
-                .collect::<Result<_, _>>()?,
-            admin_address: admin.local_addr()?,
-            public,
-            admin,
-        })
-    }
-
-    /// The public addresses, as bound.
-    pub fn public_addresses(&self) -> Vec<SocketAddr> {
-        self.public_addresses.clone()
-    }
-
-    /// The admin address, as bound.
-    pub fn admin_address(&self) -> SocketAddr {
-        self.admin_address
-    }
-
-    /// Serves until `stop`. Then no connection is taken any more, and those there are get the drain time to finish.
-    pub async fn run(
-        self,
-        settings: &ServerSettings,
-        gateway: Arc<Gateway>,
-        observer: Arc<Observer>,
-        readiness: Arc<Readiness>,
-        stop: impl Future<Output = ()>,
-    ) -> DrainOutcome {
-        let (tell, phase) = watch::channel(Phase::Serving);
-        let places = Arc::new(Semaphore::new(
-            settings.max_connections.min(Semaphore::MAX_PERMITS),
-        ));
-        let shared = Arc::new(Shared {
-            gateway,
-            tls: settings.tls.clone().map(TlsAcceptor::from),
-            head_timeout: settings.head_timeout,
-            idle_timeout: settings.idle_timeout,
-            max_head_bytes: settings.max_head_bytes,
-            phase,
-        });
-        let mut accepting = tokio::task::JoinSet::new();
-        for listener in self.public {
-            accepting.spawn(accept(
-                listener,
-                Arc::clone(&shared),
-                Arc::clone(&places),
-                Arc::clone(&observer),
-            ));
-        }
-        let admin = tokio::spawn(admin::serve(self.admin, observer, Arc::clone(&readiness)));
-
-        stop.await;
-
-        readiness.drain();
-        tracing::info!(limit = ?settings.drain_timeout, "stopping: requests under way may finish");
-        accepting.shutdown().await;
-        let _ = tell.send(Phase::Draining);
-        let all = u32::try_from(settings.max_connections).unwrap_or(u32::MAX);
-        let cut = match timeout(settings.drain_timeout, places.acquire_many(all)).await {
-            Ok(_) => 0,
-            Err(_) => settings
-                .max_connections
-                .saturating_sub(places.available_permits()),
-        };
-        let _ = tell.send(Phase::Cut);
-        admin.abort();
-        DrainOutcome { cut }
-    }
-}
-
-async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
-}
-
-async fn accept(
-    listener: TcpListener,
-    shared: Arc<Shared>,
-    places: Arc<Semaphore>,
-    observer: Arc<Observer>,
-) {
+/// Accepts until `stop`, at most `limit` connections at once over all listeners, each served by the task that `serve`
+/// makes. The listeners are closed on return; the tasks still running are returned.
+pub(super) async fn accept_until<F>(
+    listeners: Vec<TcpListener>,
+    limit: usize,
+    stop: impl Future<Output = ()>,
+    mut serve: impl FnMut(Accepted) -> F,
+) -> JoinSet<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let permits = Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
+    let mut tasks = JoinSet::new();
+    let mut turn = 0_usize;
+    let mut stop = pin!(stop);
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
-        };
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                let (shared, connected) = (
-                    Arc::clone(&shared),
-                    InFlight::enter(&observer.metrics.connections),
-                );
-                tokio::spawn(async move {
-                    shared.serve(stream, peer).await;
-                    drop((place, connected));
-                });
-            }
-            Err(error) => {
-                tracing::warn!("a connection can't be accepted: {error}");
-                sleep(ACCEPT_PAUSE).await;
+        tokio::select! {
+            biased;
+            () = &mut stop => return tasks,
+            // Finished tasks are taken out as they end, or the set would grow.
+            Some(_) = tasks.join_next(), if !tasks.is_empty() => {}
+            accepted = next(&listeners, &mut turn, &permits) => {
+                if let Some(accepted) = accepted {
+                    tasks.spawn(serve(accepted));
+                }
             }
         }
     }
+}
+
+/// The next connection; `None` after a failure, when the pause it called for is over. Loses nothing when dropped: the
+/// permit is given back and a connection not yet accepted stays in the queue.
+async fn next(
+    listeners: &[TcpListener],
+    turn: &mut usize,
+    permits: &Arc<Semaphore>,
+) -> Option<Accepted> {
+    // The semaphore is never closed.
+    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
+    match accept_any(listeners, turn).await {
+        Ok((tcp, address)) => Some(Accepted {
+            tcp,
+            address,
+            permit,
+        }),
+        Err(error) => {
+            // The peer gave up while it was queued: nothing is wrong here.
+            if !matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+            ) {
+                tracing::warn!(%error, "can't accept a connection");
+                tokio::time::sleep(BACK_OFF).await;
+            }
+            None
+        }
+    }
+}
+
+/// Starts at another listener each time, so that a busy one can't starve the others.
+async fn accept_any(
+    listeners: &[TcpListener],
+    turn: &mut usize,
+) -> io::Result<(TcpStream, SocketAddr)> {
+    std::future::poll_fn(|cx| {
+        *turn = turn.wrapping_add(1);
+        let first = turn.checked_rem(listeners.len()).unwrap_or(0);
+        let (before, after) = listeners.split_at(first);
+        for listener in after.iter().chain(before) {
+            if let Poll::Ready(accepted) = listener.poll_accept(cx) {
+                return Poll::Ready(accepted);
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }

@@ -1,238 +1,223 @@
-//! What a connection is doing, so that one that sends half a head, or nothing, does not stay for ever.
+//! What one connection is doing: requests in flight, bytes that came, since when nothing happens.
 //!
-//! A request under way is none of this module's business: its body has a pace of its own, and its call a time limit.
+//! The wire reports bytes, a [`Flight`] lives as long as its request, and the connection asks [`Activity::next`] when to
+//! look again. Relies on tokio's clock. Never acts on the connection itself.
 
 use std::{
-    io,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
-    task::{Context, Poll, ready},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
     time::Duration,
 };
 
-use bytes::{Buf, Bytes};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, sleep_until},
-};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::time::Instant;
 
-/// Milliseconds of [`Activity::head_since`] that mean: no head is arriving.
-const NONE: u64 = u64::MAX;
+use crate::telemetry::metrics::{InFlight, Metrics};
 
-/// What is known of one connection; times are milliseconds since it began.
-pub(super) struct Activity {
-    began: Instant,
-    requests: AtomicUsize,
-    served: AtomicUsize,
-    head_since: AtomicU64,
-    idle_since: AtomicU64,
+/// Times of `[server]` that a connection is held to.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    /// For a head, from its first byte (the first head of a connection: from its accept).
+    pub(super) head: Duration,
+    /// Between requests, and for an answer that the peer does not read.
+    pub(super) idle: Duration,
 }
 
-/// Why a connection has to end.
+/// How a connection's protocol shows that a head has begun.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// Any byte outside a request begins a head.
+    Http1,
+    /// Bytes come outside of requests too (settings, pings).
+    Http2,
+}
+
+/// What to do about the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Expired {
-    /// A head began to arrive and did not end in time.
-    Head,
-    /// Nothing came.
-    Idle,
+pub(super) enum Next {
+    /// A request is in flight: its own time-outs apply.
+    Busy,
+    /// Nothing before then.
+    Wait(Instant),
+    /// A head was begun and did not arrive in time.
+    HeadLate,
+    /// Nothing came for too long, or the gateway stops and nothing is under way.
+    Close,
 }
 
-/// One request under way on a connection.
-pub(super) struct Busy(Arc<Activity>);
+pub(super) struct Activity {
+    protocol: Protocol,
+    patience: Patience,
+    state: Mutex<State>,
+}
+
+struct State {
+    accepted: Instant,
+    /// The last byte written, or the end of the last request.
+    quiet_since: Instant,
+    /// When the first byte outside a request came.
+    begun: Option<Instant>,
+    any_byte: bool,
+    any_request: bool,
+    in_flight: usize,
+    /// From a request's head until its answer is flushed: what is written belongs to it.
+    answering: bool,
+    write_blocked: bool,
+}
 
 impl Activity {
-    pub(super) fn begin() -> Arc<Self> {
+    pub(super) fn new(protocol: Protocol, patience: Patience, accepted: Instant) -> Arc<Self> {
+        let state = State {
+            accepted,
+            quiet_since: accepted,
+            begun: None,
+            any_byte: false,
+            any_request: false,
+            in_flight: 0,
+            answering: false,
+            write_blocked: false,
+        };
         Arc::new(Self {
-            began: Instant::now(),
-            requests: AtomicUsize::new(0),
-            served: AtomicUsize::new(0),
-            head_since: AtomicU64::new(NONE),
-            idle_since: AtomicU64::new(0),
+            protocol,
+            patience,
+            state: Mutex::new(state),
         })
     }
 
-    /// A head is complete.
-    pub(super) fn request(self: &Arc<Self>) -> Busy {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        self.served.fetch_add(1, Ordering::Relaxed);
-        self.head_since.store(NONE, Ordering::Relaxed);
-        Busy(Arc::clone(self))
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Resolves when the connection has been silent for too long.
-    pub(super) async fn expired(&self, head: Duration, idle: Duration) -> Expired {
-        loop {
-            let now = Instant::now();
-            let mut wake = now + head;
-            if self.requests.load(Ordering::Relaxed) == 0 {
-                let (since, limit, why) = match self.head_since.load(Ordering::Relaxed) {
-                    NONE if self.served.load(Ordering::Relaxed) == 0 => (0, head, Expired::Idle),
-                    NONE => (self.idle_since.load(Ordering::Relaxed), idle, Expired::Idle),
-                    since => (since, head, Expired::Head),
-                };
-                let deadline = self.began + Duration::from_millis(since) + limit;
-                if deadline <= now {
-                    return why;
-                }
-                // A head that begins later than now can't be late before `wake`.
-                wake = wake.min(deadline);
-            }
-            sleep_until(wake).await;
+    /// Bytes came from the peer.
+    pub(super) fn read(&self) {
+        let mut state = self.state();
+        if state.in_flight == 0 && state.begun.is_none() {
+            state.begun = Some(if state.any_request {
+                Instant::now()
+            } else {
+                state.accepted
+            });
+        }
+        state.any_byte = true;
+    }
+
+    /// Bytes went to the peer, or could not because it does not read.
+    pub(super) fn wrote(&self, blocked: bool) {
+        let mut state = self.state();
+        state.write_blocked = blocked;
+        // HTTP/2 writes pings of its own, which must not keep a connection open.
+        if !blocked && self.protocol == Protocol::Http1 {
+            state.quiet_since = Instant::now();
         }
     }
 
-    fn arrived(&self) {
-        if self.requests.load(Ordering::Relaxed) == 0 {
-            let _ = self.head_since.compare_exchange(
-                NONE,
-                self.now(),
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
+    /// Everything written so far has left hyper's buffer.
+    pub(super) fn flushed(&self) {
+        let mut state = self.state();
+        state.answering = state.in_flight > 0;
+        state.write_blocked = false;
+    }
+
+    /// Whether what is written now belongs to a request.
+    pub(super) fn answering(&self) -> bool {
+        self.state().answering
+    }
+
+    /// What to do now. `stopping`: the gateway stops, so nothing is waited for that has not begun.
+    pub(super) fn next(&self, now: Instant, stopping: bool) -> Next {
+        let state = self.state();
+        let http1 = self.protocol == Protocol::Http1;
+        let (deadline, verdict) = match state.begun {
+            _ if state.in_flight > 0 => return Next::Busy,
+            _ if state.write_blocked => (state.quiet_since + self.patience.idle, Next::Close),
+            Some(begun) if http1 => (begun + self.patience.head, Next::HeadLate),
+            _ if stopping => return Next::Close,
+            _ if !state.any_byte => (state.accepted + self.patience.head, Next::Close),
+            _ => (state.quiet_since + self.patience.idle, Next::Close),
+        };
+        if now >= deadline {
+            verdict
+        } else {
+            Next::Wait(deadline)
         }
     }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(NONE - 1)
-    }
 }
 
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.idle_since.store(self.0.now(), Ordering::Relaxed);
-        self.0.head_since.store(NONE, Ordering::Relaxed);
-        self.0.requests.fetch_sub(1, Ordering::Relaxed);
-    }
+/// One request under way, from its head to the last byte of its answer handed to the connection.
+pub(super) struct Flight {
+    /// `None` once the connection's quiet time runs again.
+    activity: Option<Arc<Activity>>,
+    _counted: InFlight,
 }
 
-/// A stream that tells an [`Activity`] what arrives, and gives back first what was already read.
-pub(super) struct Watched<S> {
-    stream: S,
-    already: Bytes,
-    activity: Arc<Activity>,
-}
-
-impl<S> Watched<S> {
-    pub(super) fn new(stream: S, already: Bytes, activity: Arc<Activity>) -> Self {
+impl Flight {
+    pub(super) fn begin(activity: &Arc<Activity>, metrics: &Metrics) -> Self {
+        let mut state = activity.state();
+        state.in_flight = state.in_flight.saturating_add(1);
+        state.any_request = true;
+        state.answering = true;
+        state.begun = None;
+        drop(state);
         Self {
-            stream,
-            already,
-            activity,
+            activity: Some(Arc::clone(activity)),
+            _counted: InFlight::new(&metrics.requests_in_flight),
         }
+    }
+
+    /// The answer is there. Over HTTP/2 it waits in here for as long as the peer opens no window for it, so from now on
+    /// the connection's quiet time runs; over HTTP/1.1 it is taken at once.
+    pub(super) fn answered(&mut self) {
+        if self
+            .activity
+            .as_ref()
+            .is_some_and(|activity| activity.protocol == Protocol::Http2)
+        {
+            self.land();
+        }
+    }
+
+    fn land(&mut self) {
+        let Some(activity) = self.activity.take() else {
+            return;
+        };
+        let mut state = activity.state();
+        state.in_flight = state.in_flight.saturating_sub(1);
+        state.begun = None;
+        state.quiet_since = Instant::now();
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if !this.already.is_empty() {
-            let length = this.already.len().min(buf.remaining());
-            buf.put_slice(this.already.get(..length).unwrap_or_default());
-            this.already.advance(length);
-            return Poll::Ready(Ok(()));
-        }
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
-            this.activity.arrived();
-        }
-        Poll::Ready(Ok(()))
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.land();
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
-    }
+/// An answer's body, which ends its request when it is dropped.
+pub(super) struct Answer {
+    pub(super) body: Full<Bytes>,
+    pub(super) _flight: Flight,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
 
-    const HEAD: Duration = Duration::from_secs(10);
-    const IDLE: Duration = Duration::from_secs(75);
-
-    /// Starts from a clock that stands, and moves by itself when everything waits.
-    fn paused<F: Future>(test: F) -> F::Output {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap();
-        runtime.block_on(test)
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
     }
 
-    #[test]
-    fn half_a_head_expires_though_bytes_keep_coming() {
-        paused(async {
-            let (head, idle) = (Duration::from_millis(40), Duration::from_secs(60));
-            let activity = Activity::begin();
-            activity.arrived();
-            let began = Instant::now();
-            assert_eq!(activity.expired(head, idle).await, Expired::Head);
-            assert!(began.elapsed() < Duration::from_secs(30));
-        });
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
     }
 
-    #[test]
-    fn a_new_connection_has_the_time_of_a_head_and_a_kept_one_the_idle_time() {
-        paused(async {
-            let activity = Activity::begin();
-            assert_eq!(
-                activity.expired(Duration::from_millis(20), IDLE).await,
-                Expired::Idle
-            );
-            drop(activity.request());
-            assert_eq!(
-                activity.expired(HEAD, Duration::from_millis(20)).await,
-                Expired::Idle
-            );
-        });
-    }
-
-    #[test]
-    fn a_request_under_way_does_not_expire() {
-        paused(async {
-            let activity = Activity::begin();
-            let _busy = activity.request();
-            activity.arrived();
-            let expired = activity.expired(Duration::from_millis(1), Duration::from_millis(1));
-            assert!(
-                tokio::time::timeout(Duration::from_millis(50), expired)
-                    .await
-                    .is_err()
-            );
-        });
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

@@ -1,4 +1,7 @@
-//! The admin listener: `/livez`, `/readyz` and `/metrics`, over plain HTTP/1.1 and for the operator's network only.
+//! The admin listener: `/livez`, `/readyz` and `/metrics`, plain HTTP/1.1, on an address of its own.
+//!
+//! Relies on the operator keeping that address away from strangers. One request a connection, few connections, short
+//! times: it answers while the public side is full. Never reads a body.
 
 use std::{
     convert::Infallible,
@@ -13,118 +16,149 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode,
-    body::Incoming,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS},
     server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::net::{TcpListener, TcpStream};
 
-use crate::telemetry::Observer;
+use super::accept;
+use crate::telemetry::metrics::Metrics;
 
-/// Connections at once.
 const MAX_CONNECTIONS: usize = 64;
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-const OPENMETRICS: HeaderValue =
-    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// For a whole connection.
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// More than enough for a probe's or a scraper's head.
+const READ_BUFFER: usize = 16 * 1024;
 
-/// Whether the gateway can do its job.
-#[derive(Debug, Default)]
+/// Whether the gateway can do its job; each check is one flag.
+#[derive(Debug)]
 pub struct Readiness {
+    keys_known: AtomicBool,
     draining: AtomicBool,
 }
 
-impl Readiness {
-    /// From now on, no.
-    pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
-    }
-
-    fn answer(&self) -> (StatusCode, String) {
-        let draining = self.draining.load(Ordering::Relaxed);
-        let status = if draining {
-            StatusCode::SERVICE_UNAVAILABLE
-        } else {
-            StatusCode::OK
-        };
-        (
-            status,
-            format!(
-                "{{\"ready\":{},\"checks\":{{\"keys_known\":true,\"not_draining\":{}}}}}\n",
-                !draining, !draining
-            ),
-        )
+impl Default for Readiness {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
-pub(super) async fn serve(
-    listener: TcpListener,
-    observer: Arc<Observer>,
-    readiness: Arc<Readiness>,
-) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
+impl Readiness {
+    /// Keys known, not draining.
+    pub const fn new() -> Self {
+        Self {
+            keys_known: AtomicBool::new(true),
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    /// Says whether every identity has keys to check tokens with.
+    pub fn set_keys_known(&self, known: bool) {
+        self.keys_known.store(known, Ordering::Relaxed);
+    }
+
+    /// The gateway has begun to stop; there is no way back.
+    pub fn start_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the gateway has begun to stop.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Whether all checks pass.
+    pub fn is_ready(&self) -> bool {
+        self.keys_known.load(Ordering::Relaxed) && !self.is_draining()
+    }
+
+    /// `{"ready":…,"checks":{"keys":"ok"|"unknown","drain":"ok"|"draining"}}`
+    fn to_json(&self) -> String {
+        let keys = if self.keys_known.load(Ordering::Relaxed) {
+            "ok"
+        } else {
+            "unknown"
         };
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        let (observer, readiness) = (Arc::clone(&observer), Arc::clone(&readiness));
-        tokio::spawn(async move {
-            let service = service_fn(move |request| {
-                let response = answer(&request, &observer, &readiness);
-                async move { Ok::<_, Infallible>(response) }
-            });
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIMEOUT)
-                .serve_connection(TokioIo::new(stream), service);
-            // What goes wrong on the connection is its peer's affair.
-            let _ = connection.await;
-            drop(place);
-        });
+        let drain = if self.is_draining() { "draining" } else { "ok" };
+        let ready = keys == "ok" && drain == "ok";
+        format!(r#"{{"ready":{ready},"checks":{{"keys":"{keys}","drain":"{drain}"}}}}"#)
+    }
+}
+
+/// Serves until it is dropped.
+pub(super) async fn serve(listener: TcpListener, metrics: Arc<Metrics>, readiness: Arc<Readiness>) {
+    let never = std::future::pending();
+    let tasks = accept::accept_until(vec![listener], MAX_CONNECTIONS, never, |accepted| {
+        let (metrics, readiness) = (Arc::clone(&metrics), Arc::clone(&readiness));
+        async move {
+            let _permit = accepted.permit;
+            drop(tokio::time::timeout(TIMEOUT, converse(accepted.tcp, &metrics, &readiness)).await);
+        }
+    });
+    drop(tasks.await);
+}
+
+async fn converse(tcp: TcpStream, metrics: &Metrics, readiness: &Readiness) {
+    let service =
+        service_fn(
+            |request| async move { Ok::<_, Infallible>(respond(&request, metrics, readiness)) },
+        );
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(READ_BUFFER)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(tcp), service)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "an admin connection failed");
+    }
+}
+
+fn respond<B>(
+    request: &Request<B>,
+    metrics: &Metrics,
+    readiness: &Readiness,
+) -> Response<Full<Bytes>> {
+    const JSON: &str = "application/json";
+    const TEXT: &str = "text/plain; charset=utf-8";
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let path = request.uri().path();
+    if !matches!(path, "/livez" | "/readyz" | "/metrics") {
+        return answer(
+            StatusCode::NOT_FOUND,
+            TEXT,
+            "there is /livez, /readyz and /metrics\n",
+        );
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut refused = answer(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n");
+        refused
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return refused;
+    }
+    match path {
+        "/livez" => answer(StatusCode::OK, TEXT, "ok\n"),
+        "/metrics" => answer(StatusCode::OK, OPEN_METRICS, metrics.encode()),
+        _ if readiness.is_ready() => answer(StatusCode::OK, JSON, readiness.to_json()),
+        _ => answer(StatusCode::SERVICE_UNAVAILABLE, JSON, readiness.to_json()),
     }
 }
 
 fn answer(
-    request: &Request<Incoming>,
-    observer: &Observer,
-    readiness: &Readiness,
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
 ) -> Response<Full<Bytes>> {
-    let (status, content_type, body) = match request.uri().path() {
-        "/livez" | "/readyz" | "/metrics"
-            if request.method() != Method::GET && request.method() != Method::HEAD =>
-        {
-            (
-                StatusCode::METHOD_NOT_ALLOWED,
-                TEXT,
-                "this path takes GET\n".to_owned(),
-            )
-        }
-        "/livez" => (StatusCode::OK, TEXT, "alive\n".to_owned()),
-        "/readyz" => {
-            let (status, body) = readiness.answer();
-            (status, JSON, body)
-        }
-        "/metrics" => (StatusCode::OK, OPENMETRICS, observer.metrics.encode()),
-        _ => (
-            StatusCode::NOT_FOUND,
-            TEXT,
-            "there are /livez, /readyz and /metrics here\n".to_owned(),
-        ),
-    };
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if status == StatusCode::METHOD_NOT_ALLOWED {
-        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-    }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

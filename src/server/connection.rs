@@ -1,277 +1,311 @@
-//! One connection, from its first byte to its last: TLS, HTTP/2 or HTTP/1.1, requests, and a close that loses nothing.
+//! One connection of the public listener: TLS or plain text, HTTP/1.1 or HTTP/2, until it ends or goes quiet.
+//!
+//! Relies on the wire to report progress and on the handler to bound its own requests. Every wait here has an end: the
+//! handshake, the first bytes, a head, the pause between requests, an answer nobody reads, and the end itself.
+//! Never reads a body, and never logs anything a peer sent.
 
-use std::{convert::Infallible, future::poll_fn, io, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration,
+};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     Request, Response,
     body::Incoming,
+    header::{CONNECTION, HeaderValue},
     server::conn::{http1, http2},
-    service::Service,
+    service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     sync::watch,
-    time::timeout,
+    time::Instant,
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::activity::{Activity, Expired, Watched};
-use crate::relay::{
-    handle::{Gateway, Peer},
-    problem,
+use super::{
+    activity::{Activity, Answer, Flight, Next, Patience, Protocol},
+    opening::{Opened, Sniffed, secure, sniff},
+    refusal::{HEAD_LATE, HeadRefusal},
+    wire::Wire,
+};
+use crate::{
+    relay::handle::Peer,
+    telemetry::metrics::{InFlight, Metrics},
 };
 
-/// How an HTTP/2 connection without TLS begins (RFC 9113 section 3.4): as much of it as no HTTP/1.1 request shares.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0";
-/// What HTTP/2 senders may have under way: a fast upload over a long path, without giving up the bound on memory.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 4 << 20;
+/// What one upload may have under way, so that a long way does not slow it.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 const MAX_STREAMS: u32 = 100;
-/// After the last answer so much is still read, for so long: closing with unread bytes would reset the connection, and
-/// the answer with it.
-const LINGER_BYTES: usize = 256 * 1024;
-const LINGER_TIME: Duration = Duration::from_secs(2);
-
-/// How far the gateway is in stopping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    Serving,
-    /// No new requests.
-    Draining,
-    /// No more time.
-    Cut,
-}
+/// HTTP/2 peers that are gone are noticed within twice this.
+const PING: Duration = Duration::from_secs(20);
 
 /// What all connections share.
-pub(super) struct Shared {
-    pub(super) gateway: Arc<Gateway>,
+pub(super) struct Shared<H> {
+    pub(super) handle: H,
     pub(super) tls: Option<TlsAcceptor>,
-    pub(super) head_timeout: Duration,
-    pub(super) idle_timeout: Duration,
+    pub(super) patience: Patience,
     pub(super) max_head_bytes: usize,
-    pub(super) phase: watch::Receiver<Phase>,
+    pub(super) metrics: Arc<Metrics>,
+    /// Becomes true when the gateway stops.
+    pub(super) stopping: watch::Receiver<bool>,
 }
 
-impl Shared {
-    /// Serves a connection until it ends, or until there is no more time. Errors of a connection are its peer's affair.
-    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, peer: std::net::SocketAddr) {
-        let mut phase = self.phase.clone();
-        tokio::select! {
-            _ = self.begin(stream, peer) => {}
-            _ = phase.wait_for(|phase| *phase == Phase::Cut) => {}
-        }
+/// Serves one connection to its end.
+pub(super) async fn serve<H, F>(tcp: TcpStream, address: SocketAddr, shared: Arc<Shared<H>>)
+where
+    H: Fn(Request<Incoming>, Peer) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
+    let _open = InFlight::new(&shared.metrics.connections);
+    let accepted = Instant::now();
+    let late = accepted + shared.patience.head;
+    if let Err(error) = tcp.set_nodelay(true) {
+        tracing::debug!(%error, "a connection was gone at once");
+        return;
     }
+    let peer = Peer {
+        address,
+        tls: shared.tls.is_some(),
+    };
+    let mut stopping = shared.stopping.clone();
+    let opening = async {
+        match &shared.tls {
+            Some(acceptor) => secure(acceptor, tcp, late).await.map(Opened::Tls),
+            None => sniff(tcp, late).await.map(Opened::Plain),
+        }
+    };
+    let opened = tokio::select! {
+        opened = opening => opened,
+        // Nothing has been asked yet on this connection.
+        _ = stopping.wait_for(|stop| *stop) => None,
+    };
+    let conversation = Conversation {
+        shared,
+        peer,
+        accepted,
+    };
+    match opened {
+        Some(Opened::Tls(tls)) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => {
+            conversation.http2(tls, Bytes::new()).await;
+        }
+        Some(Opened::Tls(tls)) => conversation.http1(tls, Bytes::new()).await,
+        Some(Opened::Plain((tcp, Sniffed::Http2(read)))) => conversation.http2(tcp, read).await,
+        Some(Opened::Plain((tcp, Sniffed::Http1(read)))) => conversation.http1(tcp, read).await,
+        None => {}
+    }
+}
 
-    async fn begin(&self, stream: TcpStream, address: std::net::SocketAddr) -> io::Result<()> {
-        stream.set_nodelay(true)?;
-        let activity = Activity::begin();
-        let peer = Peer {
-            address,
-            tls: self.tls.is_some(),
+/// What came of an HTTP/1.1 connection.
+enum End {
+    /// hyper is done with it.
+    Done(hyper::Result<()>),
+    /// Time is up, in the middle of a head.
+    HeadLate,
+    /// Nothing is under way.
+    Quiet,
+}
+
+struct Conversation<H> {
+    shared: Arc<Shared<H>>,
+    peer: Peer,
+    accepted: Instant,
+}
+
+impl<H, F> Conversation<H>
+where
+    H: Fn(Request<Incoming>, Peer) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
+    async fn http1<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, read: Bytes) {
+        let activity = Activity::new(Protocol::Http1, self.shared.patience, self.accepted);
+        let mut wire = Wire::new(stream, read, Arc::clone(&activity), true);
+        let end = self.drive_http1(&mut wire, &activity).await;
+        let refusal = match end {
+            End::HeadLate => Some(HEAD_LATE),
+            End::Done(Err(_)) => wire.held_back().map(HeadRefusal::instead_of),
+            End::Done(Ok(())) => None,
+            End::Quiet => return wire.close().await,
         };
-        match &self.tls {
-            Some(acceptor) => {
-                let stream = timeout(self.head_timeout, acceptor.accept(stream)).await??;
-                let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                self.speak(
-                    Watched::new(stream, Bytes::new(), Arc::clone(&activity)),
-                    http2,
-                    activity,
-                    peer,
-                )
-                .await
-            }
-            None => {
-                let mut stream = stream;
-                let mut first = BytesMut::new();
-                match timeout(self.head_timeout, sniff(&mut stream, &mut first)).await {
-                    Ok(http2) => {
-                        let http2 = http2?;
-                        self.speak(
-                            Watched::new(stream, first.freeze(), Arc::clone(&activity)),
-                            http2,
-                            activity,
-                            peer,
-                        )
-                        .await
-                    }
-                    Err(_) if first.is_empty() => Ok(()),
-                    Err(_) => self.refuse_slow_head(stream).await,
-                }
-            }
+        if let Some(refusal) = refusal {
+            let metrics = &self.shared.metrics;
+            metrics.request_done(
+                metrics.no_route(),
+                refusal.status,
+                refusal.code,
+                Duration::ZERO,
+            );
+            wire.answer(&refusal.render()).await;
         }
+        wire.close_lingering().await;
     }
 
-    async fn speak<S>(
-        &self,
-        stream: Watched<S>,
-        http2: bool,
-        activity: Arc<Activity>,
-        peer: Peer,
-    ) -> io::Result<()>
+    /// Lets hyper serve until it is done or the time is up; the wire can be used again afterwards.
+    async fn drive_http1<S>(&self, wire: &mut Wire<S>, activity: &Arc<Activity>) -> End
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin,
     {
-        if http2 {
-            self.http2(stream, activity, peer).await
-        } else {
-            self.http1(stream, activity, peer).await
-        }
-    }
-
-    async fn http1<S>(
-        &self,
-        stream: Watched<S>,
-        activity: Arc<Activity>,
-        peer: Peer,
-    ) -> io::Result<()>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let service = self.service(&activity, peer);
+        let service = service_fn(|request| self.respond(request, activity, true));
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
+            // Ours knows a head that began from one that did not, and answers 408.
             .header_read_timeout(None)
-            .serve_connection(TokioIo::new(stream), service);
-        let mut phase = self.phase.clone();
-        let mut draining = false;
-        let expired = loop {
-            tokio::select! {
-                result = poll_fn(|cx| connection.poll_without_shutdown(cx)) => {
-                    if result.is_err() {
-                        return Ok(());
-                    }
-                    break None;
-                }
-                expired = activity.expired(self.head_timeout, self.idle_timeout) => break Some(expired),
-                _ = phase.wait_for(|phase| *phase != Phase::Serving), if !draining => {
-                    draining = true;
-                    Pin::new(&mut connection).graceful_shutdown();
-                }
+            .max_header_size(coarse_head_limit(self.shared.max_head_bytes))
+            .serve_connection(TokioIo::new(wire), service);
+        let mut watch = Watch::new(&self.shared, activity);
+        let finished = watch.until_due(&mut connection).await;
+        match finished {
+            Some(result) => End::Done(result),
+            None if watch.due == Next::HeadLate && !connection.into_parts().read_buf.is_empty() => {
+                End::HeadLate
             }
-        };
-        let stream = connection.into_parts().io.into_inner();
-        match expired {
-            Some(Expired::Head) => self.refuse_slow_head(stream).await,
-            Some(Expired::Idle) | None => linger(stream).await,
+            None => End::Quiet,
         }
     }
 
-    async fn http2<S>(
-        &self,
-        stream: Watched<S>,
-        activity: Arc<Activity>,
-        peer: Peer,
-    ) -> io::Result<()>
+    async fn http2<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, read: Bytes) {
+        let activity = Activity::new(Protocol::Http2, self.shared.patience, self.accepted);
+        let mut wire = Wire::new(stream, read, Arc::clone(&activity), false);
+        self.drive_http2(&mut wire, &activity).await;
+        wire.close_lingering().await;
+    }
+
+    async fn drive_http2<S>(&self, wire: &mut Wire<S>, activity: &Arc<Activity>)
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin,
     {
-        let service = self.service(&activity, peer);
-        let head = u32::try_from(self.max_head_bytes.saturating_mul(2))
-            .unwrap_or(u32::MAX)
-            .max(64 * 1024);
-        let connection = http2::Builder::new(TokioExecutor::new())
+        let head_limit =
+            u32::try_from(coarse_head_limit(self.shared.max_head_bytes)).unwrap_or(u32::MAX);
+        let service = service_fn(|request| self.respond(request, activity, false));
+        let mut connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_concurrent_streams(MAX_STREAMS)
-            .max_header_list_size(head)
-            .keep_alive_interval(Some(self.idle_timeout))
-            .serve_connection(TokioIo::new(stream), service);
-        let mut connection = Box::pin(connection);
-        let mut phase = self.phase.clone();
-        let mut ending = false;
-        loop {
-            tokio::select! {
-                result = &mut connection => return result.map_err(io::Error::other),
-                _ = activity.expired(self.head_timeout, self.idle_timeout), if !ending => {}
-                _ = phase.wait_for(|phase| *phase != Phase::Serving), if !ending => {}
-            }
-            ending = true;
-            connection.as_mut().graceful_shutdown();
+            .max_header_list_size(head_limit)
+            .keep_alive_interval(PING)
+            .keep_alive_timeout(PING)
+            .serve_connection(TokioIo::new(wire), service);
+        let mut stopping = self.shared.stopping.clone();
+        let mut watch = Watch::new(&self.shared, activity);
+        let finished = tokio::select! {
+            finished = watch.until_due(&mut connection) => finished,
+            _ = stopping.wait_for(|stop| *stop) => None,
+        };
+        if finished.is_some() {
+            return;
+        }
+        // Streams under way finish; the peer is told to open no more. The stop as a whole has its own time limit.
+        Pin::new(&mut connection).graceful_shutdown();
+        if *self.shared.stopping.borrow() {
+            drop(connection.await);
+        } else {
+            drop(tokio::time::timeout(self.shared.patience.head, connection).await);
         }
     }
 
-    fn service(&self, activity: &Arc<Activity>, peer: Peer) -> Requests {
-        Requests {
-            gateway: Arc::clone(&self.gateway),
-            activity: Arc::clone(activity),
-            peer,
-        }
-    }
-
-    /// hyper has no answer for a head that does not end; this is ours.
-    async fn refuse_slow_head(
+    /// Hands a request to the relay. It counts as in flight from here to the end of its answer.
+    fn respond(
         &self,
-        mut stream: impl AsyncRead + AsyncWrite + Unpin,
-    ) -> io::Result<()> {
-        let answer = problem::slow_head(&self.gateway.observer);
-        timeout(LINGER_TIME, stream.write_all(&answer)).await??;
-        linger(stream).await
-    }
-}
-
-/// Hands the requests of a connection to the gateway.
-struct Requests {
-    gateway: Arc<Gateway>,
-    activity: Arc<Activity>,
-    peer: Peer,
-}
-
-impl Service<Request<Incoming>> for Requests {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    // Boxed, since the connection is taken apart again when a head does not arrive, and so may not be pinned.
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let (gateway, busy, peer) = (
-            Arc::clone(&self.gateway),
-            self.activity.request(),
-            self.peer,
-        );
-        Box::pin(async move {
-            let response = gateway.handle(request, peer).await;
-            drop(busy);
-            Ok(response)
-        })
-    }
-}
-
-/// Whether the connection begins as HTTP/2; what was read for it is in `first`.
-async fn sniff(stream: &mut TcpStream, first: &mut BytesMut) -> io::Result<bool> {
-    while PREFACE.starts_with(first) {
-        if first.len() == PREFACE.len() {
-            return Ok(true);
-        }
-        if (&mut *stream)
-            .take((PREFACE.len() - first.len()) as u64)
-            .read_buf(first)
-            .await?
-            == 0
-        {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-    Ok(false)
-}
-
-async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
-    timeout(LINGER_TIME, async {
-        stream.shutdown().await?;
-        let mut unread = [0; 8 * 1024];
-        let mut left = LINGER_BYTES;
-        while left > 0 {
-            match stream.read(&mut unread).await? {
-                0 => break,
-                length => left = left.saturating_sub(length),
+        request: Request<Incoming>,
+        activity: &Arc<Activity>,
+        http1: bool,
+    ) -> impl Future<Output = Result<Response<Answer>, Infallible>> + Send + use<H, F> {
+        let mut flight = Flight::begin(activity, &self.shared.metrics);
+        let shared = Arc::clone(&self.shared);
+        let peer = self.peer;
+        async move {
+            let (mut head, body) = (shared.handle)(request, peer).await.into_parts();
+            flight.answered();
+            if http1 && *shared.stopping.borrow() {
+                head.headers
+                    .insert(CONNECTION, HeaderValue::from_static("close"));
             }
+            Ok(Response::from_parts(
+                head,
+                Answer {
+                    body,
+                    _flight: flight,
+                },
+            ))
         }
-        Ok(())
-    })
-    .await?
+    }
+}
+
+/// Where hyper itself gives up on a head. The exact limit is the relay's, which counts what the design counts.
+fn coarse_head_limit(max_head_bytes: usize) -> usize {
+    max_head_bytes.saturating_mul(2).max(64 * 1024)
+}
+
+/// Watches over the quiet times of a connection while hyper serves it.
+struct Watch<'a> {
+    activity: &'a Activity,
+    stopping: watch::Receiver<bool>,
+    alarm: Pin<Box<tokio::time::Sleep>>,
+    /// While a request is in flight, how often to look whether it ended without a word.
+    pace: Duration,
+    /// Why the time is up.
+    due: Next,
+}
+
+impl<'a> Watch<'a> {
+    fn new<H>(shared: &Shared<H>, activity: &'a Activity) -> Self {
+        let pace = shared.patience.idle;
+        let alarm = Box::pin(tokio::time::sleep(pace));
+        Self {
+            activity,
+            stopping: shared.stopping.clone(),
+            alarm,
+            pace,
+            due: Next::Busy,
+        }
+    }
+
+    /// Polls hyper's connection until it is done (`Some`) or the time is up (`None`, and `due` says why).
+    async fn until_due<C>(&mut self, connection: &mut C) -> Option<hyper::Result<()>>
+    where
+        C: Future<Output = hyper::Result<()>> + Unpin,
+    {
+        use std::task::Poll;
+        let Self {
+            activity,
+            stopping,
+            alarm,
+            pace,
+            due,
+        } = self;
+        let mut told = stopping.clone();
+        let mut told = std::pin::pin!(async move { told.wait_for(|stop| *stop).await.is_ok() });
+        let mut stop = false;
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(result) = Pin::new(&mut *connection).poll(cx) {
+                return Poll::Ready(Some(result));
+            }
+            if !stop {
+                stop = told.as_mut().poll(cx).is_ready();
+            }
+            loop {
+                let now = Instant::now();
+                *due = activity.next(now, stop);
+                let wake = match *due {
+                    Next::Busy if alarm.is_elapsed() => now + *pace,
+                    Next::Busy => alarm.deadline(),
+                    Next::Wait(until) => until,
+                    Next::HeadLate | Next::Close => return Poll::Ready(None),
+                };
+                // A later deadline is left to the alarm as it is set: it then looks again.
+                if wake < alarm.deadline() || alarm.is_elapsed() {
+                    alarm.as_mut().reset(wake);
+                }
+                if alarm.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await
+    }
 }

@@ -1,17 +1,168 @@
 //! Listeners, connections, TLS, graceful stop and the admin listener.
 //!
-//! [`accept`] takes connections while there is room, [`connection`] serves one of them from its first byte to its last,
-//! [`activity`] watches that it does not sit idle, [`drain`] lets all of them finish, [`admin`] is the other listener.
-//! This part never looks into a request: that is [`crate::relay`]'s.
+//! [`Server::bind`] takes every address first; [`Server::run`] serves until told to stop, then lets what is under way
+//! finish. Relies on the relay for every answer but those to a head that never became a request. Never reads a body.
 
-pub mod accept;
+mod accept;
 mod activity;
 pub mod admin;
 mod connection;
 pub mod drain;
-mod settings;
+mod opening;
+mod refusal;
 pub mod tls;
+mod wire;
 
-pub use accept::{DrainOutcome, Server};
-pub use admin::Readiness;
-pub use settings::{AdminSettings, ServerSettings};
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Request, Response, body::Incoming};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+
+pub use accept::bind;
+use activity::Patience;
+use admin::Readiness;
+use connection::Shared;
+use drain::DrainOutcome;
+
+use crate::{
+    relay::handle::{Gateway, Peer},
+    telemetry::metrics::Metrics,
+};
+
+/// `[server]`, checked.
+pub struct ServerSettings {
+    /// Addresses to listen on; port 0 picks a free one.
+    pub listen: Vec<SocketAddr>,
+    /// Peers whose `X-Forwarded-For` and `X-Request-Id` are believed.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// Connections held at once.
+    pub max_connections: usize,
+    /// Bytes of a request's head: method, target and header fields together.
+    pub max_head_bytes: usize,
+    /// Bytes of bodies held at once, all connections together.
+    pub body_memory: u64,
+    /// Bytes per second that a body must keep up.
+    pub min_body_rate: u64,
+    /// Time for a head to arrive, from its first byte (a new connection: from its accept).
+    pub head_timeout: Duration,
+    /// Time a kept-alive connection may stay without a request.
+    pub idle_timeout: Duration,
+    /// Time given to the requests under way when the gateway stops.
+    pub drain_timeout: Duration,
+    /// Absent: plain HTTP.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+/// `[admin]`, checked.
+pub struct AdminSettings {
+    /// Where `/livez`, `/readyz` and `/metrics` are served.
+    pub listen: SocketAddr,
+}
+
+/// Both listeners, bound and not serving yet.
+pub struct Server {
+    public: Vec<TcpListener>,
+    admin: TcpListener,
+}
+
+impl Server {
+    /// Binds every address.
+    ///
+    /// # Errors
+    /// The first address that could not be bound, named in the message.
+    pub async fn bind(settings: &ServerSettings, admin: &AdminSettings) -> io::Result<Self> {
+        let public = bind(&settings.listen).await?;
+        let admin = bind(&[admin.listen])
+            .await?
+            .pop()
+            .ok_or(io::ErrorKind::AddrNotAvailable)?;
+        Ok(Self { public, admin })
+    }
+
+    /// The public addresses as bound.
+    ///
+    /// # Errors
+    /// What the system says of a socket it does not know any more.
+    pub fn public_addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.public.iter().map(TcpListener::local_addr).collect()
+    }
+
+    /// The admin address as bound.
+    ///
+    /// # Errors
+    /// As for [`Server::public_addresses`].
+    pub fn admin_address(&self) -> io::Result<SocketAddr> {
+        self.admin.local_addr()
+    }
+
+    /// Serves the gateway until `stop`, then drains.
+    pub async fn run(
+        self,
+        settings: &ServerSettings,
+        gateway: Arc<Gateway>,
+        metrics: Arc<Metrics>,
+        readiness: Arc<Readiness>,
+        stop: impl Future<Output = ()>,
+    ) -> DrainOutcome {
+        let handle = move |request, peer| {
+            let gateway = Arc::clone(&gateway);
+            async move { gateway.handle(request, peer).await }
+        };
+        self.run_with(settings, handle, metrics, readiness, stop)
+            .await
+    }
+
+    /// As [`Server::run`], with any function that answers requests.
+    ///
+    /// From `stop` on, `/readyz` says 503, no connection is accepted, and requests under way have `drain_timeout` to
+    /// finish. The admin listener serves until the end.
+    pub async fn run_with<H, F>(
+        self,
+        settings: &ServerSettings,
+        handle: H,
+        metrics: Arc<Metrics>,
+        readiness: Arc<Readiness>,
+        stop: impl Future<Output = ()>,
+    ) -> DrainOutcome
+    where
+        H: Fn(Request<Incoming>, Peer) -> F + Send + Sync + 'static,
+        F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+    {
+        // A set, because it ends the task when it is dropped.
+        let mut admin = JoinSet::new();
+        admin.spawn(admin::serve(
+            self.admin,
+            Arc::clone(&metrics),
+            Arc::clone(&readiness),
+        ));
+        let (stopping, told) = watch::channel(false);
+        let shared = Arc::new(Shared {
+            handle,
+            tls: settings.tls.clone().map(tokio_rustls::TlsAcceptor::from),
+            patience: Patience {
+                head: settings.head_timeout,
+                idle: settings.idle_timeout,
+            },
+            max_head_bytes: settings.max_head_bytes,
+            metrics,
+            stopping: told,
+        });
+        let stop = async {
+            stop.await;
+            readiness.start_draining();
+        };
+        let connections =
+            accept::accept_until(self.public, settings.max_connections, stop, |accepted| {
+                let shared = Arc::clone(&shared);
+                async move {
+                    let _permit = accepted.permit;
+                    connection::serve(accepted.tcp, accepted.address, shared).await;
+                }
+            })
+            .await;
+        stopping.send_replace(true);
+        drain::wait_for(connections, settings.drain_timeout).await
+    }
+}

@@ -1,74 +1,106 @@
-//! TLS on the public listener: 1.2 and 1.3, HTTP/2 or HTTP/1.1 by ALPN, and client certificates where they are asked for.
+//! TLS of the public listener: from PEM files to a rustls configuration, before anything listens.
+//!
+//! Relies on aws-lc-rs. Never puts key material into an error, and never offers less than TLS 1.2.
 
 use std::{path::Path, sync::Arc};
 
 use rustls::{
     RootCertStore, ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 
-/// Loads a certificate chain and its key, both PEM. With `client_ca` a peer must show a certificate of it.
+/// The configuration for these files: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1 by ALPN. With `client_ca`, peers must
+/// present a certificate issued by it.
 ///
 /// # Errors
-/// Names the file and what is wrong with it, as a clause for a person.
+/// What is wrong with which file, and the mend, as a clause for a person.
 pub fn server_config(
     certificate: &Path,
     private_key: &Path,
     client_ca: Option<&Path>,
 ) -> Result<Arc<ServerConfig>, String> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
     let chain = certificates(certificate)?;
     let key = PrivateKeyDer::from_pem_file(private_key).map_err(|error| {
-        format!(
-            "{} is not a private key in PEM: {error}",
-            private_key.display()
-        )
+        unreadable(private_key, &error, "a private key in PEM, unencrypted (`PRIVATE KEY`, `RSA PRIVATE KEY` or `EC PRIVATE KEY`)")
     })?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(|error| format!("TLS can't be set up: {error}"))?;
     let builder = match client_ca {
-        None => builder.with_no_client_auth(),
         Some(path) => builder.with_client_cert_verifier(client_verifier(path, provider)?),
+        None => builder.with_no_client_auth(),
     };
-    let mut config = builder.with_single_cert(chain, key).map_err(|error| {
-        format!(
-            "{} and {} don't fit together: {error}",
-            certificate.display(),
-            private_key.display()
-        )
-    })?;
+    let mut config = builder
+        .with_single_cert(chain, key)
+        .map_err(|error| mismatch(certificate, private_key, &error))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    if client_ca.is_none() {
+        // Phones come back often: tickets spare them a full handshake. Not with client certificates, which a ticket
+        // would outlive.
+        config.ticketer =
+            aws_lc_rs::Ticketer::new().map_err(|error| format!("TLS can't be set up: {error}"))?;
+    }
     Ok(Arc::new(config))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let wanted = "certificates in PEM (`CERTIFICATE`), the server's own first";
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match read {
+        Ok(chain) if chain.is_empty() => Err(unreadable(path, &pem::Error::NoItemsFound, wanted)),
+        Ok(chain) => Ok(chain),
+        Err(error) => Err(unreadable(path, &error, wanted)),
+    }
 }
 
 fn client_verifier(
     path: &Path,
-    provider: Arc<rustls::crypto::CryptoProvider>,
+    provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, String> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
         roots.add(certificate).map_err(|error| {
-            format!(
-                "{} holds a certificate that can't be trusted: {error}",
-                path.display()
-            )
+            format!("`{}` holds a certificate that can't be used as an authority ({error}); give the CA's own certificate", path.display())
         })?;
     }
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
         .build()
-        .map_err(|error| format!("{} can't be used to check clients: {error}", path.display()))
+        .map_err(|error| {
+            format!(
+                "`{}` can't be used to check clients' certificates: {error}",
+                path.display()
+            )
+        })
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let shown = path.display();
-    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|error| format!("{shown} holds no certificates in PEM: {error}"))?;
-    if certificates.is_empty() {
-        Err(format!("{shown} holds no certificate in PEM"))
-    } else {
-        Ok(certificates)
+fn unreadable(path: &Path, error: &pem::Error, wanted: &str) -> String {
+    let path = path.display();
+    match error {
+        pem::Error::Io(error) => {
+            format!("`{path}` can't be read ({error}); check the path and its permissions")
+        }
+        pem::Error::NoItemsFound => format!("`{path}` holds none; it must hold {wanted}"),
+        // The error's own text could repeat a line of the file.
+        _ => format!("`{path}` is not valid PEM; it must hold {wanted}"),
+    }
+}
+
+fn mismatch(certificate: &Path, private_key: &Path, error: &rustls::Error) -> String {
+    let (certificate, private_key) = (certificate.display(), private_key.display());
+    match error {
+        rustls::Error::InconsistentKeys(_) => format!(
+            "the key in `{private_key}` does not belong to the first certificate in `{certificate}`; \
+             give the pair that was issued together, the server's own certificate first"
+        ),
+        rustls::Error::InvalidCertificate(_) => format!(
+            "the first certificate in `{certificate}` can't be used ({error}); give an X.509 v3 server certificate"
+        ),
+        _ => format!(
+            "the key in `{private_key}` can't be used with `{certificate}` ({error}); give an RSA (2048 bits or more), \
+             ECDSA P-256/P-384 or Ed25519 key"
+        ),
     }
 }

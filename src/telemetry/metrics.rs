@@ -1,99 +1,294 @@
-//! Metrics in the OpenMetrics text format. Every label comes from a closed set, so a stranger can't make families grow.
+//! The metric families of the gateway, in OpenMetrics text.
+//!
+//! Relies on route names coming from the configuration and every other label from a fixed list, so that the number of
+//! series is bounded whatever is sent; Qiniu's error codes are the exception and are bounded here. Never takes a label
+//! out of a request.
+
+mod labels;
 
 use std::{
     collections::HashSet,
-    fmt::Write as _,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, Ordering},
-    },
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric, text},
     metrics::{
-        counter::Counter,
+        counter::{ConstCounter, Counter},
         family::Family,
         gauge::Gauge,
-        histogram::{Histogram, exponential_buckets},
+        histogram::Histogram,
+        info::Info,
     },
-    registry::Registry,
+    registry::{Registry, Unit},
 };
 
+use self::labels::{AuthRefusal, ErrorCode, LimitRefusal, QiniuError, Request, Route, Upstream};
 use super::log::Lines;
-use crate::body::memory::BodyMemory;
 
-/// Error codes of Qiniu's that are counted apart; the rest are "other".
-const MOST_CODES: usize = 256;
+/// The route label of a request that met no route.
+pub const NO_ROUTE: &str = "none";
+/// Distinct error codes of Qiniu's that get a series of their own, all routes together.
+const MAX_ERROR_CODES: usize = 256;
+/// Seconds; from a cached refusal to the longest time-out of a route by default.
+const BUCKETS: [f64; 14] = [
+    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ByCode {
-    route: Arc<str>,
-    status: u16,
-    code: &'static str,
-}
+type Durations = Family<Route, Histogram, fn() -> Histogram>;
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ByRoute {
-    route: Arc<str>,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ByOutcome {
-    route: Arc<str>,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ByErrorCode {
-    route: Arc<str>,
-    error_code: String,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ByReason {
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ByLimit {
-    route: Arc<str>,
-    limit: &'static str,
-}
-
-type Durations = Family<ByRoute, Histogram, fn() -> Histogram>;
-
-/// All that is counted.
+/// All metrics of one gateway.
 pub struct Metrics {
     registry: Registry,
-    requests: Family<ByCode, Counter>,
-    request_durations: Durations,
-    upstream_durations: Durations,
-    upstream_requests: Family<ByOutcome, Counter>,
-    qiniu_errors: Family<ByErrorCode, Counter>,
-    known_codes: Mutex<HashSet<i64>>,
-    request_body_bytes: Counter,
-    removed: Counter,
-    auth_refusals: Family<ByReason, Counter>,
-    limit_refusals: Family<ByLimit, Counter>,
-    body_memory: Gauge,
-    body_memory_limit: Gauge,
-    watched: Mutex<Option<Arc<BodyMemory>>>,
-    log_lines_dropped: Counter,
-    lines: Lines,
-    /// Connections on the public listener.
+    requests: Family<Request, Counter>,
+    request_duration: Durations,
+    upstream_duration: Durations,
+    upstream_requests: Family<Upstream, Counter>,
+    qiniu_errors: Family<QiniuError, Counter>,
+    error_codes: RwLock<HashSet<i64>>,
+    request_body: Counter,
+    response_removed: Counter,
+    auth_refusals: Family<AuthRefusal, Counter>,
+    limit_refusals: Family<LimitRefusal, Counter>,
+    no_route: Arc<str>,
+    /// Open connections of the public listener.
     pub connections: Gauge,
-    /// Requests between their first step and their answer.
+    /// Requests whose head has arrived and whose answer is not finished.
     pub requests_in_flight: Gauge,
+    /// Bytes reserved for bodies.
+    pub body_memory: Gauge,
+    /// The most that `body_memory` can be, in bytes.
+    pub body_memory_limit: Gauge,
 }
 
-/// Raises a gauge for as long as it lives.
-pub struct InFlight(Gauge<i64, AtomicI64>);
+impl Metrics {
+    /// Registers every family; `lines` tells how many log lines were dropped.
+    pub fn new(lines: Lines) -> Arc<Self> {
+        let durations = || Durations::new_with_constructor(|| Histogram::new(BUCKETS));
+        let mut metrics = Self {
+            registry: Registry::with_prefix("liveness_gateway"),
+            requests: Family::default(),
+            request_duration: durations(),
+            upstream_duration: durations(),
+            upstream_requests: Family::default(),
+            qiniu_errors: Family::default(),
+            error_codes: RwLock::default(),
+            request_body: Counter::default(),
+            response_removed: Counter::default(),
+            auth_refusals: Family::default(),
+            limit_refusals: Family::default(),
+            no_route: NO_ROUTE.into(),
+            connections: Gauge::default(),
+            requests_in_flight: Gauge::default(),
+            body_memory: Gauge::default(),
+            body_memory_limit: Gauge::default(),
+        };
+        metrics.register_requests();
+        metrics.register_process(lines);
+        Arc::new(metrics)
+    }
+
+    /// The library adds `_total` to counters, `_info` to infos and the unit to what has one.
+    fn register_requests(&mut self) {
+        let r = &mut self.registry;
+        r.register("requests", "Requests answered", self.requests.clone());
+        r.register_with_unit(
+            "request_duration",
+            "From the head's arrival to the answer",
+            Unit::Seconds,
+            self.request_duration.clone(),
+        );
+        r.register_with_unit(
+            "upstream_duration",
+            "Calls to Qiniu",
+            Unit::Seconds,
+            self.upstream_duration.clone(),
+        );
+        r.register(
+            "upstream_requests",
+            "Calls to Qiniu by how they ended",
+            self.upstream_requests.clone(),
+        );
+        r.register(
+            "qiniu_errors",
+            "Answers of Qiniu's with an error_code other than 0",
+            self.qiniu_errors.clone(),
+        );
+        r.register_with_unit(
+            "request_body",
+            "Bytes of bodies received",
+            Unit::Bytes,
+            self.request_body.clone(),
+        );
+        r.register_with_unit(
+            "response_removed",
+            "Bytes cut out of Qiniu's answers",
+            Unit::Bytes,
+            self.response_removed.clone(),
+        );
+        r.register(
+            "auth_refusals",
+            "Requests refused for their token",
+            self.auth_refusals.clone(),
+        );
+        r.register(
+            "limit_refusals",
+            "Requests refused by a limit",
+            self.limit_refusals.clone(),
+        );
+    }
+
+    fn register_process(&mut self, lines: Lines) {
+        let r = &mut self.registry;
+        r.register_with_unit(
+            "body_memory",
+            "Bytes reserved for bodies",
+            Unit::Bytes,
+            self.body_memory.clone(),
+        );
+        r.register_with_unit(
+            "body_memory_limit",
+            "The most that can be reserved for bodies",
+            Unit::Bytes,
+            self.body_memory_limit.clone(),
+        );
+        r.register(
+            "connections",
+            "Open connections of the public listener",
+            self.connections.clone(),
+        );
+        r.register(
+            "requests_in_flight",
+            "Requests not answered yet",
+            self.requests_in_flight.clone(),
+        );
+        r.register(
+            "build",
+            "The running version",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        r.register_collector(Box::new(DroppedLines(lines)));
+    }
+
+    /// The route label of a request that met no route.
+    pub fn no_route(&self) -> &Arc<str> {
+        &self.no_route
+    }
+
+    /// Counts one answered request; `code` is empty for an answer that is not a refusal.
+    pub fn request_done(
+        &self,
+        route: &Arc<str>,
+        status: u16,
+        code: &'static str,
+        duration: Duration,
+    ) {
+        let labels = Request {
+            route: Arc::clone(route),
+            status,
+            code,
+        };
+        self.requests.get_or_create(&labels).inc();
+        self.request_duration
+            .get_or_create(&Route {
+                route: labels.route,
+            })
+            .observe(duration.as_secs_f64());
+    }
+
+    /// Counts one call to Qiniu.
+    pub fn upstream_done(&self, route: &Arc<str>, outcome: &'static str, duration: Duration) {
+        let labels = Upstream {
+            route: Arc::clone(route),
+            outcome,
+        };
+        self.upstream_requests.get_or_create(&labels).inc();
+        self.upstream_duration
+            .get_or_create(&Route {
+                route: labels.route,
+            })
+            .observe(duration.as_secs_f64());
+    }
+
+    /// Counts an answer of Qiniu's with an `error_code` that is not 0. The first 256 distinct codes have their own
+    /// series, later ones share `other`.
+    pub fn qiniu_error(&self, route: &Arc<str>, error_code: i64) {
+        let error_code = self.bounded(error_code);
+        self.qiniu_errors
+            .get_or_create(&QiniuError {
+                route: Arc::clone(route),
+                error_code,
+            })
+            .inc();
+    }
+
+    fn bounded(&self, code: i64) -> ErrorCode {
+        if self
+            .error_codes
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&code)
+        {
+            return ErrorCode::Known(code);
+        }
+        let mut known = self
+            .error_codes
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if known.len() < MAX_ERROR_CODES || known.contains(&code) {
+            known.insert(code);
+            return ErrorCode::Known(code);
+        }
+        ErrorCode::Other
+    }
+
+    /// Counts a request refused for its token.
+    pub fn auth_refused(&self, reason: &'static str) {
+        self.auth_refusals
+            .get_or_create(&AuthRefusal { reason })
+            .inc();
+    }
+
+    /// Counts a request refused by a limit.
+    pub fn limit_refused(&self, route: &Arc<str>, limit: &'static str) {
+        self.limit_refusals
+            .get_or_create(&LimitRefusal {
+                route: Arc::clone(route),
+                limit,
+            })
+            .inc();
+    }
+
+    /// Adds bytes of request bodies received.
+    pub fn body_bytes(&self, bytes: u64) {
+        self.request_body.inc_by(bytes);
+    }
+
+    /// Adds bytes cut out of answers.
+    pub fn removed_bytes(&self, bytes: u64) {
+        self.response_removed.inc_by(bytes);
+    }
+
+    /// The whole exposition, `# EOF` included.
+    pub fn encode(&self) -> String {
+        let mut out = String::with_capacity(16 * 1024);
+        match text::encode(&mut out, &self.registry) {
+            Ok(()) => out,
+            // Writing to a string does not fail; an empty exposition would be taken for "no metrics".
+            Err(fmt::Error) => "# EOF\n".to_owned(),
+        }
+    }
+}
+
+/// Counts in a gauge for as long as it lives.
+pub struct InFlight(Gauge);
 
 impl InFlight {
-    /// Raises it by one.
-    pub fn enter(gauge: &Gauge) -> Self {
+    /// One more.
+    pub fn new(gauge: &Gauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }
@@ -105,290 +300,19 @@ impl Drop for InFlight {
     }
 }
 
-/// From a quarter of a millisecond to about two minutes.
-fn durations() -> Histogram {
-    Histogram::new(exponential_buckets(0.000_25, 2.0, 20))
-}
+/// Read from the log's own counter at each scrape.
+#[derive(Debug)]
+struct DroppedLines(Lines);
 
-impl Metrics {
-    /// All at zero. Lines dropped are read from `lines`.
-    pub fn new(lines: Lines) -> Self {
-        let mut metrics = Self {
-            registry: Registry::with_prefix("liveness_gateway"),
-            requests: Family::default(),
-            request_durations: Family::new_with_constructor(durations),
-            upstream_durations: Family::new_with_constructor(durations),
-            upstream_requests: Family::default(),
-            qiniu_errors: Family::default(),
-            known_codes: Mutex::default(),
-            request_body_bytes: Counter::default(),
-            removed: Counter::default(),
-            auth_refusals: Family::default(),
-            limit_refusals: Family::default(),
-            body_memory: Gauge::default(),
-            body_memory_limit: Gauge::default(),
-            watched: Mutex::default(),
-            log_lines_dropped: Counter::default(),
-            lines,
-            connections: Gauge::default(),
-            requests_in_flight: Gauge::default(),
-        };
-        metrics.register();
-        metrics
-    }
-
-    /// The names, which are a contract; counters get `_total` behind theirs.
-    fn register(&mut self) {
-        let to = &mut self.registry;
-        to.register(
-            "requests",
-            "Requests by route, HTTP status and code",
-            self.requests.clone(),
-        );
-        to.register(
-            "request_duration_seconds",
-            "Time from a request's head to its answer",
-            self.request_durations.clone(),
-        );
-        to.register(
-            "upstream_duration_seconds",
-            "Time of calls to Qiniu",
-            self.upstream_durations.clone(),
-        );
-        to.register(
-            "upstream_requests",
-            "Calls to Qiniu by how they ended",
-            self.upstream_requests.clone(),
-        );
-        to.register(
-            "qiniu_errors",
-            "Qiniu's own refusals by error_code",
-            self.qiniu_errors.clone(),
-        );
-        to.register(
-            "request_body_bytes",
-            "Bytes of bodies received",
-            self.request_body_bytes.clone(),
-        );
-        to.register(
-            "response_removed_bytes",
-            "Bytes taken out of Qiniu's answers",
-            self.removed.clone(),
-        );
-        to.register(
-            "body_memory_bytes",
-            "Bytes reserved for bodies now",
-            self.body_memory.clone(),
-        );
-        to.register(
-            "body_memory_limit_bytes",
-            "Bytes that bodies may take",
-            self.body_memory_limit.clone(),
-        );
-        to.register(
-            "connections",
-            "Connections on the public listener",
-            self.connections.clone(),
-        );
-        to.register(
-            "requests_in_flight",
-            "Requests under way",
-            self.requests_in_flight.clone(),
-        );
-        to.register(
-            "auth_refusals",
-            "Requests refused for their token",
-            self.auth_refusals.clone(),
-        );
-        to.register(
-            "limit_refusals",
-            "Requests refused by a limit",
-            self.limit_refusals.clone(),
-        );
-        to.register(
-            "log_lines_dropped",
-            "Log lines dropped because the reader was too slow",
-            self.log_lines_dropped.clone(),
-        );
-        let build: Gauge = Gauge::default();
-        build.set(1);
-        let version = vec![("version".into(), env!("CARGO_PKG_VERSION").into())];
-        to.sub_registry_with_labels(version.into_iter()).register(
-            "build_info",
-            "The running version",
-            build,
-        );
-    }
-
-    /// Shows this memory from now on.
-    pub fn watch_body_memory(&self, memory: Arc<BodyMemory>, limit: u64) {
-        self.body_memory_limit
-            .set(i64::try_from(limit).unwrap_or(i64::MAX));
-        *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = Some(memory);
-    }
-
-    /// A request is answered.
-    pub fn request_done(
-        &self,
-        route: &Arc<str>,
-        status: u16,
-        code: &'static str,
-        duration: Duration,
-    ) {
-        self.requests
-            .get_or_create(&ByCode {
-                route: Arc::clone(route),
-                status,
-                code,
-            })
-            .inc();
-        self.request_durations
-            .get_or_create(&ByRoute {
-                route: Arc::clone(route),
-            })
-            .observe(duration.as_secs_f64());
-    }
-
-    /// A call to Qiniu has ended.
-    pub fn upstream_done(&self, route: &Arc<str>, outcome: &'static str, duration: Duration) {
-        self.upstream_requests
-            .get_or_create(&ByOutcome {
-                route: Arc::clone(route),
-                outcome,
-            })
-            .inc();
-        self.upstream_durations
-            .get_or_create(&ByRoute {
-                route: Arc::clone(route),
-            })
-            .observe(duration.as_secs_f64());
-    }
-
-    /// Qiniu has answered with an error of its own.
-    pub fn qiniu_error(&self, route: &Arc<str>, error_code: i64) {
-        let mut known = self
-            .known_codes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let counted =
-            known.contains(&error_code) || (known.len() < MOST_CODES && known.insert(error_code));
-        drop(known);
-        let error_code = if counted {
-            error_code.to_string()
-        } else {
-            "other".into()
-        };
-        self.qiniu_errors
-            .get_or_create(&ByErrorCode {
-                route: Arc::clone(route),
-                error_code,
-            })
-            .inc();
-    }
-
-    /// A token was refused.
-    pub fn auth_refused(&self, reason: &'static str) {
-        self.auth_refusals.get_or_create(&ByReason { reason }).inc();
-    }
-
-    /// A limit has refused a request.
-    pub fn limit_refused(&self, route: &Arc<str>, limit: &'static str) {
-        self.limit_refusals
-            .get_or_create(&ByLimit {
-                route: Arc::clone(route),
-                limit,
-            })
-            .inc();
-    }
-
-    /// So many bytes of a body have arrived.
-    pub fn body_bytes(&self, bytes: u64) {
-        self.request_body_bytes.inc_by(bytes);
-    }
-
-    /// So many bytes were taken out of an answer.
-    pub fn removed_bytes(&self, bytes: u64) {
-        self.removed.inc_by(bytes);
-    }
-
-    /// The text of all families.
-    pub fn encode(&self) -> String {
-        if let Some(memory) = &*self.watched.lock().unwrap_or_else(PoisonError::into_inner) {
-            self.body_memory
-                .set(i64::try_from(memory.held()).unwrap_or(i64::MAX));
-        }
-        let dropped = self.lines.dropped();
-        self.log_lines_dropped
-            .inner()
-            .store(dropped, Ordering::Relaxed);
-        let mut text = String::new();
-        if encode(&mut text, &self.registry).is_err() {
-            // Writing into a String can't fail; an empty answer would be noticed by whoever scrapes.
-            text.clear();
-            let _ = write!(text, "# EOF");
-        }
-        text
+impl Collector for DroppedLines {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let counter = ConstCounter::new(self.0.dropped());
+        let help = "Log lines dropped because standard output was too slow";
+        let metric =
+            encoder.encode_descriptor("log_lines_dropped", help, None, counter.metric_type())?;
+        counter.encode(metric)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_names_are_those_of_the_contract() {
-        let metrics = Metrics::new(Lines::discard());
-        let route = Arc::from("/v");
-        metrics.request_done(&route, 200, "ok", Duration::from_millis(3));
-        metrics.upstream_done(&route, "success", Duration::from_millis(2));
-        metrics.qiniu_error(&route, 216_501);
-        metrics.auth_refused("expired");
-        metrics.limit_refused(&route, "rate");
-        metrics.body_bytes(7);
-        metrics.removed_bytes(9);
-        let memory = BodyMemory::new(10);
-        let mut permit = memory.permit();
-        permit.raise_to(4);
-        metrics.watch_body_memory(memory, 10);
-        let text = metrics.encode();
-        for line in [
-            "liveness_gateway_requests_total{route=\"/v\",status=\"200\",code=\"ok\"} 1",
-            "liveness_gateway_request_duration_seconds_count{route=\"/v\"} 1",
-            "liveness_gateway_upstream_duration_seconds_count{route=\"/v\"} 1",
-            "liveness_gateway_upstream_requests_total{route=\"/v\",outcome=\"success\"} 1",
-            "liveness_gateway_qiniu_errors_total{route=\"/v\",error_code=\"216501\"} 1",
-            "liveness_gateway_request_body_bytes_total 7",
-            "liveness_gateway_response_removed_bytes_total 9",
-            "liveness_gateway_body_memory_bytes 4",
-            "liveness_gateway_body_memory_limit_bytes 10",
-            "liveness_gateway_connections 0",
-            "liveness_gateway_requests_in_flight 0",
-            "liveness_gateway_auth_refusals_total{reason=\"expired\"} 1",
-            "liveness_gateway_limit_refusals_total{route=\"/v\",limit=\"rate\"} 1",
-            "liveness_gateway_log_lines_dropped_total 0",
-            concat!(
-                "liveness_gateway_build_info{version=\"",
-                env!("CARGO_PKG_VERSION"),
-                "\"} 1"
-            ),
-        ] {
-            assert!(
-                text.lines().any(|have| have == line),
-                "{line} is not in\n{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn unknown_error_codes_can_not_grow_the_family() {
-        let metrics = Metrics::new(Lines::discard());
-        let route = Arc::from("/v");
-        (0..10_000).for_each(|code| metrics.qiniu_error(&route, code));
-        let lines = metrics
-            .encode()
-            .lines()
-            .filter(|line| line.starts_with("liveness_gateway_qiniu_errors_total{"))
-            .count();
-        assert_eq!(lines, MOST_CODES + 1);
-    }
-}
+mod tests;

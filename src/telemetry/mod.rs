@@ -1,12 +1,13 @@
-//! What is seen from outside: log lines and metrics. Neither ever holds a secret, a token, a session id or part of a body.
+//! Logs and metrics: what an operator sees of the gateway.
+//!
+//! Relies on nothing else in the crate. Never holds or writes a body, a token, a key or a session id: callers hand over
+//! counts, names out of fixed lists, and finished access records.
 
 pub mod log;
 pub mod metrics;
 pub mod timestamp;
 
 use std::sync::Arc;
-
-pub use metrics::InFlight;
 
 /// `[log]`, checked.
 #[derive(Clone, Copy, Debug)]
@@ -29,20 +30,9 @@ pub enum LogFormat {
 /// Where a request leaves its traces.
 pub struct Observer {
     /// Counters and durations.
-    pub metrics: metrics::Metrics,
+    pub metrics: Arc<metrics::Metrics>,
     /// Access records.
     pub lines: log::Lines,
     /// How records look.
     pub format: LogFormat,
-}
-
-impl Observer {
-    /// Puts them together.
-    pub fn new(metrics: metrics::Metrics, lines: log::Lines, format: LogFormat) -> Arc<Self> {
-        Arc::new(Self {
-            metrics,
-            lines,
-            format,
-        })
-    }
 }

@@ -1,36 +1,15 @@
-//! Time as text, in UTC: RFC 3339 for logs, and Qiniu's compact form for signatures.
+//! Points in time as text, in UTC.
+//!
+//! Own civil-date arithmetic (the proleptic Gregorian calendar), since two formats are not worth a date library.
+//! Never fails: a time before 1970 is written as 1970-01-01T00:00:00, one past the year 9999 as the last second of 9999.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// `2026-01-02T03:04:05.678Z`. A time before 1970 reads as 1970.
-pub fn rfc3339_millis(time: SystemTime) -> String {
-    let civil = Civil::of(time);
-    let Civil {
-        year,
-        month,
-        day,
-        hour,
-        minute,
-        second,
-        millisecond,
-    } = civil;
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
-}
+/// The last second that has a four-digit year: 9999-12-31T23:59:59Z.
+const LAST_SECOND: u64 = 253_402_300_799;
+const DAY: u64 = 86_400;
 
-/// `20260102T030405Z`, the form of `X-Qiniu-Date`.
-pub fn basic_utc(time: SystemTime) -> String {
-    let Civil {
-        year,
-        month,
-        day,
-        hour,
-        minute,
-        second,
-        ..
-    } = Civil::of(time);
-    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
-}
-
+/// A time taken apart; every field is in its usual range.
 struct Civil {
     year: u64,
     month: u64,
@@ -41,31 +20,60 @@ struct Civil {
     millisecond: u32,
 }
 
-impl Civil {
-    /// Days are counted from 0000-03-01, so that a leap day is the last of its year and no month needs a table.
-    fn of(time: SystemTime) -> Self {
-        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let seconds = since.as_secs();
-        let days = seconds / 86_400 + 719_468;
-        let (era, day_of_era) = (days / 146_097, days % 146_097);
-        let year_of_era =
-            (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let shifted = (5 * day_of_year + 2) / 153;
-        let month = if shifted < 10 {
-            shifted + 3
-        } else {
-            shifted - 9
-        };
-        Self {
-            year: era * 400 + year_of_era + u64::from(month <= 2),
-            month,
-            day: day_of_year - (153 * shifted + 2) / 5 + 1,
-            hour: seconds % 86_400 / 3600,
-            minute: seconds % 3600 / 60,
-            second: seconds % 60,
-            millisecond: since.subsec_millis(),
-        }
+/// RFC 3339 with milliseconds: `2026-01-02T03:04:05.678Z`.
+pub fn rfc3339_millis(time: SystemTime) -> String {
+    let Civil {
+        year,
+        month,
+        day,
+        hour,
+        minute,
+        second,
+        millisecond,
+    } = civil(time);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
+}
+
+/// ISO 8601 basic, to the second: `20260102T030405Z`.
+pub fn basic_utc(time: SystemTime) -> String {
+    let Civil {
+        year,
+        month,
+        day,
+        hour,
+        minute,
+        second,
+        ..
+    } = civil(time);
+    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
+}
+
+/// All values stay far below `u64::MAX`, since the seconds are capped first.
+fn civil(time: SystemTime) -> Civil {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = since.as_secs().min(LAST_SECOND);
+    let of_day = seconds % DAY;
+    // Days are counted from 0000-03-01, so that a leap day is the last of its year; a cycle of 400 years has 146,097.
+    let days = seconds / DAY + 719_468;
+    let cycle = days / 146_097;
+    let of_cycle = days % 146_097;
+    let year_of_cycle =
+        (of_cycle - of_cycle / 1_460 + of_cycle / 36_524 - of_cycle / 146_096) / 365;
+    let of_year = of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
+    let month_from_march = (5 * of_year + 2) / 153;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    Civil {
+        year: cycle * 400 + year_of_cycle + u64::from(month <= 2),
+        month,
+        day: of_year - (153 * month_from_march + 2) / 5 + 1,
+        hour: of_day / 3_600,
+        minute: of_day % 3_600 / 60,
+        second: of_day % 60,
+        millisecond: since.subsec_millis(),
     }
 }
 
@@ -75,26 +83,50 @@ mod tests {
 
     use super::*;
 
+    fn at(seconds: u64, millis: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(seconds * 1_000 + millis)
+    }
+
     #[test]
-    fn known_times() {
+    fn known_instants_read_as_in_the_calendar() {
         for (seconds, text) in [
-            (0, "19700101T000000Z"),
-            (951_782_399, "20000228T235959Z"),
-            (951_782_400, "20000229T000000Z"),
-            (1_709_251_199, "20240229T235959Z"),
-            (1_709_251_200, "20240301T000000Z"),
-            (1_767_323_045, "20260102T030405Z"),
-            (4_107_542_400, "21000301T000000Z"),
+            (0, "1970-01-01T00:00:00.007Z"),
+            (951_782_399, "2000-02-28T23:59:59.007Z"),
+            (951_782_400, "2000-02-29T00:00:00.007Z"),
+            (951_868_800, "2000-03-01T00:00:00.007Z"),
+            (1_709_164_800, "2024-02-29T00:00:00.007Z"),
+            (1_735_689_599, "2024-12-31T23:59:59.007Z"),
+            (1_767_323_045, "2026-01-02T03:04:05.007Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.007Z"),
+            (4_107_542_399, "2100-02-28T23:59:59.007Z"),
+            (LAST_SECOND, "9999-12-31T23:59:59.007Z"),
         ] {
-            assert_eq!(basic_utc(UNIX_EPOCH + Duration::from_secs(seconds)), text);
+            assert_eq!(rfc3339_millis(at(seconds, 7)), text);
         }
+    }
+
+    #[test]
+    fn the_basic_form_has_no_separators() {
+        assert_eq!(basic_utc(at(1_767_323_045, 999)), "20260102T030405Z");
+    }
+
+    #[test]
+    fn every_day_follows_the_one_before() {
+        let mut last = String::new();
+        for day in 0..150_000 {
+            let text = rfc3339_millis(at(day * DAY, 0));
+            assert!(text > last, "{text} after {last}");
+            last = text;
+        }
+        assert!(last.starts_with("2380-"), "{last}");
+    }
+
+    #[test]
+    fn times_out_of_range_are_held_at_the_edges() {
         assert_eq!(
-            rfc3339_millis(UNIX_EPOCH + Duration::from_millis(1_767_323_045_007)),
-            "2026-01-02T03:04:05.007Z"
+            rfc3339_millis(UNIX_EPOCH - Duration::from_secs(1)),
+            "1970-01-01T00:00:00.000Z"
         );
-        assert_eq!(
-            basic_utc(UNIX_EPOCH - Duration::from_secs(1)),
-            "19700101T000000Z"
-        );
+        assert_eq!(basic_utc(at(LAST_SECOND + 5, 0)), "99991231T235959Z");
     }
 }

@@ -1,4 +1,5 @@
 //! A whole gateway in the test's process, on ports of its own, and what tests need to talk to it.
+#![allow(unreachable_pub, reason = "a module of several test crates")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(
     clippy::unwrap_used,
@@ -44,7 +45,7 @@ pub struct Gateway {
     pub admin: SocketAddr,
     pub log: Arc<Mutex<Vec<u8>>>,
     stop: Option<oneshot::Sender<()>>,
-    pub ended: tokio::task::JoinHandle<liveness_gateway::server::DrainOutcome>,
+    pub ended: tokio::task::JoinHandle<liveness_gateway::server::drain::DrainOutcome>,
 }
 
 /// What came back.

@@ -1,0 +1,135 @@
+//! Secrets: what is cut from them, and that nothing ever shows one.
+
+use std::{fs, path::PathBuf};
+
+use super::{good, minimal, report};
+
+const MARKER: &str = "MARKER-0123456789-0123456789-0123456789";
+
+/// A folder of one test, gone at its end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(test: &str) -> Self {
+        let path =
+            std::env::temp_dir().join(format!("liveness-gateway-{test}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    /// `{ file = "…" }` for a new file with these bytes.
+    fn secret(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, bytes).unwrap();
+        format!("{{ file = {:?} }}", path.display().to_string())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn exactly_one_newline_is_cut() {
+    let folder = Folder::new("newlines");
+    let cases: [(&[u8], &[u8]); 7] = [
+        (b"key", b"key"),
+        (b"key\n", b"key"),
+        (b"key\n\n", b"key\n"),
+        (b"key\r\n", b"key"),
+        (b"key\n ", b"key\n "),
+        (b" key \n", b" key "),
+        (b"\xff\n", b"\xff"),
+    ];
+    for (written, wanted) in cases {
+        let source = folder.secret("key", written);
+        let text = minimal("").replace("{ env = \"SK\" }", &source);
+        let settings = good(&text, &[]).settings;
+        assert_eq!(
+            settings.qiniu.credentials.secret_key.reveal(),
+            wanted,
+            "{written:?}"
+        );
+    }
+}
+
+#[test]
+fn an_empty_or_huge_secret_is_refused() {
+    let folder = Folder::new("sizes");
+    for (bytes, message) in [
+        (Vec::new(), "is empty"),
+        (b"\n".to_vec(), "is empty"),
+        (vec![b'x'; 65 * 1024], "is too large for a secret"),
+    ] {
+        let source = folder.secret("key", &bytes);
+        let report = report(&minimal("").replace("{ env = \"SK\" }", &source), &[]).to_string();
+        assert!(report.contains(message), "{report}");
+    }
+}
+
+#[test]
+fn the_effective_configuration_masks_secrets() {
+    let folder = Folder::new("masks");
+    let source = folder.secret("key", MARKER.as_bytes());
+    let text = minimal("").replace("{ env = \"SK\" }", &source);
+    let loaded = good(&text, &[("AK", MARKER), ("HMAC", MARKER)]);
+    assert!(!loaded.effective.contains("MARKER"), "{}", loaded.effective);
+    assert!(
+        loaded
+            .effective
+            .contains("access_key = { env = \"AK\" } # ***\n")
+    );
+}
+
+#[test]
+fn no_report_shows_a_secret_that_is_where_it_belongs() {
+    let folder = Folder::new("reports");
+    let source = folder.secret("key", MARKER.as_bytes());
+    let more = "[server]\nlisten = 5\nmax_head_bytes = \"1B\"\n[sessions]\n";
+    let text = minimal(more)
+        .replace("{ env = \"SK\" }", &source)
+        .replace("audience", "algorithms = \"RS256\"\naudience");
+    // The access key is refused for its blank, the shared secret because it does not fit.
+    let blank = format!("{MARKER} ");
+    let report = report(&text, &[("AK", &blank), ("HMAC", MARKER)]);
+    assert_eq!(report.len(), 5, "{report}");
+    assert!(
+        !format!("{report} {report:?}").contains("MARKER"),
+        "{report}"
+    );
+    let short = super::report(&minimal(""), &[("HMAC", "MARKER")]);
+    assert!(!format!("{short} {short:?}").contains("MARKER"), "{short}");
+}
+
+#[test]
+fn no_report_shows_a_secret_that_stands_in_the_file_by_mistake() {
+    for line in [
+        format!("secret_key = \"{MARKER}\""),
+        format!("secret_key = \"\"\"\n{MARKER}\"\"\""),
+        format!("secret_key = {{ value = \"{MARKER}\" }}"),
+        format!("secret_key = {{ env = \"A\", file = \"{MARKER}\" }}"),
+        format!("secret_key = [\"{MARKER}\"]"),
+        format!("secret_kye = \"{MARKER}\""),
+        format!("SECRET = '\u{e9}{MARKER}'"),
+        format!("secret_key = {MARKER}"),
+        format!("secret_key = \"{MARKER}"),
+        format!("secret_key: {MARKER}"),
+    ] {
+        let text = minimal("").replace("secret_key = { env = \"SK\" }", &line);
+        let report = report(&text, &[]);
+        assert!(
+            !format!("{report} {report:?}").contains("MARKER"),
+            "{line}\n{report}"
+        );
+    }
+    // Nor when something else on its line is wrong.
+    let text = format!(
+        "qiniu = {{ access_key = \"{MARKER}\", sign_dat = true }}\n{}",
+        super::IDENTITY
+    );
+    let report = report(&text, &[]);
+    assert!(report.to_string().contains("unknown key `sign_dat`"));
+    assert!(!report.to_string().contains("MARKER"), "{report}");
+}

@@ -1,0 +1,300 @@
+//! Wrong names and values: what is said of each, and where. What contradicts itself or is dangerous is in
+//! [`super::wrong_parts`].
+
+use super::{minimal, report};
+
+/// `line:column` of the first place where `part` stands in `text`.
+pub(super) fn position(text: &str, part: &str) -> String {
+    let at = text
+        .find(part)
+        .unwrap_or_else(|| panic!("no {part} in\n{text}"));
+    let before = &text[..at];
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap().chars().count() + 1;
+    format!("{line}:{column}")
+}
+
+/// Exactly one mistake, with this message or mend, at this part of the text.
+pub(super) fn one(text: &str, message: &str, part: &str) {
+    let report = report(text, &[("SHORT", "too-short"), ("BLANK", "a b")]);
+    let shown = report.to_string();
+    assert_eq!(report.len(), 1, "{shown}");
+    assert!(shown.contains(message), "not `{message}`:\n{shown}");
+    let place = format!("--> t.toml:{}\n", position(text, part));
+    assert!(shown.contains(&place), "not {place}{shown}");
+    assert!(
+        shown.ends_with("t.toml: 1 error; nothing was started"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn eight_mistakes_are_eight_errors() {
+    let text = r#"[server]
+listen = "here"
+max_connections = 5
+body_memory = "512MB"
+"é" = 1
+[qiniu]
+access_key = { env = "AK" }
+secret_key = { env = "NOT_SET" }
+  sign_dates = true
+[[identity]]
+issuer = "i"
+audience = "a"
+[[routes]]
+path = "/a"
+kind = "other"
+[log]
+level = "loud"
+"#;
+    let report = report(text, &[]);
+    let shown = report.to_string();
+    let places: Vec<_> = shown
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("--> t.toml:"))
+        .collect();
+    let wanted = ["2:10", "4:15", "5:1", "8:22", "9:3", "10:1", "15:8", "17:9"];
+    assert_eq!(places, wanted, "{shown}");
+    assert_eq!(report.len(), wanted.len());
+    assert!(
+        shown.ends_with("t.toml: 8 errors; nothing was started"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_mistake_is_shown_with_its_line_and_the_way_out() {
+    let shown = report(&minimal("[log]\nlevel = \"loud\"\n"), &[]).to_string();
+    let wanted = "error: `level` can't be `loud`\n \
+        --> t.toml:9:9\n\
+        9 | level = \"loud\"\n  \
+        |         ^^^^^^\n  \
+        help: write one of: trace, debug, info, warn, error\n\n\
+        t.toml: 1 error; nothing was started";
+    assert_eq!(shown, wanted);
+}
+
+const NAMES: &[(&str, &str, &str)] = &[
+    (
+        "[server]\nlisen = \"127.0.0.1:1\"\n",
+        "did you mean `listen`?",
+        "lisen",
+    ),
+    ("[servr]\n", "did you mean `server`?", "servr"),
+    (
+        "[server]\nproxy_protocol = false\n",
+        "known here: listen, ",
+        "proxy_protocol",
+    ),
+    (
+        "[server]\nrate_per_address = \"\"\n",
+        "unknown key",
+        "rate_per_address",
+    ),
+    (
+        "[sessions]\nbind = true\n",
+        "unknown key `sessions`",
+        "sessions",
+    ),
+    (
+        "[store]\ntimeout = \"50ms\"\n",
+        "unknown key `store`",
+        "store",
+    ),
+    ("[verdict]\n", "unknown key `verdict`", "verdict"),
+    ("[evidence]\n", "unknown key `evidence`", "evidence"),
+    ("[telemetry]\n", "unknown key `telemetry`", "telemetry"),
+    ("[routes]\npath = \"/a\"\n", "write [[routes]]", "routes"),
+    ("log = 3\n", "`log` is a section", "log"),
+    ("[[log]]\n", "`log` is a section", "log"),
+];
+
+#[test]
+fn names_that_no_key_has() {
+    for &(more, message, part) in NAMES {
+        // What stands at the top must come first.
+        let text = if more.starts_with("log") {
+            format!("{more}{}", minimal(""))
+        } else {
+            minimal(more)
+        };
+        one(&text, message, part);
+    }
+    for line in [
+        "jwks_url = \"https://a/\"",
+        "ca_file = \"\"",
+        "max_stale = \"1h\"",
+    ] {
+        let name = line.split(' ').next().unwrap();
+        one(&minimal(line), &format!("unknown key `{name}`"), line);
+    }
+    for line in [
+        "quota = \"\"",
+        "video_check = \"off\"",
+        "request.set = {}",
+        "response.scores = \"visible\"",
+    ] {
+        let text = minimal(&format!(
+            "[[routes]]\npath = \"/v\"\nkind = \"verify\"\n{line}\n"
+        ));
+        let name = line.split(' ').next().unwrap().rsplit('.').next().unwrap();
+        one(
+            &text,
+            &format!("unknown key `{name}`"),
+            &format!("{name} ="),
+        );
+    }
+}
+
+const VALUES: &[(&str, &str, &str)] = &[
+    (
+        "[server]\nlisten = 8080",
+        "`listen` can't be a number",
+        "8080",
+    ),
+    (
+        "[server]\nlisten = \"8080\"",
+        "is not an address with a port",
+        "\"8080\"",
+    ),
+    (
+        "[server]\nlisten = []",
+        "`listen` has no address",
+        "server]",
+    ),
+    (
+        "[server]\nmax_connections = 1.5",
+        "can't be a number with a fraction",
+        "1.5",
+    ),
+    (
+        "[server]\nmax_connections = 0",
+        "a whole number from 1",
+        "0\n",
+    ),
+    (
+        "[server]\nmax_connections = -1",
+        "a whole number from 1",
+        "-1",
+    ),
+    (
+        "[server]\nbody_memory = \"1GB\"",
+        "`body_memory` can't be `1GB`",
+        "\"1GB\"",
+    ),
+    (
+        "[server]\nbody_memory = \"\"",
+        "`body_memory` is empty",
+        "\"\"",
+    ),
+    (
+        "[server]\nhead_timeout = \"\"",
+        "`head_timeout` is empty",
+        "\"\"",
+    ),
+    (
+        "[server]\nhead_timeout = \"10\"",
+        "write a duration like",
+        "\"10\"",
+    ),
+    (
+        "[server]\nidle_timeout = \"61min\"",
+        "longer than an hour",
+        "\"61min\"",
+    ),
+    (
+        "[server]\nmax_head_bytes = \"1023B\"",
+        "is out of range",
+        "\"1023B\"",
+    ),
+    (
+        "[server]\nmax_head_bytes = \"129KiB\"",
+        "is out of range",
+        "\"129KiB\"",
+    ),
+    (
+        "[server]\ntrusted_proxies = [\"10.0.0.0/33\"]",
+        "is not a network",
+        "\"10.0.0.0/33\"",
+    ),
+    ("[server]\ntrusted_proxies = [1]", "can't be a number", "1]"),
+    (
+        "[server.cors]\nallowed_origins = \"*\"",
+        "`*` is not an exact origin",
+        "\"*\"",
+    ),
+    (
+        "[server.cors]\nallowed_origins = \"null\"",
+        "not an exact origin",
+        "\"null\"",
+    ),
+    (
+        "[server.cors]\nallowed_origins = \"https://a.com/\"",
+        "not an exact origin",
+        "\"https://a.com/\"",
+    ),
+    (
+        "[server.cors]\nallowed_origins = \"https://A.com\"",
+        "not an exact origin",
+        "\"https://A.com\"",
+    ),
+    (
+        "[server.cors]\nallowed_origins = [\"https://*.a.com\"]",
+        "not an exact origin",
+        "\"https://*.a.com\"",
+    ),
+    (
+        "[server.cors]\nmax_age = \"\"",
+        "`max_age` is empty",
+        "\"\"",
+    ),
+    ("[admin]\nlisten = \"\"", "`listen` is missing", "admin]"),
+    (
+        "[admin]\nlisten = \"127.0.0.1:8080\"",
+        "has the public listener's address",
+        "\"127.0.0.1:8080\"",
+    ),
+    ("[log]\nformat = \"\"", "`format` is empty", "\"\""),
+    (
+        "[log]\nformat = \"xml\"",
+        "write one of: json, text",
+        "\"xml\"",
+    ),
+    ("[log]\nlevel = 1979-05-27", "can't be a date", "1979"),
+];
+
+#[test]
+fn values_that_can_not_be() {
+    for &(line, message, part) in VALUES {
+        one(&minimal(&format!("{line}\n")), message, part);
+    }
+}
+
+#[test]
+fn what_is_not_toml_is_a_mistake_too() {
+    for text in [
+        "listen",
+        "[server",
+        "a = 'b",
+        "\u{feff}\u{0}",
+        "a = 1\na = 2",
+        "[[identity]]\n[identity]",
+    ] {
+        assert!(!report(text, &[]).is_empty(), "{text}");
+    }
+    let shown = report(&minimal("[log]\nlevel = info\n[servr]\n"), &[]).to_string();
+    assert!(
+        shown.contains("this is not TOML") && shown.contains("--> t.toml:9:9\n"),
+        "{shown}"
+    );
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_report_is_never_empty(text in "(\\[\\[?(server|qiniu|identity|routes|log)\\]\\]?\n|[a-z_.]{1,8} = [\"a-z0-9{}\\[\\]]{0,6}\n|\\PC{0,9}\n){0,8}") {
+        if let Err(report) = super::load(&text, &[]) {
+            proptest::prop_assert!(!report.is_empty() && report.to_string().contains("help: "));
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! What contradicts itself or would be dangerous, part by part: Qiniu, identities, routes.
+
+use super::{
+    IDENTITY, QINIU, minimal, report,
+    wrong::{one, position},
+};
+
+const QINIU_LINES: &[(&str, &str, &str)] = &[
+    (
+        "endpoint = \"http://a.com\"",
+        "in the clear",
+        "\"http://a.com\"",
+    ),
+    (
+        "endpoint = \"http://127.0.0.1.a.com\"",
+        "in the clear",
+        "\"http://127",
+    ),
+    (
+        "endpoint = \"https://a.com/v2\"",
+        "is not a base URL",
+        "\"https://a.com/v2\"",
+    ),
+    (
+        "endpoint = \"https://a.com/\"",
+        "is not a base URL",
+        "\"https://a.com/\"",
+    ),
+    (
+        "endpoint = \"https://a.com?b\"",
+        "is not a base URL",
+        "\"https",
+    ),
+    (
+        "endpoint = \"https://u@a.com\"",
+        "is not a base URL",
+        "\"https",
+    ),
+    (
+        "endpoint = \"ftp://localhost\"",
+        "is not a base URL",
+        "\"ftp",
+    ),
+    ("endpoint = \"a.com\"", "is not a base URL", "\"a.com"),
+    ("endpoint = \"\"", "`endpoint` is missing", "qiniu]"),
+    (
+        "sign_date = \"yes\"",
+        "`sign_date` can't be a text",
+        "\"yes\"",
+    ),
+    (
+        "ca_file = \"not-there.pem\"",
+        "not-there.pem",
+        "\"not-there.pem\"",
+    ),
+];
+
+#[test]
+fn what_is_wrong_with_qiniu() {
+    for &(line, message, part) in QINIU_LINES {
+        one(&format!("{QINIU}{line}\n{IDENTITY}"), message, part);
+    }
+    for (source, message, part) in [
+        ("\"inline\"", "must say where the secret is", "\"inline\""),
+        (
+            "{ env = \"NOT_SET\" }",
+            "the environment variable `NOT_SET` is not set",
+            "\"NOT_SET\"",
+        ),
+        ("{ file = \"not-there\" }", "can't be read", "\"not-there\""),
+        (
+            "{ env = \"AK\", file = \"b\" }",
+            "exactly one of `env` and `file`",
+            "{ env = \"AK\", ",
+        ),
+        ("{ env = \"BLANK\" }", "holds blanks", "\"BLANK\""),
+        ("{}", "exactly one of `env` and `file`", "{}"),
+    ] {
+        let text = minimal("").replace(
+            "access_key = { env = \"AK\" }",
+            &format!("access_key = {source}"),
+        );
+        one(&text, message, part);
+    }
+    one(
+        &minimal("").replace("secret_key = { env = \"SK\" }\n", ""),
+        "`secret_key` is missing",
+        "qiniu]",
+    );
+    for endpoint in ["http://127.0.0.1:9", "http://[::1]:9", "http://localhost"] {
+        super::good(
+            &format!("{QINIU}endpoint = \"{endpoint}\"\n{IDENTITY}"),
+            &[],
+        );
+    }
+}
+
+const KEY_SOURCES: &[(&str, &str, &str)] = &[
+    ("", "this identity has no keys", "[[identity]]"),
+    (
+        "secret = { env = \"HMAC\" }\njwks_file = \"example-jwks.json\"",
+        "from several places",
+        "[[identity]]",
+    ),
+    (
+        "secret = { env = \"SHORT\" }",
+        "`secret` is a secret of 9 bytes; at least 32",
+        "\"SHORT\"",
+    ),
+    (
+        "secret = \"inline\"",
+        "must say where the secret is",
+        "\"inline\"",
+    ),
+    (
+        "jwks_file = \"not-there.json\"",
+        "can't be read",
+        "\"not-there.json\"",
+    ),
+    (
+        "jwks_file = \"gateway.toml\"",
+        "`jwks_file` ",
+        "\"gateway.toml\"",
+    ),
+    (
+        "public_key_file = \"example-jwks.json\"",
+        "`public_key_file` ",
+        "\"example-jwks.json\"",
+    ),
+    (
+        "secret = { env = \"HMAC\" }\nalgorithms = [\"none\"]",
+        "`none` is not an algorithm",
+        "\"none\"",
+    ),
+    (
+        "secret = { env = \"HMAC\" }\nalgorithms = [\"RS256\"]",
+        "`algorithms` allows RS256, which fits none",
+        "\"RS256\"",
+    ),
+    (
+        "jwks_file = \"example-jwks.json\"\nalgorithms = \"HS256\"",
+        "fits none of the keys",
+        "\"HS256\"",
+    ),
+    (
+        "secret = { env = \"HMAC\" }\nalgorithms = []",
+        "lists no algorithm",
+        "[[identity]]",
+    ),
+    (
+        "secret = { env = \"HMAC\" }\nleeway = \"2h\"",
+        "longer than an hour",
+        "\"2h\"",
+    ),
+    (
+        "secret = { env = \"HMAC\" }\nuser_claim = \"\"",
+        "`user_claim` is missing",
+        "[[identity]]",
+    ),
+];
+
+#[test]
+fn what_is_wrong_with_identities() {
+    one(QINIU, "no [[identity]]", "");
+    let source = "secret = { env = \"HMAC\" }";
+    for &(instead, message, part) in KEY_SOURCES {
+        one(&minimal("").replace(source, instead), message, part);
+    }
+    let text = minimal("");
+    one(
+        &text.replace("issuer = \"i\"\n", ""),
+        "`issuer` is missing",
+        "[[identity]]",
+    );
+    for audience in [
+        "",
+        "audience = \"\"\n",
+        "audience = []\n",
+        "audience = [\"a\", \"\"]\n",
+    ] {
+        one(
+            &text.replace("audience = \"a\"\n", audience),
+            "`audience` is missing",
+            "[[identity]]",
+        );
+    }
+    // A second blank tells the second one's place from the first's.
+    let second = IDENTITY.replace("issuer = \"i\"", "issuer =  \"i\"");
+    let text = minimal(&second);
+    let report = report(&text, &[]).to_string();
+    let line = position(&text, "issuer =  \"i\"").replace(":1", ":11");
+    assert!(
+        report.contains("two identities have the issuer `i`"),
+        "{report}"
+    );
+    assert!(report.contains(&format!("--> t.toml:{line}\n")), "{report}");
+}
+
+const ROUTE_LINES: &[(&str, &str, &str)] = &[
+    (
+        "response.max_string = \"\"",
+        "without `response.max_string`",
+        "[[routes]]",
+    ),
+    (
+        "response.max_string = \"65KiB\"",
+        "large enough for a picture",
+        "\"65KiB\"",
+    ),
+    (
+        "max_body = \"1GiB\"",
+        "larger than `server.body_memory`",
+        "\"1GiB\"",
+    ),
+    ("max_body = \"\"", "`max_body` is empty", "\"\""),
+    ("timeout = \"1day\"", "longer than an hour", "\"1day\""),
+    ("rate = \"6/m\"", "`rate` can't be `6/m`", "\"6/m\""),
+    ("burst = true", "`burst` can't be true or false", "true"),
+    ("scope = \"a b\"", "a scope is one word", "\"a b\""),
+    (
+        "request.fields = [\"session_id\"]",
+        "lacks `video_base64`",
+        "[[routes]]",
+    ),
+    ("response.remove = [\"a[0].b\"]", "a[0].b", "\"a[0].b\""),
+    (
+        "[[routes]]\npath = \"/a\"",
+        "`kind` is missing",
+        "[[routes]]",
+    ),
+    (
+        "[[routes]]\nkind = \"plain\"",
+        "`path` is missing",
+        "[[routes]]",
+    ),
+    (
+        "[[routes]]\npath = \"/a\"\nkind = \"odd\"",
+        "`kind` can't be `odd`",
+        "\"odd\"",
+    ),
+    (
+        "[[routes]]\npath = \"/a/../b\"\nkind = \"plain\"",
+        "is not a plain path",
+        "\"/a/../b\"",
+    ),
+    (
+        "[[routes]]\npath = \"/a?b\"\nkind = \"plain\"",
+        "is not a plain path",
+        "\"/a?b\"",
+    ),
+    (
+        "[[routes]]\npath = \"/.well-known/jwks.json\"\nkind = \"plain\"",
+        "the gateway's own",
+        "\"/.well",
+    ),
+];
+
+#[test]
+fn what_is_wrong_with_routes() {
+    let verify = "[[routes]]\npath = \"/v\"\nkind = \"verify\"\n";
+    for (line, message, part) in ROUTE_LINES {
+        let start = if line.starts_with('[') { "" } else { verify };
+        one(&minimal(&format!("{start}{line}\n")), message, part);
+    }
+    let twice = minimal(&format!(
+        "{verify}[[routes]]\nkind = \"plain\"\npath =  \"/v\""
+    ));
+    let shown = report(&twice, &[]).to_string();
+    assert!(shown.contains("two routes have the path `/v`"), "{shown}");
+    assert!(shown.contains("--> t.toml:13:9\n"), "{shown}");
+    one(
+        &format!("routes = []\n{}", minimal("")),
+        "`routes` is empty",
+        "routes",
+    );
+    one(
+        &minimal("[server]\nbody_memory = \"8MiB\"\n"),
+        "larger than `server.body_memory`",
+        "",
+    );
+}

@@ -1,0 +1,179 @@
+//! The stream of one connection as hyper sees it: bytes read while telling the protocols apart are replayed, progress is
+//! reported, and closing is left to [`Wire::close`].
+//!
+//! Holds back the bare answers that hyper itself writes to a head it can't read, so that the connection can give a
+//! proper one. Never copies a body.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+
+use super::activity::Activity;
+
+/// How long, and how much, of what a peer still sends is taken after the last answer, so that its end of the
+/// connection is not reset before the answer is read.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 256 * 1024;
+
+pub(super) struct Wire<S> {
+    stream: S,
+    /// Read before the protocol was known.
+    replay: Bytes,
+    activity: Arc<Activity>,
+    ended: bool,
+    /// HTTP/1.1: bytes may be written only for a request; hyper's own answer to an unreadable head is held back.
+    guarded: bool,
+    held_back: Option<u16>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    pub(super) fn new(stream: S, replay: Bytes, activity: Arc<Activity>, guarded: bool) -> Self {
+        if !replay.is_empty() {
+            activity.read();
+        }
+        Self {
+            stream,
+            replay,
+            activity,
+            ended: false,
+            guarded,
+            held_back: None,
+        }
+    }
+
+    /// The status of the answer that was held back.
+    pub(super) fn held_back(&self) -> Option<u16> {
+        self.held_back
+    }
+
+    /// Writes an answer past hyper, which has let go of the stream.
+    pub(super) async fn answer(&mut self, bytes: &[u8]) {
+        let writing = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        if !matches!(tokio::time::timeout(LINGER, writing).await, Ok(Ok(()))) {
+            tracing::debug!("a last answer could not be written");
+        }
+    }
+
+    /// Ends our side and drops the connection.
+    pub(super) async fn close(mut self) {
+        drop(tokio::time::timeout(LINGER, self.stream.shutdown()).await);
+    }
+
+    /// Ends our side, then takes what the peer still sends for at most 2 s or 256 KiB, so that a reset does not
+    /// overtake the last answer.
+    pub(super) async fn close_lingering(mut self) {
+        let lingering = async {
+            self.stream.shutdown().await?;
+            let mut left = LINGER_BYTES;
+            let mut scrap = vec![0; 16 * 1024];
+            while left > 0 && !self.ended {
+                let read = self.stream.read(&mut scrap).await?;
+                self.ended = read == 0;
+                left = left.saturating_sub(read);
+            }
+            io::Result::Ok(())
+        };
+        drop(tokio::time::timeout(LINGER, lingering).await);
+    }
+
+    /// Whether these bytes are hyper's own answer, which is taken and not sent.
+    fn hold_back(&mut self, head: &[u8]) -> bool {
+        if !self.guarded || self.activity.answering() {
+            return false;
+        }
+        // `HTTP/1.1 431 …`; what follows in further writes belongs to it.
+        let status = head
+            .get(9..12)
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|s| s.parse().ok());
+        self.held_back = self.held_back.or(status).or(Some(400));
+        true
+    }
+
+    fn written(&self, result: &Poll<io::Result<usize>>) {
+        match result {
+            Poll::Pending => self.activity.wrote(true),
+            Poll::Ready(_) => self.activity.wrote(false),
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.replay.is_empty() {
+            let bytes = self.replay.len().min(buf.remaining());
+            buf.put_slice(self.replay.get(..bytes).unwrap_or_default());
+            self.replay.advance(bytes);
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            self.activity.read();
+        } else if buf.remaining() > 0 {
+            self.ended = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.hold_back(bytes) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.written(&result);
+        result
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.hold_back(slices.first().map_or(&[], |first| first)) {
+            return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
+        }
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.written(&result);
+        result
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// hyper flushes when its own buffer is empty: from here to the next request, it has nothing of ours to write.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        match &flushed {
+            Poll::Ready(_) => self.activity.flushed(),
+            Poll::Pending => self.activity.wrote(true),
+        }
+        flushed
+    }
+
+    /// Only flushes: the connection may have a last word of its own, and lingers afterwards.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(cx)
+    }
+}

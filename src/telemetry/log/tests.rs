@@ -1,0 +1,113 @@
+//! What lines look like, whose are written, and what happens to those that can't be.
+
+use super::*;
+
+struct Memory(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Memory {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn logged(format: LogFormat, level: Level, say: impl FnOnce()) -> String {
+    let memory = Arc::new(Mutex::new(Vec::new()));
+    let writer = Arc::clone(&memory);
+    let settings = LogSettings { format, level };
+    tracing::subscriber::with_default(
+        subscriber(settings, move || Memory(Arc::clone(&writer))),
+        say,
+    );
+    String::from_utf8(std::mem::take(&mut memory.lock().unwrap())).unwrap()
+}
+
+#[test]
+fn a_json_line_is_one_flat_object() {
+    let text = logged(LogFormat::Json, Level::INFO, || {
+        tracing::warn!(count = 3_u64, ok = true, name = "a\"b\nc", time = "mine", shown = ?Some(1), "two\nlines");
+    });
+    assert_eq!(text.matches('\n').count(), 1, "{text}");
+    let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(line["level"], "warn");
+    assert_eq!(line["message"], "two\nlines");
+    assert_eq!(line["count"], 3);
+    assert_eq!(line["ok"], true);
+    assert_eq!(line["name"], "a\"b\nc");
+    assert_eq!(line["field_time"], "mine");
+    assert_eq!(line["shown"], "Some(1)");
+    let time = line["time"].as_str().unwrap();
+    assert_eq!((time.len(), time.ends_with('Z')), (24, true), "{time}");
+}
+
+#[test]
+fn other_crates_are_heard_from_warn_on_at_any_level() {
+    for format in [LogFormat::Json, LogFormat::Text] {
+        let text = logged(format, Level::TRACE, || {
+            tracing::trace!("ours");
+            tracing::info!(target: "hyper::proto", "head and body");
+            tracing::trace!(target: "h2", "head and body");
+            tracing::warn!(target: "rustls", "grave");
+        });
+        assert!(
+            text.contains("ours") && text.contains("grave") && !text.contains("head and body"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn less_severe_events_than_the_level_are_left_out() {
+    let text = logged(LogFormat::Json, Level::ERROR, || {
+        tracing::warn!("ours");
+        tracing::warn!(target: "hyper", "theirs");
+        tracing::error!("grave");
+    });
+    assert!(
+        text.contains("grave") && text.lines().count() == 1,
+        "{text}"
+    );
+}
+
+#[test]
+fn captured_lines_end_in_one_line_feed() {
+    let (lines, memory) = Lines::capture();
+    lines.clone().write(b"{\"a\":1}".to_vec());
+    lines.write(b"{\"b\":2}\n".to_vec());
+    assert_eq!(*memory.lock().unwrap(), b"{\"a\":1}\n{\"b\":2}\n");
+    assert_eq!(lines.dropped(), 0);
+    Lines::discard().write(b"x".to_vec());
+}
+
+#[test]
+fn a_full_queue_drops_lines_and_counts_them() {
+    struct Stuck(std::sync::mpsc::Receiver<()>);
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.0.recv();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (release, stuck) = std::sync::mpsc::channel();
+    let (writer, worker) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(1)
+        .finish(Stuck(stuck));
+    let lines = Lines(Sink::Queue {
+        dropped: writer.error_counter(),
+        writer,
+    });
+    for _ in 0..10 {
+        lines.write(b"line".to_vec());
+    }
+    assert!(lines.dropped() >= 8, "{}", lines.dropped());
+    drop(release);
+    drop(worker);
+}

@@ -1,0 +1,155 @@
+//! A running server, and a peer that speaks bytes.
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, Response, body::Incoming};
+use liveness_gateway::{
+    relay::handle::Peer,
+    server::{AdminSettings, Server, ServerSettings, admin::Readiness, drain::DrainOutcome},
+    telemetry::{log::Lines, metrics::Metrics},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::{Notify, oneshot},
+    task::JoinHandle,
+};
+
+pub(crate) const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+pub(crate) const WAIT: &str = "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/// Let requests to `/wait` begin and finish when the test says so.
+#[derive(Default)]
+pub(crate) struct Gate {
+    pub(crate) arrived: Notify,
+    pub(crate) release: Notify,
+}
+
+pub(crate) struct Running {
+    pub(crate) public: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) readiness: Arc<Readiness>,
+    pub(crate) stop: Option<oneshot::Sender<()>>,
+    pub(crate) outcome: JoinHandle<DrainOutcome>,
+}
+
+pub(crate) fn settings() -> ServerSettings {
+    ServerSettings {
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        trusted_proxies: Vec::new(),
+        max_connections: 100,
+        max_head_bytes: 32 * 1024,
+        body_memory: 1 << 20,
+        min_body_rate: 1,
+        head_timeout: Duration::from_secs(10),
+        idle_timeout: Duration::from_secs(10),
+        drain_timeout: Duration::from_secs(10),
+        tls: None,
+    }
+}
+
+/// `/wait` waits for the gate, `/refuse` leaves the body unread; else the answer is the body's length.
+async fn answer(request: Request<Incoming>, peer: Peer, gate: Arc<Gate>) -> Response<Full<Bytes>> {
+    match request.uri().path() {
+        "/wait" => {
+            gate.arrived.notify_one();
+            gate.release.notified().await;
+            Response::new("waited".into())
+        }
+        "/refuse" => Response::builder()
+            .status(413)
+            .body("refused".into())
+            .unwrap(),
+        _ => {
+            let body = request
+                .into_body()
+                .collect()
+                .await
+                .map(|body| body.to_bytes().len());
+            Response::new(format!("{} tls={}", body.unwrap_or(0), peer.tls).into())
+        }
+    }
+}
+
+pub(crate) async fn start(settings: ServerSettings) -> Running {
+    let admin = AdminSettings {
+        listen: "127.0.0.1:0".parse().unwrap(),
+    };
+    let server = Server::bind(&settings, &admin).await.unwrap();
+    let (public, admin) = (
+        server.public_addresses().unwrap()[0],
+        server.admin_address().unwrap(),
+    );
+    let gate = Arc::new(Gate::default());
+    let metrics = Metrics::new(Lines::discard());
+    let readiness = Arc::new(Readiness::new());
+    let (stop, told) = oneshot::channel::<()>();
+    let outcome = tokio::spawn({
+        let (gate, metrics, readiness) = (
+            Arc::clone(&gate),
+            Arc::clone(&metrics),
+            Arc::clone(&readiness),
+        );
+        async move {
+            let handle = move |request, peer| answer(request, peer, Arc::clone(&gate));
+            let stop = async { drop(told.await) };
+            server
+                .run_with(&settings, handle, metrics, readiness, stop)
+                .await
+        }
+    });
+    Running {
+        public,
+        admin,
+        gate,
+        metrics,
+        readiness,
+        stop: Some(stop),
+        outcome,
+    }
+}
+
+/// Nothing in these tests takes ten seconds unless it is broken.
+pub(crate) async fn soon<T>(event: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(10), event)
+        .await
+        .expect("in time")
+}
+
+pub(crate) async fn connect(address: SocketAddr, bytes: &str) -> TcpStream {
+    let mut tcp = TcpStream::connect(address).await.unwrap();
+    tcp.write_all(bytes.as_bytes()).await.unwrap();
+    tcp
+}
+
+/// Reads until `end` has come.
+pub(crate) async fn read_until(tcp: &mut TcpStream, end: &str) -> String {
+    let mut read = Vec::new();
+    while !read.ends_with(end.as_bytes()) {
+        let byte = soon(tcp.read_u8()).await.unwrap_or_else(|error| {
+            panic!("{error} after {:?}", String::from_utf8_lossy(&read));
+        });
+        read.push(byte);
+    }
+    String::from_utf8(read).unwrap()
+}
+
+/// Everything up to the end of the connection, which must be orderly.
+pub(crate) async fn read_all(tcp: &mut TcpStream) -> String {
+    let mut read = String::new();
+    soon(tcp.read_to_string(&mut read)).await.unwrap();
+    read
+}
+
+/// One request on a connection of its own.
+pub(crate) async fn exchange(address: SocketAddr, head: &str) -> String {
+    let mut tcp = connect(
+        address,
+        &format!("{head}\r\nHost: x\r\nConnection: close\r\n\r\n"),
+    )
+    .await;
+    read_all(&mut tcp).await
+}
