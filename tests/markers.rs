@@ -1,5 +1,6 @@
 //! Markers planted in everything that must not get out, and looked for in everything that does: the log at `trace`,
 //! errors, metrics, and answers.
+#![allow(clippy::too_many_lines, reason = "a table of cases")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,5 @@
 //! Every row of the error table that the gateway can produce by itself, over HTTP/1.1 and HTTP/2: status, code, headers.
+#![allow(clippy::too_many_lines, reason = "a table of cases")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -121,7 +121,7 @@ impl<'a> Reader<'a> {
     ) -> Option<Placed<String>> {
         let there = self.item(section, name).is_some();
         let text = self.text(section, name);
-        if !there || matches!(&text, None if self.is_empty_text(section, name)) {
+        if !there || (text.is_none() && self.is_empty_text(section, name)) {
             self.mistake(&section.place, format!("`{name}` is missing"), mend);
         }
         text

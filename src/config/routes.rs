@@ -53,42 +53,50 @@ impl Reader<'_> {
         };
         let mut routes: Vec<RouteSettings> = Vec::new();
         for section in sections {
-            self.header("[[routes]]");
-            let path = self.required(
-                &section,
-                "path",
-                "write the path that Qiniu has, like /v2/actionliveness/verify",
-            );
-            if let Some((path, place)) = &path {
-                self.check_path(path, place);
-                if routes.iter().any(|route| route.path == *path) {
-                    self.mistake(
-                        place,
-                        format!("two routes have the path `{path}`"),
-                        "remove one of them",
-                    );
-                }
-            }
-            let known = self.required(
-                &section,
-                "kind",
-                "write \"session\", \"verify\" or \"plain\"",
-            );
-            let Some((kind, place)) = known else { continue };
-            let Some(kind) = KINDS.into_iter().find(|known| *known == kind) else {
-                self.mistake(
-                    &place,
-                    format!("`kind` can't be `{kind}`"),
-                    "write \"session\", \"verify\" or \"plain\"",
-                );
-                continue;
-            };
-            let section = Section { kind, ..section };
-            if let (Some((path, _)), Some(route)) = (path, self.route(&section, body_memory)) {
-                routes.push(RouteSettings { path, ..route });
+            if let Some(route) = self.one_route(&section, &routes, body_memory) {
+                routes.push(route);
             }
         }
         routes
+    }
+
+    fn one_route(
+        &mut self,
+        section: &Section<'_>,
+        others: &[RouteSettings],
+        body_memory: u64,
+    ) -> Option<RouteSettings> {
+        self.header("[[routes]]");
+        let path = self.required(
+            section,
+            "path",
+            "write the path that Qiniu has, like /v2/actionliveness/verify",
+        );
+        if let Some((path, place)) = &path {
+            self.check_path(path, place);
+            if others.iter().any(|route| route.path == *path) {
+                self.mistake(
+                    place,
+                    format!("two routes have the path `{path}`"),
+                    "remove one of them",
+                );
+            }
+        }
+        const KIND: &str = "write \"session\", \"verify\" or \"plain\"";
+        let (kind, place) = self.required(section, "kind", KIND)?;
+        let Some(kind) = KINDS.into_iter().find(|known| *known == kind) else {
+            self.mistake(&place, format!("`kind` can't be `{kind}`"), KIND);
+            return None;
+        };
+        let section = Section {
+            kind,
+            ..section.clone()
+        };
+        let route = self.route(&section, body_memory);
+        Some(RouteSettings {
+            path: path?.0,
+            ..route?
+        })
     }
 
     fn route(&mut self, section: &Section<'_>, body_memory: u64) -> Option<RouteSettings> {
