@@ -476,3 +476,23 @@ async fn browsers_may_ask_and_see_refusals() {
         assert_eq!(stranger.header("vary"), "Origin");
     }
 }
+
+#[tokio::test]
+async fn a_body_that_stops_arriving_is_given_up_after_grace_and_window() {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let gateway = Gateway::plain(qiniu).await;
+    let began = std::time::Instant::now();
+    let mut stream = tokio::net::TcpStream::connect(gateway.address)
+        .await
+        .unwrap();
+    let head = format!(
+        "POST {VERIFY} HTTP/1.1\r\nHost: g\r\nAuthorization: {}\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{{",
+        bearer("u")
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("\"code\":\"body_too_slow\""), "{answer}");
+    assert!(began.elapsed() >= std::time::Duration::from_secs(15));
+}

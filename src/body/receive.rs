@@ -13,7 +13,10 @@ use super::{
     memory::{BodyMemory, Permit},
 };
 use crate::{
-    json::cut::{Cut, CutError, Sink},
+    json::{
+        cut::{Cut, CutError},
+        sink::Sink,
+    },
     media::base64::{Check, Finding},
     qiniu::outgoing::{Draft, Outgoing},
 };

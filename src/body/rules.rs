@@ -2,9 +2,9 @@
 
 use crate::{
     json::{
-        cut::Value,
         pointer::Pointer,
         rules::{Rules, Slot},
+        value::Value,
     },
     relay::{RouteKind, RouteSettings},
 };

@@ -1,11 +1,12 @@
 //! From the written configuration to checked settings.
 //!
-//! [`keys`] is the table of all keys, [`tree`] what was written, [`reader`] takes values out of it, [`checked`] and
-//! [`routes`] make settings of them, [`diagnostics`] shows every mistake at once. Checking changes nothing in the world,
+//! [`keys`] is the table of all keys, [`tree`] what was written, [`reader`] takes values out of it, [`checked`],
+//! [`upstream`], [`identities`] and [`routes`] make settings of them, [`diagnostics`] shows every mistake at once. Checking changes nothing in the world,
 //! and a gateway is started from [`Settings`] alone, never from the file's own form.
 
 mod checked;
 mod diagnostics;
+mod identities;
 mod keys;
 mod reader;
 mod routes;
@@ -13,6 +14,7 @@ pub mod schema;
 pub mod secret;
 mod tree;
 mod units;
+mod upstream;
 
 #[cfg(test)]
 mod tests;

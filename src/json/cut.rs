@@ -13,48 +13,12 @@ use std::{
 use super::{
     rules::{Action, Place, Rules, Slot},
     scanner::{Error, Event, Scanner},
+    sink::Sink,
+    value::{MAX_CAPTURE, Scalar, Value},
 };
 
-/// Bytes of a captured string, number or compared member name at the most.
-const MAX_CAPTURE: usize = 4096;
 /// Members of an object in which duplicates are looked for.
 const MAX_MEMBERS: usize = 1024;
-
-/// Where the bytes that stay go.
-pub trait Sink {
-    /// Bytes that stay unless a [`Sink::rollback`] comes before the next mark or commit.
-    fn keep(&mut self, bytes: &[u8]);
-    /// Bytes that the document did not have.
-    fn insert(&mut self, bytes: &'static [u8]);
-    /// All before this point stays for good; what follows may be taken back to here.
-    fn mark(&mut self);
-    /// Takes back all since the mark.
-    fn rollback(&mut self);
-    /// Decoded bytes of a streamed string.
-    fn text(&mut self, bytes: &[u8]);
-}
-
-/// A wanted value.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum Value {
-    /// Not in the document.
-    #[default]
-    Absent,
-    /// A string, decoded.
-    String(String),
-    /// A string that went to [`Sink::text`].
-    Streamed,
-    /// A number, as written.
-    Number(String),
-    /// `true` or `false`.
-    Bool(bool),
-    /// `null`.
-    Null,
-    /// An object or array.
-    Container,
-    /// A string or number over 4 KiB.
-    TooLong,
-}
 
 /// Why a document can't be cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,13 +73,6 @@ struct Frame {
     place: Option<Place>,
     kept_any: bool,
     seen: Option<HashSet<u64>>,
-}
-
-struct Scalar {
-    action: Action,
-    string: bool,
-    raw_length: usize,
-    decoded: Vec<u8>,
 }
 
 /// The bytes of the chunk from `from` on are still to be passed to the sink; `None` while removing.
@@ -471,72 +428,4 @@ impl<'r> Cut<'r> {
             *place = value;
         }
     }
-}
-
-impl Scalar {
-    fn take(&mut self, bytes: &[u8]) {
-        // One byte over the limit is enough to know that it is over.
-        let room = (MAX_CAPTURE + 1).saturating_sub(self.decoded.len());
-        self.decoded
-            .extend_from_slice(bytes.get(..room).unwrap_or(bytes));
-    }
-
-    fn value(self) -> Value {
-        match String::from_utf8(self.decoded) {
-            _ if self.action.capture.is_none() => Value::Absent,
-            _ if self.string && self.action.stream => Value::Streamed,
-            Ok(text) if text.len() <= MAX_CAPTURE => match text.as_str() {
-                _ if self.string => Value::String(text),
-                "null" => Value::Null,
-                "true" => Value::Bool(true),
-                "false" => Value::Bool(false),
-                _ => Value::Number(text),
-            },
-            _ => Value::TooLong,
-        }
-    }
-}
-
-/// A sink that collects what stays.
-#[derive(Default)]
-pub struct Buffer {
-    bytes: Vec<u8>,
-    mark: usize,
-}
-
-impl Buffer {
-    /// How much is held.
-    pub fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Whether nothing is held.
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    /// What stayed.
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.bytes
-    }
-}
-
-impl Sink for Buffer {
-    fn keep(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    fn insert(&mut self, bytes: &'static [u8]) {
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    fn mark(&mut self) {
-        self.mark = self.bytes.len();
-    }
-
-    fn rollback(&mut self) {
-        self.bytes.truncate(self.mark);
-    }
-
-    fn text(&mut self, _bytes: &[u8]) {}
 }

@@ -4,10 +4,12 @@ use proptest::prelude::*;
 use serde_json::{Value as Tree, json};
 
 use super::{
-    cut::{Buffer, Cut, CutError, Value},
+    cut::{Cut, CutError},
     pointer::{Pointer, Step},
     rules::Rules,
     scanner::{Error, Scanner},
+    sink::Buffer,
+    value::Value,
 };
 
 fn scan(parts: &[&[u8]]) -> Result<(), Error> {

@@ -13,9 +13,11 @@ use super::{
     send::{self, Broken, Reading},
 };
 use crate::json::{
-    cut::{Buffer, Cut, CutError, Value},
+    cut::{Cut, CutError},
     pointer::Pointer,
     rules::{Rules, Slot},
+    sink::Buffer,
+    value::Value,
 };
 
 /// Bytes that may be left of an answer when the pictures are gone.

@@ -24,19 +24,17 @@ use super::{
     RouteKind,
     cors::Cors,
     endpoint::{Endpoint, Endpoints},
-    headers, problem,
-    record::{Pseudonyms, Record, UpstreamFacts},
+    headers,
+    outcome::{facts, observe},
+    problem,
+    record::{Pseudonyms, Record},
     refusal::Refusal,
 };
 use crate::{
     auth::{Authenticator, Caller},
     body::receive::{Admission, Received, receive},
     limit::{CallerKey, CallerKeys, concurrency::Place, rate::Standing},
-    qiniu::{
-        answer::{Answer, Failure, FailureKind},
-        outgoing::Draft,
-        pool::Upstream,
-    },
+    qiniu::{answer::Answer, outgoing::Draft, pool::Upstream},
     telemetry::Observer,
 };
 
@@ -374,57 +372,4 @@ fn new_request_id() -> String {
     // A failing random source leaves the id all zero: still a valid answer.
     let _ = aws_lc_rs::rand::fill(&mut bytes);
     data_encoding::HEXLOWER.encode(&bytes)
-}
-
-fn observe(
-    observer: &Observer,
-    route: &Arc<str>,
-    result: &Result<Answer, Failure>,
-    duration: Duration,
-) {
-    let metrics = &observer.metrics;
-    let outcome = match result {
-        Ok(answer) => {
-            metrics.removed_bytes(answer.removed);
-            match answer.error_code {
-                None | Some(0) => "success",
-                Some(code) => {
-                    metrics.qiniu_error(route, code);
-                    "qiniu_error"
-                }
-            }
-        }
-        Err(failure) => match failure.kind {
-            FailureKind::NoPlace => "no_connection_free",
-            FailureKind::Unreachable(_) => "unreachable",
-            FailureKind::Timeout => "timeout",
-            FailureKind::RejectedCredentials => "rejected_credentials",
-            FailureKind::RejectedRequest => "rejected_request",
-            FailureKind::TooLarge => "too_large",
-            FailureKind::Busy => "busy",
-            FailureKind::Error => "error",
-            FailureKind::NoAnswer(_) => "no_answer",
-            FailureKind::Invalid(_) => "invalid_response",
-        },
-    };
-    metrics.upstream_done(route, outcome, duration);
-}
-
-fn facts(result: &Result<Answer, Failure>, duration: Duration) -> UpstreamFacts {
-    match result {
-        Ok(answer) => UpstreamFacts {
-            duration,
-            status: Some(200),
-            error_code: answer.error_code,
-            serverlogid: answer.serverlogid.clone(),
-            reqid: answer.reqid.clone(),
-            removed: Some(answer.removed),
-        },
-        Err(failure) => UpstreamFacts {
-            duration,
-            status: failure.status,
-            reqid: failure.reqid.clone(),
-            ..UpstreamFacts::default()
-        },
-    }
 }

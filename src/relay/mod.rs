@@ -7,6 +7,7 @@ pub mod cors;
 pub mod endpoint;
 pub mod handle;
 pub mod headers;
+mod outcome;
 pub mod problem;
 pub mod record;
 pub mod refusal;

@@ -83,8 +83,13 @@ pub fn routes() -> String {
 impl Gateway {
     /// In front of `upstream`; `more` is configuration: top-level sections and routes.
     pub async fn start(upstream: SocketAddr, server: &str, more: &str) -> Self {
+        Self::start_at(&format!("endpoint = \"http://{upstream}\""), server, more).await
+    }
+
+    /// With these keys of `[qiniu]` besides the credentials.
+    pub async fn start_at(qiniu: &str, server: &str, more: &str) -> Self {
         let text = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[admin]\nlisten = \"127.0.0.1:0\"\n[qiniu]\nendpoint = \"http://{upstream}\"\n\
+            "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[admin]\nlisten = \"127.0.0.1:0\"\n[qiniu]\n{qiniu}\n\
              access_key = {{ env = \"AK\" }}\nsecret_key = {{ env = \"SK\" }}\nconnect_timeout = \"2s\"\n\
              [[identity]]\nissuer = \"{ISSUER}\"\naudience = \"liveness\"\nsecret = {{ env = \"JWT\" }}\n{more}"
         );

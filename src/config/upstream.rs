@@ -1,0 +1,120 @@
+//! `[qiniu]`: where the upstream is, and what signs.
+
+use super::{
+    checked::section,
+    reader::{Placed, Reader},
+    tree::Table,
+};
+use crate::qiniu::{self, Credentials, Endpoint, UpstreamSettings};
+
+impl Reader<'_> {
+    pub(super) fn qiniu(&mut self, root: &Table) -> Option<UpstreamSettings> {
+        let section = section(root, "qiniu");
+        self.header("[qiniu]");
+        let endpoint = self.required(
+            &section,
+            "endpoint",
+            "write https://face-actlive.qiniuapi.com",
+        );
+        let endpoint = endpoint.and_then(|endpoint| self.endpoint(&endpoint));
+        let access_key = self.secret(&section, "access_key");
+        if let Some((key, place)) = &access_key
+            && !key
+                .reveal()
+                .iter()
+                .all(|byte| byte.is_ascii_graphic() && *byte != b':')
+        {
+            self.mistake(
+                place,
+                "`access_key` holds blanks, colons or characters outside ASCII",
+                "give it the key as Qiniu shows it",
+            );
+        }
+        let secret_key = self.secret(&section, "secret_key");
+        let sign_date = self.bool(&section, "sign_date");
+        let ca_file = self.path(&section, "ca_file");
+        let connect_timeout = self.duration(&section, "connect_timeout");
+        let max_connections = self.count(&section, "max_connections");
+        let idle_timeout = self.duration(&section, "idle_timeout");
+        let endpoint = endpoint?;
+        let tls = match qiniu::client_tls(ca_file.as_ref().map(|(path, _)| path.as_path())) {
+            Ok(tls) => endpoint.tls.then_some(tls),
+            Err(why) => {
+                let place = ca_file.map_or(section.place, |(_, place)| place);
+                self.mistake(
+                    &place,
+                    why,
+                    "name a PEM file with the certificates to trust, or leave `ca_file` out",
+                );
+                None
+            }
+        };
+        Some(UpstreamSettings {
+            endpoint,
+            credentials: Credentials {
+                access_key: access_key?.0,
+                secret_key: secret_key?.0,
+            },
+            sign_date,
+            tls,
+            connect_timeout: connect_timeout?,
+            max_connections: usize::try_from(max_connections?.0).ok()?,
+            idle_timeout: idle_timeout?,
+        })
+    }
+
+    fn endpoint(&mut self, (text, place): &Placed<String>) -> Option<Endpoint> {
+        const FORM: &str = "write https://host, or http:// and a loopback address";
+        let parsed = text.parse::<hyper::Uri>().ok().and_then(|uri| {
+            let tls = match uri.scheme_str()? {
+                "https" => true,
+                "http" => false,
+                _ => return None,
+            };
+            let bare = matches!(uri.path(), "" | "/")
+                && uri.query().is_none()
+                && !text.contains(['@', '#'])
+                && !text.ends_with('/');
+            let host = uri
+                .host()?
+                .trim_start_matches('[')
+                .trim_end_matches(']')
+                .to_ascii_lowercase();
+            let default = if tls { 443 } else { 80 };
+            let port = uri.port_u16().unwrap_or(default);
+            let shown = if host.contains(':') {
+                format!("[{host}]")
+            } else {
+                host.clone()
+            };
+            let authority = if port == default {
+                shown
+            } else {
+                format!("{shown}:{port}")
+            };
+            bare.then_some(Endpoint {
+                tls,
+                host,
+                port,
+                authority,
+            })
+        });
+        let Some(endpoint) = parsed else {
+            self.mistake(place, format!("`{text}` is not a base URL"), FORM);
+            return None;
+        };
+        let loopback = endpoint.host == "localhost"
+            || endpoint
+                .host
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|address| address.is_loopback());
+        if !endpoint.tls && !loopback {
+            self.mistake(
+                place,
+                "http:// would send faces and signatures in the clear",
+                FORM,
+            );
+        }
+        Some(endpoint)
+    }
+}

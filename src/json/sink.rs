@@ -1,0 +1,59 @@
+//! Where the bytes that a cut keeps go.
+
+/// Where the bytes that stay go.
+pub trait Sink {
+    /// Bytes that stay unless a [`Sink::rollback`] comes before the next mark or commit.
+    fn keep(&mut self, bytes: &[u8]);
+    /// Bytes that the document did not have.
+    fn insert(&mut self, bytes: &'static [u8]);
+    /// All before this point stays for good; what follows may be taken back to here.
+    fn mark(&mut self);
+    /// Takes back all since the mark.
+    fn rollback(&mut self);
+    /// Decoded bytes of a streamed string.
+    fn text(&mut self, bytes: &[u8]);
+}
+
+/// A sink that collects what stays.
+#[derive(Default)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+    mark: usize,
+}
+
+impl Buffer {
+    /// How much is held.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether nothing is held.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// What stayed.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+impl Sink for Buffer {
+    fn keep(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn insert(&mut self, bytes: &'static [u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn mark(&mut self) {
+        self.mark = self.bytes.len();
+    }
+
+    fn rollback(&mut self) {
+        self.bytes.truncate(self.mark);
+    }
+
+    fn text(&mut self, _bytes: &[u8]) {}
+}

@@ -1,0 +1,60 @@
+//! The values that a cut was asked for, and the one that is being read.
+
+use super::rules::Action;
+
+/// Bytes of a captured string, number or compared member name at the most.
+pub(super) const MAX_CAPTURE: usize = 4096;
+
+/// A wanted value.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Value {
+    /// Not in the document.
+    #[default]
+    Absent,
+    /// A string, decoded.
+    String(String),
+    /// A string that went to [`Sink::text`].
+    Streamed,
+    /// A number, as written.
+    Number(String),
+    /// `true` or `false`.
+    Bool(bool),
+    /// `null`.
+    Null,
+    /// An object or array.
+    Container,
+    /// A string or number over 4 KiB.
+    TooLong,
+}
+
+/// A string, number or literal that is being read.
+pub(super) struct Scalar {
+    pub(super) action: Action,
+    pub(super) string: bool,
+    pub(super) raw_length: usize,
+    pub(super) decoded: Vec<u8>,
+}
+
+impl Scalar {
+    pub(super) fn take(&mut self, bytes: &[u8]) {
+        // One byte over the limit is enough to know that it is over.
+        let room = (MAX_CAPTURE + 1).saturating_sub(self.decoded.len());
+        self.decoded
+            .extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    }
+
+    pub(super) fn value(self) -> Value {
+        match String::from_utf8(self.decoded) {
+            _ if self.action.capture.is_none() => Value::Absent,
+            _ if self.string && self.action.stream => Value::Streamed,
+            Ok(text) if text.len() <= MAX_CAPTURE => match text.as_str() {
+                _ if self.string => Value::String(text),
+                "null" => Value::Null,
+                "true" => Value::Bool(true),
+                "false" => Value::Bool(false),
+                _ => Value::Number(text),
+            },
+            _ => Value::TooLong,
+        }
+    }
+}
