@@ -10,7 +10,7 @@
 //! 6. the caller's limits are charged: [`limit`]
 //! 7. room is reserved and the body received: checked, cut to the allowed fields and signed as it arrives: [`body`],
 //!    with [`json`], [`media`] and [`qiniu::signature`]
-//! 8. the signed request goes to Qiniu: [`qiniu::pool`], [`qiniu::send`]
+//! 8. the signed request goes to Qiniu: [`qiniu::pool`], [`outbound::exchange`]
 //! 9. the answer is cut while it arrives and believed when it is whole: [`qiniu::answer`]
 //! 10. the caller gets what is left, and one line stays: [`relay::record`], [`telemetry`]
 //!
@@ -26,6 +26,7 @@ pub mod emulator;
 pub mod json;
 pub mod limit;
 pub mod media;
+pub mod outbound;
 pub mod qiniu;
 pub mod relay;
 pub mod sandbox;

@@ -5,7 +5,10 @@ use super::{
     reader::{Placed, Reader},
     tree::Table,
 };
-use crate::qiniu::{self, Credentials, Endpoint, UpstreamSettings};
+use crate::{
+    outbound::{origin::Origin, tls::client_tls},
+    qiniu::{Credentials, UpstreamSettings},
+};
 
 impl Reader<'_> {
     pub(super) fn qiniu(&mut self, root: &Table) -> Option<UpstreamSettings> {
@@ -37,7 +40,7 @@ impl Reader<'_> {
         let max_connections = self.count(&section, "max_connections");
         let idle_timeout = self.duration(&section, "idle_timeout");
         let endpoint = endpoint?;
-        let tls = match qiniu::client_tls(ca_file.as_ref().map(|(path, _)| path.as_path())) {
+        let tls = match client_tls(ca_file.as_ref().map(|(path, _)| path.as_path())) {
             Ok(tls) => endpoint.tls.then_some(tls),
             Err(why) => {
                 let place = ca_file.map_or(section.place, |(_, place)| place);
@@ -63,52 +66,13 @@ impl Reader<'_> {
         })
     }
 
-    fn endpoint(&mut self, (text, place): &Placed<String>) -> Option<Endpoint> {
+    fn endpoint(&mut self, (text, place): &Placed<String>) -> Option<Origin> {
         const FORM: &str = "write https://host, or http:// and a loopback address";
-        let parsed = text.parse::<hyper::Uri>().ok().and_then(|uri| {
-            let tls = match uri.scheme_str()? {
-                "https" => true,
-                "http" => false,
-                _ => return None,
-            };
-            let bare = matches!(uri.path(), "" | "/")
-                && uri.query().is_none()
-                && !text.contains(['@', '#'])
-                && !text.ends_with('/');
-            let host = uri
-                .host()?
-                .trim_start_matches('[')
-                .trim_end_matches(']')
-                .to_ascii_lowercase();
-            let default = if tls { 443 } else { 80 };
-            let port = uri.port_u16().unwrap_or(default);
-            let shown = if host.contains(':') {
-                format!("[{host}]")
-            } else {
-                host.clone()
-            };
-            let authority = if port == default {
-                shown
-            } else {
-                format!("{shown}:{port}")
-            };
-            bare.then_some(Endpoint {
-                tls,
-                host,
-                port,
-                authority,
-            })
-        });
-        let Some(endpoint) = parsed else {
+        let Some(endpoint) = Origin::parse(text) else {
             self.mistake(place, format!("`{text}` is not a base URL"), FORM);
             return None;
         };
-        let loopback = endpoint.host == "localhost"
-            || endpoint
-                .host
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|address| address.is_loopback());
-        if !endpoint.tls && !loopback {
+        if !endpoint.tls && !endpoint.is_loopback() {
             self.mistake(
                 place,
                 "http:// would send faces and signatures in the clear",

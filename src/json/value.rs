@@ -13,7 +13,7 @@ pub enum Value {
     Absent,
     /// A string, decoded.
     String(String),
-    /// A string that went to [`Sink::text`].
+    /// A string that went to the sink as it came, through [`Sink::text`](super::sink::Sink::text).
     Streamed,
     /// A number, as written.
     Number(String),

@@ -10,14 +10,16 @@ use tokio::time::timeout;
 use super::{
     outgoing::Outgoing,
     pool::{Lease, NoConnection, Upstream},
-    send::{self, Broken, Reading},
 };
-use crate::json::{
-    cut::{Cut, CutError},
-    pointer::Pointer,
-    rules::{Rules, Slot},
-    sink::Buffer,
-    value::Value,
+use crate::{
+    json::{
+        cut::{Cut, CutError},
+        pointer::Pointer,
+        rules::{Rules, Slot},
+        sink::Buffer,
+        value::Value,
+    },
+    outbound::exchange::{Broken, Reading, exchange},
 };
 
 /// Bytes that may be left of an answer when the pictures are gone.
@@ -151,7 +153,7 @@ impl AnswerRules {
     }
 
     async fn read(&self, reading: &mut Reading, lease: &mut Lease) -> Result<Answer, Invalid> {
-        if reading.head.encoded {
+        if reading.is_encoded() {
             return Err("the answer has a content coding that was not asked for".into());
         }
         let mut cut = Cut::new(&self.rules);
@@ -173,7 +175,7 @@ impl AnswerRules {
             removed: received.saturating_sub(body.len() as u64),
             error_code: integer(values.get(self.error_code)),
             serverlogid: short_text(values.get(self.serverlogid)),
-            reqid: reading.head.reqid.take(),
+            reqid: reading.reqid().map(str::to_owned),
             body,
         };
         self.believe(answer, &values)
@@ -218,21 +220,21 @@ impl Upstream {
         resend: bool,
     ) -> Result<Answer, Failure> {
         let mut lease = self.lease(false).await?;
-        let first = send::exchange(&mut lease.connection, &request).await;
+        let first = exchange(&mut lease.connection, &request.request()).await;
         let mut reading = match first {
             Err(Broken::NoAnswer(_)) if resend && lease.reused => {
                 drop(lease);
                 lease = self.lease(true).await?;
-                send::exchange(&mut lease.connection, &request).await?
+                exchange(&mut lease.connection, &request.request()).await?
             }
             other => other?,
         };
-        let status = reading.head.status;
+        let status = reading.status();
         if let Some(kind) = judge(status) {
             return Err(Failure {
                 kind,
                 status: Some(status),
-                reqid: reading.head.reqid.take(),
+                reqid: reading.reqid().map(str::to_owned),
             });
         }
         match rules.read(&mut reading, &mut lease).await {
@@ -245,7 +247,7 @@ impl Upstream {
             Err(invalid) => Err(Failure {
                 kind: FailureKind::Invalid(invalid),
                 status: Some(status),
-                reqid: reading.head.reqid.take(),
+                reqid: reading.reqid().map(str::to_owned),
             }),
         }
     }

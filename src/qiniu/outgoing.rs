@@ -8,7 +8,7 @@ use super::{
     UpstreamSettings,
     signature::{Parts, Signature},
 };
-use crate::telemetry::timestamp;
+use crate::{outbound::exchange::Request, telemetry::timestamp};
 
 const CONTENT_TYPE: &str = "application/json";
 
@@ -20,8 +20,18 @@ pub struct Draft {
 
 /// A request that is ready to be sent.
 pub struct Outgoing {
-    pub(super) head: Bytes,
-    pub(super) body: Vec<Bytes>,
+    head: Bytes,
+    body: Vec<Bytes>,
+}
+
+impl Outgoing {
+    /// As it is written to a connection.
+    pub(super) fn request(&self) -> Request<'_> {
+        Request {
+            head: &self.head,
+            body: &self.body,
+        }
+    }
 }
 
 impl Draft {

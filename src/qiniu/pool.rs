@@ -14,7 +14,8 @@ use tokio::{
     time::timeout,
 };
 
-use super::{UpstreamSettings, connection::Connection};
+use super::UpstreamSettings;
+use crate::outbound::connection::Connection;
 
 /// Qiniu, as the gateway reaches it.
 pub struct Upstream {

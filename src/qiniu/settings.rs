@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::config::secret::Secret;
+use crate::{config::secret::Secret, outbound::origin::Origin};
 
 /// `[qiniu]`, checked.
 #[derive(Clone)]
 pub struct UpstreamSettings {
     /// Where Qiniu is.
-    pub endpoint: Endpoint,
+    pub endpoint: Origin,
     /// The keys that sign.
     pub credentials: Credentials,
     /// Whether `X-Qiniu-Date` is sent and signed.
@@ -30,17 +30,4 @@ pub struct Credentials {
     pub access_key: Secret,
     /// Never leaves the process.
     pub secret_key: Secret,
-}
-
-/// A parsed `http://host[:port]` or `https://host[:port]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// `https`.
-    pub tls: bool,
-    /// Name or address to connect to, without brackets.
-    pub host: String,
-    /// Port to connect to.
-    pub port: u16,
-    /// The `Host` header: the port is left out where it is the scheme's own.
-    pub authority: String,
 }

@@ -17,7 +17,6 @@ use super::{
     connection::Connection,
     framing::Piece,
     head::{self, Head},
-    outgoing::Outgoing,
 };
 
 /// Bytes of an answer's head at the most.
@@ -32,24 +31,36 @@ const MAX_SLICES: usize = 64;
 
 /// Why no answer could be read.
 #[derive(Debug)]
-pub(super) enum Broken {
+pub enum Broken {
     /// The connection ended before the answer's first byte.
     NoAnswer(io::Error),
     /// It ended, or turned to nonsense, later.
     Answer(&'static str),
 }
 
+/// A request as it is written: the head to its empty line, then the pieces of the body.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// Request line and fields; `Content-Length` must be that of the body.
+    pub head: &'a Bytes,
+    /// Sent as they are, in this order.
+    pub body: &'a [Bytes],
+}
+
 /// An answer being read.
-pub(super) struct Reading {
-    pub(super) head: Head,
+pub struct Reading {
+    head: Head,
     buffer: Vec<u8>,
     at: usize,
 }
 
 /// Sends a request and reads the head of its answer.
-pub(super) async fn exchange(
+///
+/// # Errors
+/// There is no answer, or what came is none.
+pub async fn exchange(
     connection: &mut Connection,
-    request: &Outgoing,
+    request: &Request<'_>,
 ) -> Result<Reading, Broken> {
     let mut buffer = Vec::with_capacity(HEAD_READ);
     let sent = write_until_answered(connection, request, &mut buffer).await?;
@@ -72,13 +83,11 @@ pub(super) async fn exchange(
 /// Writes the request; `false` when an answer, now in `buffer`, came first.
 async fn write_until_answered(
     connection: &mut Connection,
-    request: &Outgoing,
+    request: &Request<'_>,
     buffer: &mut Vec<u8>,
 ) -> Result<bool, Broken> {
     let mut unsent = Unsent {
-        pieces: std::iter::once(&request.head)
-            .chain(&request.body)
-            .collect(),
+        pieces: std::iter::once(request.head).chain(request.body).collect(),
         first: 0,
         offset: 0,
     };
@@ -155,8 +164,26 @@ async fn read_some(
 }
 
 impl Reading {
+    /// HTTP status.
+    pub fn status(&self) -> u16 {
+        self.head.status
+    }
+
+    /// The body is compressed or otherwise coded.
+    pub fn is_encoded(&self) -> bool {
+        self.head.encoded
+    }
+
+    /// The server's name for the request, `X-Reqid`; short and without blanks.
+    pub fn reqid(&self) -> Option<&str> {
+        self.head.reqid.as_deref()
+    }
+
     /// Hands the body on, piece by piece, to its exact end.
-    pub(super) async fn body<E: From<&'static str>>(
+    ///
+    /// # Errors
+    /// What `take` says, or that the body is broken or ended too early.
+    pub async fn body<E: From<&'static str>>(
         &mut self,
         connection: &mut Connection,
         mut take: impl FnMut(&[u8]) -> Result<(), E>,
@@ -189,7 +216,7 @@ impl Reading {
     }
 
     /// Whether the connection stands exactly at the end of the answer and may serve another call.
-    pub(super) fn is_reusable(&self) -> bool {
+    pub fn is_reusable(&self) -> bool {
         self.head.keep_alive && self.head.framing.is_done() && self.at == self.buffer.len()
     }
 }

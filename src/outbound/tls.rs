@@ -1,4 +1,4 @@
-//! TLS towards Qiniu: the system's roots, or the operator's own file. Certificates are always checked.
+//! TLS towards others: the system's roots, or the operator's own file. Certificates are always checked.
 
 use std::{path::Path, sync::Arc};
 
@@ -7,7 +7,7 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-/// The TLS configuration for the upstream. Without `ca_file` the system's roots are trusted, or, where the system has
+/// The TLS configuration for outgoing connections. Without `ca_file` the system's roots are trusted, or, where the system has
 /// none (a minimal container), those of Mozilla's that are built in.
 ///
 /// # Errors

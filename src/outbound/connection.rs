@@ -1,4 +1,4 @@
-//! One connection to Qiniu: TCP, or TLS over it.
+//! One connection: TCP, or TLS over it.
 
 use std::{
     io::{self, IoSlice},
@@ -14,26 +14,31 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::Endpoint;
+use super::origin::Origin;
 
 /// A connected stream.
-pub(super) enum Connection {
+pub enum Connection {
+    /// Plain text.
     Plain(TcpStream),
+    /// Encrypted, the certificate checked.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Connection {
     /// Connects, and shakes hands where there is TLS. Has no time limit of its own.
-    pub(super) async fn open(
-        endpoint: &Endpoint,
+    ///
+    /// # Errors
+    /// What the system or TLS says.
+    pub async fn open(
+        origin: &Origin,
         tls: Option<&Arc<rustls::ClientConfig>>,
     ) -> io::Result<Self> {
-        let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?;
+        let stream = TcpStream::connect((origin.host.as_str(), origin.port)).await?;
         stream.set_nodelay(true)?;
         let Some(tls) = tls else {
             return Ok(Self::Plain(stream));
         };
-        let name = ServerName::try_from(endpoint.host.clone()).map_err(io::Error::other)?;
+        let name = ServerName::try_from(origin.host.clone()).map_err(io::Error::other)?;
         let stream = TlsConnector::from(Arc::clone(tls))
             .connect(name, stream)
             .await?;
@@ -41,7 +46,7 @@ impl Connection {
     }
 
     /// Whether the peer has neither closed the connection nor sent anything that nobody asked for.
-    pub(super) fn is_quiet(&mut self) -> bool {
+    pub fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
         let mut context = Context::from_waker(Waker::noop());
         Pin::new(self)

@@ -17,7 +17,7 @@ pub(super) struct Head {
     pub(super) keep_alive: bool,
     /// The body is compressed or otherwise coded, though we ask for none of it.
     pub(super) encoded: bool,
-    /// Qiniu's name for the request.
+    /// The server's name for the request, `X-Reqid`.
     pub(super) reqid: Option<String>,
 }
 
