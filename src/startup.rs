@@ -8,12 +8,7 @@ use crate::{
     config::Settings,
     limit::CallerKeys,
     qiniu::pool::Upstream,
-    relay::{
-        cors::Cors,
-        endpoint::Endpoints,
-        handle::{Gateway, Page},
-        record::Pseudonyms,
-    },
+    relay::{cors::Cors, endpoint::Endpoints, handle::Gateway, record::Pseudonyms, reply::Page},
     server::{Server, ServerSettings, admin::Readiness, drain::DrainOutcome},
     telemetry::{Observer, log::Lines, metrics::Metrics},
 };

@@ -51,8 +51,9 @@ impl Cors {
         }
     }
 
-    /// Adds what a preflight asks for.
-    pub fn preflight(&self, request: &HeaderMap, answer: &mut HeaderMap) {
+    /// What a preflight asks for; nothing for an origin that is not allowed.
+    pub fn preflight(&self, request: &HeaderMap) -> HeaderMap {
+        let mut answer = HeaderMap::new();
         if request
             .get(ORIGIN)
             .is_some_and(|origin| self.origins.contains(origin))
@@ -61,5 +62,6 @@ impl Cors {
             answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);
             answer.insert(ACCESS_CONTROL_MAX_AGE, self.max_age.clone());
         }
+        answer
     }
 }

@@ -5,17 +5,14 @@ use std::{
     collections::HashMap,
     net::SocketAddr,
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Instant, SystemTime},
 };
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::{
-    HeaderMap, Method, Request, Response, StatusCode, Version,
+    HeaderMap, Method, Request, Response,
     body::{Body, Incoming},
-    header::{
-        CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
-    },
     http::request::Parts,
 };
 use ipnet::IpNet;
@@ -26,9 +23,9 @@ use super::{
     endpoint::{Endpoint, Endpoints},
     headers,
     outcome::{facts, observe},
-    problem,
     record::{Pseudonyms, Record},
     refusal::Refusal,
+    reply::{self, Page, Reply},
 };
 use crate::{
     auth::{Authenticator, Caller},
@@ -37,18 +34,6 @@ use crate::{
     qiniu::{answer::Answer, outgoing::Draft, pool::Upstream},
     telemetry::Observer,
 };
-
-/// After a refusal so much of an upload is still read, for so long, so that its sender gets to see the answer.
-const DRAIN_BYTES: usize = 256 * 1024;
-const DRAIN_TIME: Duration = Duration::from_secs(2);
-
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
-const CLOSE: HeaderValue = HeaderValue::from_static("close");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// Where a request came from.
 #[derive(Clone, Copy, Debug)]
@@ -85,21 +70,6 @@ pub struct Gateway {
     pub max_head_bytes: usize,
 }
 
-/// Something to look at that needs no token: the sandbox has some, a production gateway none.
-pub struct Page {
-    /// `Content-Type`.
-    pub content_type: &'static str,
-    /// The whole of it.
-    pub body: Bytes,
-}
-
-/// What an answer is made of.
-enum Reply {
-    Preflight,
-    Json(Vec<u8>),
-    Page(&'static str, Bytes),
-}
-
 impl Gateway {
     /// Answers a request. Never fails: what goes wrong is an answer too.
     pub async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Full<Bytes>> {
@@ -121,14 +91,15 @@ impl Gateway {
             .await;
 
         let mut response = match outcome {
-            Ok(reply) => self.accepted(&parts, reply, &mut record),
+            Ok(reply) => reply::accepted(reply, &mut record),
             Err(refusal) => {
-                let mut response = self.refused(&refusal, &mut record);
-                release(body, &parts, &mut response);
+                let mut response = reply::refused(&refusal, &mut record);
+                reply::release(body, &parts, &mut response);
                 response
             }
         };
-        self.finish(&parts.headers, response.headers_mut(), &record, standing);
+        reply::finish(response.headers_mut(), &record, standing);
+        self.cors.expose(&parts.headers, response.headers_mut());
         response
     }
 
@@ -145,7 +116,7 @@ impl Gateway {
             .get(parts.uri.path())
             .filter(|_| parts.method == Method::GET)
         {
-            return Ok(Reply::Page(page.content_type, page.body.clone()));
+            return Ok(Reply::Page(page.clone()));
         }
         let endpoint = self
             .endpoints
@@ -154,7 +125,7 @@ impl Gateway {
         record.route = Some(Arc::clone(&endpoint.path));
         headers::check_head(parts, self.max_head_bytes)?;
         if parts.method == Method::OPTIONS {
-            return Ok(Reply::Preflight);
+            return Ok(Reply::Preflight(self.cors.preflight(&parts.headers)));
         }
         if parts.method != Method::POST {
             return Err(Refusal::Method);
@@ -268,103 +239,6 @@ impl Gateway {
         record.upstream = Some(facts(&result, started.elapsed()));
         Ok(result?)
     }
-
-    fn accepted(&self, parts: &Parts, reply: Reply, record: &mut Record) -> Response<Full<Bytes>> {
-        record.code = "ok";
-        let (status, content_type, body) = match reply {
-            Reply::Preflight => (StatusCode::NO_CONTENT, None, Bytes::new()),
-            Reply::Json(body) => (StatusCode::OK, Some(JSON), Bytes::from(body)),
-            Reply::Page(content_type, body) => (
-                StatusCode::OK,
-                Some(HeaderValue::from_static(content_type)),
-                body,
-            ),
-        };
-        record.status = status.as_u16();
-        record.bytes_out = body.len() as u64;
-        let mut response = Response::new(Full::new(body));
-        *response.status_mut() = status;
-        match content_type {
-            Some(content_type) => drop(response.headers_mut().insert(CONTENT_TYPE, content_type)),
-            None => self.cors.preflight(&parts.headers, response.headers_mut()),
-        }
-        response
-    }
-
-    fn refused(&self, refusal: &Refusal, record: &mut Record) -> Response<Full<Bytes>> {
-        let told = refusal.told();
-        record.status = told.status;
-        record.code = told.code;
-        let body = problem::body(&told, &record.request_id);
-        record.bytes_out = body.len() as u64;
-        let mut response = Response::new(Full::new(Bytes::from(body)));
-        *response.status_mut() =
-            StatusCode::from_u16(told.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        problem::headers(refusal, &told, response.headers_mut());
-        match refusal.logged() {
-            Some((tracing::Level::ERROR, what)) => {
-                tracing::error!(request_id = %record.request_id, code = told.code, "{what}")
-            }
-            Some((_, what)) => {
-                tracing::warn!(request_id = %record.request_id, code = told.code, "{what}")
-            }
-            None => {}
-        }
-        response
-    }
-
-    /// What every answer carries.
-    fn finish(
-        &self,
-        request: &HeaderMap,
-        headers: &mut HeaderMap,
-        record: &Record,
-        standing: Option<Standing>,
-    ) {
-        if let Ok(id) = HeaderValue::from_str(&record.request_id) {
-            headers.insert(REQUEST_ID, id);
-        }
-        headers.insert(CACHE_CONTROL, NO_STORE);
-        headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-        if let Some(standing) = standing {
-            let Standing {
-                quota,
-                window,
-                remaining,
-                reset,
-            } = standing;
-            let policy = HeaderValue::from_str(&format!("\"user\";q={quota};w={window}"));
-            let limit = HeaderValue::from_str(&format!("\"user\";r={remaining};t={reset}"));
-            if let (Ok(policy), Ok(limit)) = (policy, limit) {
-                headers.insert(RATE_LIMIT_POLICY, policy);
-                headers.insert(RATE_LIMIT, limit);
-            }
-        }
-        self.cors.expose(request, headers);
-    }
-}
-
-/// Reads a little of a refused body, in the background: a connection that is closed with unread bytes is reset, and the
-/// sender never sees the answer. One that waits for `100 Continue` has sent nothing and must not be invited to.
-fn release(mut body: Incoming, parts: &Parts, response: &mut Response<Full<Bytes>>) {
-    if body.is_end_stream() {
-        return;
-    }
-    if parts.version < Version::HTTP_2 {
-        response.headers_mut().insert(CONNECTION, CLOSE);
-    }
-    if headers::expects_continue(&parts.headers) {
-        return;
-    }
-    tokio::spawn(tokio::time::timeout(DRAIN_TIME, async move {
-        let mut left = DRAIN_BYTES;
-        while let Some(Ok(frame)) = body.frame().await {
-            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-            if left == 0 {
-                break;
-            }
-        }
-    }));
 }
 
 fn new_request_id() -> String {

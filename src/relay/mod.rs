@@ -1,7 +1,7 @@
 //! The request's journey: [`handle`] is the whole of it, top to bottom.
 //!
-//! [`endpoint`] says what a path does, [`cors`] and [`headers`] look at a request's head, [`refusal`] and [`problem`] are
-//! how it is told no, [`record`] is the one line that stays of it.
+//! [`endpoint`] says what a path does, [`cors`] and [`headers`] look at a request's head, [`reply`] is how it is
+//! answered, [`refusal`] and [`problem`] how it is told no, [`record`] the one line that stays of it.
 
 pub mod cors;
 pub mod endpoint;
@@ -11,6 +11,7 @@ mod outcome;
 pub mod problem;
 pub mod record;
 pub mod refusal;
+pub mod reply;
 mod settings;
 
 pub use settings::{CorsSettings, RouteKind, RouteSettings};

@@ -16,7 +16,7 @@ use crate::{
     commands::token::{Claims, mint},
     config::{self, secret::Secret},
     emulator::{Emulator, EmulatorSettings, Scenario},
-    relay::handle::Page,
+    relay::reply::Page,
     startup::Running,
     telemetry::log::Lines,
 };
