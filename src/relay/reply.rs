@@ -1,0 +1,145 @@
+//! Answers, as they leave: what the journey yields or a refusal, with the headers that every answer carries.
+//!
+//! Relies on [`super::problem`] for the form of refusals. Never decides anything.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    HeaderMap, Response, StatusCode, Version,
+    body::{Body, Incoming},
+    header::{
+        CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+    },
+    http::request::Parts,
+};
+
+use super::{headers, problem, record::Record, refusal::Refusal};
+use crate::limit::rate::Standing;
+
+/// After a refusal so much of an upload is still read, for so long, so that its sender gets to see the answer.
+const DRAIN_BYTES: usize = 256 * 1024;
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// Something to look at that needs no token: the sandbox has some, a production gateway none.
+#[derive(Clone)]
+pub struct Page {
+    /// `Content-Type`.
+    pub content_type: &'static str,
+    /// The whole of it.
+    pub body: Bytes,
+}
+
+/// What an answer is made of.
+pub(super) enum Reply {
+    /// What the page that asks may do.
+    Preflight(HeaderMap),
+    /// What is left of Qiniu's answer.
+    Json(Vec<u8>),
+    /// For a person to look at.
+    Page(Page),
+}
+
+/// The answer to a request that came through.
+pub(super) fn accepted(reply: Reply, record: &mut Record) -> Response<Full<Bytes>> {
+    let mut headers = HeaderMap::new();
+    let (status, body) = match reply {
+        Reply::Preflight(allowed) => {
+            headers = allowed;
+            (StatusCode::NO_CONTENT, Bytes::new())
+        }
+        Reply::Json(body) => {
+            headers.insert(CONTENT_TYPE, JSON);
+            (StatusCode::OK, Bytes::from(body))
+        }
+        Reply::Page(Page { content_type, body }) => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+            (StatusCode::OK, body)
+        }
+    };
+    record.code = "ok";
+    record.status = status.as_u16();
+    record.bytes_out = body.len() as u64;
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// The answer to one that did not.
+pub(super) fn refused(refusal: &Refusal, record: &mut Record) -> Response<Full<Bytes>> {
+    let told = refusal.told();
+    record.status = told.status;
+    record.code = told.code;
+    let body = problem::body(&told, &record.request_id);
+    record.bytes_out = body.len() as u64;
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() =
+        StatusCode::from_u16(told.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    problem::headers(refusal, &told, response.headers_mut());
+    match refusal.logged() {
+        Some((tracing::Level::ERROR, what)) => {
+            tracing::error!(request_id = %record.request_id, code = told.code, "{what}")
+        }
+        Some((_, what)) => {
+            tracing::warn!(request_id = %record.request_id, code = told.code, "{what}")
+        }
+        None => {}
+    }
+    response
+}
+
+/// What every answer carries.
+pub(super) fn finish(headers: &mut HeaderMap, record: &Record, standing: Option<Standing>) {
+    if let Ok(id) = HeaderValue::from_str(&record.request_id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    if let Some(standing) = standing {
+        let Standing {
+            quota,
+            window,
+            remaining,
+            reset,
+        } = standing;
+        let policy = HeaderValue::from_str(&format!("\"user\";q={quota};w={window}"));
+        let limit = HeaderValue::from_str(&format!("\"user\";r={remaining};t={reset}"));
+        if let (Ok(policy), Ok(limit)) = (policy, limit) {
+            headers.insert(RATE_LIMIT_POLICY, policy);
+            headers.insert(RATE_LIMIT, limit);
+        }
+    }
+}
+
+/// Reads a little of a refused body, in the background: a connection that is closed with unread bytes is reset, and the
+/// sender never sees the answer. One that waits for `100 Continue` has sent nothing and must not be invited to.
+pub(super) fn release(mut body: Incoming, parts: &Parts, response: &mut Response<Full<Bytes>>) {
+    if body.is_end_stream() {
+        return;
+    }
+    if parts.version < Version::HTTP_2 {
+        response.headers_mut().insert(CONNECTION, CLOSE);
+    }
+    if headers::expects_continue(&parts.headers) {
+        return;
+    }
+    tokio::spawn(tokio::time::timeout(DRAIN_TIME, async move {
+        let mut left = DRAIN_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                break;
+            }
+        }
+    }));
+}
