@@ -31,5 +31,6 @@ pub mod qiniu;
 pub mod relay;
 pub mod sandbox;
 pub mod server;
+pub mod session;
 pub mod startup;
 pub mod telemetry;

@@ -1,0 +1,276 @@
+//! What became of each session, so that one is billed once however often its upload is sent.
+//!
+//! The first upload of a session gets a [`Turn`], the right and the duty to call Qiniu; the same upload again waits for its
+//! outcome or gets the answer that is kept; another video is refused. A turn ends in one of three ways, and one that is dropped
+//! without a word counts as a call whose outcome nobody knows: such a session is never sent again.
+//!
+//! All in memory. What is known of a session is forgotten six minutes after its first upload, a minute after it can't be
+//! opened any more. Memory is bounded: beyond [`MOST_SESSIONS`] new ones are refused until others have been forgotten, and
+//! beyond [`MOST_KEPT`] bytes the oldest answers are let go, whose sessions stay used. Nothing is ever billed twice for want of room.
+//! Never knows a caller, a session id or a key: only names and fingerprints, which are keyed hashes.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::watch;
+
+use super::{
+    fingerprint::Fingerprint,
+    kept::Kept,
+    ticket::{LIFETIME, Name},
+};
+
+/// Sessions known at once; each takes about 200 bytes.
+const MOST_SESSIONS: usize = 1 << 18;
+/// Bytes of kept answers.
+const MOST_KEPT: usize = 64 * 1024 * 1024;
+/// How much longer than a session lives it is remembered: clocks of replicas differ.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// Every session that was used of late.
+pub struct Ledger {
+    pages: Mutex<Pages>,
+    most_sessions: usize,
+    most_kept: usize,
+}
+
+/// What a claim comes to.
+pub enum Claim {
+    /// The caller is the first: Qiniu is to be called.
+    First(Turn),
+    /// It was answered before; this is the answer.
+    Answered(Arc<Kept>),
+}
+
+/// Why a session can't be used for an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotClaimed {
+    /// Another video of it is under way.
+    InUse,
+    /// Another video of it was answered.
+    Used,
+    /// It was sent to Qiniu, and what came of it can't be known.
+    OutcomeUnknown,
+    /// Its time is over.
+    Expired,
+    /// Too many sessions are known.
+    Full,
+}
+
+/// The one upload of a session that may call Qiniu. To be ended by one of its methods.
+#[must_use = "a turn that is dropped uses the session up"]
+pub struct Turn {
+    ledger: Arc<Ledger>,
+    name: Name,
+    ended: bool,
+}
+
+#[derive(Default)]
+struct Pages {
+    sessions: HashMap<Name, Entry>,
+    /// In the order in which they will be forgotten.
+    by_age: VecDeque<(Instant, Name)>,
+    /// Those with a kept answer, in the order of the answers. Forgotten ones stand in it until they come to the front.
+    answered: VecDeque<Name>,
+    /// Bytes of the kept answers.
+    kept: usize,
+}
+
+struct Entry {
+    print: Fingerprint,
+    state: State,
+}
+
+enum State {
+    /// Claimed once, and Qiniu did not get to see it.
+    Free,
+    /// Being called for. Those who wait hear that it is over when the sender goes away.
+    UnderWay(watch::Sender<()>),
+    Answered(Arc<Kept>),
+    /// Also an answer that was let go.
+    Unknown,
+}
+
+/// One look at the ledger.
+enum Looked {
+    Here(Claim),
+    Wait(watch::Receiver<()>),
+}
+
+impl Ledger {
+    /// Knows nothing yet.
+    pub fn new() -> Arc<Self> {
+        Self::with_room(MOST_SESSIONS, MOST_KEPT)
+    }
+
+    fn with_room(most_sessions: usize, most_kept: usize) -> Arc<Self> {
+        Arc::new(Self {
+            pages: Mutex::default(),
+            most_sessions,
+            most_kept,
+        })
+    }
+
+    /// Claims a session for an upload; waits while the same upload is under way. It may be given up at any time: who only
+    /// waits holds nothing.
+    ///
+    /// # Errors
+    /// Why it can't be used.
+    pub async fn claim(
+        self: &Arc<Self>,
+        name: Name,
+        print: Fingerprint,
+        ends: Instant,
+    ) -> Result<Claim, NotClaimed> {
+        loop {
+            match self.look(name, print, ends, Instant::now())? {
+                Looked::Here(claim) => return Ok(claim),
+                // An error is the news: the sender is gone. When nothing was sent, one of those who waited is first now.
+                Looked::Wait(mut over) => while over.changed().await.is_ok() {},
+            }
+        }
+    }
+
+    /// Forgets what is old enough; to be called every second or so.
+    pub fn sweep(&self) {
+        self.pages().forget(Instant::now());
+    }
+
+    fn look(
+        self: &Arc<Self>,
+        name: Name,
+        print: Fingerprint,
+        ends: Instant,
+        now: Instant,
+    ) -> Result<Looked, NotClaimed> {
+        let mut pages = self.pages();
+        pages.forget(now);
+        let full = pages.sessions.len() >= self.most_sessions;
+        match pages.sessions.get(&name) {
+            None if ends <= now => return Err(NotClaimed::Expired),
+            None if full => return Err(NotClaimed::Full),
+            None => pages.by_age.push_back((now + LIFETIME + GRACE, name)),
+            Some(entry) => match &entry.state {
+                State::Free if ends <= now => return Err(NotClaimed::Expired),
+                State::Free => {}
+                State::UnderWay(over) if entry.print == print => {
+                    return Ok(Looked::Wait(over.subscribe()));
+                }
+                State::UnderWay(_) => return Err(NotClaimed::InUse),
+                State::Answered(kept) if entry.print == print => {
+                    return Ok(Looked::Here(Claim::Answered(Arc::clone(kept))));
+                }
+                State::Answered(_) => return Err(NotClaimed::Used),
+                State::Unknown => return Err(NotClaimed::OutcomeUnknown),
+            },
+        }
+        let state = State::UnderWay(watch::Sender::new(()));
+        pages.sessions.insert(name, Entry { print, state });
+        Ok(Looked::Here(Claim::First(Turn {
+            ledger: Arc::clone(self),
+            name,
+            ended: false,
+        })))
+    }
+
+    fn end(&self, name: Name, state: State) {
+        let mut pages = self.pages();
+        let size = match &state {
+            State::Answered(kept) => kept.size(),
+            _ => 0,
+        };
+        // The sender in the old state goes here, under the lock: who waited looks again and finds the new one.
+        if let Some(entry) = pages.sessions.get_mut(&name) {
+            entry.state = state;
+            if size > 0 {
+                pages.kept = pages.kept.saturating_add(size);
+                pages.answered.push_back(name);
+                pages.let_go(self.most_kept);
+            }
+        }
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        // Each change is complete before anything that could panic.
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pages {
+    fn forget(&mut self, now: Instant) {
+        while let Some((when, name)) = self.by_age.front().copied()
+            && when <= now
+        {
+            self.by_age.pop_front();
+            match self.sessions.get(&name).map(|entry| &entry.state) {
+                // Its call outlives it; a turn always ends, and then it is forgotten.
+                Some(State::UnderWay(_)) => self.by_age.push_back((now + LIFETIME + GRACE, name)),
+                Some(State::Answered(kept)) => {
+                    self.kept = self.kept.saturating_sub(kept.size());
+                    self.sessions.remove(&name);
+                }
+                Some(State::Free | State::Unknown) => drop(self.sessions.remove(&name)),
+                None => {}
+            }
+        }
+        while let Some(name) = self.answered.front()
+            && !matches!(
+                self.sessions.get(name).map(|entry| &entry.state),
+                Some(State::Answered(_))
+            )
+        {
+            self.answered.pop_front();
+        }
+    }
+
+    /// Lets the oldest answers go until the rest fits.
+    fn let_go(&mut self, most: usize) {
+        while self.kept > most
+            && let Some(name) = self.answered.pop_front()
+        {
+            if let Some(entry) = self.sessions.get_mut(&name)
+                && let State::Answered(kept) = &entry.state
+            {
+                self.kept = self.kept.saturating_sub(kept.size());
+                entry.state = State::Unknown;
+            }
+        }
+    }
+}
+
+impl Turn {
+    /// Qiniu answered, be it with an error of its own: the answer is kept for retries.
+    pub fn answered(self, kept: Kept) {
+        self.end(State::Answered(Arc::new(kept)));
+    }
+
+    /// Qiniu did not take the request: the session is as good as before.
+    pub fn not_sent(self) {
+        self.end(State::Free);
+    }
+
+    /// It was sent, and no whole answer came: nobody can know what Qiniu made of it.
+    pub fn lost(self) {
+        self.end(State::Unknown);
+    }
+
+    fn end(mut self, state: State) {
+        self.ended = true;
+        self.ledger.end(self.name, state);
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.ledger.end(self.name, State::Unknown);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/ledger.rs"]
+mod tests;

@@ -1,0 +1,218 @@
+//! The seal key, and what is made of it: one key for each purpose, so that no purpose can be turned against another.
+//!
+//! From 32 bytes HKDF-SHA256 (RFC 5869) derives the key that seals session ids (AES-256-GCM-SIV, RFC 8452), the one that
+//! names sessions in the ledger (HMAC-SHA256), the one of the fingerprints, and the one that seals an answer before it may leave
+//! the process. Relies on `aws-lc-rs`. A sealed text is opened by the current key or the previous one; it is sealed
+//! by the current one alone. Never prints or logs a key.
+
+use aws_lc_rs::{
+    aead::{AES_256_GCM_SIV, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
+    error::Unspecified,
+    hkdf, hmac,
+};
+use data_encoding::BASE64;
+use zeroize::Zeroizing;
+
+use super::fingerprint;
+use crate::config::secret::Secret;
+
+/// Bytes of a seal key.
+const KEY_BYTES: usize = 32;
+/// Keys of other programs that were given the same 32 bytes have nothing in common with ours.
+const SALT: &[u8] = b"liveness-gateway sessions 1";
+/// Bytes that AES-256-GCM-SIV adds behind the text.
+const TAG_BYTES: usize = 16;
+/// Bytes that sealing adds in all.
+pub(super) const OVERHEAD: usize = NONCE_LEN + TAG_BYTES;
+
+/// The 32 bytes that everything here is derived from.
+#[derive(Clone)]
+pub struct SealKey(Zeroizing<[u8; KEY_BYTES]>);
+
+impl SealKey {
+    /// Reads a key as `keygen seal` prints it.
+    ///
+    /// # Errors
+    /// It is not base64 of 32 bytes.
+    pub fn from_base64(text: &Secret) -> Result<Self, &'static str> {
+        const WRONG: &str = "is not base64 of 32 bytes";
+        let bytes = Zeroizing::new(BASE64.decode(text.reveal()).map_err(|_| WRONG)?);
+        let bytes = bytes.as_slice().try_into().map_err(|_| WRONG)?;
+        Ok(Self(Zeroizing::new(bytes)))
+    }
+
+    /// A new key that nobody else has.
+    ///
+    /// # Errors
+    /// The system gives no random bytes.
+    pub fn random() -> Result<Self, Unspecified> {
+        let mut bytes = Zeroizing::new([0; KEY_BYTES]);
+        aws_lc_rs::rand::fill(bytes.as_mut())?;
+        Ok(Self(bytes))
+    }
+}
+
+/// The keys of all purposes, made of one seal key.
+pub(super) struct Keys {
+    ids: RandomizedNonceKey,
+    answers: RandomizedNonceKey,
+    pub(super) names: hmac::Key,
+    pub(super) prints: std::sync::Arc<fingerprint::Key>,
+}
+
+/// The keys in use.
+pub(super) struct Keyring {
+    pub(super) current: Keys,
+    pub(super) previous: Option<Keys>,
+}
+
+/// Which of the keys a session belongs to: the one that opened its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    Current,
+    Previous,
+}
+
+/// Asks HKDF for so many bytes.
+struct Length(usize);
+
+impl hkdf::KeyType for Length {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+impl Keys {
+    pub(super) fn derive(key: &SealKey) -> Result<Self, Unspecified> {
+        let root = hkdf::Salt::new(hkdf::HKDF_SHA256, SALT).extract(key.0.as_slice());
+        let derive = |purpose: &[u8], bytes: &mut [u8]| {
+            root.expand(&[purpose], Length(bytes.len()))?.fill(bytes)
+        };
+        let mut bytes = Zeroizing::new([0; KEY_BYTES]);
+        derive(b"session ids", bytes.as_mut())?;
+        let ids = RandomizedNonceKey::new(&AES_256_GCM_SIV, bytes.as_slice())?;
+        derive(b"kept answers", bytes.as_mut())?;
+        let answers = RandomizedNonceKey::new(&AES_256_GCM_SIV, bytes.as_slice())?;
+        derive(b"names of sessions", bytes.as_mut())?;
+        let names = hmac::Key::new(hmac::HMAC_SHA256, bytes.as_slice());
+        let mut long = Zeroizing::new([0; fingerprint::KEY_BYTES]);
+        derive(b"fingerprints", long.as_mut())?;
+        let prints = fingerprint::Key::new(&long).into();
+        Ok(Self {
+            ids,
+            answers,
+            names,
+            prints,
+        })
+    }
+
+    /// Seals an answer, bound to the name of its session.
+    pub(super) fn seal_answer(&self, name: &[u8], plain: &[u8]) -> Result<Vec<u8>, Unspecified> {
+        seal(&self.answers, name, plain)
+    }
+
+    /// Opens such an answer; `None`: it is another's, or none of ours.
+    pub(super) fn open_answer(&self, name: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+        open(&self.answers, name, sealed)
+    }
+}
+
+impl Keyring {
+    pub(super) fn new(current: &SealKey, previous: Option<&SealKey>) -> Result<Self, Unspecified> {
+        Ok(Self {
+            current: Keys::derive(current)?,
+            previous: previous.map(Keys::derive).transpose()?,
+        })
+    }
+
+    /// Seals an id, bound to `holder`: a nonce, the text, its tag.
+    pub(super) fn seal_id(&self, holder: &[u8], plain: &[u8]) -> Result<Vec<u8>, Unspecified> {
+        seal(&self.current.ids, holder, plain)
+    }
+
+    /// Opens an id; `None`: it was sealed with other keys, for another holder, or not at all.
+    pub(super) fn open_id(&self, holder: &[u8], sealed: &[u8]) -> Option<(Which, Vec<u8>)> {
+        if let Some(plain) = open(&self.current.ids, holder, sealed) {
+            return Some((Which::Current, plain));
+        }
+        let previous = self.previous.as_ref()?;
+        Some((Which::Previous, open(&previous.ids, holder, sealed)?))
+    }
+
+    /// The keys of a session.
+    pub(super) fn of(&self, which: Which) -> &Keys {
+        match (which, &self.previous) {
+            (Which::Previous, Some(previous)) => previous,
+            _ => &self.current,
+        }
+    }
+}
+
+fn seal(key: &RandomizedNonceKey, bound: &[u8], plain: &[u8]) -> Result<Vec<u8>, Unspecified> {
+    let mut text = plain.to_vec();
+    let nonce = key.seal_in_place_append_tag(Aad::from(bound), &mut text)?;
+    let mut sealed = Vec::with_capacity(NONCE_LEN.saturating_add(text.len()));
+    sealed.extend_from_slice(nonce.as_ref());
+    sealed.append(&mut text);
+    Ok(sealed)
+}
+
+fn open(key: &RandomizedNonceKey, bound: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+    let (nonce, text) = sealed.split_first_chunk::<NONCE_LEN>()?;
+    let mut text = text.to_vec();
+    let nonce = Nonce::assume_unique_for_key(*nonce);
+    let length = key
+        .open_in_place(nonce, Aad::from(bound), &mut text)
+        .ok()?
+        .len();
+    text.truncate(length);
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_base64_of_32_bytes_and_nothing_else() {
+        let good = BASE64.encode(&[7; 32]);
+        assert!(SealKey::from_base64(&Secret::new(good.as_str())).is_ok());
+        for wrong in [
+            "",
+            "short",
+            &BASE64.encode(&[7; 31]),
+            &BASE64.encode(&[7; 33]),
+            &format!(" {good}"),
+            &good.replace('=', ""),
+            &data_encoding::BASE64URL.encode(&[0xff; 32]),
+        ] {
+            assert!(
+                SealKey::from_base64(&Secret::new(wrong)).is_err(),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn purposes_have_keys_of_their_own() {
+        let keys = Keys::derive(&SealKey(Zeroizing::new([1; 32]))).unwrap();
+        let sealed = keys.seal_answer(b"name", b"answer").unwrap();
+        assert_eq!(keys.open_answer(b"name", &sealed).unwrap(), b"answer");
+        assert!(keys.open_answer(b"other", &sealed).is_none());
+        assert!(open(&keys.ids, b"name", &sealed).is_none());
+    }
+
+    #[test]
+    fn two_seals_of_one_text_differ_and_any_flipped_bit_is_seen() {
+        let ring = Keyring::new(&SealKey::random().unwrap(), None).unwrap();
+        let sealed = ring.seal_id(b"holder", b"text").unwrap();
+        assert_ne!(sealed, ring.seal_id(b"holder", b"text").unwrap());
+        assert_eq!(sealed.len(), OVERHEAD + 4);
+        for bit in 0..sealed.len() * 8 {
+            let mut forged = sealed.clone();
+            forged[bit / 8] ^= 1 << (bit % 8);
+            assert!(ring.open_id(b"holder", &forged).is_none());
+        }
+        assert!(ring.open_id(b"holder", &sealed[..OVERHEAD - 1]).is_none());
+    }
+}

@@ -1,0 +1,244 @@
+//! Session ids from seal to open, and what must not open.
+
+use std::{
+    collections::HashSet,
+    time::{Duration, SystemTime},
+};
+
+use data_encoding::{BASE64, BASE64URL_NOPAD};
+use proptest::prelude::*;
+
+use super::{
+    fingerprint::Fingerprint,
+    kept::Kept,
+    ticket::{LIFETIME, NotOpened},
+    *,
+};
+use crate::config::secret::Secret;
+
+const ID: &str = "S659e4a5cc8a91b1f2c33d0";
+
+fn key(byte: u8) -> SealKey {
+    SealKey::from_base64(&Secret::new(BASE64.encode(&[byte; 32]))).unwrap()
+}
+
+fn sessions(current: u8, previous: Option<u8>) -> Arc<Sessions> {
+    let settings = SessionSettings {
+        seal_key: Some(key(current)),
+        previous_seal_key: previous.map(key),
+    };
+    Sessions::new(&settings, "https://qiniu.example").unwrap()
+}
+
+fn holder(sessions: &Arc<Sessions>, issuer: &str, user: &str) -> Holder {
+    sessions.holder(&Caller {
+        issuer: issuer.into(),
+        user: user.into(),
+        scopes: Vec::new(),
+    })
+}
+
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+}
+
+fn opened(holder: &Holder, text: &str, at: SystemTime) -> Result<String, NotOpened> {
+    holder
+        .open(text, at)
+        .map(|ticket| ticket.id.reveal().to_owned())
+}
+
+#[test]
+fn what_was_sealed_opens_for_its_caller_for_five_minutes() {
+    let mine = holder(&sessions(1, None), "issuer", "me");
+    let sealed = mine.seal(ID, now()).unwrap();
+    assert!(sealed.starts_with("lg1.") && !sealed.contains(ID) && sealed.len() < 100);
+    let last = LIFETIME - Duration::from_millis(1);
+    for age in [Duration::ZERO, last] {
+        assert_eq!(opened(&mine, &sealed, now() + age).unwrap(), ID);
+    }
+    for age in [LIFETIME, 10 * LIFETIME] {
+        assert_eq!(opened(&mine, &sealed, now() + age), Err(NotOpened::Expired));
+    }
+    assert!(
+        sealed
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    );
+}
+
+#[test]
+fn a_clock_that_was_set_back_gives_no_more_time() {
+    let mine = holder(&sessions(1, None), "issuer", "me");
+    let sealed = mine.seal(ID, now() + 3 * LIFETIME).unwrap();
+    let ends = mine.open(&sealed, now()).ok().unwrap().ends;
+    assert!(ends <= std::time::Instant::now() + LIFETIME);
+}
+
+#[test]
+fn another_s_or_a_forged_one_is_rejected_and_never_called_expired() {
+    let ours = sessions(1, None);
+    let sealed = holder(&ours, "issuer", "me").seal(ID, now()).unwrap();
+    let elsewhere = Sessions::new(
+        &SessionSettings {
+            seal_key: Some(key(1)),
+            previous_seal_key: None,
+        },
+        "https://test.example",
+    );
+    for other in [
+        holder(&ours, "issuer", "you"),
+        holder(&ours, "other", "me"),
+        holder(&ours, "issuerm", "e"),
+        holder(&ours, "issue", "rme"),
+        holder(&ours, "", "issuerme"),
+        holder(&sessions(2, None), "issuer", "me"),
+        holder(&sessions(2, Some(3)), "issuer", "me"),
+        holder(&elsewhere.unwrap(), "issuer", "me"),
+    ] {
+        for at in [now(), now() + 2 * LIFETIME] {
+            assert_eq!(opened(&other, &sealed, at), Err(NotOpened::Rejected));
+        }
+    }
+}
+
+#[test]
+fn no_changed_text_opens() {
+    let mine = holder(&sessions(1, None), "issuer", "me");
+    let sealed = mine.seal(ID, now()).unwrap();
+    let mut wrong = vec![
+        String::new(),
+        "lg1.".into(),
+        ID.into(),
+        sealed[4..].into(),
+        format!("lg2.{}", &sealed[4..]),
+        format!("{sealed}="),
+        format!(" {sealed}"),
+        format!("{sealed}\n"),
+        format!("lg1.{}", "A".repeat(100_000)),
+        format!("lg1.{}", BASE64URL_NOPAD.encode(&[0; 64])),
+    ];
+    wrong.extend((0..sealed.len()).map(|end| sealed[..end].to_owned()));
+    for at in 0..sealed.len() {
+        let mut changed = sealed.clone().into_bytes();
+        changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+        wrong.push(String::from_utf8(changed).unwrap());
+    }
+    for text in wrong {
+        assert_eq!(
+            opened(&mine, &text, now()),
+            Err(NotOpened::Rejected),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn keys_change_in_two_steps_without_a_lost_session() {
+    let ids: HashSet<_> = [
+        (sessions(1, None), sessions(1, Some(2))),
+        (sessions(1, Some(2)), sessions(2, Some(1))),
+        (sessions(2, Some(1)), sessions(2, None)),
+    ]
+    .into_iter()
+    .enumerate()
+    .map(|(step, (old, new))| {
+        let (old, new) = (holder(&old, "issuer", "me"), holder(&new, "issuer", "me"));
+        let sealers = if step == 2 {
+            [&new, &new]
+        } else {
+            [&old, &new]
+        };
+        for sealer in sealers {
+            let sealed = sealer.seal(ID, now()).unwrap();
+            let names: Vec<_> = [&old, &new]
+                .map(|holder| holder.open(&sealed, now()).ok().unwrap().name)
+                .into();
+            assert_eq!(names[0], names[1], "replicas call a session by one name");
+        }
+        step
+    })
+    .collect();
+    assert_eq!(ids.len(), 3);
+    let sealed = holder(&sessions(1, None), "issuer", "me")
+        .seal(ID, now())
+        .unwrap();
+    let late = holder(&sessions(3, Some(2)), "issuer", "me");
+    assert_eq!(opened(&late, &sealed, now()), Err(NotOpened::Rejected));
+}
+
+#[test]
+fn replicas_in_the_middle_of_a_change_of_keys_agree_on_a_fingerprint() {
+    let (old, new) = (sessions(1, Some(2)), sessions(2, Some(1)));
+    let sealed = holder(&old, "issuer", "me").seal(ID, now()).unwrap();
+    let print = |sessions: &Arc<Sessions>, face_field: Option<&str>| {
+        let ticket = holder(sessions, "issuer", "me").open(&sealed, now());
+        let mut print = sessions.fingerprint();
+        print.feed(b"AAAA");
+        print.feed(b"BBBB");
+        print.finish(&ticket.ok().unwrap(), face_field)
+    };
+    assert_eq!(print(&old, None), print(&new, None));
+    let different: HashSet<[u8; 16]> = [None, Some(""), Some("quality"), Some("spoofing")]
+        .into_iter()
+        .map(|face_field| {
+            let Fingerprint(print) = print(&old, face_field);
+            print
+        })
+        .collect();
+    assert_eq!(different.len(), 4, "what was asked about the video counts");
+}
+
+#[test]
+fn an_answer_leaves_the_process_sealed_and_opens_for_its_session_alone() {
+    let ours = sessions(1, None);
+    let (mine, yours) = (
+        holder(&ours, "issuer", "me"),
+        holder(&ours, "issuer", "you"),
+    );
+    let ticket = |holder: &Holder, id| {
+        let sealed = holder.seal(id, now()).unwrap();
+        holder.open(&sealed, now()).ok().unwrap()
+    };
+    let kept = Kept {
+        body: bytes::Bytes::from_static(b"{\"score\":0.9713}"),
+        error_code: Some(0),
+        serverlogid: Some("1".into()),
+        reqid: Some("r".into()),
+    };
+    let sealed = ours.seal_answer(&ticket(&mine, ID), &kept).unwrap();
+    assert!(!sealed.windows(6).any(|part| part == b"0.9713"));
+    assert_eq!(ours.open_answer(&ticket(&mine, ID), &sealed).unwrap(), kept);
+    assert!(ours.open_answer(&ticket(&yours, ID), &sealed).is_none());
+    assert!(ours.open_answer(&ticket(&mine, "S2"), &sealed).is_none());
+}
+
+#[test]
+fn an_id_that_can_t_be_one_is_not_sealed() {
+    let mine = holder(&sessions(1, None), "issuer", "me");
+    assert!(mine.seal("", now()).is_none());
+    assert!(mine.seal(&"S".repeat(513), now()).is_none());
+}
+
+proptest! {
+    #[test]
+    fn any_id_comes_back_and_no_other_caller_opens_it(
+        id in "\\PC{1,128}",
+        mine in ("\\PC{0,20}", "\\PC{0,20}"),
+        other in ("\\PC{0,20}", "\\PC{0,20}"),
+    ) {
+        let ours = sessions(1, Some(2));
+        let holder_of = |(issuer, user): &(String, String)| holder(&ours, issuer, user);
+        let sealed = holder_of(&mine).seal(&id, now()).unwrap();
+        prop_assert_eq!(opened(&holder_of(&mine), &sealed, now()), Ok(id));
+        if mine != other {
+            prop_assert_eq!(opened(&holder_of(&other), &sealed, now()), Err(NotOpened::Rejected));
+        }
+    }
+
+    #[test]
+    fn no_text_of_a_stranger_s_opens(text in "(lg1\\.)?[A-Za-z0-9_-]{0,120}") {
+        let mine = holder(&sessions(1, Some(2)), "issuer", "me");
+        prop_assert_eq!(opened(&mine, &text, now()), Err(NotOpened::Rejected));
+    }
+}

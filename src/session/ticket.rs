@@ -1,0 +1,153 @@
+//! Sealed session ids: what a frontend gets in the place of Qiniu's, and what is inside.
+//!
+//! The text is `lg1.` and base64url without padding of: a nonce, the sealed text, its tag. Sealed are a version, the time at which
+//! the session ends, and Qiniu's id; bound to them are the deployment and the caller (issuer and user), each with its
+//! length in front, so that no two callers look the same. Whatever does not open is one and the same refusal, and only
+//! who holds a real one learns that it is too old. Relies on [`super::seal`]. Never prints a session id.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use aws_lc_rs::hmac;
+use data_encoding::BASE64URL_NOPAD;
+use zeroize::Zeroizing;
+
+use super::{
+    Sessions,
+    seal::{OVERHEAD, Which},
+};
+use crate::auth::Caller;
+
+/// How long a session lives, from the moment at which it was asked for.
+pub const LIFETIME: Duration = Duration::from_secs(5 * 60);
+
+const PREFIX: &str = "lg1.";
+const VERSION: u8 = 1;
+/// Bytes of an id of Qiniu's at the most; it has 23.
+const MOST_ID: usize = 512;
+/// The version and the end of the session.
+const FRONT: usize = 1 + 8;
+/// Characters of a sealed id at the most.
+const MOST_TEXT: usize = PREFIX.len() + (OVERHEAD + FRONT + MOST_ID).div_ceil(3) * 4;
+
+/// A caller, as sessions are bound to them.
+#[derive(Clone)]
+pub struct Holder {
+    sessions: Arc<Sessions>,
+    bound: Vec<u8>,
+}
+
+/// An opened session: the right to one verify.
+pub struct Ticket {
+    /// Qiniu's id.
+    pub id: SessionId,
+    /// What the ledger knows the session by.
+    pub name: Name,
+    /// When it ends.
+    pub ends: Instant,
+    pub(super) which: Which,
+}
+
+/// Qiniu's id of a session. It can't be printed by accident.
+pub struct SessionId(Zeroizing<String>);
+
+impl SessionId {
+    /// The id itself, for the request to Qiniu. Never pass it to anything that logs.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A keyed hash of a session and its caller: tells nothing about them, and nobody can choose it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Name(pub(super) [u8; 16]);
+
+/// Why an id is no good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotOpened {
+    /// Forged, of another caller, of another deployment, or no sealed id at all.
+    Rejected,
+    /// It was good, and its five minutes are over.
+    Expired,
+}
+
+impl Holder {
+    pub(super) fn new(sessions: &Arc<Sessions>, caller: &Caller) -> Self {
+        let mut bound = Vec::new();
+        for part in [
+            &*sessions.deployment,
+            caller.issuer.as_ref(),
+            caller.user.as_ref(),
+        ] {
+            bound.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            bound.extend_from_slice(part.as_bytes());
+        }
+        Self {
+            sessions: Arc::clone(sessions),
+            bound,
+        }
+    }
+
+    /// Seals an id of Qiniu's that was asked for at `sent`. `None`: it is too long to be one, or there is no randomness.
+    pub fn seal(&self, id: &str, sent: SystemTime) -> Option<String> {
+        if id.is_empty() || id.len() > MOST_ID {
+            return None;
+        }
+        let ends = sent.checked_add(LIFETIME)?.duration_since(UNIX_EPOCH);
+        let ends = u64::try_from(ends.ok()?.as_millis()).ok()?;
+        let mut plain = Zeroizing::new(Vec::with_capacity(FRONT.saturating_add(id.len())));
+        plain.push(VERSION);
+        plain.extend_from_slice(&ends.to_be_bytes());
+        plain.extend_from_slice(id.as_bytes());
+        let sealed = self.sessions.keys.seal_id(&self.bound, &plain).ok()?;
+        Some(PREFIX.to_owned() + &BASE64URL_NOPAD.encode(&sealed))
+    }
+
+    /// Opens what a frontend sent as its session id.
+    ///
+    /// # Errors
+    /// It is not this caller's, or too old.
+    pub fn open(&self, text: &str, now: SystemTime) -> Result<Ticket, NotOpened> {
+        let (which, id, ends) = self.read(text).ok_or(NotOpened::Rejected)?;
+        let left = ends.duration_since(now).unwrap_or_default();
+        if left.is_zero() {
+            return Err(NotOpened::Expired);
+        }
+        Ok(Ticket {
+            name: self.name(which, &id),
+            id,
+            // A clock that was set back makes no session live longer than it may.
+            ends: Instant::now() + left.min(LIFETIME),
+            which,
+        })
+    }
+
+    fn read(&self, text: &str) -> Option<(Which, SessionId, SystemTime)> {
+        if text.len() > MOST_TEXT {
+            return None;
+        }
+        let sealed = BASE64URL_NOPAD
+            .decode(text.strip_prefix(PREFIX)?.as_bytes())
+            .ok()?;
+        let (which, plain) = self.sessions.keys.open_id(&self.bound, &sealed)?;
+        let plain = Zeroizing::new(plain);
+        let (&VERSION, rest) = plain.split_first()? else {
+            return None;
+        };
+        let (ends, id) = rest.split_first_chunk()?;
+        let ends = UNIX_EPOCH.checked_add(Duration::from_millis(u64::from_be_bytes(*ends)))?;
+        let id = str::from_utf8(id).ok()?.to_owned();
+        Some((which, SessionId(Zeroizing::new(id)), ends))
+    }
+
+    fn name(&self, which: Which, id: &SessionId) -> Name {
+        let mut hash = hmac::Context::with_key(&self.sessions.keys.of(which).names);
+        // `bound` is unambiguous, so the id needs no length.
+        hash.update(&self.bound);
+        hash.update(id.reveal().as_bytes());
+        let tag = hash.sign();
+        Name(tag.as_ref().first_chunk().copied().unwrap_or_default())
+    }
+}
