@@ -39,6 +39,7 @@ impl Running {
             cors,
             qiniu,
             identities,
+            sessions: _,
             routes,
             log,
         } = settings;

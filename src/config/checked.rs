@@ -37,6 +37,7 @@ impl Reader<'_> {
         }
         let qiniu = self.qiniu(root);
         let identities = self.identities(root);
+        let sessions = self.sessions(root);
         let log = self.log(root);
         let routes = self.routes(
             root,
@@ -50,6 +51,7 @@ impl Reader<'_> {
             cors,
             qiniu: qiniu?,
             identities,
+            sessions,
             routes,
             log: log?,
         })

@@ -20,6 +20,8 @@ pub(super) enum Kind {
     Duration,
     /// `"10/min"`; empty: none.
     Rate,
+    /// A table of texts, whole numbers, true and false, under names of the operator's.
+    Members,
     /// `{ env = "NAME" }` or `{ file = "PATH" }`
     Secret,
 }
@@ -225,6 +227,24 @@ pub(super) const KEYS: &[Key] = &[
         "How far clocks may differ",
     ),
     key(
+        "sessions.bind",
+        Kind::Bool,
+        "true",
+        "Give frontends session ids that are of use to their own user alone, and recognise retries",
+    ),
+    key(
+        "sessions.seal_key",
+        Kind::Secret,
+        "",
+        "Seals session ids: 32 bytes in base64, the same on all replicas; without it, one is made at start",
+    ),
+    key(
+        "sessions.previous_seal_key",
+        Kind::Secret,
+        "",
+        "A second key that ids may be sealed with, while keys are changed",
+    ),
+    key(
         "log.format",
         Kind::Word(&["json", "text"]),
         "\"json\"",
@@ -289,6 +309,12 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Texts,
         "",
         "Top-level members that go upstream; the rest is dropped",
+    ),
+    key(
+        "routes[].request.set",
+        Kind::Members,
+        "",
+        "Members that go upstream as written here, whatever the frontend asks",
     ),
     key(
         "routes[].response.remove",

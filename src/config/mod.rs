@@ -1,17 +1,19 @@
 //! From the written configuration to checked settings.
 //!
 //! [`keys`] is the table of all keys, [`tree`] what was written, [`reader`] takes values out of it, [`checked`],
-//! [`upstream`], [`identities`] and [`routes`] make settings of them, [`diagnostics`] shows every mistake at once. Checking changes nothing in the world,
+//! [`upstream`], [`identities`], [`sessions`], [`routes`] and [`pins`] make settings of them, [`diagnostics`] shows every mistake at once. Checking changes nothing in the world,
 //! and a gateway is started from [`Settings`] alone, never from the file's own form.
 
 mod checked;
 mod diagnostics;
 mod identities;
 mod keys;
+mod pins;
 mod reader;
 mod routes;
 pub mod schema;
 pub mod secret;
+mod sessions;
 mod tree;
 mod units;
 mod upstream;
@@ -23,7 +25,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 pub use diagnostics::Report;
 
-use crate::{auth, qiniu, relay, server, telemetry};
+use crate::{auth, qiniu, relay, server, session, telemetry};
 
 /// A file larger than this is none of ours.
 const MAX_FILE: u64 = 1 << 20;
@@ -40,6 +42,8 @@ pub struct Settings {
     pub qiniu: qiniu::UpstreamSettings,
     /// Who may vouch for callers.
     pub identities: Vec<auth::IdentitySettings>,
+    /// How session ids are bound to callers; none: they are not.
+    pub sessions: Option<session::SessionSettings>,
     /// What can be called.
     pub routes: Vec<relay::RouteSettings>,
     /// Logs.

@@ -63,12 +63,12 @@ impl<'a> Reader<'a> {
         self.effective.push('\n');
     }
 
-    fn note(&mut self, name: &str, shown: &str) {
+    pub(super) fn note(&mut self, name: &str, shown: &str) {
         self.effective.push_str(&format!("{name} = {shown}\n"));
     }
 
     /// The item of a key, or its default; `None` where there is neither.
-    fn item(&mut self, section: &Section<'_>, name: &str) -> Option<Item> {
+    pub(super) fn item(&mut self, section: &Section<'_>, name: &str) -> Option<Item> {
         let item = name.split('.').try_fold(None::<&Item>, |found, step| {
             let table = match found {
                 None => section.table,
@@ -412,7 +412,7 @@ impl<'a> Reader<'a> {
         self.file(&(path, place.clone()))
     }
 
-    fn wrong_type(&mut self, item: &Item, name: &str, wanted: &str) {
+    pub(super) fn wrong_type(&mut self, item: &Item, name: &str, wanted: &str) {
         let is = match &item.value {
             Value::Text(_) => "a text",
             Value::Integer(_) => "a number",

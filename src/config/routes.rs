@@ -132,6 +132,7 @@ impl Reader<'_> {
         let burst = self.count(section, "burst");
         let concurrent = self.count(section, "concurrent_per_user");
         let request_fields = self.request_fields(section, kind);
+        let request_set = self.pins(section, kind);
         let remove = self.texts(section, "response.remove").unwrap_or_default();
         let remove = remove
             .iter()
@@ -149,6 +150,7 @@ impl Reader<'_> {
             burst: NonZeroU32::new(burst?.0)?,
             concurrent_per_user: concurrent.and_then(|(count, _)| NonZeroU32::new(count)),
             request_fields,
+            request_set,
             remove,
             max_string: max_string.and_then(|(bytes, _)| usize::try_from(bytes).ok()),
         })

@@ -65,6 +65,10 @@ fn leaf(key: &Key) -> Value {
         Kind::Size => json!({ "type": "string", "pattern": "^([0-9]+(B|KiB|MiB|GiB))?$" }),
         Kind::Duration => json!({ "type": "string", "pattern": "^[0-9]+(ms|s|min|h|day)$" }),
         Kind::Rate => json!({ "type": "string", "pattern": "^([0-9]+/(s|min|h|day))?$" }),
+        Kind::Members => json!({
+            "type": "object",
+            "additionalProperties": { "type": ["string", "integer", "boolean"] },
+        }),
         Kind::Secret => json!({
             "type": "object",
             "properties": { "env": { "type": "string" }, "file": { "type": "string" } },

@@ -19,6 +19,7 @@ use crate::relay::{RouteKind, RouteSettings};
 
 const EXAMPLE: &str = include_str!("../../config/gateway.toml");
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const SEAL_KEY: &str = "MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA=";
 const QINIU: &str = r#"[qiniu]
 access_key = { env = "AK" }
 secret_key = { env = "SK" }
@@ -159,7 +160,7 @@ fn the_schema_knows_every_key() {
 fn shown(route: &RouteSettings) -> String {
     let per = |rate: crate::limit::Rate| (rate.count.get(), rate.per.as_secs());
     format!(
-        "{:?} {} | scope {:?} | {} bytes | {:?} | rate {:?} burst {} | {:?} at once | fields {:?} | removes {} | strings {:?}",
+        "{:?} {} | scope {:?} | {} bytes | {:?} | rate {:?} burst {} | {:?} at once | fields {:?} | sets {:?} | removes {} | strings {:?}",
         route.kind,
         route.path,
         route.scope,
@@ -169,15 +170,16 @@ fn shown(route: &RouteSettings) -> String {
         route.burst,
         route.concurrent_per_user.map(|count| count.get()),
         route.request_fields,
+        route.request_set,
         route.remove.len(),
         route.max_string,
     )
 }
 
 const SESSION: &str = "Session /v2/actionliveness/sessioncode | scope None | 4096 bytes | 10s | rate Some((10, 60)) burst 5 \
-    | Some(4) at once | fields Some([\"min_code_length\", \"max_code_length\"]) | removes 0 | strings None";
+    | Some(4) at once | fields Some([\"min_code_length\", \"max_code_length\"]) | sets [] | removes 0 | strings None";
 const VERIFY: &str = "Verify /v2/actionliveness/verify | scope None | 29360128 bytes | 60s | rate Some((6, 60)) burst 3 \
-    | Some(1) at once | fields Some([\"session_id\", \"video_base64\", \"face_field\"]) | removes 2 | strings Some(4096)";
+    | Some(1) at once | fields Some([\"session_id\", \"video_base64\", \"face_field\"]) | sets [] | removes 2 | strings Some(4096)";
 
 #[test]
 fn the_two_routes_are_there_when_none_is_given() {
@@ -210,7 +212,7 @@ fn what_a_route_leaves_out_has_the_default_of_its_kind() {
         .map(shown)
         .collect();
     let plain = "Plain /v2/other | scope None | 1048576 bytes | 30s | rate Some((60, 60)) burst 10 \
-        | None at once | fields None | removes 0 | strings None";
+        | None at once | fields None | sets [] | removes 0 | strings None";
     assert_eq!(routes, [VERIFY, plain, SESSION]);
 }
 
@@ -234,7 +236,7 @@ fn what_a_route_says_is_taken() {
         panic!("{}", loaded.effective)
     };
     let wanted = "Verify /v2/actionliveness/verify | scope Some(\"liveness:verify\") | 1048576 bytes | 1.5s | rate None burst 7 \
-        | Some(2) at once | fields Some([\"session_id\", \"video_base64\"]) | removes 1 | strings Some(65536)";
+        | Some(2) at once | fields Some([\"session_id\", \"video_base64\"]) | sets [] | removes 1 | strings Some(65536)";
     assert_eq!(shown(route), wanted);
     assert_eq!(route.kind, RouteKind::Verify);
 }
@@ -285,4 +287,32 @@ fn the_defaults_of_everything_else() {
         (&*identity.issuer, &*identity.audience),
         ("i", &["a".to_owned()][..])
     );
+}
+
+#[test]
+fn what_is_pinned_is_taken_with_its_type() {
+    let text = "[[routes]]\npath = \"/s\"\nkind = \"session\"\n\
+        request.set = { min_code_length = 2, max_code_length = 3, note = \"a\\\"b\", on = true }\n";
+    let loaded = good(&minimal(text), &[]);
+    let pins = serde_json::to_string(&loaded.settings.routes[0].request_set).unwrap();
+    assert_eq!(
+        pins,
+        r#"[["max_code_length",3],["min_code_length",2],["note","a\"b"],["on",true]]"#
+    );
+    assert_eq!(
+        good(&loaded.effective, &[]).effective,
+        loaded.effective,
+        "what is printed says the same"
+    );
+    assert!(loaded.effective.contains("min_code_length = 2"));
+}
+
+#[test]
+fn sessions_are_bound_unless_the_operator_says_otherwise() {
+    let bound = |more: &str| good(&minimal(more), &[("KEY", SEAL_KEY)]).settings.sessions;
+    let settings = bound("").unwrap();
+    assert!(settings.seal_key.is_none() && settings.previous_seal_key.is_none());
+    assert!(bound("[sessions]\nbind = false\n").is_none());
+    let settings = bound("[sessions]\nseal_key = { env = \"KEY\" }\n").unwrap();
+    assert!(settings.seal_key.is_some());
 }

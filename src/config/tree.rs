@@ -110,7 +110,7 @@ pub(super) fn override_from(
             .strip_suffix(".env")
             .or_else(|| pattern.strip_suffix(".file"));
         let kind = match (keys::find(&pattern), inner.and_then(keys::find)) {
-            (Some(key), _) if key.kind != Kind::Secret => Some(key.kind),
+            (Some(key), _) if !matches!(key.kind, Kind::Secret | Kind::Members) => Some(key.kind),
             (_, Some(key)) if key.kind == Kind::Secret => Some(Kind::Text),
             _ => None,
         };

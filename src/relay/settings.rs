@@ -45,6 +45,8 @@ pub struct RouteSettings {
     pub concurrent_per_user: Option<NonZeroU32>,
     /// The top-level members that go upstream; none: all of them.
     pub request_fields: Option<Vec<String>>,
+    /// Members that go upstream whatever the body says of them.
+    pub request_set: Vec<(String, serde_json::Value)>,
     /// What is deleted from an answer.
     pub remove: Vec<json::pointer::Pointer>,
     /// Longer strings are deleted from an answer wherever they stand; none: no limit.

@@ -41,6 +41,12 @@ impl SealKey {
         Ok(Self(Zeroizing::new(bytes)))
     }
 
+    /// Whether both are one key.
+    pub fn is(&self, other: &Self) -> bool {
+        aws_lc_rs::constant_time::verify_slices_are_equal(self.0.as_slice(), other.0.as_slice())
+            .is_ok()
+    }
+
     /// A new key that nobody else has.
     ///
     /// # Errors

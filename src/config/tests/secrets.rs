@@ -87,7 +87,7 @@ fn the_effective_configuration_masks_secrets() {
 fn no_report_shows_a_secret_that_is_where_it_belongs() {
     let folder = Folder::new("reports");
     let source = folder.secret("key", MARKER.as_bytes());
-    let more = "[server]\nlisten = 5\nmax_head_bytes = \"1B\"\n[sessions]\n";
+    let more = "[server]\nlisten = 5\nmax_head_bytes = \"1B\"\n[store]\n";
     let text = minimal(more)
         .replace("{ env = \"SK\" }", &source)
         .replace("audience", "algorithms = \"RS256\"\naudience");

@@ -93,9 +93,9 @@ const NAMES: &[(&str, &str, &str)] = &[
         "rate_per_address",
     ),
     (
-        "[sessions]\nbind = true\n",
-        "unknown key `sessions`",
-        "sessions",
+        "[sessions]\nbinds = true\n",
+        "did you mean `bind`?",
+        "binds",
     ),
     (
         "[store]\ntimeout = \"50ms\"\n",
@@ -132,7 +132,6 @@ fn names_that_no_key_has() {
     for line in [
         "quota = \"\"",
         "video_check = \"off\"",
-        "request.set = {}",
         "response.scores = \"visible\"",
     ] {
         let text = minimal(&format!(

@@ -1,7 +1,7 @@
 //! What contradicts itself or would be dangerous, part by part: Qiniu, identities, routes.
 
 use super::{
-    IDENTITY, QINIU, minimal, report,
+    IDENTITY, QINIU, SEAL_KEY, minimal, report,
     wrong::{one, position},
 };
 
@@ -224,6 +224,46 @@ const ROUTE_LINES: &[(&str, &str, &str)] = &[
     ),
     ("response.remove = [\"a[0].b\"]", "a[0].b", "\"a[0].b\""),
     (
+        "request.set = { session_id = \"S\" }",
+        "can't be pinned",
+        "\"S\" }",
+    ),
+    (
+        "request.set = { type_identify = 1 }",
+        "`type_identify` must be a text",
+        "1 }",
+    ),
+    (
+        "request.set = { other = 1.5 }",
+        "`other` can't be pinned to this",
+        "1.5",
+    ),
+    (
+        "request.set = { \"a.b\" = 1 }",
+        "`a.b` can't be the name",
+        "\"a.b\"",
+    ),
+    (
+        "request.set = \"min_code_length\"",
+        "`request.set` can't be a text",
+        "\"min_code_length\"",
+    ),
+    (
+        "[[routes]]\npath = \"/a\"\nkind = \"session\"\nrequest.set = { min_code_length = 4 }",
+        "`min_code_length` must be a whole number from 1 to 3",
+        "4 }",
+    ),
+    (
+        "[[routes]]\npath = \"/a\"\nkind = \"session\"\nrequest.set = { max_code_length = \"2\" }",
+        "`max_code_length` must be a whole number from 1 to 3",
+        "\"2\"",
+    ),
+    (
+        "[[routes]]\npath = \"/a\"\nkind = \"session\"\nrequest.set = { min_code_length = 3, max_code_length = 2 }",
+        "`min_code_length` is above `max_code_length`",
+        "min_code_length",
+    ),
+    (
         "[[routes]]\npath = \"/a\"",
         "`kind` is missing",
         "[[routes]]",
@@ -278,4 +318,40 @@ fn what_is_wrong_with_routes() {
         "larger than `server.body_memory`",
         "",
     );
+}
+
+#[test]
+fn what_is_wrong_with_sessions() {
+    let keys = [
+        ("KEY", SEAL_KEY),
+        ("SAME", SEAL_KEY),
+        ("SHORT", "too-short"),
+    ];
+    for (lines, message) in [
+        (
+            "seal_key = { env = \"SHORT\" }",
+            "`seal_key` is not base64 of 32 bytes",
+        ),
+        (
+            "previous_seal_key = { env = \"SHORT\" }",
+            "`previous_seal_key` is not base64",
+        ),
+        (
+            "previous_seal_key = { env = \"KEY\" }",
+            "stands without a `seal_key`",
+        ),
+        (
+            "seal_key = { env = \"KEY\" }\nprevious_seal_key = { env = \"SAME\" }",
+            "are the same key",
+        ),
+        (
+            "bind = false\nseal_key = { env = \"KEY\" }",
+            "no key seals anything",
+        ),
+        ("bind = 1", "`bind` can't be a number"),
+        ("seal_key = { env = \"NOT_SET\" }", "`NOT_SET` is not set"),
+    ] {
+        let shown = report(&minimal(&format!("[sessions]\n{lines}\n")), &keys).to_string();
+        assert!(shown.contains(message), "not `{message}`:\n{shown}");
+    }
 }

@@ -1,0 +1,103 @@
+//! `request.set` of a route: members that go up as the operator says, whatever the frontend asks.
+
+use serde_json::Value as Json;
+
+use super::{
+    reader::{Reader, Section, quoted},
+    tree::{Item, Table, Value},
+};
+use crate::relay::RouteKind;
+
+impl Reader<'_> {
+    /// Each name with its value: a text, a whole number, or true or false. A pinned member may stand in `request.fields`, by
+    /// default or by word: the pin wins.
+    pub(super) fn pins(&mut self, section: &Section<'_>, kind: RouteKind) -> Vec<(String, Json)> {
+        const NAME: &str = "request.set";
+        let Some(item) = self.item(section, NAME) else {
+            return Vec::new();
+        };
+        let Value::Table(members) = &item.value else {
+            self.wrong_type(&item, NAME, "a table like { min_code_length = 2 }");
+            return Vec::new();
+        };
+        let mut pins = Vec::new();
+        let mut shown = Vec::new();
+        for (name, (place, item)) in members {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+            if name.is_empty() || !name.bytes().all(plain) {
+                self.mistake(
+                    place,
+                    format!("`{name}` can't be the name of a pinned member"),
+                    "write letters, digits, `_` and `-`",
+                );
+            } else if let Some(pin) = self.pin(kind, name, item) {
+                shown.push(match &pin {
+                    Json::String(text) => format!("{name} = {}", quoted(text)),
+                    other => format!("{name} = {other}"),
+                });
+                pins.push((name.clone(), pin));
+            }
+        }
+        if !shown.is_empty() {
+            self.note(NAME, &format!("{{ {} }}", shown.join(", ")));
+        }
+        if kind == RouteKind::Session {
+            self.check_code_lengths(members);
+        }
+        pins
+    }
+
+    fn pin(&mut self, kind: RouteKind, name: &str, item: &Item) -> Option<Json> {
+        const TEXT: &str = "write a text in quotes";
+        let (message, mend) = match (kind, name, &item.value) {
+            (RouteKind::Verify, "session_id" | "video_base64", _) => {
+                ("is the caller's own and can't be pinned", "remove it")
+            }
+            (RouteKind::Session, "min_code_length" | "max_code_length", value)
+                if !matches!(value, Value::Integer(1..=3)) =>
+            {
+                (
+                    "must be a whole number from 1 to 3",
+                    "Qiniu has codes of one to three actions",
+                )
+            }
+            (RouteKind::Verify, "type_identify" | "face_field", value)
+                if !matches!(value, Value::Text(_)) =>
+            {
+                ("must be a text", TEXT)
+            }
+            (_, _, Value::Text(text)) => return Some(text.as_str().into()),
+            (_, _, Value::Integer(number)) => return Some((*number).into()),
+            (_, _, Value::Bool(on)) => return Some((*on).into()),
+            _ => (
+                "can't be pinned to this",
+                "write a text in quotes, a whole number, or true or false",
+            ),
+        };
+        self.mistake(&item.place, format!("`{name}` {message}"), mend);
+        None
+    }
+
+    fn check_code_lengths(&mut self, members: &Table) {
+        let length = |name| match members.get(name) {
+            Some((
+                place,
+                Item {
+                    value: Value::Integer(number),
+                    ..
+                },
+            )) => Some((place, *number)),
+            _ => None,
+        };
+        if let (Some((place, min)), Some((_, max))) =
+            (length("min_code_length"), length("max_code_length"))
+            && min > max
+        {
+            self.mistake(
+                place,
+                "`min_code_length` is above `max_code_length`: no code could be had",
+                "write them the other way round",
+            );
+        }
+    }
+}
