@@ -15,7 +15,9 @@ use super::{
 use crate::{
     json::{
         cut::{Cut, CutError},
+        rules::Slot,
         sink::Sink,
+        value::Value,
     },
     media::base64::{Check, Finding},
     qiniu::outgoing::{Draft, Outgoing},
@@ -224,4 +226,6 @@ impl Sink for Pieces {
     fn text(&mut self, bytes: &[u8]) {
         self.video.feed(bytes);
     }
+
+    fn replace(&mut self, _slot: Slot, _value: &Value) {}
 }
