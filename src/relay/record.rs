@@ -148,12 +148,11 @@ impl Drop for Record {
         metrics.request_done(route, self.status, self.code, self.started.elapsed());
         metrics.body_bytes(self.bytes_in);
         let line = self.line();
-        let mut text = match self.observer.format {
+        let text = match self.observer.format {
             LogFormat::Json => serde_json::to_vec(&line).unwrap_or_default(),
             LogFormat::Text => in_text(&line),
         };
-        text.push(b'\n');
-        self.observer.lines.write(text);
+        self.observer.lines.write(&text);
     }
 }
 
