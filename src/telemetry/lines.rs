@@ -196,10 +196,13 @@ mod tests {
 
     use super::*;
 
+    /// What was written, write by write.
+    type Taken = Arc<Mutex<Vec<Vec<u8>>>>;
+
     /// An output that takes each write only when it is told to.
     struct Slow {
         go: mpsc::Receiver<()>,
-        taken: Arc<Mutex<Vec<Vec<u8>>>>,
+        taken: Taken,
     }
 
     impl Write for Slow {
@@ -214,7 +217,7 @@ mod tests {
         }
     }
 
-    fn slow() -> (Slow, mpsc::Sender<()>, Arc<Mutex<Vec<Vec<u8>>>>) {
+    fn slow() -> (Slow, mpsc::Sender<()>, Taken) {
         let (sender, go) = mpsc::channel();
         let taken = Arc::default();
         let slow = Slow {
