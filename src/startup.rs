@@ -54,7 +54,7 @@ impl Running {
             .set(i64::try_from(server.body_memory).unwrap_or(i64::MAX));
         let memory = BodyMemory::new(server.body_memory, metrics.body_memory.clone());
         let gateway = Gateway {
-            endpoints: Endpoints::new(routes),
+            endpoints: Endpoints::new(routes, &qiniu),
             authenticator: Authenticator::new(identities),
             callers: CallerKeys::default(),
             pseudonyms: Pseudonyms::new(&qiniu.credentials.secret_key),

@@ -31,7 +31,7 @@ use crate::{
     auth::{Authenticator, Caller},
     body::receive::{Admission, Received, receive},
     limit::{CallerKey, CallerKeys, concurrency::Place, rate::Standing},
-    qiniu::{answer::Answer, outgoing::Draft, pool::Upstream},
+    qiniu::{answer::Answer, pool::Upstream},
     telemetry::Observer,
 };
 
@@ -134,7 +134,7 @@ impl Gateway {
         let caller = self.callers.of(&caller);
         self.charge(endpoint, caller, standing)?;
         headers::check_media_type(&parts.headers, body.is_end_stream())?;
-        let draft = Draft::new(self.upstream.settings(), &endpoint.path, SystemTime::now());
+        let draft = endpoint.template.draft(SystemTime::now());
         let received = receive(
             body,
             &endpoint.body,

@@ -22,30 +22,44 @@ struct Civil {
 
 /// RFC 3339 with milliseconds: `2026-01-02T03:04:05.678Z`.
 pub fn rfc3339_millis(time: SystemTime) -> String {
-    let Civil {
-        year,
-        month,
-        day,
-        hour,
-        minute,
-        second,
-        millisecond,
-    } = civil(time);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
+    let at = civil(time);
+    let mut text = String::with_capacity(24);
+    for (value, digits, behind) in [
+        (at.year, 4, '-'),
+        (at.month, 2, '-'),
+        (at.day, 2, 'T'),
+        (at.hour, 2, ':'),
+        (at.minute, 2, ':'),
+        (at.second, 2, '.'),
+        (u64::from(at.millisecond), 3, 'Z'),
+    ] {
+        push_digits(&mut text, value, digits);
+        text.push(behind);
+    }
+    text
 }
 
 /// ISO 8601 basic, to the second: `20260102T030405Z`.
 pub fn basic_utc(time: SystemTime) -> String {
-    let Civil {
-        year,
-        month,
-        day,
-        hour,
-        minute,
-        second,
-        ..
-    } = civil(time);
-    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
+    let at = civil(time);
+    let mut text = String::with_capacity(16);
+    push_digits(&mut text, at.year, 4);
+    push_digits(&mut text, at.month, 2);
+    push_digits(&mut text, at.day, 2);
+    text.push('T');
+    push_digits(&mut text, at.hour, 2);
+    push_digits(&mut text, at.minute, 2);
+    push_digits(&mut text, at.second, 2);
+    text.push('Z');
+    text
+}
+
+/// Every request writes two times; formatting machinery would cost several times as much.
+fn push_digits(text: &mut String, value: u64, digits: u32) {
+    for place in (0..digits).rev() {
+        let digit = value / 10_u64.pow(place) % 10;
+        text.push(char::from(b'0' + u8::try_from(digit).unwrap_or_default()));
+    }
 }
 
 /// All values stay far below `u64::MAX`, since the seconds are capped first.
