@@ -4,8 +4,6 @@
 //! Whether a member stays is known only behind its name, or in a long string. So the cut sets a mark in front of the
 //! member, passes its bytes on, and takes them back to the mark when the member has to go.
 
-use std::hash::RandomState;
-
 pub use super::error::CutError;
 use super::{
     frame::Frame,
@@ -22,7 +20,6 @@ pub struct Cut<'r> {
     rules: &'r Rules,
     scanner: Scanner,
     frames: Vec<Frame>,
-    hashes: RandomState,
     name: Name,
     /// The place and fate of the value that comes next or is being read.
     place: Option<Place>,
@@ -38,9 +35,8 @@ impl<'r> Cut<'r> {
         Self {
             rules,
             scanner: Scanner::default(),
-            frames: Vec::new(),
-            hashes: RandomState::new(),
-            name: Name::default(),
+            frames: Vec::with_capacity(4),
+            name: Name::new(),
             place: Some(Rules::ROOT),
             scalar: None,
             removing: None,
@@ -138,9 +134,8 @@ impl<'r> Cut<'r> {
     }
 
     fn key_start(&mut self, at: usize, run: &mut Run<'_, impl Sink>) {
+        self.name.begin();
         let frame = self.frames.last();
-        let watched = frame.is_some_and(|frame| frame.is_watched());
-        self.name.begin(watched.then_some(&self.hashes));
         if self.removing.is_none() && frame.is_some_and(|frame| !frame.kept_any) {
             run.mark(at.saturating_sub(1));
         }
@@ -151,9 +146,7 @@ impl<'r> Cut<'r> {
         let Some(frame) = self.frames.last_mut() else {
             return Ok(());
         };
-        if let Some(hash) = self.name.hash() {
-            frame.note(hash)?;
-        }
+        frame.note(self.name.hash())?;
         let (place, unknown) = self.rules.member(frame.place, self.name.known());
         self.place = place;
         let too_long = self

@@ -1,7 +1,5 @@
 //! An object or array that is being read.
 
-use std::collections::HashSet;
-
 use super::{error::CutError, rules::Place};
 
 /// Members of an object in which duplicates are looked for.
@@ -12,8 +10,8 @@ pub(super) struct Frame {
     pub(super) place: Option<Place>,
     /// A member stayed, so the next one needs its comma.
     pub(super) kept_any: bool,
-    /// The hashes of its members' names, where duplicates are looked for.
-    seen: Option<HashSet<u64>>,
+    /// The hashes of its members' names, where duplicates are looked for. Few enough to be searched one by one.
+    seen: Option<Vec<u64>>,
 }
 
 impl Frame {
@@ -22,13 +20,8 @@ impl Frame {
             object,
             place,
             kept_any: false,
-            seen: watched.then(HashSet::new),
+            seen: watched.then(|| Vec::with_capacity(8)),
         }
-    }
-
-    /// Whether two members of one name are an error.
-    pub(super) fn is_watched(&self) -> bool {
-        self.seen.is_some()
     }
 
     /// One more member; its name by its hash.
@@ -39,9 +32,10 @@ impl Frame {
         if seen.len() >= MAX_MEMBERS {
             return Err(CutError::TooManyMembers);
         }
-        match seen.insert(name) {
-            true => Ok(()),
-            false => Err(CutError::DuplicateKey),
+        if seen.contains(&name) {
+            return Err(CutError::DuplicateKey);
         }
+        seen.push(name);
+        Ok(())
     }
 }

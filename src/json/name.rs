@@ -1,23 +1,38 @@
 //! The member name that is being read.
 
-use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 
 use super::value::MAX_CAPTURE;
 
-/// Its first bytes, its length, and, where duplicates are looked for, its hash.
-#[derive(Default)]
+/// FNV-1a's factor: spreads the few bytes of a name over 64 bits.
+const FACTOR: u64 = 0x0000_0100_0000_01b3;
+
+/// Its first bytes, its length and its hash.
+///
+/// The hash tells two names of one object apart. It is cheap and not a strong one: who finds two names of one hash has
+/// made a document that is refused, and nothing else. It is seeded, so that nobody meets such names by accident twice.
 pub(super) struct Name {
     start: Vec<u8>,
     length: usize,
-    hash: Option<DefaultHasher>,
+    seed: u64,
+    hash: u64,
 }
 
 impl Name {
+    pub(super) fn new() -> Self {
+        Self {
+            start: Vec::with_capacity(32),
+            length: 0,
+            seed: RandomState::new().hash_one(()),
+            hash: 0,
+        }
+    }
+
     /// Begins another name.
-    pub(super) fn begin(&mut self, hashes: Option<&RandomState>) {
+    pub(super) fn begin(&mut self) {
         self.start.clear();
         self.length = 0;
-        self.hash = hashes.map(BuildHasher::build_hasher);
+        self.hash = self.seed;
     }
 
     /// Takes its next bytes, decoded.
@@ -26,8 +41,8 @@ impl Name {
         if self.length <= MAX_CAPTURE {
             self.start.extend_from_slice(bytes);
         }
-        if let Some(hash) = &mut self.hash {
-            hash.write(bytes);
+        for byte in bytes {
+            self.hash = (self.hash ^ u64::from(*byte)).wrapping_mul(FACTOR);
         }
     }
 
@@ -46,7 +61,7 @@ impl Name {
     }
 
     /// The same for equal names, however they were written or split.
-    pub(super) fn hash(&mut self) -> Option<u64> {
-        self.hash.take().map(|hash| hash.finish())
+    pub(super) fn hash(&self) -> u64 {
+        self.hash ^ (self.hash >> 32)
     }
 }

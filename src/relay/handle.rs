@@ -26,6 +26,7 @@ use super::{
     record::{Pseudonyms, Record},
     refusal::Refusal,
     reply::{self, Page, Reply},
+    request_id::RequestIds,
 };
 use crate::{
     auth::{Authenticator, Caller},
@@ -46,6 +47,8 @@ pub struct Peer {
 
 /// All that the journey needs, made once at start.
 pub struct Gateway {
+    /// Names requests.
+    pub request_ids: RequestIds,
     /// Where requests may go.
     pub endpoints: Endpoints,
     /// Who may call.
@@ -76,7 +79,9 @@ impl Gateway {
         let (parts, mut body) = request.into_parts();
         let forwarded =
             headers::forwarded(&parts.headers, peer.address.ip(), &self.trusted_proxies);
-        let request_id = forwarded.request_id.unwrap_or_else(new_request_id);
+        let request_id = forwarded
+            .request_id
+            .unwrap_or_else(|| self.request_ids.next());
         let mut record = Record::begin(
             Arc::clone(&self.observer),
             peer.address,
@@ -239,11 +244,4 @@ impl Gateway {
         record.upstream = Some(facts(&result, started.elapsed()));
         Ok(result?)
     }
-}
-
-fn new_request_id() -> String {
-    let mut bytes = [0; 16];
-    // A failing random source leaves the id all zero: still a valid answer.
-    let _ = aws_lc_rs::rand::fill(&mut bytes);
-    data_encoding::HEXLOWER.encode(&bytes)
 }

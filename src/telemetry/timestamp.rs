@@ -24,18 +24,23 @@ struct Civil {
 pub fn rfc3339_millis(time: SystemTime) -> String {
     let at = civil(time);
     let mut text = String::with_capacity(24);
-    for (value, digits, behind) in [
-        (at.year, 4, '-'),
-        (at.month, 2, '-'),
-        (at.day, 2, 'T'),
-        (at.hour, 2, ':'),
-        (at.minute, 2, ':'),
-        (at.second, 2, '.'),
-        (u64::from(at.millisecond), 3, 'Z'),
+    pair(&mut text, at.year / 100);
+    pair(&mut text, at.year);
+    for (before, value) in [
+        ('-', at.month),
+        ('-', at.day),
+        ('T', at.hour),
+        (':', at.minute),
+        (':', at.second),
     ] {
-        push_digits(&mut text, value, digits);
-        text.push(behind);
+        text.push(before);
+        pair(&mut text, value);
     }
+    text.push('.');
+    let millisecond = u64::from(at.millisecond);
+    pair(&mut text, millisecond / 10);
+    text.push(digit(millisecond));
+    text.push('Z');
     text
 }
 
@@ -43,23 +48,25 @@ pub fn rfc3339_millis(time: SystemTime) -> String {
 pub fn basic_utc(time: SystemTime) -> String {
     let at = civil(time);
     let mut text = String::with_capacity(16);
-    push_digits(&mut text, at.year, 4);
-    push_digits(&mut text, at.month, 2);
-    push_digits(&mut text, at.day, 2);
+    for value in [at.year / 100, at.year, at.month, at.day] {
+        pair(&mut text, value);
+    }
     text.push('T');
-    push_digits(&mut text, at.hour, 2);
-    push_digits(&mut text, at.minute, 2);
-    push_digits(&mut text, at.second, 2);
+    for value in [at.hour, at.minute, at.second] {
+        pair(&mut text, value);
+    }
     text.push('Z');
     text
 }
 
-/// Every request writes two times; formatting machinery would cost several times as much.
-fn push_digits(text: &mut String, value: u64, digits: u32) {
-    for place in (0..digits).rev() {
-        let digit = value / 10_u64.pow(place) % 10;
-        text.push(char::from(b'0' + u8::try_from(digit).unwrap_or_default()));
-    }
+/// The last two digits. Every request writes two times; the formatting machinery would cost several times as much.
+fn pair(text: &mut String, value: u64) {
+    text.push(digit(value / 10));
+    text.push(digit(value));
+}
+
+fn digit(value: u64) -> char {
+    char::from(b'0' + u8::try_from(value % 10).unwrap_or_default())
 }
 
 /// All values stay far below `u64::MAX`, since the seconds are capped first.
