@@ -158,7 +158,7 @@ impl Gateway {
         headers: &HeaderMap,
         endpoint: &Endpoint,
         record: &mut Record,
-    ) -> Result<Caller, Refusal> {
+    ) -> Result<Arc<Caller>, Refusal> {
         let caller = self
             .authenticator
             .authenticate(headers, SystemTime::now())
