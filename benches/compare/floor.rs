@@ -4,7 +4,8 @@
 //! It authenticates nobody, limits nothing, checks nothing, has no time-outs, no log and no metrics, and trusts its
 //! peers to speak HTTP/1.1 with a length. It is a measure, not a gateway.
 
-mod exchange;
+mod back;
+mod front;
 
 use std::{
     io,
@@ -22,7 +23,10 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 
-use self::exchange::{Back, Front, Signer};
+use self::{
+    back::Back,
+    front::{Front, Signer},
+};
 use crate::stream::Stream;
 
 const LISTENER: Token = Token(0);

@@ -10,22 +10,27 @@
     reason = "a program for a developer's terminal: a mistake in it may stop it"
 )]
 
+mod bench;
+mod check;
 mod floor;
+mod goals;
 mod mock;
 mod options;
 mod peers;
 mod process;
 mod report;
 mod requests;
+mod results;
 mod rig;
+mod run;
 mod stats;
 mod stream;
+mod targets;
 mod visitor;
 mod wire;
 mod workloads;
 
 use std::{
-    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -35,13 +40,16 @@ use std::{
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::{
+    bench::Bench,
+    check::Strict,
     options::Options,
-    peers::{Peer, Proxy, Setup},
+    peers::Setup,
     process::Cores,
-    report::Results,
     requests::Requests,
+    results::Results,
     rig::Rig,
-    workloads::Bench,
+    run::Rounds,
+    workloads::{Sent, Workload},
 };
 
 fn main() -> ExitCode {
@@ -73,7 +81,10 @@ fn run_floor(mut words: impl Iterator<Item = String>) -> Result<(), String> {
     floor::run(floor::Settings {
         listen,
         upstream,
-        tls: words.next().map(PathBuf::from),
+        tls: words
+            .next()
+            .filter(|word| !word.is_empty())
+            .map(PathBuf::from),
         access_key: key("QINIU_ACCESS_KEY")?,
         secret_key: key("QINIU_SECRET_KEY")?,
     })
@@ -82,67 +93,55 @@ fn run_floor(mut words: impl Iterator<Item = String>) -> Result<(), String> {
 
 fn compare(options: &Options) -> Result<(), String> {
     let cores = Cores::share_out();
-    report::surroundings(cores);
+    report::surroundings(&cores);
     let folder = Folder::create().map_err(|error| format!("the temporary folder: {error}"))?;
     let tls = certificate(&folder.path).map_err(|error| format!("the certificate: {error}"))?;
     let rig = Rig::start().map_err(|error| format!("the upstream: {error}"))?;
-    let mut bench = Bench::new(rig, Requests::prepare()?, tls)
-        .map_err(|error| format!("the videos: {error}"))?;
+    let bench = Bench::new(rig, Requests::prepare()?, tls);
+    let mut bench = bench.map_err(|error| format!("the videos: {error}"))?;
 
-    let mut peers = options.peers.clone();
-    peers.retain(|peer| report::is_installed(*peer));
+    let mut options = options.clone();
+    options.peers.retain(|peer| report::is_installed(*peer));
+    check_all(&mut options, &mut bench, &cores, &folder.path)?;
     let mut results = Results::default();
-    for secure in [false, true] {
-        if options
-            .workloads
-            .iter()
-            .any(|workload| workload.is_tls() == secure)
-        {
-            let setup = Setup::new(&folder.path, cores, bench.rig.address(), secure);
-            let proxies = start(&peers, &setup);
-            measure(options, &mut bench, secure, &proxies, &mut results);
-        }
+    Rounds {
+        options: &options,
+        peers: &options.peers,
+        cores: &cores,
+        folder: &folder.path,
+        bench: &mut bench,
+        results: &mut results,
     }
-    results.print();
+    .run();
+    report::print(&results);
     Ok(())
 }
 
-fn start(peers: &[Peer], setup: &Setup<'_>) -> BTreeMap<Peer, Proxy> {
-    let mut proxies = BTreeMap::new();
-    for peer in peers {
-        match peer.start(setup) {
-            Ok(proxy) => drop(proxies.insert(*peer, proxy)),
-            Err(error) => println!("{}: not measured: {error}", peer.name()),
-        }
-    }
-    proxies
-}
-
-/// Round by round, one proxy after the other.
-fn measure(
-    options: &Options,
+/// Leaves those that do what they should.
+fn check_all(
+    options: &mut Options,
     bench: &mut Bench,
-    secure: bool,
-    proxies: &BTreeMap<Peer, Proxy>,
-    results: &mut Results,
-) {
-    for workload in &options.workloads {
-        if workload.is_tls() != secure {
-            continue;
+    cores: &Cores,
+    folder: &Path,
+) -> Result<(), String> {
+    let strict = Strict::start(cores)?;
+    for tls in [false, true] {
+        let setup = Setup::new(folder, cores, bench.rig.address(), tls);
+        options.peers.retain(|peer| {
+            let checked = check::check(*peer, bench, &strict, &setup);
+            report::is_right(*peer, tls, checked)
+        });
+        let raw = |workload: &Workload| workload.sent() == Sent::Raw && workload.is_tls() == tls;
+        if options.workloads.iter().any(raw)
+            && let Err(why) = check::takes_raw(bench, &strict, &setup)
+        {
+            println!("a video as it is: not measured, the gateway does not take it: {why}");
+            options
+                .workloads
+                .retain(|workload| workload.sent() != Sent::Raw);
         }
-        let (rounds, requests) = workload.size(options.quick);
-        let rounds = options.rounds.unwrap_or(rounds);
-        for round in 0..rounds {
-            eprint!("\r{}: round {} of {rounds}   ", workload.name(), round + 1);
-            for (peer, proxy) in proxies {
-                match bench.round(*workload, proxy, requests) {
-                    Ok(sample) => results.add(*workload, *peer, sample),
-                    Err(error) => results.fail(*workload, *peer, error),
-                }
-            }
-        }
-        eprintln!();
     }
+    Ok(())
 }
 
 /// Removed when dropped.
@@ -172,6 +171,9 @@ fn certificate(folder: &Path) -> io::Result<Arc<ClientConfig>> {
         .map_err(io::Error::other)?;
     fs::write(folder.join("cert.pem"), made.cert.pem())?;
     fs::write(folder.join("key.pem"), made.signing_key.serialize_pem())?;
+    // As HAProxy wants it.
+    let both = made.cert.pem() + &made.signing_key.serialize_pem();
+    fs::write(folder.join("both.pem"), both)?;
     let mut roots = RootCertStore::empty();
     roots
         .add(made.cert.der().clone())

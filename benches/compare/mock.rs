@@ -63,9 +63,10 @@ impl Answers {
         ))
     }
 
-    /// Bytes of a verify's answer, head and all.
+    /// Bytes of a verify's answer, without its head.
     pub(crate) fn verify_bytes(&self) -> usize {
-        self.verify.len()
+        let head = wire::head(&self.verify).map_or(0, |head| head.length);
+        self.verify.len() - head
     }
 }
 

@@ -14,7 +14,7 @@ cargo bench --bench compare -- [--quick] [--only PEER]… [--workload NAME]… [
   --rounds N        so many rounds of each
 ";
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) quick: bool,
     pub(crate) peers: Vec<Peer>,

@@ -1,13 +1,14 @@
-//! Who is compared: how each is started, and what it needs that may not be here.
+//! Who is compared: how much of the job each does, and what it needs that may not be here.
+
+mod launch;
 
 use std::{
-    collections::BTreeMap,
-    fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
 };
 
+use self::launch::Launch;
 use crate::{
     process::{Cores, Running, free_address},
     requests,
@@ -16,6 +17,10 @@ use crate::{
 pub(crate) const ACCESS_KEY: &str = "AccessKeyOfTheComparison";
 pub(crate) const SECRET_KEY: &str = "SecretKeyOfTheComparison";
 pub(crate) const GATEWAY_PROGRAM: &str = env!("CARGO_BIN_EXE_liveness-gateway");
+
+const NGINX_LUA: &str = "/usr/lib/nginx/modules/ngx_http_lua_module.so";
+const CJSON_51: &str = "/usr/lib/x86_64-linux-gnu/lua/5.1/cjson.so";
+const CJSON_53: &str = "/usr/lib/x86_64-linux-gnu/lua/5.3/cjson.so";
 
 /// How much of the job a peer does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,27 +38,40 @@ pub(crate) enum Peer {
     Floor,
     Nginx,
     Gateway,
+    NginxLua,
+    HaProxy,
+    Go,
+    Node,
 }
 
 /// Everybody, in the order of the tables.
-pub(crate) const ALL: [Peer; 3] = [Peer::Floor, Peer::Nginx, Peer::Gateway];
+pub(crate) const ALL: [Peer; 7] = [
+    Peer::Floor,
+    Peer::Nginx,
+    Peer::Gateway,
+    Peer::NginxLua,
+    Peer::HaProxy,
+    Peer::Go,
+    Peer::Node,
+];
 
 /// What every proxy is told.
-pub(crate) struct Setup<'a> {
+#[derive(Clone)]
+pub(crate) struct Setup {
     pub(crate) upstream: SocketAddr,
     pub(crate) tls: bool,
     /// Of the comparison, with the certificate in it.
-    pub(crate) folder: &'a Path,
+    pub(crate) folder: PathBuf,
     /// As in `taskset -c`.
     pub(crate) cores: Option<String>,
 }
 
-impl<'a> Setup<'a> {
-    pub(crate) fn new(folder: &'a Path, cores: Cores, upstream: SocketAddr, tls: bool) -> Self {
+impl Setup {
+    pub(crate) fn new(folder: &Path, cores: &Cores, upstream: SocketAddr, tls: bool) -> Self {
         Self {
             upstream,
             tls,
-            folder,
+            folder: folder.to_owned(),
             cores: cores.pinned.then(|| cores.proxy.to_string()),
         }
     }
@@ -71,6 +89,10 @@ impl Peer {
             Self::Floor => "floor",
             Self::Nginx => "nginx",
             Self::Gateway => "gateway",
+            Self::NginxLua => "nginx-lua",
+            Self::HaProxy => "haproxy",
+            Self::Go => "go",
+            Self::Node => "node",
         }
     }
 
@@ -78,7 +100,7 @@ impl Peer {
         match self {
             Self::Floor => Job::Floor,
             Self::Nginx => Job::PassThrough,
-            Self::Gateway => Job::Full,
+            _ => Job::Full,
         }
     }
 
@@ -87,94 +109,29 @@ impl Peer {
         let needs: &[(&str, &'static str)] = match self {
             Self::Floor | Self::Gateway => &[],
             Self::Nginx => &[("nginx", "nginx")],
+            Self::NginxLua => &[
+                ("nginx", "nginx"),
+                (NGINX_LUA, "libnginx-mod-http-lua"),
+                (CJSON_51, "lua-cjson"),
+            ],
+            Self::HaProxy => &[("haproxy", "haproxy"), (CJSON_53, "lua-cjson")],
+            Self::Go => &[("go", "golang-go")],
+            Self::Node => &[("node", "nodejs")],
         };
         needs
             .iter()
-            .filter(|(file, _)| !is_there(file))
+            .filter(|(file, _)| !program(file).is_file())
             .map(|(_, package)| *package)
             .collect()
     }
 
-    pub(crate) fn start(self, setup: &Setup<'_>) -> Result<Proxy, String> {
+    pub(crate) fn start(self, setup: &Setup) -> Result<Proxy, String> {
         let address = free_address().map_err(|error| format!("no free port: {error}"))?;
-        let command = self
-            .command(setup, address)
+        let command = Launch::new(self, setup, address)
+            .and_then(|launch| launch.command(self))
             .map_err(|error| format!("its configuration can't be written: {error}"))?;
         let running = Running::start(&command, setup.cores.as_deref(), address)?;
         Ok(Proxy { running, address })
-    }
-
-    fn command(self, setup: &Setup<'_>, listen: SocketAddr) -> io::Result<Command> {
-        let folder = setup
-            .folder
-            .join(format!("{}-{}", self.name(), listen.port()));
-        fs::create_dir_all(&folder)?;
-        let fill = Fill::new(setup, listen, &folder);
-        match self {
-            Self::Floor => {
-                let mut command = Command::new(std::env::current_exe()?);
-                command.arg("floor").arg(listen.to_string());
-                command.arg(setup.upstream.to_string());
-                if setup.tls {
-                    command.arg(setup.folder);
-                }
-                Ok(with_keys(command))
-            }
-            Self::Nginx => {
-                let tls = if setup.tls { "ssl" } else { "" };
-                let file = fill.file(include_str!("peers/nginx-pass.conf"), "nginx.conf", tls)?;
-                let mut command = Command::new(program("nginx"));
-                command.arg("-p").arg(&folder).arg("-c").arg(file);
-                Ok(command)
-            }
-            Self::Gateway => {
-                let certs = setup.folder.display();
-                let tls = format!(
-                    "[server.tls]\ncertificate = \"{certs}/cert.pem\"\nprivate_key = \"{certs}/key.pem\""
-                );
-                let tls = if setup.tls { &tls } else { "" };
-                let file = fill.file(include_str!("peers/gateway.toml"), "gateway.toml", tls)?;
-                let mut command = Command::new(GATEWAY_PROGRAM);
-                command.arg("serve").arg("--config").arg(file);
-                Ok(with_keys(command))
-            }
-        }
-    }
-}
-
-/// Fills in what a prepared configuration leaves open.
-struct Fill<'a> {
-    folder: &'a Path,
-    words: BTreeMap<&'static str, String>,
-}
-
-impl<'a> Fill<'a> {
-    fn new(setup: &Setup<'_>, listen: SocketAddr, folder: &'a Path) -> Self {
-        let words = [
-            ("@LISTEN@", listen.to_string()),
-            ("@UPSTREAM@", setup.upstream.to_string()),
-            ("@DIR@", folder.display().to_string()),
-            ("@CERTS@", setup.folder.display().to_string()),
-            ("@ISSUER@", requests::ISSUER.to_owned()),
-            ("@AUDIENCE@", requests::AUDIENCE.to_owned()),
-            ("@SECRET@", requests::SECRET.to_owned()),
-            ("@ACCESS_KEY@", ACCESS_KEY.to_owned()),
-            ("@SECRET_KEY@", SECRET_KEY.to_owned()),
-        ];
-        Self {
-            folder,
-            words: words.into(),
-        }
-    }
-
-    fn file(&self, text: &str, name: &str, tls: &str) -> io::Result<PathBuf> {
-        let mut text = text.replace("@TLS@", tls);
-        for (word, value) in &self.words {
-            text = text.replace(word, value);
-        }
-        let file = self.folder.join(name);
-        fs::write(&file, text)?;
-        Ok(file)
     }
 }
 
@@ -194,8 +151,4 @@ fn program(name: &str) -> PathBuf {
         .map(|folder| folder.join(name))
         .find(|file| file.is_file())
         .unwrap_or_else(|| PathBuf::from(name))
-}
-
-fn is_there(name: &str) -> bool {
-    program(name).is_file()
 }

@@ -13,8 +13,9 @@ const START: Duration = Duration::from_secs(10);
 const STOP: Duration = Duration::from_secs(3);
 
 /// The processor cores at hand: proxies have the first, the generator and the upstream the last.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Cores {
+    all: Vec<usize>,
     pub(crate) proxy: usize,
     pub(crate) rig: usize,
     /// `taskset` is there.
@@ -33,7 +34,18 @@ impl Cores {
             .stderr(Stdio::null())
             .status()
             .is_ok_and(|status| status.success());
-        Self { proxy, rig, pinned }
+        Self {
+            all: allowed,
+            proxy,
+            rig,
+            pinned,
+        }
+    }
+
+    /// The proxy's and one more, as in `taskset -c`: with only two, one that callers and upstream are on.
+    pub(crate) fn two(&self) -> Option<String> {
+        let second = self.all.get(1).filter(|_| self.pinned)?;
+        Some(format!("{},{second}", self.proxy))
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) const SESSIONCODE: &str = "/v2/actionliveness/sessioncode";
 pub(crate) const VERIFY: &str = "/v2/actionliveness/verify";
 pub(crate) const ISSUER: &str = "https://login.example.com/";
 pub(crate) const AUDIENCE: &str = "liveness";
-pub(crate) const SECRET: &str = "an HMAC secret of the comparison, long enough";
+pub(crate) const SECRET: &str = "the-secret-of-the-comparison-is-long-enough";
 
 /// So many that nobody meets a limit.
 const USERS: usize = 2000;

@@ -64,13 +64,6 @@ pub(crate) struct Outcome {
     pub(crate) answers: Vec<Answer>,
 }
 
-impl Load {
-    /// Connections.
-    pub(crate) fn size(&self) -> usize {
-        self.visitors.len()
-    }
-}
-
 impl Rig {
     pub(crate) fn start() -> io::Result<Self> {
         let poll = Poll::new()?;

@@ -27,13 +27,13 @@ pub(crate) fn head(bytes: &[u8]) -> Option<Head<'_>> {
     let mut lines = bytes[..length].split(|&byte| byte == b'\n');
     let line = lines.next().unwrap_or_default().trim_ascii_end();
     let mut framing = Framing::Length(0);
-    for line in lines {
-        if let Some(value) = value(line, b"content-length:") {
+    for field in lines {
+        if let Some(value) = value(field, b"content-length:") {
             let digits = value.iter().filter(|byte| byte.is_ascii_digit());
             framing = Framing::Length(digits.fold(0, |sum, digit| {
                 sum * 10 + usize::from(digit.saturating_sub(b'0'))
             }));
-        } else if value(line, b"transfer-encoding:").is_some() {
+        } else if value(field, b"transfer-encoding:").is_some() {
             return Some(Head {
                 line,
                 length,

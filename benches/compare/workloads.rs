@@ -1,47 +1,78 @@
-//! What is measured: one round of one workload on one proxy.
+//! What can be measured: names, sizes, and who takes part.
 
-use std::{io, sync::Arc};
-
-use rustls::ClientConfig;
-
-use crate::{
-    peers::Proxy,
-    process::Cpu,
-    requests::{self, Requests},
-    rig::{Load, Outcome, Plan, Rig},
-    stats::percentile,
-};
+use crate::peers::Peer;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Workload {
     Small,
     SmallTls,
+    Crowd,
     Video,
     VideoTls,
+    Raw,
+    RawTls,
     Big,
     BigTls,
+    Held,
+    HeldTls,
+    Latency,
+    Cores,
 }
 
-pub(crate) const ALL: [Workload; 6] = [
+/// How a workload is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    /// Processor time for a request, as many as go through.
+    Cost,
+    /// Memory of uploads that stop half-way.
+    Held,
+    /// Time to the answer at a given rate.
+    Latency,
+    /// The gateway on one core and on two.
+    Cores,
+}
+
+/// What is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    Small,
+    Video,
+    Raw,
+    Big,
+}
+
+pub(crate) const ALL: [Workload; 13] = [
     Workload::Small,
     Workload::SmallTls,
+    Workload::Crowd,
     Workload::Video,
     Workload::VideoTls,
+    Workload::Raw,
+    Workload::RawTls,
     Workload::Big,
     Workload::BigTls,
+    Workload::Held,
+    Workload::HeldTls,
+    Workload::Latency,
+    Workload::Cores,
 ];
-
-const MIB: usize = 1024 * 1024;
 
 impl Workload {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Small => "small",
             Self::SmallTls => "small-tls",
+            Self::Crowd => "crowd",
             Self::Video => "video",
             Self::VideoTls => "video-tls",
+            Self::Raw => "raw",
+            Self::RawTls => "raw-tls",
             Self::Big => "big",
             Self::BigTls => "big-tls",
+            Self::Held => "held",
+            Self::HeldTls => "held-tls",
+            Self::Latency => "latency",
+            Self::Cores => "cores",
         }
     }
 
@@ -49,192 +80,76 @@ impl Workload {
         match self {
             Self::Small => "small request (sessioncode, HS256, 50 kept connections)",
             Self::SmallTls => "small request over TLS 1.3",
+            Self::Crowd => "small request, 2,000 connections, all of them busy",
             Self::Video => "2 MiB video (2.8 MB up, 900 KB answer, 8 connections)",
             Self::VideoTls => "2 MiB video over TLS 1.3",
+            Self::Raw => "2 MiB video as video/mp4 (2.1 MB up, 2.8 MB upstream)",
+            Self::RawTls => "2 MiB video as video/mp4 over TLS 1.3",
             Self::Big => "20 MiB video (28 MB up, 900 KB answer, 4 connections)",
             Self::BigTls => "20 MiB video over TLS 1.3",
+            Self::Held => "memory of 50 half-sent 2.8 MB uploads",
+            Self::HeldTls => "memory of 50 half-sent 2.8 MB uploads over TLS 1.3",
+            Self::Latency => "time to the answer of a small request at half load",
+            Self::Cores => "the gateway on one core and on two",
         }
     }
 
     pub(crate) fn is_tls(self) -> bool {
-        matches!(self, Self::SmallTls | Self::VideoTls | Self::BigTls)
+        matches!(
+            self,
+            Self::SmallTls | Self::VideoTls | Self::RawTls | Self::BigTls | Self::HeldTls
+        )
+    }
+
+    pub(crate) fn method(self) -> Method {
+        match self {
+            Self::Held | Self::HeldTls => Method::Held,
+            Self::Latency => Method::Latency,
+            Self::Cores => Method::Cores,
+            _ => Method::Cost,
+        }
+    }
+
+    pub(crate) fn sent(self) -> Sent {
+        match self {
+            Self::Small | Self::SmallTls | Self::Crowd | Self::Latency => Sent::Small,
+            Self::Raw | Self::RawTls => Sent::Raw,
+            Self::Big | Self::BigTls => Sent::Big,
+            Self::Video | Self::VideoTls | Self::Held | Self::HeldTls | Self::Cores => Sent::Video,
+        }
     }
 
     /// Rounds, and requests in each.
     pub(crate) fn size(self, quick: bool) -> (usize, usize) {
-        match (self, quick) {
-            (Self::Small | Self::SmallTls, false) => (11, 20_000),
-            (Self::Small | Self::SmallTls, true) => (5, 8_000),
-            (Self::Video | Self::VideoTls, false) => (9, 120),
-            (Self::Video | Self::VideoTls, true) => (3, 60),
-            (Self::Big | Self::BigTls, false) => (7, 16),
-            (Self::Big | Self::BigTls, true) => (3, 8),
-        }
+        let (full, short) = match self {
+            Self::Small | Self::SmallTls => ((11, 20_000), (5, 8_000)),
+            Self::Crowd => ((7, 20_000), (3, 10_000)),
+            Self::Video | Self::VideoTls | Self::Raw | Self::RawTls => ((9, 120), (3, 60)),
+            Self::Big | Self::BigTls => ((7, 16), (3, 8)),
+            Self::Held | Self::HeldTls => ((3, 50), (1, 50)),
+            // The requests are the rate's: as many as come in its time.
+            Self::Latency => ((9, 0), (3, 0)),
+            Self::Cores => ((5, 160), (3, 80)),
+        };
+        if quick { short } else { full }
     }
 
-    fn connections(self) -> usize {
+    pub(crate) fn connections(self) -> usize {
         match self {
-            Self::Small | Self::SmallTls => 50,
-            Self::Video | Self::VideoTls => 8,
+            Self::Small | Self::SmallTls | Self::Held | Self::HeldTls | Self::Latency => 50,
+            Self::Crowd => 2000,
+            Self::Video | Self::VideoTls | Self::Raw | Self::RawTls | Self::Cores => 8,
             Self::Big | Self::BigTls => 4,
         }
     }
-}
 
-/// What one round gave.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Sample {
-    /// Seconds of the proxy's processor time for a request.
-    pub(crate) cpu: f64,
-    pub(crate) user: f64,
-    /// Requests per second.
-    pub(crate) rate: f64,
-    /// Seconds that 99 of 100 requests did not exceed.
-    pub(crate) p99: f64,
-}
-
-/// What all measurements use.
-pub(crate) struct Bench {
-    pub(crate) rig: Rig,
-    pub(crate) requests: Requests,
-    pub(crate) tls: Arc<ClientConfig>,
-    video: Arc<Vec<u8>>,
-    big: Arc<Vec<u8>>,
-}
-
-impl Bench {
-    pub(crate) fn new(rig: Rig, requests: Requests, tls: Arc<ClientConfig>) -> io::Result<Self> {
-        Ok(Self {
-            rig,
-            requests,
-            tls,
-            video: requests::base64(&requests::video(2 * MIB)?),
-            big: requests::base64(&requests::video(20 * MIB)?),
-        })
-    }
-
-    pub(crate) fn round(
-        &mut self,
-        workload: Workload,
-        proxy: &Proxy,
-        requests: usize,
-    ) -> Result<Sample, String> {
-        let mut load = self.connect(proxy, workload.is_tls(), workload.connections())?;
-        match workload {
-            Workload::Small | Workload::SmallTls => {
-                self.small(&mut load, workload.connections() * 4)?;
-                let before = proxy.running.cpu();
-                let outcome = self.small(&mut load, requests)?;
-                Ok(sample(proxy.running.cpu().since(before), &outcome))
+    pub(crate) fn takes(self, peer: Peer) -> bool {
+        match self {
+            Self::Raw | Self::RawTls | Self::Cores => peer == Peer::Gateway,
+            Self::Crowd | Self::Latency => {
+                matches!(peer, Peer::Floor | Peer::Nginx | Peer::Gateway)
             }
-            Workload::Video | Workload::VideoTls => {
-                let video = Arc::clone(&self.video);
-                self.videos(&mut load, proxy, &video, requests)
-            }
-            Workload::Big | Workload::BigTls => {
-                let video = Arc::clone(&self.big);
-                self.videos(&mut load, proxy, &video, requests)
-            }
+            _ => true,
         }
-    }
-
-    pub(crate) fn connect(
-        &mut self,
-        proxy: &Proxy,
-        tls: bool,
-        connections: usize,
-    ) -> Result<Load, String> {
-        let tls = tls.then(|| Arc::clone(&self.tls));
-        self.rig
-            .connect(proxy.address, tls, connections)
-            .map_err(|error| format!("connecting: {error}"))
-    }
-
-    pub(crate) fn small(&mut self, load: &mut Load, requests: usize) -> Result<Outcome, String> {
-        let prepared = &self.requests;
-        self.rig.run(
-            load,
-            Plan {
-                requests,
-                next: &mut |number| prepared.session(number),
-                pace: None,
-                keep: false,
-            },
-        )
-    }
-
-    /// Session ids, each of the user of that number.
-    pub(crate) fn sessions(
-        &mut self,
-        load: &mut Load,
-        count: usize,
-    ) -> Result<Vec<String>, String> {
-        let prepared = &self.requests;
-        let outcome = self.rig.run(
-            load,
-            Plan {
-                requests: count,
-                next: &mut |number| prepared.session(number),
-                pace: None,
-                keep: true,
-            },
-        )?;
-        outcome
-            .answers
-            .iter()
-            .map(|answer| {
-                requests::session_id(&answer.body)
-                    .ok_or_else(|| format!("no session in an answer with status {}", answer.status))
-            })
-            .collect()
-    }
-
-    /// A session for each request is fetched before; it is not in what is measured.
-    fn videos(
-        &mut self,
-        load: &mut Load,
-        proxy: &Proxy,
-        video: &Arc<Vec<u8>>,
-        requests: usize,
-    ) -> Result<Sample, String> {
-        let warm_up = load.size();
-        let sessions = self.sessions(load, warm_up + requests)?;
-        let (warm, sessions) = sessions.split_at(warm_up);
-        self.send(load, video, warm, 0)?;
-        let before = proxy.running.cpu();
-        let outcome = self.send(load, video, sessions, warm_up)?;
-        Ok(sample(proxy.running.cpu().since(before), &outcome))
-    }
-
-    fn send(
-        &mut self,
-        load: &mut Load,
-        video: &Arc<Vec<u8>>,
-        sessions: &[String],
-        first: usize,
-    ) -> Result<Outcome, String> {
-        let prepared = &self.requests;
-        self.rig.run(
-            load,
-            Plan {
-                requests: sessions.len(),
-                next: &mut |number| {
-                    let session = sessions.get(number).map_or("", String::as_str);
-                    prepared.verify(first + number, session, video)
-                },
-                pace: None,
-                keep: false,
-            },
-        )
-    }
-}
-
-fn sample(cpu: Cpu, outcome: &Outcome) -> Sample {
-    let requests = outcome.latencies.len() as f64;
-    Sample {
-        cpu: cpu.total / requests,
-        user: cpu.user / requests,
-        rate: requests / outcome.elapsed.as_secs_f64(),
-        p99: percentile(&outcome.latencies, 0.99),
     }
 }
