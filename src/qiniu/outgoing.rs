@@ -94,6 +94,17 @@ impl Draft {
 }
 
 impl Outgoing {
+    /// Its body, in pieces.
+    pub fn body(&self) -> &[Bytes] {
+        &self.body
+    }
+
+    /// Its head, signature included.
+    #[cfg(test)]
+    pub(crate) fn head(&self) -> &Bytes {
+        &self.head
+    }
+
     /// As it is written to a connection.
     pub(super) fn request(&self) -> Request<'_> {
         Request {

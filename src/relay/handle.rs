@@ -18,7 +18,7 @@ use hyper::{
 use ipnet::IpNet;
 
 use super::{
-    RouteKind,
+    RouteKind, VideoCheck,
     cors::Cors,
     endpoint::{Endpoint, Endpoints},
     headers,
@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     auth::{Authenticator, Caller},
-    body::receive::{Admission, Received, receive},
+    body::receive::{Admission, BodyForm, BodyRefusal, Received, receive},
     limit::{CallerKey, CallerKeys, concurrency::Place, rate::Standing},
     qiniu::{answer::Answer, pool::Upstream},
     telemetry::Observer,
@@ -138,16 +138,12 @@ impl Gateway {
         let caller = self.authenticate(&parts.headers, endpoint, record)?;
         let caller = self.callers.of(&caller);
         self.charge(endpoint, caller, standing)?;
-        headers::check_media_type(&parts.headers, body.is_end_stream())?;
-        let draft = endpoint.template.draft(SystemTime::now());
-        let received = receive(
-            body,
-            &endpoint.body,
-            &self.admission,
-            draft,
-            &mut record.bytes_in,
-        )
-        .await?;
+        let kind = endpoint.settings.kind;
+        let form = headers::body_form(&parts.headers, kind, body.is_end_stream())?;
+        let received = self
+            .receive(body, &form, endpoint, &mut record.bytes_in)
+            .await?;
+        self.inspect(endpoint, &received, record)?;
         let place = self.enter(endpoint, caller)?;
         let answer = self.call(endpoint, received, place, record).await?;
         Ok(Reply::Json(answer.body))
@@ -195,6 +191,46 @@ impl Gateway {
                 Err(Refusal::Rate(wait))
             }
         }
+    }
+
+    async fn receive(
+        &self,
+        body: &mut Incoming,
+        form: &BodyForm,
+        endpoint: &Endpoint,
+        count: &mut u64,
+    ) -> Result<Received, Refusal> {
+        let draft = endpoint.template.draft(SystemTime::now());
+        let received = receive(body, form, &endpoint.body, &self.admission, draft, count).await;
+        if let Err(BodyRefusal::Video(finding)) = &received {
+            self.observer.metrics.video_finding(finding.name());
+        }
+        Ok(received?)
+    }
+
+    /// Looks at the video's container; what is wrong with it is counted, or refused.
+    fn inspect(
+        &self,
+        endpoint: &Endpoint,
+        received: &Received,
+        record: &Record,
+    ) -> Result<(), Refusal> {
+        if endpoint.settings.video_check == VideoCheck::Off {
+            return Ok(());
+        }
+        let Err(finding) = received.inspect() else {
+            return Ok(());
+        };
+        self.observer.metrics.video_finding(finding.name());
+        if endpoint.settings.video_check == VideoCheck::Enforce {
+            return Err(BodyRefusal::Video(finding).into());
+        }
+        tracing::info!(
+            request_id = %record.request_id,
+            finding = finding.name(),
+            "a video is not what Qiniu asks for"
+        );
+        Ok(())
     }
 
     fn enter(&self, endpoint: &Endpoint, caller: CallerKey) -> Result<Option<Place>, Refusal> {

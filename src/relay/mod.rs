@@ -15,4 +15,4 @@ pub mod reply;
 pub mod request_id;
 mod settings;
 
-pub use settings::{CorsSettings, RouteKind, RouteSettings};
+pub use settings::{CorsSettings, RouteKind, RouteSettings, VideoCheck};
