@@ -8,7 +8,10 @@ use crate::{
     config::Settings,
     limit::CallerKeys,
     qiniu::pool::Upstream,
-    relay::{cors::Cors, endpoint::Endpoints, handle::Gateway, record::Pseudonyms, reply::Page},
+    relay::{
+        cors::Cors, endpoint::Endpoints, handle::Gateway, record::Pseudonyms, reply::Page,
+        request_id::RequestIds,
+    },
     server::{Server, ServerSettings, admin::Readiness, drain::DrainOutcome},
     telemetry::{Observer, log::Lines, metrics::Metrics},
 };
@@ -55,7 +58,8 @@ impl Running {
             .set(i64::try_from(server.body_memory).unwrap_or(i64::MAX));
         let memory = BodyMemory::new(server.body_memory, metrics.body_memory.clone());
         let gateway = Gateway {
-            endpoints: Endpoints::new(routes),
+            request_ids: RequestIds::default(),
+            endpoints: Endpoints::new(routes, &qiniu),
             authenticator: Authenticator::new(identities),
             callers: CallerKeys::default(),
             pseudonyms: Pseudonyms::new(&qiniu.credentials.secret_key),

@@ -16,6 +16,8 @@ pub struct BodyRules {
     /// An empty body goes up as `{}`.
     pub(super) empty_is_object: bool,
     pub(super) video: Option<Slot>,
+    /// `face_field` goes upstream.
+    pub(super) face_field: bool,
     typed: Vec<Typed>,
 }
 
@@ -82,6 +84,7 @@ impl BodyRules {
             max_body: route.max_body,
             empty_is_object: route.kind == RouteKind::Session,
             video,
+            face_field: goes_up("face_field"),
             typed,
         }
     }

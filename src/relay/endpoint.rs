@@ -6,7 +6,11 @@ use super::{RouteKind, RouteSettings};
 use crate::{
     body::BodyRules,
     limit::{concurrency::Concurrency, rate::RateLimit},
-    qiniu::answer::{AnswerRules, Expected},
+    qiniu::{
+        UpstreamSettings,
+        answer::{AnswerRules, Expected},
+        outgoing::Template,
+    },
 };
 
 /// A route, ready to serve.
@@ -15,6 +19,8 @@ pub struct Endpoint {
     pub path: Arc<str>,
     /// What the operator decided.
     pub settings: RouteSettings,
+    /// What its requests to Qiniu have in common.
+    pub template: Template,
     /// What a body must be.
     pub body: BodyRules,
     /// What is done to an answer.
@@ -30,11 +36,11 @@ pub struct Endpoints(HashMap<String, Arc<Endpoint>>);
 
 impl Endpoints {
     /// Makes the routes ready.
-    pub fn new(routes: Vec<RouteSettings>) -> Self {
+    pub fn new(routes: Vec<RouteSettings>, upstream: &UpstreamSettings) -> Self {
         Self(
             routes
                 .into_iter()
-                .map(|route| (route.path.clone(), Arc::new(Endpoint::new(route))))
+                .map(|route| (route.path.clone(), Arc::new(Endpoint::new(route, upstream))))
                 .collect(),
         )
     }
@@ -54,7 +60,7 @@ impl Endpoints {
 }
 
 impl Endpoint {
-    fn new(settings: RouteSettings) -> Self {
+    fn new(settings: RouteSettings, upstream: &UpstreamSettings) -> Self {
         let expected = match settings.kind {
             RouteKind::Session => Expected::Session,
             RouteKind::Verify => Expected::Envelope,
@@ -62,6 +68,7 @@ impl Endpoint {
         };
         Self {
             path: settings.path.as_str().into(),
+            template: Template::new(upstream, &settings.path),
             body: BodyRules::new(&settings),
             answer: AnswerRules::new(&settings.remove, settings.max_string, expected),
             rate: settings

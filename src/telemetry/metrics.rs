@@ -26,7 +26,9 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use self::labels::{AuthRefusal, ErrorCode, LimitRefusal, QiniuError, Request, Route, Upstream};
+use self::labels::{
+    AuthRefusal, ErrorCode, LimitRefusal, QiniuError, Request, Route, Upstream, VideoFinding,
+};
 use super::log::Lines;
 
 /// The route label of a request that met no route.
@@ -53,6 +55,7 @@ pub struct Metrics {
     response_removed: Counter,
     auth_refusals: Family<AuthRefusal, Counter>,
     limit_refusals: Family<LimitRefusal, Counter>,
+    video_findings: Family<VideoFinding, Counter>,
     no_route: Arc<str>,
     /// Open connections of the public listener.
     pub connections: Gauge,
@@ -80,6 +83,7 @@ impl Metrics {
             response_removed: Counter::default(),
             auth_refusals: Family::default(),
             limit_refusals: Family::default(),
+            video_findings: Family::default(),
             no_route: NO_ROUTE.into(),
             connections: Gauge::default(),
             requests_in_flight: Gauge::default(),
@@ -138,6 +142,11 @@ impl Metrics {
             "limit_refusals",
             "Requests refused by a limit",
             self.limit_refusals.clone(),
+        );
+        r.register(
+            "video_findings",
+            "What was wrong with videos, refused or not",
+            self.video_findings.clone(),
         );
     }
 
@@ -259,6 +268,13 @@ impl Metrics {
                 route: Arc::clone(route),
                 limit,
             })
+            .inc();
+    }
+
+    /// Counts something that is wrong with a video.
+    pub fn video_finding(&self, finding: &'static str) {
+        self.video_findings
+            .get_or_create(&VideoFinding { finding })
             .inc();
     }
 

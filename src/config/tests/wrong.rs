@@ -131,7 +131,7 @@ fn names_that_no_key_has() {
     }
     for line in [
         "quota = \"\"",
-        "video_check = \"off\"",
+        "video_look = \"off\"",
         "response.scores = \"visible\"",
     ] {
         let text = minimal(&format!(

@@ -41,6 +41,11 @@ pub(super) struct LimitRefusal {
     pub(super) limit: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct VideoFinding {
+    pub(super) finding: &'static str,
+}
+
 #[derive(Clone, Debug, Hash, PartialEq, Eq)]
 pub(super) enum ErrorCode {
     Known(i64),
