@@ -112,6 +112,10 @@ impl<'r> Cut<'r> {
                 self.container_start(event == Event::ObjectStart, at, run);
             }
             Event::ObjectEnd | Event::ArrayEnd => {
+                if let [root] = self.frames.as_slice() {
+                    run.flush(at.saturating_sub(1));
+                    run.sink.end(!root.kept_any);
+                }
                 self.frames.pop();
                 self.value_end(at, run);
             }

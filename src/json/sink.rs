@@ -17,6 +17,8 @@ pub trait Sink {
     /// Puts something in the place of this value, which [`Rules::replace`](super::rules::Rules::replace) asked for; it must be
     /// one JSON value. A sink whose rules replace nothing is never asked.
     fn replace(&mut self, slot: Slot, value: &Value);
+    /// The root's closing brace comes next; `empty`: no member stayed. More members may be put here.
+    fn end(&mut self, _empty: bool) {}
 }
 
 /// A sink that collects what stays.

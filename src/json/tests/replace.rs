@@ -91,3 +91,61 @@ fn a_long_string_that_stays_is_settled_chunk_by_chunk() {
         assert_eq!(sink.marked, 6 + part * 100);
     }
 }
+
+/// Puts members of its own at the end.
+#[derive(Default)]
+struct Adding(Buffer);
+
+impl Sink for Adding {
+    fn keep(&mut self, bytes: &[u8]) {
+        self.0.keep(bytes);
+    }
+
+    fn insert(&mut self, bytes: &'static [u8]) {
+        self.0.insert(bytes);
+    }
+
+    fn mark(&mut self) {
+        self.0.mark();
+    }
+
+    fn rollback(&mut self) {
+        self.0.rollback();
+    }
+
+    fn text(&mut self, _: &[u8]) {}
+
+    fn replace(&mut self, _: Slot, _: &Value) {}
+
+    fn end(&mut self, empty: bool) {
+        self.0.insert(if empty { b"\"x\":1" } else { b",\"x\":1" });
+    }
+}
+
+#[test]
+fn members_may_be_put_in_front_of_the_root_s_end_and_nowhere_else_however_it_arrives() {
+    let mut rules = Rules::new();
+    rules.watch_root();
+    rules.remove(&pointer("x"));
+    for (text, wanted) in [
+        ("{}", "{\"x\":1}"),
+        (" { } ", " { \"x\":1} "),
+        ("{\"x\":{\"x\":{}}}", "{\"x\":1}"),
+        ("{\"\\u0078\":2, \"a\":{} }\n", "{ \"a\":{} ,\"x\":1}\n"),
+        (
+            "{\"a\":[{\"x\":2}],\"x\":[{}]}",
+            "{\"a\":[{\"x\":2}],\"x\":1}",
+        ),
+    ] {
+        for size in 1..=text.len() {
+            let mut sink = Adding::default();
+            let mut cut = Cut::new(&rules);
+            for chunk in text.as_bytes().chunks(size) {
+                cut.feed(chunk, &mut sink).unwrap();
+            }
+            cut.finish().unwrap();
+            let kept = String::from_utf8(sink.0.into_bytes()).unwrap();
+            assert_eq!(kept, wanted, "{text} in {size}");
+        }
+    }
+}
