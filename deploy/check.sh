@@ -27,6 +27,7 @@ longer() {
 mkdir "$work/keys"
 printf 'access' > "$work/keys/access_key"
 printf 'secret' > "$work/keys/secret_key"
+head -c 32 /dev/zero | base64 > "$work/keys/seal_key"
 if command -v openssl > /dev/null; then
     x=$(openssl genpkey -algorithm ed25519 | openssl pkey -pubout -outform DER | tail -c 32 | base64 | tr '+/' '-_' | tr -d '=\n')
     printf '{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"check","x":"%s"}]}' "$x" > "$work/keys/jwks.json"
