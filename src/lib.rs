@@ -9,10 +9,11 @@
 //! 5. its bearer token says who is calling: [`auth`]
 //! 6. the caller's limits are charged: [`limit`]
 //! 7. room is reserved and the body received: checked, cut to the allowed fields and signed as it arrives: [`body`],
-//!    with [`json`], [`media`] and [`qiniu::signature`]
-//! 8. the signed request goes to Qiniu: [`qiniu::pool`], [`outbound::exchange`]
-//! 9. the answer is cut while it arrives and believed when it is whole: [`qiniu::answer`]
-//! 10. the caller gets what is left, and one line stays: [`relay::record`], [`telemetry`]
+//!    with [`json`], [`media`] and [`qiniu::signature`]; the session is opened on the way: [`session::ticket`]
+//! 8. the session is claimed for this one upload, or its answer is there already: [`session::ledger`]
+//! 9. the signed request goes to Qiniu: [`qiniu::pool`], [`outbound::exchange`]
+//! 10. the answer is cut while it arrives and believed when it is whole: [`qiniu::answer`]
+//! 11. the caller gets what is left, and one line stays: [`relay::record`], [`telemetry`]
 //!
 //! [`relay::handle`] is this list as code. [`startup`] puts the parts together from what [`config`] has checked.
 //! [`emulator`] and [`sandbox`] let anybody try it without a Qiniu account.

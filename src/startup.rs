@@ -7,12 +7,13 @@ use crate::{
     body::{memory::BodyMemory, receive::Admission},
     config::Settings,
     limit::CallerKeys,
-    qiniu::pool::Upstream,
+    qiniu::{UpstreamSettings, pool::Upstream},
     relay::{
         cors::Cors, endpoint::Endpoints, handle::Gateway, record::Pseudonyms, reply::Page,
         request_id::RequestIds,
     },
     server::{Server, ServerSettings, admin::Readiness, drain::DrainOutcome},
+    session::{SessionSettings, Sessions},
     telemetry::{Observer, log::Lines, metrics::Metrics},
 };
 
@@ -42,7 +43,7 @@ impl Running {
             cors,
             qiniu,
             identities,
-            sessions: _,
+            sessions,
             routes,
             log,
         } = settings;
@@ -56,11 +57,16 @@ impl Running {
         metrics
             .body_memory_limit
             .set(i64::try_from(server.body_memory).unwrap_or(i64::MAX));
+        let sessions = match &sessions {
+            Some(settings) => Some(bound(settings, &qiniu)?),
+            None => None,
+        };
         let memory = BodyMemory::new(server.body_memory, metrics.body_memory.clone());
         let gateway = Gateway {
             request_ids: RequestIds::default(),
-            endpoints: Endpoints::new(routes, &qiniu),
+            endpoints: Endpoints::new(routes, &qiniu, sessions.is_some()),
             authenticator: Authenticator::new(identities),
+            sessions,
             callers: CallerKeys::default(),
             pseudonyms: Pseudonyms::new(&qiniu.credentials.secret_key),
             cors: Cors::new(&cors),
@@ -111,6 +117,9 @@ impl Running {
                 tick.tick().await;
                 swept.endpoints.sweep();
                 swept.upstream.sweep();
+                if let Some(sessions) = &swept.sessions {
+                    sessions.ledger.sweep();
+                }
             }
         });
         let outcome = self
@@ -120,4 +129,14 @@ impl Running {
         sweep.abort();
         outcome
     }
+}
+
+fn bound(settings: &SessionSettings, qiniu: &UpstreamSettings) -> io::Result<Arc<Sessions>> {
+    if settings.seal_key.is_none() {
+        tracing::info!(
+            "sessions.seal_key is not set: sessions are good for this process alone, not for replicas of it"
+        );
+    }
+    Sessions::new(settings, &qiniu.endpoint.authority)
+        .map_err(|_| io::Error::other("the system gives no random bytes"))
 }

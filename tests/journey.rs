@@ -46,7 +46,7 @@ async fn a_live_person_passes_and_no_picture_is_seen() {
 #[tokio::test]
 async fn qiniu_gets_the_bytes_of_the_client_and_only_our_headers() {
     let (qiniu, ledger) = emulator(Scenario::Pass).await;
-    let gateway = Gateway::plain(qiniu).await;
+    let gateway = Gateway::unbound(qiniu).await;
     let base64 = data_encoding::BASE64.encode(&video(0)).replace('/', "\\/");
     let kept = format!(
         "{{ \"session_id\" :\"{}\",\n\"video_base64\":\"{base64}\" , \"face_field\":\"spoofing,quality\" }}",
@@ -175,7 +175,7 @@ async fn a_request_under_way_finishes_when_the_gateway_stops() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let head = format!(
         "POST {VERIFY} HTTP/1.1\r\nHost: g\r\nAuthorization: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{first}",
-        bearer("u"),
+        bearer("user-1"),
         body.len()
     );
     stream.write_all(head.as_bytes()).await.unwrap();

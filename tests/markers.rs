@@ -11,14 +11,17 @@
 
 mod support;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use liveness_gateway::{
     emulator::Scenario,
     telemetry::{LogFormat, LogSettings, log},
 };
 use support::{
-    Gateway, SECRET, SECRET_KEY, SESSIONCODE, VERIFY, bearer, emulator, routes, session,
+    Gateway, SECRET, SECRET_KEY, SESSIONCODE, VERIFY, bearer, emulator, routes, sealed, session,
     upstream::{self, Does, answer},
     verify_body, video,
 };
@@ -26,6 +29,7 @@ use support::{
 const PICTURE: &str = "MARKERofApictureMARKER";
 const SESSION: &str = "MARKERofAsessionMARKER";
 const VIDEO: &str = "MARKERofAvideoMARKER";
+const USER: &str = "MARKERofAuserMARKER";
 const FACE_TOKEN: &str = "MARKERofAfaceTOKEN";
 
 /// Everything that left, and what must not be in it.
@@ -62,8 +66,7 @@ async fn no_marker_leaves() {
         left: Vec::new(),
         log,
     };
-    let token = bearer("MARKERofAuserMARKER");
-    let body = format!("{{\"session_id\":\"{SESSION}\",\"video_base64\":\"{VIDEO}AA\"}}");
+    let token = bearer(USER);
     let picture = format!(
         "{{\"error_code\":0,\"result\":{{\"best_image\":{{\"pic\":\"{PICTURE}\"}},\"pic_list\":[{{\"p\\u0069c\":\"{PICTURE}\",\"face_token\":\"{FACE_TOKEN}\"}}],\"new\":[\"{PICTURE}{}\"]}}}}",
         "x".repeat(4096)
@@ -79,8 +82,17 @@ async fn no_marker_leaves() {
     ];
     for does in upstreams {
         let upstream = upstream::start(does).await;
-        let gateway = Gateway::start(upstream.address, "", &routes()).await;
+        let bound = sealed::SETTINGS.to_owned() + &routes();
+        let gateway = Gateway::start(upstream.address, "", &bound).await;
         for http2 in [false, true] {
+            let id = sealed::sealed(
+                sealed::KEY,
+                upstream.address,
+                USER,
+                &format!("{SESSION}{http2}"),
+                Duration::ZERO,
+            );
+            let body = format!("{{\"session_id\":\"{id}\",\"video_base64\":\"{VIDEO}AA\"}}");
             for (path, body) in [
                 (VERIFY, body.clone()),
                 (VERIFY, body.replace("AA\"", "!\"")),
@@ -124,7 +136,8 @@ async fn no_marker_leaves() {
         raw,
         signature,
         FACE_TOKEN,
-        "MARKERofAuserMARKER",
+        USER,
+        "lg1.",
         "AccessKeyOfTheTests:",
     ]);
     let log = String::from_utf8(watch.log.lock().unwrap().clone()).unwrap();

@@ -12,8 +12,8 @@ mod support;
 
 use liveness_gateway::emulator::Scenario;
 use support::{
-    Answer, Gateway, SESSIONCODE, VERIFY, bearer, emulator, routes, token, upstream, verify_body,
-    video,
+    Answer, Gateway, SESSIONCODE, UNBOUND, VERIFY, bearer, emulator, routes, token, upstream,
+    verify_body, video,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -173,7 +173,7 @@ async fn tokens() {
 #[tokio::test]
 async fn bodies() {
     let (qiniu, ledger) = emulator(Scenario::Pass).await;
-    let gateway = Gateway::plain(qiniu).await;
+    let gateway = Gateway::unbound(qiniu).await;
     let good = data_encoding::BASE64.encode(&video(0));
     for http2 in [false, true] {
         for body in [
@@ -357,7 +357,7 @@ async fn calls_at_once_are_limited_for_each_user() {
     let tight = routes()
         .replace("concurrent_per_user = 100", "concurrent_per_user = 1")
         .replace("timeout = \"20s\"", "timeout = \"2s\"");
-    let gateway = Gateway::start(hanging.address, "", &tight).await;
+    let gateway = Gateway::start(hanging.address, "", &(UNBOUND.to_owned() + &tight)).await;
     let body = verify_body("S", &video(0));
     let first = gateway.post(false, VERIFY, body.clone());
     let second = async {

@@ -11,7 +11,7 @@ mod support;
 
 use liveness_gateway::emulator::Scenario;
 use support::{
-    Answer, Gateway, SESSIONCODE, VERIFY, emulator, routes, session,
+    Answer, Gateway, SESSIONCODE, UNBOUND, VERIFY, emulator, routes, session,
     upstream::{self, Does, answer},
     verify_body, video,
 };
@@ -21,7 +21,7 @@ async fn ask(does: Does, path: &str) -> (Answer, Answer, usize) {
     let short = routes()
         .replace("timeout = \"20s\"", "timeout = \"1s\"")
         .replace("timeout = \"2s\"", "timeout = \"1s\"");
-    let gateway = Gateway::start(broken.address, "", &short).await;
+    let gateway = Gateway::start(broken.address, "", &(UNBOUND.to_owned() + &short)).await;
     let body = if path == VERIFY {
         verify_body("S", &video(0))
     } else {
@@ -168,7 +168,7 @@ async fn silence_and_floods() {
 #[tokio::test]
 async fn an_answer_before_the_upload_is_done_is_seen() {
     let early = upstream::start(Does::AnswerEarly(answer("413 X", "{}"))).await;
-    let gateway = Gateway::plain(early.address).await;
+    let gateway = Gateway::unbound(early.address).await;
     let answer = gateway
         .post(false, VERIFY, verify_body("S", &video(8 << 20)))
         .await;
@@ -229,7 +229,7 @@ async fn a_dead_kept_connection_costs_a_session_nothing_and_a_verify_is_never_se
         "{\"error_code\":0,\"result\":{\"session_id\":\"S1\",\"code\":\"0\"}}",
     );
     let dying = upstream::start(Does::DieOnReuse(good)).await;
-    let gateway = Gateway::plain(dying.address).await;
+    let gateway = Gateway::unbound(dying.address).await;
     assert_eq!(gateway.post(false, SESSIONCODE, "{}").await.status, 200);
     assert_eq!(gateway.post(false, SESSIONCODE, "{}").await.status, 200);
     assert_eq!(

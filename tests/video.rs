@@ -12,7 +12,7 @@ mod support;
 use bytes::Bytes;
 use liveness_gateway::emulator::Scenario;
 use support::{
-    Answer, Gateway, VERIFY, bearer, emulator, routes, session,
+    Answer, Gateway, UNBOUND, VERIFY, bearer, emulator, routes, session,
     upstream::{self, Does},
     verify_body, video,
 };
@@ -79,7 +79,7 @@ async fn twenty_mebibytes_as_they_are_pass_and_one_byte_more_is_refused_unread()
 async fn upstream_gets_the_json_that_a_client_would_have_sent() {
     let answer = upstream::answer("200 OK", "{\"error_code\":0}");
     let qiniu = upstream::start(Does::AnswerAndStay(answer)).await;
-    let gateway = Gateway::plain(qiniu.address).await;
+    let gateway = Gateway::unbound(qiniu.address).await;
     for size in [1, 2, 3, 4, 5000] {
         let video = Bytes::from(vec![b'v'; size]);
         let fields = [("liveness-session", "S-1/+=")];
@@ -103,7 +103,7 @@ async fn upstream_gets_the_json_that_a_client_would_have_sent() {
 #[tokio::test]
 async fn header_fields_of_a_video_must_be_there_once_and_plain() {
     let (qiniu, ledger) = emulator(Scenario::Pass).await;
-    let gateway = Gateway::plain(qiniu).await;
+    let gateway = Gateway::unbound(qiniu).await;
     let long = "x".repeat(1025);
     for http2 in [false, true] {
         for fields in [
@@ -158,7 +158,7 @@ async fn findings_are_counted_and_refused_where_that_is_wanted() {
     for (word, status) in [("off", 200), ("report", 200), ("enforce", 422)] {
         let kind = format!("kind = \"verify\"\nvideo_check = \"{word}\"");
         let routes = routes().replace("kind = \"verify\"", &kind);
-        let gateway = Gateway::start(qiniu.address, "", &routes).await;
+        let gateway = Gateway::start(qiniu.address, "", &(UNBOUND.to_owned() + &routes)).await;
         for raw in [false, true] {
             for (name, finding) in findings.iter().chain(&[("", "not_mp4")]) {
                 let video = match *name {

@@ -7,5 +7,6 @@ mod pieces;
 pub mod raw;
 pub mod receive;
 mod rules;
+pub mod upload;
 
 pub use rules::BodyRules;

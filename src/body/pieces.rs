@@ -6,10 +6,12 @@
 
 use bytes::Bytes;
 
+use super::{receive::BodyRefusal, upload::Uploading};
 use crate::{
     json::{rules::Slot, sink::Sink, value::Value},
     media::base64::Check,
     qiniu::outgoing::{Draft, Outgoing},
+    session::ticket::Holder,
 };
 
 /// A shorter piece is copied: as a slice it would cost 32 bytes of its own and all of its buffer.
@@ -31,6 +33,10 @@ pub(super) struct Pieces {
     length: usize,
     draft: Draft,
     video: Option<VideoPlace>,
+    /// What the operator adds.
+    pins: Bytes,
+    /// The session that the upload is for, where sessions are bound to callers.
+    pub(super) upload: Option<Uploading>,
 }
 
 /// A point between two bytes of what is kept.
@@ -61,6 +67,17 @@ impl Pieces {
             length: 0,
             draft,
             video: None,
+            pins: Bytes::new(),
+            upload: None,
+        }
+    }
+
+    /// With these members at the end, and for this caller's session.
+    pub(super) fn with(self, pins: &Bytes, holder: Option<Holder>) -> Self {
+        Self {
+            pins: pins.clone(),
+            upload: holder.map(Uploading::new),
+            ..self
         }
     }
 
@@ -74,12 +91,28 @@ impl Pieces {
         self.settle();
     }
 
+    /// Adds base64 of the video that we made ourselves.
+    pub(super) fn append_video(&mut self, base64: String) {
+        if let Some(upload) = &mut self.upload {
+            upload.video(base64.as_bytes());
+        }
+        self.append(base64.into());
+    }
+
     /// Says that the video's base64 comes next.
     pub(super) fn video_begins(&mut self) {
         self.video = Some(VideoPlace {
             start: self.length,
             escaped: false,
         });
+    }
+
+    /// Whether the session may be good still.
+    pub(super) fn session_so_far(&self) -> Result<(), BodyRefusal> {
+        let Some(upload) = &self.upload else {
+            return Ok(());
+        };
+        upload.so_far().map_err(BodyRefusal::Session)
     }
 
     /// The signed request, and where in its body the video is.
@@ -177,9 +210,34 @@ impl Sink for Pieces {
             video.escaped |= !self.chunk.as_ptr_range().contains(&bytes.as_ptr());
         }
         self.check.feed(bytes);
+        if let Some(upload) = &mut self.upload {
+            upload.video(bytes);
+        }
     }
 
-    fn replace(&mut self, _slot: Slot, _value: &Value) {}
+    fn replace(&mut self, _slot: Slot, value: &Value) {
+        // What is neither opened nor rejected here is of a wrong type, which ends the request.
+        let id = match (&mut self.upload, value) {
+            (Some(upload), Value::String(text)) if !text.is_empty() => upload.open(text),
+            (Some(upload), Value::TooLong) => {
+                upload.reject();
+                "null".to_owned()
+            }
+            _ => "null".to_owned(),
+        };
+        self.gather(id.as_bytes());
+    }
+
+    fn end(&mut self, empty: bool) {
+        if self.pins.is_empty() {
+            return;
+        }
+        if !empty {
+            self.gather(b",");
+        }
+        let pins = self.pins.clone();
+        self.gather(&pins);
+    }
 }
 
 #[cfg(test)]

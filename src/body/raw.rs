@@ -12,8 +12,8 @@ use super::{
     receive::{BodyRefusal, Received},
 };
 use crate::{
+    json::sink::Sink,
     media::{Finding, base64::MAX_VIDEO},
-    qiniu::outgoing::Draft,
 };
 
 /// What the JSON around a video takes at the most, generously.
@@ -47,14 +47,17 @@ pub(super) async fn receive(
     mut arrival: Arrival<'_>,
     video: &RawVideo,
     rules: &BodyRules,
-    draft: Draft,
+    mut pieces: Pieces,
 ) -> Result<Received, BodyRefusal> {
     if arrival.declared().is_some_and(|length| length > MAX_VIDEO) {
         return Err(BodyRefusal::Video(Finding::TooLarge));
     }
-    let mut pieces = Pieces::new(draft);
-    let RawVideo { session, .. } = video;
-    pieces.append(format!("{{\"session_id\":\"{session}\",\"video_base64\":\"").into());
+    let session = match &mut pieces.upload {
+        Some(upload) => upload.open(&video.session),
+        None => format!("\"{}\"", video.session),
+    };
+    pieces.session_so_far()?;
+    pieces.append(format!("{{\"session_id\":{session},\"video_base64\":\"").into());
     pieces.video_begins();
     let mut encoder = Encoder::default();
     while let Some(chunk) = arrival.next().await? {
@@ -67,13 +70,16 @@ pub(super) async fn receive(
     if arrival.count() == 0 {
         return Err(BodyRefusal::Video(Finding::Empty));
     }
-    let face_field = video.face_field.as_ref().filter(|_| rules.face_field);
+    let face_field = video.face_field.as_deref();
+    let face_field = face_field.filter(|_| rules.face_field.is_some());
     pieces.append(match face_field {
-        Some(face_field) => format!("\",\"face_field\":\"{face_field}\"}}").into(),
-        None => b"\"}".to_vec(),
+        Some(face_field) => format!("\",\"face_field\":\"{face_field}\"").into(),
+        None => b"\"".to_vec(),
     });
+    pieces.end(false);
+    pieces.append(b"}".to_vec());
     let length = arrival.count();
-    Ok(Received::new(pieces, arrival.into_permit(), Some(length)))
+    Received::new(pieces, arrival.into_permit(), Some(length), face_field)
 }
 
 /// Base64 of bytes that come in chunks of any size.
@@ -93,19 +99,19 @@ impl Encoder {
             if self.rest.len() < 3 {
                 return;
             }
-            pieces.append(BASE64.encode(&self.rest).into());
+            pieces.append_video(BASE64.encode(&self.rest));
             self.rest.clear();
         }
         let (groups, rest) = bytes.split_at(bytes.len() - bytes.len() % 3);
         if !groups.is_empty() {
-            pieces.append(BASE64.encode(groups).into());
+            pieces.append_video(BASE64.encode(groups));
         }
         self.rest.extend_from_slice(rest);
     }
 
     fn finish(self, pieces: &mut Pieces) {
         if !self.rest.is_empty() {
-            pieces.append(BASE64.encode(&self.rest).into());
+            pieces.append_video(BASE64.encode(&self.rest));
         }
     }
 }

@@ -12,11 +12,16 @@ use super::{
     memory::{BodyMemory, Permit},
     pieces::{Pieces, VideoPlace},
     raw::{self, RawVideo},
+    upload::Upload,
 };
 use crate::{
-    json::cut::{Cut, CutError},
+    json::{
+        cut::{Cut, CutError},
+        value::Value,
+    },
     media::{Finding, held::HeldVideo, judge, mp4},
     qiniu::outgoing::{Draft, Outgoing},
+    session::ticket::{Holder, NotOpened},
 };
 
 /// What all bodies have in common.
@@ -42,6 +47,8 @@ pub struct Received {
     pub outgoing: Outgoing,
     /// Holds the memory for as long as the request lives.
     pub permit: Permit,
+    /// What may claim its session, where sessions are bound to callers.
+    pub upload: Option<Upload>,
     /// The video in it, where there is one.
     video: Option<Video>,
 }
@@ -69,6 +76,8 @@ pub enum BodyRefusal {
     Field(String),
     /// Not a video that Qiniu would look at.
     Video(Finding),
+    /// The session is not this caller's, or over.
+    Session(NotOpened),
 }
 
 impl Received {
@@ -85,7 +94,7 @@ impl Received {
     }
 }
 
-/// Receives `body`; `count` is told how many bytes have arrived, also when it ends in a refusal.
+/// Receives `body`, for a session of `holder`'s where sessions are bound to callers; `count` is told how many bytes have arrived, also when it ends in a refusal.
 ///
 /// # Errors
 /// The refusal; what is left of the body has not been read.
@@ -95,30 +104,31 @@ pub async fn receive(
     rules: &BodyRules,
     admission: &Admission,
     draft: Draft,
+    holder: Option<Holder>,
     count: &mut u64,
 ) -> Result<Received, BodyRefusal> {
+    let held = match form {
+        BodyForm::Json => |bytes| bytes,
+        BodyForm::Video(_) => raw::held,
+    };
+    let arrival = Arrival::admit(body, admission, rules.max_body, held, count)?;
+    let pieces = Pieces::new(draft).with(&rules.pins, holder);
     match form {
-        BodyForm::Json => json(body, rules, admission, draft, count).await,
-        BodyForm::Video(video) => {
-            let arrival = Arrival::admit(body, admission, rules.max_body, raw::held, count)?;
-            raw::receive(arrival, video, rules, draft).await
-        }
+        BodyForm::Json => json(arrival, rules, pieces).await,
+        BodyForm::Video(video) => raw::receive(arrival, video, rules, pieces).await,
     }
 }
 
 async fn json(
-    body: &mut Incoming,
+    mut arrival: Arrival<'_>,
     rules: &BodyRules,
-    admission: &Admission,
-    draft: Draft,
-    count: &mut u64,
+    mut pieces: Pieces,
 ) -> Result<Received, BodyRefusal> {
-    let mut arrival = Arrival::admit(body, admission, rules.max_body, |bytes| bytes, count)?;
     let mut cut = Cut::new(&rules.rules);
-    let mut pieces = Pieces::new(draft);
     while let Some(chunk) = arrival.next().await? {
         pieces.chunk = chunk.clone();
         cut.feed(&chunk, &mut pieces).map_err(BodyRefusal::Json)?;
+        pieces.session_so_far()?;
         pieces.check.so_far().map_err(BodyRefusal::Video)?;
     }
     if arrival.count() == 0 && rules.empty_is_object {
@@ -131,19 +141,32 @@ async fn json(
         Some(_) => Some(pieces.check.finish().map_err(BodyRefusal::Video)?),
         None => None,
     };
-    Ok(Received::new(pieces, arrival.into_permit(), length))
+    let face_field = rules.face_field.and_then(|slot| values.get(slot));
+    let face_field = match face_field {
+        Some(Value::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    Received::new(pieces, arrival.into_permit(), length, face_field)
 }
 
 impl Received {
-    pub(super) fn new(pieces: Pieces, permit: Permit, video_length: Option<u64>) -> Self {
+    pub(super) fn new(
+        mut pieces: Pieces,
+        permit: Permit,
+        video_length: Option<u64>,
+        face_field: Option<&str>,
+    ) -> Result<Self, BodyRefusal> {
+        let upload = pieces.upload.take();
+        let upload = upload.map(|upload| upload.finish(face_field)).transpose();
         let (outgoing, place) = pieces.finish();
         let video = place
             .zip(video_length)
             .map(|(place, length)| Video { place, length });
-        Self {
+        Ok(Self {
             outgoing,
             permit,
+            upload: upload.map_err(BodyRefusal::Session)?,
             video,
-        }
+        })
     }
 }

@@ -1,5 +1,7 @@
 //! What a route accepts as a body: which members go upstream, which must be there, and of which type.
 
+use bytes::Bytes;
+
 use crate::{
     json::{
         pointer::Pointer,
@@ -16,8 +18,10 @@ pub struct BodyRules {
     /// An empty body goes up as `{}`.
     pub(super) empty_is_object: bool,
     pub(super) video: Option<Slot>,
-    /// `face_field` goes upstream.
-    pub(super) face_field: bool,
+    /// The caller's `face_field`, where it goes upstream.
+    pub(super) face_field: Option<Slot>,
+    /// Members that go up as the operator says, as JSON with commas between them; empty: none.
+    pub(super) pins: Bytes,
     typed: Vec<Typed>,
 }
 
@@ -35,28 +39,31 @@ enum Kind {
 }
 
 impl BodyRules {
-    /// The rules that `route` asks for.
-    pub fn new(route: &RouteSettings) -> Self {
+    /// The rules that `route` asks for; with `bind`, session ids are opened on the way.
+    pub fn new(route: &RouteSettings, bind: bool) -> Self {
         let mut rules = Rules::new();
-        if let Some(fields) = &route.request_fields {
-            rules.keep_only(fields.iter().map(String::as_str));
+        let pinned = |name: &str| route.request_set.iter().any(|(pin, _)| pin == name);
+        let fields = route.request_fields.as_ref();
+        if let Some(fields) = fields {
+            let fields = fields.iter().map(String::as_str);
+            rules.keep_only(fields.filter(|field| !pinned(field)));
         } else {
             // Any top-level member stays, but two of one name are two readings of one body.
             rules.watch_root();
+            let pins = route.request_set.iter();
+            pins.filter_map(|(pin, _)| Pointer::parse(pin).ok())
+                .for_each(|pin| rules.remove(&pin));
         }
         let goes_up = |name: &str| {
-            route
-                .request_fields
-                .as_ref()
-                .is_none_or(|fields| fields.iter().any(|field| field == name))
+            !pinned(name) && fields.is_none_or(|fields| fields.iter().any(|field| field == name))
         };
         let mut typed = Vec::new();
         let mut field = |rules: &mut Rules, name: &'static str, kind: Kind, required: bool| {
             let pointer = Pointer::parse(name).ok().filter(|_| goes_up(name))?;
-            let slot = if name == "video_base64" {
-                rules.stream(&pointer)
-            } else {
-                rules.capture(&pointer)
+            let slot = match name {
+                "video_base64" => rules.stream(&pointer),
+                "session_id" if bind => rules.replace(&pointer),
+                _ => rules.capture(&pointer),
             };
             typed.push(Typed {
                 name,
@@ -66,7 +73,7 @@ impl BodyRules {
             });
             Some(slot)
         };
-        let mut video = None;
+        let (mut video, mut face_field) = (None, None);
         match route.kind {
             RouteKind::Session => {
                 field(&mut rules, "min_code_length", Kind::Number, false);
@@ -75,7 +82,7 @@ impl BodyRules {
             RouteKind::Verify => {
                 field(&mut rules, "session_id", Kind::String, true);
                 video = field(&mut rules, "video_base64", Kind::String, true);
-                field(&mut rules, "face_field", Kind::String, false);
+                face_field = field(&mut rules, "face_field", Kind::String, false);
             }
             RouteKind::Plain => {}
         }
@@ -84,7 +91,8 @@ impl BodyRules {
             max_body: route.max_body,
             empty_is_object: route.kind == RouteKind::Session,
             video,
-            face_field: goes_up("face_field"),
+            face_field,
+            pins: pins(route),
             typed,
         }
     }
@@ -105,4 +113,13 @@ impl BodyRules {
         }
         Ok(())
     }
+}
+
+fn pins(route: &RouteSettings) -> Bytes {
+    let name = |name: &str| serde_json::Value::from(name);
+    let pins = route.request_set.iter();
+    let members: Vec<_> = pins
+        .map(|(pin, value)| format!("{}:{value}", name(pin)))
+        .collect();
+    members.join(",").into()
 }

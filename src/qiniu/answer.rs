@@ -3,23 +3,25 @@
 //! A picture is never held longer than the read buffer it came in, and nothing of an answer leaves this module before
 //! its last byte has proved it complete and valid.
 
-use std::{fmt, io, time::Duration};
+use std::time::{Duration, SystemTime};
 
 use tokio::time::timeout;
 
+pub use super::failure::{Failure, FailureKind, Invalid};
 use super::{
     outgoing::Outgoing,
-    pool::{Lease, NoConnection, Upstream},
+    pool::{Lease, Upstream},
+    sealing::Sealing,
 };
 use crate::{
     json::{
-        cut::{Cut, CutError},
+        cut::Cut,
         pointer::Pointer,
         rules::{Rules, Slot},
-        sink::Buffer,
         value::Value,
     },
     outbound::exchange::{Broken, Reading, exchange},
+    session::ticket::Holder,
 };
 
 /// Bytes that may be left of an answer when the pictures are gone.
@@ -61,72 +63,6 @@ pub struct Answer {
     pub reqid: Option<String>,
 }
 
-/// Why there is no answer to pass on.
-#[derive(Debug)]
-pub struct Failure {
-    /// What happened.
-    pub kind: FailureKind,
-    /// The HTTP status, where there was one.
-    pub status: Option<u16>,
-    /// Qiniu's `X-Reqid`, where there was one.
-    pub reqid: Option<String>,
-}
-
-/// What went wrong with a call.
-#[derive(Debug)]
-pub enum FailureKind {
-    /// All connections were taken.
-    NoPlace,
-    /// No connection could be made.
-    Unreachable(io::Error),
-    /// Not done in the route's time.
-    Timeout,
-    /// 401, 403 or 419: the operator's credentials.
-    RejectedCredentials,
-    /// Another 4xx.
-    RejectedRequest,
-    /// 413.
-    TooLarge,
-    /// 429, 503 or 573.
-    Busy,
-    /// Another 5xx, or a redirect.
-    Error,
-    /// The connection ended before an answer.
-    NoAnswer(io::Error),
-    /// An answer that can't be believed.
-    Invalid(Invalid),
-}
-
-/// What makes an answer unfit.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Invalid {
-    /// Its framing, length or coding.
-    Transfer(&'static str),
-    /// Its JSON.
-    Json(CutError),
-}
-
-impl From<&'static str> for Invalid {
-    fn from(what: &'static str) -> Self {
-        Self::Transfer(what)
-    }
-}
-
-impl From<CutError> for Invalid {
-    fn from(error: CutError) -> Self {
-        Self::Json(error)
-    }
-}
-
-impl fmt::Display for Invalid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Transfer(what) => f.write_str(what),
-            Self::Json(error) => error.fmt(f),
-        }
-    }
-}
-
 impl AnswerRules {
     /// The rules of a route.
     pub fn new(remove: &[Pointer], max_string: Option<usize>, expected: Expected) -> Self {
@@ -152,12 +88,26 @@ impl AnswerRules {
         }
     }
 
-    async fn read(&self, reading: &mut Reading, lease: &mut Lease) -> Result<Answer, Invalid> {
+    /// Has the session id sealed for whom the call is made.
+    pub fn sealed(mut self) -> Self {
+        if self.session_id.is_some() {
+            let pointer = Pointer::parse("result.session_id");
+            self.session_id = pointer.map(|pointer| self.rules.replace(&pointer)).ok();
+        }
+        self
+    }
+
+    async fn read(
+        &self,
+        reading: &mut Reading,
+        lease: &mut Lease,
+        seal: Option<(&Holder, SystemTime)>,
+    ) -> Result<Answer, Invalid> {
         if reading.is_encoded() {
             return Err("the answer has a content coding that was not asked for".into());
         }
         let mut cut = Cut::new(&self.rules);
-        let mut kept = Buffer::default();
+        let mut kept = Sealing::new(seal);
         let mut received = 0_u64;
         reading
             .body(&mut lease.connection, |bytes| {
@@ -170,7 +120,7 @@ impl AnswerRules {
             })
             .await?;
         let values = cut.finish()?;
-        let body = kept.into_bytes();
+        let body = kept.into_bytes()?;
         let answer = Answer {
             removed: received.saturating_sub(body.len() as u64),
             error_code: integer(values.get(self.error_code)),
@@ -196,7 +146,7 @@ impl AnswerRules {
 
 impl Upstream {
     /// Makes one call. With `resend` a request is sent once more when a kept connection turns out to have been closed
-    /// before it was answered; a billed request must never be.
+    /// before it was answered; a billed request must never be. A session that it brings is sealed for `holder`.
     ///
     /// # Errors
     /// Why there is no answer to pass on.
@@ -206,11 +156,18 @@ impl Upstream {
         rules: &AnswerRules,
         limit: Duration,
         resend: bool,
+        holder: Option<&Holder>,
     ) -> Result<Answer, Failure> {
-        match timeout(limit, self.call_without_limit(request, rules, resend)).await {
+        let mut begun = None;
+        let call = self.call_without_limit(request, rules, resend, holder, &mut begun);
+        let result = match timeout(limit, call).await {
             Ok(result) => result,
             Err(_) => Err(FailureKind::Timeout.into()),
-        }
+        };
+        result.map_err(|failure| Failure {
+            begun: begun.is_some(),
+            ..failure
+        })
     }
 
     async fn call_without_limit(
@@ -218,13 +175,17 @@ impl Upstream {
         request: Outgoing,
         rules: &AnswerRules,
         resend: bool,
+        holder: Option<&Holder>,
+        begun: &mut Option<SystemTime>,
     ) -> Result<Answer, Failure> {
         let mut lease = self.lease(false).await?;
+        let mut sent = *begun.insert(SystemTime::now());
         let first = exchange(&mut lease.connection, &request.request()).await;
         let mut reading = match first {
             Err(Broken::NoAnswer(_)) if resend && lease.reused => {
                 drop(lease);
                 lease = self.lease(true).await?;
+                sent = *begun.insert(SystemTime::now());
                 exchange(&mut lease.connection, &request.request()).await?
             }
             other => other?,
@@ -235,9 +196,11 @@ impl Upstream {
                 kind,
                 status: Some(status),
                 reqid: reading.reqid().map(str::to_owned),
+                begun: true,
             });
         }
-        match rules.read(&mut reading, &mut lease).await {
+        let seal = holder.map(|holder| (holder, sent));
+        match rules.read(&mut reading, &mut lease, seal).await {
             Ok(answer) => {
                 if reading.is_reusable() {
                     self.keep(lease);
@@ -248,6 +211,7 @@ impl Upstream {
                 kind: FailureKind::Invalid(invalid),
                 status: Some(status),
                 reqid: reading.reqid().map(str::to_owned),
+                begun: true,
             }),
         }
     }
@@ -279,33 +243,5 @@ fn short_text(value: Option<&Value>) -> Option<String> {
     match value {
         Some(Value::Number(text) | Value::String(text)) if text.len() <= 64 => Some(text.clone()),
         _ => None,
-    }
-}
-
-impl From<FailureKind> for Failure {
-    fn from(kind: FailureKind) -> Self {
-        Self {
-            kind,
-            status: None,
-            reqid: None,
-        }
-    }
-}
-
-impl From<NoConnection> for Failure {
-    fn from(error: NoConnection) -> Self {
-        match error {
-            NoConnection::Busy => FailureKind::NoPlace.into(),
-            NoConnection::Unreachable(error) => FailureKind::Unreachable(error).into(),
-        }
-    }
-}
-
-impl From<Broken> for Failure {
-    fn from(broken: Broken) -> Self {
-        match broken {
-            Broken::NoAnswer(error) => FailureKind::NoAnswer(error).into(),
-            Broken::Answer(what) => FailureKind::Invalid(Invalid::Transfer(what)).into(),
-        }
     }
 }

@@ -5,8 +5,10 @@
 //! This part never sends a request twice once one of its bytes may have left, with one exception that its caller asks for.
 
 pub mod answer;
+mod failure;
 pub mod outgoing;
 pub mod pool;
+mod sealing;
 mod settings;
 pub mod signature;
 

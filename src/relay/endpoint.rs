@@ -35,12 +35,15 @@ pub struct Endpoint {
 pub struct Endpoints(HashMap<String, Arc<Endpoint>>);
 
 impl Endpoints {
-    /// Makes the routes ready.
-    pub fn new(routes: Vec<RouteSettings>, upstream: &UpstreamSettings) -> Self {
+    /// Makes the routes ready; with `bind`, session ids are opened and sealed on the way.
+    pub fn new(routes: Vec<RouteSettings>, upstream: &UpstreamSettings, bind: bool) -> Self {
         Self(
             routes
                 .into_iter()
-                .map(|route| (route.path.clone(), Arc::new(Endpoint::new(route, upstream))))
+                .map(|route| {
+                    let endpoint = Endpoint::new(route, upstream, bind);
+                    (endpoint.settings.path.clone(), Arc::new(endpoint))
+                })
                 .collect(),
         )
     }
@@ -60,17 +63,18 @@ impl Endpoints {
 }
 
 impl Endpoint {
-    fn new(settings: RouteSettings, upstream: &UpstreamSettings) -> Self {
+    fn new(settings: RouteSettings, upstream: &UpstreamSettings, bind: bool) -> Self {
         let expected = match settings.kind {
             RouteKind::Session => Expected::Session,
             RouteKind::Verify => Expected::Envelope,
             RouteKind::Plain => Expected::Object,
         };
+        let answer = AnswerRules::new(&settings.remove, settings.max_string, expected);
         Self {
             path: settings.path.as_str().into(),
             template: Template::new(upstream, &settings.path),
-            body: BodyRules::new(&settings),
-            answer: AnswerRules::new(&settings.remove, settings.max_string, expected),
+            body: BodyRules::new(&settings, bind),
+            answer: if bind { answer.sealed() } else { answer },
             rate: settings
                 .rate
                 .and_then(|rate| RateLimit::new(rate, settings.burst)),

@@ -27,12 +27,18 @@ use super::{
     refusal::Refusal,
     reply::{self, Page, Reply},
     request_id::RequestIds,
+    turn,
 };
 use crate::{
     auth::{Authenticator, Caller},
     body::receive::{Admission, BodyForm, BodyRefusal, Received, receive},
     limit::{CallerKey, CallerKeys, concurrency::Place, rate::Standing},
     qiniu::{answer::Answer, pool::Upstream},
+    session::{
+        Sessions,
+        ledger::{Claim, Turn},
+        ticket::Holder,
+    },
     telemetry::Observer,
 };
 
@@ -53,6 +59,8 @@ pub struct Gateway {
     pub endpoints: Endpoints,
     /// Who may call.
     pub authenticator: Authenticator,
+    /// Binds sessions to callers; none: they are not bound.
+    pub sessions: Option<Arc<Sessions>>,
     /// Names callers for counting.
     pub callers: CallerKeys,
     /// Names callers for records.
@@ -71,6 +79,16 @@ pub struct Gateway {
     pub trusted_proxies: Vec<IpNet>,
     /// Bytes of a head at the most.
     pub max_head_bytes: usize,
+}
+
+/// What a call to Qiniu is made with, besides the request.
+struct Leave {
+    /// Whom a session is for.
+    holder: Option<Holder>,
+    /// One of the caller's calls under way.
+    place: Option<Place>,
+    /// The one call of its session.
+    turn: Option<Turn>,
 }
 
 impl Gateway {
@@ -135,18 +153,28 @@ impl Gateway {
         if parts.method != Method::POST {
             return Err(Refusal::Method);
         }
-        let caller = self.authenticate(&parts.headers, endpoint, record)?;
-        let caller = self.callers.of(&caller);
+        let user = self.authenticate(&parts.headers, endpoint, record)?;
+        let caller = self.callers.of(&user);
         self.charge(endpoint, caller, standing)?;
         let kind = endpoint.settings.kind;
         let form = headers::body_form(&parts.headers, kind, body.is_end_stream())?;
-        let received = self
-            .receive(body, &form, endpoint, &mut record.bytes_in)
+        let holder = self.sessions.as_ref().map(|it| it.holder(&user));
+        let mut received = self
+            .receive(body, &form, endpoint, holder.clone(), &mut record.bytes_in)
             .await?;
         self.inspect(endpoint, &received, record)?;
-        let place = self.enter(endpoint, caller)?;
-        let answer = self.call(endpoint, received, place, record).await?;
-        Ok(Reply::Json(answer.body))
+        let limit = endpoint.settings.timeout;
+        let turn = match turn::claim(self.sessions.as_ref(), received.upload.take(), limit).await? {
+            Some(Claim::Answered(kept)) => {
+                record.upstream = Some(turn::recalled(&kept));
+                return Ok(Reply::Json(kept.body.clone()));
+            }
+            Some(Claim::First(turn)) => Some(turn),
+            None => None,
+        };
+        let leave = self.enter(endpoint, caller, holder, turn)?;
+        let answer = self.call(endpoint, received, leave, record).await?;
+        Ok(Reply::Json(answer.body.into()))
     }
 
     fn authenticate(
@@ -198,10 +226,13 @@ impl Gateway {
         body: &mut Incoming,
         form: &BodyForm,
         endpoint: &Endpoint,
+        holder: Option<Holder>,
         count: &mut u64,
     ) -> Result<Received, Refusal> {
         let draft = endpoint.template.draft(SystemTime::now());
-        let received = receive(body, form, &endpoint.body, &self.admission, draft, count).await;
+        let holder = holder.filter(|_| endpoint.settings.kind == RouteKind::Verify);
+        let (rules, admission) = (&endpoint.body, &self.admission);
+        let received = receive(body, form, rules, admission, draft, holder, count).await;
         if let Err(BodyRefusal::Video(finding)) = &received {
             self.observer.metrics.video_finding(finding.name());
         }
@@ -233,19 +264,30 @@ impl Gateway {
         Ok(())
     }
 
-    fn enter(&self, endpoint: &Endpoint, caller: CallerKey) -> Result<Option<Place>, Refusal> {
-        let Some(concurrency) = &endpoint.concurrency else {
-            return Ok(None);
-        };
-        match concurrency.enter(caller) {
-            Some(place) => Ok(Some(place)),
-            None => {
-                self.observer
-                    .metrics
-                    .limit_refused(&endpoint.path, "concurrent");
-                Err(Refusal::Concurrent)
+    /// Lets the caller make one more call; a turn that can't be taken now leaves its session as good as before.
+    fn enter(
+        &self,
+        endpoint: &Endpoint,
+        caller: CallerKey,
+        holder: Option<Holder>,
+        turn: Option<Turn>,
+    ) -> Result<Leave, Refusal> {
+        let concurrency = endpoint.concurrency.as_ref();
+        let place = concurrency.map(|concurrency| concurrency.enter(caller));
+        if let Some(None) = place {
+            self.observer
+                .metrics
+                .limit_refused(&endpoint.path, "concurrent");
+            if let Some(turn) = turn {
+                turn.not_sent();
             }
+            return Err(Refusal::Concurrent);
         }
+        Ok(Leave {
+            holder,
+            place: place.flatten(),
+            turn,
+        })
     }
 
     /// Calls Qiniu in a task of its own: a billed call that has begun is finished even if its caller goes away.
@@ -253,7 +295,7 @@ impl Gateway {
         &self,
         endpoint: &Arc<Endpoint>,
         received: Received,
-        place: Option<Place>,
+        leave: Leave,
         record: &mut Record,
     ) -> Result<Answer, Refusal> {
         let started = Instant::now();
@@ -270,10 +312,14 @@ impl Gateway {
                     &endpoint.answer,
                     endpoint.settings.timeout,
                     resend,
+                    leave.holder.as_ref(),
                 )
                 .await;
-            drop((received.permit, place));
+            drop((received.permit, leave.place));
             observe(&observer, &endpoint.path, &result, started.elapsed());
+            if let Some(turn) = leave.turn {
+                turn::end(turn, &result);
+            }
             result
         });
         let result = call.await.map_err(|_| Refusal::Internal)?;

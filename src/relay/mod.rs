@@ -14,5 +14,6 @@ pub mod refusal;
 pub mod reply;
 pub mod request_id;
 mod settings;
+mod turn;
 
 pub use settings::{CorsSettings, RouteKind, RouteSettings, VideoCheck};

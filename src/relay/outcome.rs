@@ -47,7 +47,7 @@ pub(super) fn observe(
 pub(super) fn facts(result: &Result<Answer, Failure>, duration: Duration) -> UpstreamFacts {
     match result {
         Ok(answer) => UpstreamFacts {
-            duration,
+            duration: Some(duration),
             status: Some(200),
             error_code: answer.error_code,
             serverlogid: answer.serverlogid.clone(),
@@ -55,7 +55,7 @@ pub(super) fn facts(result: &Result<Answer, Failure>, duration: Duration) -> Ups
             removed: Some(answer.removed),
         },
         Err(failure) => UpstreamFacts {
-            duration,
+            duration: Some(duration),
             status: failure.status,
             reqid: failure.reqid.clone(),
             ..UpstreamFacts::default()

@@ -56,8 +56,8 @@ pub struct Record {
 /// What is known of a call to Qiniu.
 #[derive(Default)]
 pub struct UpstreamFacts {
-    /// From its start to its end.
-    pub duration: std::time::Duration,
+    /// From its start to its end; none where the answer was kept from an earlier call.
+    pub duration: Option<std::time::Duration>,
     /// HTTP status.
     pub status: Option<u16>,
     /// Qiniu's verdict on the request.
@@ -112,7 +112,10 @@ impl Record {
             ("bytes_in", self.bytes_in.into()),
             ("bytes_out", self.bytes_out.into()),
             ("duration_ms", self.started.elapsed().into()),
-            ("upstream_ms", upstream.map(|facts| facts.duration).into()),
+            (
+                "upstream_ms",
+                upstream.and_then(|facts| facts.duration).into(),
+            ),
             (
                 "upstream_status",
                 upstream

@@ -3,6 +3,8 @@
 //! The only place that knows the refusals of all steps. The match has no catch-all arm, so a new refusal can't be
 //! forgotten here. What a caller is told never holds a secret, a token, or text of Qiniu's.
 
+mod session;
+
 use std::{borrow::Cow, time::Duration};
 
 use crate::{
@@ -11,6 +13,7 @@ use crate::{
     limit::rate::Wait,
     media::Finding,
     qiniu::answer::{Failure, FailureKind},
+    session::ledger::NotClaimed,
 };
 
 /// Why a request is refused.
@@ -36,6 +39,8 @@ pub enum Refusal {
     MediaType(&'static str),
     /// The body.
     Body(BodyRefusal),
+    /// The session can't be used for this upload.
+    Session(NotClaimed),
     /// The call to Qiniu.
     Upstream(Failure),
     /// A bug of ours.
@@ -124,6 +129,7 @@ impl Refusal {
             .later(1),
             Self::MediaType(detail) => Told::new(415, "unsupported_media_type", *detail),
             Self::Body(refusal) => body(refusal),
+            Self::Session(refusal) => session::not_claimed(*refusal),
             Self::Upstream(failure) => upstream(&failure.kind),
             Self::Internal => Told::new(
                 500,
@@ -142,6 +148,10 @@ impl Refusal {
                 tracing::Level::WARN,
                 "no body memory left; raise server.body_memory".into(),
             )),
+            Self::Session(NotClaimed::Full) => Some((
+                tracing::Level::WARN,
+                "too many sessions are remembered; add a replica, or look who uses so many".into(),
+            )),
             Self::Malformed(_)
             | Self::HeadTooLarge
             | Self::UnknownRoute
@@ -151,7 +161,8 @@ impl Refusal {
             | Self::Rate(_)
             | Self::Concurrent
             | Self::MediaType(_)
-            | Self::Body(_) => None,
+            | Self::Body(_)
+            | Self::Session(_) => None,
         }
     }
 }
@@ -176,6 +187,7 @@ fn body(refusal: &BodyRefusal) -> Told {
         ),
         BodyRefusal::Json(error) => Told::new(400, "malformed_request", error.to_string()),
         BodyRefusal::Field(detail) => Told::new(400, "malformed_request", detail.clone()),
+        BodyRefusal::Session(refusal) => session::not_opened(*refusal),
         BodyRefusal::Video(finding) => Told {
             reason: Some(finding.name()),
             ..Told::new(422, "video_rejected", video(*finding))

@@ -44,7 +44,7 @@ pub(super) enum Reply {
     /// What the page that asks may do.
     Preflight(HeaderMap),
     /// What is left of Qiniu's answer.
-    Json(Vec<u8>),
+    Json(Bytes),
     /// For a person to look at.
     Page(Page),
 }
@@ -59,7 +59,7 @@ pub(super) fn accepted(reply: Reply, record: &mut Record) -> Response<Full<Bytes
         }
         Reply::Json(body) => {
             headers.insert(CONTENT_TYPE, JSON);
-            (StatusCode::OK, Bytes::from(body))
+            (StatusCode::OK, body)
         }
         Reply::Page(Page { content_type, body }) => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

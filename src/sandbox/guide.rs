@@ -21,7 +21,7 @@ Paste these, one after the other:
   # 3. a real video, judged; the answer comes without its pictures
   {{ printf '{{"session_id":"%s","video_base64":"' "$SESSION"; curl -sS {url}/sample.mp4 | base64 | tr -d '\n'; printf '"}}'; }} | curl -sS -X POST {url}/v2/actionliveness/verify -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' --data-binary @-; echo
 
-  # 4. the same session again: Qiniu's own refusal, passed on (error_code 216502)
+  # 4. another video for the same session: refused (409 session_used) without a second call
   curl -sS -X POST {url}/v2/actionliveness/verify -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d "{{\"session_id\":\"$SESSION\",\"video_base64\":\"AAAA\"}}"; echo
 
   # 5. no token: the gateway's refusal

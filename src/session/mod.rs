@@ -63,8 +63,7 @@ impl Sessions {
         Holder::new(self, caller)
     }
 
-    /// Starts a fingerprint, before it is known which session the upload is for.
-    pub fn fingerprint(&self) -> BodyPrint {
+    fn fingerprint(&self) -> BodyPrint {
         let start = |which| Running::new(&self.keys.of(which).prints);
         BodyPrint {
             current: start(Which::Current),

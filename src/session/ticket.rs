@@ -15,7 +15,7 @@ use data_encoding::BASE64URL_NOPAD;
 use zeroize::Zeroizing;
 
 use super::{
-    Sessions,
+    BodyPrint, Sessions,
     seal::{OVERHEAD, Which},
 };
 use crate::auth::Caller;
@@ -122,6 +122,11 @@ impl Holder {
             ends: Instant::now() + left.min(LIFETIME),
             which,
         })
+    }
+
+    /// Starts a fingerprint, before it is known which session the upload is for.
+    pub fn fingerprint(&self) -> BodyPrint {
+        self.sessions.fingerprint()
     }
 
     fn read(&self, text: &str) -> Option<(Which, SessionId, SystemTime)> {

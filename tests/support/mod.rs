@@ -9,6 +9,7 @@
     missing_docs
 )]
 
+pub mod sealed;
 pub mod upstream;
 
 use std::{
@@ -38,6 +39,9 @@ pub const SECRET: &str = "an HMAC secret of the tests, long enough";
 pub const ACCESS_KEY: &str = "AccessKeyOfTheTests";
 pub const SECRET_KEY: &str = "SecretKeyOfTheTests";
 pub const ISSUER: &str = "https://login.example.com/";
+
+/// Session ids pass as they are, and retries are calls.
+pub const UNBOUND: &str = "[sessions]\nbind = false\n";
 
 /// A running gateway; it stops when this is dropped.
 pub struct Gateway {
@@ -93,7 +97,13 @@ impl Gateway {
              access_key = {{ env = \"AK\" }}\nsecret_key = {{ env = \"SK\" }}\nconnect_timeout = \"2s\"\n\
              [[identity]]\nissuer = \"{ISSUER}\"\naudience = \"liveness\"\nsecret = {{ env = \"JWT\" }}\n{more}"
         );
-        let variables = [("AK", ACCESS_KEY), ("SK", SECRET_KEY), ("JWT", SECRET)];
+        let variables = [
+            ("AK", ACCESS_KEY),
+            ("SK", SECRET_KEY),
+            ("JWT", SECRET),
+            ("SEAL", sealed::KEY),
+            ("OTHER_SEAL", sealed::OTHER_KEY),
+        ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let loaded = config::load_text(
             &text,
@@ -119,6 +129,11 @@ impl Gateway {
     /// With the default routes and wide limits.
     pub async fn plain(upstream: SocketAddr) -> Self {
         Self::start(upstream, "", &routes()).await
+    }
+
+    /// The same, with Qiniu's session ids as they are: for tests that are about something else, and make theirs up.
+    pub async fn unbound(upstream: SocketAddr) -> Self {
+        Self::start(upstream, "", &(UNBOUND.to_owned() + &routes())).await
     }
 
     pub fn stop(&mut self) {

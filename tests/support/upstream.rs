@@ -11,6 +11,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
 };
 
 /// What happens to each request.
@@ -22,6 +23,10 @@ pub enum Does {
     AnswerAndStay(Vec<u8>),
     /// Answers a first request well and closes without a word on the next of the same connection.
     DieOnReuse(Vec<u8>),
+    /// Answers each request with the next of these, the last one again and again, and closes.
+    InTurn(Vec<Vec<u8>>),
+    /// Takes a permit for each request before it answers.
+    WhenLet(Arc<Semaphore>, Vec<u8>),
     /// Closes without an answer.
     Close,
     /// Never answers.
@@ -51,7 +56,11 @@ impl Upstream {
 }
 
 pub async fn start(does: Does) -> Upstream {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    serve_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), does)
+}
+
+/// On a listener that was bound before.
+pub fn serve_on(listener: TcpListener, does: Does) -> Upstream {
     let address = listener.local_addr().unwrap();
     let requests = Arc::new(AtomicUsize::new(0));
     let last_body = Arc::new(Mutex::new(Vec::new()));
@@ -80,7 +89,7 @@ async fn serve(
 ) -> std::io::Result<()> {
     for served in 0.. {
         let length = read_head(&mut stream).await?;
-        requests.fetch_add(1, Ordering::SeqCst);
+        let before = requests.fetch_add(1, Ordering::SeqCst);
         if let Does::AnswerEarly(bytes) = &does {
             stream.write_all(bytes).await?;
             stream.shutdown().await?;
@@ -92,6 +101,16 @@ async fn serve(
         *last_body.lock().unwrap() = body;
         match &does {
             Does::Answer(bytes) => {
+                stream.write_all(bytes).await?;
+                return stream.shutdown().await;
+            }
+            Does::InTurn(answers) => {
+                let bytes = answers.get(before).or(answers.last()).unwrap();
+                stream.write_all(bytes).await?;
+                return stream.shutdown().await;
+            }
+            Does::WhenLet(permits, bytes) => {
+                permits.acquire().await.unwrap().forget();
                 stream.write_all(bytes).await?;
                 return stream.shutdown().await;
             }

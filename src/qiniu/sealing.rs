@@ -1,0 +1,79 @@
+//! What stays of an answer, with Qiniu's session id sealed on the way: it never stands in what is held.
+
+use std::time::SystemTime;
+
+use crate::{
+    json::{
+        rules::Slot,
+        sink::{Buffer, Sink},
+        value::Value,
+    },
+    session::ticket::Holder,
+};
+
+/// Collects what stays of an answer.
+pub(super) struct Sealing<'h> {
+    kept: Buffer,
+    /// Whom a session is for, and when it was asked for.
+    seal: Option<(&'h Holder, SystemTime)>,
+    failed: bool,
+}
+
+impl<'h> Sealing<'h> {
+    pub(super) fn new(seal: Option<(&'h Holder, SystemTime)>) -> Self {
+        Self {
+            kept: Buffer::default(),
+            seal,
+            failed: false,
+        }
+    }
+
+    /// How much is held.
+    pub(super) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// What stayed.
+    ///
+    /// # Errors
+    /// A session id could not be sealed.
+    pub(super) fn into_bytes(self) -> Result<Vec<u8>, &'static str> {
+        if self.failed {
+            return Err("the session id can't be sealed");
+        }
+        Ok(self.kept.into_bytes())
+    }
+}
+
+impl Sink for Sealing<'_> {
+    fn keep(&mut self, bytes: &[u8]) {
+        self.kept.keep(bytes);
+    }
+
+    fn insert(&mut self, bytes: &'static [u8]) {
+        self.kept.insert(bytes);
+    }
+
+    fn mark(&mut self) {
+        self.kept.mark();
+    }
+
+    fn rollback(&mut self) {
+        self.kept.rollback();
+    }
+
+    fn text(&mut self, _bytes: &[u8]) {}
+
+    fn replace(&mut self, _slot: Slot, value: &Value) {
+        let sealed = match (value, self.seal) {
+            (Value::String(id), Some((holder, sent))) => holder.seal(id, sent),
+            // No session, which is right beside an error of Qiniu's.
+            _ => return self.kept.keep(b"null"),
+        };
+        match sealed {
+            // It needs no escapes.
+            Some(sealed) => self.kept.keep(format!("\"{sealed}\"").as_bytes()),
+            None => self.failed = true,
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The one billed call of a session: who may make it, and what becomes of the session behind it.
+//!
+//! Relies on [`crate::session::ledger`]. Never calls Qiniu itself.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::time::timeout;
+
+use super::{record::UpstreamFacts, refusal::Refusal};
+use crate::{
+    body::upload::Upload,
+    qiniu::answer::{Answer, Failure, FailureKind},
+    session::{
+        Sessions,
+        kept::Kept,
+        ledger::{Claim, Turn},
+    },
+};
+
+/// How much longer than a call a retry waits for it, since it may begin to wait before the call has begun.
+const BESIDE: Duration = Duration::from_secs(15);
+
+/// Claims the session of an upload, where sessions are bound to callers. A retry waits here for the first try's answer, for a
+/// little more than the `call` may take.
+pub(super) async fn claim(
+    sessions: Option<&Arc<Sessions>>,
+    upload: Option<Upload>,
+    call: Duration,
+) -> Result<Option<Claim>, Refusal> {
+    let (Some(sessions), Some(Upload { ticket, print })) = (sessions, upload) else {
+        return Ok(None);
+    };
+    let claim = sessions.ledger.claim(ticket.name, print, ticket.ends);
+    match timeout(call.saturating_add(BESIDE), claim).await {
+        Ok(claim) => claim.map(Some).map_err(Refusal::Session),
+        Err(_) => Err(Refusal::Upstream(FailureKind::Timeout.into())),
+    }
+}
+
+/// Ends a turn by what the call came to.
+pub(super) fn end(turn: Turn, result: &Result<Answer, Failure>) {
+    match result {
+        Ok(answer) => turn.answered(Kept {
+            body: Bytes::copy_from_slice(&answer.body),
+            error_code: answer.error_code,
+            serverlogid: answer.serverlogid.clone(),
+            reqid: answer.reqid.clone(),
+        }),
+        Err(failure) if failure.nothing_was_taken() => turn.not_sent(),
+        Err(_) => turn.lost(),
+    }
+}
+
+/// What the record says of an answer that was kept: whose it is, and that no call was made for it.
+pub(super) fn recalled(kept: &Arc<Kept>) -> UpstreamFacts {
+    UpstreamFacts {
+        error_code: kept.error_code,
+        serverlogid: kept.serverlogid.clone(),
+        reqid: kept.reqid.clone(),
+        ..UpstreamFacts::default()
+    }
+}

@@ -1,0 +1,41 @@
+//! Session ids as a gateway with a known key seals them, for tests that need no session of Qiniu's, or an old one.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
+
+use liveness_gateway::{
+    auth::Caller,
+    config::secret::Secret,
+    session::{SessionSettings, Sessions, seal::SealKey},
+};
+
+use super::ISSUER;
+
+pub const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+pub const OTHER_KEY: &str = "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=";
+
+/// The part of a configuration that gives a gateway this key.
+pub const SETTINGS: &str = "[sessions]\nseal_key = { env = \"SEAL\" }\n";
+
+/// `id` of the Qiniu at `upstream`, sealed for a user as long ago as `age` says.
+pub fn sealed(key: &str, upstream: SocketAddr, user: &str, id: &str, age: Duration) -> String {
+    let settings = SessionSettings {
+        seal_key: Some(SealKey::from_base64(&Secret::new(key)).unwrap()),
+        previous_seal_key: None,
+    };
+    let caller = Caller {
+        issuer: ISSUER.into(),
+        user: user.into(),
+        scopes: Vec::new(),
+    };
+    let sessions = Sessions::new(&settings, &upstream.to_string()).unwrap();
+    let sent = SystemTime::now() - age;
+    sessions.holder(&caller).seal(id, sent).unwrap()
+}
+
+/// A fresh one of the user that [`super::Gateway::post`] asks for.
+pub fn fresh(upstream: SocketAddr, id: &str) -> String {
+    sealed(KEY, upstream, "user-1", id, Duration::ZERO)
+}
