@@ -56,9 +56,10 @@ pub struct Cut<'r> {
     scanner: Scanner,
     frames: Vec<Frame>,
     hashes: RandomState,
-    /// The member name being read: its first bytes, its length, its hash.
+    /// The member name being read: its first bytes, its length (decoded, and in the document), its hash.
     key: Vec<u8>,
     key_length: usize,
+    key_raw_length: usize,
     key_hash: Option<std::hash::DefaultHasher>,
     /// The place and fate of the value that comes next or is being read.
     place: Option<Place>,
@@ -104,6 +105,7 @@ impl<'r> Cut<'r> {
             hashes: RandomState::new(),
             key: Vec::new(),
             key_length: 0,
+            key_raw_length: 0,
             key_hash: None,
             place: Some(Rules::ROOT),
             scalar: None,
@@ -199,6 +201,7 @@ impl<'r> Cut<'r> {
     fn key_start(&mut self, at: usize, run: &mut Run<'_>, sink: &mut impl Sink) {
         self.key.clear();
         self.key_length = 0;
+        self.key_raw_length = 0;
         let frame = self.frames.last();
         self.key_hash = frame
             .and_then(|frame| frame.seen.as_ref())
@@ -237,7 +240,7 @@ impl<'r> Cut<'r> {
         let too_long = self
             .rules
             .max_scalar
-            .is_some_and(|most| self.key_length > most);
+            .is_some_and(|most| self.key_raw_length > most);
         if self.removing.is_none() && (unknown || too_long || self.rules.action(place).remove) {
             self.remove(depth, at, run, sink);
         }
@@ -329,7 +332,8 @@ impl<'r> Cut<'r> {
                 self.too_long(run.chunk.len(), run, sink);
             }
             Some(_) => self.more_scalar(bytes, run.chunk.len(), run, sink),
-            None => {}
+            // The same in a name. Outside of one it does not matter: each name starts to count anew.
+            None => self.key_raw_length = self.key_raw_length.saturating_add(bytes.len()),
         }
     }
 
@@ -369,6 +373,7 @@ impl<'r> Cut<'r> {
                 self.too_long(at, run, sink);
             }
             None => {
+                self.key_raw_length = self.key_raw_length.saturating_add(bytes.len());
                 self.key_length = self.key_length.saturating_add(decoded.len());
                 if self.key_length <= MAX_CAPTURE {
                     self.key.extend_from_slice(decoded);
