@@ -6,8 +6,8 @@
 
 pub mod answer;
 mod connection;
-mod framing;
-mod head;
+pub mod framing;
+pub mod head;
 pub mod outgoing;
 pub mod pool;
 pub mod send;
