@@ -54,7 +54,7 @@ impl Rules {
         Self::default()
     }
 
-    /// Of the root's members only these stay.
+    /// Of the root's members only these stay, and those that another rule names.
     pub fn keep_only<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
         for name in names {
             self.child(Self::ROOT, &Step::Member(name.to_owned()));

@@ -10,19 +10,24 @@ const MAX_HEADERS: usize = 64;
 
 /// What is known once the head has arrived.
 #[derive(Debug)]
-pub(super) struct Head {
-    pub(super) status: u16,
-    pub(super) framing: Framing,
+pub struct Head {
+    /// The status code.
+    pub status: u16,
+    /// How the body is delimited.
+    pub framing: Framing,
     /// The connection may serve another call afterwards.
-    pub(super) keep_alive: bool,
+    pub keep_alive: bool,
     /// The body is compressed or otherwise coded, though we ask for none of it.
-    pub(super) encoded: bool,
+    pub encoded: bool,
     /// The server's name for the request, `X-Reqid`.
-    pub(super) reqid: Option<String>,
+    pub reqid: Option<String>,
 }
 
 /// Parses a head at the start of `bytes`: it and its length, `None` while it is not complete.
-pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, &'static str> {
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, &'static str> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut fields);
     let length = match response.parse(bytes) {

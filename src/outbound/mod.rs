@@ -6,7 +6,7 @@
 
 pub mod connection;
 pub mod exchange;
-mod framing;
-mod head;
+pub mod framing;
+pub mod head;
 pub mod origin;
 pub mod tls;
