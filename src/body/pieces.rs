@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use crate::{
-    json::{rules::Slot, sink::Sink, value::Value},
+    json::sink::Sink,
     media::base64::Check,
     qiniu::outgoing::{Draft, Outgoing},
 };
@@ -178,8 +178,6 @@ impl Sink for Pieces {
         }
         self.check.feed(bytes);
     }
-
-    fn replace(&mut self, _slot: Slot, _value: &Value) {}
 }
 
 #[cfg(test)]
