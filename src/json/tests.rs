@@ -140,6 +140,19 @@ fn removed_places_and_long_strings_go() {
             r#"{"result":{"list":[{"pic":"x"},{"s":1,"pic":2},[],{"a":1}]}}"#,
             r#"{"result":{"list":[{},{"s":1},[],{"a":1}]}}"#,
         ),
+        // Another shape than the rules know: what was to be removed may stand anywhere in it.
+        (
+            r#"{"result":{"best":[{"pic":"x"},1],"list":{"pic":"x","0":{"pic":"x"}}}}"#,
+            r#"{"result":{"best":[null,null],"list":{}}}"#,
+        ),
+        (
+            r#"{"result":[{"best":{"pic":"x"}}],"s":1}"#,
+            r#"{"result":[null],"s":1}"#,
+        ),
+        (
+            r#"{"result":{"best":[],"list":{}}}"#,
+            r#"{"result":{"best":[],"list":{}}}"#,
+        ),
         (r#"{"new":"0123456789","s":1}"#, r#"{"s":1}"#),
         (
             r#"{"new":["0123456789","short",123456789012]}"#,
@@ -214,7 +227,16 @@ fn wanted_values_are_decoded() {
 
 /// The cut, done the slow way on a tree.
 fn cut_tree(tree: &mut Tree, removed: &[Vec<Step>], longest: usize) {
+    let known = |array: bool| {
+        removed
+            .iter()
+            .filter_map(|path| path.first())
+            .any(|step| (*step == Step::Elements) == array)
+    };
+    let (object_known, array_known) = (known(false), known(true));
     match tree {
+        Tree::Object(members) if array_known && !object_known => members.clear(),
+        Tree::Array(elements) if object_known && !array_known => elements.fill(Tree::Null),
         Tree::Object(members) => {
             members.retain(|name, value| {
                 let here = |path: &&Vec<Step>| matches!(path.first(), Some(Step::Member(wanted)) if wanted == name);
