@@ -491,6 +491,40 @@ async fn browsers_may_ask_and_see_refusals() {
         assert_eq!(stranger.header("access-control-allow-origin"), "");
         assert_eq!(stranger.header("vary"), "Origin");
     }
+    // Heads that never become a request, which hyper would answer by itself.
+    let large = "x".repeat(70_000);
+    for (rest, status, code) in [
+        ("Content-Length: x\r\n\r\n", 400, "malformed_request"),
+        (
+            &format!("X-Large: {large}\r\n\r\n"),
+            431,
+            "headers_too_large",
+        ),
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(gateway.address)
+            .await
+            .unwrap();
+        let head = format!(
+            "POST {VERIFY} HTTP/1.1\r\nHost: g\r\nOrigin: https://app.example.com\r\n{rest}"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answer}"
+        );
+        assert!(
+            answer.contains("\r\naccess-control-allow-origin: https://app.example.com\r\n"),
+            "{answer}"
+        );
+        let record = gateway.record(code).await;
+        assert_eq!(
+            (&record["status"], &record["method"]),
+            (&status.into(), &"POST".into())
+        );
+        assert!(answer.contains(record["request_id"].as_str().unwrap()));
+    }
 }
 
 #[tokio::test]

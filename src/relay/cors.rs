@@ -18,6 +18,7 @@ const METHODS: HeaderValue = HeaderValue::from_static("POST");
 const HEADERS: HeaderValue = HeaderValue::from_static("Authorization, Content-Type");
 
 /// Which origins may read answers.
+#[derive(Clone)]
 pub struct Cors {
     origins: Vec<HeaderValue>,
     max_age: HeaderValue,
