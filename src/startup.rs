@@ -26,7 +26,6 @@ pub struct Running {
     admin: SocketAddr,
     settings: ServerSettings,
     gateway: Gateway,
-    observer: Arc<Observer>,
     readiness: Arc<Readiness>,
 }
 
@@ -69,7 +68,7 @@ impl Running {
             },
             upstream: Arc::new(Upstream::new(qiniu)),
             pages: HashMap::new(),
-            observer: Arc::clone(&observer),
+            observer,
             trusted_proxies: server.trusted_proxies.clone(),
             max_head_bytes: server.max_head_bytes,
         };
@@ -79,7 +78,6 @@ impl Running {
             server: listening,
             settings: server,
             gateway,
-            observer,
             readiness: Arc::default(),
         })
     }
@@ -102,7 +100,6 @@ impl Running {
     /// Serves until `stop`, then lets what is under way finish.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> DrainOutcome {
         let gateway = Arc::new(self.gateway);
-        let metrics = Arc::clone(&self.observer.metrics);
         let swept = Arc::clone(&gateway);
         let sweep = tokio::spawn(async move {
             let mut tick = tokio::time::interval(SWEEP);
@@ -114,7 +111,7 @@ impl Running {
         });
         let outcome = self
             .server
-            .run(&self.settings, gateway, metrics, self.readiness, stop)
+            .run(&self.settings, gateway, self.readiness, stop)
             .await;
         sweep.abort();
         outcome

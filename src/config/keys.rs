@@ -1,5 +1,11 @@
 //! Every key of the configuration: its place, type, default and meaning. What can be written, the schema for editors and
-//! the check for unknown keys all come from this one table.
+//! the check for unknown keys all come from this one table ([`routes`] has the part of the routes).
+
+mod find;
+mod routes;
+
+pub(super) use find::{find, is_list, is_section, names_below, seems_secret};
+pub(super) use routes::route_default;
 
 /// The type of a key's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +60,13 @@ pub(super) const ALGORITHMS: &[&str] = &[
 /// The words of `routes.video_check`.
 pub(super) const VIDEO_CHECKS: &[&str] = &["off", "report", "enforce"];
 
-/// All keys.
-pub(super) const KEYS: &[Key] = &[
+/// All keys, in the order in which they are shown.
+pub(super) fn all() -> impl Iterator<Item = &'static Key> {
+    SECTIONS.iter().chain(routes::ROUTES)
+}
+
+/// The keys of all sections but the routes.
+const SECTIONS: &[Key] = &[
     key(
         "server.listen",
         Kind::Texts,
@@ -239,148 +250,4 @@ pub(super) const KEYS: &[Key] = &[
         "\"info\"",
         "The least severe level that is written",
     ),
-    key(
-        "routes[].path",
-        Kind::Text,
-        "",
-        "The exact path, the same here and at Qiniu",
-    ),
-    key(
-        "routes[].kind",
-        Kind::Word(&["session", "verify", "plain"]),
-        "",
-        "What the route does",
-    ),
-    key(
-        "routes[].scope",
-        Kind::Text,
-        "\"\"",
-        "The scope a token must have; empty: none",
-    ),
-    key(
-        "routes[].max_body",
-        Kind::Size,
-        "",
-        "The body of a request at the most",
-    ),
-    key(
-        "routes[].timeout",
-        Kind::Duration,
-        "",
-        "Time for the whole call to Qiniu",
-    ),
-    key(
-        "routes[].rate",
-        Kind::Rate,
-        "",
-        "Requests per user, like 10/min (s, min, h, day); empty: unlimited",
-    ),
-    key(
-        "routes[].burst",
-        Kind::Count,
-        "",
-        "Requests a user may make at once",
-    ),
-    key(
-        "routes[].concurrent_per_user",
-        Kind::Count,
-        "",
-        "Calls to Qiniu under way per user",
-    ),
-    key(
-        "routes[].video_check",
-        Kind::Word(VIDEO_CHECKS),
-        "",
-        "What to do about a video that Qiniu would not take: off, report (count and log) or enforce (422); verify routes only",
-    ),
-    key(
-        "routes[].request.fields",
-        Kind::Texts,
-        "",
-        "Top-level members that go upstream; the rest is dropped",
-    ),
-    key(
-        "routes[].response.remove",
-        Kind::Texts,
-        "",
-        "What is deleted from an answer, like result.pic_list[].pic",
-    ),
-    key(
-        "routes[].response.max_string",
-        Kind::Size,
-        "",
-        "Longer strings are deleted wherever they stand; empty: no limit",
-    ),
 ];
-
-/// What a `[[routes]]` of this kind has where a key is left out.
-pub(super) fn route_default(kind: &str, name: &str) -> &'static str {
-    match (name, kind) {
-        ("max_body", "session") => "\"4KiB\"",
-        ("max_body", "verify") => "\"28MiB\"",
-        ("max_body", _) => "\"1MiB\"",
-        ("timeout", "session") => "\"10s\"",
-        ("timeout", "verify") => "\"60s\"",
-        ("timeout", _) => "\"30s\"",
-        ("rate", "session") => "\"10/min\"",
-        ("rate", "verify") => "\"6/min\"",
-        ("rate", _) => "\"60/min\"",
-        ("burst", "session") => "5",
-        ("burst", "verify") => "3",
-        ("burst", _) => "10",
-        ("concurrent_per_user", "session") => "4",
-        ("concurrent_per_user", "verify") => "1",
-        ("video_check", "verify") => "\"report\"",
-        ("request.fields", "session") => "[\"min_code_length\", \"max_code_length\"]",
-        ("request.fields", "verify") => "[\"session_id\", \"video_base64\", \"face_field\"]",
-        ("response.remove", "verify") => "[\"result.best_image.pic\", \"result.pic_list[].pic\"]",
-        ("response.max_string", "verify") => "\"4KiB\"",
-        ("scope", _) => "\"\"",
-        _ => "",
-    }
-}
-
-/// The key at `path`, if there is one.
-pub(super) fn find(path: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.path == path)
-}
-
-/// Whether what stands behind this name could be a secret, however the name is misspelt.
-pub(super) fn seems_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["secret", "key", "password", "token"]
-        .iter()
-        .any(|word| name.contains(word))
-}
-
-/// Whether keys stand below `path`.
-pub(super) fn is_section(path: &str) -> bool {
-    KEYS.iter().any(|key| {
-        key.path
-            .strip_prefix(path)
-            .is_some_and(|rest| rest.starts_with('.') || rest.starts_with("[]."))
-    })
-}
-
-/// Whether `path` is an array of tables.
-pub(super) fn is_list(path: &str) -> bool {
-    KEYS.iter().any(|key| {
-        key.path
-            .strip_prefix(path)
-            .is_some_and(|rest| rest.starts_with("[]."))
-    })
-}
-
-/// The names that may stand directly below `section` (empty: at the top).
-pub(super) fn names_below(section: &str) -> Vec<&'static str> {
-    let mut names: Vec<_> = KEYS
-        .iter()
-        .filter_map(|key| match section {
-            "" => Some(key.path),
-            _ => key.path.strip_prefix(section)?.strip_prefix('.'),
-        })
-        .filter_map(|rest| rest.split(['.', '[']).next())
-        .collect();
-    names.dedup();
-    names
-}

@@ -1,19 +1,23 @@
 //! From the written configuration to checked settings.
 //!
-//! [`keys`] is the table of all keys, [`tree`] what was written, [`reader`] takes values out of it, [`checked`],
-//! [`upstream`], [`identities`] and [`routes`] make settings of them, [`diagnostics`] shows every mistake at once. Checking changes nothing in the world,
-//! and a gateway is started from [`Settings`] alone, never from the file's own form.
+//! [`keys`] is the table of all keys, [`tree`] what was written, [`unknown`] finds names that are in none; [`reader`],
+//! [`measures`] and [`secret_source`] take values out of it, [`checked`], [`upstream`], [`identities`] and [`routes`] make
+//! settings of them, [`diagnostics`] shows every mistake at once. Checking changes nothing in the world, and a gateway is
+//! started from [`Settings`] alone, never from the file's own form.
 
 mod checked;
 mod diagnostics;
 mod identities;
 mod keys;
+mod measures;
 mod reader;
 mod routes;
 pub mod schema;
 pub mod secret;
+mod secret_source;
 mod tree;
 mod units;
+mod unknown;
 mod upstream;
 
 #[cfg(test)]

@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{KEYS, Key, Kind};
+use super::keys::{self, Key, Kind};
 
 /// The schema (draft 2020-12).
 pub fn schema() -> Value {
     let mut root = object();
-    for key in KEYS {
+    for key in keys::all() {
         let steps: Vec<_> = key.path.split('.').collect();
         insert(&mut root, &steps, key);
     }

@@ -38,8 +38,15 @@ pub(super) struct Action {
 
 impl Default for Rules {
     fn default() -> Self {
+        let gone = Node {
+            action: Action {
+                remove: true,
+                ..Action::default()
+            },
+            ..Node::default()
+        };
         Self {
-            nodes: vec![Node::default()],
+            nodes: vec![Node::default(), gone],
             slots: 0,
             max_scalar: None,
         }
@@ -48,6 +55,8 @@ impl Default for Rules {
 
 impl Rules {
     pub(super) const ROOT: Place = 0;
+    /// Of whatever must not stay for its shape alone.
+    const GONE: Place = 1;
 
     /// Nothing is removed, nothing is wanted.
     pub fn new() -> Self {
@@ -121,7 +130,8 @@ impl Rules {
             .is_some_and(|node| node.watched || node.only_known || !node.members.is_empty())
     }
 
-    /// The place of a member, and whether it goes for want of one.
+    /// The place of a member, and whether it goes for want of one. Where the rules know an array, the members of an object
+    /// go: what was to be removed may stand in any of them.
     pub(super) fn member(&self, place: Option<Place>, name: &[u8]) -> (Option<Place>, bool) {
         let Some(node) = place.and_then(|place| self.nodes.get(place)) else {
             return (None, false);
@@ -131,13 +141,15 @@ impl Rules {
             .iter()
             .find(|(known, _)| known.as_bytes() == name)
             .map(|(_, place)| *place);
-        (found, found.is_none() && node.only_known)
+        let other_shape = node.members.is_empty() && node.elements.is_some();
+        (found, found.is_none() && (node.only_known || other_shape))
     }
 
+    /// The place of an array's elements. Where the rules know an object, the elements of an array go.
     pub(super) fn elements(&self, place: Option<Place>) -> Option<Place> {
-        place
-            .and_then(|place| self.nodes.get(place))
-            .and_then(|node| node.elements)
+        let node = self.nodes.get(place?)?;
+        let other_shape = (!node.members.is_empty()).then_some(Self::GONE);
+        node.elements.or(other_shape)
     }
 
     fn at(&mut self, pointer: &Pointer, change: impl FnOnce(&mut Action)) {

@@ -149,6 +149,19 @@ fn removed_places_and_long_strings_go() {
             r#"{"result":{"list":[{"pic":"x"},{"s":1,"pic":2},[],{"a":1}]}}"#,
             r#"{"result":{"list":[{},{"s":1},[],{"a":1}]}}"#,
         ),
+        // Another shape than the rules know: what was to be removed may stand anywhere in it.
+        (
+            r#"{"result":{"best":[{"pic":"x"},1],"list":{"pic":"x","0":{"pic":"x"}}}}"#,
+            r#"{"result":{"best":[null,null],"list":{}}}"#,
+        ),
+        (
+            r#"{"result":[{"best":{"pic":"x"}}],"s":1}"#,
+            r#"{"result":[null],"s":1}"#,
+        ),
+        (
+            r#"{"result":{"best":[],"list":{}}}"#,
+            r#"{"result":{"best":[],"list":{}}}"#,
+        ),
         (r#"{"new":"0123456789","s":1}"#, r#"{"s":1}"#),
         (
             r#"{"new":["0123456789","short",123456789012]}"#,

@@ -2,7 +2,7 @@
 //!
 //! Relies on connections noticing by themselves that the gateway stops. Never waits longer than `drain_timeout`.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -17,14 +17,16 @@ pub struct DrainOutcome {
     pub cut: usize,
 }
 
-/// Resolves on the first SIGTERM or SIGINT after it is first polled. Where a signal can't be listened for, that is
-/// logged and the system's default (to end at once) stays.
-pub async fn termination() {
+/// Resolves on the first SIGTERM or SIGINT after the call, polled or not: one that comes while the gateway starts is not
+/// lost. Where a signal can't be listened for, that is logged and the system's default (to end at once) stays.
+pub fn termination() -> impl Future<Output = ()> {
     let terminate = listen(SignalKind::terminate());
     let interrupt = listen(SignalKind::interrupt());
-    tokio::select! {
-        () = first(terminate) => {}
-        () = first(interrupt) => {}
+    async move {
+        tokio::select! {
+            () = first(terminate) => {}
+            () = first(interrupt) => {}
+        }
     }
 }
 
@@ -51,4 +53,20 @@ pub(super) async fn wait_for(mut tasks: JoinSet<()>, limit: Duration) -> DrainOu
     let cut = tasks.len();
     tasks.shutdown().await;
     DrainOutcome { cut }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_signal_counts_before_anybody_waits_for_it() {
+        let stop = termination();
+        let me = std::process::id().to_string();
+        let sent = std::process::Command::new("kill")
+            .args(["-INT", &me])
+            .status();
+        assert!(sent.unwrap().success());
+        timeout(Duration::from_secs(10), stop).await.unwrap();
+    }
 }

@@ -212,7 +212,13 @@ impl Wanted {
     }
 
     fn delete(&self, path: &str, value: &mut Tree) {
+        let (object, array) = self.known_shapes(path);
         match value {
+            // What was to be removed may stand in any of them.
+            Tree::Object(members) if array && !object => members.clear(),
+            Tree::Array(elements) if object && !array => {
+                elements.fill(Tree::Scalar("null".into()));
+            }
             Tree::Object(members) => {
                 members.retain(|(name, value)| self.stays(path, name, value));
                 for (name, value) in members {
@@ -231,6 +237,18 @@ impl Wanted {
             }
             Tree::String(_) | Tree::Scalar(_) => {}
         }
+    }
+
+    /// Whether the rules name members below this path, and whether elements.
+    fn known_shapes(&self, path: &str) -> (bool, bool) {
+        let below = |wanted: &String, step: &str| match path {
+            "" => step == "." && !wanted.is_empty(),
+            _ => wanted
+                .strip_prefix(path)
+                .is_some_and(|rest| rest.starts_with(step)),
+        };
+        let known = |step| self.paths().any(|wanted| below(wanted, step));
+        (known("."), known("[]"))
     }
 
     fn stays(&self, path: &str, name: &Text, value: &Tree) -> bool {
