@@ -29,6 +29,14 @@ pub struct Buffer {
 }
 
 impl Buffer {
+    /// With room for so many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(bytes),
+            mark: 0,
+        }
+    }
+
     /// How much is held.
     pub fn len(&self) -> usize {
         self.bytes.len()

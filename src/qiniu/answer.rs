@@ -24,6 +24,8 @@ use crate::{
 
 /// Bytes that may be left of an answer when the pictures are gone.
 const MAX_KEPT: usize = 1024 * 1024;
+/// Bytes that are left of most.
+const USUALLY_KEPT: usize = 512;
 /// Bytes of an answer, pictures included.
 const MAX_ANSWER: u64 = 256 * 1024 * 1024;
 
@@ -157,7 +159,7 @@ impl AnswerRules {
             return Err("the answer has a content coding that was not asked for".into());
         }
         let mut cut = Cut::new(&self.rules);
-        let mut kept = Buffer::default();
+        let mut kept = Buffer::with_capacity(USUALLY_KEPT);
         let mut received = 0_u64;
         reading
             .body(&mut lease.connection, |bytes| {

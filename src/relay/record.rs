@@ -107,7 +107,7 @@ impl Record {
             ("status", u64::from(self.status).into()),
             ("code", self.code.into()),
             ("user", self.user.as_deref().into()),
-            ("peer", self.peer.to_string().into()),
+            ("peer", self.peer.into()),
             ("forwarded_for", self.forwarded_for.as_deref().into()),
             ("bytes_in", self.bytes_in.into()),
             ("bytes_out", self.bytes_out.into()),
