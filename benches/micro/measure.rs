@@ -1,4 +1,5 @@
-//! Several ways to do one job, taking turns in short rounds, so that all of them meet the same weather.
+//! Several ways to do one job, taking turns in short rounds, so that all of them meet the same weather. What is reported is
+//! the quietest tenth of the rounds: where others want the processor too, most rounds are interrupted.
 
 use std::{
     hint::black_box,
@@ -6,7 +7,7 @@ use std::{
 };
 
 /// How long one way runs before it is the next one's turn.
-const ROUND: Duration = Duration::from_millis(4);
+const ROUND: Duration = Duration::from_millis(1);
 /// How long a contest takes altogether, about.
 const CONTEST: Duration = Duration::from_millis(2500);
 
@@ -20,6 +21,8 @@ pub(crate) struct Contest {
 
 struct Way {
     name: &'static str,
+    /// Makes what so many runs will use up, while no clock runs.
+    prepare: Box<dyn FnMut(u32)>,
     run: Box<dyn FnMut()>,
     /// Runs in a round.
     runs: u32,
@@ -37,9 +40,15 @@ impl Contest {
     }
 
     /// A way to do the job; what it returns must depend on all of the work.
-    pub(crate) fn way<T>(
+    pub(crate) fn way<T>(self, name: &'static str, run: impl FnMut() -> T + 'static) -> Self {
+        self.prepared_way(name, |_| {}, run)
+    }
+
+    /// The same for a job whose input can be used only once: `prepare` makes as many as it is told.
+    pub(crate) fn prepared_way<T>(
         mut self,
         name: &'static str,
+        prepare: impl FnMut(u32) + 'static,
         mut run: impl FnMut() -> T + 'static,
     ) -> Self {
         let run = Box::new(move || {
@@ -47,6 +56,7 @@ impl Contest {
         });
         self.ways.push(Way {
             name,
+            prepare: Box::new(prepare),
             run,
             runs: 1,
             rounds: Vec::new(),
@@ -61,16 +71,11 @@ impl Contest {
         while started.elapsed() < CONTEST || self.ways.iter().any(|way| way.rounds.len() < 9) {
             self.ways.iter_mut().for_each(Way::round);
         }
-        let Some(ours) = self.ways.first().map(|way| way.rounds.clone()) else {
+        let Some(ours) = self.ways.first().map(Way::seconds) else {
             return;
         };
         for way in &self.ways {
-            let seconds = median(way.rounds.clone());
-            let ratios = way
-                .rounds
-                .iter()
-                .zip(&ours)
-                .map(|(theirs, ours)| theirs / ours);
+            let seconds = way.seconds();
             let throughput = self.bytes.map_or_else(String::new, |bytes| {
                 format!("{:.2}", bytes as f64 / seconds / 1e9)
             });
@@ -79,7 +84,7 @@ impl Contest {
                 self.name,
                 way.name,
                 time(seconds),
-                median(ratios.collect()),
+                seconds / ours,
             );
         }
     }
@@ -88,16 +93,26 @@ impl Contest {
 impl Way {
     /// Runs until a round's worth of time has passed, and learns how many runs that is.
     fn warm_up(&mut self) {
-        let started = Instant::now();
-        let mut runs = 0;
-        while started.elapsed() < ROUND {
+        let (mut spent, mut runs) = (Duration::ZERO, 0);
+        while spent < ROUND {
+            (self.prepare)(1);
+            let started = Instant::now();
             (self.run)();
+            spent += started.elapsed();
             runs += 1;
         }
         self.runs = runs;
     }
 
+    /// Of a run, in the quietest tenth of the rounds.
+    fn seconds(&self) -> f64 {
+        let mut rounds = self.rounds.clone();
+        rounds.sort_by(f64::total_cmp);
+        rounds[rounds.len() / 10]
+    }
+
     fn round(&mut self) {
+        (self.prepare)(self.runs);
         let started = Instant::now();
         for _ in 0..self.runs {
             (self.run)();
@@ -105,11 +120,6 @@ impl Way {
         self.rounds
             .push(started.elapsed().as_secs_f64() / f64::from(self.runs));
     }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn time(seconds: f64) -> String {

@@ -1,9 +1,14 @@
-//! Checking a bearer token with all our rules, against `jsonwebtoken` alone with as many as it knows.
+//! Checking a bearer token with all our rules, when it is new and when it was seen before, against `jsonwebtoken` alone
+//! with as many rules as it knows.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    time::{Duration, SystemTime},
+};
 
 use aws_lc_rs::{
-    encoding::{AsDer as _, EcPublicKeyUncompressedBin, PublicKeyX509Der},
+    encoding::{AsDer as _, PublicKeyX509Der},
     hmac,
     rand::SystemRandom,
     signature::{
@@ -64,15 +69,11 @@ pub(crate) fn contests(is_wanted: &dyn Fn(&str) -> bool) -> Vec<Contest> {
 fn es256() -> Contest {
     let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
     let spki: PublicKeyX509Der<'_> = key.public_key().as_der().unwrap();
-    let point: EcPublicKeyUncompressedBin<'_> =
-        aws_lc_rs::encoding::AsBigEndian::as_be_bytes(key.public_key()).unwrap();
-    let theirs = DecodingKey::from_ec_der(point.as_ref());
     let keys = KeySet::from_pem(pem("PUBLIC KEY", spki.as_ref()).as_bytes()).unwrap();
-    let sign = |text: &[u8]| {
-        key.sign(&SystemRandom::new(), text)
-            .unwrap()
-            .as_ref()
-            .to_vec()
+    let theirs = DecodingKey::from_ec_der(spki.as_ref());
+    let sign = move |text: &[u8]| {
+        let signature = key.sign(&SystemRandom::new(), text).unwrap();
+        signature.as_ref().to_vec()
     };
     contest("token, ES256", Algorithm::ES256, keys, theirs, sign)
 }
@@ -81,31 +82,20 @@ fn rs256() -> Contest {
     let key = RsaKeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
     let pkcs1 = key.public_key().as_ref();
     let keys = KeySet::from_pem(pem("RSA PUBLIC KEY", pkcs1).as_bytes()).unwrap();
-    let sign = |text: &[u8]| {
+    let theirs = DecodingKey::from_rsa_der(pkcs1);
+    let sign = move |text: &[u8]| {
         let mut signature = vec![0; key.public_modulus_len()];
-        key.sign(
-            &RSA_PKCS1_SHA256,
-            &SystemRandom::new(),
-            text,
-            &mut signature,
-        )
-        .unwrap();
+        let random = SystemRandom::new();
+        key.sign(&RSA_PKCS1_SHA256, &random, text, &mut signature)
+            .unwrap();
         signature
     };
-    contest(
-        "token, RS256",
-        Algorithm::RS256,
-        keys,
-        DecodingKey::from_rsa_der(pkcs1),
-        sign,
-    )
+    contest("token, RS256", Algorithm::RS256, keys, theirs, sign)
 }
 
 fn pem(label: &str, der: &[u8]) -> String {
-    format!(
-        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
-        BASE64.encode(der)
-    )
+    let text = BASE64.encode(der);
+    format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
 }
 
 fn contest(
@@ -113,45 +103,84 @@ fn contest(
     algorithm: Algorithm,
     keys: KeySet,
     theirs: DecodingKey,
-    sign: impl Fn(&[u8]) -> Vec<u8>,
+    sign: impl Fn(&[u8]) -> Vec<u8> + 'static,
 ) -> Contest {
     let now = SystemTime::now();
-    let expiry = now + Duration::from_secs(3600);
-    let claims = format!(
-        r#"{{"iss":"{ISSUER}","aud":"liveness","sub":"b3a6f3f0-4ac6-4e14-93a8-2f2c2c3f5d6e","exp":{},"scope":"verify"}}"#,
-        expiry
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap()
-            .as_secs(),
-    );
-    let header = format!(r#"{{"alg":"{algorithm:?}","typ":"JWT"}}"#);
-    let text = format!(
-        "{}.{}",
-        BASE64URL_NOPAD.encode(header.as_bytes()),
-        BASE64URL_NOPAD.encode(claims.as_bytes())
-    );
-    let token = format!("{text}.{}", BASE64URL_NOPAD.encode(&sign(text.as_bytes())));
-    let mut headers = HeaderMap::new();
-    headers.insert(
-        AUTHORIZATION,
-        HeaderValue::from_str(&format!("Bearer {token}")).unwrap(),
-    );
-    let authenticator = Authenticator::new(vec![IdentitySettings {
+    let tokens = Tokens::new(algorithm, now, sign);
+    let known = tokens.make(0);
+    let new: Rc<RefCell<Vec<HeaderMap>>> = Rc::default();
+    let used = Rc::clone(&new);
+    let mut made = 0;
+    let more = move |count: u32| {
+        let numbers = made + 1..=made + count;
+        made += count;
+        new.borrow_mut()
+            .extend(numbers.map(|number| headers(&tokens.make(number))));
+    };
+    let authenticator = Rc::new(Authenticator::new(vec![IdentitySettings {
         issuer: ISSUER.into(),
         audience: vec!["liveness".into()],
         keys,
         user_claim: "sub".into(),
         leeway: Duration::from_secs(30),
-    }]);
+    }]));
+    let remembering = Rc::clone(&authenticator);
+    let known_headers = headers(&known);
     let mut validation = Validation::new(algorithm);
     validation.set_issuer(&[ISSUER]);
     validation.set_audience(&["liveness"]);
     validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
     Contest::new(name, None)
-        .way("Authenticator, remembered", move || {
+        .prepared_way("Authenticator, new token", more, move || {
+            let headers = used.borrow_mut().pop().unwrap();
             authenticator.authenticate(&headers, now).ok().unwrap()
         })
-        .way("jsonwebtoken::decode", move || {
-            jsonwebtoken::decode::<Claims>(&token, &theirs, &validation).unwrap()
+        .way("Authenticator, known token", move || {
+            remembering.authenticate(&known_headers, now).ok().unwrap()
         })
+        .way("jsonwebtoken::decode", move || {
+            jsonwebtoken::decode::<Claims>(&known, &theirs, &validation).unwrap()
+        })
+}
+
+/// Makes tokens that differ in their `jti`.
+struct Tokens<S> {
+    header: String,
+    expiry: u64,
+    sign: S,
+}
+
+impl<S: Fn(&[u8]) -> Vec<u8>> Tokens<S> {
+    fn new(algorithm: Algorithm, now: SystemTime, sign: S) -> Self {
+        let expiry = now + Duration::from_secs(3600);
+        Self {
+            header: format!(r#"{{"alg":"{algorithm:?}","typ":"JWT"}}"#),
+            expiry: expiry
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap()
+                .as_secs(),
+            sign,
+        }
+    }
+
+    fn make(&self, number: u32) -> String {
+        let claims = format!(
+            r#"{{"iss":"{ISSUER}","aud":"liveness","sub":"b3a6f3f0-4ac6-4e14-93a8-2f2c2c3f5d6e","exp":{},"scope":"verify","jti":"{number:032}"}}"#,
+            self.expiry,
+        );
+        let [header, claims] =
+            [&self.header, &claims].map(|text| BASE64URL_NOPAD.encode(text.as_bytes()));
+        let text = format!("{header}.{claims}");
+        let signature = BASE64URL_NOPAD.encode(&(self.sign)(text.as_bytes()));
+        format!("{text}.{signature}")
+    }
+}
+
+fn headers(token: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        AUTHORIZATION,
+        HeaderValue::from_str(&format!("Bearer {token}")).unwrap(),
+    );
+    headers
 }

@@ -6,6 +6,7 @@
 use libfuzzer_sys::fuzz_target;
 use liveness_gateway::json::{
     cut::{Cut, CutError},
+    rules::Slot,
     sink::Sink,
     value::Value,
 };
@@ -23,30 +24,32 @@ fuzz_target!(|data: &[u8]| {
     };
     let wanted = wanted(choice.wrapping_sub(b'0'));
     let rules = wanted.rules();
-    let run = |parts: &[&[u8]]| -> Result<(Kept, Vec<Value>), CutError> {
+    let run = |parts: &[&[u8]]| -> Result<(Vec<u8>, String, Vec<Value>), CutError> {
         let mut cut = Cut::new(&rules);
         let mut kept = Kept::default();
         for part in parts {
             cut.feed(part, &mut kept)?;
         }
-        Ok((kept, cut.finish()?))
+        let values = cut.finish()?;
+        let streamed = String::from_utf8(kept.streamed).expect("a string must be UTF-8");
+        Ok((kept.bytes, streamed, values))
     };
     let ours = run(&parts);
     assert_eq!(ours, run(&[document]), "split and whole differ");
-    let ours = ours.ok().map(|(kept, values)| Outcome {
-        kept: reference::parse(&kept.bytes).expect("what stays must be JSON"),
+    let ours = ours.ok().map(|(kept, streamed, values)| Outcome {
+        kept: reference::parse(&kept).expect("what stays must be JSON"),
         values,
-        streamed: String::from_utf8(kept.streamed).expect("a string must be UTF-8"),
+        streamed,
     });
     assert_eq!(ours, wanted.cut(document));
 });
 
-/// Rules of every kind, alone and together; the last two are those of a request and of an answer.
+/// Rules of every kind, alone and together; the last three are like those of a request's two shapes and of an answer.
 fn wanted(choice: u8) -> Wanted {
     let list = |text: &str| text.split_ascii_whitespace().map(str::to_owned).collect();
     let keep = |text: &str| Some(list(text));
     let none = Wanted::default();
-    match choice % 10 {
+    match choice % 12 {
         0 => none,
         1 => Wanted {
             watch_root: true,
@@ -91,17 +94,31 @@ fn wanted(choice: u8) -> Wanted {
             stream: list("video_base64"),
             ..none
         },
+        9 => Wanted {
+            replace: list("a b[] c.a"),
+            remove: list("c.b"),
+            capture: list("c.d"),
+            remove_longer: Some(7),
+            ..none
+        },
+        10 => Wanted {
+            keep_only: keep("session_id video_base64 face_field"),
+            replace: list("session_id"),
+            stream: list("video_base64"),
+            ..none
+        },
         _ => Wanted {
             remove: list("result.best_image.pic result.pic_list[].pic"),
-            capture: list("error_code serverlogid result.session_id"),
+            capture: list("error_code serverlogid"),
+            replace: list("result.session_id"),
             remove_longer: Some(64),
             ..none
         },
     }
 }
 
-/// A sink that keeps what stays and refuses to give back what it was told is there for good.
-#[derive(Debug, Default, PartialEq)]
+/// A sink that keeps what stays and does not give back what it was told is there for good.
+#[derive(Default)]
 struct Kept {
     bytes: Vec<u8>,
     mark: usize,
@@ -127,5 +144,10 @@ impl Sink for Kept {
 
     fn text(&mut self, bytes: &[u8]) {
         self.streamed.extend_from_slice(bytes);
+    }
+
+    fn replace(&mut self, slot: Slot, value: &Value) {
+        self.bytes
+            .extend_from_slice(reference::replaced(slot, value).as_bytes());
     }
 }

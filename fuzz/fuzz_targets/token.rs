@@ -4,7 +4,7 @@
 #![no_main]
 
 use std::{
-    sync::LazyLock,
+    sync::{Arc, LazyLock},
     time::{Duration, SystemTime},
 };
 
@@ -57,7 +57,7 @@ fuzz_target!(|data: &[u8]| {
 });
 
 /// What the header leads to; nothing when it can't be a header's value.
-fn ask(header: &[u8]) -> Option<Result<Caller, AuthRefusal>> {
+fn ask(header: &[u8]) -> Option<Result<Arc<Caller>, AuthRefusal>> {
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, HeaderValue::from_bytes(header).ok()?);
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);

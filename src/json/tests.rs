@@ -207,6 +207,33 @@ fn only_an_object_can_be_cut() {
     }
 }
 
+/// Long strings are handed out in runs of 32 KiB: what stands across the end of one must read as anywhere else.
+#[test]
+fn nothing_is_lost_where_a_run_of_a_long_string_ends() {
+    let wanted = Wanted {
+        stream: vec!["a".into()],
+        ..Wanted::default()
+    };
+    let rules = wanted.rules();
+    for special in [
+        "",
+        "é",
+        "😀",
+        "\\n",
+        "\\u00e9",
+        "\\ud83d\\ude00",
+        "\u{1}",
+        "\\x",
+    ] {
+        for length in 32 * 1024 - 16..=32 * 1024 + 2 {
+            let text = format!("{{\"a\":\"{}{special}\"}}", "x".repeat(length));
+            let ours = cut(&rules, &[text.as_bytes()]).ok().map(|(kept, _)| kept);
+            let theirs = wanted.cut(text.as_bytes()).map(|_| text.into_bytes());
+            assert!(ours == theirs, "{special} behind {length} bytes");
+        }
+    }
+}
+
 #[test]
 fn wanted_values_are_decoded() {
     let mut rules = Rules::new();

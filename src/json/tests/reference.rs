@@ -6,7 +6,12 @@
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::json::{pointer::Pointer, rules::Rules, scanner::MAX_DEPTH, value::Value};
+use super::json::{
+    pointer::Pointer,
+    rules::{Rules, Slot},
+    scanner::MAX_DEPTH,
+    value::Value,
+};
 
 /// Members of an object in which duplicates are looked for, and bytes of a captured value.
 const MAX_MEMBERS: usize = 1024;
@@ -93,16 +98,17 @@ pub struct Wanted {
     pub watch_root: bool,
     pub remove: Vec<String>,
     pub remove_longer: Option<usize>,
-    /// Each at most once in these two together.
+    /// Each at most once in these three together.
     pub capture: Vec<String>,
     pub stream: Vec<String>,
+    pub replace: Vec<String>,
 }
 
 /// What a cut comes to.
 #[derive(Debug, PartialEq)]
 pub struct Outcome {
     pub kept: Tree,
-    /// In the order of `capture`, then `stream`.
+    /// In the order of `capture`, `stream`, `replace`.
     pub values: Vec<Value>,
     /// All streamed strings, one behind the other.
     pub streamed: String,
@@ -131,6 +137,9 @@ impl Wanted {
         for path in &self.stream {
             rules.stream(&pointer(path));
         }
+        for path in &self.replace {
+            rules.replace(&pointer(path));
+        }
         rules
     }
 
@@ -140,11 +149,20 @@ impl Wanted {
         let Tree::Object(_) = kept else {
             return None;
         };
-        let mut values = vec![Value::Absent; self.capture.len() + self.stream.len()];
+        let mut values = vec![Value::Absent; self.slots().count()];
         let mut streamed = String::new();
-        let mut collect =
-            |path: &str, value: &Tree| self.collect(path, value, &mut values, &mut streamed);
-        visit("", &kept, &mut collect);
+        visit("", &kept, &mut |path, value| {
+            for (slot, _) in self
+                .slots()
+                .enumerate()
+                .filter(|(_, wanted)| *wanted == path)
+            {
+                values[slot] = self.value(slot, value);
+                if let (Value::Streamed, Tree::String(text)) = (&values[slot], value) {
+                    streamed.push_str(&text.decoded);
+                }
+            }
+        });
         if self.is_ambiguous("", &kept) {
             return None;
         }
@@ -156,27 +174,24 @@ impl Wanted {
         })
     }
 
-    fn collect(&self, path: &str, value: &Tree, values: &mut [Value], streamed: &mut String) {
-        for (slot, wanted) in self.capture.iter().chain(&self.stream).enumerate() {
-            let stream = slot >= self.capture.len();
-            if wanted == path {
-                values[slot] = match value {
-                    Tree::Object(_) | Tree::Array(_) => Value::Container,
-                    Tree::String(text) if stream => {
-                        streamed.push_str(&text.decoded);
-                        Value::Streamed
-                    }
-                    Tree::String(text) if text.decoded.len() > MAX_CAPTURE => Value::TooLong,
-                    Tree::String(text) => Value::String(text.decoded.clone()),
-                    Tree::Scalar(written) => match written.as_str() {
-                        "null" => Value::Null,
-                        "true" => Value::Bool(true),
-                        "false" => Value::Bool(false),
-                        long if long.len() > MAX_CAPTURE => Value::TooLong,
-                        number => Value::Number(number.to_owned()),
-                    },
-                };
-            }
+    fn slots(&self) -> impl Iterator<Item = &String> {
+        self.capture.iter().chain(&self.stream).chain(&self.replace)
+    }
+
+    fn value(&self, slot: Slot, value: &Tree) -> Value {
+        let streams = self.capture.len()..self.capture.len() + self.stream.len();
+        match value {
+            Tree::Object(_) | Tree::Array(_) => Value::Container,
+            Tree::String(_) if streams.contains(&slot) => Value::Streamed,
+            Tree::String(text) if text.decoded.len() > MAX_CAPTURE => Value::TooLong,
+            Tree::String(text) => Value::String(text.decoded.clone()),
+            Tree::Scalar(written) => match written.as_str() {
+                "null" => Value::Null,
+                "true" => Value::Bool(true),
+                "false" => Value::Bool(false),
+                long if long.len() > MAX_CAPTURE => Value::TooLong,
+                number => Value::Number(number.to_owned()),
+            },
         }
     }
 
@@ -204,7 +219,7 @@ impl Wanted {
     }
 
     fn paths(&self) -> impl Iterator<Item = &String> {
-        let lists = [&self.remove, &self.capture, &self.stream];
+        let lists = [&self.remove, &self.capture, &self.stream, &self.replace];
         lists
             .into_iter()
             .flatten()
@@ -222,16 +237,16 @@ impl Wanted {
             Tree::Object(members) => {
                 members.retain(|(name, value)| self.stays(path, name, value));
                 for (name, value) in members {
-                    self.delete(&join(path, &name.decoded), value);
+                    self.replace_or_delete(&join(path, &name.decoded), value);
                 }
             }
             Tree::Array(elements) => {
                 let path = format!("{path}[]");
                 for element in elements {
-                    if self.remove.contains(&path) || self.is_long(element) {
+                    if self.remove.contains(&path) || self.is_long(&path, element) {
                         *element = Tree::Scalar("null".into());
                     } else {
-                        self.delete(&path, element);
+                        self.replace_or_delete(&path, element);
                     }
                 }
             }
@@ -251,6 +266,18 @@ impl Wanted {
         (known("."), known("[]"))
     }
 
+    fn replace_or_delete(&self, path: &str, value: &mut Tree) {
+        let is_container = matches!(value, Tree::Object(_) | Tree::Array(_));
+        let slot = self.slots().position(|wanted| wanted == path);
+        match slot.filter(|_| self.replace.iter().any(|wanted| wanted == path)) {
+            Some(slot) if !is_container => {
+                let instead = replaced(slot, &self.value(slot, value));
+                *value = parse(instead.as_bytes()).unwrap();
+            }
+            _ => self.delete(path, value),
+        }
+    }
+
     fn stays(&self, path: &str, name: &Text, value: &Tree) -> bool {
         let unknown = path.is_empty()
             && self.keep_only.is_some()
@@ -258,20 +285,25 @@ impl Wanted {
                 .paths()
                 .any(|wanted| first_name(wanted) == name.decoded);
         let long_name = self.remove_longer.is_some_and(|most| name.raw.len() > most);
-        !unknown
-            && !long_name
-            && !self.is_long(value)
-            && !self.remove.contains(&join(path, &name.decoded))
+        let path = join(path, &name.decoded);
+        !unknown && !long_name && !self.is_long(&path, value) && !self.remove.contains(&path)
     }
 
-    fn is_long(&self, value: &Tree) -> bool {
+    /// Whether it goes for its length; what is replaced is not passed on at any length.
+    fn is_long(&self, path: &str, value: &Tree) -> bool {
         let length = match value {
             Tree::String(text) => text.raw.len(),
             Tree::Scalar(written) => written.len(),
             Tree::Object(_) | Tree::Array(_) => 0,
         };
-        self.remove_longer.is_some_and(|most| length > most)
+        let replaced = self.replace.iter().any(|wanted| wanted == path);
+        !replaced && self.remove_longer.is_some_and(|most| length > most)
     }
+}
+
+/// What a sink under test writes for a value that is replaced.
+pub fn replaced(slot: Slot, value: &Value) -> String {
+    serde_json::to_string(&format!("{slot} {value:?}")).unwrap()
 }
 
 /// Every value in the order of the document, with its path as a pointer would write it.
