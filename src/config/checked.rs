@@ -59,8 +59,8 @@ impl Reader<'_> {
         let section = section(root, "server");
         self.header("[server]");
         let before = self.mistakes.len();
-        let listen = self.texts(&section, "listen").unwrap_or_default();
-        let listen: Vec<_> = listen
+        let written = self.texts(&section, "listen").unwrap_or_default();
+        let listen: Vec<_> = written
             .iter()
             .filter_map(|address| self.address(address))
             .collect();
@@ -70,6 +70,16 @@ impl Reader<'_> {
                 "`listen` has no address",
                 "write one like \"127.0.0.1:8080\"",
             );
+        }
+        for (at, (address, place)) in written.iter().enumerate() {
+            let same = |other: &Placed<String>| other.0 == *address;
+            if !address.ends_with(":0") && written.iter().take(at).any(same) {
+                self.mistake(
+                    place,
+                    format!("`{address}` stands in `listen` twice"),
+                    "remove one of them",
+                );
+            }
         }
         let trusted = self.texts(&section, "trusted_proxies").unwrap_or_default();
         let trusted_proxies = trusted

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{
     reader::{Placed, Reader, Section},
+    tree::Value,
     units,
 };
 use crate::limit::Rate;
@@ -31,7 +32,8 @@ impl Reader<'_> {
         let (time, place) = self.unit(
             section,
             name,
-            |text| units::duration(text).filter(|time| !time.is_zero()),
+            // Clocks may be said not to differ at all.
+            |text| units::duration(text).filter(|time| name == "leeway" || !time.is_zero()),
             "a duration like \"30s\" (ms, s, min, h), above zero",
         )?;
         if time > Duration::from_secs(3600) {
@@ -61,6 +63,12 @@ impl Reader<'_> {
         parse: impl Fn(&str) -> Option<T>,
         wanted: &str,
     ) -> Option<Placed<T>> {
+        if let Some(item) = self.item(section, name)
+            && !matches!(item.value, Value::Text(_))
+        {
+            self.wrong_type(&item, name, wanted);
+            return None;
+        }
         let Some((text, place)) = self.text(section, name) else {
             // These two alone can be switched off.
             if !matches!(name, "rate" | "response.max_string") {

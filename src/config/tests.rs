@@ -184,6 +184,14 @@ const VERIFY: &str = "Verify /v2/actionliveness/verify | scope None | 29360128 b
     | Some(1) at once | fields Some([\"session_id\", \"video_base64\", \"face_field\"]) | removes 2 | strings Some(4096)";
 
 #[test]
+fn leeway_may_be_none_and_other_times_may_not() {
+    let strict = good(&minimal("leeway = \"0s\"\n"), &[]);
+    assert!(strict.settings.identities[0].leeway.is_zero());
+    let shown = report(&minimal("[server]\nhead_timeout = \"0s\"\n"), &[]).to_string();
+    assert!(shown.contains("`head_timeout` can't be `0s`"), "{shown}");
+}
+
+#[test]
 fn the_two_routes_are_there_when_none_is_given() {
     let routes: Vec<_> = good(&minimal(""), &[])
         .settings

@@ -198,6 +198,12 @@ const VALUES: &[(&str, &str, &str)] = &[
         "write a duration like",
         "\"10\"",
     ),
+    ("[server]\nhead_timeout = 10", "write a duration like", "10"),
+    (
+        "[server]\nlisten = [\"127.0.0.1:0\", \"127.0.0.1:0\", \"[::1]:1\", \"[::1]:1\"]",
+        "stands in `listen` twice",
+        "\"[::1]:1\"]",
+    ),
     (
         "[server]\nidle_timeout = \"61min\"",
         "longer than an hour",
