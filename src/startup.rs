@@ -50,6 +50,7 @@ impl Running {
             format: log.format,
         });
         let listening = Server::bind(&server, &admin).await?;
+        let readiness = Arc::<Readiness>::default();
         let metrics = &observer.metrics;
         metrics
             .body_memory_limit
@@ -69,6 +70,7 @@ impl Running {
             upstream: Arc::new(Upstream::new(qiniu)),
             pages: HashMap::new(),
             observer,
+            readiness: Arc::clone(&readiness),
             trusted_proxies: server.trusted_proxies.clone(),
             max_head_bytes: server.max_head_bytes,
         };
@@ -78,7 +80,7 @@ impl Running {
             server: listening,
             settings: server,
             gateway,
-            readiness: Arc::default(),
+            readiness,
         })
     }
 

@@ -33,6 +33,7 @@ use crate::{
     body::receive::{Admission, BodyForm, BodyRefusal, Received, receive},
     limit::{CallerKey, CallerKeys, concurrency::Place, rate::Standing},
     qiniu::{answer::Answer, pool::Upstream},
+    server::admin::Readiness,
     telemetry::Observer,
 };
 
@@ -67,6 +68,8 @@ pub struct Gateway {
     pub pages: HashMap<&'static str, Page>,
     /// Records and metrics.
     pub observer: Arc<Observer>,
+    /// Says when the time for requests under way is over.
+    pub readiness: Arc<Readiness>,
     /// Whose word counts on where a request came from.
     pub trusted_proxies: Vec<IpNet>,
     /// Bytes of a head at the most.
@@ -91,9 +94,11 @@ impl Gateway {
         record.forwarded_for = forwarded.path;
         let mut standing = None;
 
-        let outcome = self
-            .relay(&parts, &mut body, &mut record, &mut standing)
-            .await;
+        let outcome = tokio::select! {
+            biased;
+            outcome = self.relay(&parts, &mut body, &mut record, &mut standing) => outcome,
+            () = self.readiness.ended() => Err(Refusal::ShuttingDown),
+        };
 
         let mut response = match outcome {
             Ok(reply) => reply::accepted(reply, &mut record),

@@ -38,6 +38,8 @@ pub enum Refusal {
     Body(BodyRefusal),
     /// The call to Qiniu.
     Upstream(Failure),
+    /// The gateway stops, and the time for requests under way is over.
+    ShuttingDown,
     /// A bug of ours.
     Internal,
 }
@@ -125,6 +127,9 @@ impl Refusal {
             Self::MediaType(detail) => Told::new(415, "unsupported_media_type", *detail),
             Self::Body(refusal) => body(refusal),
             Self::Upstream(failure) => upstream(&failure.kind),
+            Self::ShuttingDown => {
+                Told::new(503, "shutting_down", "the gateway is stopping; try again").later(1)
+            }
             Self::Internal => Told::new(
                 500,
                 "internal_error",
@@ -151,6 +156,7 @@ impl Refusal {
             | Self::Rate(_)
             | Self::Concurrent
             | Self::MediaType(_)
+            | Self::ShuttingDown
             | Self::Body(_) => None,
         }
     }

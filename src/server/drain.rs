@@ -1,6 +1,7 @@
 //! The end of the gateway: the signal for it, and the wait for what is under way.
 //!
-//! Relies on connections noticing by themselves that the gateway stops. Never waits longer than `drain_timeout`.
+//! Relies on connections noticing by themselves that the gateway stops. Never waits longer than `drain_timeout` and a
+//! second.
 
 use std::{future::Future, time::Duration};
 
@@ -9,6 +10,11 @@ use tokio::{
     task::JoinSet,
     time::timeout,
 };
+
+use super::admin::Readiness;
+
+/// Time for the answers to requests that were given up.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How the stop went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,16 +49,26 @@ async fn first(signal: Option<Signal>) {
     }
 }
 
-/// Waits for the tasks for at most `limit`, then cuts the rest.
-pub(super) async fn wait_for(mut tasks: JoinSet<()>, limit: Duration) -> DrainOutcome {
-    let all = async { while tasks.join_next().await.is_some() {} };
-    if timeout(limit, all).await.is_ok() {
+/// Waits for the tasks for at most `limit`; then the requests under way are told no, and what is still there is cut.
+pub(super) async fn wait_for(
+    mut tasks: JoinSet<()>,
+    limit: Duration,
+    readiness: &Readiness,
+) -> DrainOutcome {
+    if timeout(limit, all(&mut tasks)).await.is_ok() {
         return DrainOutcome { cut: 0 };
     }
     while tasks.try_join_next().is_some() {}
     let cut = tasks.len();
-    tasks.shutdown().await;
+    readiness.end();
+    if timeout(LAST_WORDS, all(&mut tasks)).await.is_err() {
+        tasks.shutdown().await;
+    }
     DrainOutcome { cut }
+}
+
+async fn all(tasks: &mut JoinSet<()>) {
+    while tasks.join_next().await.is_some() {}
 }
 
 #[cfg(test)]

@@ -166,6 +166,6 @@ impl Server {
             })
             .await;
         stopping.send_replace(true);
-        drain::wait_for(connections, settings.drain_timeout).await
+        drain::wait_for(connections, settings.drain_timeout, &readiness).await
     }
 }
