@@ -40,6 +40,8 @@ impl Running {
             qiniu,
             identities,
             routes,
+            verdict: _,
+            evidence: _,
             log,
         } = settings;
         let observer = Arc::new(Observer {

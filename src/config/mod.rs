@@ -1,11 +1,12 @@
 //! From the written configuration to checked settings.
 //!
 //! [`keys`] is the table of all keys, [`tree`] what was written, [`reader`] takes values out of it, [`checked`],
-//! [`upstream`], [`identities`] and [`routes`] make settings of them, [`diagnostics`] shows every mistake at once. Checking changes nothing in the world,
+//! [`upstream`], [`identities`], [`routes`], `verdict` and `evidence` make settings of them, [`diagnostics`] shows every mistake at once. Checking changes nothing in the world,
 //! and a gateway is started from [`Settings`] alone, never from the file's own form.
 
 mod checked;
 mod diagnostics;
+mod evidence;
 mod identities;
 mod keys;
 mod reader;
@@ -15,6 +16,7 @@ pub mod secret;
 mod tree;
 mod units;
 mod upstream;
+mod verdict;
 
 #[cfg(test)]
 mod tests;
@@ -42,6 +44,10 @@ pub struct Settings {
     pub identities: Vec<auth::IdentitySettings>,
     /// What can be called.
     pub routes: Vec<relay::RouteSettings>,
+    /// Signed results, where they are wanted.
+    pub verdict: Option<crate::verdict::VerdictSettings>,
+    /// Pictures for the app's backend, where they are wanted.
+    pub evidence: Option<crate::evidence::EvidenceSettings>,
     /// Logs.
     pub log: telemetry::LogSettings,
 }
