@@ -6,15 +6,27 @@ use crate::{
     auth::Authenticator,
     body::{memory::BodyMemory, receive::Admission},
     config::Settings,
+    evidence::deliver::Evidence,
     limit::CallerKeys,
     qiniu::pool::Upstream,
-    relay::{cors::Cors, endpoint::Endpoints, handle::Gateway, record::Pseudonyms, reply::Page},
+    relay::{
+        conclude::Conclusions,
+        cors::Cors,
+        endpoint::{Endpoints, Wanted},
+        handle::Gateway,
+        record::Pseudonyms,
+        reply::Page,
+    },
     server::{Server, ServerSettings, admin::Readiness, drain::DrainOutcome},
     telemetry::{Observer, log::Lines, metrics::Metrics},
+    verdict::sign::Verdicts,
 };
 
 /// How often limits and connections that nobody uses are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
+
+/// Where the public keys of verdicts are.
+const KEY_SET: &str = "/.well-known/jwks.json";
 
 /// A gateway that listens and does not serve yet.
 pub struct Running {
@@ -40,8 +52,8 @@ impl Running {
             qiniu,
             identities,
             routes,
-            verdict: _,
-            evidence: _,
+            verdict,
+            evidence,
             log,
         } = settings;
         let observer = Arc::new(Observer {
@@ -55,8 +67,16 @@ impl Running {
             .body_memory_limit
             .set(i64::try_from(server.body_memory).unwrap_or(i64::MAX));
         let memory = BodyMemory::new(server.body_memory, metrics.body_memory.clone());
+        let conclusions = Conclusions {
+            verdicts: verdict.map(Verdicts::new),
+            evidence: evidence.map(Evidence::new),
+        };
+        let wanted = Wanted {
+            threshold: conclusions.threshold(),
+            whole: conclusions.evidence.as_ref().map(|_| Arc::clone(&memory)),
+        };
         let gateway = Gateway {
-            endpoints: Endpoints::new(routes),
+            endpoints: Endpoints::new(routes, &wanted),
             authenticator: Authenticator::new(identities),
             callers: CallerKeys::default(),
             pseudonyms: Pseudonyms::new(&qiniu.credentials.secret_key),
@@ -66,7 +86,8 @@ impl Running {
                 min_rate: server.min_body_rate,
             },
             upstream: Arc::new(Upstream::new(qiniu)),
-            pages: HashMap::new(),
+            pages: key_set(&conclusions),
+            conclusions: Arc::new(conclusions),
             observer: Arc::clone(&observer),
             trusted_proxies: server.trusted_proxies.clone(),
             max_head_bytes: server.max_head_bytes,
@@ -92,9 +113,9 @@ impl Running {
         self.admin
     }
 
-    /// Shows these to anybody who asks.
+    /// Shows these too to anybody who asks.
     pub fn show_pages(&mut self, pages: HashMap<&'static str, Page>) {
-        self.gateway.pages = pages;
+        self.gateway.pages.extend(pages);
     }
 
     /// Serves until `stop`, then lets what is under way finish.
@@ -117,4 +138,14 @@ impl Running {
         sweep.abort();
         outcome
     }
+}
+
+/// The public keys of verdicts, for everybody to read.
+fn key_set(conclusions: &Conclusions) -> HashMap<&'static str, Page> {
+    let page = |verdicts: &Verdicts| Page {
+        content_type: "application/json",
+        body: verdicts.published().clone(),
+    };
+    let page = conclusions.verdicts.as_ref().map(page);
+    page.map(|page| (KEY_SET, page)).into_iter().collect()
 }

@@ -121,8 +121,13 @@ impl Evidence {
         let head = self.head(id, body, SystemTime::now());
         let request = Request { head: &head, body };
         match exchange(&mut connection, &request).await {
-            Ok(reading) if (200..300).contains(&reading.status()) => Ok(()),
-            Ok(reading) => Err(Undelivered::Status(reading.status())),
+            Ok(reading) if !(200..300).contains(&reading.status()) => {
+                Err(Undelivered::Status(reading.status()))
+            }
+            Ok(reading) if reading.is_early() => {
+                Err(Undelivered::Broken("it came before the delivery was there"))
+            }
+            Ok(_) => Ok(()),
             Err(Broken::NoAnswer(error)) => Err(Undelivered::NoAnswer(error)),
             Err(Broken::Answer(what)) => Err(Undelivered::Broken(what)),
         }

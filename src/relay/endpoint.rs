@@ -4,9 +4,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{RouteKind, RouteSettings};
 use crate::{
-    body::BodyRules,
+    body::{BodyRules, memory::BodyMemory},
     limit::{concurrency::Concurrency, rate::RateLimit},
     qiniu::answer::{AnswerRules, Expected},
+    verdict::judge::Threshold,
 };
 
 /// A route, ready to serve.
@@ -25,16 +26,25 @@ pub struct Endpoint {
     pub concurrency: Option<Arc<Concurrency>>,
 }
 
+/// What is wanted of the answers to `verify` besides what is left of them.
+#[derive(Clone, Default)]
+pub struct Wanted {
+    /// The marks of a verdict, with this threshold.
+    pub threshold: Option<Threshold>,
+    /// The whole, held in this memory.
+    pub whole: Option<Arc<BodyMemory>>,
+}
+
 /// All routes.
 pub struct Endpoints(HashMap<String, Arc<Endpoint>>);
 
 impl Endpoints {
     /// Makes the routes ready.
-    pub fn new(routes: Vec<RouteSettings>) -> Self {
+    pub fn new(routes: Vec<RouteSettings>, wanted: &Wanted) -> Self {
         Self(
             routes
                 .into_iter()
-                .map(|route| (route.path.clone(), Arc::new(Endpoint::new(route))))
+                .map(|route| (route.path.clone(), Arc::new(Endpoint::new(route, wanted))))
                 .collect(),
         )
     }
@@ -54,7 +64,7 @@ impl Endpoints {
 }
 
 impl Endpoint {
-    fn new(settings: RouteSettings) -> Self {
+    fn new(settings: RouteSettings, wanted: &Wanted) -> Self {
         let expected = match settings.kind {
             RouteKind::Session => Expected::Session,
             RouteKind::Verify => Expected::Envelope,
@@ -63,7 +73,7 @@ impl Endpoint {
         Self {
             path: settings.path.as_str().into(),
             body: BodyRules::new(&settings),
-            answer: AnswerRules::new(&settings.remove, settings.max_string, expected),
+            answer: answer_rules(&settings, expected, wanted),
             rate: settings
                 .rate
                 .and_then(|rate| RateLimit::new(rate, settings.burst)),
@@ -71,4 +81,21 @@ impl Endpoint {
             settings,
         }
     }
+}
+
+fn answer_rules(settings: &RouteSettings, expected: Expected, wanted: &Wanted) -> AnswerRules {
+    let mut rules = AnswerRules::new(&settings.remove, settings.max_string, expected);
+    if settings.kind != RouteKind::Verify {
+        return rules;
+    }
+    if let Some(threshold) = wanted.threshold {
+        rules = rules.judged(threshold.name());
+    }
+    if let Some(memory) = &wanted.whole {
+        rules = rules.held_whole(memory);
+    }
+    if settings.scores_hidden {
+        rules = rules.without_scores();
+    }
+    rules
 }

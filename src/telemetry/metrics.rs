@@ -26,7 +26,9 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use self::labels::{AuthRefusal, ErrorCode, LimitRefusal, QiniuError, Request, Route, Upstream};
+use self::labels::{
+    AuthRefusal, Delivery, ErrorCode, LimitRefusal, QiniuError, Request, Route, Upstream, Verdict,
+};
 use super::log::Lines;
 
 /// The route label of a request that met no route.
@@ -53,6 +55,8 @@ pub struct Metrics {
     response_removed: Counter,
     auth_refusals: Family<AuthRefusal, Counter>,
     limit_refusals: Family<LimitRefusal, Counter>,
+    verdicts: Family<Verdict, Counter>,
+    evidence: Family<Delivery, Counter>,
     no_route: Arc<str>,
     /// Open connections of the public listener.
     pub connections: Gauge,
@@ -80,6 +84,8 @@ impl Metrics {
             response_removed: Counter::default(),
             auth_refusals: Family::default(),
             limit_refusals: Family::default(),
+            verdicts: Family::default(),
+            evidence: Family::default(),
             no_route: NO_ROUTE.into(),
             connections: Gauge::default(),
             requests_in_flight: Gauge::default(),
@@ -138,6 +144,12 @@ impl Metrics {
             "limit_refusals",
             "Requests refused by a limit",
             self.limit_refusals.clone(),
+        );
+        r.register("verdicts", "Verdicts signed", self.verdicts.clone());
+        r.register(
+            "evidence_deliveries",
+            "Evidence taken to the app's backend",
+            self.evidence.clone(),
         );
     }
 
@@ -260,6 +272,22 @@ impl Metrics {
                 limit,
             })
             .inc();
+    }
+
+    /// Counts a signed verdict.
+    pub fn verdict_signed(&self, passed: bool) {
+        let passed = if passed { "true" } else { "false" };
+        self.verdicts.get_or_create(&Verdict { passed }).inc();
+    }
+
+    /// Counts evidence for the app's backend, by whether it was acknowledged.
+    pub fn evidence_sent(&self, delivered: bool) {
+        let outcome = if delivered {
+            "delivered"
+        } else {
+            "undelivered"
+        };
+        self.evidence.get_or_create(&Delivery { outcome }).inc();
     }
 
     /// Adds bytes of request bodies received.

@@ -41,6 +41,16 @@ pub(super) struct LimitRefusal {
     pub(super) limit: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct Verdict {
+    pub(super) passed: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct Delivery {
+    pub(super) outcome: &'static str,
+}
+
 #[derive(Clone, Debug, Hash, PartialEq, Eq)]
 pub(super) enum ErrorCode {
     Known(i64),
