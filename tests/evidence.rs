@@ -35,7 +35,7 @@ fn with_pictures_of(bytes: usize, score: &str) -> String {
     format!(
         "{{\"error_code\":0,\n \"serverlogid\":0.50e1,\"result\":{{\"score\":{score},\"action_verify\":\"pass\",\
          \"thresholds\":{{\"frr_1e-3\":0.3}},\"best_image\":{image},\"pic_list\":[{}]}}}}\n",
-        vec![image.as_str(); 7].join(" , ")
+        [image.as_str(); 7].join(" , ")
     )
 }
 

@@ -1,6 +1,6 @@
 //! One answer of Qiniu's: judged by status, cut while it arrives, and believed only when it is whole.
 //!
-//! A picture is never held longer than the read buffer it came in, and nothing of an answer leaves this module before
+//! A picture is never held longer than the read buffer it came in, unless the whole was asked for, and nothing of an answer leaves this module before
 //! its last byte has proved it complete and valid.
 
 use std::{sync::Arc, time::Duration};
