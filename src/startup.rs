@@ -16,6 +16,7 @@ use crate::{
         handle::Gateway,
         record::Pseudonyms,
         reply::Page,
+        request_id::RequestIds,
     },
     server::{Server, ServerSettings, admin::Readiness, drain::DrainOutcome},
     telemetry::{Observer, log::Lines, metrics::Metrics},
@@ -73,10 +74,15 @@ impl Running {
         };
         let wanted = Wanted {
             threshold: conclusions.threshold(),
+            video_digest: conclusions
+                .verdicts
+                .as_ref()
+                .is_some_and(Verdicts::wants_video_digest),
             whole: conclusions.evidence.as_ref().map(|_| Arc::clone(&memory)),
         };
         let gateway = Gateway {
-            endpoints: Endpoints::new(routes, &wanted),
+            request_ids: RequestIds::default(),
+            endpoints: Endpoints::new(routes, &qiniu, &wanted),
             authenticator: Authenticator::new(identities),
             callers: CallerKeys::default(),
             pseudonyms: Pseudonyms::new(&qiniu.credentials.secret_key),

@@ -302,3 +302,34 @@ async fn the_keys_are_there_for_everybody_and_only_to_read() {
     let get = off.request(false, "GET", KEY_SET);
     assert_eq!(off.send(false, get, Bytes::new()).await.status, 404);
 }
+
+#[tokio::test]
+async fn the_video_s_digest_is_of_what_was_sent_in_any_form() {
+    use sha2::{Digest, Sha256};
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let sections = format!("{VERDICT}video_digest = true\n{}", routes());
+    let gateway = Gateway::start(qiniu, "", &sections).await;
+    let file = video(200_000);
+    let wanted = data_encoding::HEXLOWER.encode(&Sha256::digest(&file));
+    let authorized = |http2| {
+        gateway
+            .request(http2, "POST", VERIFY)
+            .header("authorization", bearer("user-1"))
+    };
+    for http2 in [false, true] {
+        let plain = verify_body(&session(&gateway).await, &file);
+        let escaped = verify_body(&session(&gateway).await, &file).replace('/', "\\/");
+        for body in [plain, escaped] {
+            let request = authorized(http2).header("content-type", "application/json");
+            let answer = gateway.send(http2, request, body).await;
+            let claims = claims(&gateway, &verdict(&answer)).await;
+            assert_eq!(claims["liveness"]["video_sha256"], wanted);
+        }
+        let request = authorized(http2)
+            .header("content-type", "video/mp4")
+            .header("liveness-session", session(&gateway).await);
+        let answer = gateway.send(http2, request, file.clone()).await;
+        let claims = claims(&gateway, &verdict(&answer)).await;
+        assert_eq!(claims["liveness"]["video_sha256"], wanted);
+    }
+}

@@ -3,7 +3,10 @@
 //! Only [`issuer`] is asked before the signature has been checked. Text is compared byte for byte: nothing is trimmed,
 //! folded or normalised, since two users must never become one.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    ops::Range,
+    time::{Duration, SystemTime},
+};
 
 use serde_json::Value;
 
@@ -39,30 +42,32 @@ pub(super) fn check_audience(claims: &Object, accepted: &[String]) -> Result<(),
     }
 }
 
-/// `exp` is required and must lie ahead; `nbf` and `iat`, where given, must not. Each within `leeway`.
+/// `exp` is required and must lie ahead; `nbf` and `iat`, where given, must not. Each within `leeway`. From when until when
+/// that holds, in seconds since 1970.
 ///
 /// # Errors
 /// `MissingClaim("exp")`, `BadClaim` for what is no number, `Expired`, `NotYetValid`, `IssuedInFuture`.
 pub(super) fn check_times(
     claims: &Object,
-    now: SystemTime,
+    now: f64,
     leeway: Duration,
-) -> Result<(), AuthRefusal> {
-    let now = unix_seconds(now);
+) -> Result<Range<f64>, AuthRefusal> {
     let leeway = leeway.as_secs_f64();
     let expiry = seconds(claims, "exp")?.ok_or(AuthRefusal::MissingClaim("exp"))?;
     let not_before = seconds(claims, "nbf")?;
     let issued = seconds(claims, "iat")?;
-    if now - leeway >= expiry {
+    let begin = |time: Option<f64>| time.map_or(f64::NEG_INFINITY, |time| time - leeway);
+    let valid = begin(not_before).max(begin(issued))..expiry + leeway;
+    if now >= valid.end {
         return Err(AuthRefusal::Expired);
     }
-    if not_before.is_some_and(|time| time > now + leeway) {
+    if now < begin(not_before) {
         return Err(AuthRefusal::NotYetValid);
     }
-    if issued.is_some_and(|time| time > now + leeway) {
+    if now < begin(issued) {
         return Err(AuthRefusal::IssuedInFuture);
     }
-    Ok(())
+    Ok(valid)
 }
 
 /// The user: a string of 1 to 256 bytes in the configured claim.
@@ -122,7 +127,8 @@ fn seconds(claims: &Object, name: &'static str) -> Result<Option<f64>, AuthRefus
     number.map(Some).ok_or(AuthRefusal::BadClaim(name))
 }
 
-fn unix_seconds(time: SystemTime) -> f64 {
+/// With a fraction, before 1970 negative.
+pub(super) fn unix_seconds(time: SystemTime) -> f64 {
     match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(after) => after.as_secs_f64(),
         Err(before) => -before.duration().as_secs_f64(),

@@ -1,10 +1,12 @@
 //! Who is calling: the bearer token of a request, checked, becomes a [`Caller`].
 //!
-//! The header is found by `bearer`, the token taken apart and judged by `token` and `claims`, its key found in [`keys`].
+//! The header is found by `bearer`, the token taken apart and judged by `token` and `claims`, its key found in [`keys`]; one
+//! that passed is remembered by `cache`.
 //! It relies on the clock it is handed and on keys read before; it never reads a file, never fetches, never logs, and
 //! no token byte, user id or key leaves it in an error.
 
 mod bearer;
+mod cache;
 mod claims;
 mod jwk;
 pub mod keys;
@@ -23,6 +25,7 @@ use std::{
 use hyper::HeaderMap;
 pub use jsonwebtoken::Algorithm;
 
+use self::cache::{Cache, Fingerprint, Verified};
 pub use self::refusal::AuthRefusal;
 
 /// One `[[identity]]`, checked.
@@ -60,6 +63,7 @@ impl Caller {
 /// Checks bearer tokens against the configured identities.
 pub struct Authenticator {
     identities: Vec<Identity>,
+    verified: Cache,
 }
 
 /// An identity with its issuer in the form that callers share.
@@ -78,7 +82,10 @@ impl Authenticator {
                 settings,
             })
             .collect();
-        Self { identities }
+        Self {
+            identities,
+            verified: Cache::default(),
+        }
     }
 
     /// Who made the request with these headers.
@@ -92,8 +99,21 @@ impl Authenticator {
         &self,
         headers: &HeaderMap,
         now: SystemTime,
-    ) -> Result<Caller, AuthRefusal> {
-        let token = token::take_apart(bearer::token(headers)?)?;
+    ) -> Result<Arc<Caller>, AuthRefusal> {
+        let token = bearer::token(headers)?;
+        let now = claims::unix_seconds(now);
+        let fingerprint = Fingerprint::of(token);
+        if let Some(caller) = self.verified.find(fingerprint, now) {
+            return Ok(caller);
+        }
+        let verified = self.verify(bearer::text(token)?, now)?;
+        let caller = Arc::clone(&verified.caller);
+        self.verified.insert(fingerprint, verified);
+        Ok(caller)
+    }
+
+    fn verify(&self, token: &str, now: f64) -> Result<Verified, AuthRefusal> {
+        let token = token::take_apart(token)?;
         // Not verified yet: it says whose keys to use, and those keys then vouch for it.
         let issuer = claims::issuer(&token.claims)?;
         let identity = self
@@ -102,13 +122,18 @@ impl Authenticator {
             .find(|identity| *identity.issuer == *issuer)
             .ok_or(AuthRefusal::UnknownIssuer)?;
         let settings = &identity.settings;
-        settings.keys.verify(&token)?;
+        let key = settings.keys.verify(&token)?;
         claims::check_audience(&token.claims, &settings.audience)?;
-        claims::check_times(&token.claims, now, settings.leeway)?;
-        Ok(Caller {
+        let valid = claims::check_times(&token.claims, now, settings.leeway)?;
+        let caller = Caller {
             issuer: Arc::clone(&identity.issuer),
             user: Arc::from(claims::user(&token.claims, &settings.user_claim)?),
             scopes: claims::scopes(&token.claims)?,
+        };
+        Ok(Verified {
+            caller: Arc::new(caller),
+            valid,
+            key: Arc::downgrade(key),
         })
     }
 }

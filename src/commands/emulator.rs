@@ -49,10 +49,7 @@ impl Args {
             scenario: self.outcome,
             latency: self.latency,
         };
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| format!("cannot start: {error}"))?;
+        let runtime = super::runtime().map_err(|error| format!("cannot start: {error}"))?;
         runtime.block_on(async {
             let stop =
                 stop_signal().map_err(|error| format!("cannot watch for signals: {error}"))?;

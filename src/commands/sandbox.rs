@@ -57,9 +57,7 @@ impl Args {
             level: tracing::Level::INFO,
         })
         .map_err(io::Error::other)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()?;
+        let runtime = super::runtime()?;
         runtime.block_on(async {
             let stop = server::drain::termination();
             let settings = SandboxSettings { listen: self.listen, scenario: self.outcome, latency: self.latency };

@@ -31,10 +31,7 @@ impl Args {
                 return ExitCode::FAILURE;
             }
         };
-        let runtime = match tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-        {
+        let runtime = match super::runtime() {
             Ok(runtime) => runtime,
             Err(error) => {
                 eprintln!("error: the runtime can't be set up: {error}");

@@ -59,6 +59,9 @@ pub(super) const ALGORITHMS: &[&str] = &[
     "ES384", "EdDSA",
 ];
 
+/// The words of `routes.video_check`.
+pub(super) const VIDEO_CHECKS: &[&str] = &["off", "report", "enforce"];
+
 /// All keys.
 pub(super) const KEYS: &[Key] = &[
     key(
@@ -373,6 +376,12 @@ pub(super) const KEYS: &[Key] = &[
         "Calls to Qiniu under way per user",
     ),
     key(
+        "routes[].video_check",
+        Kind::Word(VIDEO_CHECKS),
+        "",
+        "What to do about a video that Qiniu would not take: off, report (count and log) or enforce (422); verify routes only",
+    ),
+    key(
         "routes[].request.fields",
         Kind::Texts,
         "",
@@ -415,6 +424,7 @@ pub(super) fn route_default(kind: &str, name: &str) -> &'static str {
         ("burst", _) => "10",
         ("concurrent_per_user", "session") => "4",
         ("concurrent_per_user", "verify") => "1",
+        ("video_check", "verify") => "\"report\"",
         ("request.fields", "session") => "[\"min_code_length\", \"max_code_length\"]",
         ("request.fields", "verify") => "[\"session_id\", \"video_base64\", \"face_field\"]",
         ("response.remove", "verify") => "[\"result.best_image.pic\", \"result.pic_list[].pic\"]",

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     json::pointer::Pointer,
-    relay::{RouteKind, RouteSettings},
+    relay::{RouteKind, RouteSettings, VideoCheck},
 };
 
 /// A longer string of an answer to `verify` may well be a picture.
@@ -132,6 +132,7 @@ impl Reader<'_> {
         let rate = self.rate(section, "rate");
         let burst = self.count(section, "burst");
         let concurrent = self.count(section, "concurrent_per_user");
+        let video_check = self.video_check(section, kind);
         let request_fields = self.request_fields(section, kind);
         let remove = self.texts(section, "response.remove").unwrap_or_default();
         let remove = remove
@@ -150,11 +151,37 @@ impl Reader<'_> {
             rate,
             burst: NonZeroU32::new(burst?.0)?,
             concurrent_per_user: concurrent.and_then(|(count, _)| NonZeroU32::new(count)),
+            video_check,
             request_fields,
             remove,
             max_string: max_string.and_then(|(bytes, _)| usize::try_from(bytes).ok()),
             scores_hidden,
         })
+    }
+
+    fn video_check(&mut self, section: &Section<'_>, kind: RouteKind) -> VideoCheck {
+        let written = section
+            .table
+            .and_then(|table| table.get("video_check"))
+            .map(|(place, _)| place.clone());
+        if let Some(place) = written
+            && kind != RouteKind::Verify
+        {
+            self.mistake(
+                &place,
+                "`video_check` stands on a route without a video",
+                "leave it to the routes of kind \"verify\"",
+            );
+            return VideoCheck::Off;
+        }
+        match self
+            .word(section, "video_check", keys::VIDEO_CHECKS)
+            .as_deref()
+        {
+            Some("report") => VideoCheck::Report,
+            Some("enforce") => VideoCheck::Enforce,
+            _ => VideoCheck::Off,
+        }
     }
 
     fn request_fields(&mut self, section: &Section<'_>, kind: RouteKind) -> Option<Vec<String>> {

@@ -13,7 +13,6 @@ mod exchange;
 mod jpeg;
 mod ledger;
 mod mint;
-mod mp4;
 mod scenario;
 mod sessions;
 mod video;

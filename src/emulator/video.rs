@@ -1,18 +1,16 @@
-//! Whether a `video_base64` is one Qiniu would look at: strict base64, then [`super::mp4`]'s facts
+//! Whether a `video_base64` is one Qiniu would look at: strict base64, then [`crate::media::mp4`]'s facts
 //! against the documented limits. Decodes no picture. Never panics, whatever the bytes.
 
 use std::time::Duration;
 
 use data_encoding::BASE64;
 
-use super::mp4;
+use crate::media::{Finding, judge, mp4};
 
 /// Decoded bytes at the most.
 pub(super) const MOST_BYTES: usize = 20 * 1024 * 1024;
-const SHORTEST: Duration = Duration::from_secs(1);
+/// Qiniu has an answer of its own for a longer one.
 const LONGEST: Duration = Duration::from_secs(10);
-/// Width and height, pixels.
-const SIDES: std::ops::RangeInclusive<u16> = 16..=2032;
 
 /// What is wrong with a video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,15 +39,13 @@ fn check_bytes(video: &[u8]) -> Result<(), Fault> {
     if video.len() > MOST_BYTES {
         return Err(Fault::Unusable);
     }
-    let facts = mp4::read(video).ok_or(Fault::Unusable)?;
-    let sides_fit = SIDES.contains(&facts.width) && SIDES.contains(&facts.height);
-    if !facts.is_h264 || !sides_fit || facts.duration < SHORTEST {
-        return Err(Fault::Unusable);
-    }
-    if facts.duration > LONGEST {
-        Err(Fault::TooLong)
-    } else {
-        Ok(())
+    let read = mp4::read_slice(video);
+    match judge(read) {
+        Ok(()) => Ok(()),
+        Err(Finding::Duration) if read.is_ok_and(|facts| facts.duration > LONGEST) => {
+            Err(Fault::TooLong)
+        }
+        Err(_) => Err(Fault::Unusable),
     }
 }
 
@@ -84,7 +80,7 @@ mod tests {
     fn real_videos_are_told_apart() {
         for good in [MOOV_FIRST, MOOV_LAST, FRAGMENTED, WITH_AUDIO] {
             assert_eq!(check_bytes(good), Ok(()));
-            let facts = mp4::read(good).unwrap();
+            let facts = mp4::read_slice(good).unwrap();
             assert_eq!((facts.width, facts.height), (640, 480));
             assert_eq!(facts.duration, Duration::from_secs(3));
         }
@@ -146,7 +142,7 @@ mod tests {
         #[test]
         fn random_bytes_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..4096)) {
             let _ = check_bytes(&bytes);
-            let _ = mp4::read(&[b"\0\0\0\x10ftypisom\0\0\0\0".as_slice(), &bytes].concat());
+            let _ = mp4::read_slice(&[b"\0\0\0\x10ftypisom\0\0\0\0".as_slice(), &bytes].concat());
         }
 
         #[test]

@@ -5,8 +5,12 @@
 //! builds a tree, recurses, or holds more than one short token.
 
 pub mod cut;
+mod error;
+mod frame;
+mod name;
 pub mod pointer;
 pub mod rules;
+mod run;
 pub mod scanner;
 pub mod sink;
 mod text;

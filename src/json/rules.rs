@@ -5,7 +5,7 @@ use super::pointer::{Pointer, Step};
 /// Index of a place in [`Rules`].
 pub(super) type Place = usize;
 
-/// Index of a wanted value: the order of the [`Rules::capture`] and [`Rules::stream`] calls.
+/// Index of a wanted value: the order of the [`Rules::capture`], [`Rules::stream`] and [`Rules::replace`] calls.
 pub type Slot = usize;
 
 /// The rules of a cut, built once at start.
@@ -35,6 +35,7 @@ pub(super) struct Action {
     pub(super) remove: bool,
     pub(super) capture: Option<Slot>,
     pub(super) stream: bool,
+    pub(super) replace: bool,
 }
 
 impl Default for Rules {
@@ -109,6 +110,13 @@ impl Rules {
     pub fn stream(&mut self, pointer: &Pointer) -> Slot {
         let slot = self.capture(pointer);
         self.at(pointer, |action| action.stream = true);
+        slot
+    }
+
+    /// The value is wanted, and what the sink makes of it takes its place if it is a string, number or literal.
+    pub fn replace(&mut self, pointer: &Pointer) -> Slot {
+        let slot = self.capture(pointer);
+        self.at(pointer, |action| action.replace = true);
         slot
     }
 

@@ -1,5 +1,7 @@
 //! Where the bytes that a cut keeps go.
 
+use super::{rules::Slot, value::Value};
+
 /// Where the bytes that stay go.
 pub trait Sink {
     /// Bytes that stay unless a [`Sink::rollback`] comes before the next mark or commit.
@@ -12,6 +14,9 @@ pub trait Sink {
     fn rollback(&mut self);
     /// Decoded bytes of a streamed string.
     fn text(&mut self, bytes: &[u8]);
+    /// Puts something in the place of this value, which [`Rules::replace`](super::rules::Rules::replace) asked for; it must be
+    /// one JSON value. A sink whose rules replace nothing is never asked.
+    fn replace(&mut self, slot: Slot, value: &Value);
 }
 
 /// A sink that collects what stays.
@@ -56,4 +61,6 @@ impl Sink for Buffer {
     }
 
     fn text(&mut self, _bytes: &[u8]) {}
+
+    fn replace(&mut self, _slot: Slot, _value: &Value) {}
 }

@@ -1,5 +1,7 @@
 //! The scanner and the cut against `serde_json`, however the input is split.
 
+mod replace;
+
 use proptest::prelude::*;
 use serde_json::{Value as Tree, json};
 

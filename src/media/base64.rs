@@ -1,24 +1,13 @@
 //! Standard base64 (RFC 4648 section 4, with padding), checked while it arrives and without decoding it.
 
+use super::Finding;
+
 /// A decoded video at the most: Qiniu's limit, 20 MiB.
 pub const MAX_VIDEO: u64 = 20 * 1024 * 1024;
 /// The same in characters of base64.
 const MAX_CHARACTERS: u64 = MAX_VIDEO.div_ceil(3) * 4;
 
 const DATA_PREFIX: &[u8] = b"data:";
-
-/// Why the text can't be a video.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finding {
-    /// No characters at all.
-    Empty,
-    /// Starts like a `data:` URL.
-    DataUrl,
-    /// Not standard base64: alphabet, white space or padding.
-    NotBase64,
-    /// More than [`MAX_VIDEO`] bytes when decoded.
-    TooLarge,
-}
 
 /// A check under way.
 #[derive(Debug, Default)]
@@ -104,7 +93,7 @@ fn all_in_alphabet(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Check, Finding, MAX_VIDEO};
+    use super::{super::Finding, Check, MAX_VIDEO};
     use proptest::prelude::*;
 
     fn check(parts: &[&[u8]]) -> Result<u64, Finding> {

@@ -6,11 +6,20 @@ use bytes::Bytes;
 
 use super::{
     UpstreamSettings,
-    signature::{Parts, Signature},
+    signature::{Parts, Prepared, Signature},
 };
 use crate::{outbound::exchange::Request, telemetry::timestamp};
 
 const CONTENT_TYPE: &str = "application/json";
+/// Bytes of a head besides its path and host, generously.
+const HEAD_ROOM: usize = 384;
+
+/// All that the requests to one path have in common.
+pub struct Template {
+    head: String,
+    signature: Prepared,
+    sign_date: bool,
+}
 
 /// A request whose body is still arriving.
 pub struct Draft {
@@ -24,41 +33,43 @@ pub struct Outgoing {
     body: Vec<Bytes>,
 }
 
-impl Outgoing {
-    /// As it is written to a connection.
-    pub(super) fn request(&self) -> Request<'_> {
-        Request {
-            head: &self.head,
-            body: &self.body,
-        }
-    }
-}
-
-impl Draft {
-    /// Starts a `POST` to `path`, dated `now`.
-    pub fn new(settings: &UpstreamSettings, path: &str, now: SystemTime) -> Self {
+impl Template {
+    /// For `POST`s to `path`.
+    pub fn new(settings: &UpstreamSettings, path: &str) -> Self {
         let host = settings.endpoint.authority.as_str();
-        let mut head =
-            format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {CONTENT_TYPE}\r\n");
-        let date = settings.sign_date.then(|| timestamp::basic_utc(now));
-        let mut headers = vec![("Content-Type", CONTENT_TYPE)];
-        if let Some(date) = &date {
-            headers.push(("X-Qiniu-Date", date));
-            head.push_str(&format!("X-Qiniu-Date: {date}\r\n"));
-        }
         let parts = Parts {
             method: "POST",
             path,
             query: "",
             host,
-            headers: &headers,
+            headers: &[("Content-Type", CONTENT_TYPE)],
         };
         Self {
-            head,
-            signature: Signature::new(&settings.credentials, &parts),
+            head: format!(
+                "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {CONTENT_TYPE}\r\nAccept: {CONTENT_TYPE}\r\nUser-Agent: liveness-gateway/{}\r\n",
+                env!("CARGO_PKG_VERSION"),
+            ),
+            signature: Prepared::new(&settings.credentials, &parts),
+            sign_date: settings.sign_date,
         }
     }
 
+    /// Starts a request, dated `now`.
+    pub fn draft(&self, now: SystemTime) -> Draft {
+        let date = self.sign_date.then(|| timestamp::basic_utc(now));
+        let mut head = String::with_capacity(self.head.len() + HEAD_ROOM);
+        head.push_str(&self.head);
+        if let Some(date) = &date {
+            head.extend(["X-Qiniu-Date: ", date, "\r\n"]);
+        }
+        Draft {
+            head,
+            signature: self.signature.dated(date.as_deref()),
+        }
+    }
+}
+
+impl Draft {
     /// Takes the next bytes of the body.
     pub fn sign(&mut self, bytes: &[u8]) {
         self.signature.body(bytes);
@@ -67,15 +78,38 @@ impl Draft {
     /// The whole request. `body` must be the bytes that were signed.
     pub fn finish(self, body: Vec<Bytes>) -> Outgoing {
         let length: usize = body.iter().map(Bytes::len).sum();
-        let authorization = self.signature.authorization();
-        let head = format!(
-            "{}Authorization: {authorization}\r\nUser-Agent: liveness-gateway/{}\r\nAccept: application/json\r\nContent-Length: {length}\r\n\r\n",
-            self.head,
-            env!("CARGO_PKG_VERSION"),
-        );
+        let mut head = self.head;
+        head.extend([
+            "Authorization: ",
+            &self.signature.authorization(),
+            "\r\nContent-Length: ",
+            &length.to_string(),
+            "\r\n\r\n",
+        ]);
         Outgoing {
             head: head.into(),
             body,
+        }
+    }
+}
+
+impl Outgoing {
+    /// Its body, in pieces.
+    pub fn body(&self) -> &[Bytes] {
+        &self.body
+    }
+
+    /// Its head, signature included.
+    #[cfg(test)]
+    pub(crate) fn head(&self) -> &Bytes {
+        &self.head
+    }
+
+    /// As it is written to a connection.
+    pub(super) fn request(&self) -> Request<'_> {
+        Request {
+            head: &self.head,
+            body: &self.body,
         }
     }
 }

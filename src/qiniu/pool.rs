@@ -57,11 +57,6 @@ impl Upstream {
         }
     }
 
-    /// What the operator decided.
-    pub fn settings(&self) -> &UpstreamSettings {
-        &self.settings
-    }
-
     /// Closes connections that were not used for the idle time-out.
     pub fn sweep(&self) {
         let keep = self.settings.idle_timeout;

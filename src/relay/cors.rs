@@ -15,7 +15,8 @@ const EXPOSED: HeaderValue = HeaderValue::from_static(
     "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate",
 );
 const METHODS: HeaderValue = HeaderValue::from_static("POST");
-const HEADERS: HeaderValue = HeaderValue::from_static("Authorization, Content-Type");
+const HEADERS: HeaderValue =
+    HeaderValue::from_static("Authorization, Content-Type, Liveness-Session, Liveness-Face-Field");
 
 /// Which origins may read answers.
 pub struct Cors {

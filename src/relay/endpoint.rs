@@ -6,7 +6,11 @@ use super::{RouteKind, RouteSettings};
 use crate::{
     body::{BodyRules, memory::BodyMemory},
     limit::{concurrency::Concurrency, rate::RateLimit},
-    qiniu::answer::{AnswerRules, Expected},
+    qiniu::{
+        UpstreamSettings,
+        answer::{AnswerRules, Expected},
+        outgoing::Template,
+    },
     verdict::judge::Threshold,
 };
 
@@ -16,6 +20,8 @@ pub struct Endpoint {
     pub path: Arc<str>,
     /// What the operator decided.
     pub settings: RouteSettings,
+    /// What its requests to Qiniu have in common.
+    pub template: Template,
     /// What a body must be.
     pub body: BodyRules,
     /// What is done to an answer.
@@ -33,6 +39,8 @@ pub struct Wanted {
     pub threshold: Option<Threshold>,
     /// The whole, held in this memory.
     pub whole: Option<Arc<BodyMemory>>,
+    /// The digest of the video that was judged.
+    pub video_digest: bool,
 }
 
 /// All routes.
@@ -40,13 +48,12 @@ pub struct Endpoints(HashMap<String, Arc<Endpoint>>);
 
 impl Endpoints {
     /// Makes the routes ready.
-    pub fn new(routes: Vec<RouteSettings>, wanted: &Wanted) -> Self {
-        Self(
-            routes
-                .into_iter()
-                .map(|route| (route.path.clone(), Arc::new(Endpoint::new(route, wanted))))
-                .collect(),
-        )
+    pub fn new(routes: Vec<RouteSettings>, upstream: &UpstreamSettings, wanted: &Wanted) -> Self {
+        let endpoint = |route: RouteSettings| {
+            let path = route.path.clone();
+            (path, Arc::new(Endpoint::new(route, upstream, wanted)))
+        };
+        Self(routes.into_iter().map(endpoint).collect())
     }
 
     /// The route of exactly this path.
@@ -64,7 +71,7 @@ impl Endpoints {
 }
 
 impl Endpoint {
-    fn new(settings: RouteSettings, wanted: &Wanted) -> Self {
+    fn new(settings: RouteSettings, upstream: &UpstreamSettings, wanted: &Wanted) -> Self {
         let expected = match settings.kind {
             RouteKind::Session => Expected::Session,
             RouteKind::Verify => Expected::Envelope,
@@ -72,7 +79,11 @@ impl Endpoint {
         };
         Self {
             path: settings.path.as_str().into(),
-            body: BodyRules::new(&settings),
+            template: Template::new(upstream, &settings.path),
+            body: match wanted.video_digest {
+                true => BodyRules::new(&settings).hashing_video(),
+                false => BodyRules::new(&settings),
+            },
             answer: answer_rules(&settings, expected, wanted),
             rate: settings
                 .rate

@@ -18,7 +18,7 @@ use hyper::{
 use ipnet::IpNet;
 
 use super::{
-    RouteKind,
+    RouteKind, VideoCheck,
     conclude::{About, Conclusions},
     cors::Cors,
     endpoint::{Endpoint, Endpoints},
@@ -27,12 +27,13 @@ use super::{
     record::{Pseudonyms, Record},
     refusal::Refusal,
     reply::{self, Page, Reply},
+    request_id::RequestIds,
 };
 use crate::{
     auth::{Authenticator, Caller},
-    body::receive::{Admission, Received, receive},
+    body::receive::{Admission, BodyForm, BodyRefusal, Received, receive},
     limit::{CallerKey, CallerKeys, concurrency::Place, rate::Standing},
-    qiniu::{outgoing::Draft, pool::Upstream},
+    qiniu::pool::Upstream,
     telemetry::Observer,
 };
 
@@ -47,6 +48,8 @@ pub struct Peer {
 
 /// All that the journey needs, made once at start.
 pub struct Gateway {
+    /// Names requests.
+    pub request_ids: RequestIds,
     /// Where requests may go.
     pub endpoints: Endpoints,
     /// Who may call.
@@ -79,7 +82,9 @@ impl Gateway {
         let (parts, mut body) = request.into_parts();
         let forwarded =
             headers::forwarded(&parts.headers, peer.address.ip(), &self.trusted_proxies);
-        let request_id = forwarded.request_id.unwrap_or_else(new_request_id);
+        let request_id = forwarded
+            .request_id
+            .unwrap_or_else(|| self.request_ids.next());
         let mut record = Record::begin(
             Arc::clone(&self.observer),
             peer.address,
@@ -137,22 +142,18 @@ impl Gateway {
         let caller = self.authenticate(&parts.headers, endpoint, record)?;
         let key = self.callers.of(&caller);
         self.charge(endpoint, key, standing)?;
-        headers::check_media_type(&parts.headers, body.is_end_stream())?;
-        let draft = Draft::new(self.upstream.settings(), &endpoint.path, SystemTime::now());
-        let received = receive(
-            body,
-            &endpoint.body,
-            &self.admission,
-            draft,
-            &mut record.bytes_in,
-        )
-        .await?;
+        let kind = endpoint.settings.kind;
+        let form = headers::body_form(&parts.headers, kind, body.is_end_stream())?;
+        let received = self
+            .receive(body, &form, endpoint, &mut record.bytes_in)
+            .await?;
+        self.inspect(endpoint, &received, record)?;
         let place = self.enter(endpoint, key)?;
         let about = About {
-            caller: Arc::new(caller),
+            caller,
             request_id: record.request_id.clone(),
             scores_hidden: endpoint.settings.scores_hidden,
-            video_sha256: None,
+            video_sha256: received.video_sha256,
         };
         let body = self.call(endpoint, received, place, about, record).await?;
         Ok(Reply::Json(body))
@@ -163,7 +164,7 @@ impl Gateway {
         headers: &HeaderMap,
         endpoint: &Endpoint,
         record: &mut Record,
-    ) -> Result<Caller, Refusal> {
+    ) -> Result<Arc<Caller>, Refusal> {
         let caller = self
             .authenticator
             .authenticate(headers, SystemTime::now())
@@ -200,6 +201,46 @@ impl Gateway {
                 Err(Refusal::Rate(wait))
             }
         }
+    }
+
+    async fn receive(
+        &self,
+        body: &mut Incoming,
+        form: &BodyForm,
+        endpoint: &Endpoint,
+        count: &mut u64,
+    ) -> Result<Received, Refusal> {
+        let draft = endpoint.template.draft(SystemTime::now());
+        let received = receive(body, form, &endpoint.body, &self.admission, draft, count).await;
+        if let Err(BodyRefusal::Video(finding)) = &received {
+            self.observer.metrics.video_finding(finding.name());
+        }
+        Ok(received?)
+    }
+
+    /// Looks at the video's container; what is wrong with it is counted, or refused.
+    fn inspect(
+        &self,
+        endpoint: &Endpoint,
+        received: &Received,
+        record: &Record,
+    ) -> Result<(), Refusal> {
+        if endpoint.settings.video_check == VideoCheck::Off {
+            return Ok(());
+        }
+        let Err(finding) = received.inspect() else {
+            return Ok(());
+        };
+        self.observer.metrics.video_finding(finding.name());
+        if endpoint.settings.video_check == VideoCheck::Enforce {
+            return Err(BodyRefusal::Video(finding).into());
+        }
+        tracing::info!(
+            request_id = %record.request_id,
+            finding = finding.name(),
+            "a video is not what Qiniu asks for"
+        );
+        Ok(())
     }
 
     fn enter(&self, endpoint: &Endpoint, caller: CallerKey) -> Result<Option<Place>, Refusal> {
@@ -258,11 +299,4 @@ impl Gateway {
         record.upstream = Some(facts);
         body
     }
-}
-
-fn new_request_id() -> String {
-    let mut bytes = [0; 16];
-    // A failing random source leaves the id all zero: still a valid answer.
-    let _ = aws_lc_rs::rand::fill(&mut bytes);
-    data_encoding::HEXLOWER.encode(&bytes)
 }

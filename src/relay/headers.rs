@@ -9,8 +9,14 @@ use hyper::{
 };
 use ipnet::IpNet;
 
-use super::refusal::Refusal;
+use super::{RouteKind, refusal::Refusal};
+use crate::body::{raw::RawVideo, receive::BodyForm};
 
+const SESSION: &str = "Liveness-Session";
+const FACE_FIELD: &str = "Liveness-Face-Field";
+/// Bytes of these fields at the most.
+const MAX_SESSION: usize = 1024;
+const MAX_FACE_FIELD: usize = 256;
 /// Bytes of an id that a trusted proxy gives.
 const MAX_REQUEST_ID: usize = 64;
 /// Bytes of an `X-Forwarded-For` that is believed.
@@ -46,11 +52,11 @@ pub fn check_head(parts: &Parts, max_head_bytes: usize) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Refuses a body that is not plain JSON. No body needs no type.
+/// What the body is: JSON, or on a verify route a video with its session in the header. No body needs no type.
 ///
 /// # Errors
 /// The refusal.
-pub fn check_media_type(headers: &HeaderMap, empty: bool) -> Result<(), Refusal> {
+pub fn body_form(headers: &HeaderMap, kind: RouteKind, empty: bool) -> Result<BodyForm, Refusal> {
     if headers.contains_key(CONTENT_ENCODING) {
         return Err(Refusal::MediaType(
             "the body must not have a Content-Encoding",
@@ -58,9 +64,53 @@ pub fn check_media_type(headers: &HeaderMap, empty: bool) -> Result<(), Refusal>
     }
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     match (types.next(), types.next()) {
-        (None, _) if empty => Ok(()),
-        (Some(value), None) if value.to_str().is_ok_and(is_json) => Ok(()),
+        (None, _) if empty => Ok(BodyForm::Json),
+        (Some(value), None) if value.to_str().is_ok_and(is_json) => Ok(BodyForm::Json),
+        (Some(value), None)
+            if kind == RouteKind::Verify && value.as_bytes().eq_ignore_ascii_case(b"video/mp4") =>
+        {
+            raw_video(headers).map(BodyForm::Video)
+        }
+        _ if kind == RouteKind::Verify => Err(Refusal::MediaType(
+            "the body must be application/json or video/mp4",
+        )),
         _ => Err(Refusal::MediaType("the body must be application/json")),
+    }
+}
+
+fn raw_video(headers: &HeaderMap) -> Result<RawVideo, Refusal> {
+    let session = one_text(headers, SESSION, MAX_SESSION)?.ok_or(Refusal::Malformed(
+        "a video/mp4 body needs the header field Liveness-Session".into(),
+    ))?;
+    Ok(RawVideo {
+        session,
+        face_field: one_text(headers, FACE_FIELD, MAX_FACE_FIELD)?,
+    })
+}
+
+/// The one field of this name: printable ASCII that stands in a JSON string as it is.
+fn one_text(
+    headers: &HeaderMap,
+    name: &'static str,
+    most: usize,
+) -> Result<Option<String>, Refusal> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let plain = |byte: &u8| byte.is_ascii_graphic() && !b"\"\\".contains(byte);
+    let text = value
+        .to_str()
+        .ok()
+        .filter(|text| (1..=most).contains(&text.len()) && text.as_bytes().iter().all(plain));
+    match (text, values.next()) {
+        (Some(text), None) => Ok(Some(text.to_owned())),
+        (_, Some(_)) => Err(Refusal::Malformed(
+            format!("the header field {name} stands more than once").into(),
+        )),
+        (None, None) => Err(Refusal::Malformed(
+            format!("the header field {name} is empty, too long, or holds blanks or quotes").into(),
+        )),
     }
 }
 

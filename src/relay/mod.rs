@@ -13,6 +13,7 @@ pub mod problem;
 pub mod record;
 pub mod refusal;
 pub mod reply;
+pub mod request_id;
 mod settings;
 
-pub use settings::{CorsSettings, RouteKind, RouteSettings};
+pub use settings::{CorsSettings, RouteKind, RouteSettings, VideoCheck};

@@ -9,40 +9,20 @@ use std::{
 };
 
 use hmac::{Hmac, KeyInit, Mac};
-use serde::Serialize;
 use sha2::Sha256;
 
 use crate::{
     auth::Caller,
     config::secret::Secret,
-    telemetry::{LogFormat, Observer, timestamp},
+    telemetry::{
+        Observer,
+        fields::{Field, line},
+        timestamp::rfc3339_millis,
+    },
 };
 
 /// The code of a request whose caller did not wait for its answer.
 const CALLER_LEFT: &str = "caller_left";
-
-/// What is written, in this order (the names are a contract).
-#[derive(Serialize)]
-struct Line<'a> {
-    time: String,
-    request_id: &'a str,
-    route: Option<&'a str>,
-    method: &'a str,
-    status: u16,
-    code: &'a str,
-    user: Option<&'a str>,
-    peer: String,
-    forwarded_for: Option<&'a str>,
-    bytes_in: u64,
-    bytes_out: u64,
-    duration_ms: f64,
-    upstream_ms: Option<f64>,
-    upstream_status: Option<u16>,
-    qiniu_error_code: Option<i64>,
-    qiniu_serverlogid: Option<&'a str>,
-    qiniu_reqid: Option<&'a str>,
-    removed_bytes: Option<u64>,
-}
 
 /// What is gathered on the way.
 pub struct Record {
@@ -116,28 +96,49 @@ impl Record {
         }
     }
 
-    fn line(&self) -> Line<'_> {
+    /// What is written, in this order (the names are a contract).
+    fn fields(&self) -> [(&'static str, Field<'_>); 18] {
         let upstream = self.upstream.as_ref();
-        Line {
-            time: timestamp::rfc3339_millis(self.time),
-            request_id: &self.request_id,
-            route: self.route.as_deref(),
-            method: self.method,
-            status: self.status,
-            code: self.code,
-            user: self.user.as_deref(),
-            peer: self.peer.to_string(),
-            forwarded_for: self.forwarded_for.as_deref(),
-            bytes_in: self.bytes_in,
-            bytes_out: self.bytes_out,
-            duration_ms: milliseconds(self.started.elapsed()),
-            upstream_ms: upstream.map(|facts| milliseconds(facts.duration)),
-            upstream_status: upstream.and_then(|facts| facts.status),
-            qiniu_error_code: upstream.and_then(|facts| facts.error_code),
-            qiniu_serverlogid: upstream.and_then(|facts| facts.serverlogid.as_deref()),
-            qiniu_reqid: upstream.and_then(|facts| facts.reqid.as_deref()),
-            removed_bytes: upstream.and_then(|facts| facts.removed),
-        }
+        [
+            ("time", rfc3339_millis(self.time).into()),
+            ("request_id", self.request_id.as_str().into()),
+            ("route", self.route.as_deref().into()),
+            ("method", self.method.into()),
+            ("status", u64::from(self.status).into()),
+            ("code", self.code.into()),
+            ("user", self.user.as_deref().into()),
+            ("peer", self.peer.to_string().into()),
+            ("forwarded_for", self.forwarded_for.as_deref().into()),
+            ("bytes_in", self.bytes_in.into()),
+            ("bytes_out", self.bytes_out.into()),
+            ("duration_ms", self.started.elapsed().into()),
+            ("upstream_ms", upstream.map(|facts| facts.duration).into()),
+            (
+                "upstream_status",
+                upstream
+                    .and_then(|facts| facts.status)
+                    .map(u64::from)
+                    .into(),
+            ),
+            (
+                "qiniu_error_code",
+                upstream.and_then(|facts| facts.error_code).into(),
+            ),
+            (
+                "qiniu_serverlogid",
+                upstream
+                    .and_then(|facts| facts.serverlogid.as_deref())
+                    .into(),
+            ),
+            (
+                "qiniu_reqid",
+                upstream.and_then(|facts| facts.reqid.as_deref()).into(),
+            ),
+            (
+                "removed_bytes",
+                upstream.and_then(|facts| facts.removed).into(),
+            ),
+        ]
     }
 }
 
@@ -147,30 +148,9 @@ impl Drop for Record {
         let route = self.route.as_ref().unwrap_or(metrics.no_route());
         metrics.request_done(route, self.status, self.code, self.started.elapsed());
         metrics.body_bytes(self.bytes_in);
-        let line = self.line();
-        let mut text = match self.observer.format {
-            LogFormat::Json => serde_json::to_vec(&line).unwrap_or_default(),
-            LogFormat::Text => in_text(&line),
-        };
-        text.push(b'\n');
-        self.observer.lines.write(text);
+        let line = line(self.observer.format, &self.fields());
+        self.observer.lines.write(line.as_bytes());
     }
-}
-
-/// `name=value` pairs for a person; what is absent is left out.
-fn in_text(line: &Line<'_>) -> Vec<u8> {
-    let mut text = String::new();
-    if let Ok(serde_json::Value::Object(members)) = serde_json::to_value(line) {
-        for (name, value) in members.iter().filter(|(_, value)| !value.is_null()) {
-            let separator = if text.is_empty() { "" } else { " " };
-            text.push_str(&format!("{separator}{name}={value}"));
-        }
-    }
-    text.into_bytes()
-}
-
-fn milliseconds(duration: std::time::Duration) -> f64 {
-    (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
 }
 
 fn known_method(method: &hyper::Method) -> &'static str {

@@ -9,7 +9,7 @@ use crate::{
     auth::AuthRefusal,
     body::receive::BodyRefusal,
     limit::rate::Wait,
-    media::base64::Finding,
+    media::Finding,
     qiniu::answer::{Failure, FailureKind},
 };
 
@@ -180,28 +180,28 @@ fn body(refusal: &BodyRefusal) -> Told {
         ),
         BodyRefusal::Json(error) => Told::new(400, "malformed_request", error.to_string()),
         BodyRefusal::Field(detail) => Told::new(400, "malformed_request", detail.clone()),
-        BodyRefusal::Video(finding) => {
-            let (reason, detail) = video(*finding);
-            Told {
-                reason: Some(reason),
-                ..Told::new(422, "video_rejected", detail)
-            }
-        }
+        BodyRefusal::Video(finding) => Told {
+            reason: Some(finding.name()),
+            ..Told::new(422, "video_rejected", video(*finding))
+        },
     }
 }
 
-fn video(finding: Finding) -> (&'static str, &'static str) {
+fn video(finding: Finding) -> &'static str {
     match finding {
-        Finding::Empty => ("empty", "`video_base64` is empty"),
-        Finding::DataUrl => (
-            "data_url",
-            "`video_base64` must be the base64 alone, without `data:video/mp4;base64,`",
-        ),
-        Finding::NotBase64 => (
-            "not_base64",
-            "`video_base64` must be standard base64 with padding and without white space",
-        ),
-        Finding::TooLarge => ("too_large", "the video is larger than 20 MiB"),
+        Finding::Empty => "the video is empty",
+        Finding::DataUrl => {
+            "`video_base64` must be the base64 alone, without `data:video/mp4;base64,`"
+        }
+        Finding::NotBase64 => {
+            "`video_base64` must be standard base64 with padding and without white space"
+        }
+        Finding::TooLarge => "the video is larger than 20 MiB",
+        Finding::NotMp4 => "the video is not a whole MP4 file",
+        Finding::NoVideoTrack => "the file holds no video track",
+        Finding::NotH264 => "the video must be encoded as H.264",
+        Finding::Duration => "the video must last 1 to 10 seconds",
+        Finding::Dimensions => "the video's width and height must be 16 to 2032 pixels",
     }
 }
 

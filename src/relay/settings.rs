@@ -24,6 +24,17 @@ pub enum RouteKind {
     Plain,
 }
 
+/// What is done about a video that Qiniu would not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VideoCheck {
+    /// Nothing; only what can't be a video at all is refused.
+    Off,
+    /// It is counted and logged, and goes up all the same.
+    Report,
+    /// It is refused, before it costs anything.
+    Enforce,
+}
+
 /// One `[[routes]]`, checked.
 #[derive(Clone, Debug)]
 pub struct RouteSettings {
@@ -43,6 +54,8 @@ pub struct RouteSettings {
     pub burst: NonZeroU32,
     /// Calls to Qiniu under way per user; none: unlimited.
     pub concurrent_per_user: Option<NonZeroU32>,
+    /// What the look at a video's container is for; `Off` where there is none.
+    pub video_check: VideoCheck,
     /// The top-level members that go upstream; none: all of them.
     pub request_fields: Option<Vec<String>>,
     /// What is deleted from an answer.

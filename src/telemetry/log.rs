@@ -1,13 +1,11 @@
 //! One stream of lines on standard output: events of `tracing`, and access records handed over whole.
 //!
-//! Relies on a writer thread behind a bounded queue: when standard output can't keep up, lines are dropped and counted,
-//! and no request ever waits. Never writes what other crates say below `warn`: at `debug` and `trace` HTTP and TLS
+//! Relies on [`lines`] so that no request waits for standard output. Never writes what other crates say below `warn`: at `debug` and `trace` HTTP and TLS
 //! libraries print headers and bodies.
 
 use std::{
-    fmt, io,
-    io::Write,
-    sync::{Arc, Mutex, PoisonError},
+    fmt,
+    io::{self, Write},
     time::SystemTime,
 };
 
@@ -15,7 +13,6 @@ use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
 };
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     Layer,
     filter::Targets,
@@ -24,15 +21,13 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::{LogFormat, LogSettings, timestamp};
-
-/// Lines waiting for standard output; at some 500 bytes each about 16 MB at the worst.
-const QUEUED_LINES: usize = 32_768;
+pub use super::lines::Lines;
+use super::{LogFormat, LogSettings, lines, timestamp};
 
 /// The running log. Keep it until the end of `main`: dropping it writes out what is queued.
 pub struct Log {
     lines: Lines,
-    _worker: WorkerGuard,
+    _writer: lines::Writer,
 }
 
 impl Log {
@@ -45,21 +40,14 @@ impl Log {
 /// Starts the log for the whole process.
 ///
 /// # Errors
-/// A log was started before; as a clause for a person.
+/// A log was started before, or there is no thread for it; as a clause for a person.
 pub fn init(settings: LogSettings) -> Result<Log, String> {
-    let (writer, worker) = NonBlockingBuilder::default()
-        .lossy(true)
-        .buffered_lines_limit(QUEUED_LINES)
-        .thread_name("log")
-        .finish(io::stdout());
-    let lines = Lines(Sink::Queue {
-        dropped: writer.error_counter(),
-        writer,
-    });
+    let (lines, writer) = lines::start(io::stdout())
+        .map_err(|error| format!("its thread can't be started: {error}"))?;
     subscribe(settings, lines.clone())?;
     Ok(Log {
         lines,
-        _worker: worker,
+        _writer: writer,
     })
 }
 
@@ -90,78 +78,6 @@ where
             tracing_subscriber::registry()
                 .with(layer.with_timer(Utc).with_ansi(false).with_filter(filter)),
         ),
-    }
-}
-
-/// A cheap handle that writes whole lines to the log.
-#[derive(Clone)]
-pub struct Lines(Sink);
-
-#[derive(Clone)]
-enum Sink {
-    Queue {
-        writer: NonBlocking,
-        dropped: ErrorCounter,
-    },
-    Memory(Arc<Mutex<Vec<u8>>>),
-    Nowhere,
-}
-
-impl Lines {
-    /// For tests: lines are collected in the memory that is returned beside the handle.
-    pub fn capture() -> (Self, Arc<Mutex<Vec<u8>>>) {
-        let memory = Arc::new(Mutex::new(Vec::new()));
-        (Self(Sink::Memory(Arc::clone(&memory))), memory)
-    }
-
-    /// Lines go nowhere.
-    pub fn discard() -> Self {
-        Self(Sink::Nowhere)
-    }
-
-    /// Writes one line; the line feed at its end may be left out. Never waits: a line that finds the queue full is
-    /// dropped and counted.
-    pub fn write(&self, mut line: Vec<u8>) {
-        if line.last() != Some(&b'\n') {
-            line.push(b'\n');
-        }
-        match &self.0 {
-            // The queue's own counter keeps account of a failure, and there is nobody else to tell.
-            Sink::Queue { writer, .. } => drop(writer.clone().write_all(&line)),
-            Sink::Memory(memory) => memory
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .extend_from_slice(&line),
-            Sink::Nowhere => {}
-        }
-    }
-
-    /// How many lines were dropped since the start, events and access records together.
-    pub fn dropped(&self) -> u64 {
-        match &self.0 {
-            Sink::Queue { dropped, .. } => {
-                u64::try_from(dropped.dropped_lines()).unwrap_or(u64::MAX)
-            }
-            Sink::Memory(_) | Sink::Nowhere => 0,
-        }
-    }
-}
-
-impl Write for Lines {
-    /// Takes one whole line.
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        Self::write(self, line.to_vec());
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Lines {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Lines")
     }
 }
 

@@ -28,6 +28,7 @@ use prometheus_client::{
 
 use self::labels::{
     AuthRefusal, Delivery, ErrorCode, LimitRefusal, QiniuError, Request, Route, Upstream, Verdict,
+    VideoFinding,
 };
 use super::log::Lines;
 
@@ -57,6 +58,7 @@ pub struct Metrics {
     limit_refusals: Family<LimitRefusal, Counter>,
     verdicts: Family<Verdict, Counter>,
     evidence: Family<Delivery, Counter>,
+    video_findings: Family<VideoFinding, Counter>,
     no_route: Arc<str>,
     /// Open connections of the public listener.
     pub connections: Gauge,
@@ -86,6 +88,7 @@ impl Metrics {
             limit_refusals: Family::default(),
             verdicts: Family::default(),
             evidence: Family::default(),
+            video_findings: Family::default(),
             no_route: NO_ROUTE.into(),
             connections: Gauge::default(),
             requests_in_flight: Gauge::default(),
@@ -150,6 +153,11 @@ impl Metrics {
             "evidence_deliveries",
             "Evidence taken to the app's backend",
             self.evidence.clone(),
+        );
+        r.register(
+            "video_findings",
+            "What was wrong with videos, refused or not",
+            self.video_findings.clone(),
         );
     }
 
@@ -288,6 +296,13 @@ impl Metrics {
             "undelivered"
         };
         self.evidence.get_or_create(&Delivery { outcome }).inc();
+    }
+
+    /// Counts something that is wrong with a video.
+    pub fn video_finding(&self, finding: &'static str) {
+        self.video_findings
+            .get_or_create(&VideoFinding { finding })
+            .inc();
     }
 
     /// Adds bytes of request bodies received.

@@ -3,6 +3,8 @@
 //! Relies on nothing else in the crate. Never holds or writes a body, a token, a key or a session id: callers hand over
 //! counts, names out of fixed lists, and finished access records.
 
+pub mod fields;
+mod lines;
 pub mod log;
 pub mod metrics;
 pub mod timestamp;

@@ -22,30 +22,51 @@ struct Civil {
 
 /// RFC 3339 with milliseconds: `2026-01-02T03:04:05.678Z`.
 pub fn rfc3339_millis(time: SystemTime) -> String {
-    let Civil {
-        year,
-        month,
-        day,
-        hour,
-        minute,
-        second,
-        millisecond,
-    } = civil(time);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
+    let at = civil(time);
+    let mut text = String::with_capacity(24);
+    pair(&mut text, at.year / 100);
+    pair(&mut text, at.year);
+    for (before, value) in [
+        ('-', at.month),
+        ('-', at.day),
+        ('T', at.hour),
+        (':', at.minute),
+        (':', at.second),
+    ] {
+        text.push(before);
+        pair(&mut text, value);
+    }
+    text.push('.');
+    let millisecond = u64::from(at.millisecond);
+    pair(&mut text, millisecond / 10);
+    text.push(digit(millisecond));
+    text.push('Z');
+    text
 }
 
 /// ISO 8601 basic, to the second: `20260102T030405Z`.
 pub fn basic_utc(time: SystemTime) -> String {
-    let Civil {
-        year,
-        month,
-        day,
-        hour,
-        minute,
-        second,
-        ..
-    } = civil(time);
-    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
+    let at = civil(time);
+    let mut text = String::with_capacity(16);
+    for value in [at.year / 100, at.year, at.month, at.day] {
+        pair(&mut text, value);
+    }
+    text.push('T');
+    for value in [at.hour, at.minute, at.second] {
+        pair(&mut text, value);
+    }
+    text.push('Z');
+    text
+}
+
+/// The last two digits. Every request writes two times; the formatting machinery would cost several times as much.
+fn pair(text: &mut String, value: u64) {
+    text.push(digit(value / 10));
+    text.push(digit(value));
+}
+
+fn digit(value: u64) -> char {
+    char::from(b'0' + u8::try_from(value % 10).unwrap_or_default())
 }
 
 /// All values stay far below `u64::MAX`, since the seconds are capped first.

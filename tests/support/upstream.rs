@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -36,11 +36,17 @@ pub struct Upstream {
     pub address: SocketAddr,
     /// Requests whose head has arrived.
     pub requests: Arc<AtomicUsize>,
+    last_body: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Upstream {
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
+    }
+
+    /// The body of the last request that arrived whole.
+    pub fn last_body(&self) -> Vec<u8> {
+        self.last_body.lock().unwrap().clone()
     }
 }
 
@@ -48,20 +54,30 @@ pub async fn start(does: Does) -> Upstream {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let requests = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&requests);
+    let last_body = Arc::new(Mutex::new(Vec::new()));
+    let (counted, kept) = (Arc::clone(&requests), Arc::clone(&last_body));
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let (does, counted) = (does.clone(), Arc::clone(&counted));
+            let (does, counted, kept) = (does.clone(), Arc::clone(&counted), Arc::clone(&kept));
             tokio::spawn(async move {
                 // The gateway hanging up is how most of these end.
-                let _ = serve(stream, does, &counted).await;
+                let _ = serve(stream, does, &counted, &kept).await;
             });
         }
     });
-    Upstream { address, requests }
+    Upstream {
+        address,
+        requests,
+        last_body,
+    }
 }
 
-async fn serve(mut stream: TcpStream, does: Does, requests: &AtomicUsize) -> std::io::Result<()> {
+async fn serve(
+    mut stream: TcpStream,
+    does: Does,
+    requests: &AtomicUsize,
+    last_body: &Mutex<Vec<u8>>,
+) -> std::io::Result<()> {
     for served in 0.. {
         let length = read_head(&mut stream).await?;
         requests.fetch_add(1, Ordering::SeqCst);
@@ -73,6 +89,7 @@ async fn serve(mut stream: TcpStream, does: Does, requests: &AtomicUsize) -> std
         }
         let mut body = vec![0; length];
         stream.read_exact(&mut body).await?;
+        *last_body.lock().unwrap() = body;
         match &does {
             Does::Answer(bytes) => {
                 stream.write_all(bytes).await?;

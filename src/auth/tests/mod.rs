@@ -5,7 +5,10 @@ mod hostile;
 mod key_sets;
 mod rules;
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use aws_lc_rs::hmac;
 use data_encoding::BASE64URL_NOPAD;
@@ -58,7 +61,7 @@ fn good_claims() -> Value {
     json!({"iss": "https://login", "aud": "liveness", "sub": "alice", "exp": NOW + 60})
 }
 
-fn ask(authenticator: &Authenticator, token: &str) -> Result<Caller, AuthRefusal> {
+fn ask(authenticator: &Authenticator, token: &str) -> Result<Arc<Caller>, AuthRefusal> {
     let mut headers = HeaderMap::new();
     headers.insert(
         AUTHORIZATION,
@@ -75,4 +78,30 @@ fn user_with(keys: KeySet, token: &str) -> Result<String, AuthRefusal> {
 
 fn user(token: &str) -> Result<String, AuthRefusal> {
     user_with(shared(), token)
+}
+
+#[test]
+fn a_token_that_was_taken_before_is_held_against_the_clock_again() {
+    let authenticator = Authenticator::new(vec![identity("https://login", shared())]);
+    let token = hs256(r#"{"alg":"HS256"}"#, &good_claims().to_string());
+    let at = |seconds| {
+        let mut headers = HeaderMap::new();
+        let value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
+        headers.insert(AUTHORIZATION, value);
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        authenticator
+            .authenticate(&headers, time)
+            .map(|caller| caller.user.to_string())
+    };
+    for seconds in [NOW, NOW, NOW + 60 + LEEWAY - 1] {
+        assert_eq!(at(seconds), Ok("alice".into()));
+    }
+    assert_eq!(at(NOW + 60 + LEEWAY), Err(AuthRefusal::Expired));
+    assert_eq!(at(NOW), Ok("alice".into()));
+    // One character of the signature changed: another token, and a bad one.
+    let altered = format!("{}{}", &token[..token.len() - 2], "AA");
+    assert_eq!(
+        ask(&authenticator, &altered).map(|caller| caller.user.to_string()),
+        Err(AuthRefusal::BadSignature)
+    );
 }

@@ -127,7 +127,7 @@ fn names_that_no_key_has() {
         let name = line.split(' ').next().unwrap();
         one(&minimal(line), &format!("unknown key `{name}`"), line);
     }
-    for line in ["quota = \"\"", "video_check = \"off\"", "request.set = {}"] {
+    for line in ["quota = \"\"", "video_look = \"off\"", "request.set = {}"] {
         let text = minimal(&format!(
             "[[routes]]\npath = \"/v\"\nkind = \"verify\"\n{line}\n"
         ));

@@ -1,5 +1,7 @@
 //! What lines look like, whose are written, and what happens to those that can't be.
 
+use std::sync::{Arc, Mutex};
+
 use super::*;
 
 struct Memory(Arc<Mutex<Vec<u8>>>);
@@ -76,38 +78,9 @@ fn less_severe_events_than_the_level_are_left_out() {
 #[test]
 fn captured_lines_end_in_one_line_feed() {
     let (lines, memory) = Lines::capture();
-    lines.clone().write(b"{\"a\":1}".to_vec());
-    lines.write(b"{\"b\":2}\n".to_vec());
+    lines.clone().write(b"{\"a\":1}");
+    lines.write(b"{\"b\":2}\n");
     assert_eq!(*memory.lock().unwrap(), b"{\"a\":1}\n{\"b\":2}\n");
     assert_eq!(lines.dropped(), 0);
-    Lines::discard().write(b"x".to_vec());
-}
-
-#[test]
-fn a_full_queue_drops_lines_and_counts_them() {
-    struct Stuck(std::sync::mpsc::Receiver<()>);
-    impl Write for Stuck {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let _ = self.0.recv();
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let (release, stuck) = std::sync::mpsc::channel();
-    let (writer, worker) = NonBlockingBuilder::default()
-        .lossy(true)
-        .buffered_lines_limit(1)
-        .finish(Stuck(stuck));
-    let lines = Lines(Sink::Queue {
-        dropped: writer.error_counter(),
-        writer,
-    });
-    for _ in 0..10 {
-        lines.write(b"line".to_vec());
-    }
-    assert!(lines.dropped() >= 8, "{}", lines.dropped());
-    drop(release);
-    drop(worker);
+    Lines::discard().write(b"x");
 }

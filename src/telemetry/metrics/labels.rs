@@ -51,6 +51,11 @@ pub(super) struct Delivery {
     pub(super) outcome: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct VideoFinding {
+    pub(super) finding: &'static str,
+}
+
 #[derive(Clone, Debug, Hash, PartialEq, Eq)]
 pub(super) enum ErrorCode {
     Known(i64),

@@ -1,0 +1,252 @@
+//! One measurement of one proxy: the load is made, the proxy's processor time or memory is read before and after.
+//!
+//! Says nothing about what the numbers mean, and prints nothing.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rustls::ClientConfig;
+
+use crate::{
+    peers::Proxy,
+    process::Cpu,
+    requests::{self, Requests},
+    rig::{Load, Outcome, Plan, Rig},
+    stats::percentile,
+    workloads::{Sent, Workload},
+};
+
+const MIB: usize = 1024 * 1024;
+/// Small requests before a proxy's memory is first looked at.
+const WARM_UP: usize = 500;
+/// Memory counts as settled when it has not moved for so long.
+const SETTLED: Duration = Duration::from_millis(400);
+const NEVER_SETTLES: Duration = Duration::from_secs(4);
+
+/// What one measurement gave; what was not measured is 0.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sample {
+    /// Seconds of the proxy's processor time for a request.
+    pub(crate) cpu: f64,
+    /// Of it in user mode; from ticks of 10 ms, so coarse.
+    pub(crate) user: f64,
+    /// Requests per second.
+    pub(crate) rate: f64,
+    /// Seconds that half of the requests did not exceed.
+    pub(crate) p50: f64,
+    /// Seconds that 99 of 100 requests did not exceed.
+    pub(crate) p99: f64,
+    /// Bytes of memory for each byte of a held body.
+    pub(crate) memory: f64,
+}
+
+/// What all measurements use.
+pub(crate) struct Bench {
+    pub(crate) rig: Rig,
+    pub(crate) requests: Requests,
+    tls: Arc<ClientConfig>,
+    video: Arc<Vec<u8>>,
+    raw: Arc<Vec<u8>>,
+    big: Arc<Vec<u8>>,
+}
+
+impl Bench {
+    pub(crate) fn new(rig: Rig, requests: Requests, tls: Arc<ClientConfig>) -> io::Result<Self> {
+        let video = requests::video(2 * MIB)?;
+        Ok(Self {
+            rig,
+            requests,
+            tls,
+            video: requests::base64(&video),
+            raw: Arc::new(video),
+            big: requests::base64(&requests::video(20 * MIB)?),
+        })
+    }
+
+    /// 2 MiB, as base64.
+    pub(crate) fn video(&self) -> Arc<Vec<u8>> {
+        Arc::clone(&self.video)
+    }
+
+    /// The same as it is.
+    pub(crate) fn raw_video(&self) -> Arc<Vec<u8>> {
+        Arc::clone(&self.raw)
+    }
+
+    pub(crate) fn connect(
+        &mut self,
+        address: SocketAddr,
+        tls: bool,
+        connections: usize,
+    ) -> Result<Load, String> {
+        let tls = tls.then(|| Arc::clone(&self.tls));
+        self.rig
+            .connect(address, tls, connections)
+            .map_err(|error| format!("connecting: {error}"))
+    }
+
+    /// What a request costs.
+    pub(crate) fn cost(
+        &mut self,
+        workload: Workload,
+        proxy: &Proxy,
+        requests: usize,
+    ) -> Result<Sample, String> {
+        let connections = workload.connections();
+        let mut load = self.connect(proxy.address, workload.is_tls(), connections)?;
+        if workload.sent() == Sent::Small {
+            self.small(&mut load, connections * 4, None)?;
+            let before = proxy.running.cpu();
+            let outcome = self.small(&mut load, requests, None)?;
+            return Ok(sample(proxy.running.cpu().since(before), &outcome));
+        }
+        // A session for each, fetched before: it is not in what is measured.
+        let sessions = self.sessions(&mut load, connections + requests)?;
+        let (warm_up, sessions) = sessions.split_at(connections);
+        self.videos(&mut load, workload.sent(), warm_up, 0)?;
+        let before = proxy.running.cpu();
+        let outcome = self.videos(&mut load, workload.sent(), sessions, connections)?;
+        Ok(sample(proxy.running.cpu().since(before), &outcome))
+    }
+
+    /// How long small requests take at this rate; `address` may be the upstream's own.
+    pub(crate) fn latency(
+        &mut self,
+        address: SocketAddr,
+        connections: usize,
+        rate: f64,
+        time: Duration,
+    ) -> Result<Sample, String> {
+        let mut load = self.connect(address, false, connections)?;
+        let requests = (rate * time.as_secs_f64()) as usize;
+        let pace = Some(Duration::from_secs_f64(1.0 / rate));
+        self.small(&mut load, requests / 10, pace)?;
+        let outcome = self.small(&mut load, requests, pace)?;
+        Ok(sample(Cpu::default(), &outcome))
+    }
+
+    /// What half-sent uploads take of a proxy that was just started.
+    pub(crate) fn held(
+        &mut self,
+        workload: Workload,
+        proxy: &Proxy,
+        uploads: usize,
+    ) -> Result<Sample, String> {
+        let mut load = self.connect(proxy.address, workload.is_tls(), 1)?;
+        self.small(&mut load, WARM_UP, None)?;
+        let sessions = self.sessions(&mut load, uploads)?;
+        drop(load);
+        let before = proxy.running.resident();
+        let mut load = self.connect(proxy.address, workload.is_tls(), uploads)?;
+        let (requests, video) = (&self.requests, &self.video);
+        let mut received = 0;
+        self.rig.hold(&mut load, &mut |number| {
+            let session = sessions.get(number).map_or("", String::as_str);
+            let mut request = requests.verify(number, session, video);
+            request.stop_at = Some(request.front.len() + video.len() / 2);
+            received += video.len() / 2;
+            request
+        })?;
+        let held = self.settled(&mut load, proxy)?.saturating_sub(before);
+        Ok(Sample {
+            memory: held as f64 / received as f64,
+            ..Sample::default()
+        })
+    }
+
+    /// The proxy's memory once it has read what was sent.
+    fn settled(&mut self, load: &mut Load, proxy: &Proxy) -> Result<u64, String> {
+        let started = Instant::now();
+        let (mut most, mut since) = (0, Instant::now());
+        while since.elapsed() < SETTLED && started.elapsed() < NEVER_SETTLES {
+            self.rig.idle(load, Duration::from_millis(50))?;
+            let now = proxy.running.resident();
+            if now > most {
+                (most, since) = (now, Instant::now());
+            }
+        }
+        Ok(proxy.running.resident())
+    }
+
+    fn small(
+        &mut self,
+        load: &mut Load,
+        requests: usize,
+        pace: Option<Duration>,
+    ) -> Result<Outcome, String> {
+        let prepared = &self.requests;
+        self.rig.run(
+            load,
+            Plan {
+                requests,
+                next: &mut |number| prepared.session(number),
+                pace,
+                keep: false,
+            },
+        )
+    }
+
+    /// Session ids, each of the user of that number.
+    fn sessions(&mut self, load: &mut Load, count: usize) -> Result<Vec<String>, String> {
+        let prepared = &self.requests;
+        let outcome = self.rig.run(
+            load,
+            Plan {
+                requests: count,
+                next: &mut |number| prepared.session(number),
+                pace: None,
+                keep: true,
+            },
+        )?;
+        outcome
+            .answers
+            .iter()
+            .map(|answer| {
+                requests::session_id(&answer.body)
+                    .ok_or_else(|| format!("no session in an answer with status {}", answer.status))
+            })
+            .collect()
+    }
+
+    fn videos(
+        &mut self,
+        load: &mut Load,
+        sent: Sent,
+        sessions: &[String],
+        first: usize,
+    ) -> Result<Outcome, String> {
+        let (prepared, video, raw) = (&self.requests, &self.video, &self.raw);
+        let video = if sent == Sent::Big { &self.big } else { video };
+        self.rig.run(
+            load,
+            Plan {
+                requests: sessions.len(),
+                next: &mut |number| {
+                    let session = sessions.get(number).map_or("", String::as_str);
+                    match sent {
+                        Sent::Raw => prepared.raw(first + number, session, raw),
+                        _ => prepared.verify(first + number, session, video),
+                    }
+                },
+                pace: None,
+                keep: false,
+            },
+        )
+    }
+}
+
+fn sample(cpu: Cpu, outcome: &Outcome) -> Sample {
+    let requests = outcome.latencies.len() as f64;
+    Sample {
+        cpu: cpu.total / requests,
+        user: cpu.user / requests,
+        rate: requests / outcome.elapsed.as_secs_f64(),
+        p50: percentile(&outcome.latencies, 0.5),
+        p99: percentile(&outcome.latencies, 0.99),
+        memory: 0.0,
+    }
+}

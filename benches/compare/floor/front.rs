@@ -1,0 +1,229 @@
+//! One connection in front of the floor: a request in, an answer out.
+
+use std::io::{self, Read};
+
+use data_encoding::BASE64URL;
+use hmac::{Hmac, KeyInit, Mac};
+use mio::net::TcpStream;
+use sha1::Sha1;
+
+use super::{Settings, buffer};
+use crate::{
+    stream::{After, Stream},
+    wire::{self, Framing},
+};
+
+/// Read, and then hashed while still in the cache.
+const PORTION: usize = 256 * 1024;
+
+/// What signatures are begun with.
+pub(super) struct Signer {
+    keyed: Hmac<Sha1>,
+    access_key: String,
+    host: String,
+}
+
+impl Signer {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            keyed: Hmac::new_from_slice(settings.secret_key.as_bytes())
+                .unwrap_or_else(|_| Hmac::new(&Default::default())),
+            access_key: settings.access_key.clone(),
+            host: settings.upstream.to_string(),
+        }
+    }
+}
+
+/// A request as it arrives, and as it is sent.
+struct Incoming {
+    body: Vec<u8>,
+    filled: usize,
+    length: usize,
+    mac: Hmac<Sha1>,
+    path: String,
+}
+
+/// Ready to be sent: a head and so much of a buffer.
+pub(super) struct Outgoing {
+    pub(super) head: Vec<u8>,
+    pub(super) body: Vec<u8>,
+    pub(super) length: usize,
+}
+
+pub(super) struct Front {
+    stream: Stream,
+    head: Vec<u8>,
+    incoming: Option<Incoming>,
+    ready: Option<Outgoing>,
+    answer: Vec<u8>,
+    answered: usize,
+}
+
+impl Front {
+    pub(super) fn new(stream: Stream) -> Self {
+        Self {
+            stream,
+            head: Vec::new(),
+            incoming: None,
+            ready: None,
+            answer: Vec::new(),
+            answered: 0,
+        }
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready.is_some()
+    }
+
+    pub(super) fn take_request(&mut self) -> Outgoing {
+        self.ready.take().unwrap_or(Outgoing {
+            head: Vec::new(),
+            body: Vec::new(),
+            length: 0,
+        })
+    }
+
+    /// Whether the connection lives on.
+    pub(super) fn read(
+        &mut self,
+        scratch: &mut [u8],
+        signer: &Signer,
+        buffers: &mut Vec<Vec<u8>>,
+    ) -> io::Result<bool> {
+        loop {
+            let Self {
+                stream,
+                head,
+                incoming,
+                ..
+            } = self;
+            let after = match incoming {
+                // The plain body goes straight to where it stays.
+                Some(incoming) if !stream.is_tls() => incoming.read(&mut stream.tcp)?,
+                _ => stream.read(scratch, |bytes| {
+                    take(bytes, head, incoming, signer, buffers);
+                })?,
+            };
+            if let Some(done) = incoming.take_if(|incoming| incoming.filled == incoming.length) {
+                self.ready = Some(done.sign(signer));
+            }
+            match after {
+                After::More => {}
+                After::Later => return Ok(true),
+                After::End => return Ok(false),
+            }
+        }
+    }
+
+    pub(super) fn answer(&mut self, answer: Vec<u8>) -> io::Result<()> {
+        self.answer = answer;
+        self.answered = 0;
+        self.write()
+    }
+
+    pub(super) fn write(&mut self) -> io::Result<()> {
+        self.stream.flush()?;
+        while self.answered < self.answer.len() {
+            let rest = io::IoSlice::new(&self.answer[self.answered..]);
+            match self.stream.write(&[rest]) {
+                Ok(written) => self.answered += written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn take(
+    bytes: &[u8],
+    head: &mut Vec<u8>,
+    incoming: &mut Option<Incoming>,
+    signer: &Signer,
+    buffers: &mut Vec<Vec<u8>>,
+) {
+    if let Some(incoming) = incoming {
+        incoming.push(bytes);
+        return;
+    }
+    // A head mostly comes whole: it is copied only if it does not.
+    if head.is_empty() {
+        if let Some(begun) = Incoming::begin(bytes, signer, buffers) {
+            *incoming = Some(begun);
+        } else {
+            head.extend_from_slice(bytes);
+        }
+    } else {
+        head.extend_from_slice(bytes);
+        if let Some(begun) = Incoming::begin(head, signer, buffers) {
+            *incoming = Some(begun);
+            head.clear();
+        }
+    }
+}
+
+impl Incoming {
+    fn begin(bytes: &[u8], signer: &Signer, buffers: &mut Vec<Vec<u8>>) -> Option<Self> {
+        let head = wire::head(bytes)?;
+        let Framing::Length(length) = head.framing else {
+            return None;
+        };
+        let path = head.line.split(|&byte| byte == b' ').nth(1)?;
+        let path = String::from_utf8_lossy(path).into_owned();
+        let mut mac = signer.keyed.clone();
+        let text = format!(
+            "POST {path}\nHost: {}\nContent-Type: application/json\n\n",
+            signer.host
+        );
+        mac.update(text.as_bytes());
+        let mut begun = Self {
+            body: buffer(buffers, length),
+            filled: 0,
+            length,
+            mac,
+            path,
+        };
+        begun.push(&bytes[head.length..]);
+        Some(begun)
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        let bytes = &bytes[..bytes.len().min(self.length - self.filled)];
+        self.body[self.filled..self.filled + bytes.len()].copy_from_slice(bytes);
+        self.mac.update(bytes);
+        self.filled += bytes.len();
+    }
+
+    fn read(&mut self, tcp: &mut TcpStream) -> io::Result<After> {
+        let end = self.length.min(self.filled + PORTION);
+        let space = &mut self.body[self.filled..end];
+        let read = match tcp.read(space) {
+            Ok(0) => return Ok(After::End),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(After::Later),
+            Err(error) => return Err(error),
+        };
+        self.mac.update(&space[..read]);
+        let filled = read == space.len();
+        self.filled += read;
+        // The last byte of a request: nothing can follow before its answer.
+        Ok(if filled && self.filled < self.length {
+            After::More
+        } else {
+            After::Later
+        })
+    }
+
+    fn sign(self, signer: &Signer) -> Outgoing {
+        let signature = BASE64URL.encode(&self.mac.finalize().into_bytes());
+        let head = format!(
+            "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nAuthorization: Qiniu {}:{signature}\r\n\r\n",
+            self.path, signer.host, self.length, signer.access_key
+        );
+        Outgoing {
+            head: head.into_bytes(),
+            body: self.body,
+            length: self.length,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The gateway's targets, filled with what was measured. Ratios are of one interleaved run.
+
+use crate::{
+    peers::Peer::{Floor, Gateway, Nginx},
+    results::Results,
+    targets::Target,
+    workloads::Workload::{Big, Crowd, Held, HeldTls, Small, SmallTls, Video, VideoTls},
+};
+
+pub(crate) fn of(results: &Results) -> Vec<Target> {
+    let mut rows = small(results);
+    rows.extend(videos(results));
+    rows.extend(the_rest(results));
+    rows
+}
+
+fn small(results: &Results) -> Vec<Target> {
+    let plain = results.cost_against(Small, Gateway, Nginx);
+    let tls = results.cost_against(SmallTls, Gateway, Nginx);
+    vec![
+        Target::new(
+            "small request, CPU × nginx passing through",
+            plain,
+            0.95,
+            1.15,
+        ),
+        Target::new("small request over TLS, CPU × nginx", tls, 0.8, 1.0),
+    ]
+}
+
+fn videos(results: &Results) -> Vec<Target> {
+    let against = |workload, base| results.cost_against(workload, Gateway, base);
+    let best = results.best_other(Video).map(|(_, times)| times);
+    vec![
+        Target::new("2 MiB video, CPU × floor", against(Video, Floor), 1.0, 1.1),
+        Target::new(
+            "2 MiB video, CPU of the best other full job × ours",
+            best,
+            3.0,
+            2.3,
+        ),
+        Target::new("20 MiB video, CPU × floor", against(Big, Floor), 1.0, 1.1),
+        Target::new(
+            "2 MiB video over TLS, CPU × floor",
+            against(VideoTls, Floor),
+            1.0,
+            1.15,
+        ),
+        Target::new(
+            "2 MiB video over TLS, CPU × nginx",
+            against(VideoTls, Nginx),
+            0.8,
+            1.0,
+        ),
+    ]
+}
+
+fn the_rest(results: &Results) -> Vec<Target> {
+    let held = |workload| results.median(workload, Gateway, |sample| sample.memory);
+    let bytes = results.growth(Video, Big).map(|times| times / 10.0);
+    let crowd = results.growth(Small, Crowd);
+    let added = results.added_against(Gateway, Nginx);
+    vec![
+        Target::new(
+            "memory for a byte of a half-sent upload",
+            held(Held),
+            1.03,
+            1.1,
+        ),
+        Target::new("the same over TLS", held(HeldTls), 1.1, 1.2),
+        Target::new(
+            "added p99, small request, half load, × nginx",
+            added,
+            1.0,
+            1.5,
+        ),
+        Target::new("growth: CPU per byte, 20 MiB × 2 MiB", bytes, 1.0, 1.15),
+        Target::new("growth: CPU, 2,000 connections × 50", crowd, 1.0, 1.15),
+    ]
+}

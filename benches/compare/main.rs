@@ -1,0 +1,191 @@
+//! A comparison of the gateway with what else could do its job, and with the least that the job costs.
+//!
+//! `cargo bench --bench compare` starts each program on one processor core, plays its callers and its upstream on another,
+//! and tells what a request costs in processor time, round by round and one program after the other, so that what
+//! disturbs one disturbs all. It installs nothing, writes to a folder of its own in the temporary directory, listens on
+//! 127.0.0.1 alone, and ends what it started. How to read it: `docs/performance.md`.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a program for a developer's terminal: a mistake in it may stop it"
+)]
+
+mod bench;
+mod check;
+mod floor;
+mod goals;
+mod mock;
+mod options;
+mod peers;
+mod process;
+mod report;
+mod requests;
+mod results;
+mod rig;
+mod run;
+mod stats;
+mod stream;
+mod targets;
+mod visitor;
+mod wire;
+mod workloads;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::{
+    bench::Bench,
+    check::Strict,
+    options::Options,
+    peers::Setup,
+    process::Cores,
+    requests::Requests,
+    results::Results,
+    rig::Rig,
+    run::Rounds,
+    workloads::{Sent, Workload},
+};
+
+fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1).peekable();
+    let done = if words.next_if(|word| word == "floor").is_some() {
+        run_floor(words)
+    } else if words.peek().is_some_and(|word| word == "--help") {
+        println!("{}", options::HELP);
+        Ok(())
+    } else {
+        Options::parse(words).and_then(|options| compare(&options))
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("compare: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// This program is its own floor: `compare floor LISTEN UPSTREAM [FOLDER OF CERTIFICATE]`.
+fn run_floor(mut words: impl Iterator<Item = String>) -> Result<(), String> {
+    let mut address = || words.next().and_then(|word| word.parse().ok());
+    let (Some(listen), Some(upstream)) = (address(), address()) else {
+        return Err("floor: two addresses are needed".into());
+    };
+    let key = |name| std::env::var(name).map_err(|_| format!("{name} is not set"));
+    floor::run(floor::Settings {
+        listen,
+        upstream,
+        tls: words
+            .next()
+            .filter(|word| !word.is_empty())
+            .map(PathBuf::from),
+        access_key: key("QINIU_ACCESS_KEY")?,
+        secret_key: key("QINIU_SECRET_KEY")?,
+    })
+    .map_err(|error| format!("floor: {error}"))
+}
+
+fn compare(options: &Options) -> Result<(), String> {
+    let cores = Cores::share_out();
+    report::surroundings(&cores);
+    let folder = Folder::create().map_err(|error| format!("the temporary folder: {error}"))?;
+    let tls = certificate(&folder.path).map_err(|error| format!("the certificate: {error}"))?;
+    let rig = Rig::start().map_err(|error| format!("the upstream: {error}"))?;
+    let bench = Bench::new(rig, Requests::prepare()?, tls);
+    let mut bench = bench.map_err(|error| format!("the videos: {error}"))?;
+
+    let mut options = options.clone();
+    options.peers.retain(|peer| report::is_installed(*peer));
+    check_all(&mut options, &mut bench, &cores, &folder.path)?;
+    let mut results = Results::default();
+    Rounds {
+        options: &options,
+        peers: &options.peers,
+        cores: &cores,
+        folder: &folder.path,
+        bench: &mut bench,
+        results: &mut results,
+    }
+    .run();
+    report::print(&results);
+    Ok(())
+}
+
+/// Leaves those that do what they should.
+fn check_all(
+    options: &mut Options,
+    bench: &mut Bench,
+    cores: &Cores,
+    folder: &Path,
+) -> Result<(), String> {
+    let strict = Strict::start(cores)?;
+    for tls in [false, true] {
+        let setup = Setup::new(folder, cores, bench.rig.address(), tls);
+        options.peers.retain(|peer| {
+            let checked = check::check(*peer, bench, &strict, &setup);
+            report::is_right(*peer, tls, checked)
+        });
+        let raw = |workload: &Workload| workload.sent() == Sent::Raw && workload.is_tls() == tls;
+        if options.workloads.iter().any(raw)
+            && let Err(why) = check::takes_raw(bench, &strict, &setup)
+        {
+            println!("a video as it is: not measured, the gateway does not take it: {why}");
+            options
+                .workloads
+                .retain(|workload| workload.sent() != Sent::Raw);
+        }
+    }
+    Ok(())
+}
+
+/// Removed when dropped.
+struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    fn create() -> io::Result<Self> {
+        let name = format!("liveness-gateway-compare-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path)?;
+        Ok(Self { path })
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// A certificate for `localhost` in `cert.pem` and `key.pem`, and who trusts it. One cipher for all, so that nobody
+/// is compared by its taste.
+fn certificate(folder: &Path) -> io::Result<Arc<ClientConfig>> {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])
+        .map_err(io::Error::other)?;
+    fs::write(folder.join("cert.pem"), made.cert.pem())?;
+    fs::write(folder.join("key.pem"), made.signing_key.serialize_pem())?;
+    // As HAProxy wants it.
+    let both = made.cert.pem() + &made.signing_key.serialize_pem();
+    fs::write(folder.join("both.pem"), both)?;
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(made.cert.der().clone())
+        .map_err(io::Error::other)?;
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    provider
+        .cipher_suites
+        .retain(|suite| suite.suite() == rustls::CipherSuite::TLS13_AES_128_GCM_SHA256);
+    let config = ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(io::Error::other)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}

@@ -1,0 +1,154 @@
+//! Who is compared: how much of the job each does, and what it needs that may not be here.
+
+mod launch;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use self::launch::Launch;
+use crate::{
+    process::{Cores, Running, free_address},
+    requests,
+};
+
+pub(crate) const ACCESS_KEY: &str = "AccessKeyOfTheComparison";
+pub(crate) const SECRET_KEY: &str = "SecretKeyOfTheComparison";
+pub(crate) const GATEWAY_PROGRAM: &str = env!("CARGO_BIN_EXE_liveness-gateway");
+
+const NGINX_LUA: &str = "/usr/lib/nginx/modules/ngx_http_lua_module.so";
+const CJSON_51: &str = "/usr/lib/x86_64-linux-gnu/lua/5.1/cjson.so";
+const CJSON_53: &str = "/usr/lib/x86_64-linux-gnu/lua/5.3/cjson.so";
+
+/// How much of the job a peer does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Job {
+    /// Forwards, and no more.
+    PassThrough,
+    /// Signs, forwards and cuts; authenticates and limits nobody.
+    Floor,
+    /// All of it.
+    Full,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Peer {
+    Floor,
+    Nginx,
+    Gateway,
+    NginxLua,
+    HaProxy,
+    Go,
+    Node,
+}
+
+/// Everybody, in the order of the tables.
+pub(crate) const ALL: [Peer; 7] = [
+    Peer::Floor,
+    Peer::Nginx,
+    Peer::Gateway,
+    Peer::NginxLua,
+    Peer::HaProxy,
+    Peer::Go,
+    Peer::Node,
+];
+
+/// What every proxy is told.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    pub(crate) upstream: SocketAddr,
+    pub(crate) tls: bool,
+    /// Of the comparison, with the certificate in it.
+    pub(crate) folder: PathBuf,
+    /// As in `taskset -c`.
+    pub(crate) cores: Option<String>,
+}
+
+impl Setup {
+    pub(crate) fn new(folder: &Path, cores: &Cores, upstream: SocketAddr, tls: bool) -> Self {
+        Self {
+            upstream,
+            tls,
+            folder: folder.to_owned(),
+            cores: cores.pinned.then(|| cores.proxy.to_string()),
+        }
+    }
+}
+
+/// A peer that runs.
+pub(crate) struct Proxy {
+    pub(crate) running: Running,
+    pub(crate) address: SocketAddr,
+}
+
+impl Peer {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Floor => "floor",
+            Self::Nginx => "nginx",
+            Self::Gateway => "gateway",
+            Self::NginxLua => "nginx-lua",
+            Self::HaProxy => "haproxy",
+            Self::Go => "go",
+            Self::Node => "node",
+        }
+    }
+
+    pub(crate) fn job(self) -> Job {
+        match self {
+            Self::Floor => Job::Floor,
+            Self::Nginx => Job::PassThrough,
+            _ => Job::Full,
+        }
+    }
+
+    /// What has to be installed and is not, as Debian packages.
+    pub(crate) fn missing(self) -> Vec<&'static str> {
+        let needs: &[(&str, &'static str)] = match self {
+            Self::Floor | Self::Gateway => &[],
+            Self::Nginx => &[("nginx", "nginx")],
+            Self::NginxLua => &[
+                ("nginx", "nginx"),
+                (NGINX_LUA, "libnginx-mod-http-lua"),
+                (CJSON_51, "lua-cjson"),
+            ],
+            Self::HaProxy => &[("haproxy", "haproxy"), (CJSON_53, "lua-cjson")],
+            Self::Go => &[("go", "golang-go")],
+            Self::Node => &[("node", "nodejs")],
+        };
+        needs
+            .iter()
+            .filter(|(file, _)| !program(file).is_file())
+            .map(|(_, package)| *package)
+            .collect()
+    }
+
+    pub(crate) fn start(self, setup: &Setup) -> Result<Proxy, String> {
+        let address = free_address().map_err(|error| format!("no free port: {error}"))?;
+        let command = Launch::new(self, setup, address)
+            .and_then(|launch| launch.command(self))
+            .map_err(|error| format!("its configuration can't be written: {error}"))?;
+        let running = Running::start(&command, setup.cores.as_deref(), address)?;
+        Ok(Proxy { running, address })
+    }
+}
+
+pub(crate) fn with_keys(mut command: Command) -> Command {
+    command
+        .env("QINIU_ACCESS_KEY", ACCESS_KEY)
+        .env("QINIU_SECRET_KEY", SECRET_KEY)
+        .env("LOGIN_SECRET", requests::SECRET);
+    command
+}
+
+/// A program on the path, or in the folders of the system's services; or a file.
+fn program(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+        .unwrap_or_else(|| PathBuf::from(name))
+}

@@ -1,0 +1,128 @@
+//! What the visitors send: tokens made in advance, the two calls of the API, videos.
+
+use std::{
+    fs, io,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use data_encoding::BASE64;
+use liveness_gateway::commands::token::{Claims, mint};
+
+use crate::visitor::Request;
+
+pub(crate) const SESSIONCODE: &str = "/v2/actionliveness/sessioncode";
+pub(crate) const VERIFY: &str = "/v2/actionliveness/verify";
+pub(crate) const ISSUER: &str = "https://login.example.com/";
+pub(crate) const AUDIENCE: &str = "liveness";
+pub(crate) const SECRET: &str = "the-secret-of-the-comparison-is-long-enough";
+
+/// So many that nobody meets a limit.
+const USERS: usize = 2000;
+const SMALL: &str = "{\"min_code_length\": 1, \"max_code_length\": 3}";
+
+pub(crate) struct Requests {
+    tokens: Vec<String>,
+}
+
+impl Requests {
+    pub(crate) fn prepare() -> Result<Self, String> {
+        let tokens = (0..USERS).map(|user| token(&format!("user-{user}")));
+        let tokens = tokens.collect::<Result<_, _>>()?;
+        Ok(Self { tokens })
+    }
+
+    /// A small one, of one user after the other.
+    pub(crate) fn session(&self, number: usize) -> Request {
+        let authorization = self.authorization(number);
+        session(&authorization)
+    }
+
+    /// `session` was issued to the same `number`.
+    pub(crate) fn verify(&self, number: usize, session: &str, video: &Arc<Vec<u8>>) -> Request {
+        verify(&self.authorization(number), session, video)
+    }
+
+    /// The video as it is, without JSON and base64 around it.
+    pub(crate) fn raw(&self, number: usize, session: &str, video: &Arc<Vec<u8>>) -> Request {
+        let head = format!(
+            "POST {VERIFY} HTTP/1.1\r\nHost: localhost\r\nContent-Type: video/mp4\r\nLiveness-Session: {session}\r\n{}Content-Length: {}\r\n\r\n",
+            self.authorization(number),
+            video.len()
+        );
+        Request {
+            front: head.into_bytes(),
+            video: Some(Arc::clone(video)),
+            ..Request::default()
+        }
+    }
+
+    fn authorization(&self, number: usize) -> String {
+        let token = self.tokens.get(number % USERS);
+        format!(
+            "Authorization: Bearer {}\r\n",
+            token.map_or("", String::as_str)
+        )
+    }
+}
+
+pub(crate) fn session(authorization: &str) -> Request {
+    let request = format!(
+        "POST {SESSIONCODE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{authorization}Content-Length: {}\r\n\r\n{SMALL}",
+        SMALL.len()
+    );
+    Request {
+        front: request.into_bytes(),
+        ..Request::default()
+    }
+}
+
+fn verify(authorization: &str, session: &str, video: &Arc<Vec<u8>>) -> Request {
+    let front = format!("{{\"session_id\":\"{session}\",\"video_base64\":\"");
+    let back = b"\"}";
+    let length = front.len() + video.len() + back.len();
+    let front = format!(
+        "POST {VERIFY} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{authorization}Content-Length: {length}\r\n\r\n{front}"
+    );
+    Request {
+        front: front.into_bytes(),
+        video: Some(Arc::clone(video)),
+        back,
+        stop_at: None,
+    }
+}
+
+/// The session id in an answer of `sessioncode`.
+pub(crate) fn session_id(body: &[u8]) -> Option<String> {
+    let answer: serde_json::Value = serde_json::from_slice(body).ok()?;
+    Some(answer["result"]["session_id"].as_str()?.to_owned())
+}
+
+/// A token as the proxies of the comparison want it.
+pub(crate) fn token(user: &str) -> Result<String, String> {
+    let claims = Claims {
+        issuer: ISSUER,
+        audience: AUDIENCE,
+        subject: user,
+        scope: None,
+        now: SystemTime::now(),
+        lifetime: Duration::from_secs(6 * 60 * 60),
+    };
+    mint(SECRET.as_bytes(), &claims)
+}
+
+/// A real video, padded by a `free` box (ISO/IEC 14496-12 section 8.1.2) to so many bytes.
+pub(crate) fn video(size: usize) -> io::Result<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut video = fs::read(folder.join("tests/data/h264-moov-first.mp4"))?;
+    let padding = size.saturating_sub(video.len()).max(8);
+    video.extend(u32::try_from(padding).unwrap_or(u32::MAX).to_be_bytes());
+    video.extend(b"free");
+    video.resize(size.max(video.len()), 0xa5);
+    Ok(video)
+}
+
+pub(crate) fn base64(video: &[u8]) -> Arc<Vec<u8>> {
+    Arc::new(BASE64.encode(video).into_bytes())
+}

@@ -1,0 +1,189 @@
+//! The rounds: one proxy after the other, again and again, so that what disturbs one disturbs all.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use crate::{
+    bench::{Bench, Sample},
+    options::Options,
+    peers::{Peer, Proxy, Setup},
+    process::Cores,
+    results::Results,
+    stats::median,
+    workloads::{Method, Workload},
+};
+
+/// Of a latency round.
+const LATENCY_TIME: Duration = Duration::from_secs(2);
+/// Small requests by which a proxy's full rate is found.
+const FULL_LOAD: usize = 10_000;
+
+/// What all rounds need.
+pub(crate) struct Rounds<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) peers: &'a [Peer],
+    pub(crate) cores: &'a Cores,
+    pub(crate) folder: &'a Path,
+    pub(crate) bench: &'a mut Bench,
+    pub(crate) results: &'a mut Results,
+}
+
+impl Rounds<'_> {
+    pub(crate) fn run(&mut self) {
+        for tls in [false, true] {
+            let workloads: Vec<Workload> = self.options.workloads.clone();
+            let workloads = workloads
+                .into_iter()
+                .filter(|workload| workload.is_tls() == tls);
+            let (costs, others): (Vec<_>, Vec<_>) =
+                workloads.partition(|workload| workload.method() == Method::Cost);
+            if !costs.is_empty() {
+                let proxies = self.start(tls);
+                self.costs(&costs, &proxies);
+            }
+            for workload in others {
+                match workload.method() {
+                    Method::Held => self.held(workload),
+                    Method::Latency => self.latency(),
+                    Method::Cores => self.two_cores(),
+                    Method::Cost => {}
+                }
+            }
+        }
+    }
+
+    fn setup(&self, tls: bool) -> Setup {
+        Setup::new(self.folder, self.cores, self.bench.rig.address(), tls)
+    }
+
+    fn start(&mut self, tls: bool) -> BTreeMap<Peer, Proxy> {
+        let mut proxies = BTreeMap::new();
+        for peer in self.peers {
+            match peer.start(&self.setup(tls)) {
+                Ok(proxy) => drop(proxies.insert(*peer, proxy)),
+                Err(error) => println!("{}: not measured: {error}", peer.name()),
+            }
+        }
+        proxies
+    }
+
+    fn rounds(&self, workload: Workload) -> (usize, usize) {
+        let (rounds, requests) = workload.size(self.options.quick);
+        (self.options.rounds.unwrap_or(rounds), requests)
+    }
+
+    /// A round of each workload after the other, since some are held against each other.
+    fn costs(&mut self, workloads: &[Workload], proxies: &BTreeMap<Peer, Proxy>) {
+        let most = workloads.iter().map(|workload| self.rounds(*workload).0);
+        for round in 0..most.max().unwrap_or(0) {
+            for workload in workloads {
+                let (rounds, requests) = self.rounds(*workload);
+                if round >= rounds {
+                    continue;
+                }
+                progress(*workload, round, rounds);
+                for (peer, proxy) in proxies.iter().filter(|(peer, _)| workload.takes(**peer)) {
+                    let sample = self.bench.cost(*workload, proxy, requests);
+                    self.keep(*workload, *peer, sample);
+                }
+            }
+        }
+        eprintln!();
+    }
+
+    /// Each in a process of its own, so that no memory of earlier requests is used again.
+    fn held(&mut self, workload: Workload) {
+        let (rounds, uploads) = self.rounds(workload);
+        for round in 0..rounds {
+            progress(workload, round, rounds);
+            for peer in self.peers {
+                let proxy = peer.start(&self.setup(workload.is_tls()));
+                let sample = proxy.and_then(|proxy| self.bench.held(workload, &proxy, uploads));
+                self.keep(workload, *peer, sample);
+            }
+        }
+    }
+
+    /// At half of what the slower of nginx and the gateway get through.
+    fn latency(&mut self) {
+        let workload = Workload::Latency;
+        let mut proxies = self.start(false);
+        proxies.retain(|peer, _| workload.takes(*peer));
+        let mut full = f64::INFINITY;
+        for (peer, proxy) in &proxies {
+            let cost = |_| self.bench.cost(workload, proxy, FULL_LOAD);
+            match (0..3).map(cost).collect::<Result<Vec<_>, _>>() {
+                Ok(samples) => {
+                    let rates: Vec<f64> = samples.iter().map(|sample| sample.rate).collect();
+                    full = full.min(median(&rates));
+                }
+                Err(error) => self.results.fail(workload, *peer, error),
+            }
+        }
+        if !full.is_finite() {
+            return;
+        }
+        let rate = full / 2.0;
+        self.results.half_load = rate;
+        let (rounds, _) = self.rounds(workload);
+        let upstream = self.bench.rig.address();
+        let connections = workload.connections();
+        for round in 0..rounds {
+            progress(workload, round, rounds);
+            let bench = &mut *self.bench;
+            match bench.latency(upstream, connections, rate, LATENCY_TIME) {
+                Ok(sample) => self.results.direct.push(sample),
+                Err(error) => eprintln!("\nwithout a proxy: {error}"),
+            }
+            for (peer, proxy) in &proxies {
+                let bench = &mut *self.bench;
+                let sample = bench.latency(proxy.address, connections, rate, LATENCY_TIME);
+                self.keep(workload, *peer, sample);
+            }
+        }
+    }
+
+    fn two_cores(&mut self) {
+        let workload = Workload::Cores;
+        let (Some(both), true) = (self.cores.two(), self.peers.contains(&Peer::Gateway)) else {
+            println!("cores: not measured: there are no two");
+            return;
+        };
+        let one = Peer::Gateway.start(&self.setup(false));
+        let two = Peer::Gateway.start(&Setup {
+            cores: Some(both),
+            ..self.setup(false)
+        });
+        let (one, two) = match (one, two) {
+            (Ok(one), Ok(two)) => (one, two),
+            (Err(error), _) | (_, Err(error)) => {
+                return self.results.fail(workload, Peer::Gateway, error);
+            }
+        };
+        let (rounds, requests) = self.rounds(workload);
+        for round in 0..rounds {
+            progress(workload, round, rounds);
+            let sample = self.bench.cost(workload, &one, requests);
+            self.keep(workload, Peer::Gateway, sample);
+            match self.bench.cost(workload, &two, requests) {
+                Ok(sample) => self.results.two_cores.push(sample),
+                Err(error) => self.results.fail(workload, Peer::Gateway, error),
+            }
+        }
+    }
+
+    fn keep(&mut self, workload: Workload, peer: Peer, sample: Result<Sample, String>) {
+        match sample {
+            Ok(sample) => self.results.add(workload, peer, sample),
+            Err(error) => self.results.fail(workload, peer, error),
+        }
+    }
+}
+
+/// Over the line before, on a terminal.
+fn progress(workload: Workload, round: usize, rounds: usize) {
+    eprint!(
+        "\r{}: round {} of {rounds}          ",
+        workload.name(),
+        round + 1
+    );
+}

@@ -1,0 +1,43 @@
+//! What the gateway is meant to reach, and how a value stands to it. Pure.
+
+/// One line of the targets.
+pub(crate) struct Target {
+    pub(crate) what: &'static str,
+    pub(crate) value: Option<f64>,
+    pub(crate) goal: f64,
+    pub(crate) least: f64,
+}
+
+impl Target {
+    pub(crate) fn new(what: &'static str, value: Option<f64>, goal: f64, least: f64) -> Self {
+        Self {
+            what,
+            value,
+            goal,
+            least,
+        }
+    }
+
+    /// Whether more is better is told by which of the two is the harder.
+    pub(crate) fn verdict(&self) -> &'static str {
+        let Some(value) = self.value else {
+            return "not measured";
+        };
+        // As it is printed: to the second place.
+        let value = (value * 100.0).round() / 100.0;
+        let reaches = |mark: f64| {
+            if self.goal > self.least {
+                value >= mark
+            } else {
+                value <= mark
+            }
+        };
+        if reaches(self.goal) {
+            "goal"
+        } else if reaches(self.least) {
+            "at least"
+        } else {
+            "missed"
+        }
+    }
+}

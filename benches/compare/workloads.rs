@@ -1,0 +1,155 @@
+//! What can be measured: names, sizes, and who takes part.
+
+use crate::peers::Peer;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Workload {
+    Small,
+    SmallTls,
+    Crowd,
+    Video,
+    VideoTls,
+    Raw,
+    RawTls,
+    Big,
+    BigTls,
+    Held,
+    HeldTls,
+    Latency,
+    Cores,
+}
+
+/// How a workload is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    /// Processor time for a request, as many as go through.
+    Cost,
+    /// Memory of uploads that stop half-way.
+    Held,
+    /// Time to the answer at a given rate.
+    Latency,
+    /// The gateway on one core and on two.
+    Cores,
+}
+
+/// What is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    Small,
+    Video,
+    Raw,
+    Big,
+}
+
+pub(crate) const ALL: [Workload; 13] = [
+    Workload::Small,
+    Workload::SmallTls,
+    Workload::Crowd,
+    Workload::Video,
+    Workload::VideoTls,
+    Workload::Raw,
+    Workload::RawTls,
+    Workload::Big,
+    Workload::BigTls,
+    Workload::Held,
+    Workload::HeldTls,
+    Workload::Latency,
+    Workload::Cores,
+];
+
+impl Workload {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::SmallTls => "small-tls",
+            Self::Crowd => "crowd",
+            Self::Video => "video",
+            Self::VideoTls => "video-tls",
+            Self::Raw => "raw",
+            Self::RawTls => "raw-tls",
+            Self::Big => "big",
+            Self::BigTls => "big-tls",
+            Self::Held => "held",
+            Self::HeldTls => "held-tls",
+            Self::Latency => "latency",
+            Self::Cores => "cores",
+        }
+    }
+
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Small => "small request (sessioncode, HS256, 50 kept connections)",
+            Self::SmallTls => "small request over TLS 1.3",
+            Self::Crowd => "small request, 2,000 connections, all of them busy",
+            Self::Video => "2 MiB video (2.8 MB up, 900 KB answer, 8 connections)",
+            Self::VideoTls => "2 MiB video over TLS 1.3",
+            Self::Raw => "2 MiB video as video/mp4 (2.1 MB up, 2.8 MB upstream)",
+            Self::RawTls => "2 MiB video as video/mp4 over TLS 1.3",
+            Self::Big => "20 MiB video (28 MB up, 900 KB answer, 4 connections)",
+            Self::BigTls => "20 MiB video over TLS 1.3",
+            Self::Held => "memory of 50 half-sent 2.8 MB uploads",
+            Self::HeldTls => "memory of 50 half-sent 2.8 MB uploads over TLS 1.3",
+            Self::Latency => "time to the answer of a small request at half load",
+            Self::Cores => "the gateway on one core and on two",
+        }
+    }
+
+    pub(crate) fn is_tls(self) -> bool {
+        matches!(
+            self,
+            Self::SmallTls | Self::VideoTls | Self::RawTls | Self::BigTls | Self::HeldTls
+        )
+    }
+
+    pub(crate) fn method(self) -> Method {
+        match self {
+            Self::Held | Self::HeldTls => Method::Held,
+            Self::Latency => Method::Latency,
+            Self::Cores => Method::Cores,
+            _ => Method::Cost,
+        }
+    }
+
+    pub(crate) fn sent(self) -> Sent {
+        match self {
+            Self::Small | Self::SmallTls | Self::Crowd | Self::Latency => Sent::Small,
+            Self::Raw | Self::RawTls => Sent::Raw,
+            Self::Big | Self::BigTls => Sent::Big,
+            Self::Video | Self::VideoTls | Self::Held | Self::HeldTls | Self::Cores => Sent::Video,
+        }
+    }
+
+    /// Rounds, and requests in each.
+    pub(crate) fn size(self, quick: bool) -> (usize, usize) {
+        let (full, short) = match self {
+            Self::Small | Self::SmallTls => ((11, 20_000), (5, 8_000)),
+            Self::Crowd => ((7, 20_000), (3, 10_000)),
+            Self::Video | Self::VideoTls | Self::Raw | Self::RawTls => ((9, 120), (3, 60)),
+            Self::Big | Self::BigTls => ((7, 16), (3, 8)),
+            Self::Held | Self::HeldTls => ((3, 50), (1, 50)),
+            // The requests are the rate's: as many as come in its time.
+            Self::Latency => ((9, 0), (3, 0)),
+            Self::Cores => ((5, 160), (3, 80)),
+        };
+        if quick { short } else { full }
+    }
+
+    pub(crate) fn connections(self) -> usize {
+        match self {
+            Self::Small | Self::SmallTls | Self::Held | Self::HeldTls | Self::Latency => 50,
+            Self::Crowd => 2000,
+            Self::Video | Self::VideoTls | Self::Raw | Self::RawTls | Self::Cores => 8,
+            Self::Big | Self::BigTls => 4,
+        }
+    }
+
+    pub(crate) fn takes(self, peer: Peer) -> bool {
+        match self {
+            Self::Raw | Self::RawTls | Self::Cores => peer == Peer::Gateway,
+            Self::Crowd | Self::Latency => {
+                matches!(peer, Peer::Floor | Peer::Nginx | Peer::Gateway)
+            }
+            _ => true,
+        }
+    }
+}

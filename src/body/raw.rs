@@ -1,0 +1,115 @@
+//! A video sent as it is (`Content-Type: video/mp4`): a quarter fewer bytes on the way here. The JSON that Qiniu wants is
+//! written around it, its base64 chunk by chunk as it arrives.
+
+use std::fmt;
+
+use data_encoding::BASE64;
+
+use super::{
+    BodyRules,
+    arrival::Arrival,
+    pieces::Pieces,
+    receive::{BodyRefusal, Received},
+};
+use crate::{
+    media::{Finding, base64::MAX_VIDEO},
+    qiniu::outgoing::Draft,
+};
+
+/// What the JSON around a video takes at the most, generously.
+const AROUND: u64 = 4 * 1024;
+
+/// What the header fields of a raw video say. They were checked to be texts that stand in JSON as they are.
+pub struct RawVideo {
+    /// `Liveness-Session`.
+    pub session: String,
+    /// `Liveness-Face-Field`.
+    pub face_field: Option<String>,
+}
+
+/// Session ids are no business of a log.
+impl fmt::Debug for RawVideo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RawVideo")
+    }
+}
+
+/// What a video of so many bytes takes once it is held.
+pub(super) fn held(bytes: u64) -> u64 {
+    bytes.div_ceil(3).saturating_mul(4).saturating_add(AROUND)
+}
+
+/// Receives the video.
+///
+/// # Errors
+/// The refusal; what is left of the body has not been read.
+pub(super) async fn receive(
+    mut arrival: Arrival<'_>,
+    video: &RawVideo,
+    rules: &BodyRules,
+    draft: Draft,
+) -> Result<Received, BodyRefusal> {
+    if arrival.declared().is_some_and(|length| length > MAX_VIDEO) {
+        return Err(BodyRefusal::Video(Finding::TooLarge));
+    }
+    let mut pieces = Pieces::new(draft);
+    pieces.digest = rules.video_digest();
+    let RawVideo { session, .. } = video;
+    pieces.append(format!("{{\"session_id\":\"{session}\",\"video_base64\":\"").into());
+    pieces.video_begins();
+    let mut encoder = Encoder::default();
+    while let Some(chunk) = arrival.next().await? {
+        if arrival.count() > MAX_VIDEO {
+            return Err(BodyRefusal::Video(Finding::TooLarge));
+        }
+        encoder.encode(&chunk, &mut pieces);
+        if let Some(digest) = &mut pieces.digest {
+            digest.bytes(&chunk);
+        }
+    }
+    encoder.finish(&mut pieces);
+    if arrival.count() == 0 {
+        return Err(BodyRefusal::Video(Finding::Empty));
+    }
+    let face_field = video.face_field.as_ref().filter(|_| rules.face_field);
+    pieces.append(match face_field {
+        Some(face_field) => format!("\",\"face_field\":\"{face_field}\"}}").into(),
+        None => b"\"}".to_vec(),
+    });
+    let length = arrival.count();
+    Ok(Received::new(pieces, arrival.into_permit(), Some(length)))
+}
+
+/// Base64 of bytes that come in chunks of any size.
+#[derive(Default)]
+struct Encoder {
+    /// Up to two bytes that wait for the rest of their group of three.
+    rest: Vec<u8>,
+}
+
+impl Encoder {
+    fn encode(&mut self, mut bytes: &[u8], pieces: &mut Pieces) {
+        if !self.rest.is_empty() {
+            let missing = 3_usize.saturating_sub(self.rest.len()).min(bytes.len());
+            let (first, others) = bytes.split_at(missing);
+            self.rest.extend_from_slice(first);
+            bytes = others;
+            if self.rest.len() < 3 {
+                return;
+            }
+            pieces.append(BASE64.encode(&self.rest).into());
+            self.rest.clear();
+        }
+        let (groups, rest) = bytes.split_at(bytes.len() - bytes.len() % 3);
+        if !groups.is_empty() {
+            pieces.append(BASE64.encode(groups).into());
+        }
+        self.rest.extend_from_slice(rest);
+    }
+
+    fn finish(self, pieces: &mut Pieces) {
+        if !self.rest.is_empty() {
+            pieces.append(BASE64.encode(&self.rest).into());
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Why a document can't be cut.
+
+use std::fmt;
+
+use super::scanner::Error;
+
+/// Why a document can't be cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CutError {
+    /// Not JSON.
+    Json(Error),
+    /// JSON, but not an object.
+    NotAnObject,
+    /// A member stands twice where that would be ambiguous.
+    DuplicateKey,
+    /// Over 1,024 members in an object that is looked at.
+    TooManyMembers,
+}
+
+impl fmt::Display for CutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Json(error) => error.fmt(f),
+            Self::NotAnObject => f.write_str("the JSON is not an object"),
+            Self::DuplicateKey => f.write_str("an object has two members of the same name"),
+            Self::TooManyMembers => f.write_str("an object has more than 1024 members"),
+        }
+    }
+}
+
+impl From<Error> for CutError {
+    fn from(error: Error) -> Self {
+        Self::Json(error)
+    }
+}

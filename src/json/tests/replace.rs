@@ -1,0 +1,93 @@
+//! Values that another one takes the place of, and when bytes are settled.
+
+use super::{
+    super::{
+        cut::Cut,
+        rules::{Rules, Slot},
+        sink::{Buffer, Sink},
+        value::Value,
+    },
+    pointer,
+};
+
+/// Collects, and writes `"<value>"` for what is replaced.
+#[derive(Default)]
+struct Replacing {
+    kept: Buffer,
+    /// Bytes kept when the last mark came.
+    marked: usize,
+}
+
+impl Sink for Replacing {
+    fn keep(&mut self, bytes: &[u8]) {
+        self.kept.keep(bytes);
+    }
+
+    fn insert(&mut self, bytes: &'static [u8]) {
+        self.kept.insert(bytes);
+    }
+
+    fn mark(&mut self) {
+        self.kept.mark();
+        self.marked = self.kept.len();
+    }
+
+    fn rollback(&mut self) {
+        self.kept.rollback();
+    }
+
+    fn text(&mut self, _: &[u8]) {}
+
+    fn replace(&mut self, _: Slot, value: &Value) {
+        let shown = format!("{value:?}").replace('"', "'");
+        self.kept.keep(format!("\"<{shown}>\"").as_bytes());
+    }
+}
+
+#[test]
+fn a_replaced_value_is_seen_decoded_and_its_bytes_are_gone_however_they_arrive() {
+    let mut rules = Rules::new();
+    rules.keep_only(["a", "id", "z"]);
+    rules.replace(&pointer("id"));
+    rules.replace(&pointer("z.id"));
+    for (text, wanted) in [
+        (
+            r#"{"a":1,"id" : "x\u0041\n" ,"z":2}"#,
+            r#"{"a":1,"id" : "<String('xA\n')>" ,"z":2}"#,
+        ),
+        (r#"{"id":12,"no":3}"#, r#"{"id":"<Number('12')>"}"#),
+        (r#"{"no":3,"id":true}"#, r#"{"id":"<Bool(true)>"}"#),
+        (r#"{"id":{"id":"x"}}"#, r#"{"id":{"id":"x"}}"#),
+        (
+            r#"{"a":[],"z":{"b":1,"id":"q"},"id":""}"#,
+            r#"{"a":[],"z":{"b":1,"id":"<String('q')>"},"id":"<String('')>"}"#,
+        ),
+    ] {
+        for step in 1..=text.len() {
+            let mut cut = Cut::new(&rules);
+            let mut sink = Replacing::default();
+            for part in text.as_bytes().chunks(step) {
+                cut.feed(part, &mut sink).unwrap();
+            }
+            cut.finish().unwrap();
+            assert_eq!(
+                String::from_utf8(sink.kept.into_bytes()).unwrap(),
+                wanted,
+                "{step}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_long_string_that_stays_is_settled_chunk_by_chunk() {
+    let mut rules = Rules::new();
+    rules.keep_only(["a"]);
+    let mut cut = Cut::new(&rules);
+    let mut sink = Replacing::default();
+    cut.feed(b"{\"a\":\"", &mut sink).unwrap();
+    for part in 1..5 {
+        cut.feed(&[b'x'; 100], &mut sink).unwrap();
+        assert_eq!(sink.marked, 6 + part * 100);
+    }
+}

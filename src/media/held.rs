@@ -1,0 +1,252 @@
+//! Bytes of a video out of its base64, where that lies inside a JSON body held in pieces: random access without decoding
+//! or copying the whole.
+//!
+//! Relies on the text having passed [`super::base64`]. JSON may write its characters as escapes (PHP writes every `/` as
+//! `\/`), so what is asked for must come roughly in order: the place of the last request is remembered and gone on from.
+
+use bytes::Bytes;
+
+/// The base64 of a video inside a body.
+pub struct HeldVideo<'a> {
+    pieces: &'a [Bytes],
+    /// Bytes of the video.
+    length: u64,
+    place: Place,
+    /// Where the text begins.
+    start: Place,
+    /// Whether some characters are written as escapes.
+    escaped: bool,
+}
+
+/// A place in the text.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    piece: usize,
+    offset: usize,
+    /// Characters before it.
+    characters: u64,
+}
+
+impl<'a> HeldVideo<'a> {
+    /// The text begins `start` bytes into the body that `pieces` are, and is that of `length` bytes.
+    pub fn new(pieces: &'a [Bytes], start: usize, length: u64, escaped: bool) -> Self {
+        let mut held = Self {
+            pieces,
+            length,
+            place: Place::default(),
+            start: Place::default(),
+            escaped: false,
+        };
+        held.skip(start as u64);
+        held.start = Place {
+            characters: 0,
+            ..held.place
+        };
+        held.place = held.start;
+        held.escaped = escaped;
+        held
+    }
+
+    /// Bytes of the video.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Fills `into` with the video's bytes from `offset` on; `false` when it has not so many.
+    pub fn read(&mut self, offset: u64, into: &mut [u8]) -> bool {
+        let end = offset.checked_add(into.len() as u64);
+        if end.is_none_or(|end| end > self.length) {
+            return false;
+        }
+        let first = offset / 3 * 4;
+        if first < self.place.characters {
+            self.place = self.start;
+        }
+        self.skip(first.saturating_sub(self.place.characters));
+        self.decode(offset % 3, into).is_some()
+    }
+
+    /// Decodes from the remembered place on, which stays; `skip` bytes of the first three are not wanted.
+    fn decode(&self, skip: u64, into: &mut [u8]) -> Option<()> {
+        let mut place = self.place;
+        let mut skip = usize::try_from(skip).ok()?;
+        let mut rest = into;
+        while !rest.is_empty() {
+            let mut group = 0_u32;
+            for _ in 0..4 {
+                // Padding stands for bytes that are not there, and which nobody asks for.
+                group = group << 6 | value(self.next(&mut place)?).unwrap_or_default();
+            }
+            let [_, bytes @ ..] = group.to_be_bytes();
+            let wanted = bytes.get(skip..)?;
+            let taken = wanted.len().min(rest.len());
+            let (now, later) = rest.split_at_mut_checked(taken)?;
+            now.copy_from_slice(wanted.get(..taken)?);
+            rest = later;
+            skip = 0;
+        }
+        Some(())
+    }
+
+    /// Goes on by so many characters, or to the end.
+    fn skip(&mut self, mut characters: u64) {
+        while characters > 0 {
+            let Some(run) = self.run(self.place) else {
+                return;
+            };
+            let plain = match memchr::memchr(b'\\', run).filter(|_| self.escaped) {
+                Some(0) => {
+                    let mut place = self.place;
+                    if self.next(&mut place).is_none() {
+                        return;
+                    }
+                    self.place = place;
+                    self.settle();
+                    characters -= 1;
+                    continue;
+                }
+                Some(at) => at,
+                None => run.len(),
+            };
+            let taken = plain.min(usize::try_from(characters).unwrap_or(usize::MAX));
+            self.place.offset += taken;
+            self.place.characters += taken as u64;
+            characters -= taken as u64;
+            self.settle();
+        }
+    }
+
+    /// Moves a place at the end of a piece to the start of the next.
+    fn settle(&mut self) {
+        while self
+            .pieces
+            .get(self.place.piece)
+            .is_some_and(|piece| self.place.offset >= piece.len())
+        {
+            self.place.piece += 1;
+            self.place.offset = 0;
+        }
+    }
+
+    /// The bytes of the piece from here on.
+    fn run(&self, place: Place) -> Option<&'a [u8]> {
+        self.pieces
+            .get(place.piece)?
+            .get(place.offset..)
+            .filter(|run| !run.is_empty())
+    }
+
+    /// The character at `place`, which moves behind it.
+    fn next(&self, place: &mut Place) -> Option<u8> {
+        let byte = self.raw(place)?;
+        place.characters += 1;
+        if byte != b'\\' || !self.escaped {
+            return Some(byte);
+        }
+        match self.raw(place)? {
+            b'u' => {
+                let mut unit = 0_u32;
+                for _ in 0..4 {
+                    unit = unit << 4 | char::from(self.raw(place)?).to_digit(16)?;
+                }
+                u8::try_from(unit).ok()
+            }
+            byte => Some(byte),
+        }
+    }
+
+    fn raw(&self, place: &mut Place) -> Option<u8> {
+        loop {
+            let piece = self.pieces.get(place.piece)?;
+            if let Some(byte) = piece.get(place.offset) {
+                place.offset += 1;
+                return Some(*byte);
+            }
+            place.piece += 1;
+            place.offset = 0;
+        }
+    }
+}
+
+/// What a character of the standard alphabet stands for.
+pub(super) fn value(character: u8) -> Option<u32> {
+    Some(u32::from(match character {
+        b'A'..=b'Z' => character - b'A',
+        b'a'..=b'z' => character - b'a' + 26,
+        b'0'..=b'9' => character - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        _ => return None,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::BASE64;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::media::mp4;
+
+    /// The video as a body would hold it: some JSON in front, escapes as wished, split at will.
+    fn body(video: &[u8], escape: usize, split: usize) -> (Vec<Bytes>, usize) {
+        let front = "{\"video_base64\":\"";
+        let mut text = front.to_owned();
+        for (at, character) in BASE64.encode(video).chars().enumerate() {
+            match (escape, character) {
+                (1, '/') => text.push_str("\\/"),
+                (2, _) if at % 5 == 0 => text.push_str(&format!("\\u{:04X}", u32::from(character))),
+                _ => text.push(character),
+            }
+        }
+        text.push_str("\"}");
+        let pieces = text
+            .as_bytes()
+            .chunks(split)
+            .map(Bytes::copy_from_slice)
+            .collect();
+        (pieces, front.len())
+    }
+
+    proptest! {
+        #[test]
+        fn any_part_is_what_a_decoder_gives(
+            video in proptest::collection::vec(any::<u8>(), 1..400),
+            escape in 0_usize..3,
+            split in 1_usize..50,
+            asked in proptest::collection::vec((0_usize..420, 0_usize..60), 1..20),
+        ) {
+            let (pieces, start) = body(&video, escape, split);
+            let mut held = HeldVideo::new(&pieces, start, video.len() as u64, escape > 0);
+            for (offset, length) in asked {
+                let mut into = vec![0; length];
+                let there = held.read(offset as u64, &mut into);
+                let wanted = video.get(offset..offset + length);
+                prop_assert_eq!(there, wanted.is_some());
+                if let Some(wanted) = wanted {
+                    prop_assert_eq!(&into[..], wanted);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn real_files_are_read_where_they_lie() {
+        for name in [
+            "h264-moov-first",
+            "h264-moov-last",
+            "h264-fragmented",
+            "hevc",
+        ] {
+            let path = format!("{}/tests/data/{name}.mp4", env!("CARGO_MANIFEST_DIR"));
+            let file = std::fs::read(path).unwrap();
+            for escape in 0..3 {
+                let (pieces, start) = body(&file, escape, 1000);
+                let mut held = HeldVideo::new(&pieces, start, file.len() as u64, escape > 0);
+                let read = mp4::read(held.length(), |offset, into| held.read(offset, into));
+                assert_eq!(read, mp4::read_slice(&file), "{name}");
+                assert!(read.is_ok(), "{name}");
+            }
+        }
+    }
+}

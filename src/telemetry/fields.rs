@@ -1,0 +1,152 @@
+//! A line made of named values, as JSON or as text for a person. Written by hand, since every request ends in one.
+
+use std::{borrow::Cow, fmt::Write, time::Duration};
+
+use super::LogFormat;
+
+/// A usual line fits.
+const ROOM: usize = 640;
+
+/// A value of a line.
+#[derive(Debug, PartialEq)]
+pub enum Field<'a> {
+    /// Nothing is known: `null`, or left out for a person.
+    Absent,
+    /// Text of any kind.
+    Text(Cow<'a, str>),
+    /// A count.
+    Count(u64),
+    /// A number with a sign.
+    Number(i64),
+    /// In milliseconds, to the microsecond.
+    Time(Duration),
+}
+
+/// One line, without its line feed.
+pub fn line(format: LogFormat, fields: &[(&str, Field<'_>)]) -> String {
+    let mut text = String::with_capacity(ROOM);
+    match format {
+        LogFormat::Json => {
+            for (name, field) in fields {
+                let before = if text.is_empty() { "{\"" } else { ",\"" };
+                text.extend([before, name, "\":"]);
+                field.write(&mut text);
+            }
+            text.push('}');
+        }
+        LogFormat::Text => {
+            for (name, field) in fields.iter().filter(|(_, field)| *field != Field::Absent) {
+                let before = if text.is_empty() { "" } else { " " };
+                text.extend([before, name, "="]);
+                field.write(&mut text);
+            }
+        }
+    }
+    text
+}
+
+impl Field<'_> {
+    /// As JSON.
+    fn write(&self, text: &mut String) {
+        let written = match self {
+            Self::Absent => text.write_str("null"),
+            Self::Text(value) if is_plain(value) => {
+                text.extend(["\"", value, "\""]);
+                Ok(())
+            }
+            Self::Text(value) => write!(text, "{}", serde_json::Value::from(value.as_ref())),
+            Self::Count(value) => write!(text, "{value}"),
+            Self::Number(value) => write!(text, "{value}"),
+            Self::Time(value) => {
+                let micros = value.as_micros();
+                write!(text, "{}.{:03}", micros / 1000, micros % 1000)
+            }
+        };
+        // Writing to a string does not fail.
+        debug_assert!(written.is_ok());
+    }
+}
+
+/// Whether JSON takes the text as it is.
+fn is_plain(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| matches!(byte, 0x20..0x7f) && byte != b'"' && byte != b'\\')
+}
+
+impl<'a> From<&'a str> for Field<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<String> for Field<'_> {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<u64> for Field<'_> {
+    fn from(value: u64) -> Self {
+        Self::Count(value)
+    }
+}
+
+impl From<i64> for Field<'_> {
+    fn from(value: i64) -> Self {
+        Self::Number(value)
+    }
+}
+
+impl From<Duration> for Field<'_> {
+    fn from(value: Duration) -> Self {
+        Self::Time(value)
+    }
+}
+
+impl<'a, T: Into<Field<'a>>> From<Option<T>> for Field<'a> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Absent, Into::into)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields() -> [(&'static str, Field<'static>); 6] {
+        [
+            ("a", "plain text".into()),
+            ("b", "quote \" back \\ line \n \u{1} \u{7f} ä".into()),
+            ("c", 18_446_744_073_709_551_615_u64.into()),
+            ("d", (-3_i64).into()),
+            ("e", Duration::from_micros(12_034_005).into()),
+            ("f", Option::<u64>::None.into()),
+        ]
+    }
+
+    #[test]
+    fn json_is_read_back_as_it_was_meant() {
+        let text = line(LogFormat::Json, &fields());
+        let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            read,
+            serde_json::json!({
+                "a": "plain text",
+                "b": "quote \" back \\ line \n \u{1} \u{7f} ä",
+                "c": u64::MAX,
+                "d": -3,
+                "e": 12_034.005,
+                "f": null,
+            })
+        );
+        assert!(!text.contains('\n'));
+    }
+
+    #[test]
+    fn a_person_is_spared_what_is_absent() {
+        let text = line(LogFormat::Text, &fields());
+        assert!(text.starts_with("a=\"plain text\" b="), "{text}");
+        assert!(text.ends_with("d=-3 e=12034.005"), "{text}");
+        assert_eq!(text.lines().count(), 1);
+    }
+}
