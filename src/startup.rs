@@ -6,17 +6,11 @@ use crate::{
     auth::Authenticator,
     body::{memory::BodyMemory, receive::Admission},
     config::Settings,
-    evidence::deliver::Evidence,
     limit::CallerKeys,
     qiniu::pool::Upstream,
     relay::{
-        conclude::Conclusions,
-        cors::Cors,
-        endpoint::{Endpoints, Wanted},
-        handle::Gateway,
-        record::Pseudonyms,
-        reply::Page,
-        request_id::RequestIds,
+        conclude::Conclusions, cors::Cors, endpoint::Endpoints, handle::Gateway,
+        record::Pseudonyms, reply::Page, request_id::RequestIds,
     },
     server::{Server, ServerSettings, admin::Readiness, drain::DrainOutcome},
     telemetry::{Observer, log::Lines, metrics::Metrics},
@@ -68,18 +62,8 @@ impl Running {
             .body_memory_limit
             .set(i64::try_from(server.body_memory).unwrap_or(i64::MAX));
         let memory = BodyMemory::new(server.body_memory, metrics.body_memory.clone());
-        let conclusions = Conclusions {
-            verdicts: verdict.map(Verdicts::new),
-            evidence: evidence.map(Evidence::new),
-        };
-        let wanted = Wanted {
-            threshold: conclusions.threshold(),
-            video_digest: conclusions
-                .verdicts
-                .as_ref()
-                .is_some_and(Verdicts::wants_video_digest),
-            whole: conclusions.evidence.as_ref().map(|_| Arc::clone(&memory)),
-        };
+        let conclusions = Conclusions::new(verdict, evidence);
+        let wanted = conclusions.wanted(&memory);
         let gateway = Gateway {
             request_ids: RequestIds::default(),
             endpoints: Endpoints::new(routes, &qiniu, &wanted),
@@ -152,6 +136,6 @@ fn key_set(conclusions: &Conclusions) -> HashMap<&'static str, Page> {
         content_type: "application/json",
         body: verdicts.published().clone(),
     };
-    let page = conclusions.verdicts.as_ref().map(page);
+    let page = conclusions.verdicts().map(page);
     page.map(|page| (KEY_SET, page)).into_iter().collect()
 }

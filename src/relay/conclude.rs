@@ -6,17 +6,22 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use super::refusal::Refusal;
+use super::{endpoint::Wanted, refusal::Refusal};
 use crate::{
     auth::Caller,
-    evidence::deliver::{Delivery, Evidence},
+    body::memory::BodyMemory,
+    evidence::{
+        EvidenceSettings,
+        deliver::{Delivery, Evidence},
+    },
     qiniu::{
         answer::Answer,
         whole::{NotHeld, Whole},
     },
     telemetry::Observer,
     verdict::{
-        judge::{Judgement, Threshold, judge},
+        VerdictSettings,
+        judge::{Judgement, judge},
         member::with_verdict,
         sign::{NotSigned, Statement, VerdictId, Verdicts},
     },
@@ -25,9 +30,9 @@ use crate::{
 /// What concludes an answer, made once at start.
 pub struct Conclusions {
     /// Signs, where the operator wants verdicts.
-    pub verdicts: Option<Verdicts>,
+    verdicts: Option<Verdicts>,
     /// Takes pictures to the app's backend, where the operator wants that.
-    pub evidence: Option<Evidence>,
+    evidence: Option<Evidence>,
 }
 
 /// Whom an answer is about, and how it is to be concluded.
@@ -43,11 +48,27 @@ pub(super) struct About {
 }
 
 impl Conclusions {
-    /// The threshold to pick up of answers to `verify`.
-    pub fn threshold(&self) -> Option<Threshold> {
-        self.verdicts
-            .as_ref()
-            .map(|verdicts| verdicts.rule().threshold)
+    /// From what the operator wants; a connection is opened only for a delivery.
+    pub fn new(verdict: Option<VerdictSettings>, evidence: Option<EvidenceSettings>) -> Self {
+        Self {
+            verdicts: verdict.map(Verdicts::new),
+            evidence: evidence.map(Evidence::new),
+        }
+    }
+
+    /// What signs, where the operator wants verdicts.
+    pub fn verdicts(&self) -> Option<&Verdicts> {
+        self.verdicts.as_ref()
+    }
+
+    /// What it needs of a `verify`, with the memory for whole answers.
+    pub fn wanted(&self, memory: &Arc<BodyMemory>) -> Wanted {
+        let verdicts = self.verdicts();
+        Wanted {
+            threshold: verdicts.map(|verdicts| verdicts.rule().threshold),
+            whole: self.evidence.as_ref().map(|_| Arc::clone(memory)),
+            video_digest: verdicts.is_some_and(Verdicts::wants_video_digest),
+        }
     }
 
     /// The bytes that the caller gets.

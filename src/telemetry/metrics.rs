@@ -4,6 +4,7 @@
 //! series is bounded whatever is sent; Qiniu's error codes are the exception and are bounded here. Never takes a label
 //! out of a request.
 
+mod in_flight;
 mod labels;
 
 use std::{
@@ -26,6 +27,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+pub use self::in_flight::InFlight;
 use self::labels::{
     AuthRefusal, Delivery, ErrorCode, LimitRefusal, QiniuError, Request, Route, Upstream, Verdict,
     VideoFinding,
@@ -323,23 +325,6 @@ impl Metrics {
             // Writing to a string does not fail; an empty exposition would be taken for "no metrics".
             Err(fmt::Error) => "# EOF\n".to_owned(),
         }
-    }
-}
-
-/// Counts in a gauge for as long as it lives.
-pub struct InFlight(Gauge);
-
-impl InFlight {
-    /// One more.
-    pub fn new(gauge: &Gauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 
