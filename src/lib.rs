@@ -12,7 +12,9 @@
 //!    with [`json`], [`media`] and [`qiniu::signature`]
 //! 8. the signed request goes to Qiniu: [`qiniu::pool`], [`outbound::exchange`]
 //! 9. the answer is cut while it arrives and believed when it is whole: [`qiniu::answer`]
-//! 10. the caller gets what is left, and one line stays: [`relay::record`], [`telemetry`]
+//! 10. it is judged, the app's backend gets its pictures, and the verdict is signed: [`relay::conclude`], [`verdict`],
+//!     [`evidence`]
+//! 11. the caller gets what is left, and one line stays: [`relay::record`], [`telemetry`]
 //!
 //! [`relay::handle`] is this list as code. [`startup`] puts the parts together from what [`config`] has checked.
 //! [`emulator`] and [`sandbox`] let anybody try it without a Qiniu account.
@@ -23,6 +25,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod emulator;
+pub mod evidence;
 pub mod json;
 pub mod limit;
 pub mod media;
@@ -33,3 +36,4 @@ pub mod sandbox;
 pub mod server;
 pub mod startup;
 pub mod telemetry;
+pub mod verdict;

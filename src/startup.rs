@@ -9,15 +9,19 @@ use crate::{
     limit::CallerKeys,
     qiniu::pool::Upstream,
     relay::{
-        cors::Cors, endpoint::Endpoints, handle::Gateway, record::Pseudonyms, reply::Page,
-        request_id::RequestIds,
+        conclude::Conclusions, cors::Cors, endpoint::Endpoints, handle::Gateway,
+        record::Pseudonyms, reply::Page, request_id::RequestIds,
     },
     server::{Server, ServerSettings, admin::Readiness, drain::DrainOutcome},
     telemetry::{Observer, log::Lines, metrics::Metrics},
+    verdict::sign::Verdicts,
 };
 
 /// How often limits and connections that nobody uses are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
+
+/// Where the public keys of verdicts are.
+const KEY_SET: &str = "/.well-known/jwks.json";
 
 /// A gateway that listens and does not serve yet.
 pub struct Running {
@@ -42,6 +46,8 @@ impl Running {
             qiniu,
             identities,
             routes,
+            verdict,
+            evidence,
             log,
         } = settings;
         let observer = Arc::new(Observer {
@@ -56,9 +62,11 @@ impl Running {
             .body_memory_limit
             .set(i64::try_from(server.body_memory).unwrap_or(i64::MAX));
         let memory = BodyMemory::new(server.body_memory, metrics.body_memory.clone());
+        let conclusions = Conclusions::new(verdict, evidence);
+        let wanted = conclusions.wanted(&memory);
         let gateway = Gateway {
             request_ids: RequestIds::default(),
-            endpoints: Endpoints::new(routes, &qiniu),
+            endpoints: Endpoints::new(routes, &qiniu, &wanted),
             authenticator: Authenticator::new(identities),
             callers: CallerKeys::default(),
             pseudonyms: Pseudonyms::new(&qiniu.credentials.secret_key),
@@ -68,7 +76,8 @@ impl Running {
                 min_rate: server.min_body_rate,
             },
             upstream: Arc::new(Upstream::new(qiniu)),
-            pages: HashMap::new(),
+            pages: key_set(&conclusions),
+            conclusions: Arc::new(conclusions),
             observer,
             readiness: Arc::clone(&readiness),
             trusted_proxies: server.trusted_proxies.clone(),
@@ -94,9 +103,9 @@ impl Running {
         self.admin
     }
 
-    /// Shows these to anybody who asks.
+    /// Shows these too to anybody who asks.
     pub fn show_pages(&mut self, pages: HashMap<&'static str, Page>) {
-        self.gateway.pages = pages;
+        self.gateway.pages.extend(pages);
     }
 
     /// Serves until `stop`, then lets what is under way finish.
@@ -118,4 +127,14 @@ impl Running {
         sweep.abort();
         outcome
     }
+}
+
+/// The public keys of verdicts, for everybody to read.
+fn key_set(conclusions: &Conclusions) -> HashMap<&'static str, Page> {
+    let page = |verdicts: &Verdicts| Page {
+        content_type: "application/json",
+        body: verdicts.published().clone(),
+    };
+    let page = conclusions.verdicts().map(page);
+    page.map(|page| (KEY_SET, page)).into_iter().collect()
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::{
     json::sink::Sink,
-    media::base64::Check,
+    media::{base64::Check, digest::VideoDigest},
     qiniu::outgoing::{Draft, Outgoing},
 };
 
@@ -23,6 +23,8 @@ pub(super) struct Pieces {
     pub(super) chunk: Bytes,
     /// The check of the video's base64.
     pub(super) check: Check,
+    /// Hashes the video, where that was asked for.
+    pub(super) digest: Option<VideoDigest>,
     kept: Vec<Bytes>,
     /// Small pieces behind those of `kept`.
     block: Vec<u8>,
@@ -55,6 +57,7 @@ impl Pieces {
         Self {
             chunk: Bytes::new(),
             check: Check::default(),
+            digest: None,
             kept: Vec::new(),
             block: Vec::new(),
             mark: Mark::default(),
@@ -177,6 +180,9 @@ impl Sink for Pieces {
             video.escaped |= !self.chunk.as_ptr_range().contains(&bytes.as_ptr());
         }
         self.check.feed(bytes);
+        if let Some(digest) = &mut self.digest {
+            digest.base64(bytes);
+        }
     }
 }
 

@@ -53,6 +53,7 @@ pub(super) async fn receive(
         return Err(BodyRefusal::Video(Finding::TooLarge));
     }
     let mut pieces = Pieces::new(draft);
+    pieces.digest = rules.video_digest();
     let RawVideo { session, .. } = video;
     pieces.append(format!("{{\"session_id\":\"{session}\",\"video_base64\":\"").into());
     pieces.video_begins();
@@ -62,6 +63,9 @@ pub(super) async fn receive(
             return Err(BodyRefusal::Video(Finding::TooLarge));
         }
         encoder.encode(&chunk, &mut pieces);
+        if let Some(digest) = &mut pieces.digest {
+            digest.bytes(&chunk);
+        }
     }
     encoder.finish(&mut pieces);
     if arrival.count() == 0 {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     json::cut::{Cut, CutError},
-    media::{Finding, held::HeldVideo, judge, mp4},
+    media::{Finding, digest::VideoDigest, held::HeldVideo, judge, mp4},
     qiniu::outgoing::{Draft, Outgoing},
 };
 
@@ -42,6 +42,8 @@ pub struct Received {
     pub outgoing: Outgoing,
     /// Holds the memory for as long as the request lives.
     pub permit: Permit,
+    /// SHA-256 of the video, where that was asked for.
+    pub video_sha256: Option<[u8; 32]>,
     /// The video in it, where there is one.
     video: Option<Video>,
 }
@@ -116,6 +118,7 @@ async fn json(
     let mut arrival = Arrival::admit(body, admission, rules.max_body, |bytes| bytes, count)?;
     let mut cut = Cut::new(&rules.rules);
     let mut pieces = Pieces::new(draft);
+    pieces.digest = rules.video_digest();
     while let Some(chunk) = arrival.next().await? {
         pieces.chunk = chunk.clone();
         cut.feed(&chunk, &mut pieces).map_err(BodyRefusal::Json)?;
@@ -135,7 +138,8 @@ async fn json(
 }
 
 impl Received {
-    pub(super) fn new(pieces: Pieces, permit: Permit, video_length: Option<u64>) -> Self {
+    pub(super) fn new(mut pieces: Pieces, permit: Permit, video_length: Option<u64>) -> Self {
+        let video_sha256 = pieces.digest.take().map(VideoDigest::finish);
         let (outgoing, place) = pieces.finish();
         let video = place
             .zip(video_length)
@@ -143,6 +147,7 @@ impl Received {
         Self {
             outgoing,
             permit,
+            video_sha256,
             video,
         }
     }

@@ -6,6 +6,7 @@ use crate::{
         rules::{Rules, Slot},
         value::Value,
     },
+    media::digest::VideoDigest,
     relay::{RouteKind, RouteSettings},
 };
 
@@ -18,6 +19,7 @@ pub struct BodyRules {
     pub(super) video: Option<Slot>,
     /// `face_field` goes upstream.
     pub(super) face_field: bool,
+    hash_video: bool,
     typed: Vec<Typed>,
 }
 
@@ -85,8 +87,20 @@ impl BodyRules {
             empty_is_object: route.kind == RouteKind::Session,
             video,
             face_field: goes_up("face_field"),
+            hash_video: false,
             typed,
         }
+    }
+
+    /// Has the video hashed too.
+    pub fn hashing_video(mut self) -> Self {
+        self.hash_video = self.video.is_some();
+        self
+    }
+
+    /// A digest to feed, where the video is to be hashed.
+    pub(super) fn video_digest(&self) -> Option<VideoDigest> {
+        self.hash_video.then(VideoDigest::default)
     }
 
     /// Whether every member is there that must be, and of its type; else what is wrong, for the caller.

@@ -44,6 +44,8 @@ impl Reader<'_> {
                 .as_ref()
                 .map_or(u64::MAX, |server| server.body_memory),
         );
+        let verdict = self.verdict(root, &routes);
+        let evidence = self.evidence(root);
         Some(Settings {
             server: server?,
             admin: admin?.0,
@@ -51,6 +53,8 @@ impl Reader<'_> {
             qiniu: qiniu?,
             identities,
             routes,
+            verdict,
+            evidence,
             log: log?,
         })
     }

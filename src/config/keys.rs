@@ -18,6 +18,8 @@ pub(super) enum Kind {
     Texts,
     /// A whole number above zero.
     Count,
+    /// A number from 0.0 to 1.0.
+    Fraction,
     /// `true` or `false`.
     Bool,
     /// `"28MiB"`
@@ -50,6 +52,12 @@ const fn key(path: &'static str, kind: Kind, default: &'static str, about: &'sta
 
 /// The levels of `log.level`.
 pub(super) const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error"];
+
+/// The words of `routes.response.scores`.
+pub(super) const SCORES: &[&str] = &["visible", "hidden"];
+
+/// The thresholds of `verdict.threshold`.
+pub(super) const THRESHOLDS: &[&str] = &["frr_1e-4", "frr_1e-3", "frr_1e-2"];
 
 /// The algorithms of `identity.algorithms`.
 pub(super) const ALGORITHMS: &[&str] = &[
@@ -237,6 +245,86 @@ const SECTIONS: &[Key] = &[
         Kind::Duration,
         "\"30s\"",
         "How far clocks may differ",
+    ),
+    key(
+        "verdict.signing_key",
+        Kind::Secret,
+        "",
+        "Signs verdicts: an Ed25519 private key, PKCS#8 PEM",
+    ),
+    key(
+        "verdict.previous_keys",
+        Kind::Texts,
+        "[]",
+        "Files with public keys, PEM, that are published beside that of signing_key",
+    ),
+    key("verdict.issuer", Kind::Text, "", "The iss of verdicts"),
+    key("verdict.audience", Kind::Text, "", "The aud of verdicts"),
+    key(
+        "verdict.lifetime",
+        Kind::Duration,
+        "\"5min\"",
+        "How long a verdict is good for",
+    ),
+    key(
+        "verdict.threshold",
+        Kind::Word(THRESHOLDS),
+        "\"frr_1e-3\"",
+        "Which of Qiniu's thresholds the score must be above",
+    ),
+    key(
+        "verdict.max_spoofing",
+        Kind::Fraction,
+        "1.0",
+        "The synthetic-image score at the most; 1.0: not asked for",
+    ),
+    key(
+        "verdict.video_digest",
+        Kind::Bool,
+        "false",
+        "Put the SHA-256 of the video into the verdict",
+    ),
+    key(
+        "evidence.url",
+        Kind::Text,
+        "",
+        "Where Qiniu's whole answers are posted, pictures included; http:// only to loopback",
+    ),
+    key(
+        "evidence.secret",
+        Kind::Secret,
+        "",
+        "Signs the deliveries: whsec_ and 24 to 64 bytes in base64",
+    ),
+    key(
+        "evidence.on",
+        Kind::Word(&["pass", "always"]),
+        "\"pass\"",
+        "Deliver what passes, or all",
+    ),
+    key(
+        "evidence.required",
+        Kind::Bool,
+        "false",
+        "Make what was not acknowledged no pass",
+    ),
+    key(
+        "evidence.timeout",
+        Kind::Duration,
+        "\"5s\"",
+        "Time for a delivery, its retry included",
+    ),
+    key(
+        "evidence.ca_file",
+        Kind::Text,
+        "\"\"",
+        "Certificate authorities to trust instead of the system's, PEM",
+    ),
+    key(
+        "evidence.allow_plaintext",
+        Kind::Bool,
+        "false",
+        "Accept http:// to another machine, where something else encrypts",
     ),
     key(
         "log.format",

@@ -201,6 +201,35 @@ impl<'a> Reader<'a> {
         Some((count?, item.place))
     }
 
+    /// A number from 0 to 1.
+    pub(super) fn fraction(
+        &mut self,
+        section: &Section<'_>,
+        name: &'static str,
+    ) -> Option<Placed<f64>> {
+        const WANTED: &str = "a number from 0.0 to 1.0";
+        let item = self.item(section, name)?;
+        let number = match item.value {
+            Value::Fraction(number) => number,
+            Value::Integer(number) => number as f64,
+            _ => {
+                self.wrong_type(&item, name, WANTED);
+                return None;
+            }
+        };
+        // A NaN is in no range.
+        if !(0.0..=1.0).contains(&number) {
+            self.mistake(
+                &item.place,
+                format!("`{name}` is out of range"),
+                format!("write {WANTED}"),
+            );
+            return None;
+        }
+        self.note(name, &format!("{number:?}"));
+        Some((number, item.place))
+    }
+
     pub(super) fn bool(&mut self, section: &Section<'_>, name: &'static str) -> bool {
         match self.item(section, name) {
             Some(Item {
@@ -246,6 +275,7 @@ impl<'a> Reader<'a> {
         let is = match &item.value {
             Value::Text(_) => "a text",
             Value::Integer(_) => "a number",
+            Value::Fraction(_) => "a number with a fraction",
             Value::Bool(_) => "true or false",
             Value::Other(name) => name,
             Value::List(_) => "a list",
@@ -265,6 +295,9 @@ fn plain(value: &toml::de::DeValue<'_>) -> Value {
     match value {
         toml::de::DeValue::Integer(number) => {
             Value::Integer(number.as_str().parse().unwrap_or_default())
+        }
+        toml::de::DeValue::Float(number) => {
+            Value::Fraction(number.as_str().parse().unwrap_or_default())
         }
         toml::de::DeValue::Boolean(on) => Value::Bool(*on),
         toml::de::DeValue::Array(list) => Value::List(

@@ -61,6 +61,7 @@ fn leaf(key: &Key) -> Value {
         Kind::Word(words) => json!({ "enum": words }),
         Kind::Texts => json!({ "type": ["string", "array"], "items": { "type": "string" } }),
         Kind::Count => json!({ "type": "integer", "minimum": 1 }),
+        Kind::Fraction => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
         Kind::Bool => json!({ "type": "boolean" }),
         Kind::Size => json!({ "type": "string", "pattern": "^([0-9]+(B|KiB|MiB|GiB))?$" }),
         Kind::Duration => json!({ "type": "string", "pattern": "^[0-9]+(ms|s|min|h|day)$" }),

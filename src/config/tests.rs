@@ -1,8 +1,10 @@
 //! What the configuration promises, from the text to the settings. The wrong ones are in [`wrong`] and [`wrong_parts`],
-//! the environment's in [`overrides`], secrets in [`secrets`].
+//! the environment's in [`overrides`], secrets in [`secrets`],
+//! verdicts and evidence in [`verdict`].
 
 mod overrides;
 mod secrets;
+mod verdict;
 mod wrong;
 mod wrong_parts;
 
@@ -108,13 +110,25 @@ fn the_example_names_every_key_and_no_other() {
 
 #[test]
 fn what_is_off_in_the_example_works_when_it_is_on() {
+    let mut sections = false;
     let on: String = EXAMPLE
         .lines()
         .filter(|line| !line.starts_with("jwks_file"))
-        .map(|line| match line {
-            "#algorithms = [\"EdDSA\"]" => "algorithms = [\"HS256\"]",
-            "#secret = { env = \"LOGIN_SECRET\" }" => "secret = { env = \"LOGIN_SECRET\" }",
-            other => other,
+        .map(|line| {
+            // Whole sections that are off, and two keys in one that is on.
+            sections = line != "[log]" && (sections || line == "#[verdict]");
+            match line {
+                "#algorithms = [\"EdDSA\"]" => "algorithms = [\"HS256\"]",
+                "#secret = { env = \"LOGIN_SECRET\" }" => "secret = { env = \"LOGIN_SECRET\" }",
+                line if line.starts_with("#signing_key = ") => {
+                    "signing_key = { env = \"PRIVATE\" }"
+                }
+                line if line.starts_with("#secret = ") => "secret = { env = \"WEBHOOK\" }",
+                line if sections && !line.starts_with("# ") => {
+                    line.strip_prefix('#').unwrap_or(line)
+                }
+                other => other,
+            }
         })
         .flat_map(|line| [line, "\n"])
         .collect();
@@ -122,12 +136,16 @@ fn what_is_off_in_the_example_works_when_it_is_on() {
         ("QINIU_ACCESS_KEY", "ak"),
         ("QINIU_SECRET_KEY", "sk"),
         ("LOGIN_SECRET", SECRET),
+        ("PRIVATE", verdict::PRIVATE),
+        ("WEBHOOK", verdict::WEBHOOK),
     ];
-    let effective = good(&on, &keys).effective;
+    let loaded = good(&on, &keys);
+    let effective = loaded.effective;
     assert!(
         effective.contains("algorithms = [\"HS256\"]"),
         "{effective}"
     );
+    assert!(loaded.settings.verdict.is_some() && loaded.settings.evidence.is_some());
 }
 
 #[test]

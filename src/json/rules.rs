@@ -22,6 +22,8 @@ struct Node {
     elements: Option<Place>,
     /// Members without a place of their own are removed.
     only_known: bool,
+    /// When given, members of any other place are removed, known or not.
+    alone: Option<Vec<Place>>,
     /// Two members of one name are refused, though nothing is removed here.
     watched: bool,
     action: Action,
@@ -70,6 +72,21 @@ impl Rules {
         }
         if let Some(root) = self.nodes.first_mut() {
             root.only_known = true;
+        }
+    }
+
+    /// Of all members only those at these paths stay, and the objects on the way to them. What else is known of such an
+    /// object is still captured, and goes.
+    pub fn keep_alone<'a>(&mut self, pointers: impl IntoIterator<Item = &'a Pointer>) {
+        for pointer in pointers {
+            let mut place = Self::ROOT;
+            for step in pointer.steps() {
+                let next = self.child(place, step);
+                if let Some(node) = self.nodes.get_mut(place) {
+                    node.alone.get_or_insert_default().push(next);
+                }
+                place = next;
+            }
         }
     }
 
@@ -130,7 +147,7 @@ impl Rules {
             .is_some_and(|node| node.watched || node.only_known || !node.members.is_empty())
     }
 
-    /// The place of a member, and whether it goes for want of one. Where the rules know an array, the members of an object
+    /// The place of a member, and whether it goes because it is not among those that stay. Where the rules know an array, the members of an object
     /// go: what was to be removed may stand in any of them.
     pub(super) fn member(&self, place: Option<Place>, name: &[u8]) -> (Option<Place>, bool) {
         let Some(node) = place.and_then(|place| self.nodes.get(place)) else {
@@ -142,7 +159,11 @@ impl Rules {
             .find(|(known, _)| known.as_bytes() == name)
             .map(|(_, place)| *place);
         let other_shape = node.members.is_empty() && node.elements.is_some();
-        (found, found.is_none() && (node.only_known || other_shape))
+        let stays = match &node.alone {
+            Some(alone) => found.is_some_and(|place| alone.contains(&place)),
+            None => found.is_some() || !(node.only_known || other_shape),
+        };
+        (found, !stays)
     }
 
     /// The place of an array's elements. Where the rules know an object, the elements of an array go.

@@ -50,6 +50,8 @@ pub struct Request<'a> {
 /// An answer being read.
 pub struct Reading {
     head: Head,
+    /// The request was out before the answer came.
+    sent: bool,
     buffer: Vec<u8>,
     at: usize,
 }
@@ -73,6 +75,7 @@ pub async fn exchange(
         head.keep_alive &= sent;
         return Ok(Reading {
             head,
+            sent,
             buffer,
             at: length,
         });
@@ -167,6 +170,11 @@ impl Reading {
     /// HTTP status.
     pub fn status(&self) -> u16 {
         self.head.status
+    }
+
+    /// The answer came before the request was out, so it can't be one to the whole of it.
+    pub fn is_early(&self) -> bool {
+        !self.sent
     }
 
     /// The body is compressed or otherwise coded.

@@ -1,19 +1,23 @@
 //! One answer of Qiniu's: judged by status, cut while it arrives, and believed only when it is whole.
 //!
-//! A picture is never held longer than the read buffer it came in, and nothing of an answer leaves this module before
+//! A picture is never held longer than the read buffer it came in, unless the whole was asked for, and nothing of an answer leaves this module before
 //! its last byte has proved it complete and valid.
 
-use std::{fmt, io, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
+pub use super::failure::{Failure, FailureKind, Invalid};
 use super::{
+    marks::{MarkSlots, Marks},
     outgoing::Outgoing,
-    pool::{Lease, NoConnection, Upstream},
+    pool::{Lease, Upstream},
+    whole::{Collecting, NotHeld, Whole},
 };
 use crate::{
+    body::memory::BodyMemory,
     json::{
-        cut::{Cut, CutError},
+        cut::Cut,
         pointer::Pointer,
         rules::{Rules, Slot},
         sink::Buffer,
@@ -28,6 +32,13 @@ const MAX_KEPT: usize = 1024 * 1024;
 const USUALLY_KEPT: usize = 512;
 /// Bytes of an answer, pictures included.
 const MAX_ANSWER: u64 = 256 * 1024 * 1024;
+/// What is left of an answer whose scores are hidden.
+const WITHOUT_SCORES: [&str; 4] = [
+    "error_code",
+    "error_msg",
+    "serverlogid",
+    "result.action_verify",
+];
 
 /// What is done to a route's answers.
 pub struct AnswerRules {
@@ -36,6 +47,9 @@ pub struct AnswerRules {
     serverlogid: Slot,
     session_id: Option<Slot>,
     needs_error_code: bool,
+    marks: Option<MarkSlots>,
+    /// The memory that whole answers take, where they are to be held.
+    whole: Option<Arc<BodyMemory>>,
 }
 
 /// What an answer of this kind must have to be believed.
@@ -61,72 +75,10 @@ pub struct Answer {
     pub serverlogid: Option<String>,
     /// Qiniu's `X-Reqid`.
     pub reqid: Option<String>,
-}
-
-/// Why there is no answer to pass on.
-#[derive(Debug)]
-pub struct Failure {
-    /// What happened.
-    pub kind: FailureKind,
-    /// The HTTP status, where there was one.
-    pub status: Option<u16>,
-    /// Qiniu's `X-Reqid`, where there was one.
-    pub reqid: Option<String>,
-}
-
-/// What went wrong with a call.
-#[derive(Debug)]
-pub enum FailureKind {
-    /// All connections were taken.
-    NoPlace,
-    /// No connection could be made.
-    Unreachable(io::Error),
-    /// Not done in the route's time.
-    Timeout,
-    /// 401, 403 or 419: the operator's credentials.
-    RejectedCredentials,
-    /// Another 4xx.
-    RejectedRequest,
-    /// 413.
-    TooLarge,
-    /// 429, 503 or 573.
-    Busy,
-    /// Another 5xx, or a redirect.
-    Error,
-    /// The connection ended before an answer.
-    NoAnswer(io::Error),
-    /// An answer that can't be believed.
-    Invalid(Invalid),
-}
-
-/// What makes an answer unfit.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Invalid {
-    /// Its framing, length or coding.
-    Transfer(&'static str),
-    /// Its JSON.
-    Json(CutError),
-}
-
-impl From<&'static str> for Invalid {
-    fn from(what: &'static str) -> Self {
-        Self::Transfer(what)
-    }
-}
-
-impl From<CutError> for Invalid {
-    fn from(error: CutError) -> Self {
-        Self::Json(error)
-    }
-}
-
-impl fmt::Display for Invalid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Transfer(what) => f.write_str(what),
-            Self::Json(error) => error.fmt(f),
-        }
-    }
+    /// What it says about the person, where that was asked for.
+    pub marks: Option<Marks>,
+    /// All of it, pictures included, where that was asked for.
+    pub whole: Option<Result<Whole, NotHeld>>,
 }
 
 impl AnswerRules {
@@ -151,7 +103,38 @@ impl AnswerRules {
             serverlogid,
             session_id,
             needs_error_code: expected != Expected::Object,
+            marks: None,
+            whole: None,
         }
+    }
+
+    /// Picks up what a verdict is made of, with this one of Qiniu's thresholds. A member `verdict` of Qiniu's own goes,
+    /// so that a caller finds ours or none.
+    pub fn judged(mut self, threshold: &str) -> Self {
+        let slots = MarkSlots::new(
+            &mut self.rules,
+            self.error_code,
+            self.serverlogid,
+            threshold,
+        );
+        self.marks = Some(slots);
+        if let Ok(pointer) = Pointer::parse("verdict") {
+            self.rules.remove(&pointer);
+        }
+        self
+    }
+
+    /// Leaves nothing but whether the actions were seen, and the envelope's own members.
+    pub fn without_scores(mut self) -> Self {
+        let kept = WITHOUT_SCORES.map(Pointer::parse);
+        self.rules.keep_alone(kept.iter().flatten());
+        self
+    }
+
+    /// Holds whole answers too, counted in `memory`.
+    pub fn held_whole(mut self, memory: &Arc<BodyMemory>) -> Self {
+        self.whole = Some(Arc::clone(memory));
+        self
     }
 
     async fn read(&self, reading: &mut Reading, lease: &mut Lease) -> Result<Answer, Invalid> {
@@ -161,9 +144,13 @@ impl AnswerRules {
         let mut cut = Cut::new(&self.rules);
         let mut kept = Buffer::with_capacity(USUALLY_KEPT);
         let mut received = 0_u64;
+        let mut whole = self.whole.as_ref().map(Collecting::new);
         reading
             .body(&mut lease.connection, |bytes| {
                 received = received.saturating_add(bytes.len() as u64);
+                if let Some(whole) = &mut whole {
+                    whole.take(bytes);
+                }
                 cut.feed(bytes, &mut kept)?;
                 if kept.len() > MAX_KEPT || received > MAX_ANSWER {
                     return Err(Invalid::Transfer("the answer is too large"));
@@ -178,6 +165,8 @@ impl AnswerRules {
             error_code: integer(values.get(self.error_code)),
             serverlogid: short_text(values.get(self.serverlogid)),
             reqid: reading.reqid().map(str::to_owned),
+            marks: self.marks.as_ref().map(|marks| marks.read(&values)),
+            whole: whole.map(Collecting::finish),
             body,
         };
         self.believe(answer, &values)
@@ -284,30 +273,5 @@ fn short_text(value: Option<&Value>) -> Option<String> {
     }
 }
 
-impl From<FailureKind> for Failure {
-    fn from(kind: FailureKind) -> Self {
-        Self {
-            kind,
-            status: None,
-            reqid: None,
-        }
-    }
-}
-
-impl From<NoConnection> for Failure {
-    fn from(error: NoConnection) -> Self {
-        match error {
-            NoConnection::Busy => FailureKind::NoPlace.into(),
-            NoConnection::Unreachable(error) => FailureKind::Unreachable(error).into(),
-        }
-    }
-}
-
-impl From<Broken> for Failure {
-    fn from(broken: Broken) -> Self {
-        match broken {
-            Broken::NoAnswer(error) => FailureKind::NoAnswer(error).into(),
-            Broken::Answer(what) => FailureKind::Invalid(Invalid::Transfer(what)).into(),
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -4,13 +4,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{RouteKind, RouteSettings};
 use crate::{
-    body::BodyRules,
+    body::{BodyRules, memory::BodyMemory},
     limit::{concurrency::Concurrency, rate::RateLimit},
     qiniu::{
         UpstreamSettings,
         answer::{AnswerRules, Expected},
         outgoing::Template,
     },
+    verdict::judge::Threshold,
 };
 
 /// A route, ready to serve.
@@ -31,18 +32,28 @@ pub struct Endpoint {
     pub concurrency: Option<Arc<Concurrency>>,
 }
 
+/// What is wanted of the answers to `verify` besides what is left of them.
+#[derive(Clone, Default)]
+pub struct Wanted {
+    /// The marks of a verdict, with this threshold.
+    pub threshold: Option<Threshold>,
+    /// The whole, held in this memory.
+    pub whole: Option<Arc<BodyMemory>>,
+    /// The digest of the video that was judged.
+    pub video_digest: bool,
+}
+
 /// All routes.
 pub struct Endpoints(HashMap<String, Arc<Endpoint>>);
 
 impl Endpoints {
     /// Makes the routes ready.
-    pub fn new(routes: Vec<RouteSettings>, upstream: &UpstreamSettings) -> Self {
-        Self(
-            routes
-                .into_iter()
-                .map(|route| (route.path.clone(), Arc::new(Endpoint::new(route, upstream))))
-                .collect(),
-        )
+    pub fn new(routes: Vec<RouteSettings>, upstream: &UpstreamSettings, wanted: &Wanted) -> Self {
+        let endpoint = |route: RouteSettings| {
+            let path = route.path.clone();
+            (path, Arc::new(Endpoint::new(route, upstream, wanted)))
+        };
+        Self(routes.into_iter().map(endpoint).collect())
     }
 
     /// The route of exactly this path.
@@ -60,7 +71,7 @@ impl Endpoints {
 }
 
 impl Endpoint {
-    fn new(settings: RouteSettings, upstream: &UpstreamSettings) -> Self {
+    fn new(settings: RouteSettings, upstream: &UpstreamSettings, wanted: &Wanted) -> Self {
         let expected = match settings.kind {
             RouteKind::Session => Expected::Session,
             RouteKind::Verify => Expected::Envelope,
@@ -69,8 +80,11 @@ impl Endpoint {
         Self {
             path: settings.path.as_str().into(),
             template: Template::new(upstream, &settings.path),
-            body: BodyRules::new(&settings),
-            answer: AnswerRules::new(&settings.remove, settings.max_string, expected),
+            body: match wanted.video_digest {
+                true => BodyRules::new(&settings).hashing_video(),
+                false => BodyRules::new(&settings),
+            },
+            answer: answer_rules(&settings, expected, wanted),
             rate: settings
                 .rate
                 .and_then(|rate| RateLimit::new(rate, settings.burst)),
@@ -78,4 +92,21 @@ impl Endpoint {
             settings,
         }
     }
+}
+
+fn answer_rules(settings: &RouteSettings, expected: Expected, wanted: &Wanted) -> AnswerRules {
+    let mut rules = AnswerRules::new(&settings.remove, settings.max_string, expected);
+    if settings.kind != RouteKind::Verify {
+        return rules;
+    }
+    if let Some(threshold) = wanted.threshold {
+        rules = rules.judged(threshold.name());
+    }
+    if let Some(memory) = &wanted.whole {
+        rules = rules.held_whole(memory);
+    }
+    if settings.scores_hidden {
+        rules = rules.without_scores();
+    }
+    rules
 }

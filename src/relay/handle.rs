@@ -19,6 +19,7 @@ use ipnet::IpNet;
 
 use super::{
     RouteKind, VideoCheck,
+    conclude::{About, Conclusions},
     cors::Cors,
     endpoint::{Endpoint, Endpoints},
     headers,
@@ -32,7 +33,7 @@ use crate::{
     auth::{Authenticator, Caller},
     body::receive::{Admission, BodyForm, BodyRefusal, Received, receive},
     limit::{CallerKey, CallerKeys, concurrency::Place, rate::Standing},
-    qiniu::{answer::Answer, pool::Upstream},
+    qiniu::pool::Upstream,
     server::admin::Readiness,
     telemetry::Observer,
 };
@@ -64,6 +65,8 @@ pub struct Gateway {
     pub admission: Admission,
     /// Qiniu.
     pub upstream: Arc<Upstream>,
+    /// Judges answers and signs verdicts.
+    pub conclusions: Arc<Conclusions>,
     /// Shown to anybody who asks by `GET`.
     pub pages: HashMap<&'static str, Page>,
     /// Records and metrics.
@@ -121,12 +124,13 @@ impl Gateway {
         record: &mut Record,
         standing: &mut Option<Standing>,
     ) -> Result<Reply, Refusal> {
-        if let Some(page) = self
-            .pages
-            .get(parts.uri.path())
-            .filter(|_| parts.method == Method::GET)
-        {
-            return Ok(Reply::Page(page.clone()));
+        if let Some((path, page)) = self.pages.get_key_value(parts.uri.path()) {
+            record.route = Some((*path).into());
+            headers::check_head(parts, self.max_head_bytes)?;
+            return match parts.method {
+                Method::GET => Ok(Reply::Page(page.clone())),
+                _ => Err(Refusal::Method("GET")),
+            };
         }
         let endpoint = self
             .endpoints
@@ -138,20 +142,26 @@ impl Gateway {
             return Ok(Reply::Preflight(self.cors.preflight(&parts.headers)));
         }
         if parts.method != Method::POST {
-            return Err(Refusal::Method);
+            return Err(Refusal::Method("POST, OPTIONS"));
         }
         let caller = self.authenticate(&parts.headers, endpoint, record)?;
-        let caller = self.callers.of(&caller);
-        self.charge(endpoint, caller, standing)?;
+        let key = self.callers.of(&caller);
+        self.charge(endpoint, key, standing)?;
         let kind = endpoint.settings.kind;
         let form = headers::body_form(&parts.headers, kind, body.is_end_stream())?;
         let received = self
             .receive(body, &form, endpoint, &mut record.bytes_in)
             .await?;
         self.inspect(endpoint, &received, record)?;
-        let place = self.enter(endpoint, caller)?;
-        let answer = self.call(endpoint, received, place, record).await?;
-        Ok(Reply::Json(answer.body))
+        let place = self.enter(endpoint, key)?;
+        let about = About {
+            caller,
+            request_id: record.request_id.clone(),
+            scores_hidden: endpoint.settings.scores_hidden,
+            video_sha256: received.video_sha256,
+        };
+        let body = self.call(endpoint, received, place, about, record).await?;
+        Ok(Reply::Json(body))
     }
 
     fn authenticate(
@@ -253,20 +263,23 @@ impl Gateway {
         }
     }
 
-    /// Calls Qiniu in a task of its own: a billed call that has begun is finished even if its caller goes away.
+    /// Calls Qiniu and makes the caller's answer, in a task of its own: a billed call that has begun is finished even if
+    /// its caller goes away.
     async fn call(
         &self,
         endpoint: &Arc<Endpoint>,
         received: Received,
         place: Option<Place>,
+        about: About,
         record: &mut Record,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Vec<u8>, Refusal> {
         let started = Instant::now();
         let (upstream, observer, endpoint) = (
             Arc::clone(&self.upstream),
             Arc::clone(&self.observer),
             Arc::clone(endpoint),
         );
+        let conclusions = Arc::clone(&self.conclusions);
         let call = tokio::spawn(async move {
             let resend = endpoint.settings.kind == RouteKind::Session;
             let result = upstream
@@ -278,11 +291,17 @@ impl Gateway {
                 )
                 .await;
             drop((received.permit, place));
-            observe(&observer, &endpoint.path, &result, started.elapsed());
-            result
+            let duration = started.elapsed();
+            observe(&observer, &endpoint.path, &result, duration);
+            let facts = facts(&result, duration);
+            let body = match result {
+                Ok(answer) => conclusions.conclude(answer, &about, &observer).await,
+                Err(failure) => Err(failure.into()),
+            };
+            (facts, body)
         });
-        let result = call.await.map_err(|_| Refusal::Internal)?;
-        record.upstream = Some(facts(&result, started.elapsed()));
-        Ok(result?)
+        let (facts, body) = call.await.map_err(|_| Refusal::Internal)?;
+        record.upstream = Some(facts);
+        body
     }
 }

@@ -22,8 +22,8 @@ pub enum Refusal {
     HeadTooLarge,
     /// No such path.
     UnknownRoute,
-    /// Not this method.
-    Method,
+    /// Not this method; these are taken.
+    Method(&'static str),
     /// The token.
     Auth(AuthRefusal),
     /// The token lacks the route's scope, named here.
@@ -92,7 +92,11 @@ impl Refusal {
                 "unknown_route",
                 "there is no such path here; paths match exactly",
             ),
-            Self::Method => Told::new(405, "method_not_allowed", "this path takes POST"),
+            Self::Method(allowed) => Told::new(
+                405,
+                "method_not_allowed",
+                format!("this path takes {allowed}"),
+            ),
             Self::Auth(refusal) => {
                 let code = refusal.code();
                 Told::new(
@@ -150,7 +154,7 @@ impl Refusal {
             Self::Malformed(_)
             | Self::HeadTooLarge
             | Self::UnknownRoute
-            | Self::Method
+            | Self::Method(_)
             | Self::Auth(_)
             | Self::Scope(_)
             | Self::Rate(_)

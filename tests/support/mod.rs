@@ -9,6 +9,7 @@
     missing_docs
 )]
 
+pub mod backend;
 pub mod upstream;
 
 use std::{
@@ -38,6 +39,9 @@ pub const SECRET: &str = "an HMAC secret of the tests, long enough";
 pub const ACCESS_KEY: &str = "AccessKeyOfTheTests";
 pub const SECRET_KEY: &str = "SecretKeyOfTheTests";
 pub const ISSUER: &str = "https://login.example.com/";
+/// RFC 8037 appendix A.1.
+pub const VERDICT_KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
+pub const VERDICT: &str = "[verdict]\nsigning_key = { env = \"VERDICT\" }\nissuer = \"https://gateway.example.com\"\naudience = \"backend\"\n";
 
 /// A running gateway; it stops when this is dropped.
 pub struct Gateway {
@@ -93,7 +97,13 @@ impl Gateway {
              access_key = {{ env = \"AK\" }}\nsecret_key = {{ env = \"SK\" }}\nconnect_timeout = \"2s\"\n\
              [[identity]]\nissuer = \"{ISSUER}\"\naudience = \"liveness\"\nsecret = {{ env = \"JWT\" }}\n{more}"
         );
-        let variables = [("AK", ACCESS_KEY), ("SK", SECRET_KEY), ("JWT", SECRET)];
+        let variables = [
+            ("AK", ACCESS_KEY),
+            ("SK", SECRET_KEY),
+            ("JWT", SECRET),
+            ("VERDICT", VERDICT_KEY),
+            ("WEBHOOK", backend::SECRET),
+        ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let loaded = config::load_text(
             &text,
@@ -237,6 +247,24 @@ pub fn token(user: &str, scope: Option<&str>) -> String {
         lifetime: Duration::from_secs(600),
     };
     mint(SECRET.as_bytes(), &claims).unwrap()
+}
+
+/// The claims of a verdict, checked as a backend does it: with the published keys.
+pub async fn claims(gateway: &Gateway, verdict: &str) -> serde_json::Value {
+    use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
+    let request = gateway.request(false, "GET", "/.well-known/jwks.json");
+    let answer = gateway.send(false, request, Bytes::new()).await;
+    let keys: JwkSet = serde_json::from_slice(&answer.body).unwrap();
+    let header = jsonwebtoken::decode_header(verdict).unwrap();
+    assert_eq!(header.typ.as_deref(), Some("liveness-verdict+jwt"));
+    let key = DecodingKey::from_jwk(keys.find(&header.kid.unwrap()).unwrap()).unwrap();
+    let mut validation = Validation::new(Algorithm::EdDSA);
+    validation.set_audience(&["backend"]);
+    validation.set_issuer(&["https://gateway.example.com"]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    jsonwebtoken::decode::<serde_json::Value>(verdict, &key, &validation)
+        .unwrap()
+        .claims
 }
 
 /// A real video, padded by a `free` box (ISO/IEC 14496-12 section 8.1.2) to exactly `size` bytes.

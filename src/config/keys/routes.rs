@@ -1,6 +1,6 @@
 //! The keys of `[[routes]]`, and the defaults of those that depend on the route's kind.
 
-use super::{Key, Kind, VIDEO_CHECKS, key};
+use super::{Key, Kind, SCORES, VIDEO_CHECKS, key};
 
 /// In the order in which they are shown.
 pub(super) const ROUTES: &[Key] = &[
@@ -76,6 +76,12 @@ pub(super) const ROUTES: &[Key] = &[
         "",
         "Longer strings are deleted wherever they stand; empty: no limit",
     ),
+    key(
+        "routes[].response.scores",
+        Kind::Word(SCORES),
+        "",
+        "Whether a frontend sees how close it was; hidden: only action_verify and the verdict",
+    ),
 ];
 
 /// What a `[[routes]]` of this kind has where a key is left out.
@@ -100,6 +106,7 @@ pub(in crate::config) fn route_default(kind: &str, name: &str) -> &'static str {
         ("request.fields", "verify") => "[\"session_id\", \"video_base64\", \"face_field\"]",
         ("response.remove", "verify") => "[\"result.best_image.pic\", \"result.pic_list[].pic\"]",
         ("response.max_string", "verify") => "\"4KiB\"",
+        ("response.scores", "verify") => "\"visible\"",
         ("scope", _) => "\"\"",
         _ => "",
     }

@@ -102,8 +102,6 @@ const NAMES: &[(&str, &str, &str)] = &[
         "unknown key `store`",
         "store",
     ),
-    ("[verdict]\n", "unknown key `verdict`", "verdict"),
-    ("[evidence]\n", "unknown key `evidence`", "evidence"),
     ("[telemetry]\n", "unknown key `telemetry`", "telemetry"),
     ("[routes]\npath = \"/a\"\n", "write [[routes]]", "routes"),
     ("log = 3\n", "`log` is a section", "log"),
@@ -129,12 +127,7 @@ fn names_that_no_key_has() {
         let name = line.split(' ').next().unwrap();
         one(&minimal(line), &format!("unknown key `{name}`"), line);
     }
-    for line in [
-        "quota = \"\"",
-        "video_look = \"off\"",
-        "request.set = {}",
-        "response.scores = \"visible\"",
-    ] {
+    for line in ["quota = \"\"", "video_look = \"off\"", "request.set = {}"] {
         let text = minimal(&format!(
             "[[routes]]\npath = \"/v\"\nkind = \"verify\"\n{line}\n"
         ));
