@@ -3,12 +3,12 @@
 use std::{collections::HashMap, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{
-    auth::Authenticator,
+    auth::{Authenticator, Pseudonyms},
     body::{memory::BodyMemory, receive::Admission},
     config::Settings,
     limit::CallerKeys,
     qiniu::pool::Upstream,
-    relay::{cors::Cors, endpoint::Endpoints, handle::Gateway, record::Pseudonyms, reply::Page},
+    relay::{cors::Cors, endpoint::Endpoints, handle::Gateway, reply::Page},
     server::{Server, ServerSettings, admin::Readiness, drain::DrainOutcome},
     telemetry::{Observer, log::Lines, metrics::Metrics},
 };
@@ -55,9 +55,11 @@ impl Running {
         let memory = BodyMemory::new(server.body_memory, metrics.body_memory.clone());
         let gateway = Gateway {
             endpoints: Endpoints::new(routes),
-            authenticator: Authenticator::new(identities),
+            authenticator: Authenticator::new(
+                identities,
+                Pseudonyms::new(&qiniu.credentials.secret_key),
+            ),
             callers: CallerKeys::default(),
-            pseudonyms: Pseudonyms::new(&qiniu.credentials.secret_key),
             cors: Cors::new(&cors),
             admission: Admission {
                 memory,

@@ -9,11 +9,11 @@ use super::AuthRefusal;
 /// The longest token that is looked at, in bytes.
 const MAX_TOKEN: usize = 8 * 1024;
 
-/// The token, still unchecked but for its length and alphabet.
+/// The token's bytes, unchecked but for their number.
 ///
 /// # Errors
-/// `MissingToken`, `WrongScheme`, `DuplicateHeader`, `TokenTooLong`, `Malformed`.
-pub(super) fn token(headers: &HeaderMap) -> Result<&str, AuthRefusal> {
+/// `MissingToken`, `WrongScheme`, `DuplicateHeader`, `TokenTooLong`.
+pub(super) fn credentials(headers: &HeaderMap) -> Result<&[u8], AuthRefusal> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or(AuthRefusal::MissingToken)?;
     if values.next().is_some() {
@@ -35,6 +35,14 @@ pub(super) fn token(headers: &HeaderMap) -> Result<&str, AuthRefusal> {
     if token.len() > MAX_TOKEN {
         return Err(AuthRefusal::TokenTooLong);
     }
+    Ok(token)
+}
+
+/// The same as text, when it has the alphabet of a token.
+///
+/// # Errors
+/// `Malformed`.
+pub(super) fn text(token: &[u8]) -> Result<&str, AuthRefusal> {
     if !is_b64token(token) {
         return Err(AuthRefusal::Malformed);
     }
@@ -59,7 +67,7 @@ mod tests {
         for value in values {
             headers.append(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
         }
-        token(&headers).map(str::to_owned)
+        credentials(&headers).and_then(text).map(str::to_owned)
     }
 
     #[test]

@@ -39,30 +39,59 @@ pub(super) fn check_audience(claims: &Object, accepted: &[String]) -> Result<(),
     }
 }
 
-/// `exp` is required and must lie ahead; `nbf` and `iat`, where given, must not. Each within `leeway`.
+/// When a token may be used, by its own word.
+#[derive(Clone, Copy)]
+pub(super) struct Times {
+    expiry: f64,
+    not_before: Option<f64>,
+    issued: Option<f64>,
+    leeway: f64,
+}
+
+/// `exp` is required; `nbf` and `iat` may be left out.
 ///
 /// # Errors
-/// `MissingClaim("exp")`, `BadClaim` for what is no number, `Expired`, `NotYetValid`, `IssuedInFuture`.
-pub(super) fn check_times(
-    claims: &Object,
-    now: SystemTime,
-    leeway: Duration,
-) -> Result<(), AuthRefusal> {
-    let now = unix_seconds(now);
-    let leeway = leeway.as_secs_f64();
+/// `MissingClaim("exp")`, `BadClaim` for what is no number.
+pub(super) fn times(claims: &Object, leeway: Duration) -> Result<Times, AuthRefusal> {
     let expiry = seconds(claims, "exp")?.ok_or(AuthRefusal::MissingClaim("exp"))?;
     let not_before = seconds(claims, "nbf")?;
     let issued = seconds(claims, "iat")?;
-    if now - leeway >= expiry {
-        return Err(AuthRefusal::Expired);
+    Ok(Times::new(expiry, not_before, issued, leeway))
+}
+
+impl Times {
+    /// In seconds since 1970, all finite.
+    pub(super) fn new(
+        expiry: f64,
+        not_before: Option<f64>,
+        issued: Option<f64>,
+        leeway: Duration,
+    ) -> Self {
+        Self {
+            expiry,
+            not_before,
+            issued,
+            leeway: leeway.as_secs_f64(),
+        }
     }
-    if not_before.is_some_and(|time| time > now + leeway) {
-        return Err(AuthRefusal::NotYetValid);
+
+    /// `exp` must lie ahead; `nbf` and `iat`, where given, must not. Each within the leeway.
+    ///
+    /// # Errors
+    /// `Expired`, `NotYetValid`, `IssuedInFuture`.
+    pub(super) fn check(&self, now: SystemTime) -> Result<(), AuthRefusal> {
+        let (now, leeway) = (unix_seconds(now), self.leeway);
+        if now - leeway >= self.expiry {
+            return Err(AuthRefusal::Expired);
+        }
+        if self.not_before.is_some_and(|time| time > now + leeway) {
+            return Err(AuthRefusal::NotYetValid);
+        }
+        if self.issued.is_some_and(|time| time > now + leeway) {
+            return Err(AuthRefusal::IssuedInFuture);
+        }
+        Ok(())
     }
-    if issued.is_some_and(|time| time > now + leeway) {
-        return Err(AuthRefusal::IssuedInFuture);
-    }
-    Ok(())
 }
 
 /// The user: a string of 1 to 256 bytes in the configured claim.

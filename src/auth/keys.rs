@@ -4,6 +4,8 @@
 //! never serves as an HMAC secret, whatever a token asks for. It relies on aws-lc for all arithmetic, and never holds a
 //! private key.
 
+use std::sync::Arc;
+
 use aws_lc_rs::{
     encoding::{AsDer as _, PublicKeyX509Der},
     rsa::{PublicKey, PublicKeyComponents},
@@ -42,12 +44,14 @@ const RSASSA_PSS: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10];
 
 /// The keys of one identity, each with the algorithms it may verify.
 pub struct KeySet {
-    keys: Vec<Key>,
+    /// Shared, so that what a key has vouched for can be forgotten with it.
+    keys: Vec<Arc<Key>>,
     /// Whether a token's `kid` chooses the key. A secret or a single PEM key has no id, so any `kid` will do there.
     by_id: bool,
 }
 
 /// One key for checking signatures.
+#[derive(Clone)]
 pub(super) struct Key {
     /// Its `kid`, when it came from a key set.
     pub(super) id: Option<String>,
@@ -73,7 +77,7 @@ impl KeySet {
             );
         }
         Ok(Self {
-            keys: vec![Key::secret(secret.reveal())?],
+            keys: vec![Arc::new(Key::secret(secret.reveal())?)],
             by_id: false,
         })
     }
@@ -97,7 +101,7 @@ impl KeySet {
             }
         };
         Ok(Self {
-            keys: vec![key],
+            keys: vec![Arc::new(key)],
             by_id: false,
         })
     }
@@ -112,7 +116,7 @@ impl KeySet {
     /// can be used.
     pub fn from_jwks(json: &[u8]) -> Result<Self, String> {
         Ok(Self {
-            keys: jwk::read_set(json)?,
+            keys: jwk::read_set(json)?.into_iter().map(Arc::new).collect(),
             by_id: true,
         })
     }
@@ -135,31 +139,31 @@ impl KeySet {
             }
         }
         for key in &mut self.keys {
-            key.algorithms
+            Arc::make_mut(key)
+                .algorithms
                 .retain(|algorithm| algorithms.contains(algorithm));
         }
         Ok(self)
     }
 
-    /// Whether one of the keys made the token's signature, with an algorithm that is allowed for it.
+    /// The key that made the token's signature, with an algorithm that is allowed for it.
     ///
     /// # Errors
     /// `UnknownKey`, `AlgorithmNotAllowed`, `BadSignature`.
-    pub(super) fn verify(&self, token: &Token<'_>) -> Result<(), AuthRefusal> {
+    pub(super) fn verify(&self, token: &Token<'_>) -> Result<&Arc<Key>, AuthRefusal> {
         let wanted = token.key_id.as_deref().filter(|_| self.by_id);
-        let named = |key: &&Key| wanted.is_none() || key.id.as_deref() == wanted;
+        let named = |key: &&Arc<Key>| wanted.is_none() || key.id.as_deref() == wanted;
         if !self.keys.iter().any(|key| named(&key)) {
             return Err(AuthRefusal::UnknownKey);
         }
-        let fits = |key: &&Key| named(key) && key.algorithms.contains(&token.algorithm);
+        let fits = |key: &&Arc<Key>| named(key) && key.algorithms.contains(&token.algorithm);
         let mut fitting = self.keys.iter().filter(fits).take(MAX_TRIES).peekable();
         if fitting.peek().is_none() {
             return Err(AuthRefusal::AlgorithmNotAllowed);
         }
-        match fitting.any(|key| key.made(token)) {
-            true => Ok(()),
-            false => Err(AuthRefusal::BadSignature),
-        }
+        fitting
+            .find(|key| key.made(token))
+            .ok_or(AuthRefusal::BadSignature)
     }
 }
 

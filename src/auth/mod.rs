@@ -1,15 +1,18 @@
 //! Who is calling: the bearer token of a request, checked, becomes a [`Caller`].
 //!
-//! The header is found by `bearer`, the token taken apart and judged by `token` and `claims`, its key found in [`keys`].
+//! The header is found by `bearer`; a token that was verified before is known to `cache`; any other is taken apart and
+//! judged by `token` and `claims`, its key found in [`keys`].
 //! It relies on the clock it is handed and on keys read before; it never reads a file, never fetches, never logs, and
 //! no token byte, user id or key leaves it in an error.
 
 mod bearer;
+mod cache;
 mod claims;
 mod jwk;
 pub mod keys;
 mod object;
 mod pem;
+mod pseudonym;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -23,7 +26,8 @@ use std::{
 use hyper::HeaderMap;
 pub use jsonwebtoken::Algorithm;
 
-pub use self::refusal::AuthRefusal;
+use self::cache::{Digest, VerifiedTokens};
+pub use self::{pseudonym::Pseudonyms, refusal::AuthRefusal};
 
 /// One `[[identity]]`, checked.
 pub struct IdentitySettings {
@@ -48,6 +52,8 @@ pub struct Caller {
     pub user: Arc<str>,
     /// The scopes the token grants.
     pub scopes: Vec<Box<str>>,
+    /// What records call the user.
+    pub pseudonym: Arc<str>,
 }
 
 impl Caller {
@@ -55,11 +61,20 @@ impl Caller {
     pub fn has_scope(&self, scope: &str) -> bool {
         self.scopes.iter().any(|granted| **granted == *scope)
     }
+
+    /// About as much memory as it takes, the issuer aside, which all callers share.
+    fn bytes(&self) -> usize {
+        let scopes = self.scopes.iter();
+        let scopes: usize = scopes.map(|scope| scope.len().max(16) + 32).sum();
+        self.user.len() + self.pseudonym.len() + scopes
+    }
 }
 
 /// Checks bearer tokens against the configured identities.
 pub struct Authenticator {
     identities: Vec<Identity>,
+    pseudonyms: Pseudonyms,
+    verified: VerifiedTokens,
 }
 
 /// An identity with its issuer in the form that callers share.
@@ -70,7 +85,7 @@ struct Identity {
 
 impl Authenticator {
     /// Of several identities with one issuer only the first would ever be asked: the configuration refuses that.
-    pub fn new(identities: Vec<IdentitySettings>) -> Self {
+    pub fn new(identities: Vec<IdentitySettings>, pseudonyms: Pseudonyms) -> Self {
         let identities = identities
             .into_iter()
             .map(|settings| Identity {
@@ -78,7 +93,11 @@ impl Authenticator {
                 settings,
             })
             .collect();
-        Self { identities }
+        Self {
+            identities,
+            pseudonyms,
+            verified: VerifiedTokens::default(),
+        }
     }
 
     /// Who made the request with these headers.
@@ -92,8 +111,22 @@ impl Authenticator {
         &self,
         headers: &HeaderMap,
         now: SystemTime,
-    ) -> Result<Caller, AuthRefusal> {
-        let token = token::take_apart(bearer::token(headers)?)?;
+    ) -> Result<Arc<Caller>, AuthRefusal> {
+        let token = bearer::credentials(headers)?;
+        let digest = Digest::of(token);
+        match self.verified.find(&digest, now) {
+            Some(answer) => answer,
+            None => self.verify(token, digest, now),
+        }
+    }
+
+    fn verify(
+        &self,
+        token: &[u8],
+        digest: Digest,
+        now: SystemTime,
+    ) -> Result<Arc<Caller>, AuthRefusal> {
+        let token = token::take_apart(bearer::text(token)?)?;
         // Not verified yet: it says whose keys to use, and those keys then vouch for it.
         let issuer = claims::issuer(&token.claims)?;
         let identity = self
@@ -102,13 +135,18 @@ impl Authenticator {
             .find(|identity| *identity.issuer == *issuer)
             .ok_or(AuthRefusal::UnknownIssuer)?;
         let settings = &identity.settings;
-        settings.keys.verify(&token)?;
+        let key = settings.keys.verify(&token)?;
         claims::check_audience(&token.claims, &settings.audience)?;
-        claims::check_times(&token.claims, now, settings.leeway)?;
-        Ok(Caller {
+        let times = claims::times(&token.claims, settings.leeway)?;
+        times.check(now)?;
+        let user = claims::user(&token.claims, &settings.user_claim)?;
+        let caller = Arc::new(Caller {
             issuer: Arc::clone(&identity.issuer),
-            user: Arc::from(claims::user(&token.claims, &settings.user_claim)?),
+            user: Arc::from(user),
             scopes: claims::scopes(&token.claims)?,
-        })
+            pseudonym: self.pseudonyms.of(issuer, user).into(),
+        });
+        self.verified.remember(digest, &caller, key, times);
+        Ok(caller)
     }
 }

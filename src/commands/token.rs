@@ -153,7 +153,7 @@ fn fail(why: &str) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::{Authenticator, IdentitySettings};
+    use crate::auth::{Authenticator, IdentitySettings, Pseudonyms};
     use hyper::{HeaderMap, header::AUTHORIZATION};
 
     const SECRET: &[u8] = b"thirty-two bytes are the minimum!";
@@ -173,13 +173,15 @@ mod tests {
     fn the_gateway_accepts_what_is_minted_until_it_expires() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let token = mint(SECRET, &claims(now)).unwrap();
-        let authenticator = Authenticator::new(vec![IdentitySettings {
+        let identity = IdentitySettings {
             issuer: "dev".into(),
             audience: vec!["liveness".into()],
             keys: KeySet::from_secret(&Secret::new(SECRET)).unwrap(),
             user_claim: "sub".into(),
             leeway: Duration::ZERO,
-        }]);
+        };
+        let pseudonyms = Pseudonyms::new(&Secret::new("k"));
+        let authenticator = Authenticator::new(vec![identity], pseudonyms);
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
         let Ok(caller) = authenticator.authenticate(&headers, now) else {

@@ -23,7 +23,7 @@ use super::{
     endpoint::{Endpoint, Endpoints},
     headers,
     outcome::{facts, observe},
-    record::{Pseudonyms, Record},
+    record::Record,
     refusal::Refusal,
     reply::{self, Page, Reply},
 };
@@ -52,8 +52,6 @@ pub struct Gateway {
     pub authenticator: Authenticator,
     /// Names callers for counting.
     pub callers: CallerKeys,
-    /// Names callers for records.
-    pub pseudonyms: Pseudonyms,
     /// What browsers may do.
     pub cors: Cors,
     /// What bodies may take.
@@ -153,14 +151,14 @@ impl Gateway {
         headers: &HeaderMap,
         endpoint: &Endpoint,
         record: &mut Record,
-    ) -> Result<Caller, Refusal> {
+    ) -> Result<Arc<Caller>, Refusal> {
         let caller = self
             .authenticator
             .authenticate(headers, SystemTime::now())
             .inspect_err(|refusal| {
                 self.observer.metrics.auth_refused(refusal.reason());
             })?;
-        record.user = Some(self.pseudonyms.of(&caller));
+        record.user = Some(Arc::clone(&caller.pseudonym));
         match &endpoint.settings.scope {
             Some(scope) if !caller.has_scope(scope) => {
                 self.observer.metrics.auth_refused("insufficient_scope");

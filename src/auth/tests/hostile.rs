@@ -10,7 +10,7 @@ fn refused(bytes: &[u8]) -> bool {
     };
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, value);
-    let authenticator = Authenticator::new(vec![identity("https://login", shared())]);
+    let authenticator = gate(vec![identity("https://login", shared())]);
     match authenticator.authenticate(&headers, now()) {
         Ok(_) => false,
         Err(refusal) => {

@@ -1,11 +1,15 @@
 //! The rules of a token, each with a token that breaks only that rule; and what a key set takes in.
 
+mod again;
 mod algorithms;
 mod hostile;
 mod key_sets;
 mod rules;
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use aws_lc_rs::hmac;
 use data_encoding::BASE64URL_NOPAD;
@@ -15,7 +19,9 @@ use hyper::{
 };
 use serde_json::{Value, json};
 
-use super::{AuthRefusal, Authenticator, Caller, IdentitySettings, keys::KeySet};
+use super::{
+    AuthRefusal, Authenticator, Caller, IdentitySettings, Pseudonyms, bearer, cache, keys::KeySet,
+};
 use crate::config::secret::Secret;
 
 const SECRET: &[u8] = b"a secret of the tests, long enough for HMAC";
@@ -34,6 +40,13 @@ fn identity(issuer: &str, keys: KeySet) -> IdentitySettings {
         user_claim: "sub".into(),
         leeway: Duration::from_secs(LEEWAY),
     }
+}
+
+fn gate(identities: Vec<IdentitySettings>) -> Authenticator {
+    Authenticator::new(
+        identities,
+        Pseudonyms::new(&Secret::new("a key of the tests")),
+    )
 }
 
 fn shared() -> KeySet {
@@ -58,7 +71,7 @@ fn good_claims() -> Value {
     json!({"iss": "https://login", "aud": "liveness", "sub": "alice", "exp": NOW + 60})
 }
 
-fn ask(authenticator: &Authenticator, token: &str) -> Result<Caller, AuthRefusal> {
+fn ask(authenticator: &Authenticator, token: &str) -> Result<Arc<Caller>, AuthRefusal> {
     let mut headers = HeaderMap::new();
     headers.insert(
         AUTHORIZATION,
@@ -69,7 +82,7 @@ fn ask(authenticator: &Authenticator, token: &str) -> Result<Caller, AuthRefusal
 
 /// The user that a key set gives for the token, or the refusal. (`Caller` has no `Debug`.)
 fn user_with(keys: KeySet, token: &str) -> Result<String, AuthRefusal> {
-    let authenticator = Authenticator::new(vec![identity("https://login", keys)]);
+    let authenticator = gate(vec![identity("https://login", keys)]);
     ask(&authenticator, token).map(|caller| caller.user.to_string())
 }
 
