@@ -53,12 +53,15 @@ impl Running {
             .body_memory_limit
             .set(i64::try_from(server.body_memory).unwrap_or(i64::MAX));
         let memory = BodyMemory::new(server.body_memory, metrics.body_memory.clone());
+        let authenticator = Arc::new(Authenticator::new(
+            identities,
+            Pseudonyms::new(&qiniu.credentials.secret_key),
+        ));
+        let readiness = Readiness::new();
+        readiness.set_keys_known(authenticator.knows_keys());
         let gateway = Gateway {
             endpoints: Endpoints::new(routes),
-            authenticator: Authenticator::new(
-                identities,
-                Pseudonyms::new(&qiniu.credentials.secret_key),
-            ),
+            authenticator,
             callers: CallerKeys::default(),
             cors: Cors::new(&cors),
             admission: Admission {
@@ -78,7 +81,7 @@ impl Running {
             settings: server,
             gateway,
             observer,
-            readiness: Arc::default(),
+            readiness: Arc::new(readiness),
         })
     }
 
@@ -101,6 +104,11 @@ impl Running {
     pub async fn serve(self, stop: impl Future<Output = ()>) -> DrainOutcome {
         let gateway = Arc::new(self.gateway);
         let metrics = Arc::clone(&self.observer.metrics);
+        let ready = Arc::clone(&self.readiness);
+        let keys = Arc::clone(&gateway.authenticator);
+        let keys = tokio::spawn(keys.keep_keys(Arc::clone(&metrics), move |known| {
+            ready.set_keys_known(known);
+        }));
         let swept = Arc::clone(&gateway);
         let sweep = tokio::spawn(async move {
             let mut tick = tokio::time::interval(SWEEP);
@@ -115,6 +123,7 @@ impl Running {
             .run(&self.settings, gateway, metrics, self.readiness, stop)
             .await;
         sweep.abort();
+        keys.abort();
         outcome
     }
 }

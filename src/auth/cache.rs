@@ -14,7 +14,7 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use super::{AuthRefusal, Caller, claims::Times, keys::Key};
+use super::{AuthRefusal, Caller, claims::Times, key::Key};
 
 /// Each has its own lock.
 const SHARDS: usize = 16;

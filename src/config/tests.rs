@@ -1,9 +1,10 @@
-//! What the configuration promises, from the text to the settings. The wrong ones are in [`wrong`] and [`wrong_parts`],
+//! What the configuration promises, from the text to the settings. The wrong ones are in [`wrong`], [`wrong_parts`] and [`wrong_identities`],
 //! the environment's in [`overrides`], secrets in [`secrets`].
 
 mod overrides;
 mod secrets;
 mod wrong;
+mod wrong_identities;
 mod wrong_parts;
 
 use std::{
@@ -87,7 +88,6 @@ fn the_example_passes_and_has_the_defaults() {
         [[identity]]
         issuer = "https://login.example.com/"
         audience = "liveness"
-        jwks_file = "example-jwks.json"
     "#;
     let example = good(EXAMPLE, &keys);
     assert_eq!(example.effective, good(least, &keys).effective);
@@ -106,7 +106,7 @@ fn the_example_names_every_key_and_no_other() {
 fn what_is_off_in_the_example_works_when_it_is_on() {
     let on: String = EXAMPLE
         .lines()
-        .filter(|line| !line.starts_with("jwks_file"))
+        .filter(|line| !line.starts_with("max_stale"))
         .map(|line| match line {
             "#algorithms = [\"EdDSA\"]" => "algorithms = [\"HS256\"]",
             "#secret = { env = \"LOGIN_SECRET\" }" => "secret = { env = \"LOGIN_SECRET\" }",

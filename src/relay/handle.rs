@@ -49,7 +49,7 @@ pub struct Gateway {
     /// Where requests may go.
     pub endpoints: Endpoints,
     /// Who may call.
-    pub authenticator: Authenticator,
+    pub authenticator: Arc<Authenticator>,
     /// Names callers for counting.
     pub callers: CallerKeys,
     /// What browsers may do.
@@ -128,7 +128,7 @@ impl Gateway {
         if parts.method != Method::POST {
             return Err(Refusal::Method);
         }
-        let caller = self.authenticate(&parts.headers, endpoint, record)?;
+        let caller = self.authenticate(&parts.headers, endpoint, record).await?;
         let caller = self.callers.of(&caller);
         self.charge(endpoint, caller, standing)?;
         headers::check_media_type(&parts.headers, body.is_end_stream())?;
@@ -146,7 +146,7 @@ impl Gateway {
         Ok(Reply::Json(answer.body))
     }
 
-    fn authenticate(
+    async fn authenticate(
         &self,
         headers: &HeaderMap,
         endpoint: &Endpoint,
@@ -155,6 +155,7 @@ impl Gateway {
         let caller = self
             .authenticator
             .authenticate(headers, SystemTime::now())
+            .await
             .inspect_err(|refusal| {
                 self.observer.metrics.auth_refused(refusal.reason());
             })?;

@@ -26,6 +26,8 @@ pub enum Refusal {
     Method,
     /// The token.
     Auth(AuthRefusal),
+    /// The keys of the token's issuer are not known.
+    NotReady,
     /// The token lacks the route's scope, named here.
     Scope(String),
     /// Too often.
@@ -103,6 +105,7 @@ impl Refusal {
                     refusal.detail(),
                 )
             }
+            Self::NotReady => Told::new(503, "not_ready", AuthRefusal::NoKeys.detail()).later(5),
             Self::Scope(scope) => Told::new(
                 403,
                 "insufficient_scope",
@@ -147,6 +150,7 @@ impl Refusal {
             | Self::UnknownRoute
             | Self::Method
             | Self::Auth(_)
+            | Self::NotReady
             | Self::Scope(_)
             | Self::Rate(_)
             | Self::Concurrent
@@ -274,7 +278,10 @@ fn logged_upstream(failure: &Failure) -> (tracing::Level, String) {
 
 impl From<AuthRefusal> for Refusal {
     fn from(refusal: AuthRefusal) -> Self {
-        Self::Auth(refusal)
+        match refusal {
+            AuthRefusal::NoKeys => Self::NotReady,
+            other => Self::Auth(other),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! series is bounded whatever is sent; Qiniu's error codes are the exception and are bounded here. Never takes a label
 //! out of a request.
 
+mod key_sets;
 mod labels;
 
 use std::{
@@ -26,7 +27,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use self::labels::{AuthRefusal, ErrorCode, LimitRefusal, QiniuError, Request, Route, Upstream};
+use self::{
+    key_sets::KeySets,
+    labels::{AuthRefusal, ErrorCode, LimitRefusal, QiniuError, Request, Route, Upstream},
+};
 use super::log::Lines;
 
 /// The route label of a request that met no route.
@@ -62,6 +66,8 @@ pub struct Metrics {
     pub body_memory: Gauge,
     /// The most that `body_memory` can be, in bytes.
     pub body_memory_limit: Gauge,
+    /// The keys that issuers publish.
+    pub key_sets: KeySets,
 }
 
 impl Metrics {
@@ -85,6 +91,7 @@ impl Metrics {
             requests_in_flight: Gauge::default(),
             body_memory: Gauge::default(),
             body_memory_limit: Gauge::default(),
+            key_sets: KeySets::default(),
         };
         metrics.register_requests();
         metrics.register_process(lines);
@@ -139,6 +146,7 @@ impl Metrics {
             "Requests refused by a limit",
             self.limit_refusals.clone(),
         );
+        self.key_sets.register(r);
     }
 
     fn register_process(&mut self, lines: Lines) {

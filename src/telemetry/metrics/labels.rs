@@ -1,6 +1,6 @@
 //! The label sets of the metric families.
 //!
-//! Every value is a configured route, a status, or a word of a fixed list; never text out of a request.
+//! Every value is a configured route or issuer, a status, or a word of a fixed list; never text out of a request.
 
 use std::{fmt, sync::Arc};
 
@@ -39,6 +39,12 @@ pub(super) struct AuthRefusal {
 pub(super) struct LimitRefusal {
     pub(super) route: Arc<str>,
     pub(super) limit: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct KeySetFetch {
+    pub(super) issuer: Arc<str>,
+    pub(super) outcome: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq)]
