@@ -3,14 +3,14 @@
 use std::{collections::HashMap, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{
-    auth::Authenticator,
+    auth::{Authenticator, Pseudonyms},
     body::{memory::BodyMemory, receive::Admission},
     config::Settings,
     limit::CallerKeys,
     qiniu::pool::Upstream,
     relay::{
-        conclude::Conclusions, cors::Cors, endpoint::Endpoints, handle::Gateway,
-        record::Pseudonyms, reply::Page, request_id::RequestIds,
+        conclude::Conclusions, cors::Cors, endpoint::Endpoints, handle::Gateway, reply::Page,
+        request_id::RequestIds,
     },
     server::{Server, ServerSettings, admin::Readiness, drain::DrainOutcome},
     telemetry::{Observer, log::Lines, metrics::Metrics},
@@ -62,14 +62,18 @@ impl Running {
             .body_memory_limit
             .set(i64::try_from(server.body_memory).unwrap_or(i64::MAX));
         let memory = BodyMemory::new(server.body_memory, metrics.body_memory.clone());
+        let authenticator = Arc::new(Authenticator::new(
+            identities,
+            Pseudonyms::new(&qiniu.credentials.secret_key),
+        ));
+        readiness.set_keys_known(authenticator.knows_keys());
         let conclusions = Conclusions::new(verdict, evidence);
         let wanted = conclusions.wanted(&memory);
         let gateway = Gateway {
             request_ids: RequestIds::default(),
             endpoints: Endpoints::new(routes, &qiniu, &wanted),
-            authenticator: Authenticator::new(identities),
+            authenticator,
             callers: CallerKeys::default(),
-            pseudonyms: Pseudonyms::new(&qiniu.credentials.secret_key),
             cors: Cors::new(&cors),
             admission: Admission {
                 memory,
@@ -111,6 +115,12 @@ impl Running {
     /// Serves until `stop`, then lets what is under way finish.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> DrainOutcome {
         let gateway = Arc::new(self.gateway);
+        let metrics = Arc::clone(&gateway.observer.metrics);
+        let ready = Arc::clone(&self.readiness);
+        let keys = Arc::clone(&gateway.authenticator);
+        let keys = tokio::spawn(keys.keep_keys(metrics, move |known| {
+            ready.set_keys_known(known);
+        }));
         let swept = Arc::clone(&gateway);
         let sweep = tokio::spawn(async move {
             let mut tick = tokio::time::interval(SWEEP);
@@ -125,6 +135,7 @@ impl Running {
             .run(&self.settings, gateway, self.readiness, stop)
             .await;
         sweep.abort();
+        keys.abort();
         outcome
     }
 }

@@ -4,7 +4,9 @@
 #![no_main]
 
 use std::{
+    pin::pin,
     sync::{Arc, LazyLock},
+    task::{Context, Poll, Waker},
     time::{Duration, SystemTime},
 };
 
@@ -16,7 +18,9 @@ use hyper::{
 };
 use libfuzzer_sys::fuzz_target;
 use liveness_gateway::{
-    auth::{AuthRefusal, Authenticator, Caller, IdentitySettings, keys::KeySet},
+    auth::{
+        AuthRefusal, Authenticator, Caller, IdentitySettings, KeySource, Pseudonyms, keys::KeySet,
+    },
     config::secret::Secret,
 };
 use serde_json::Value;
@@ -31,17 +35,18 @@ static AUTHENTICATOR: LazyLock<Authenticator> = LazyLock::new(|| {
     let identity = |issuer: &str, keys| IdentitySettings {
         issuer: issuer.into(),
         audience: vec!["liveness".into(), "other".into()],
-        keys,
+        keys: KeySource::Fixed(keys),
         user_claim: "sub".into(),
         leeway: Duration::from_secs(LEEWAY),
     };
-    Authenticator::new(vec![
+    let identities = vec![
         identity(
             "a",
             KeySet::from_secret(&Secret::new(SECRET)).expect("a long secret"),
         ),
         identity("b", KeySet::from_jwks(KEYS).expect("good keys")),
-    ])
+    ];
+    Authenticator::new(identities, Pseudonyms::new(&Secret::new("a secret")))
 });
 
 fuzz_target!(|data: &[u8]| {
@@ -61,7 +66,13 @@ fn ask(header: &[u8]) -> Option<Result<Arc<Caller>, AuthRefusal>> {
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, HeaderValue::from_bytes(header).ok()?);
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
-    let result = AUTHENTICATOR.authenticate(&headers, now);
+    let mut asking = pin!(AUTHENTICATOR.authenticate(&headers, now));
+    let Poll::Ready(result) = asking
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+    else {
+        panic!("keys from the configuration are there");
+    };
     if let Err(refusal) = &result {
         assert!(
             !refusal.reason().is_empty()

@@ -235,6 +235,24 @@ const SECTIONS: &[Key] = &[
     ),
     key("identity[].jwks_file", Kind::Text, "", "A JSON Web Key Set"),
     key(
+        "identity[].jwks_url",
+        Kind::Text,
+        "",
+        "Where the issuer publishes its key set; without any source of keys, OIDC discovery finds it",
+    ),
+    key(
+        "identity[].ca_file",
+        Kind::Text,
+        "\"\"",
+        "Certificate authorities to trust for fetching keys instead of the system's, PEM",
+    ),
+    key(
+        "identity[].max_stale",
+        Kind::Duration,
+        "\"24h\"",
+        "How long fetched keys are used while the issuer can't be reached",
+    ),
+    key(
         "identity[].user_claim",
         Kind::Text,
         "\"sub\"",

@@ -1,11 +1,11 @@
-//! What the configuration promises, from the text to the settings. The wrong ones are in [`wrong`] and [`wrong_parts`],
-//! the environment's in [`overrides`], secrets in [`secrets`],
-//! verdicts and evidence in [`verdict`].
+//! What the configuration promises, from the text to the settings. The wrong ones are in [`wrong`], [`wrong_parts`] and
+//! [`wrong_identities`], the environment's in [`overrides`], secrets in [`secrets`], verdicts and evidence in [`verdict`].
 
 mod overrides;
 mod secrets;
 mod verdict;
 mod wrong;
+mod wrong_identities;
 mod wrong_parts;
 
 use std::{
@@ -89,7 +89,6 @@ fn the_example_passes_and_has_the_defaults() {
         [[identity]]
         issuer = "https://login.example.com/"
         audience = "liveness"
-        jwks_file = "example-jwks.json"
     "#;
     let example = good(EXAMPLE, &keys);
     assert_eq!(example.effective, good(least, &keys).effective);
@@ -114,6 +113,7 @@ fn what_is_off_in_the_example_works_when_it_is_on() {
     let on: String = EXAMPLE
         .lines()
         .filter(|line| !line.starts_with("jwks_file"))
+        .filter(|line| !line.starts_with("max_stale"))
         .map(|line| {
             // Whole sections that are off, and two keys in one that is on.
             sections = line != "[log]" && (sections || line == "#[verdict]");

@@ -187,6 +187,12 @@ impl Reading {
         self.head.reqid.as_deref()
     }
 
+    /// A field of the head by its name, several of one name joined by commas (RFC 9110 section 5.3). To be asked for
+    /// before the body is read, which takes the head's place.
+    pub fn field(&self, name: &str) -> Option<String> {
+        head::field(self.buffer.get(..self.at)?, name)
+    }
+
     /// Hands the body on, piece by piece, to its exact end.
     ///
     /// # Errors

@@ -76,6 +76,20 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, &'static str> {
     Ok(Some((head, length)))
 }
 
+/// The text of a field in a head that [`parse`] has taken, several of one name joined by commas.
+pub(super) fn field(head: &[u8], name: &str) -> Option<String> {
+    let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut fields);
+    response.parse(head).ok()?;
+    let values: Vec<_> = response
+        .headers
+        .iter()
+        .filter(|field| field.name.eq_ignore_ascii_case(name))
+        .map(|field| String::from_utf8_lossy(field.value))
+        .collect();
+    (!values.is_empty()).then(|| values.join(", "))
+}
+
 fn decimal(value: &[u8]) -> Option<u64> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return None;
@@ -134,6 +148,12 @@ mod tests {
             (read.keep_alive, read.encoded, read.reqid),
             (true, false, None)
         );
+        let fields = b"HTTP/1.1 200 OK\r\nCache-Control: public\r\nAge: 5\r\ncache-control: max-age=60\r\n\r\n";
+        assert_eq!(
+            field(fields, "Cache-Control").as_deref(),
+            Some("public, max-age=60")
+        );
+        assert_eq!(field(fields, "Expires"), None);
         assert!(!head("HTTP/1.0 200 OK\r\n\r\n").unwrap().keep_alive);
         assert!(parse(b"HTTP/1.1 200 OK\r\nContent-").unwrap().is_none());
     }

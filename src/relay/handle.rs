@@ -24,7 +24,7 @@ use super::{
     endpoint::{Endpoint, Endpoints},
     headers,
     outcome::{facts, observe},
-    record::{Pseudonyms, Record},
+    record::Record,
     refusal::Refusal,
     reply::{self, Page, Reply},
     request_id::RequestIds,
@@ -54,11 +54,9 @@ pub struct Gateway {
     /// Where requests may go.
     pub endpoints: Endpoints,
     /// Who may call.
-    pub authenticator: Authenticator,
+    pub authenticator: Arc<Authenticator>,
     /// Names callers for counting.
     pub callers: CallerKeys,
-    /// Names callers for records.
-    pub pseudonyms: Pseudonyms,
     /// What browsers may do.
     pub cors: Cors,
     /// What bodies may take.
@@ -144,7 +142,7 @@ impl Gateway {
         if parts.method != Method::POST {
             return Err(Refusal::Method("POST, OPTIONS"));
         }
-        let caller = self.authenticate(&parts.headers, endpoint, record)?;
+        let caller = self.authenticate(&parts.headers, endpoint, record).await?;
         let key = self.callers.of(&caller);
         self.charge(endpoint, key, standing)?;
         let kind = endpoint.settings.kind;
@@ -164,7 +162,7 @@ impl Gateway {
         Ok(Reply::Json(body))
     }
 
-    fn authenticate(
+    async fn authenticate(
         &self,
         headers: &HeaderMap,
         endpoint: &Endpoint,
@@ -173,10 +171,11 @@ impl Gateway {
         let caller = self
             .authenticator
             .authenticate(headers, SystemTime::now())
+            .await
             .inspect_err(|refusal| {
                 self.observer.metrics.auth_refused(refusal.reason());
             })?;
-        record.user = Some(self.pseudonyms.of(&caller));
+        record.user = Some(Arc::clone(&caller.pseudonym));
         match &endpoint.settings.scope {
             Some(scope) if !caller.has_scope(scope) => {
                 self.observer.metrics.auth_refused("insufficient_scope");

@@ -13,6 +13,8 @@ use crate::{
     qiniu::answer::{Failure, FailureKind},
 };
 
+const A_BUG: &str = "something went wrong here; the log has the request id";
+
 /// Why a request is refused.
 #[derive(Debug)]
 pub enum Refusal {
@@ -26,6 +28,8 @@ pub enum Refusal {
     Method(&'static str),
     /// The token.
     Auth(AuthRefusal),
+    /// The keys of the token's issuer are not known.
+    NotReady,
     /// The token lacks the route's scope, named here.
     Scope(String),
     /// Too often.
@@ -109,6 +113,7 @@ impl Refusal {
                     refusal.detail(),
                 )
             }
+            Self::NotReady => Told::new(503, "not_ready", AuthRefusal::NoKeys.detail()).later(5),
             Self::Scope(scope) => Told::new(
                 403,
                 "insufficient_scope",
@@ -134,11 +139,7 @@ impl Refusal {
             Self::ShuttingDown => {
                 Told::new(503, "shutting_down", "the gateway is stopping; try again").later(1)
             }
-            Self::Internal => Told::new(
-                500,
-                "internal_error",
-                "something went wrong here; the log has the request id",
-            ),
+            Self::Internal => Told::new(500, "internal_error", A_BUG),
         }
     }
 
@@ -156,6 +157,7 @@ impl Refusal {
             | Self::UnknownRoute
             | Self::Method(_)
             | Self::Auth(_)
+            | Self::NotReady
             | Self::Scope(_)
             | Self::Rate(_)
             | Self::Concurrent
@@ -284,7 +286,10 @@ fn logged_upstream(failure: &Failure) -> (tracing::Level, String) {
 
 impl From<AuthRefusal> for Refusal {
     fn from(refusal: AuthRefusal) -> Self {
-        Self::Auth(refusal)
+        match refusal {
+            AuthRefusal::NoKeys => Self::NotReady,
+            other => Self::Auth(other),
+        }
     }
 }
 

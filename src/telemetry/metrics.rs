@@ -5,6 +5,7 @@
 //! out of a request.
 
 mod in_flight;
+mod key_sets;
 mod labels;
 
 use std::{
@@ -28,9 +29,12 @@ use prometheus_client::{
 };
 
 pub use self::in_flight::InFlight;
-use self::labels::{
-    AuthRefusal, Delivery, ErrorCode, LimitRefusal, QiniuError, Request, Route, Upstream, Verdict,
-    VideoFinding,
+use self::{
+    key_sets::KeySets,
+    labels::{
+        AuthRefusal, Delivery, ErrorCode, LimitRefusal, QiniuError, Request, Route, Upstream,
+        Verdict, VideoFinding,
+    },
 };
 use super::log::Lines;
 
@@ -70,6 +74,8 @@ pub struct Metrics {
     pub body_memory: Gauge,
     /// The most that `body_memory` can be, in bytes.
     pub body_memory_limit: Gauge,
+    /// The keys that issuers publish.
+    pub key_sets: KeySets,
 }
 
 impl Metrics {
@@ -96,6 +102,7 @@ impl Metrics {
             requests_in_flight: Gauge::default(),
             body_memory: Gauge::default(),
             body_memory_limit: Gauge::default(),
+            key_sets: KeySets::default(),
         };
         metrics.register_requests();
         metrics.register_process(lines);
@@ -161,6 +168,7 @@ impl Metrics {
             "What was wrong with videos, refused or not",
             self.video_findings.clone(),
         );
+        self.key_sets.register(r);
     }
 
     fn register_process(&mut self, lines: Lines) {

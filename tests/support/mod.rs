@@ -10,6 +10,7 @@
 )]
 
 pub mod backend;
+pub mod identity;
 pub mod upstream;
 
 use std::{
@@ -26,7 +27,7 @@ use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use liveness_gateway::{
     commands::token::{Claims, mint},
-    config::{self, secret::Secret},
+    config::{self, Settings, secret::Secret},
     emulator::{Emulator, EmulatorSettings, Ledger, Scenario},
     startup::Running,
     telemetry::log::Lines,
@@ -84,6 +85,26 @@ pub fn routes() -> String {
     )
 }
 
+/// What a configuration with these parts says.
+pub fn settings(qiniu: &str, server: &str, more: &str) -> Settings {
+    let text = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[admin]\nlisten = \"127.0.0.1:0\"\n[qiniu]\n{qiniu}\n\
+         access_key = {{ env = \"AK\" }}\nsecret_key = {{ env = \"SK\" }}\nconnect_timeout = \"2s\"\n{more}"
+    );
+    let variables = [
+        ("AK", ACCESS_KEY),
+        ("SK", SECRET_KEY),
+        ("JWT", SECRET),
+        ("VERDICT", VERDICT_KEY),
+        ("WEBHOOK", backend::SECRET),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let variables = BTreeMap::from(variables);
+    config::load_text(&text, "test.toml", Path::new("."), &variables)
+        .unwrap_or_else(|report| panic!("{report}"))
+        .settings
+}
+
 impl Gateway {
     /// In front of `upstream`; `more` is configuration: top-level sections and routes.
     pub async fn start(upstream: SocketAddr, server: &str, more: &str) -> Self {
@@ -92,28 +113,16 @@ impl Gateway {
 
     /// With these keys of `[qiniu]` besides the credentials.
     pub async fn start_at(qiniu: &str, server: &str, more: &str) -> Self {
-        let text = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[admin]\nlisten = \"127.0.0.1:0\"\n[qiniu]\n{qiniu}\n\
-             access_key = {{ env = \"AK\" }}\nsecret_key = {{ env = \"SK\" }}\nconnect_timeout = \"2s\"\n\
-             [[identity]]\nissuer = \"{ISSUER}\"\naudience = \"liveness\"\nsecret = {{ env = \"JWT\" }}\n{more}"
+        let shared = format!(
+            "[[identity]]\nissuer = \"{ISSUER}\"\naudience = \"liveness\"\nsecret = {{ env = \"JWT\" }}\n"
         );
-        let variables = [
-            ("AK", ACCESS_KEY),
-            ("SK", SECRET_KEY),
-            ("JWT", SECRET),
-            ("VERDICT", VERDICT_KEY),
-            ("WEBHOOK", backend::SECRET),
-        ];
-        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let loaded = config::load_text(
-            &text,
-            "test.toml",
-            Path::new("."),
-            &BTreeMap::from(variables),
-        )
-        .unwrap_or_else(|report| panic!("{report}"));
+        Self::run(settings(qiniu, server, &(shared + more))).await
+    }
+
+    /// With settings that a test may have changed.
+    pub async fn run(settings: Settings) -> Self {
         let (lines, log) = Lines::capture();
-        let running = Running::start(loaded.settings, lines).await.unwrap();
+        let running = Running::start(settings, lines).await.unwrap();
         let (stop, stopped) = oneshot::channel();
         let (address, admin) = (running.public_addresses()[0], running.admin_address());
         let ended = tokio::spawn(running.serve(async move { drop(stopped.await) }));
