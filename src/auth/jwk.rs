@@ -17,6 +17,9 @@ use super::{key::Key, object::Object};
 /// Members that only private keys have.
 const PRIVATE: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "oth"];
 
+/// How many keys a set that was fetched may have: each takes time to check.
+const MAX_KEYS: usize = 256;
+
 /// How many keys one message speaks of.
 const MAX_REMARKS: usize = 8;
 
@@ -62,6 +65,9 @@ pub(super) fn read_set(json: &[u8]) -> Result<Vec<Key>, String> {
 /// What is wrong, as a clause for a person.
 pub(super) fn read_published(json: &[u8]) -> Result<(Vec<Key>, Vec<String>), String> {
     let set = parse(json)?;
+    if set.keys.len() > MAX_KEYS {
+        return Err(format!("holds more than {MAX_KEYS} keys"));
+    }
     let (mut keys, mut remarks, mut passed_over) = (Vec::new(), Vec::new(), Vec::new());
     for (at, jwk) in set.keys.iter().enumerate() {
         let name = name(at, jwk);

@@ -14,9 +14,6 @@ use crate::config::secret::Secret;
 /// How many keys one token is tried with: each try costs a public-key operation.
 const MAX_TRIES: usize = 8;
 
-/// How many keys a fetched set may have.
-const MAX_KEYS: usize = 256;
-
 /// The keys of one identity, each with the algorithms it may verify.
 pub struct KeySet {
     /// Shared, so that what a key has vouched for can be forgotten with it.
@@ -105,9 +102,6 @@ impl KeySet {
         previous: Option<&Self>,
     ) -> Result<Published, String> {
         let (mut keys, mut remarks) = jwk::read_published(json)?;
-        if keys.len() > MAX_KEYS {
-            return Err(format!("holds more than {MAX_KEYS} keys"));
-        }
         if let Some(allowed) = allowed {
             for algorithm in allowed {
                 if !keys.iter().any(|key| key.algorithms.contains(algorithm)) {

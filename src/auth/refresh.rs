@@ -9,6 +9,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     sync::futures::Notified,
+    task::JoinSet,
     time::{Instant, sleep, sleep_until, timeout},
 };
 
@@ -29,7 +30,24 @@ use crate::{
 const MAX_DOCUMENT: usize = 1 << 20;
 
 /// Fetches and drops until it is dropped itself; `changed` is called when keys may have come or gone.
-pub(super) async fn keep(keys: Arc<RemoteKeys>, metrics: Arc<Metrics>, changed: impl Fn()) {
+pub(super) async fn keep(
+    keys: Arc<RemoteKeys>,
+    metrics: Arc<Metrics>,
+    changed: impl Fn() + Clone + Send + Sync + 'static,
+) {
+    loop {
+        let mut task = JoinSet::new();
+        let (keys, metrics) = (Arc::clone(&keys), Arc::clone(&metrics));
+        let (issuer, pause) = (Arc::clone(&keys.issuer), keys.settings.timing.last_retry);
+        task.spawn(keep_until_a_bug(keys, metrics, changed.clone()));
+        drop(task.join_next().await);
+        // Without this the keys would quietly stay as they are for ever.
+        tracing::error!(%issuer, "fetching the issuer's keys ended in a bug; it begins anew");
+        sleep(pause).await;
+    }
+}
+
+async fn keep_until_a_bug(keys: Arc<RemoteKeys>, metrics: Arc<Metrics>, changed: impl Fn()) {
     let refresher = Refresher {
         keys: &keys,
         metrics: &metrics,
@@ -217,4 +235,45 @@ impl Failure {
 fn shown(url: &Url) -> String {
     let scheme = if url.origin.tls { "https" } else { "http" };
     format!("{scheme}://{}{}", url.origin.authority, url.target)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::{
+        auth::remote::{RemoteSettings, Timing},
+        outbound::tls::client_tls,
+        telemetry::log::Lines,
+    };
+
+    #[tokio::test]
+    async fn a_bug_does_not_end_the_fetching() {
+        let pause = Duration::from_millis(1);
+        let nobody = Url::parse("http://127.0.0.1:1/keys").unwrap();
+        let settings = RemoteSettings {
+            place: Place::KeySet(nobody),
+            tls: client_tls(None).unwrap(),
+            algorithms: None,
+            max_stale: pause,
+            timing: Timing {
+                first_retry: pause,
+                last_retry: pause,
+                ..Timing::default()
+            },
+        };
+        let keys = Arc::new(RemoteKeys::new("i".into(), settings));
+        let (calls, mut called) = tokio::sync::mpsc::unbounded_channel();
+        let count = Arc::new(AtomicUsize::new(0));
+        let changed = move || {
+            calls.send(()).unwrap();
+            assert!(count.fetch_add(1, Ordering::SeqCst) > 1, "a bug, twice");
+        };
+        let keeping = tokio::spawn(keep(keys, Metrics::new(Lines::discard()), changed));
+        for _ in 0..5 {
+            called.recv().await.unwrap();
+        }
+        keeping.abort();
+    }
 }

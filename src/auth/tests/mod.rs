@@ -4,6 +4,7 @@ mod again;
 mod algorithms;
 mod hostile;
 mod key_sets;
+mod published;
 mod rules;
 
 use std::{
