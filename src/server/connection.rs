@@ -37,9 +37,9 @@ use crate::{
     telemetry::metrics::{InFlight, Metrics},
 };
 
-/// What one upload may have under way, so that a long way does not slow it.
-const STREAM_WINDOW: u32 = 1024 * 1024;
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// What an upload may have under way, so that a long way does not slow it: 200 ms at 160 Mbit/s. One upload may have all
+/// of its connection's, which is what the peer can make us hold that nobody has read.
+const WINDOW: u32 = 4 * 1024 * 1024;
 const MAX_STREAMS: u32 = 100;
 /// A head beyond is refused by hyper itself, with a bare 431 that can't be held back here as it is over HTTP/1.1.
 const MIN_HTTP2_HEAD: usize = 128 * 1024;
@@ -181,8 +181,8 @@ where
         let service = service_fn(|request| self.respond(request, activity, false));
         let mut connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
             .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(head_limit)
             .keep_alive_interval(PING)
