@@ -13,7 +13,9 @@
 //! 8. the session is claimed for this one upload, or its answer is there already: [`session::ledger`]
 //! 9. the signed request goes to Qiniu: [`qiniu::pool`], [`outbound::exchange`]
 //! 10. the answer is cut while it arrives and believed when it is whole: [`qiniu::answer`]
-//! 11. the caller gets what is left, and one line stays: [`relay::record`], [`telemetry`]
+//! 11. it is judged, the app's backend gets its pictures, and the verdict is signed: [`relay::conclude`], [`verdict`],
+//!     [`evidence`]
+//! 12. the caller gets what is left, and one line stays: [`relay::record`], [`telemetry`]
 //!
 //! [`relay::handle`] is this list as code. [`startup`] puts the parts together from what [`config`] has checked.
 //! [`emulator`] and [`sandbox`] let anybody try it without a Qiniu account.
@@ -24,6 +26,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod emulator;
+pub mod evidence;
 pub mod json;
 pub mod limit;
 pub mod media;
@@ -35,3 +38,4 @@ pub mod server;
 pub mod session;
 pub mod startup;
 pub mod telemetry;
+pub mod verdict;

@@ -3,22 +3,26 @@
 use std::{collections::HashMap, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{
-    auth::Authenticator,
+    auth::{Authenticator, Pseudonyms},
     body::{memory::BodyMemory, receive::Admission},
     config::Settings,
     limit::CallerKeys,
     qiniu::{UpstreamSettings, pool::Upstream},
     relay::{
-        cors::Cors, endpoint::Endpoints, handle::Gateway, record::Pseudonyms, reply::Page,
+        conclude::Conclusions, cors::Cors, endpoint::Endpoints, handle::Gateway, reply::Page,
         request_id::RequestIds,
     },
     server::{Server, ServerSettings, admin::Readiness, drain::DrainOutcome},
     session::{SessionSettings, Sessions},
     telemetry::{Observer, log::Lines, metrics::Metrics},
+    verdict::sign::Verdicts,
 };
 
 /// How often limits and connections that nobody uses are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
+
+/// Where the public keys of verdicts are.
+const KEY_SET: &str = "/.well-known/jwks.json";
 
 /// A gateway that listens and does not serve yet.
 pub struct Running {
@@ -27,7 +31,6 @@ pub struct Running {
     admin: SocketAddr,
     settings: ServerSettings,
     gateway: Gateway,
-    observer: Arc<Observer>,
     readiness: Arc<Readiness>,
 }
 
@@ -45,6 +48,8 @@ impl Running {
             identities,
             sessions,
             routes,
+            verdict,
+            evidence,
             log,
         } = settings;
         let observer = Arc::new(Observer {
@@ -53,30 +58,32 @@ impl Running {
             format: log.format,
         });
         let listening = Server::bind(&server, &admin).await?;
-        let metrics = &observer.metrics;
-        metrics
-            .body_memory_limit
-            .set(i64::try_from(server.body_memory).unwrap_or(i64::MAX));
-        let sessions = match &sessions {
-            Some(settings) => Some(bound(settings, &qiniu)?),
-            None => None,
-        };
-        let memory = BodyMemory::new(server.body_memory, metrics.body_memory.clone());
+        let readiness = Arc::<Readiness>::default();
+        let sessions = sessions.map(|it| bound(&it, &qiniu)).transpose()?;
+        let memory = body_memory(server.body_memory, &observer.metrics);
+        let authenticator = Arc::new(Authenticator::new(
+            identities,
+            Pseudonyms::new(&qiniu.credentials.secret_key),
+        ));
+        readiness.set_keys_known(authenticator.knows_keys());
+        let conclusions = Conclusions::new(verdict, evidence);
+        let wanted = conclusions.wanted(&memory, sessions.is_some());
         let gateway = Gateway {
             request_ids: RequestIds::default(),
-            endpoints: Endpoints::new(routes, &qiniu, sessions.is_some()),
-            authenticator: Authenticator::new(identities),
+            endpoints: Endpoints::new(routes, &qiniu, &wanted),
+            authenticator,
             sessions,
             callers: CallerKeys::default(),
-            pseudonyms: Pseudonyms::new(&qiniu.credentials.secret_key),
             cors: Cors::new(&cors),
             admission: Admission {
                 memory,
                 min_rate: server.min_body_rate,
             },
             upstream: Arc::new(Upstream::new(qiniu)),
-            pages: HashMap::new(),
-            observer: Arc::clone(&observer),
+            pages: key_set(&conclusions),
+            conclusions: Arc::new(conclusions),
+            observer,
+            readiness: Arc::clone(&readiness),
             trusted_proxies: server.trusted_proxies.clone(),
             max_head_bytes: server.max_head_bytes,
         };
@@ -86,8 +93,7 @@ impl Running {
             server: listening,
             settings: server,
             gateway,
-            observer,
-            readiness: Arc::default(),
+            readiness,
         })
     }
 
@@ -101,15 +107,20 @@ impl Running {
         self.admin
     }
 
-    /// Shows these to anybody who asks.
+    /// Shows these too to anybody who asks.
     pub fn show_pages(&mut self, pages: HashMap<&'static str, Page>) {
-        self.gateway.pages = pages;
+        self.gateway.pages.extend(pages);
     }
 
     /// Serves until `stop`, then lets what is under way finish.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> DrainOutcome {
         let gateway = Arc::new(self.gateway);
-        let metrics = Arc::clone(&self.observer.metrics);
+        let metrics = Arc::clone(&gateway.observer.metrics);
+        let ready = Arc::clone(&self.readiness);
+        let keys = Arc::clone(&gateway.authenticator);
+        let keys = tokio::spawn(keys.keep_keys(metrics, move |known| {
+            ready.set_keys_known(known);
+        }));
         let swept = Arc::clone(&gateway);
         let sweep = tokio::spawn(async move {
             let mut tick = tokio::time::interval(SWEEP);
@@ -124,11 +135,28 @@ impl Running {
         });
         let outcome = self
             .server
-            .run(&self.settings, gateway, metrics, self.readiness, stop)
+            .run(&self.settings, gateway, self.readiness, stop)
             .await;
         sweep.abort();
+        keys.abort();
         outcome
     }
+}
+
+/// The public keys of verdicts, for everybody to read.
+fn key_set(conclusions: &Conclusions) -> HashMap<&'static str, Page> {
+    let page = |verdicts: &Verdicts| Page {
+        content_type: "application/json",
+        body: verdicts.published().clone(),
+    };
+    let page = conclusions.verdicts().map(page);
+    page.map(|page| (KEY_SET, page)).into_iter().collect()
+}
+
+fn body_memory(bytes: u64, metrics: &Metrics) -> Arc<BodyMemory> {
+    let shown = i64::try_from(bytes).unwrap_or(i64::MAX);
+    metrics.body_memory_limit.set(shown);
+    BodyMemory::new(bytes, metrics.body_memory.clone())
 }
 
 fn bound(settings: &SessionSettings, qiniu: &UpstreamSettings) -> io::Result<Arc<Sessions>> {

@@ -12,7 +12,9 @@ mod support;
 use liveness_gateway::emulator::Scenario;
 use sha2::{Digest, Sha256};
 use support::{
-    Gateway, SESSIONCODE, VERIFY, bearer, emulator, routes, session, verify_body, video,
+    Gateway, SESSIONCODE, VERIFY, bearer, emulator, routes, send, session,
+    upstream::{self, Does},
+    verify_body, video,
 };
 
 #[tokio::test]
@@ -144,11 +146,11 @@ async fn twenty_mebibytes_pass_and_one_byte_over_the_cap_does_not() {
 
 #[tokio::test]
 async fn another_endpoint_of_qiniu_s_gets_the_same_job() {
-    let reply = support::upstream::answer(
+    let reply = upstream::answer(
         "200 OK",
         "{\"code\":1,\"image\":{\"data\":\"SECRETPICTURE\"},\"ok\":1.0}",
     );
-    let other = support::upstream::start(support::upstream::Does::Answer(reply)).await;
+    let other = upstream::start(Does::Answer(reply)).await;
     let plain =
         "[[routes]]\npath = \"/v1/face\"\nkind = \"plain\"\nresponse.remove = [\"image.data\"]\n";
     let gateway = Gateway::start(other.address, "", plain).await;
@@ -201,6 +203,34 @@ async fn a_request_under_way_finishes_when_the_gateway_stops() {
         "{answer}"
     );
     assert_eq!((&mut gateway.ended).await.unwrap().cut, 0);
+}
+
+#[tokio::test]
+async fn a_request_that_outlasts_the_stop_is_told_so() {
+    for http2 in [false, true] {
+        let qiniu = upstream::start(Does::Hang).await;
+        let mut gateway =
+            Gateway::start(qiniu.address, "drain_timeout = \"100ms\"", &routes()).await;
+        let request = gateway
+            .request(http2, "POST", SESSIONCODE)
+            .header("authorization", bearer("u"))
+            .header("content-type", "application/json");
+        let asking = tokio::spawn(send(gateway.address, http2, request, "{}".into()));
+        while qiniu.requests() == 0 {
+            tokio::task::yield_now().await;
+        }
+        gateway.stop();
+        let answer = asking.await.unwrap();
+        assert_eq!(
+            (
+                answer.status.as_u16(),
+                answer.code(),
+                answer.header("retry-after")
+            ),
+            (503, "shutting_down".into(), "1")
+        );
+        assert_eq!((&mut gateway.ended).await.unwrap().cut, 1);
+    }
 }
 
 #[tokio::test]

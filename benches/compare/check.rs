@@ -9,7 +9,7 @@ use crate::{
     bench::Bench,
     peers::{self, GATEWAY_PROGRAM, Job, Peer, Proxy, Setup},
     process::{Cores, Running, free_address},
-    requests::{self, VERIFY},
+    requests::{self, SMALL, VERIFY},
     rig::Plan,
     visitor::{Answer, Request},
 };
@@ -58,7 +58,12 @@ pub(crate) fn check(
         Job::Floor => does_the_job(bench, &proxy, setup.tls),
         Job::Full => {
             refuses_bad_tokens(bench, &proxy, setup.tls)?;
-            does_the_job(bench, &proxy, setup.tls)
+            does_the_job(bench, &proxy, setup.tls)?;
+            if peer == Peer::Gateway || setup.reading {
+                keeps_members_back(bench, &peer.start(setup)?, setup.tls)
+            } else {
+                Ok(())
+            }
         }
     }
 }
@@ -103,6 +108,22 @@ fn does_the_job(bench: &mut Bench, proxy: &Proxy, tls: bool) -> Result<(), Strin
     Ok(())
 }
 
+/// A member that a frontend must not choose does not get upstream: it is dropped, or the request is refused.
+fn keeps_members_back(bench: &mut Bench, proxy: &Proxy, tls: bool) -> Result<(), String> {
+    let extra = "{\"min_code_length\": 1, \"type_identify\": 2, \"face_field\": \"quality\"}";
+    let authorization = bench.requests.authorization(1);
+    let request = requests::session(&authorization, extra);
+    let answer = ask(bench, proxy, tls, request)?;
+    let asked = bench.rig.last_asked();
+    match answer.status {
+        400..=499 => Ok(()),
+        200 if asked < extra.len() / 2 => Ok(()),
+        status => Err(format!(
+            "status {status}: members that are not allowed went upstream"
+        )),
+    }
+}
+
 fn refuses_bad_tokens(bench: &mut Bench, proxy: &Proxy, tls: bool) -> Result<(), String> {
     let good = requests::token("somebody")?;
     let (signed, signature) = good.rsplit_once('.').unwrap_or_default();
@@ -121,7 +142,7 @@ fn refuses_bad_tokens(bench: &mut Bench, proxy: &Proxy, tls: bool) -> Result<(),
             format!("Authorization: Bearer {none}\r\n"),
         ),
     ] {
-        let answer = ask(bench, proxy, tls, requests::session(&authorization))?;
+        let answer = ask(bench, proxy, tls, requests::session(&authorization, SMALL))?;
         if answer.status != 401 {
             return Err(format!("{what}: {}", told(&answer)));
         }

@@ -126,7 +126,10 @@ fn check_all(
 ) -> Result<(), String> {
     let strict = Strict::start(cores)?;
     for tls in [false, true] {
-        let setup = Setup::new(folder, cores, bench.rig.address(), tls);
+        let setup = Setup {
+            reading: options.reading,
+            ..Setup::new(folder, cores, bench.rig.address(), tls)
+        };
         options.peers.retain(|peer| {
             let checked = check::check(*peer, bench, &strict, &setup);
             report::is_right(*peer, tls, checked)

@@ -20,6 +20,8 @@ const PICTURE: usize = 75_000;
 pub(crate) struct Answers {
     verify: Vec<u8>,
     issued: u64,
+    /// Bytes of the last request's body.
+    pub(crate) last_asked: usize,
 }
 
 impl Answers {
@@ -51,6 +53,7 @@ impl Answers {
         Self {
             verify: whole(&body),
             issued: 0,
+            last_asked: 0,
         }
     }
 
@@ -84,12 +87,19 @@ enum Saying {
     Verify,
 }
 
+/// A request whose head is known.
+struct Asked {
+    verify: bool,
+    /// Of the body.
+    length: usize,
+    left: usize,
+}
+
 pub(crate) struct Conversation {
     stream: Stream,
+    /// Of a head that has not come as a whole.
     head: Vec<u8>,
-    /// Bytes of the body still to come; `None`: in the head.
-    left: Option<usize>,
-    verify: bool,
+    asked: Option<Asked>,
     saying: Saying,
     said: usize,
 }
@@ -99,8 +109,7 @@ impl Conversation {
         Self {
             stream,
             head: Vec::new(),
-            left: None,
-            verify: false,
+            asked: None,
             saying: Saying::Nothing,
             said: 0,
         }
@@ -116,15 +125,14 @@ impl Conversation {
             let Self {
                 stream,
                 head,
-                left,
-                verify,
+                asked,
                 ..
             } = self;
-            let after = stream.read(scratch, |bytes| take(bytes, head, left, verify))?;
-            if *left == Some(0) {
-                self.left = None;
+            let after = stream.read(scratch, |bytes| take(bytes, head, asked))?;
+            if let Some(asked) = asked.take_if(|asked| asked.left == 0) {
+                answers.last_asked = asked.length;
                 self.said = 0;
-                self.saying = if self.verify {
+                self.saying = if asked.verify {
                     Saying::Verify
                 } else {
                     Saying::Session(answers.session())
@@ -157,20 +165,34 @@ impl Conversation {
     }
 }
 
-fn take(bytes: &[u8], head: &mut Vec<u8>, left: &mut Option<usize>, verify: &mut bool) {
-    if let Some(left) = left {
-        *left = left.saturating_sub(bytes.len());
-        return;
+fn take(bytes: &[u8], head: &mut Vec<u8>, asked: &mut Option<Asked>) {
+    if let Some(asked) = asked {
+        asked.left = asked.left.saturating_sub(bytes.len());
+    } else if head.is_empty() {
+        *asked = Asked::of(bytes);
+        if asked.is_none() {
+            head.extend_from_slice(bytes);
+        }
+    } else {
+        head.extend_from_slice(bytes);
+        *asked = Asked::of(head);
+        if asked.is_some() {
+            head.clear();
+        }
     }
-    head.extend_from_slice(bytes);
-    let Some(found) = wire::head(head) else {
-        return;
-    };
-    let Framing::Length(length) = found.framing else {
-        // Nobody who signs sends chunks; left unanswered, the run reports a stall.
-        return;
-    };
-    *verify = memchr::memmem::find(found.line, b"/verify").is_some();
-    *left = Some((found.length + length).saturating_sub(head.len()));
-    head.clear();
+}
+
+impl Asked {
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let head = wire::head(bytes)?;
+        let Framing::Length(length) = head.framing else {
+            // Nobody who signs sends chunks; left unanswered, the run reports a stall.
+            return None;
+        };
+        Some(Self {
+            verify: memchr::memmem::find(head.line, b"/verify").is_some(),
+            length,
+            left: (head.length + length).saturating_sub(bytes.len()),
+        })
+    }
 }

@@ -6,12 +6,14 @@ use crate::{
 };
 
 pub(crate) const HELP: &str = "\
-cargo bench --bench compare -- [--quick] [--only PEER]… [--workload NAME]… [--rounds N]
+cargo bench --bench compare -- [--quick] [--only PEER]… [--workload NAME]… [--rounds N] [--reading]
 
   --quick           few and short rounds: for daily tuning, ±10 %
   --only PEER       this peer (floor and nginx are measured with it, to have something to divide by)
   --workload NAME   this workload
   --rounds N        so many rounds of each
+  --reading         the other full-job peers read the request's JSON too and keep back what a frontend must not choose,
+                    as the gateway always does; without it they forward any body as it is
 ";
 
 #[derive(Clone, Debug)]
@@ -20,6 +22,7 @@ pub(crate) struct Options {
     pub(crate) peers: Vec<Peer>,
     pub(crate) workloads: Vec<Workload>,
     pub(crate) rounds: Option<usize>,
+    pub(crate) reading: bool,
 }
 
 impl Options {
@@ -31,6 +34,7 @@ impl Options {
             peers: Vec::new(),
             workloads: Vec::new(),
             rounds: None,
+            reading: false,
         };
         while let Some(word) = words.next() {
             let mut value = || {
@@ -40,6 +44,7 @@ impl Options {
             };
             match word.as_str() {
                 "--quick" => options.quick = true,
+                "--reading" => options.reading = true,
                 "--only" => options.peers.push(peer(&value()?)?),
                 "--workload" => options.workloads.push(workload(&value()?)?),
                 "--rounds" => {

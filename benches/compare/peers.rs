@@ -64,6 +64,8 @@ pub(crate) struct Setup {
     pub(crate) folder: PathBuf,
     /// As in `taskset -c`.
     pub(crate) cores: Option<String>,
+    /// The others read the request's JSON too, as the gateway does.
+    pub(crate) reading: bool,
 }
 
 impl Setup {
@@ -73,6 +75,7 @@ impl Setup {
             tls,
             folder: folder.to_owned(),
             cores: cores.pinned.then(|| cores.proxy.to_string()),
+            reading: false,
         }
     }
 }

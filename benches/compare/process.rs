@@ -5,11 +5,14 @@
 use std::{
     fs, io,
     net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 const START: Duration = Duration::from_secs(10);
+/// Of util-linux, as `taskset`.
+const SETPRIV: &str = "/usr/bin/setpriv";
 const STOP: Duration = Duration::from_secs(3);
 
 /// The processor cores at hand: proxies have the first, the generator and the upstream the last.
@@ -205,7 +208,14 @@ fn signal(kind: &str, ids: &[u32]) {
 fn pin(command: &Command, cores: Option<&str>) -> Command {
     let mut pinned = match cores {
         Some(cores) => {
-            let mut taskset = Command::new("taskset");
+            let mut taskset = if Path::new(SETPRIV).is_file() {
+                // Should this process be killed, what it started is told to end.
+                let mut setpriv = Command::new(SETPRIV);
+                setpriv.args(["--pdeathsig", "TERM", "--", "taskset"]);
+                setpriv
+            } else {
+                Command::new("taskset")
+            };
             taskset.args(["-c", cores]).arg(command.get_program());
             taskset
         }

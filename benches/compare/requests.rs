@@ -20,7 +20,7 @@ pub(crate) const SECRET: &str = "the-secret-of-the-comparison-is-long-enough";
 
 /// So many that nobody meets a limit.
 const USERS: usize = 2000;
-const SMALL: &str = "{\"min_code_length\": 1, \"max_code_length\": 3}";
+pub(crate) const SMALL: &str = "{\"min_code_length\": 1, \"max_code_length\": 3}";
 
 pub(crate) struct Requests {
     tokens: Vec<String>,
@@ -35,8 +35,7 @@ impl Requests {
 
     /// A small one, of one user after the other.
     pub(crate) fn session(&self, number: usize) -> Request {
-        let authorization = self.authorization(number);
-        session(&authorization)
+        session(&self.authorization(number), SMALL)
     }
 
     /// `session` was issued to the same `number`.
@@ -58,7 +57,7 @@ impl Requests {
         }
     }
 
-    fn authorization(&self, number: usize) -> String {
+    pub(crate) fn authorization(&self, number: usize) -> String {
         let token = self.tokens.get(number % USERS);
         format!(
             "Authorization: Bearer {}\r\n",
@@ -67,10 +66,10 @@ impl Requests {
     }
 }
 
-pub(crate) fn session(authorization: &str) -> Request {
+pub(crate) fn session(authorization: &str, body: &str) -> Request {
     let request = format!(
-        "POST {SESSIONCODE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{authorization}Content-Length: {}\r\n\r\n{SMALL}",
-        SMALL.len()
+        "POST {SESSIONCODE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{authorization}Content-Length: {}\r\n\r\n{body}",
+        body.len()
     );
     Request {
         front: request.into_bytes(),

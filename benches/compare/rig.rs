@@ -92,6 +92,11 @@ impl Rig {
         self.answers.verify_bytes()
     }
 
+    /// Bytes of the body that the upstream was asked with last.
+    pub(crate) fn last_asked(&self) -> usize {
+        self.answers.last_asked
+    }
+
     pub(crate) fn connect(
         &mut self,
         to: SocketAddr,

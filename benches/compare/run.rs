@@ -52,7 +52,10 @@ impl Rounds<'_> {
     }
 
     fn setup(&self, tls: bool) -> Setup {
-        Setup::new(self.folder, self.cores, self.bench.rig.address(), tls)
+        Setup {
+            reading: self.options.reading,
+            ..Setup::new(self.folder, self.cores, self.bench.rig.address(), tls)
+        }
     }
 
     fn start(&mut self, tls: bool) -> BTreeMap<Peer, Proxy> {

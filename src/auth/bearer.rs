@@ -9,11 +9,11 @@ use super::AuthRefusal;
 /// The longest token that is looked at, in bytes.
 const MAX_TOKEN: usize = 8 * 1024;
 
-/// The token, still unchecked but for its length.
+/// The token's bytes, unchecked but for their number.
 ///
 /// # Errors
 /// `MissingToken`, `WrongScheme`, `DuplicateHeader`, `TokenTooLong`.
-pub(super) fn token(headers: &HeaderMap) -> Result<&[u8], AuthRefusal> {
+pub(super) fn credentials(headers: &HeaderMap) -> Result<&[u8], AuthRefusal> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or(AuthRefusal::MissingToken)?;
     if values.next().is_some() {
@@ -38,7 +38,7 @@ pub(super) fn token(headers: &HeaderMap) -> Result<&[u8], AuthRefusal> {
     Ok(token)
 }
 
-/// The token as text, if it keeps to the alphabet.
+/// The same as text, when it has the alphabet of a token.
 ///
 /// # Errors
 /// `Malformed`.
@@ -67,7 +67,7 @@ mod tests {
         for value in values {
             headers.append(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
         }
-        token(&headers).and_then(text).map(str::to_owned)
+        credentials(&headers).and_then(text).map(str::to_owned)
     }
 
     #[test]

@@ -1,161 +1,249 @@
-//! Tokens that were verified a moment ago: the same token again costs a hash and a look-up instead of a signature check.
+//! Tokens that were verified before, known by their SHA-256: the same token again costs a hash and a look-up.
 //!
-//! A token is remembered by its SHA-256 alone, never by its text, for as long as its own times allow and its key is
-//! known. The memory is bounded: in each shard newcomers push out, all at once, those that were not asked for lately.
-//! Only successes are remembered, so nobody can fill it without a valid token for each entry.
+//! Relies on the caller to put in only tokens that kept every rule. What was put in counts only while the key that
+//! vouched for it is still in use, and the token's own times are held against the clock at each hit. It never holds a byte
+//! of a token, remembers no refusal, and its memory is bounded: each shard has two generations of fixed size, and when
+//! the young one is full it becomes the old one, whose entries go. One that is asked for again moves to the young one, so
+//! a flood of new tokens pushes out idle ones and costs no search for a victim.
 
 use std::{
     collections::HashMap,
-    ops::Range,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::SystemTime,
 };
 
-use aws_lc_rs::digest;
+use sha2::{Digest as _, Sha256};
 
-use super::{Caller, keys::Key};
+use super::{AuthRefusal, Caller, claims::Times, key::Key};
 
-/// Shards, so that threads seldom wait for each other.
+/// Each has its own lock.
 const SHARDS: usize = 16;
-/// Entries of one generation of one shard; there are two, so 65,536 tokens in all, some 20 MB.
-const GENERATION: usize = 2048;
+/// Entries of one generation of one shard: 32,768 tokens in all, about 13 MB when it is full.
+const GENERATION: usize = 1024;
+/// Callers that take more bytes are not remembered: one with thousands of scopes would take the room of hundreds.
+const MAX_CALLER: usize = 2048;
 
-/// A token's SHA-256.
+/// The SHA-256 of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Fingerprint([u8; 32]);
+pub(super) struct Digest([u8; 32]);
 
-/// The verified tokens.
-#[derive(Default)]
-pub(super) struct Cache {
-    shards: [Mutex<Shard>; SHARDS],
+impl Digest {
+    /// Of the token's bytes as they came.
+    pub(super) fn of(token: &[u8]) -> Self {
+        Self(Sha256::digest(token).into())
+    }
 }
 
-/// What a verified token said.
-#[derive(Clone)]
-pub(super) struct Verified {
-    pub(super) caller: Arc<Caller>,
-    /// From when until when, in seconds since 1970, the leeway included.
-    pub(super) valid: Range<f64>,
-    /// Dead once the key is no longer its issuer's.
-    pub(super) key: Weak<Key>,
+/// What is known of a token.
+struct Verified {
+    caller: Arc<Caller>,
+    /// Who vouched for it. Weak, so that a key that is no longer published takes its tokens with it.
+    key: Weak<Key>,
+    times: Times,
+}
+
+/// All that is remembered. The maps hash with random keys, so nobody can choose tokens that meet in one bucket.
+#[derive(Default)]
+pub(super) struct VerifiedTokens {
+    shards: [Mutex<Shard>; SHARDS],
 }
 
 #[derive(Default)]
 struct Shard {
-    young: HashMap<Fingerprint, Verified>,
-    old: HashMap<Fingerprint, Verified>,
+    young: HashMap<Digest, Verified>,
+    old: HashMap<Digest, Verified>,
 }
 
-impl Fingerprint {
-    pub(super) fn of(token: &[u8]) -> Self {
-        let mut bytes = [0; 32];
-        let digest = digest::digest(&digest::SHA256, token);
-        // A SHA-256 is 32 bytes.
-        if let Some(digest) = digest.as_ref().first_chunk() {
-            bytes = *digest;
+impl VerifiedTokens {
+    /// The caller of a token that was verified before, or why it may not be used now; `None`: it has to be verified.
+    pub(super) fn find(
+        &self,
+        digest: &Digest,
+        now: SystemTime,
+    ) -> Option<Result<Arc<Caller>, AuthRefusal>> {
+        let mut shard = self.shard(digest);
+        if let Some(verified) = shard.young.get(digest) {
+            return verified.answer(now);
         }
-        Self(bytes)
+        let verified = shard.old.remove(digest)?;
+        let answer = verified.answer(now)?;
+        let outdated = shard.put(*digest, verified);
+        // A thousand entries take their time to go; nobody has to wait for it.
+        drop(shard);
+        drop(outdated);
+        Some(answer)
     }
-}
 
-impl Cache {
-    /// Whose token it is, if it was verified before and still counts at `now` (seconds since 1970).
-    pub(super) fn find(&self, fingerprint: Fingerprint, now: f64) -> Option<Arc<Caller>> {
-        let mut shard = self.shard(fingerprint)?;
-        let found = match shard.young.get(&fingerprint) {
-            Some(found) => found,
-            None => {
-                let (_, found) = shard.old.remove_entry(&fingerprint)?;
-                shard.insert(fingerprint, found)
-            }
+    /// Remembers a token that has kept every rule.
+    pub(super) fn remember(
+        &self,
+        digest: Digest,
+        caller: &Arc<Caller>,
+        key: &Arc<Key>,
+        times: Times,
+    ) {
+        if caller.bytes() > MAX_CALLER {
+            return;
+        }
+        let verified = Verified {
+            caller: Arc::clone(caller),
+            key: Arc::downgrade(key),
+            times,
         };
-        let counts = found.valid.contains(&now) && found.key.strong_count() > 0;
-        counts.then(|| Arc::clone(&found.caller))
+        let mut shard = self.shard(&digest);
+        let outdated = shard.put(digest, verified);
+        drop(shard);
+        drop(outdated);
     }
 
-    /// Remembers a token that was verified.
-    pub(super) fn insert(&self, fingerprint: Fingerprint, verified: Verified) {
-        if let Some(mut shard) = self.shard(fingerprint) {
-            shard.insert(fingerprint, verified);
-        }
-    }
-
-    fn shard(&self, fingerprint: Fingerprint) -> Option<std::sync::MutexGuard<'_, Shard>> {
-        let [first, ..] = fingerprint.0;
-        let shard = self.shards.get(usize::from(first) % SHARDS)?;
-        Some(shard.lock().unwrap_or_else(PoisonError::into_inner))
+    fn shard(&self, Digest(bytes): &Digest) -> MutexGuard<'_, Shard> {
+        let [first, ..] = bytes;
+        let at = usize::from(*first) % SHARDS;
+        // The index is below the length; the first one is there to have no panic in the code.
+        let [shard, ..] = &self.shards;
+        let shard = self.shards.get(at).unwrap_or(shard);
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Shard {
-    fn insert(&mut self, fingerprint: Fingerprint, verified: Verified) -> &Verified {
-        if self.young.len() >= GENERATION {
-            self.old = std::mem::take(&mut self.young);
+    /// Puts an entry into the young generation; the generation that had to go for it is handed back.
+    fn put(&mut self, digest: Digest, verified: Verified) -> Option<HashMap<Digest, Verified>> {
+        let full = self.young.len() >= GENERATION;
+        let outdated = full.then(|| {
+            let young = std::mem::take(&mut self.young);
+            std::mem::replace(&mut self.old, young)
+        });
+        self.young.insert(digest, verified);
+        outdated
+    }
+}
+
+impl Verified {
+    fn answer(&self, now: SystemTime) -> Option<Result<Arc<Caller>, AuthRefusal>> {
+        if self.key.strong_count() == 0 {
+            return None;
         }
-        self.young
-            .entry(fingerprint)
-            .insert_entry(verified)
-            .into_mut()
+        Some(self.times.check(now).map(|()| Arc::clone(&self.caller)))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
+    fn caller(user: &str) -> Arc<Caller> {
+        Arc::new(Caller {
+            issuer: "i".into(),
+            user: user.into(),
+            scopes: Vec::new(),
+            pseudonym: "0".into(),
+        })
+    }
+
     fn key() -> Arc<Key> {
-        Arc::new(Key::secret(&[7; 32]).unwrap())
+        Arc::new(Key::secret(&[7; 32]).ok().unwrap())
     }
 
-    fn verified(user: &str, key: &Arc<Key>) -> Verified {
-        Verified {
-            caller: Arc::new(Caller {
-                issuer: "i".into(),
-                user: user.into(),
-                scopes: Vec::new(),
-            }),
-            valid: 10.0..20.0,
-            key: Arc::downgrade(key),
-        }
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
-    fn user(cache: &Cache, token: &[u8], now: f64) -> Option<String> {
-        cache
-            .find(Fingerprint::of(token), now)
-            .map(|caller| caller.user.to_string())
+    fn until(expiry: f64) -> Times {
+        Times::new(expiry, None, None, Duration::from_secs(30))
+    }
+
+    fn count(cache: &VerifiedTokens) -> usize {
+        let shards = cache.shards.iter().map(|shard| shard.lock().unwrap());
+        shards.map(|it| it.young.len() + it.old.len()).sum()
     }
 
     #[test]
-    fn a_token_counts_within_its_times_and_while_its_key_lives() {
-        let (cache, key) = (Cache::default(), key());
-        cache.insert(Fingerprint::of(b"a"), verified("alice", &key));
-        assert_eq!(user(&cache, b"a", 10.0).as_deref(), Some("alice"));
-        assert_eq!(user(&cache, b"a", 19.9).as_deref(), Some("alice"));
-        for (token, now) in [(b"a", 9.9), (b"a", 20.0), (b"b", 15.0)] {
-            assert_eq!(user(&cache, token, now), None);
-        }
-        drop(key);
-        assert_eq!(user(&cache, b"a", 15.0), None);
+    fn what_was_remembered_is_found_and_nothing_else() {
+        let (cache, key, alice) = (VerifiedTokens::default(), key(), caller("alice"));
+        assert!(cache.find(&Digest::of(b"a.b.c"), at(0)).is_none());
+        cache.remember(Digest::of(b"a.b.c"), &alice, &key, until(100.0));
+        let found = cache.find(&Digest::of(b"a.b.c"), at(0)).unwrap().ok();
+        assert!(Arc::ptr_eq(&found.unwrap(), &alice));
+        assert!(cache.find(&Digest::of(b"a.b.d"), at(0)).is_none());
     }
 
     #[test]
-    fn a_flood_of_tokens_takes_bounded_memory_and_spares_who_keeps_coming() {
-        let (cache, key) = (Cache::default(), key());
-        cache.insert(Fingerprint::of(b"regular"), verified("regular", &key));
-        for number in 0..3 * 2 * SHARDS * GENERATION {
-            let token = number.to_be_bytes();
-            cache.insert(Fingerprint::of(&token), verified("flood", &key));
-            if number % 1000 == 0 {
-                assert!(user(&cache, b"regular", 15.0).is_some(), "{number}");
+    fn a_hit_is_held_against_the_clock_with_the_leeway_of_the_rule() {
+        let (cache, key) = (VerifiedTokens::default(), key());
+        let token = Digest::of(b"a.b.c");
+        let times = Times::new(100.0, Some(50.0), None, Duration::from_secs(30));
+        cache.remember(token, &caller("alice"), &key, times);
+        let answer = |seconds| cache.find(&token, at(seconds)).unwrap().map(|_| ());
+        assert_eq!(answer(19), Err(AuthRefusal::NotYetValid));
+        assert_eq!((answer(20), answer(129)), (Ok(()), Ok(())));
+        assert_eq!(answer(130), Err(AuthRefusal::Expired));
+    }
+
+    #[test]
+    fn a_token_goes_with_its_key() {
+        let (cache, first, second) = (VerifiedTokens::default(), key(), key());
+        cache.remember(Digest::of(b"1"), &caller("a"), &first, until(100.0));
+        cache.remember(Digest::of(b"2"), &caller("b"), &second, until(100.0));
+        drop(first);
+        assert!(cache.find(&Digest::of(b"1"), at(0)).is_none());
+        assert!(cache.find(&Digest::of(b"2"), at(0)).is_some());
+    }
+
+    #[test]
+    fn a_flood_stays_within_bounds_and_leaves_what_is_in_use() {
+        let (cache, key, alice) = (VerifiedTokens::default(), key(), caller("alice"));
+        let kept = Digest::of(b"in use");
+        cache.remember(kept, &alice, &key, until(100.0));
+        for number in 0..3 * SHARDS * GENERATION {
+            cache.remember(
+                Digest::of(&number.to_be_bytes()),
+                &alice,
+                &key,
+                until(100.0),
+            );
+            if number % 500 == 0 {
+                assert!(cache.find(&kept, at(0)).is_some(), "after {number}");
             }
         }
-        let held: usize = cache
-            .shards
-            .iter()
-            .map(|shard| {
-                let shard = shard.lock().unwrap();
-                shard.young.len() + shard.old.len()
-            })
-            .sum();
-        assert!(held <= 2 * SHARDS * GENERATION, "{held}");
+        assert!(count(&cache) <= 2 * SHARDS * GENERATION);
+        assert!(count(&cache) > SHARDS * GENERATION);
+        assert!(
+            cache
+                .find(&Digest::of(&0_usize.to_be_bytes()), at(0))
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn a_caller_that_takes_much_room_is_not_remembered() {
+        let (cache, key) = (VerifiedTokens::default(), key());
+        let mut many = Caller::clone(&caller("alice"));
+        many.scopes = vec!["a".into(); 1000];
+        cache.remember(Digest::of(b"1"), &Arc::new(many), &key, until(100.0));
+        assert_eq!(count(&cache), 0);
+    }
+
+    #[test]
+    fn many_threads_see_their_own_callers() {
+        let (cache, key) = (VerifiedTokens::default(), key());
+        std::thread::scope(|scope| {
+            for thread in 0..8_u32 {
+                let (cache, key) = (&cache, &key);
+                scope.spawn(move || {
+                    for number in 0..2000_u32 {
+                        let digest = Digest::of(&(number % 500).to_be_bytes());
+                        let name = (number % 500).to_string();
+                        match cache.find(&digest, at(0)) {
+                            Some(found) => assert_eq!(*found.ok().unwrap().user, *name, "{thread}"),
+                            None => cache.remember(digest, &caller(&name), key, until(100.0)),
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(count(&cache), 500);
     }
 }

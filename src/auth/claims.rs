@@ -3,10 +3,7 @@
 //! Only [`issuer`] is asked before the signature has been checked. Text is compared byte for byte: nothing is trimmed,
 //! folded or normalised, since two users must never become one.
 
-use std::{
-    ops::Range,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
@@ -42,32 +39,59 @@ pub(super) fn check_audience(claims: &Object, accepted: &[String]) -> Result<(),
     }
 }
 
-/// `exp` is required and must lie ahead; `nbf` and `iat`, where given, must not. Each within `leeway`. From when until when
-/// that holds, in seconds since 1970.
+/// When a token may be used, by its own word.
+#[derive(Clone, Copy)]
+pub(super) struct Times {
+    expiry: f64,
+    not_before: Option<f64>,
+    issued: Option<f64>,
+    leeway: f64,
+}
+
+/// `exp` is required; `nbf` and `iat` may be left out.
 ///
 /// # Errors
-/// `MissingClaim("exp")`, `BadClaim` for what is no number, `Expired`, `NotYetValid`, `IssuedInFuture`.
-pub(super) fn check_times(
-    claims: &Object,
-    now: f64,
-    leeway: Duration,
-) -> Result<Range<f64>, AuthRefusal> {
-    let leeway = leeway.as_secs_f64();
+/// `MissingClaim("exp")`, `BadClaim` for what is no number.
+pub(super) fn times(claims: &Object, leeway: Duration) -> Result<Times, AuthRefusal> {
     let expiry = seconds(claims, "exp")?.ok_or(AuthRefusal::MissingClaim("exp"))?;
     let not_before = seconds(claims, "nbf")?;
     let issued = seconds(claims, "iat")?;
-    let begin = |time: Option<f64>| time.map_or(f64::NEG_INFINITY, |time| time - leeway);
-    let valid = begin(not_before).max(begin(issued))..expiry + leeway;
-    if now >= valid.end {
-        return Err(AuthRefusal::Expired);
+    Ok(Times::new(expiry, not_before, issued, leeway))
+}
+
+impl Times {
+    /// In seconds since 1970, all finite.
+    pub(super) fn new(
+        expiry: f64,
+        not_before: Option<f64>,
+        issued: Option<f64>,
+        leeway: Duration,
+    ) -> Self {
+        Self {
+            expiry,
+            not_before,
+            issued,
+            leeway: leeway.as_secs_f64(),
+        }
     }
-    if now < begin(not_before) {
-        return Err(AuthRefusal::NotYetValid);
+
+    /// `exp` must lie ahead; `nbf` and `iat`, where given, must not. Each within the leeway.
+    ///
+    /// # Errors
+    /// `Expired`, `NotYetValid`, `IssuedInFuture`.
+    pub(super) fn check(&self, now: SystemTime) -> Result<(), AuthRefusal> {
+        let (now, leeway) = (unix_seconds(now), self.leeway);
+        if now - leeway >= self.expiry {
+            return Err(AuthRefusal::Expired);
+        }
+        if self.not_before.is_some_and(|time| time > now + leeway) {
+            return Err(AuthRefusal::NotYetValid);
+        }
+        if self.issued.is_some_and(|time| time > now + leeway) {
+            return Err(AuthRefusal::IssuedInFuture);
+        }
+        Ok(())
     }
-    if now < begin(issued) {
-        return Err(AuthRefusal::IssuedInFuture);
-    }
-    Ok(valid)
 }
 
 /// The user: a string of 1 to 256 bytes in the configured claim.
@@ -127,8 +151,7 @@ fn seconds(claims: &Object, name: &'static str) -> Result<Option<f64>, AuthRefus
     number.map(Some).ok_or(AuthRefusal::BadClaim(name))
 }
 
-/// With a fraction, before 1970 negative.
-pub(super) fn unix_seconds(time: SystemTime) -> f64 {
+fn unix_seconds(time: SystemTime) -> f64 {
     match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(after) => after.as_secs_f64(),
         Err(before) => -before.duration().as_secs_f64(),

@@ -2,7 +2,9 @@
 //!
 //! Two kinds of trouble are told apart. A key that is *not for us* (another kind, for encryption, an algorithm that is not
 //! known here) is passed over, as the standard wants it. A key that is *wrong* (private, too weak, damaged, ambiguous)
-//! stops the whole set: it shows that the file is not what its owner believes. No error repeats key material.
+//! stops the whole set when it comes from the operator's file: it shows that the file is not what its owner believes. In a
+//! set that was fetched it is left out with a remark: the operator can't mend that set, and the users of its good keys have
+//! done nothing wrong. No error repeats key material.
 
 use data_encoding::BASE64URL_NOPAD;
 use jsonwebtoken::Algorithm;
@@ -10,10 +12,16 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::str::FromStr as _;
 
-use super::{keys::Key, object::Object};
+use super::{key::Key, object::Object};
 
 /// Members that only private keys have.
 const PRIVATE: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "oth"];
+
+/// How many keys a set that was fetched may have: each takes time to check.
+const MAX_KEYS: usize = 256;
+
+/// How many keys one message speaks of.
+const MAX_REMARKS: usize = 8;
 
 #[derive(Deserialize)]
 struct Set {
@@ -33,14 +41,7 @@ enum Unfit {
 /// # Errors
 /// What is wrong, as a clause for a person.
 pub(super) fn read_set(json: &[u8]) -> Result<Vec<Key>, String> {
-    let set: Set = serde_json::from_slice(json).map_err(|error| {
-        // Not the error's own text: it can quote the file.
-        format!(
-            "is not a JSON Web Key Set `{{\"keys\": [{{…}}]}}` (line {}, column {})",
-            error.line(),
-            error.column()
-        )
-    })?;
+    let set = parse(json)?;
     let mut keys = Vec::new();
     let mut passed_over = Vec::new();
     for (at, jwk) in set.keys.iter().enumerate() {
@@ -51,17 +52,62 @@ pub(super) fn read_set(json: &[u8]) -> Result<Vec<Key>, String> {
             Err(Unfit::Wrong(why)) => return Err(format!("holds {name}, which {why}")),
         }
     }
-    match (keys.is_empty(), passed_over.is_empty()) {
-        (false, _) => Ok(keys),
-        (true, true) => Err("holds no keys".into()),
-        (true, false) => {
-            passed_over.truncate(8);
-            Err(format!(
-                "holds no key that can be used: {}",
-                passed_over.join("; ")
-            ))
+    match keys.is_empty() {
+        false => Ok(keys),
+        true => Err(nothing(passed_over)),
+    }
+}
+
+/// The usable keys of a set that was fetched, at least one, and a remark on each that is wrong. A shared secret is wrong
+/// there: whoever can read it could sign.
+///
+/// # Errors
+/// What is wrong, as a clause for a person.
+pub(super) fn read_published(json: &[u8]) -> Result<(Vec<Key>, Vec<String>), String> {
+    let set = parse(json)?;
+    if set.keys.len() > MAX_KEYS {
+        return Err(format!("holds more than {MAX_KEYS} keys"));
+    }
+    let (mut keys, mut remarks, mut passed_over) = (Vec::new(), Vec::new(), Vec::new());
+    for (at, jwk) in set.keys.iter().enumerate() {
+        let name = name(at, jwk);
+        let read = match jwk.text("kty") {
+            Ok(Some("oct")) => Err(Unfit::Wrong(
+                "is a shared secret, which everybody can read there".into(),
+            )),
+            _ => read(jwk),
+        };
+        match read {
+            Ok(key) => keys.push(key),
+            Err(Unfit::NotForUs(why)) => passed_over.push(format!("{name} {why}")),
+            Err(Unfit::Wrong(why)) => remarks.push(format!("{name} is left out: it {why}")),
         }
     }
+    if keys.is_empty() {
+        passed_over.splice(0..0, remarks);
+        return Err(nothing(passed_over));
+    }
+    remarks.truncate(MAX_REMARKS);
+    Ok((keys, remarks))
+}
+
+fn parse(json: &[u8]) -> Result<Set, String> {
+    serde_json::from_slice(json).map_err(|error| {
+        // Not the error's own text: it can quote the file.
+        format!(
+            "is not a JSON Web Key Set `{{\"keys\": [{{…}}]}}` (line {}, column {})",
+            error.line(),
+            error.column()
+        )
+    })
+}
+
+fn nothing(mut passed_over: Vec<String>) -> String {
+    if passed_over.is_empty() {
+        return "holds no keys".into();
+    }
+    passed_over.truncate(MAX_REMARKS);
+    format!("holds no key that can be used: {}", passed_over.join("; "))
 }
 
 /// How a message calls a key: by its place, and by its id when it has a short one.

@@ -1,18 +1,24 @@
 //! Who is calling: the bearer token of a request, checked, becomes a [`Caller`].
 //!
-//! The header is found by `bearer`, the token taken apart and judged by `token` and `claims`, its key found in [`keys`]; one
-//! that passed is remembered by `cache`.
-//! It relies on the clock it is handed and on keys read before; it never reads a file, never fetches, never logs, and
-//! no token byte, user id or key leaves it in an error.
+//! The header is found by `bearer`; a token that was verified before is known to `cache`; any other is taken apart and
+//! judged by `token` and `claims`, its key found in [`keys`].
+//! Keys that an issuer publishes are found by [`discovery`], kept by [`remote`] and fetched by `refresh` in the background;
+//! a request waits for them only when its token names a key that nobody knows yet.
+//! It relies on the clock it is handed; it never reads a file, and no token byte, user id or key leaves it in an error.
 
 mod bearer;
 mod cache;
 mod claims;
+pub mod discovery;
 mod jwk;
+mod key;
 pub mod keys;
 mod object;
 mod pem;
+mod pseudonym;
+mod refresh;
 mod refusal;
+pub mod remote;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -25,8 +31,15 @@ use std::{
 use hyper::HeaderMap;
 pub use jsonwebtoken::Algorithm;
 
-use self::cache::{Cache, Fingerprint, Verified};
-pub use self::refusal::AuthRefusal;
+use self::{
+    cache::{Digest, VerifiedTokens},
+    claims::Times,
+    keys::KeySet,
+    object::Object,
+    remote::{RemoteKeys, RemoteSettings},
+};
+pub use self::{pseudonym::Pseudonyms, refusal::AuthRefusal};
+use crate::telemetry::metrics::Metrics;
 
 /// One `[[identity]]`, checked.
 pub struct IdentitySettings {
@@ -34,12 +47,20 @@ pub struct IdentitySettings {
     pub issuer: String,
     /// One of these must be in `aud`.
     pub audience: Vec<String>,
-    /// The keys with the algorithms each may be used with.
-    pub keys: keys::KeySet,
+    /// The keys.
+    pub keys: KeySource,
     /// The claim that names the user; `sub` unless configured.
     pub user_claim: String,
     /// How far the clocks may differ.
     pub leeway: Duration,
+}
+
+/// Where the keys of an identity come from.
+pub enum KeySource {
+    /// The configuration.
+    Fixed(KeySet),
+    /// The issuer, who may change them.
+    Remote(Box<RemoteSettings>),
 }
 
 /// An authenticated user behind a frontend. It has no `Debug`: user ids are personal.
@@ -51,6 +72,8 @@ pub struct Caller {
     pub user: Arc<str>,
     /// The scopes the token grants.
     pub scopes: Vec<Box<str>>,
+    /// What records call the user.
+    pub pseudonym: Arc<str>,
 }
 
 impl Caller {
@@ -58,62 +81,74 @@ impl Caller {
     pub fn has_scope(&self, scope: &str) -> bool {
         self.scopes.iter().any(|granted| **granted == *scope)
     }
+
+    /// About as much memory as it takes, the issuer aside, which all callers share.
+    fn bytes(&self) -> usize {
+        let scopes = self.scopes.iter();
+        let scopes: usize = scopes.map(|scope| scope.len().max(16) + 32).sum();
+        self.user.len() + self.pseudonym.len() + scopes
+    }
 }
 
 /// Checks bearer tokens against the configured identities.
 pub struct Authenticator {
     identities: Vec<Identity>,
-    verified: Cache,
+    pseudonyms: Pseudonyms,
+    verified: VerifiedTokens,
 }
 
 /// An identity with its issuer in the form that callers share.
 struct Identity {
     issuer: Arc<str>,
-    settings: IdentitySettings,
+    audience: Vec<String>,
+    user_claim: String,
+    leeway: Duration,
+    keys: Keys,
+}
+
+enum Keys {
+    Fixed(KeySet),
+    Remote(Arc<RemoteKeys>),
 }
 
 impl Authenticator {
     /// Of several identities with one issuer only the first would ever be asked: the configuration refuses that.
-    pub fn new(identities: Vec<IdentitySettings>) -> Self {
-        let identities = identities
-            .into_iter()
-            .map(|settings| Identity {
-                issuer: Arc::from(settings.issuer.as_str()),
-                settings,
-            })
-            .collect();
+    pub fn new(identities: Vec<IdentitySettings>, pseudonyms: Pseudonyms) -> Self {
         Self {
-            identities,
-            verified: Cache::default(),
+            identities: identities.into_iter().map(Identity::new).collect(),
+            pseudonyms,
+            verified: VerifiedTokens::default(),
         }
     }
 
-    /// Who made the request with these headers.
+    /// Who made the request with these headers. Waits only, and for seconds at the most, when the token names a key that
+    /// its issuer may have published a moment ago.
     ///
     /// `now` is the wall clock that `exp`, `nbf` and `iat` are held against.
     ///
     /// # Errors
     /// The first rule of the token that is broken. The signature is judged before any claim but `iss`, which chooses
     /// the keys.
-    pub fn authenticate(
+    pub async fn authenticate(
         &self,
         headers: &HeaderMap,
         now: SystemTime,
     ) -> Result<Arc<Caller>, AuthRefusal> {
-        let token = bearer::token(headers)?;
-        let now = claims::unix_seconds(now);
-        let fingerprint = Fingerprint::of(token);
-        if let Some(caller) = self.verified.find(fingerprint, now) {
-            return Ok(caller);
+        let token = bearer::credentials(headers)?;
+        let digest = Digest::of(token);
+        match self.verified.find(&digest, now) {
+            Some(answer) => answer,
+            None => self.verify(token, digest, now).await,
         }
-        let verified = self.verify(bearer::text(token)?, now)?;
-        let caller = Arc::clone(&verified.caller);
-        self.verified.insert(fingerprint, verified);
-        Ok(caller)
     }
 
-    fn verify(&self, token: &str, now: f64) -> Result<Verified, AuthRefusal> {
-        let token = token::take_apart(token)?;
+    async fn verify(
+        &self,
+        token: &[u8],
+        digest: Digest,
+        now: SystemTime,
+    ) -> Result<Arc<Caller>, AuthRefusal> {
+        let token = token::take_apart(bearer::text(token)?)?;
         // Not verified yet: it says whose keys to use, and those keys then vouch for it.
         let issuer = claims::issuer(&token.claims)?;
         let identity = self
@@ -121,19 +156,85 @@ impl Authenticator {
             .iter()
             .find(|identity| *identity.issuer == *issuer)
             .ok_or(AuthRefusal::UnknownIssuer)?;
-        let settings = &identity.settings;
-        let key = settings.keys.verify(&token)?;
-        claims::check_audience(&token.claims, &settings.audience)?;
-        let valid = claims::check_times(&token.claims, now, settings.leeway)?;
-        let caller = Caller {
-            issuer: Arc::clone(&identity.issuer),
-            user: Arc::from(claims::user(&token.claims, &settings.user_claim)?),
-            scopes: claims::scopes(&token.claims)?,
+        let key = match &identity.keys {
+            Keys::Fixed(keys) => Arc::clone(keys.verify(&token)?),
+            Keys::Remote(keys) => {
+                // Nobody is asked about a token that would be refused anyhow.
+                let worth_asking = || identity.judge(&token.claims, now).is_ok();
+                keys.verify(&token, worth_asking).await?
+            }
         };
-        Ok(Verified {
-            caller: Arc::new(caller),
-            valid,
-            key: Arc::downgrade(key),
+        let (user, scopes, times) = identity.judge(&token.claims, now)?;
+        let caller = Arc::new(Caller {
+            issuer: Arc::clone(&identity.issuer),
+            user: Arc::from(user),
+            scopes,
+            pseudonym: self.pseudonyms.of(issuer, user).into(),
+        });
+        self.verified.remember(digest, &caller, &key, times);
+        Ok(caller)
+    }
+
+    /// Whether there are keys for every identity.
+    pub fn knows_keys(&self) -> bool {
+        self.remotes().all(|keys| keys.fetched().is_some())
+    }
+
+    /// Fetches the keys that issuers publish, now and for as long as it is not dropped; `known` is told whether there are
+    /// keys for every identity, whenever that may have changed.
+    pub async fn keep_keys(
+        self: Arc<Self>,
+        metrics: Arc<Metrics>,
+        known: impl Fn(bool) + Clone + Send + Sync + 'static,
+    ) {
+        let mut tasks = tokio::task::JoinSet::new();
+        for keys in self.remotes() {
+            let (all, known) = (Arc::clone(&self), known.clone());
+            let changed = move || known(all.knows_keys());
+            tasks.spawn(refresh::keep(
+                Arc::clone(keys),
+                Arc::clone(&metrics),
+                changed,
+            ));
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    fn remotes(&self) -> impl Iterator<Item = &Arc<RemoteKeys>> {
+        self.identities.iter().filter_map(|it| match &it.keys {
+            Keys::Fixed(_) => None,
+            Keys::Remote(keys) => Some(keys),
         })
+    }
+}
+
+impl Identity {
+    fn new(settings: IdentitySettings) -> Self {
+        let issuer: Arc<str> = Arc::from(settings.issuer.as_str());
+        Self {
+            keys: match settings.keys {
+                KeySource::Fixed(keys) => Keys::Fixed(keys),
+                KeySource::Remote(remote) => {
+                    Keys::Remote(Arc::new(RemoteKeys::new(Arc::clone(&issuer), *remote)))
+                }
+            },
+            issuer,
+            audience: settings.audience,
+            user_claim: settings.user_claim,
+            leeway: settings.leeway,
+        }
+    }
+
+    /// The rules of all claims but `iss`: the user, the scopes, and when the token may be used.
+    fn judge<'a>(
+        &self,
+        claims: &'a Object,
+        now: SystemTime,
+    ) -> Result<(&'a str, Vec<Box<str>>, Times), AuthRefusal> {
+        claims::check_audience(claims, &self.audience)?;
+        let times = claims::times(claims, self.leeway)?;
+        times.check(now)?;
+        let user = claims::user(claims, &self.user_claim)?;
+        Ok((user, claims::scopes(claims)?, times))
     }
 }

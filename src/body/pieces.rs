@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::{receive::BodyRefusal, upload::Uploading};
 use crate::{
     json::{rules::Slot, sink::Sink, value::Value},
-    media::base64::Check,
+    media::{base64::Check, digest::VideoDigest},
     qiniu::outgoing::{Draft, Outgoing},
     session::ticket::Holder,
 };
@@ -25,6 +25,8 @@ pub(super) struct Pieces {
     pub(super) chunk: Bytes,
     /// The check of the video's base64.
     pub(super) check: Check,
+    /// Hashes the video, where that was asked for.
+    pub(super) digest: Option<VideoDigest>,
     kept: Vec<Bytes>,
     /// Small pieces behind those of `kept`.
     block: Vec<u8>,
@@ -61,6 +63,7 @@ impl Pieces {
         Self {
             chunk: Bytes::new(),
             check: Check::default(),
+            digest: None,
             kept: Vec::new(),
             block: Vec::new(),
             mark: Mark::default(),
@@ -212,6 +215,9 @@ impl Sink for Pieces {
         self.check.feed(bytes);
         if let Some(upload) = &mut self.upload {
             upload.video(bytes);
+        }
+        if let Some(digest) = &mut self.digest {
+            digest.base64(bytes);
         }
     }
 

@@ -65,6 +65,9 @@ pub(super) async fn receive(
             return Err(BodyRefusal::Video(Finding::TooLarge));
         }
         encoder.encode(&chunk, &mut pieces);
+        if let Some(digest) = &mut pieces.digest {
+            digest.bytes(&chunk);
+        }
     }
     encoder.finish(&mut pieces);
     if arrival.count() == 0 {

@@ -19,7 +19,7 @@ use crate::{
         cut::{Cut, CutError},
         value::Value,
     },
-    media::{Finding, held::HeldVideo, judge, mp4},
+    media::{Finding, digest::VideoDigest, held::HeldVideo, judge, mp4},
     qiniu::outgoing::{Draft, Outgoing},
     session::ticket::{Holder, NotOpened},
 };
@@ -49,6 +49,8 @@ pub struct Received {
     pub permit: Permit,
     /// What may claim its session, where sessions are bound to callers.
     pub upload: Option<Upload>,
+    /// SHA-256 of the video, where that was asked for.
+    pub video_sha256: Option<[u8; 32]>,
     /// The video in it, where there is one.
     video: Option<Video>,
 }
@@ -112,7 +114,8 @@ pub async fn receive(
         BodyForm::Video(_) => raw::held,
     };
     let arrival = Arrival::admit(body, admission, rules.max_body, held, count)?;
-    let pieces = Pieces::new(draft).with(&rules.pins, holder);
+    let mut pieces = Pieces::new(draft).with(&rules.pins, holder);
+    pieces.digest = rules.video_digest();
     match form {
         BodyForm::Json => json(arrival, rules, pieces).await,
         BodyForm::Video(video) => raw::receive(arrival, video, rules, pieces).await,
@@ -156,6 +159,7 @@ impl Received {
         video_length: Option<u64>,
         face_field: Option<&str>,
     ) -> Result<Self, BodyRefusal> {
+        let video_sha256 = pieces.digest.take().map(VideoDigest::finish);
         let upload = pieces.upload.take();
         let upload = upload.map(|upload| upload.finish(face_field)).transpose();
         let (outgoing, place) = pieces.finish();
@@ -166,6 +170,7 @@ impl Received {
             outgoing,
             permit,
             upload: upload.map_err(BodyRefusal::Session)?,
+            video_sha256,
             video,
         })
     }

@@ -8,6 +8,7 @@ use crate::{
         rules::{Rules, Slot},
         value::Value,
     },
+    media::digest::VideoDigest,
     relay::{RouteKind, RouteSettings},
 };
 
@@ -22,6 +23,7 @@ pub struct BodyRules {
     pub(super) face_field: Option<Slot>,
     /// Members that go up as the operator says, as JSON with commas between them; empty: none.
     pub(super) pins: Bytes,
+    hash_video: bool,
     typed: Vec<Typed>,
 }
 
@@ -93,8 +95,20 @@ impl BodyRules {
             video,
             face_field,
             pins: pins(route),
+            hash_video: false,
             typed,
         }
+    }
+
+    /// Has the video hashed too.
+    pub fn hashing_video(mut self) -> Self {
+        self.hash_video = self.video.is_some();
+        self
+    }
+
+    /// A digest to feed, where the video is to be hashed.
+    pub(super) fn video_digest(&self) -> Option<VideoDigest> {
+        self.hash_video.then(VideoDigest::default)
     }
 
     /// Whether every member is there that must be, and of its type; else what is wrong, for the caller.

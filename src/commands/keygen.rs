@@ -53,6 +53,14 @@ impl Args {
     }
 }
 
+/// A new key that signs verdicts, for this process alone.
+///
+/// # Errors
+/// Why there is none, as a clause for a person.
+pub(crate) fn verdict_key() -> Result<String, String> {
+    verdict().map(|(private, _)| private.to_string())
+}
+
 fn print(key: &str) -> Result<(), String> {
     writeln!(io::stdout().lock(), "{key}").map_err(|error| format!("can't write the key: {error}"))
 }

@@ -43,6 +43,8 @@ impl Args {
 }
 
 async fn serve(settings: config::Settings, lines: log::Lines) -> ExitCode {
+    // Before anything says that the gateway is there: whoever reads that may stop it at once.
+    let stop = server::drain::termination();
     let running = match Running::start(settings, lines).await {
         Ok(running) => running,
         Err(error) => {
@@ -55,7 +57,7 @@ async fn serve(settings: config::Settings, lines: log::Lines) -> ExitCode {
         tracing::info!(%address, "listening");
     }
     tracing::info!(address = %running.admin_address(), "admin listening");
-    let outcome = running.serve(server::drain::termination()).await;
+    let outcome = running.serve(stop).await;
     tracing::info!(cut = outcome.cut, "stopped");
     if outcome.cut == 0 {
         ExitCode::SUCCESS

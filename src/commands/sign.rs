@@ -50,12 +50,12 @@ impl Args {
             .url
             .parse()
             .map_err(|error| format!("--url is not a URL: {error}"))?;
-        let host = host(&url)?;
         let headers = self
             .headers
             .iter()
             .map(|header| split(header))
             .collect::<Result<Vec<_>, _>>()?;
+        let host = host(&url, &headers)?;
         let body = match &self.body {
             Some(path) => {
                 fs::read(path).map_err(|error| format!("can't read {}: {error}", path.display()))?
@@ -78,14 +78,21 @@ impl Args {
     }
 }
 
-/// The `Host` header that a client sends for this URL: the port is left out where it is the scheme's own.
-fn host(url: &hyper::Uri) -> Result<String, String> {
-    let host = url.host().ok_or("--url must be whole: https://host/path")?;
-    let default = if url.scheme_str() == Some("http") {
-        80
-    } else {
-        443
+/// The `Host` header that a client sends for this URL, if none is given: the port is left out where it is the scheme's own.
+fn host(url: &hyper::Uri, headers: &[(&str, &str)]) -> Result<String, String> {
+    const WHOLE: &str = "--url must be whole: https://host/path";
+    let default = match url.scheme_str() {
+        Some("http") => 80,
+        Some("https") => 443,
+        _ => return Err(WHOLE.into()),
     };
+    if let Some((_, host)) = headers
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case("host"))
+    {
+        return Ok((*host).to_owned());
+    }
+    let host = url.host().ok_or(WHOLE)?;
     Ok(match url.port_u16() {
         Some(port) if port != default => format!("{host}:{port}"),
         _ => host.to_owned(),
@@ -105,5 +112,27 @@ fn key(name: &str) -> Result<Secret, String> {
         _ => Err(format!(
             "the environment variable {name} is not set; it must hold the Qiniu key"
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_is_the_one_that_is_sent() {
+        for (url, header, wanted) in [
+            ("https://h.example/a", None, Some("h.example")),
+            ("https://h.example:443/a", None, Some("h.example")),
+            ("http://h.example:443/a", None, Some("h.example:443")),
+            ("http://127.0.0.1:9/a", None, Some("127.0.0.1:9")),
+            ("https://h.example/a", Some("other"), Some("other")),
+            ("h.example", None, None),
+            ("/a", Some("h.example"), None),
+        ] {
+            let headers: Vec<_> = header.map(|host| ("host", host)).into_iter().collect();
+            let host = host(&url.parse().unwrap(), &headers);
+            assert_eq!(host.ok().as_deref(), wanted, "{url}");
+        }
     }
 }

@@ -153,7 +153,7 @@ fn fail(why: &str) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::{Authenticator, IdentitySettings};
+    use crate::auth::{Authenticator, IdentitySettings, KeySource, Pseudonyms};
     use hyper::{HeaderMap, header::AUTHORIZATION};
 
     const SECRET: &[u8] = b"thirty-two bytes are the minimum!";
@@ -169,25 +169,28 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_gateway_accepts_what_is_minted_until_it_expires() {
+    #[tokio::test]
+    async fn the_gateway_accepts_what_is_minted_until_it_expires() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let token = mint(SECRET, &claims(now)).unwrap();
-        let authenticator = Authenticator::new(vec![IdentitySettings {
+        let identity = IdentitySettings {
             issuer: "dev".into(),
             audience: vec!["liveness".into()],
-            keys: KeySet::from_secret(&Secret::new(SECRET)).unwrap(),
+            keys: KeySource::Fixed(KeySet::from_secret(&Secret::new(SECRET)).unwrap()),
             user_claim: "sub".into(),
             leeway: Duration::ZERO,
-        }]);
+        };
+        let pseudonyms = Pseudonyms::new(&Secret::new("k"));
+        let authenticator = Authenticator::new(vec![identity], pseudonyms);
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
-        let Ok(caller) = authenticator.authenticate(&headers, now) else {
+        let Ok(caller) = authenticator.authenticate(&headers, now).await else {
             panic!("refused")
         };
         assert_eq!((&*caller.user, &*caller.issuer), ("alice", "dev"));
         assert!(caller.has_scope("a") && caller.has_scope("b") && !caller.has_scope("a b"));
-        let late = authenticator.authenticate(&headers, now + Duration::from_secs(60));
+        let minute = Duration::from_secs(60);
+        let late = authenticator.authenticate(&headers, now + minute).await;
         assert_eq!(
             late.err().map(|refusal| refusal.code()),
             Some("expired_token")

@@ -45,6 +45,8 @@ impl Reader<'_> {
                 .as_ref()
                 .map_or(u64::MAX, |server| server.body_memory),
         );
+        let verdict = self.verdict(root, &routes);
+        let evidence = self.evidence(root);
         Some(Settings {
             server: server?,
             admin: admin?.0,
@@ -53,6 +55,8 @@ impl Reader<'_> {
             identities,
             sessions,
             routes,
+            verdict,
+            evidence,
             log: log?,
         })
     }
@@ -61,8 +65,8 @@ impl Reader<'_> {
         let section = section(root, "server");
         self.header("[server]");
         let before = self.mistakes.len();
-        let listen = self.texts(&section, "listen").unwrap_or_default();
-        let listen: Vec<_> = listen
+        let written = self.texts(&section, "listen").unwrap_or_default();
+        let listen: Vec<_> = written
             .iter()
             .filter_map(|address| self.address(address))
             .collect();
@@ -72,6 +76,16 @@ impl Reader<'_> {
                 "`listen` has no address",
                 "write one like \"127.0.0.1:8080\"",
             );
+        }
+        for (at, (address, place)) in written.iter().enumerate() {
+            let same = |other: &Placed<String>| other.0 == *address;
+            if !address.ends_with(":0") && written.iter().take(at).any(same) {
+                self.mistake(
+                    place,
+                    format!("`{address}` stands in `listen` twice"),
+                    "remove one of them",
+                );
+            }
         }
         let trusted = self.texts(&section, "trusted_proxies").unwrap_or_default();
         let trusted_proxies = trusted

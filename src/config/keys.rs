@@ -1,5 +1,11 @@
 //! Every key of the configuration: its place, type, default and meaning. What can be written, the schema for editors and
-//! the check for unknown keys all come from this one table.
+//! the check for unknown keys all come from this one table ([`routes`] has the part of the routes).
+
+mod find;
+mod routes;
+
+pub(super) use find::{find, is_list, is_section, names_below, seems_secret};
+pub(super) use routes::route_default;
 
 /// The type of a key's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +18,8 @@ pub(super) enum Kind {
     Texts,
     /// A whole number above zero.
     Count,
+    /// A number from 0.0 to 1.0.
+    Fraction,
     /// `true` or `false`.
     Bool,
     /// `"28MiB"`
@@ -47,6 +55,12 @@ const fn key(path: &'static str, kind: Kind, default: &'static str, about: &'sta
 /// The levels of `log.level`.
 pub(super) const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error"];
 
+/// The words of `routes.response.scores`.
+pub(super) const SCORES: &[&str] = &["visible", "hidden"];
+
+/// The thresholds of `verdict.threshold`.
+pub(super) const THRESHOLDS: &[&str] = &["frr_1e-4", "frr_1e-3", "frr_1e-2"];
+
 /// The algorithms of `identity.algorithms`.
 pub(super) const ALGORITHMS: &[&str] = &[
     "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256",
@@ -56,8 +70,13 @@ pub(super) const ALGORITHMS: &[&str] = &[
 /// The words of `routes.video_check`.
 pub(super) const VIDEO_CHECKS: &[&str] = &["off", "report", "enforce"];
 
-/// All keys.
-pub(super) const KEYS: &[Key] = &[
+/// All keys, in the order in which they are shown.
+pub(super) fn all() -> impl Iterator<Item = &'static Key> {
+    SECTIONS.iter().chain(routes::ROUTES)
+}
+
+/// The keys of all sections but the routes.
+const SECTIONS: &[Key] = &[
     key(
         "server.listen",
         Kind::Texts,
@@ -218,6 +237,24 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key("identity[].jwks_file", Kind::Text, "", "A JSON Web Key Set"),
     key(
+        "identity[].jwks_url",
+        Kind::Text,
+        "",
+        "Where the issuer publishes its key set; without any source of keys, OIDC discovery finds it",
+    ),
+    key(
+        "identity[].ca_file",
+        Kind::Text,
+        "\"\"",
+        "Certificate authorities to trust for fetching keys instead of the system's, PEM",
+    ),
+    key(
+        "identity[].max_stale",
+        Kind::Duration,
+        "\"24h\"",
+        "How long fetched keys are used while the issuer can't be reached",
+    ),
+    key(
         "identity[].user_claim",
         Kind::Text,
         "\"sub\"",
@@ -248,6 +285,86 @@ pub(super) const KEYS: &[Key] = &[
         "A second key that ids may be sealed with, while keys are changed",
     ),
     key(
+        "verdict.signing_key",
+        Kind::Secret,
+        "",
+        "Signs verdicts: an Ed25519 private key, PKCS#8 PEM",
+    ),
+    key(
+        "verdict.previous_keys",
+        Kind::Texts,
+        "[]",
+        "Files with public keys, PEM, that are published beside that of signing_key",
+    ),
+    key("verdict.issuer", Kind::Text, "", "The iss of verdicts"),
+    key("verdict.audience", Kind::Text, "", "The aud of verdicts"),
+    key(
+        "verdict.lifetime",
+        Kind::Duration,
+        "\"5min\"",
+        "How long a verdict is good for",
+    ),
+    key(
+        "verdict.threshold",
+        Kind::Word(THRESHOLDS),
+        "\"frr_1e-3\"",
+        "Which of Qiniu's thresholds the score must be above",
+    ),
+    key(
+        "verdict.max_spoofing",
+        Kind::Fraction,
+        "1.0",
+        "The synthetic-image score at the most; 1.0: not asked for",
+    ),
+    key(
+        "verdict.video_digest",
+        Kind::Bool,
+        "false",
+        "Put the SHA-256 of the video into the verdict",
+    ),
+    key(
+        "evidence.url",
+        Kind::Text,
+        "",
+        "Where Qiniu's whole answers are posted, pictures included; http:// only to loopback",
+    ),
+    key(
+        "evidence.secret",
+        Kind::Secret,
+        "",
+        "Signs the deliveries: whsec_ and 24 to 64 bytes in base64",
+    ),
+    key(
+        "evidence.on",
+        Kind::Word(&["pass", "always"]),
+        "\"pass\"",
+        "Deliver what passes, or all",
+    ),
+    key(
+        "evidence.required",
+        Kind::Bool,
+        "false",
+        "Make what was not acknowledged no pass",
+    ),
+    key(
+        "evidence.timeout",
+        Kind::Duration,
+        "\"5s\"",
+        "Time for a delivery, its retry included",
+    ),
+    key(
+        "evidence.ca_file",
+        Kind::Text,
+        "\"\"",
+        "Certificate authorities to trust instead of the system's, PEM",
+    ),
+    key(
+        "evidence.allow_plaintext",
+        Kind::Bool,
+        "false",
+        "Accept http:// to another machine, where something else encrypts",
+    ),
+    key(
         "log.format",
         Kind::Word(&["json", "text"]),
         "\"json\"",
@@ -259,154 +376,4 @@ pub(super) const KEYS: &[Key] = &[
         "\"info\"",
         "The least severe level that is written",
     ),
-    key(
-        "routes[].path",
-        Kind::Text,
-        "",
-        "The exact path, the same here and at Qiniu",
-    ),
-    key(
-        "routes[].kind",
-        Kind::Word(&["session", "verify", "plain"]),
-        "",
-        "What the route does",
-    ),
-    key(
-        "routes[].scope",
-        Kind::Text,
-        "\"\"",
-        "The scope a token must have; empty: none",
-    ),
-    key(
-        "routes[].max_body",
-        Kind::Size,
-        "",
-        "The body of a request at the most",
-    ),
-    key(
-        "routes[].timeout",
-        Kind::Duration,
-        "",
-        "Time for the whole call to Qiniu",
-    ),
-    key(
-        "routes[].rate",
-        Kind::Rate,
-        "",
-        "Requests per user, like 10/min (s, min, h, day); empty: unlimited",
-    ),
-    key(
-        "routes[].burst",
-        Kind::Count,
-        "",
-        "Requests a user may make at once",
-    ),
-    key(
-        "routes[].concurrent_per_user",
-        Kind::Count,
-        "",
-        "Calls to Qiniu under way per user",
-    ),
-    key(
-        "routes[].video_check",
-        Kind::Word(VIDEO_CHECKS),
-        "",
-        "What to do about a video that Qiniu would not take: off, report (count and log) or enforce (422); verify routes only",
-    ),
-    key(
-        "routes[].request.fields",
-        Kind::Texts,
-        "",
-        "Top-level members that go upstream; the rest is dropped",
-    ),
-    key(
-        "routes[].request.set",
-        Kind::Members,
-        "",
-        "Members that go upstream as written here, whatever the frontend asks",
-    ),
-    key(
-        "routes[].response.remove",
-        Kind::Texts,
-        "",
-        "What is deleted from an answer, like result.pic_list[].pic",
-    ),
-    key(
-        "routes[].response.max_string",
-        Kind::Size,
-        "",
-        "Longer strings are deleted wherever they stand; empty: no limit",
-    ),
 ];
-
-/// What a `[[routes]]` of this kind has where a key is left out.
-pub(super) fn route_default(kind: &str, name: &str) -> &'static str {
-    match (name, kind) {
-        ("max_body", "session") => "\"4KiB\"",
-        ("max_body", "verify") => "\"28MiB\"",
-        ("max_body", _) => "\"1MiB\"",
-        ("timeout", "session") => "\"10s\"",
-        ("timeout", "verify") => "\"60s\"",
-        ("timeout", _) => "\"30s\"",
-        ("rate", "session") => "\"10/min\"",
-        ("rate", "verify") => "\"6/min\"",
-        ("rate", _) => "\"60/min\"",
-        ("burst", "session") => "5",
-        ("burst", "verify") => "3",
-        ("burst", _) => "10",
-        ("concurrent_per_user", "session") => "4",
-        ("concurrent_per_user", "verify") => "1",
-        ("video_check", "verify") => "\"report\"",
-        ("request.fields", "session") => "[\"min_code_length\", \"max_code_length\"]",
-        ("request.fields", "verify") => "[\"session_id\", \"video_base64\", \"face_field\"]",
-        ("response.remove", "verify") => "[\"result.best_image.pic\", \"result.pic_list[].pic\"]",
-        ("response.max_string", "verify") => "\"4KiB\"",
-        ("scope", _) => "\"\"",
-        _ => "",
-    }
-}
-
-/// The key at `path`, if there is one.
-pub(super) fn find(path: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.path == path)
-}
-
-/// Whether what stands behind this name could be a secret, however the name is misspelt.
-pub(super) fn seems_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["secret", "key", "password", "token"]
-        .iter()
-        .any(|word| name.contains(word))
-}
-
-/// Whether keys stand below `path`.
-pub(super) fn is_section(path: &str) -> bool {
-    KEYS.iter().any(|key| {
-        key.path
-            .strip_prefix(path)
-            .is_some_and(|rest| rest.starts_with('.') || rest.starts_with("[]."))
-    })
-}
-
-/// Whether `path` is an array of tables.
-pub(super) fn is_list(path: &str) -> bool {
-    KEYS.iter().any(|key| {
-        key.path
-            .strip_prefix(path)
-            .is_some_and(|rest| rest.starts_with("[]."))
-    })
-}
-
-/// The names that may stand directly below `section` (empty: at the top).
-pub(super) fn names_below(section: &str) -> Vec<&'static str> {
-    let mut names: Vec<_> = KEYS
-        .iter()
-        .filter_map(|key| match section {
-            "" => Some(key.path),
-            _ => key.path.strip_prefix(section)?.strip_prefix('.'),
-        })
-        .filter_map(|rest| rest.split(['.', '[']).next())
-        .collect();
-    names.dedup();
-    names
-}

@@ -1,22 +1,28 @@
 //! From the written configuration to checked settings.
 //!
-//! [`keys`] is the table of all keys, [`tree`] what was written, [`reader`] takes values out of it, [`checked`],
-//! [`upstream`], [`identities`], [`sessions`], [`routes`] and [`pins`] make settings of them, [`diagnostics`] shows every mistake at once. Checking changes nothing in the world,
-//! and a gateway is started from [`Settings`] alone, never from the file's own form.
+//! [`keys`] is the table of all keys, [`tree`] what was written, [`unknown`] finds names that are in none; [`reader`],
+//! [`measures`] and [`secret_source`] take values out of it, [`checked`], [`upstream`], [`identities`], `sessions`, [`routes`], [`pins`],
+//! `verdict` and `evidence` make settings of them, [`diagnostics`] shows every mistake at once. Checking changes nothing in the world, and a
+//! gateway is started from [`Settings`] alone, never from the file's own form.
 
 mod checked;
 mod diagnostics;
+mod evidence;
 mod identities;
 mod keys;
+mod measures;
 mod pins;
 mod reader;
 mod routes;
 pub mod schema;
 pub mod secret;
+mod secret_source;
 mod sessions;
 mod tree;
 mod units;
+mod unknown;
 mod upstream;
+mod verdict;
 
 #[cfg(test)]
 mod tests;
@@ -46,6 +52,10 @@ pub struct Settings {
     pub sessions: Option<session::SessionSettings>,
     /// What can be called.
     pub routes: Vec<relay::RouteSettings>,
+    /// Signed results, where they are wanted.
+    pub verdict: Option<crate::verdict::VerdictSettings>,
+    /// Pictures for the app's backend, where they are wanted.
+    pub evidence: Option<crate::evidence::EvidenceSettings>,
     /// Logs.
     pub log: telemetry::LogSettings,
 }

@@ -5,20 +5,13 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use super::{
     diagnostics::{Mistake, Place},
     keys,
-    secret::Secret,
     tree::{Item, Table, Value},
-    units,
 };
-use crate::limit::Rate;
-
-/// Bytes of a secret's file at the most.
-const MAX_SECRET: u64 = 64 * 1024;
 
 /// A value and where it came from; a default's place is its section's.
 pub(super) type Placed<T> = (T, Place);
@@ -131,7 +124,7 @@ impl<'a> Reader<'a> {
         matches!(self.item(section, name), Some(Item { value: Value::Text(text), .. }) if text.is_empty())
     }
 
-    fn refuse_empty(&mut self, section: &Section<'_>, name: &str, wanted: &str) {
+    pub(super) fn refuse_empty(&mut self, section: &Section<'_>, name: &str, wanted: &str) {
         if let Some(Item {
             value: Value::Text(text),
             place,
@@ -208,6 +201,35 @@ impl<'a> Reader<'a> {
         Some((count?, item.place))
     }
 
+    /// A number from 0 to 1.
+    pub(super) fn fraction(
+        &mut self,
+        section: &Section<'_>,
+        name: &'static str,
+    ) -> Option<Placed<f64>> {
+        const WANTED: &str = "a number from 0.0 to 1.0";
+        let item = self.item(section, name)?;
+        let number = match item.value {
+            Value::Fraction(number) => number,
+            Value::Integer(number) => number as f64,
+            _ => {
+                self.wrong_type(&item, name, WANTED);
+                return None;
+            }
+        };
+        // A NaN is in no range.
+        if !(0.0..=1.0).contains(&number) {
+            self.mistake(
+                &item.place,
+                format!("`{name}` is out of range"),
+                format!("write {WANTED}"),
+            );
+            return None;
+        }
+        self.note(name, &format!("{number:?}"));
+        Some((number, item.place))
+    }
+
     pub(super) fn bool(&mut self, section: &Section<'_>, name: &'static str) -> bool {
         match self.item(section, name) {
             Some(Item {
@@ -222,78 +244,6 @@ impl<'a> Reader<'a> {
                 false
             }
             None => false,
-        }
-    }
-
-    pub(super) fn size(
-        &mut self,
-        section: &Section<'_>,
-        name: &'static str,
-    ) -> Option<Placed<u64>> {
-        self.unit(
-            section,
-            name,
-            units::size,
-            "a size like \"28MiB\" (B, KiB, MiB, GiB), above zero",
-        )
-    }
-
-    /// At most an hour: a longer wait is a mistake, or an attack that is let in.
-    pub(super) fn duration(
-        &mut self,
-        section: &Section<'_>,
-        name: &'static str,
-    ) -> Option<Duration> {
-        let (time, place) = self.unit(
-            section,
-            name,
-            units::duration,
-            "a duration like \"30s\" (ms, s, min, h), above zero",
-        )?;
-        if time > Duration::from_secs(3600) {
-            self.mistake(
-                &place,
-                format!("`{name}` is longer than an hour"),
-                "write at most \"1h\"",
-            );
-        }
-        Some(time)
-    }
-
-    pub(super) fn rate(&mut self, section: &Section<'_>, name: &'static str) -> Option<Rate> {
-        self.unit(
-            section,
-            name,
-            units::rate,
-            "a rate like \"10/min\" (s, min, h, day)",
-        )
-        .map(|(rate, _)| rate)
-    }
-
-    fn unit<T>(
-        &mut self,
-        section: &Section<'_>,
-        name: &'static str,
-        parse: impl Fn(&str) -> Option<T>,
-        wanted: &str,
-    ) -> Option<Placed<T>> {
-        let Some((text, place)) = self.text(section, name) else {
-            // These two alone can be switched off.
-            if !matches!(name, "rate" | "response.max_string") {
-                self.refuse_empty(section, name, wanted);
-            }
-            return None;
-        };
-        match parse(&text) {
-            Some(value) => Some((value, place)),
-            None => {
-                self.mistake(
-                    &place,
-                    format!("`{name}` can't be `{text}`"),
-                    format!("write {wanted}"),
-                );
-                None
-            }
         }
     }
 
@@ -321,101 +271,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A secret, which must be there.
-    pub(super) fn secret(
-        &mut self,
-        section: &Section<'_>,
-        name: &'static str,
-    ) -> Option<Placed<Secret>> {
-        const FORM: &str = "write { env = \"NAME\" } or { file = \"/run/secrets/name\" }; a secret never stands in this file";
-        let Some(item) = self.item(section, name) else {
-            self.mistake(&section.place, format!("`{name}` is missing"), FORM);
-            return None;
-        };
-        let Value::Table(table) = &item.value else {
-            self.mistake(
-                &item.place.clone().hidden(),
-                format!("`{name}` must say where the secret is"),
-                FORM,
-            );
-            return None;
-        };
-        let found: Vec<_> = table.iter().collect();
-        let (source, place, text) = match found.as_slice() {
-            [
-                (
-                    source,
-                    (
-                        _,
-                        Item {
-                            value: Value::Text(text),
-                            place,
-                        },
-                    ),
-                ),
-            ] if matches!(source.as_str(), "env" | "file") => (*source, place, text),
-            _ => {
-                self.mistake(
-                    &item.place.clone().hidden(),
-                    format!("`{name}` must have exactly one of `env` and `file`"),
-                    FORM,
-                );
-                return None;
-            }
-        };
-        self.note(name, &format!("{{ {source} = {} }} # ***", quoted(text)));
-        let bytes = if source == "env" {
-            self.variable_secret(text, place)
-        } else {
-            self.file_secret(text, place)
-        }?;
-        let bytes = bytes
-            .strip_suffix(b"\n")
-            .map(|cut| cut.strip_suffix(b"\r").unwrap_or(cut))
-            .unwrap_or(&bytes);
-        if bytes.is_empty() {
-            self.mistake(
-                place,
-                format!("the secret in {source} `{text}` is empty"),
-                "give it its value",
-            );
-            return None;
-        }
-        Some((Secret::new(bytes), place.clone()))
-    }
-
-    fn variable_secret(&mut self, name: &str, place: &Place) -> Option<Vec<u8>> {
-        let value = self
-            .variables
-            .get(name)
-            .map(|value| value.clone().into_bytes());
-        if value.is_none() {
-            self.mistake(
-                place,
-                format!("the environment variable `{name}` is not set"),
-                "set it for this process, or name another",
-            );
-        }
-        value
-    }
-
-    fn file_secret(&mut self, text: &str, place: &Place) -> Option<Vec<u8>> {
-        let path = self.base.join(text);
-        if fs::metadata(&path).is_ok_and(|about| about.len() > MAX_SECRET) {
-            self.mistake(
-                place,
-                format!("{} is too large for a secret", path.display()),
-                "name a file of at most 64 KiB",
-            );
-            return None;
-        }
-        self.file(&(path, place.clone()))
-    }
-
     pub(super) fn wrong_type(&mut self, item: &Item, name: &str, wanted: &str) {
         let is = match &item.value {
             Value::Text(_) => "a text",
             Value::Integer(_) => "a number",
+            Value::Fraction(_) => "a number with a fraction",
             Value::Bool(_) => "true or false",
             Value::Other(name) => name,
             Value::List(_) => "a list",
@@ -427,58 +287,6 @@ impl<'a> Reader<'a> {
             format!("write {wanted}"),
         );
     }
-
-    /// Finds every name that no key has.
-    pub(super) fn unknown_names(&mut self, table: &Table, section: &str) {
-        for (name, (place, item)) in table {
-            let path = if section.is_empty() {
-                name.clone()
-            } else {
-                format!("{section}.{name}")
-            };
-            match (&item.value, keys::find(&path)) {
-                (_, Some(_)) => {}
-                (Value::Table(inner), None) if keys::is_section(&path) && !keys::is_list(&path) => {
-                    self.unknown_names(inner, &path)
-                }
-                (Value::List(items), None) if keys::is_list(&path) => {
-                    for item in items {
-                        match &item.value {
-                            Value::Table(inner) => self.unknown_names(inner, &format!("{path}[]")),
-                            _ => self.mistake(
-                                &item.place,
-                                format!("`{name}` holds something that is not a table"),
-                                format!("write [[{name}]]"),
-                            ),
-                        }
-                    }
-                }
-                _ if keys::is_list(&path) => self.mistake(
-                    place,
-                    format!("`{name}` is a list of tables"),
-                    format!("write [[{name}]]"),
-                ),
-                _ if keys::is_section(&path) => self.mistake(
-                    place,
-                    format!("`{name}` is a section"),
-                    format!("write [{path}]"),
-                ),
-                _ => {
-                    let known = keys::names_below(section);
-                    let close = known.iter().find(|known| distance(known, name) <= 2);
-                    let mend = match close {
-                        Some(known) => format!("did you mean `{known}`?"),
-                        None => format!("known here: {}", known.join(", ")),
-                    };
-                    let place = match keys::seems_secret(name) {
-                        true => &item.place.clone().hidden(),
-                        false => place,
-                    };
-                    self.mistake(place, format!("unknown key `{name}`"), mend);
-                }
-            }
-        }
-    }
 }
 
 fn plain(value: &toml::de::DeValue<'_>) -> Value {
@@ -487,6 +295,9 @@ fn plain(value: &toml::de::DeValue<'_>) -> Value {
     match value {
         toml::de::DeValue::Integer(number) => {
             Value::Integer(number.as_str().parse().unwrap_or_default())
+        }
+        toml::de::DeValue::Float(number) => {
+            Value::Fraction(number.as_str().parse().unwrap_or_default())
         }
         toml::de::DeValue::Boolean(on) => Value::Bool(*on),
         toml::de::DeValue::Array(list) => Value::List(
@@ -504,21 +315,4 @@ fn plain(value: &toml::de::DeValue<'_>) -> Value {
 /// A text as TOML writes it.
 pub(super) fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
-}
-
-/// How many letters have to change.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<_> = right.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, letter) in left.chars().enumerate() {
-        let mut diagonal = i;
-        let mut before = i + 1;
-        for (cell, other) in row.iter_mut().skip(1).zip(&right) {
-            let change = (diagonal + usize::from(letter != *other))
-                .min(*cell + 1)
-                .min(before + 1);
-            (diagonal, before, *cell) = (*cell, change, change);
-        }
-    }
-    row.last().copied().unwrap_or(usize::MAX)
 }

@@ -142,6 +142,7 @@ impl Reader<'_> {
             .collect();
         let max_string = self.size(section, "response.max_string");
         self.check_max_string(section, kind, max_string.as_ref());
+        let scores_hidden = self.scores_hidden(section, kind);
         Some(RouteSettings {
             path: String::new(),
             kind,
@@ -156,6 +157,7 @@ impl Reader<'_> {
             request_set,
             remove,
             max_string: max_string.and_then(|(bytes, _)| usize::try_from(bytes).ok()),
+            scores_hidden,
         })
     }
 
@@ -231,6 +233,18 @@ impl Reader<'_> {
             message,
             "write at most \"64KiB\", or leave it out for \"4KiB\"",
         );
+    }
+
+    fn scores_hidden(&mut self, section: &Section<'_>, kind: RouteKind) -> bool {
+        let scores = self.word(section, "response.scores", keys::SCORES);
+        if scores.is_some() && kind != RouteKind::Verify {
+            self.mistake(
+                &section.place,
+                "`response.scores` is for verify routes: no other has scores",
+                "leave it out; `response.remove` takes members out of any answer",
+            );
+        }
+        scores.is_some_and(|scores| scores == "hidden")
     }
 
     fn pointer(&mut self, (text, place): &Placed<String>) -> Option<Pointer> {

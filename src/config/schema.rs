@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{KEYS, Key, Kind};
+use super::keys::{self, Key, Kind};
 
 /// The schema (draft 2020-12).
 pub fn schema() -> Value {
     let mut root = object();
-    for key in KEYS {
+    for key in keys::all() {
         let steps: Vec<_> = key.path.split('.').collect();
         insert(&mut root, &steps, key);
     }
@@ -61,6 +61,7 @@ fn leaf(key: &Key) -> Value {
         Kind::Word(words) => json!({ "enum": words }),
         Kind::Texts => json!({ "type": ["string", "array"], "items": { "type": "string" } }),
         Kind::Count => json!({ "type": "integer", "minimum": 1 }),
+        Kind::Fraction => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
         Kind::Bool => json!({ "type": "boolean" }),
         Kind::Size => json!({ "type": "string", "pattern": "^([0-9]+(B|KiB|MiB|GiB))?$" }),
         Kind::Duration => json!({ "type": "string", "pattern": "^[0-9]+(ms|s|min|h|day)$" }),

@@ -1,9 +1,11 @@
-//! What the configuration promises, from the text to the settings. The wrong ones are in [`wrong`] and [`wrong_parts`],
-//! the environment's in [`overrides`], secrets in [`secrets`].
+//! What the configuration promises, from the text to the settings. The wrong ones are in [`wrong`], [`wrong_parts`] and
+//! [`wrong_identities`], the environment's in [`overrides`], secrets in [`secrets`], verdicts and evidence in [`verdict`].
 
 mod overrides;
 mod secrets;
+mod verdict;
 mod wrong;
+mod wrong_identities;
 mod wrong_parts;
 
 use std::{
@@ -14,7 +16,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Loaded, Report, keys::KEYS, load_text, schema::schema};
+use super::{Loaded, Report, keys, load_text, schema::schema};
 use crate::relay::{RouteKind, RouteSettings};
 
 const EXAMPLE: &str = include_str!("../../config/gateway.toml");
@@ -88,7 +90,6 @@ fn the_example_passes_and_has_the_defaults() {
         [[identity]]
         issuer = "https://login.example.com/"
         audience = "liveness"
-        jwks_file = "example-jwks.json"
     "#;
     let example = good(EXAMPLE, &keys);
     assert_eq!(example.effective, good(least, &keys).effective);
@@ -98,20 +99,37 @@ fn the_example_passes_and_has_the_defaults() {
 
 #[test]
 fn the_example_names_every_key_and_no_other() {
-    let all: BTreeSet<_> = KEYS.iter().map(|key| key.path.to_owned()).collect();
-    assert_eq!(all.len(), KEYS.len(), "a key stands twice in the table");
+    let all: BTreeSet<_> = keys::all().map(|key| key.path.to_owned()).collect();
+    assert_eq!(
+        all.len(),
+        keys::all().count(),
+        "a key stands twice in the table"
+    );
     assert_eq!(named_keys(EXAMPLE), all);
 }
 
 #[test]
 fn what_is_off_in_the_example_works_when_it_is_on() {
+    let mut sections = false;
     let on: String = EXAMPLE
         .lines()
         .filter(|line| !line.starts_with("jwks_file"))
-        .map(|line| match line {
-            "#algorithms = [\"EdDSA\"]" => "algorithms = [\"HS256\"]",
-            "#secret = { env = \"LOGIN_SECRET\" }" => "secret = { env = \"LOGIN_SECRET\" }",
-            other => other,
+        .filter(|line| !line.starts_with("max_stale"))
+        .map(|line| {
+            // Whole sections that are off, and two keys in one that is on.
+            sections = line != "[log]" && (sections || line == "#[verdict]");
+            match line {
+                "#algorithms = [\"EdDSA\"]" => "algorithms = [\"HS256\"]",
+                "#secret = { env = \"LOGIN_SECRET\" }" => "secret = { env = \"LOGIN_SECRET\" }",
+                line if line.starts_with("#signing_key = ") => {
+                    "signing_key = { env = \"PRIVATE\" }"
+                }
+                line if line.starts_with("#secret = ") => "secret = { env = \"WEBHOOK\" }",
+                line if sections && !line.starts_with("# ") => {
+                    line.strip_prefix('#').unwrap_or(line)
+                }
+                other => other,
+            }
         })
         .flat_map(|line| [line, "\n"])
         .collect();
@@ -119,18 +137,22 @@ fn what_is_off_in_the_example_works_when_it_is_on() {
         ("QINIU_ACCESS_KEY", "ak"),
         ("QINIU_SECRET_KEY", "sk"),
         ("LOGIN_SECRET", SECRET),
+        ("PRIVATE", verdict::PRIVATE),
+        ("WEBHOOK", verdict::WEBHOOK),
     ];
-    let effective = good(&on, &keys).effective;
+    let loaded = good(&on, &keys);
+    let effective = loaded.effective;
     assert!(
         effective.contains("algorithms = [\"HS256\"]"),
         "{effective}"
     );
+    assert!(loaded.settings.verdict.is_some() && loaded.settings.evidence.is_some());
 }
 
 #[test]
 fn the_schema_knows_every_key() {
     let schema = schema();
-    for key in KEYS {
+    for key in keys::all() {
         let mut at = &schema;
         for step in key.path.split('.') {
             assert_eq!(
@@ -180,6 +202,14 @@ const SESSION: &str = "Session /v2/actionliveness/sessioncode | scope None | 409
     | Some(4) at once | fields Some([\"min_code_length\", \"max_code_length\"]) | sets [] | removes 0 | strings None";
 const VERIFY: &str = "Verify /v2/actionliveness/verify | scope None | 29360128 bytes | 60s | rate Some((6, 60)) burst 3 \
     | Some(1) at once | fields Some([\"session_id\", \"video_base64\", \"face_field\"]) | sets [] | removes 2 | strings Some(4096)";
+
+#[test]
+fn leeway_may_be_none_and_other_times_may_not() {
+    let strict = good(&minimal("leeway = \"0s\"\n"), &[]);
+    assert!(strict.settings.identities[0].leeway.is_zero());
+    let shown = report(&minimal("[server]\nhead_timeout = \"0s\"\n"), &[]).to_string();
+    assert!(shown.contains("`head_timeout` can't be `0s`"), "{shown}");
+}
 
 #[test]
 fn the_two_routes_are_there_when_none_is_given() {

@@ -27,6 +27,7 @@ pub(super) struct Item {
 pub(super) enum Value {
     Text(String),
     Integer(i64),
+    Fraction(f64),
     Bool(bool),
     /// A number or date that no key takes; its name.
     Other(&'static str),
@@ -79,7 +80,11 @@ fn item(value: &Spanned<DeValue<'_>>) -> Item {
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
             .map_or(Value::Other("a number"), Value::Integer),
         DeValue::Boolean(on) => Value::Bool(*on),
-        DeValue::Float(_) => Value::Other("a number with a fraction"),
+        DeValue::Float(number) => number
+            .as_str()
+            .replace('_', "")
+            .parse()
+            .map_or(Value::Other("a number"), Value::Fraction),
         DeValue::Datetime(_) => Value::Other("a date"),
         DeValue::Array(list) => Value::List(list.iter().map(item).collect()),
         DeValue::Table(members) => Value::Table(table(members)),
@@ -138,6 +143,10 @@ pub(super) fn override_from(
                     format!("{name} must be true or false"),
                     "set it to true or false".to_owned(),
                 ),
+                Some(Kind::Fraction) => (
+                    format!("{name} must be a number"),
+                    "set it to a number like 0.5".to_owned(),
+                ),
                 Some(_) => (
                     format!("{name} must be a whole number"),
                     "set it to a number like 256".to_owned(),
@@ -172,6 +181,7 @@ fn value(kind: Kind, text: &str) -> Option<Value> {
     Some(match kind {
         Kind::Bool => Value::Bool(text.parse().ok()?),
         Kind::Count => Value::Integer(text.parse().ok()?),
+        Kind::Fraction => Value::Fraction(text.parse().ok()?),
         Kind::Texts => Value::List(
             text.split(',')
                 .map(str::trim)

@@ -24,11 +24,9 @@ pub(super) fn size(text: &str) -> Option<u64> {
     with_unit(text, &SIZES).filter(|size| *size > 0)
 }
 
-/// `"30s"`: above zero.
+/// `"30s"`
 pub(super) fn duration(text: &str) -> Option<Duration> {
-    with_unit(text, &DURATIONS)
-        .filter(|time| *time > 0)
-        .map(Duration::from_millis)
+    with_unit(text, &DURATIONS).map(Duration::from_millis)
 }
 
 /// `"10/min"`
@@ -98,7 +96,7 @@ mod tests {
         ] {
             assert_eq!(size(text), None, "{text}");
         }
-        for text in ["", "5", "0s", "1m", "1 s", "s", "+1s", "\u{661}s"] {
+        for text in ["", "5", "1m", "1 s", "s", "+1s", "\u{661}s"] {
             assert_eq!(duration(text), None, "{text}");
         }
         for text in [

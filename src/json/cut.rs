@@ -156,7 +156,7 @@ impl<'r> Cut<'r> {
         let too_long = self
             .rules
             .max_scalar
-            .is_some_and(|most| self.name.len() > most);
+            .is_some_and(|most| self.name.raw_len() > most);
         if self.removing.is_none() && (unknown || too_long || self.rules.action(place).remove) {
             self.remove(depth, at, run);
         }
@@ -238,7 +238,8 @@ impl<'r> Cut<'r> {
                 self.too_long(run.chunk.len(), run);
             }
             Some(_) => self.more_scalar(bytes, run.chunk.len(), run),
-            None => {}
+            // The same in a name. Outside of one it does not matter: each name starts to count anew.
+            None => self.name.part_of_escape(bytes.len()),
         }
     }
 
@@ -270,7 +271,7 @@ impl<'r> Cut<'r> {
                 }
                 self.too_long(at, run);
             }
-            None => self.name.take(decoded),
+            None => self.name.take(decoded, bytes.len()),
         }
     }
 

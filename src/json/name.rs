@@ -7,13 +7,14 @@ use super::value::MAX_CAPTURE;
 /// FNV-1a's factor: spreads the few bytes of a name over 64 bits.
 const FACTOR: u64 = 0x0000_0100_0000_01b3;
 
-/// Its first bytes, its length and its hash.
+/// Its first bytes, its length (decoded, and in the document) and its hash.
 ///
 /// The hash tells two names of one object apart. It is cheap and not a strong one: who finds two names of one hash has
 /// made a document that is refused, and nothing else. It is seeded, so that nobody meets such names by accident twice.
 pub(super) struct Name {
     start: Vec<u8>,
     length: usize,
+    raw_length: usize,
     seed: u64,
     hash: u64,
 }
@@ -23,6 +24,7 @@ impl Name {
         Self {
             start: Vec::with_capacity(32),
             length: 0,
+            raw_length: 0,
             seed: RandomState::new().hash_one(()),
             hash: 0,
         }
@@ -32,11 +34,13 @@ impl Name {
     pub(super) fn begin(&mut self) {
         self.start.clear();
         self.length = 0;
+        self.raw_length = 0;
         self.hash = self.seed;
     }
 
-    /// Takes its next bytes, decoded.
-    pub(super) fn take(&mut self, bytes: &[u8]) {
+    /// Takes its next bytes, decoded; in the document they are `raw` bytes.
+    pub(super) fn take(&mut self, bytes: &[u8], raw: usize) {
+        self.raw_length = self.raw_length.saturating_add(raw);
         self.length = self.length.saturating_add(bytes.len());
         if self.length <= MAX_CAPTURE {
             self.start.extend_from_slice(bytes);
@@ -46,9 +50,14 @@ impl Name {
         }
     }
 
-    /// Bytes.
-    pub(super) fn len(&self) -> usize {
-        self.length
+    /// The first bytes of an escape, whose character comes with the rest.
+    pub(super) fn part_of_escape(&mut self, raw: usize) {
+        self.raw_length = self.raw_length.saturating_add(raw);
+    }
+
+    /// Bytes in the document.
+    pub(super) fn raw_len(&self) -> usize {
+        self.raw_length
     }
 
     /// The whole name; empty for one that is too long to be any that we know.

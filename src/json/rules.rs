@@ -22,6 +22,8 @@ struct Node {
     elements: Option<Place>,
     /// Members without a place of their own are removed.
     only_known: bool,
+    /// When given, members of any other place are removed, known or not.
+    alone: Option<Vec<Place>>,
     /// Two members of one name are refused, though nothing is removed here.
     watched: bool,
     action: Action,
@@ -38,8 +40,15 @@ pub(super) struct Action {
 
 impl Default for Rules {
     fn default() -> Self {
+        let gone = Node {
+            action: Action {
+                remove: true,
+                ..Action::default()
+            },
+            ..Node::default()
+        };
         Self {
-            nodes: vec![Node::default()],
+            nodes: vec![Node::default(), gone],
             slots: 0,
             max_scalar: None,
         }
@@ -48,19 +57,36 @@ impl Default for Rules {
 
 impl Rules {
     pub(super) const ROOT: Place = 0;
+    /// Of whatever must not stay for its shape alone.
+    const GONE: Place = 1;
 
     /// Nothing is removed, nothing is wanted.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Of the root's members only these stay.
+    /// Of the root's members only these stay, and those that another rule names.
     pub fn keep_only<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
         for name in names {
             self.child(Self::ROOT, &Step::Member(name.to_owned()));
         }
         if let Some(root) = self.nodes.first_mut() {
             root.only_known = true;
+        }
+    }
+
+    /// Of all members only those at these paths stay, and the objects on the way to them. What else is known of such an
+    /// object is still captured, and goes.
+    pub fn keep_alone<'a>(&mut self, pointers: impl IntoIterator<Item = &'a Pointer>) {
+        for pointer in pointers {
+            let mut place = Self::ROOT;
+            for step in pointer.steps() {
+                let next = self.child(place, step);
+                if let Some(node) = self.nodes.get_mut(place) {
+                    node.alone.get_or_insert_default().push(next);
+                }
+                place = next;
+            }
         }
     }
 
@@ -121,7 +147,8 @@ impl Rules {
             .is_some_and(|node| node.watched || node.only_known || !node.members.is_empty())
     }
 
-    /// The place of a member, and whether it goes for want of one.
+    /// The place of a member, and whether it goes because it is not among those that stay. Where the rules know an array, the members of an object
+    /// go: what was to be removed may stand in any of them.
     pub(super) fn member(&self, place: Option<Place>, name: &[u8]) -> (Option<Place>, bool) {
         let Some(node) = place.and_then(|place| self.nodes.get(place)) else {
             return (None, false);
@@ -131,13 +158,19 @@ impl Rules {
             .iter()
             .find(|(known, _)| known.as_bytes() == name)
             .map(|(_, place)| *place);
-        (found, found.is_none() && node.only_known)
+        let other_shape = node.members.is_empty() && node.elements.is_some();
+        let stays = match &node.alone {
+            Some(alone) => found.is_some_and(|place| alone.contains(&place)),
+            None => found.is_some() || !(node.only_known || other_shape),
+        };
+        (found, !stays)
     }
 
+    /// The place of an array's elements. Where the rules know an object, the elements of an array go.
     pub(super) fn elements(&self, place: Option<Place>) -> Option<Place> {
-        place
-            .and_then(|place| self.nodes.get(place))
-            .and_then(|node| node.elements)
+        let node = self.nodes.get(place?)?;
+        let other_shape = (!node.members.is_empty()).then_some(Self::GONE);
+        node.elements.or(other_shape)
     }
 
     fn at(&mut self, pointer: &Pointer, change: impl FnOnce(&mut Action)) {

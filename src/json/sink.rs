@@ -16,9 +16,13 @@ pub trait Sink {
     fn text(&mut self, bytes: &[u8]);
     /// Puts something in the place of this value, which [`Rules::replace`](super::rules::Rules::replace) asked for; it must be
     /// one JSON value. A sink whose rules replace nothing is never asked.
-    fn replace(&mut self, slot: Slot, value: &Value);
+    fn replace(&mut self, slot: Slot, value: &Value) {
+        let _ = (slot, value);
+    }
     /// The root's closing brace comes next; `empty`: no member stayed. More members may be put here.
-    fn end(&mut self, _empty: bool) {}
+    fn end(&mut self, empty: bool) {
+        let _ = empty;
+    }
 }
 
 /// A sink that collects what stays.
@@ -29,6 +33,14 @@ pub struct Buffer {
 }
 
 impl Buffer {
+    /// With room for so many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(bytes),
+            mark: 0,
+        }
+    }
+
     /// How much is held.
     pub fn len(&self) -> usize {
         self.bytes.len()
@@ -63,6 +75,4 @@ impl Sink for Buffer {
     }
 
     fn text(&mut self, _bytes: &[u8]) {}
-
-    fn replace(&mut self, _slot: Slot, _value: &Value) {}
 }

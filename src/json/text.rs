@@ -2,6 +2,9 @@
 
 use super::scanner::Error;
 
+/// Plain bytes handed out at once: who looks at them next finds them in the nearest cache.
+const RUN: usize = 32 * 1024;
+
 /// What a step inside a string found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -44,6 +47,10 @@ impl Text {
     /// Goes on at `at`; stops after a run of plain bytes, an escape, the closing quote or the end of `bytes`.
     pub(super) fn step(&mut self, bytes: &[u8], at: &mut usize) -> Result<Step, Error> {
         let start = *at;
+        let bytes = match bytes.get(..start.saturating_add(RUN)) {
+            Some(run) => run,
+            None => bytes,
+        };
         while let Some(&byte) = bytes.get(*at) {
             if !matches!(self.escape, Escape::None) {
                 *at += 1;

@@ -169,7 +169,7 @@ impl<'a> HeldVideo<'a> {
 }
 
 /// What a character of the standard alphabet stands for.
-fn value(character: u8) -> Option<u32> {
+pub(super) fn value(character: u8) -> Option<u32> {
     Some(u32::from(match character {
         b'A'..=b'Z' => character - b'A',
         b'a'..=b'z' => character - b'a' + 26,

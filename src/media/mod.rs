@@ -1,10 +1,12 @@
 //! What can be said about a video without decoding it: [`base64`] while it arrives, [`mp4`] of its container once it is there,
-//! read through [`held`] where it lies in a body. Looks at no picture.
+//! read through [`held`] where it lies in a body; [`digest`] hashes it. Looks at no picture.
 
 pub mod base64;
 mod boxes;
+pub mod digest;
 pub mod held;
 pub mod mp4;
+mod track;
 
 use std::{ops::RangeInclusive, time::Duration};
 

@@ -50,6 +50,8 @@ pub struct Request<'a> {
 /// An answer being read.
 pub struct Reading {
     head: Head,
+    /// The request was out before the answer came.
+    sent: bool,
     buffer: Vec<u8>,
     at: usize,
 }
@@ -73,6 +75,7 @@ pub async fn exchange(
         head.keep_alive &= sent;
         return Ok(Reading {
             head,
+            sent,
             buffer,
             at: length,
         });
@@ -169,6 +172,11 @@ impl Reading {
         self.head.status
     }
 
+    /// The answer came before the request was out, so it can't be one to the whole of it.
+    pub fn is_early(&self) -> bool {
+        !self.sent
+    }
+
     /// The body is compressed or otherwise coded.
     pub fn is_encoded(&self) -> bool {
         self.head.encoded
@@ -177,6 +185,12 @@ impl Reading {
     /// The server's name for the request, `X-Reqid`; short and without blanks.
     pub fn reqid(&self) -> Option<&str> {
         self.head.reqid.as_deref()
+    }
+
+    /// A field of the head by its name, several of one name joined by commas (RFC 9110 section 5.3). To be asked for
+    /// before the body is read, which takes the head's place.
+    pub fn field(&self, name: &str) -> Option<String> {
+        head::field(self.buffer.get(..self.at)?, name)
     }
 
     /// Hands the body on, piece by piece, to its exact end.

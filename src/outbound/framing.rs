@@ -5,15 +5,18 @@ const MAX_LINE: usize = 1024;
 
 /// How the body is delimited, and how much of it is still to come.
 #[derive(Debug)]
-pub(super) enum Framing {
+pub enum Framing {
+    /// So many bytes.
     Length(u64),
+    /// Chunks.
     Chunked(Chunked),
+    /// All that comes.
     UntilClose,
 }
 
 /// The place inside a chunked body.
 #[derive(Debug)]
-pub(super) struct Chunked {
+pub struct Chunked {
     state: State,
     line: usize,
 }
@@ -36,7 +39,7 @@ enum State {
 }
 
 /// A piece of what arrived.
-pub(super) enum Piece {
+pub enum Piece {
     /// So many bytes belong to the body.
     Body(usize),
     /// So many bytes belong to the framing.
@@ -46,11 +49,13 @@ pub(super) enum Piece {
 }
 
 impl Framing {
-    pub(super) fn length(bytes: u64) -> Self {
+    /// A body of this length.
+    pub fn length(bytes: u64) -> Self {
         Self::Length(bytes)
     }
 
-    pub(super) fn chunked() -> Self {
+    /// A body in chunks, of which nothing was read yet.
+    pub fn chunked() -> Self {
         Self::Chunked(Chunked {
             state: State::Size {
                 value: 0,
@@ -61,7 +66,7 @@ impl Framing {
     }
 
     /// Whether no byte is missing any more.
-    pub(super) fn is_done(&self) -> bool {
+    pub fn is_done(&self) -> bool {
         match self {
             Self::Length(left) => *left == 0,
             Self::Chunked(chunked) => chunked.state == State::Done,
@@ -70,12 +75,15 @@ impl Framing {
     }
 
     /// Whether the body may end where the connection ends.
-    pub(super) fn may_close(&self) -> bool {
+    pub fn may_close(&self) -> bool {
         self.is_done() || matches!(self, Self::UntilClose)
     }
 
     /// What the first of `bytes` (at least one) are.
-    pub(super) fn next(&mut self, bytes: &[u8]) -> Result<Piece, &'static str> {
+    ///
+    /// # Errors
+    /// What is wrong with the framing.
+    pub fn next(&mut self, bytes: &[u8]) -> Result<Piece, &'static str> {
         match self {
             Self::UntilClose => Ok(Piece::Body(bytes.len())),
             Self::Length(0) => Ok(Piece::End),

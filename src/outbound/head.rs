@@ -10,19 +10,24 @@ const MAX_HEADERS: usize = 64;
 
 /// What is known once the head has arrived.
 #[derive(Debug)]
-pub(super) struct Head {
-    pub(super) status: u16,
-    pub(super) framing: Framing,
+pub struct Head {
+    /// The status code.
+    pub status: u16,
+    /// How the body is delimited.
+    pub framing: Framing,
     /// The connection may serve another call afterwards.
-    pub(super) keep_alive: bool,
+    pub keep_alive: bool,
     /// The body is compressed or otherwise coded, though we ask for none of it.
-    pub(super) encoded: bool,
+    pub encoded: bool,
     /// The server's name for the request, `X-Reqid`.
-    pub(super) reqid: Option<String>,
+    pub reqid: Option<String>,
 }
 
 /// Parses a head at the start of `bytes`: it and its length, `None` while it is not complete.
-pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, &'static str> {
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, &'static str> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut fields);
     let length = match response.parse(bytes) {
@@ -69,6 +74,20 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, &'static str>
         (None, false) => Framing::UntilClose,
     };
     Ok(Some((head, length)))
+}
+
+/// The text of a field in a head that [`parse`] has taken, several of one name joined by commas.
+pub(super) fn field(head: &[u8], name: &str) -> Option<String> {
+    let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut fields);
+    response.parse(head).ok()?;
+    let values: Vec<_> = response
+        .headers
+        .iter()
+        .filter(|field| field.name.eq_ignore_ascii_case(name))
+        .map(|field| String::from_utf8_lossy(field.value))
+        .collect();
+    (!values.is_empty()).then(|| values.join(", "))
 }
 
 fn decimal(value: &[u8]) -> Option<u64> {
@@ -129,6 +148,12 @@ mod tests {
             (read.keep_alive, read.encoded, read.reqid),
             (true, false, None)
         );
+        let fields = b"HTTP/1.1 200 OK\r\nCache-Control: public\r\nAge: 5\r\ncache-control: max-age=60\r\n\r\n";
+        assert_eq!(
+            field(fields, "Cache-Control").as_deref(),
+            Some("public, max-age=60")
+        );
+        assert_eq!(field(fields, "Expires"), None);
         assert!(!head("HTTP/1.0 200 OK\r\n\r\n").unwrap().keep_alive);
         assert!(parse(b"HTTP/1.1 200 OK\r\nContent-").unwrap().is_none());
     }

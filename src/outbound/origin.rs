@@ -43,6 +43,11 @@ impl Origin {
 }
 
 impl Url {
+    /// Whether what comes from there can be believed: over TLS, or from this machine.
+    pub fn is_trustworthy(&self) -> bool {
+        self.origin.tls || self.origin.is_loopback()
+    }
+
     /// `None` for what is no `http://` or `https://` URL, has a user in it, or a fragment.
     pub fn parse(text: &str) -> Option<Self> {
         let uri: hyper::Uri = text.parse().ok()?;

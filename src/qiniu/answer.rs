@@ -1,19 +1,25 @@
 //! One answer of Qiniu's: judged by status, cut while it arrives, and believed only when it is whole.
 //!
-//! A picture is never held longer than the read buffer it came in, and nothing of an answer leaves this module before
+//! A picture is never held longer than the read buffer it came in, unless the whole was asked for, and nothing of an answer leaves this module before
 //! its last byte has proved it complete and valid.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio::time::timeout;
 
 pub use super::failure::{Failure, FailureKind, Invalid};
 use super::{
+    marks::{MarkSlots, Marks},
     outgoing::Outgoing,
     pool::{Lease, Upstream},
     sealing::Sealing,
+    whole::{Collecting, NotHeld, Whole},
 };
 use crate::{
+    body::memory::BodyMemory,
     json::{
         cut::Cut,
         pointer::Pointer,
@@ -26,8 +32,17 @@ use crate::{
 
 /// Bytes that may be left of an answer when the pictures are gone.
 const MAX_KEPT: usize = 1024 * 1024;
+/// Bytes that are left of most.
+const USUALLY_KEPT: usize = 512;
 /// Bytes of an answer, pictures included.
 const MAX_ANSWER: u64 = 256 * 1024 * 1024;
+/// What is left of an answer whose scores are hidden.
+const WITHOUT_SCORES: [&str; 4] = [
+    "error_code",
+    "error_msg",
+    "serverlogid",
+    "result.action_verify",
+];
 
 /// What is done to a route's answers.
 pub struct AnswerRules {
@@ -36,6 +51,9 @@ pub struct AnswerRules {
     serverlogid: Slot,
     session_id: Option<Slot>,
     needs_error_code: bool,
+    marks: Option<MarkSlots>,
+    /// The memory that whole answers take, where they are to be held.
+    whole: Option<Arc<BodyMemory>>,
 }
 
 /// What an answer of this kind must have to be believed.
@@ -61,6 +79,10 @@ pub struct Answer {
     pub serverlogid: Option<String>,
     /// Qiniu's `X-Reqid`.
     pub reqid: Option<String>,
+    /// What it says about the person, where that was asked for.
+    pub marks: Option<Marks>,
+    /// All of it, pictures included, where that was asked for.
+    pub whole: Option<Result<Whole, NotHeld>>,
 }
 
 impl AnswerRules {
@@ -85,6 +107,8 @@ impl AnswerRules {
             serverlogid,
             session_id,
             needs_error_code: expected != Expected::Object,
+            marks: None,
+            whole: None,
         }
     }
 
@@ -94,6 +118,35 @@ impl AnswerRules {
             let pointer = Pointer::parse("result.session_id");
             self.session_id = pointer.map(|pointer| self.rules.replace(&pointer)).ok();
         }
+        self
+    }
+
+    /// Picks up what a verdict is made of, with this one of Qiniu's thresholds. A member `verdict` of Qiniu's own goes,
+    /// so that a caller finds ours or none.
+    pub fn judged(mut self, threshold: &str) -> Self {
+        let slots = MarkSlots::new(
+            &mut self.rules,
+            self.error_code,
+            self.serverlogid,
+            threshold,
+        );
+        self.marks = Some(slots);
+        if let Ok(pointer) = Pointer::parse("verdict") {
+            self.rules.remove(&pointer);
+        }
+        self
+    }
+
+    /// Leaves nothing but whether the actions were seen, and the envelope's own members.
+    pub fn without_scores(mut self) -> Self {
+        let kept = WITHOUT_SCORES.map(Pointer::parse);
+        self.rules.keep_alone(kept.iter().flatten());
+        self
+    }
+
+    /// Holds whole answers too, counted in `memory`.
+    pub fn held_whole(mut self, memory: &Arc<BodyMemory>) -> Self {
+        self.whole = Some(Arc::clone(memory));
         self
     }
 
@@ -107,11 +160,15 @@ impl AnswerRules {
             return Err("the answer has a content coding that was not asked for".into());
         }
         let mut cut = Cut::new(&self.rules);
-        let mut kept = Sealing::new(seal);
+        let mut kept = Sealing::new(seal, USUALLY_KEPT);
         let mut received = 0_u64;
+        let mut whole = self.whole.as_ref().map(Collecting::new);
         reading
             .body(&mut lease.connection, |bytes| {
                 received = received.saturating_add(bytes.len() as u64);
+                if let Some(whole) = &mut whole {
+                    whole.take(bytes);
+                }
                 cut.feed(bytes, &mut kept)?;
                 if kept.len() > MAX_KEPT || received > MAX_ANSWER {
                     return Err(Invalid::Transfer("the answer is too large"));
@@ -126,6 +183,8 @@ impl AnswerRules {
             error_code: integer(values.get(self.error_code)),
             serverlogid: short_text(values.get(self.serverlogid)),
             reqid: reading.reqid().map(str::to_owned),
+            marks: self.marks.as_ref().map(|marks| marks.read(&values)),
+            whole: whole.map(Collecting::finish),
             body,
         };
         self.believe(answer, &values)
@@ -245,3 +304,6 @@ fn short_text(value: Option<&Value>) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

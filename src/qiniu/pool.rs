@@ -81,12 +81,9 @@ impl Upstream {
                 }
             }
         }
-        match timeout(
-            limit,
-            Connection::open(&self.settings.endpoint, self.settings.tls.as_ref()),
-        )
-        .await
-        {
+        // Boxed: it is rare, and would make every call's task as large as a TLS handshake.
+        let opening = Connection::open(&self.settings.endpoint, self.settings.tls.as_ref());
+        match timeout(limit, Box::pin(opening)).await {
             Ok(Ok(connection)) => Ok(Lease {
                 connection,
                 reused: false,

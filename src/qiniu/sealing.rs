@@ -20,9 +20,10 @@ pub(super) struct Sealing<'h> {
 }
 
 impl<'h> Sealing<'h> {
-    pub(super) fn new(seal: Option<(&'h Holder, SystemTime)>) -> Self {
+    /// With room for so many bytes.
+    pub(super) fn new(seal: Option<(&'h Holder, SystemTime)>, room: usize) -> Self {
         Self {
-            kept: Buffer::default(),
+            kept: Buffer::with_capacity(room),
             seal,
             failed: false,
         }

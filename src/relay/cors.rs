@@ -19,6 +19,7 @@ const HEADERS: HeaderValue =
     HeaderValue::from_static("Authorization, Content-Type, Liveness-Session, Liveness-Face-Field");
 
 /// Which origins may read answers.
+#[derive(Clone)]
 pub struct Cors {
     origins: Vec<HeaderValue>,
     max_age: HeaderValue,

@@ -4,13 +4,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{RouteKind, RouteSettings};
 use crate::{
-    body::BodyRules,
+    body::{BodyRules, memory::BodyMemory},
     limit::{concurrency::Concurrency, rate::RateLimit},
     qiniu::{
         UpstreamSettings,
         answer::{AnswerRules, Expected},
         outgoing::Template,
     },
+    verdict::judge::Threshold,
 };
 
 /// A route, ready to serve.
@@ -31,21 +32,30 @@ pub struct Endpoint {
     pub concurrency: Option<Arc<Concurrency>>,
 }
 
+/// What is wanted of bodies and answers besides what each route says.
+#[derive(Clone, Default)]
+pub struct Wanted {
+    /// The marks of a verdict, with this threshold.
+    pub threshold: Option<Threshold>,
+    /// The whole, held in this memory.
+    pub whole: Option<Arc<BodyMemory>>,
+    /// The digest of the video that was judged.
+    pub video_digest: bool,
+    /// Session ids opened on their way up, and sealed on their way down.
+    pub bound: bool,
+}
+
 /// All routes.
 pub struct Endpoints(HashMap<String, Arc<Endpoint>>);
 
 impl Endpoints {
-    /// Makes the routes ready; with `bind`, session ids are opened and sealed on the way.
-    pub fn new(routes: Vec<RouteSettings>, upstream: &UpstreamSettings, bind: bool) -> Self {
-        Self(
-            routes
-                .into_iter()
-                .map(|route| {
-                    let endpoint = Endpoint::new(route, upstream, bind);
-                    (endpoint.settings.path.clone(), Arc::new(endpoint))
-                })
-                .collect(),
-        )
+    /// Makes the routes ready.
+    pub fn new(routes: Vec<RouteSettings>, upstream: &UpstreamSettings, wanted: &Wanted) -> Self {
+        let endpoint = |route: RouteSettings| {
+            let path = route.path.clone();
+            (path, Arc::new(Endpoint::new(route, upstream, wanted)))
+        };
+        Self(routes.into_iter().map(endpoint).collect())
     }
 
     /// The route of exactly this path.
@@ -63,18 +73,20 @@ impl Endpoints {
 }
 
 impl Endpoint {
-    fn new(settings: RouteSettings, upstream: &UpstreamSettings, bind: bool) -> Self {
+    fn new(settings: RouteSettings, upstream: &UpstreamSettings, wanted: &Wanted) -> Self {
         let expected = match settings.kind {
             RouteKind::Session => Expected::Session,
             RouteKind::Verify => Expected::Envelope,
             RouteKind::Plain => Expected::Object,
         };
-        let answer = AnswerRules::new(&settings.remove, settings.max_string, expected);
         Self {
             path: settings.path.as_str().into(),
             template: Template::new(upstream, &settings.path),
-            body: BodyRules::new(&settings, bind),
-            answer: if bind { answer.sealed() } else { answer },
+            body: match wanted.video_digest {
+                true => BodyRules::new(&settings, wanted.bound).hashing_video(),
+                false => BodyRules::new(&settings, wanted.bound),
+            },
+            answer: answer_rules(&settings, expected, wanted),
             rate: settings
                 .rate
                 .and_then(|rate| RateLimit::new(rate, settings.burst)),
@@ -82,4 +94,24 @@ impl Endpoint {
             settings,
         }
     }
+}
+
+fn answer_rules(settings: &RouteSettings, expected: Expected, wanted: &Wanted) -> AnswerRules {
+    let mut rules = AnswerRules::new(&settings.remove, settings.max_string, expected);
+    if wanted.bound {
+        rules = rules.sealed();
+    }
+    if settings.kind != RouteKind::Verify {
+        return rules;
+    }
+    if let Some(threshold) = wanted.threshold {
+        rules = rules.judged(threshold.name());
+    }
+    if let Some(memory) = &wanted.whole {
+        rules = rules.held_whole(memory);
+    }
+    if settings.scores_hidden {
+        rules = rules.without_scores();
+    }
+    rules
 }

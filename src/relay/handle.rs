@@ -1,12 +1,7 @@
 //! The journey of a request. [`Gateway::handle`] owns what every request gets: an id, a record, and an answer whatever
 //! happens. [`Gateway::relay`] is the way itself, a line a step, each of which may end it with a refusal.
 
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    sync::Arc,
-    time::{Instant, SystemTime},
-};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -19,11 +14,12 @@ use ipnet::IpNet;
 
 use super::{
     RouteKind, VideoCheck,
+    call::Leave,
+    conclude::{About, Conclusions},
     cors::Cors,
     endpoint::{Endpoint, Endpoints},
     headers,
-    outcome::{facts, observe},
-    record::{Pseudonyms, Record},
+    record::Record,
     refusal::Refusal,
     reply::{self, Page, Reply},
     request_id::RequestIds,
@@ -32,8 +28,9 @@ use super::{
 use crate::{
     auth::{Authenticator, Caller},
     body::receive::{Admission, BodyForm, BodyRefusal, Received, receive},
-    limit::{CallerKey, CallerKeys, concurrency::Place, rate::Standing},
-    qiniu::{answer::Answer, pool::Upstream},
+    limit::{CallerKey, CallerKeys, rate::Standing},
+    qiniu::pool::Upstream,
+    server::admin::Readiness,
     session::{
         Sessions,
         ledger::{Claim, Turn},
@@ -58,37 +55,29 @@ pub struct Gateway {
     /// Where requests may go.
     pub endpoints: Endpoints,
     /// Who may call.
-    pub authenticator: Authenticator,
+    pub authenticator: Arc<Authenticator>,
     /// Binds sessions to callers; none: they are not bound.
     pub sessions: Option<Arc<Sessions>>,
     /// Names callers for counting.
     pub callers: CallerKeys,
-    /// Names callers for records.
-    pub pseudonyms: Pseudonyms,
     /// What browsers may do.
     pub cors: Cors,
     /// What bodies may take.
     pub admission: Admission,
     /// Qiniu.
     pub upstream: Arc<Upstream>,
+    /// Judges answers and signs verdicts.
+    pub conclusions: Arc<Conclusions>,
     /// Shown to anybody who asks by `GET`.
     pub pages: HashMap<&'static str, Page>,
     /// Records and metrics.
     pub observer: Arc<Observer>,
+    /// Says when the time for requests under way is over.
+    pub readiness: Arc<Readiness>,
     /// Whose word counts on where a request came from.
     pub trusted_proxies: Vec<IpNet>,
     /// Bytes of a head at the most.
     pub max_head_bytes: usize,
-}
-
-/// What a call to Qiniu is made with, besides the request.
-struct Leave {
-    /// Whom a session is for.
-    holder: Option<Holder>,
-    /// One of the caller's calls under way.
-    place: Option<Place>,
-    /// The one call of its session.
-    turn: Option<Turn>,
 }
 
 impl Gateway {
@@ -109,9 +98,11 @@ impl Gateway {
         record.forwarded_for = forwarded.path;
         let mut standing = None;
 
-        let outcome = self
-            .relay(&parts, &mut body, &mut record, &mut standing)
-            .await;
+        let outcome = tokio::select! {
+            biased;
+            outcome = self.relay(&parts, &mut body, &mut record, &mut standing) => outcome,
+            () = self.readiness.ended() => Err(Refusal::ShuttingDown),
+        };
 
         let mut response = match outcome {
             Ok(reply) => reply::accepted(reply, &mut record),
@@ -134,12 +125,13 @@ impl Gateway {
         record: &mut Record,
         standing: &mut Option<Standing>,
     ) -> Result<Reply, Refusal> {
-        if let Some(page) = self
-            .pages
-            .get(parts.uri.path())
-            .filter(|_| parts.method == Method::GET)
-        {
-            return Ok(Reply::Page(page.clone()));
+        if let Some((path, page)) = self.pages.get_key_value(parts.uri.path()) {
+            record.route = Some((*path).into());
+            headers::check_head(parts, self.max_head_bytes)?;
+            return match parts.method {
+                Method::GET => Ok(Reply::Page(page.clone())),
+                _ => Err(Refusal::Method("GET")),
+            };
         }
         let endpoint = self
             .endpoints
@@ -151,14 +143,17 @@ impl Gateway {
             return Ok(Reply::Preflight(self.cors.preflight(&parts.headers)));
         }
         if parts.method != Method::POST {
-            return Err(Refusal::Method);
+            return Err(Refusal::Method("POST, OPTIONS"));
         }
-        let user = self.authenticate(&parts.headers, endpoint, record)?;
-        let caller = self.callers.of(&user);
-        self.charge(endpoint, caller, standing)?;
+        let caller = self.authenticate(&parts.headers, endpoint, record).await?;
+        let key = self.callers.of(&caller);
+        self.charge(endpoint, key, standing)?;
         let kind = endpoint.settings.kind;
         let form = headers::body_form(&parts.headers, kind, body.is_end_stream())?;
-        let holder = self.sessions.as_ref().map(|it| it.holder(&user));
+        let holder = self
+            .sessions
+            .as_ref()
+            .map(|it| it.holder(&caller.issuer, &caller.user));
         let mut received = self
             .receive(body, &form, endpoint, holder.clone(), &mut record.bytes_in)
             .await?;
@@ -172,12 +167,18 @@ impl Gateway {
             Some(Claim::First(turn)) => Some(turn),
             None => None,
         };
-        let leave = self.enter(endpoint, caller, holder, turn)?;
-        let answer = self.call(endpoint, received, leave, record).await?;
-        Ok(Reply::Json(answer.body.into()))
+        let leave = self.enter(endpoint, key, holder, turn)?;
+        let about = About {
+            caller,
+            request_id: record.request_id.clone(),
+            scores_hidden: endpoint.settings.scores_hidden,
+            video_sha256: received.video_sha256,
+        };
+        let body = self.call(endpoint, received, leave, about, record).await?;
+        Ok(Reply::Json(body))
     }
 
-    fn authenticate(
+    async fn authenticate(
         &self,
         headers: &HeaderMap,
         endpoint: &Endpoint,
@@ -186,10 +187,11 @@ impl Gateway {
         let caller = self
             .authenticator
             .authenticate(headers, SystemTime::now())
+            .await
             .inspect_err(|refusal| {
                 self.observer.metrics.auth_refused(refusal.reason());
             })?;
-        record.user = Some(self.pseudonyms.of(&caller));
+        record.user = Some(Arc::clone(&caller.pseudonym));
         match &endpoint.settings.scope {
             Some(scope) if !caller.has_scope(scope) => {
                 self.observer.metrics.auth_refused("insufficient_scope");
@@ -288,42 +290,5 @@ impl Gateway {
             place: place.flatten(),
             turn,
         })
-    }
-
-    /// Calls Qiniu in a task of its own: a billed call that has begun is finished even if its caller goes away.
-    async fn call(
-        &self,
-        endpoint: &Arc<Endpoint>,
-        received: Received,
-        leave: Leave,
-        record: &mut Record,
-    ) -> Result<Answer, Refusal> {
-        let started = Instant::now();
-        let (upstream, observer, endpoint) = (
-            Arc::clone(&self.upstream),
-            Arc::clone(&self.observer),
-            Arc::clone(endpoint),
-        );
-        let call = tokio::spawn(async move {
-            let resend = endpoint.settings.kind == RouteKind::Session;
-            let result = upstream
-                .call(
-                    received.outgoing,
-                    &endpoint.answer,
-                    endpoint.settings.timeout,
-                    resend,
-                    leave.holder.as_ref(),
-                )
-                .await;
-            drop((received.permit, leave.place));
-            observe(&observer, &endpoint.path, &result, started.elapsed());
-            if let Some(turn) = leave.turn {
-                turn::end(turn, &result);
-            }
-            result
-        });
-        let result = call.await.map_err(|_| Refusal::Internal)?;
-        record.upstream = Some(facts(&result, started.elapsed()));
-        Ok(result?)
     }
 }

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use hyper::{
     HeaderMap, Version,
-    header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HOST},
-    http::request::Parts,
+    header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HOST, HeaderValue, TRANSFER_ENCODING},
+    http::{request::Parts, uri::Authority},
 };
 use ipnet::IpNet;
 
@@ -22,7 +22,7 @@ const MAX_REQUEST_ID: usize = 64;
 /// Bytes of an `X-Forwarded-For` that is believed.
 const MAX_FORWARDED: usize = 512;
 
-/// Refuses a head that is too large, has no single host, or carries a query.
+/// Refuses a head that is too large, has no single host, frames its body in an unusual way, or carries a query.
 ///
 /// # Errors
 /// The refusal.
@@ -39,17 +39,65 @@ pub fn check_head(parts: &Parts, max_head_bytes: usize) -> Result<(), Refusal> {
     if target + fields > max_head_bytes {
         return Err(Refusal::HeadTooLarge);
     }
-    let hosts = parts.headers.get_all(HOST).iter().count();
-    let needs_host = parts.version == Version::HTTP_11 && hosts != 1;
-    if needs_host || hosts > 1 {
+    check_host(parts)?;
+    // `gzip, chunked` would be taken as chunked, and `chunked` twice as once.
+    let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
+    let unusual = |coding: &HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if codings.next().is_some_and(unusual) || codings.next().is_some() {
         return Err(Refusal::Malformed(
-            "the request must have exactly one Host header".into(),
+            "the only transfer coding that is taken is `chunked`, once".into(),
         ));
     }
     if parts.uri.query().is_some() {
         return Err(Refusal::Malformed("the path takes no query string".into()));
     }
     Ok(())
+}
+
+/// Exactly one host (HTTP/1.0 may have none) that can be one: RFC 9112 section 3.2, RFC 9113 section 8.3.1.
+fn check_host(parts: &Parts) -> Result<(), Refusal> {
+    let refuse = |why: &'static str| Err(Refusal::Malformed(why.into()));
+    let authority = parts
+        .uri
+        .authority()
+        .filter(|_| parts.version == Version::HTTP_2);
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    match (hosts.next(), authority, hosts.next()) {
+        (_, _, Some(_)) => refuse("the request must have exactly one Host header"),
+        (None, None, None) if parts.version == Version::HTTP_10 => Ok(()),
+        (None, None, None) => refuse("the request must have exactly one Host header"),
+        (Some(host), Some(authority), None) if !same_host(host, authority) => {
+            refuse("the Host header and :authority differ")
+        }
+        (host, authority, None) => {
+            let host = host.map(HeaderValue::as_bytes);
+            let fit = host.is_none_or(is_host)
+                && authority.is_none_or(|authority| is_host(authority.as_str().as_bytes()));
+            match fit {
+                true => Ok(()),
+                false => refuse("the Host header is not a host"),
+            }
+        }
+    }
+}
+
+fn same_host(host: &HeaderValue, authority: &Authority) -> bool {
+    host.as_bytes()
+        .eq_ignore_ascii_case(authority.as_str().as_bytes())
+}
+
+/// A name or address with or without a port; no user in front of it.
+fn is_host(host: &[u8]) -> bool {
+    let Ok(authority) = Authority::try_from(host) else {
+        return false;
+    };
+    let rest = authority.as_str().strip_prefix(authority.host());
+    let port = match rest {
+        None => return false,
+        Some("") => return !authority.host().is_empty(),
+        Some(rest) => rest.strip_prefix(':').unwrap_or("-"),
+    };
+    !authority.host().is_empty() && (port.is_empty() || port.parse::<u16>().is_ok())
 }
 
 /// What the body is: JSON, or on a verify route a video with its session in the header. No body needs no type.
@@ -64,13 +112,14 @@ pub fn body_form(headers: &HeaderMap, kind: RouteKind, empty: bool) -> Result<Bo
     }
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     match (types.next(), types.next()) {
-        (None, _) if empty => Ok(BodyForm::Json),
         (Some(value), None) if value.to_str().is_ok_and(is_json) => Ok(BodyForm::Json),
         (Some(value), None)
             if kind == RouteKind::Verify && value.as_bytes().eq_ignore_ascii_case(b"video/mp4") =>
         {
             raw_video(headers).map(BodyForm::Video)
         }
+        // Tools like curl name a form type for a body that is not there.
+        _ if empty => Ok(BodyForm::Json),
         _ if kind == RouteKind::Verify => Err(Refusal::MediaType(
             "the body must be application/json or video/mp4",
         )),
@@ -159,9 +208,18 @@ pub fn forwarded(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> Forwar
                 .split(',')
                 .all(|hop| hop.trim().parse::<IpAddr>().is_ok())
     };
+    // A proxy may add a line of its own below the one it received: all of them are one list (RFC 9110 section 5.3).
+    let hops: Option<Vec<_>> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .map(|value| value.to_str().ok())
+        .collect();
+    let path = hops
+        .filter(|hops| !hops.is_empty())
+        .map(|hops| hops.join(", "));
     Forwarded {
         request_id: one("x-request-id").filter(is_id).map(str::to_owned),
-        path: one("x-forwarded-for").filter(is_path).map(str::to_owned),
+        path: path.filter(|path| is_path(&path.as_str())),
     }
 }
 
@@ -192,6 +250,26 @@ mod tests {
     }
 
     #[test]
+    fn hosts() {
+        for good in [
+            "a",
+            "a.example:8443",
+            "127.0.0.1",
+            "[::1]",
+            "[::1]:80",
+            "a_b",
+            "a:",
+        ] {
+            assert!(is_host(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "", ":80", "a b", "a/b", "u@a", "a:99999", "a:80x", "[::1", "a?b", "\u{e9}",
+        ] {
+            assert!(!is_host(bad.as_bytes()), "{bad}");
+        }
+    }
+
+    #[test]
     fn only_a_trusted_peer_is_believed_and_only_what_is_well_formed() {
         let mut headers = HeaderMap::new();
         headers.insert("x-request-id", "abc-1".parse().unwrap());
@@ -207,6 +285,9 @@ mod tests {
                 .request_id
                 .is_none()
         );
+        headers.append("x-forwarded-for", "192.0.2.7".parse().unwrap());
+        let believed = forwarded(&headers, "127.0.0.1".parse().unwrap(), &trusted);
+        assert_eq!(believed.path.as_deref(), Some("10.1.2.3, ::1, 192.0.2.7"));
         headers.insert("x-request-id", "a b".parse().unwrap());
         headers.insert("x-forwarded-for", "evil\" injected".parse().unwrap());
         let believed = forwarded(&headers, "127.0.0.1".parse().unwrap(), &trusted);

@@ -1,8 +1,10 @@
 //! The request's journey: [`handle`] is the whole of it, top to bottom.
 //!
-//! [`endpoint`] says what a path does, [`cors`] and [`headers`] look at a request's head, [`reply`] is how it is
-//! answered, [`refusal`] and [`problem`] how it is told no, [`record`] the one line that stays of it.
+//! [`endpoint`] says what a path does, [`cors`] and [`headers`] look at a request's head, [`conclude`] makes the last of an answer, [`reply`] is
+//! how it is answered, [`refusal`] and [`problem`] how it is told no, [`record`] the one line that stays of it.
 
+mod call;
+pub mod conclude;
 pub mod cors;
 pub mod endpoint;
 pub mod handle;

@@ -50,8 +50,8 @@ pub fn headers(refusal: &Refusal, told: &Told, headers: &mut HeaderMap) {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     }
     match (refusal, told.status) {
-        (Refusal::Method, _) => {
-            headers.insert(ALLOW, HeaderValue::from_static("POST, OPTIONS"));
+        (Refusal::Method(allowed), _) => {
+            headers.insert(ALLOW, HeaderValue::from_static(allowed));
         }
         (Refusal::Scope(scope), _) => {
             insert_text(

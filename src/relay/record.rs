@@ -8,17 +8,10 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-
-use crate::{
-    auth::Caller,
-    config::secret::Secret,
-    telemetry::{
-        Observer,
-        fields::{Field, line},
-        timestamp::rfc3339_millis,
-    },
+use crate::telemetry::{
+    Observer,
+    fields::{Field, line},
+    timestamp::rfc3339_millis,
 };
 
 /// The code of a request whose caller did not wait for its answer.
@@ -42,7 +35,7 @@ pub struct Record {
     /// The refusal's code, or `ok`.
     pub code: &'static str,
     /// The caller's pseudonym.
-    pub user: Option<String>,
+    pub user: Option<Arc<str>>,
     /// What a trusted proxy said of the way.
     pub forwarded_for: Option<String>,
     /// Bytes of the body that arrived.
@@ -107,7 +100,7 @@ impl Record {
             ("status", u64::from(self.status).into()),
             ("code", self.code.into()),
             ("user", self.user.as_deref().into()),
-            ("peer", self.peer.to_string().into()),
+            ("peer", self.peer.into()),
             ("forwarded_for", self.forwarded_for.as_deref().into()),
             ("bytes_in", self.bytes_in.into()),
             ("bytes_out", self.bytes_out.into()),
@@ -163,26 +156,4 @@ fn known_method(method: &hyper::Method) -> &'static str {
     .into_iter()
     .find(|known| *known == method.as_str())
     .unwrap_or("other")
-}
-
-/// Makes pseudonyms of callers: the same on every replica that has the same Qiniu secret key, and meaningless without it.
-pub struct Pseudonyms(Hmac<Sha256>);
-
-impl Pseudonyms {
-    /// Derives the key from a secret.
-    pub fn new(secret: &Secret) -> Self {
-        let mut mac: Hmac<Sha256> = Hmac::new_from_slice(secret.reveal())
-            .unwrap_or_else(|_| Hmac::new(&Default::default()));
-        mac.update(b"liveness-gateway user pseudonym\0");
-        Self(mac)
-    }
-
-    /// Sixteen hexadecimal digits.
-    pub fn of(&self, caller: &Caller) -> String {
-        let mut mac = self.0.clone();
-        mac.update(caller.issuer.as_bytes());
-        mac.update(b"\0");
-        mac.update(caller.user.as_bytes());
-        data_encoding::HEXLOWER.encode(mac.finalize().into_bytes().get(..8).unwrap_or_default())
-    }
 }

@@ -16,6 +16,8 @@ use crate::{
     session::ledger::NotClaimed,
 };
 
+const A_BUG: &str = "something went wrong here; the log has the request id";
+
 /// Why a request is refused.
 #[derive(Debug)]
 pub enum Refusal {
@@ -25,10 +27,12 @@ pub enum Refusal {
     HeadTooLarge,
     /// No such path.
     UnknownRoute,
-    /// Not this method.
-    Method,
+    /// Not this method; these are taken.
+    Method(&'static str),
     /// The token.
     Auth(AuthRefusal),
+    /// The keys of the token's issuer are not known.
+    NotReady,
     /// The token lacks the route's scope, named here.
     Scope(String),
     /// Too often.
@@ -43,6 +47,8 @@ pub enum Refusal {
     Session(NotClaimed),
     /// The call to Qiniu.
     Upstream(Failure),
+    /// The gateway stops, and the time for requests under way is over.
+    ShuttingDown,
     /// A bug of ours.
     Internal,
 }
@@ -95,7 +101,11 @@ impl Refusal {
                 "unknown_route",
                 "there is no such path here; paths match exactly",
             ),
-            Self::Method => Told::new(405, "method_not_allowed", "this path takes POST"),
+            Self::Method(allowed) => Told::new(
+                405,
+                "method_not_allowed",
+                format!("this path takes {allowed}"),
+            ),
             Self::Auth(refusal) => {
                 let code = refusal.code();
                 Told::new(
@@ -108,6 +118,7 @@ impl Refusal {
                     refusal.detail(),
                 )
             }
+            Self::NotReady => Told::new(503, "not_ready", AuthRefusal::NoKeys.detail()).later(5),
             Self::Scope(scope) => Told::new(
                 403,
                 "insufficient_scope",
@@ -131,11 +142,10 @@ impl Refusal {
             Self::Body(refusal) => body(refusal),
             Self::Session(refusal) => session::not_claimed(*refusal),
             Self::Upstream(failure) => upstream(&failure.kind),
-            Self::Internal => Told::new(
-                500,
-                "internal_error",
-                "something went wrong here; the log has the request id",
-            ),
+            Self::ShuttingDown => {
+                Told::new(503, "shutting_down", "the gateway is stopping; try again").later(1)
+            }
+            Self::Internal => Told::new(500, "internal_error", A_BUG),
         }
     }
 
@@ -155,12 +165,14 @@ impl Refusal {
             Self::Malformed(_)
             | Self::HeadTooLarge
             | Self::UnknownRoute
-            | Self::Method
+            | Self::Method(_)
             | Self::Auth(_)
+            | Self::NotReady
             | Self::Scope(_)
             | Self::Rate(_)
             | Self::Concurrent
             | Self::MediaType(_)
+            | Self::ShuttingDown
             | Self::Body(_)
             | Self::Session(_) => None,
         }
@@ -286,7 +298,10 @@ fn logged_upstream(failure: &Failure) -> (tracing::Level, String) {
 
 impl From<AuthRefusal> for Refusal {
     fn from(refusal: AuthRefusal) -> Self {
-        Self::Auth(refusal)
+        match refusal {
+            AuthRefusal::NoKeys => Self::NotReady,
+            other => Self::Auth(other),
+        }
     }
 }
 

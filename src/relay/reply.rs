@@ -133,10 +133,16 @@ pub(super) fn release(mut body: Incoming, parts: &Parts, response: &mut Response
     if headers::expects_continue(&parts.headers) {
         return;
     }
+    let http2 = parts.version == Version::HTTP_2;
     tokio::spawn(tokio::time::timeout(DRAIN_TIME, async move {
         let mut left = DRAIN_BYTES;
         while let Some(Ok(frame)) = body.frame().await {
             left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 && http2 {
+                // To drop the body is to reset the stream, and a reset that comes together with the answer makes curl
+                // and others forget the answer. Unread, the sender's window closes, and it looks.
+                return std::future::pending().await;
+            }
             if left == 0 {
                 break;
             }

@@ -64,4 +64,6 @@ pub struct RouteSettings {
     pub remove: Vec<json::pointer::Pointer>,
     /// Longer strings are deleted from an answer wherever they stand; none: no limit.
     pub max_string: Option<usize>,
+    /// Of an answer to `verify` only the envelope, whether the actions were seen, and the verdict remain.
+    pub scores_hidden: bool,
 }

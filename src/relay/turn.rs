@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::{record::UpstreamFacts, refusal::Refusal};
 use crate::{
     body::upload::Upload,
-    qiniu::answer::{Answer, Failure, FailureKind},
+    qiniu::answer::FailureKind,
     session::{
         Sessions,
         kept::Kept,
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// How much longer than a call a retry waits for it, since it may begin to wait before the call has begun.
+/// How much longer than a call a retry waits for it: the call may begin a little later, and evidence may be delivered behind it.
 const BESIDE: Duration = Duration::from_secs(15);
 
 /// Claims the session of an upload, where sessions are bound to callers. A retry waits here for the first try's answer, for a
@@ -38,17 +38,18 @@ pub(super) async fn claim(
     }
 }
 
-/// Ends a turn by what the call came to.
-pub(super) fn end(turn: Turn, result: &Result<Answer, Failure>) {
-    match result {
-        Ok(answer) => turn.answered(Kept {
-            body: Bytes::copy_from_slice(&answer.body),
-            error_code: answer.error_code,
-            serverlogid: answer.serverlogid.clone(),
-            reqid: answer.reqid.clone(),
+/// Ends a turn by what the call came to: the body that its caller gets, or whether Qiniu surely took nothing on. An answer of
+/// Qiniu's that could not be concluded was billed all the same, so it counts as lost.
+pub(super) fn end(turn: Turn, body: Option<&Bytes>, facts: &UpstreamFacts, untaken: bool) {
+    match body {
+        Some(body) => turn.answered(Kept {
+            body: body.clone(),
+            error_code: facts.error_code,
+            serverlogid: facts.serverlogid.clone(),
+            reqid: facts.reqid.clone(),
         }),
-        Err(failure) if failure.nothing_was_taken() => turn.not_sent(),
-        Err(_) => turn.lost(),
+        None if untaken => turn.not_sent(),
+        None => turn.lost(),
     }
 }
 

@@ -27,6 +27,9 @@ Paste these, one after the other:
   # 5. no token: the gateway's refusal
   curl -sS -i -X POST {url}/v2/actionliveness/sessioncode; echo
 
+  # 6. the keys that the app's backend checks the `verdict` of line 3 with
+  curl -sS {url}/.well-known/jwks.json; echo
+
 Requests are logged below. Stop with Ctrl-C.
 
 "#

@@ -13,7 +13,10 @@ use std::{
 use data_encoding::HEXLOWER;
 
 use crate::{
-    commands::token::{Claims, mint},
+    commands::{
+        keygen,
+        token::{Claims, mint},
+    },
     config::{self, secret::Secret},
     emulator::{Emulator, EmulatorSettings, Scenario},
     relay::reply::Page,
@@ -24,6 +27,9 @@ use crate::{
 const ISSUER: &str = "https://sandbox.localhost/";
 const AUDIENCE: &str = "liveness";
 const USER: &str = "sandbox-user";
+/// Who signs verdicts, and who takes them.
+const GATEWAY: &str = "https://sandbox.localhost/gateway";
+const BACKEND: &str = "sandbox-backend";
 const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// The video behind the page's and the curl lines' "sample": H.264 in MP4, three seconds.
@@ -72,10 +78,12 @@ impl Sandbox {
             lifetime: TOKEN_LIFETIME,
         };
         let token = mint(token_secret.as_bytes(), &claims).map_err(io::Error::other)?;
+        let verdict_key = keygen::verdict_key().map_err(io::Error::other)?;
         let variables = BTreeMap::from([
             ("SANDBOX_ACCESS_KEY".to_owned(), access_key),
             ("SANDBOX_SECRET_KEY".to_owned(), secret_key),
             ("SANDBOX_TOKEN_SECRET".to_owned(), token_secret),
+            ("SANDBOX_VERDICT_KEY".to_owned(), verdict_key),
         ]);
         let text = configuration(settings.listen, emulator.address());
         let loaded =
@@ -153,6 +161,11 @@ secret_key = {{ env = "SANDBOX_SECRET_KEY" }}
 issuer = "{ISSUER}"
 audience = "{AUDIENCE}"
 secret = {{ env = "SANDBOX_TOKEN_SECRET" }}
+
+[verdict]
+signing_key = {{ env = "SANDBOX_VERDICT_KEY" }}
+issuer = "{GATEWAY}"
+audience = "{BACKEND}"
 
 [[routes]]
 path = "/v2/actionliveness/sessioncode"

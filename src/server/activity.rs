@@ -35,6 +35,17 @@ pub(super) enum Protocol {
     Http2,
 }
 
+/// What bytes from the peer belong to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Read {
+    /// A request under way.
+    Request,
+    /// A head that begins with them.
+    NewHead,
+    /// A head that has begun.
+    Head,
+}
+
 /// What to do about the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
@@ -92,16 +103,21 @@ impl Activity {
     }
 
     /// Bytes came from the peer.
-    pub(super) fn read(&self) {
+    pub(super) fn read(&self) -> Read {
         let mut state = self.state();
-        if state.in_flight == 0 && state.begun.is_none() {
-            state.begun = Some(if state.any_request {
-                Instant::now()
-            } else {
-                state.accepted
-            });
-        }
         state.any_byte = true;
+        if state.in_flight > 0 {
+            return Read::Request;
+        }
+        if state.begun.is_some() {
+            return Read::Head;
+        }
+        state.begun = Some(if state.any_request {
+            Instant::now()
+        } else {
+            state.accepted
+        });
+        Read::NewHead
     }
 
     /// Bytes went to the peer, or could not because it does not read.

@@ -21,7 +21,10 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+};
 
 use super::accept;
 use crate::telemetry::metrics::Metrics;
@@ -38,6 +41,9 @@ const READ_BUFFER: usize = 16 * 1024;
 pub struct Readiness {
     keys_known: AtomicBool,
     draining: AtomicBool,
+    /// The time for requests under way is over.
+    over: AtomicBool,
+    told: Notify,
 }
 
 impl Default for Readiness {
@@ -52,6 +58,8 @@ impl Readiness {
         Self {
             keys_known: AtomicBool::new(true),
             draining: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            told: Notify::const_new(),
         }
     }
 
@@ -68,6 +76,21 @@ impl Readiness {
     /// Whether the gateway has begun to stop.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// The time for requests under way is over: who still waits for one is told no.
+    pub fn end(&self) {
+        self.over.store(true, Ordering::SeqCst);
+        self.told.notify_waiters();
+    }
+
+    /// Resolves when the time for requests under way is over.
+    pub async fn ended(&self) {
+        let told = self.told.notified();
+        // Whoever comes after the notification sees the flag, whoever comes before it is woken.
+        if !self.over.load(Ordering::SeqCst) {
+            told.await;
+        }
     }
 
     /// Whether all checks pass.

@@ -29,7 +29,7 @@ use tokio_rustls::TlsAcceptor;
 use super::{
     activity::{Activity, Answer, Flight, Next, Patience, Protocol},
     opening::{Opened, Sniffed, secure, sniff},
-    refusal::{HEAD_LATE, HeadRefusal},
+    refusal::{HEAD_LATE, HeadRefusal, HeadRefusals},
     wire::Wire,
 };
 use crate::{
@@ -37,10 +37,12 @@ use crate::{
     telemetry::metrics::{InFlight, Metrics},
 };
 
-/// What one upload may have under way, so that a long way does not slow it.
-const STREAM_WINDOW: u32 = 1024 * 1024;
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// What an upload may have under way, so that a long way does not slow it: 200 ms at 160 Mbit/s. One upload may have all
+/// of its connection's, which is what the peer can make us hold that nobody has read.
+const WINDOW: u32 = 4 * 1024 * 1024;
 const MAX_STREAMS: u32 = 100;
+/// A head beyond is refused by hyper itself, with a bare 431 that can't be held back here as it is over HTTP/1.1.
+const MIN_HTTP2_HEAD: usize = 128 * 1024;
 /// HTTP/2 peers that are gone are noticed within twice this.
 const PING: Duration = Duration::from_secs(20);
 
@@ -51,6 +53,7 @@ pub(super) struct Shared<H> {
     pub(super) patience: Patience,
     pub(super) max_head_bytes: usize,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) head_refusals: HeadRefusals,
     /// Becomes true when the gateway stops.
     pub(super) stopping: watch::Receiver<bool>,
 }
@@ -132,14 +135,9 @@ where
             End::Quiet => return wire.close().await,
         };
         if let Some(refusal) = refusal {
-            let metrics = &self.shared.metrics;
-            metrics.request_done(
-                metrics.no_route(),
-                refusal.status,
-                refusal.code,
-                Duration::ZERO,
-            );
-            wire.answer(&refusal.render()).await;
+            let refusals = &self.shared.head_refusals;
+            let answer = refusals.answer(refusal, wire.head(), self.peer.address);
+            wire.answer(&answer).await;
         }
         wire.close_lingering().await;
     }
@@ -178,13 +176,13 @@ where
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let head_limit =
-            u32::try_from(coarse_head_limit(self.shared.max_head_bytes)).unwrap_or(u32::MAX);
+        let head_limit = coarse_head_limit(self.shared.max_head_bytes).max(MIN_HTTP2_HEAD);
+        let head_limit = u32::try_from(head_limit).unwrap_or(u32::MAX);
         let service = service_fn(|request| self.respond(request, activity, false));
         let mut connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
             .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(head_limit)
             .keep_alive_interval(PING)

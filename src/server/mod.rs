@@ -25,11 +25,9 @@ use activity::Patience;
 use admin::Readiness;
 use connection::Shared;
 use drain::DrainOutcome;
+pub use refusal::HeadRefusals;
 
-use crate::{
-    relay::handle::{Gateway, Peer},
-    telemetry::metrics::Metrics,
-};
+use crate::relay::handle::{Gateway, Peer};
 
 /// `[server]`, checked.
 pub struct ServerSettings {
@@ -102,15 +100,18 @@ impl Server {
         self,
         settings: &ServerSettings,
         gateway: Arc<Gateway>,
-        metrics: Arc<Metrics>,
         readiness: Arc<Readiness>,
         stop: impl Future<Output = ()>,
     ) -> DrainOutcome {
+        let head_refusals = HeadRefusals {
+            observer: Arc::clone(&gateway.observer),
+            cors: gateway.cors.clone(),
+        };
         let handle = move |request, peer| {
             let gateway = Arc::clone(&gateway);
             async move { gateway.handle(request, peer).await }
         };
-        self.run_with(settings, handle, metrics, readiness, stop)
+        self.run_with(settings, handle, head_refusals, readiness, stop)
             .await
     }
 
@@ -122,7 +123,7 @@ impl Server {
         self,
         settings: &ServerSettings,
         handle: H,
-        metrics: Arc<Metrics>,
+        head_refusals: HeadRefusals,
         readiness: Arc<Readiness>,
         stop: impl Future<Output = ()>,
     ) -> DrainOutcome
@@ -130,6 +131,7 @@ impl Server {
         H: Fn(Request<Incoming>, Peer) -> F + Send + Sync + 'static,
         F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
     {
+        let metrics = Arc::clone(&head_refusals.observer.metrics);
         // A set, because it ends the task when it is dropped.
         let mut admin = JoinSet::new();
         admin.spawn(admin::serve(
@@ -147,6 +149,7 @@ impl Server {
             },
             max_head_bytes: settings.max_head_bytes,
             metrics,
+            head_refusals,
             stopping: told,
         });
         let stop = async {
@@ -163,6 +166,6 @@ impl Server {
             })
             .await;
         stopping.send_replace(true);
-        drain::wait_for(connections, settings.drain_timeout).await
+        drain::wait_for(connections, settings.drain_timeout, &readiness).await
     }
 }

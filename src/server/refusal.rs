@@ -1,8 +1,19 @@
 //! The answers given where there is no request to hand to the relay: a head that came too late or can't be read.
 //!
-//! HTTP/1.1 only, written past hyper, and always the last thing on a connection. Never repeats anything the peer sent.
+//! HTTP/1.1 only, written past hyper, and always the last thing on a connection. They are recorded like every answer, and
+//! a page may read them like every answer. Never repeats anything the peer sent but an origin that is allowed.
 
-use std::fmt::Write;
+use std::{fmt::Write, net::SocketAddr, sync::Arc};
+
+use hyper::{
+    HeaderMap, Method,
+    header::{HeaderValue, ORIGIN},
+};
+
+use crate::{
+    relay::{cors::Cors, record::Record},
+    telemetry::Observer,
+};
 
 /// A refusal of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,32 +56,80 @@ impl HeadRefusal {
         }
     }
 
-    /// The whole answer as bytes.
-    pub(super) fn render(self) -> Vec<u8> {
-        let Self {
-            status,
-            title,
-            code,
-            detail,
-        } = self;
-        let id = request_id();
-        let body = serde_json::json!({
+    fn body(self, id: &str) -> String {
+        serde_json::json!({
             "type": "about:blank",
-            "title": title,
-            "status": status,
-            "code": code,
-            "detail": detail,
+            "title": self.title,
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
             "request_id": id,
         })
-        .to_string();
-        format!(
-            "HTTP/1.1 {status} {title}\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\n\
-             X-Request-Id: {id}\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\
-             Connection: close\r\n\r\n{body}",
-            body.len()
-        )
-        .into_bytes()
+        .to_string()
     }
+}
+
+/// Refuses heads that never become a request.
+pub struct HeadRefusals {
+    /// Records and metrics.
+    pub observer: Arc<Observer>,
+    /// Which pages may read the answers.
+    pub cors: Cors,
+}
+
+impl HeadRefusals {
+    /// The whole answer as bytes, recorded. `head` is what came of the head.
+    pub(super) fn answer(&self, refusal: HeadRefusal, head: &[u8], peer: SocketAddr) -> Vec<u8> {
+        let HeadRefusal { status, title, .. } = refusal;
+        let id = request_id();
+        let body = refusal.body(&id);
+        let mut record = Record::begin(Arc::clone(&self.observer), peer, &method(head), id);
+        (record.status, record.code) = (status, refusal.code);
+        record.bytes_out = body.len() as u64;
+        let mut answer = format!(
+            "HTTP/1.1 {status} {title}\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\n\
+             X-Request-Id: {}\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\
+             Connection: close\r\n",
+            body.len(),
+            record.request_id,
+        )
+        .into_bytes();
+        let mut headers = HeaderMap::new();
+        self.cors.expose(&origin(head), &mut headers);
+        for (name, value) in &headers {
+            let line = [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"];
+            answer.extend(line.concat());
+        }
+        answer.extend([b"\r\n", body.as_bytes()].concat());
+        answer
+    }
+}
+
+/// The method, as far as it can be told.
+fn method(head: &[u8]) -> Method {
+    let word = head.split(|&byte| byte == b' ').next().unwrap_or_default();
+    // Any method of no known name is recorded as `other`.
+    Method::from_bytes(word)
+        .or_else(|_| Method::from_bytes(b"-"))
+        .unwrap_or_default()
+}
+
+/// The `Origin` of a head that may be broken or cut off anywhere. A line that may go on is not one yet.
+fn origin(head: &[u8]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for line in head.split_inclusive(|&byte| byte == b'\n').skip(1) {
+        let Some((name, value)) = line.split_at_checked(b"origin:".len()) else {
+            continue;
+        };
+        if name.eq_ignore_ascii_case(b"origin:")
+            && value.ends_with(b"\n")
+            && let Ok(value) = HeaderValue::from_bytes(value.trim_ascii())
+        {
+            headers.insert(ORIGIN, value);
+            break;
+        }
+    }
+    headers
 }
 
 /// 128 random bits in hexadecimal.
@@ -92,9 +151,37 @@ fn request_id() -> String {
 mod tests {
     use super::*;
 
+    use crate::{
+        relay::CorsSettings,
+        telemetry::{LogFormat, log::Lines, metrics::Metrics},
+    };
+
+    const PEER: SocketAddr =
+        SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7);
+
+    fn refusals() -> (HeadRefusals, Arc<std::sync::Mutex<Vec<u8>>>) {
+        let (lines, log) = Lines::capture();
+        let cors = CorsSettings {
+            allowed_origins: vec!["https://app.example.com".into()],
+            max_age: std::time::Duration::from_secs(600),
+        };
+        let observer = Observer {
+            metrics: Metrics::new(lines.clone()),
+            lines,
+            format: LogFormat::Json,
+        };
+        let refusals = HeadRefusals {
+            observer: Arc::new(observer),
+            cors: Cors::new(&cors),
+        };
+        (refusals, log)
+    }
+
     #[test]
-    fn an_answer_is_a_whole_problem_with_its_headers() {
-        let text = String::from_utf8(HEAD_LATE.render()).unwrap();
+    fn an_answer_is_a_whole_problem_with_its_headers_and_a_record() {
+        let (refusals, log) = refusals();
+        let head = b"POST /x HTTP/1.1\r\nORIGIN:https://app.example.com\r\nX";
+        let text = String::from_utf8(refusals.answer(HEAD_LATE, head, PEER)).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         let problem: serde_json::Value = serde_json::from_str(body).unwrap();
         let id = problem["request_id"].as_str().unwrap();
@@ -103,20 +190,65 @@ mod tests {
             (32, Some("request_timeout"))
         );
         let length = format!("Content-Length: {}", body.len());
-        let id = format!("X-Request-Id: {id}");
+        let id_line = format!("X-Request-Id: {id}");
         let mut lines = head.lines();
         assert_eq!(lines.next(), Some("HTTP/1.1 408 Request Timeout"));
         let rest: Vec<_> = lines.collect();
         for line in [
             "Content-Type: application/problem+json",
             &length,
-            &id,
+            &id_line,
             "Cache-Control: no-store",
             "X-Content-Type-Options: nosniff",
             "Connection: close",
+            "vary: Origin",
+            "access-control-allow-origin: https://app.example.com",
         ] {
             assert!(rest.contains(&line), "{line}");
         }
-        assert_ne!(HEAD_LATE.render(), HEAD_LATE.render(), "ids differ");
+        let line = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+        let record: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(
+            (
+                &record["request_id"],
+                &record["status"],
+                &record["code"],
+                &record["method"]
+            ),
+            (
+                &id.into(),
+                &408.into(),
+                &"request_timeout".into(),
+                &"POST".into()
+            )
+        );
+        assert_ne!(
+            refusals.answer(HEAD_LATE, b"", PEER),
+            refusals.answer(HEAD_LATE, b"", PEER),
+            "ids differ"
+        );
+    }
+
+    #[test]
+    fn a_method_that_is_none_is_recorded_as_other() {
+        let (refusals, log) = refusals();
+        drop(refusals.answer(HEAD_MALFORMED, b"\x16\x03\x01 /", PEER));
+        let line = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+        assert!(line.contains(r#""method":"other""#), "{line}");
+    }
+
+    #[test]
+    fn only_a_whole_line_of_an_allowed_origin_is_repeated() {
+        let (refusals, _) = refusals();
+        for head in [
+            &b""[..],
+            b"Origin: https://app.example.com\r\n",
+            b"GET / HTTP/1.1\r\nOrigin: https://app.example.com",
+            b"GET / HTTP/1.1\r\nOrigin: https://evil.example\r\n",
+            b"GET / HTTP/1.1\r\nX-Origin: https://app.example.com\r\n",
+        ] {
+            let text = String::from_utf8(refusals.answer(HEAD_LATE, head, PEER)).unwrap();
+            assert!(!text.contains("allow-origin"), "{text}");
+        }
     }
 }

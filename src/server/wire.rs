@@ -13,14 +13,19 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    time::Instant,
+};
 
-use super::activity::Activity;
+use super::activity::{Activity, Read};
 
 /// How long, and how much, of what a peer still sends is taken after the last answer, so that its end of the
 /// connection is not reset before the answer is read.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 256 * 1024;
+/// Bytes of a head that are remembered, for an answer to it that hyper does not give.
+const REMEMBERED: usize = 8 * 1024;
 
 pub(super) struct Wire<S> {
     stream: S,
@@ -28,23 +33,52 @@ pub(super) struct Wire<S> {
     replay: Bytes,
     activity: Arc<Activity>,
     ended: bool,
+    /// When something was last written, and how much was read since.
+    written: Option<Instant>,
+    read_since: usize,
     /// HTTP/1.1: bytes may be written only for a request; hyper's own answer to an unreadable head is held back.
     guarded: bool,
     held_back: Option<u16>,
+    /// What came of the last head.
+    head: Vec<u8>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(super) fn new(stream: S, replay: Bytes, activity: Arc<Activity>, guarded: bool) -> Self {
+        let mut head = Vec::new();
         if !replay.is_empty() {
             activity.read();
+            head.extend(replay.iter().take(REMEMBERED).filter(|_| guarded));
         }
         Self {
             stream,
             replay,
             activity,
             ended: false,
+            written: None,
+            read_since: 0,
             guarded,
             held_back: None,
+            head,
+        }
+    }
+
+    /// What came of the last head (HTTP/1.1), or its beginning.
+    pub(super) fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// Remembers bytes that came from the peer, if they are a head's.
+    fn remember(&mut self, bytes: &[u8]) {
+        match self.activity.read() {
+            Read::Request => return,
+            Read::NewHead => self.head.clear(),
+            Read::Head => {}
+        }
+        let room = REMEMBERED.saturating_sub(self.head.len());
+        if self.guarded {
+            self.head
+                .extend_from_slice(bytes.get(..room).unwrap_or(bytes));
         }
     }
 
@@ -59,6 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             self.stream.write_all(bytes).await?;
             self.stream.flush().await
         };
+        (self.written, self.read_since) = (Some(Instant::now()), 0);
         if !matches!(tokio::time::timeout(LINGER, writing).await, Ok(Ok(()))) {
             tracing::debug!("a last answer could not be written");
         }
@@ -69,21 +104,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         drop(tokio::time::timeout(LINGER, self.stream.shutdown()).await);
     }
 
-    /// Ends our side, then takes what the peer still sends for at most 2 s or 256 KiB, so that a reset does not
-    /// overtake the last answer.
+    /// Ends our side, then takes what the peer still sends until 2 s or 256 KiB after the last answer, whatever was taken
+    /// by the answer's request itself included. What is beyond stays unread until the 2 s are over, so that a reset does
+    /// not overtake the answer.
     pub(super) async fn close_lingering(mut self) {
+        let until = self.written.unwrap_or_else(Instant::now) + LINGER;
         let lingering = async {
             self.stream.shutdown().await?;
-            let mut left = LINGER_BYTES;
             let mut scrap = vec![0; 16 * 1024];
-            while left > 0 && !self.ended {
+            while !self.ended && self.read_since < LINGER_BYTES {
                 let read = self.stream.read(&mut scrap).await?;
                 self.ended = read == 0;
-                left = left.saturating_sub(read);
+                self.read_since = self.read_since.saturating_add(read);
+            }
+            if !self.ended {
+                drop(scrap);
+                std::future::pending::<()>().await;
             }
             io::Result::Ok(())
         };
-        drop(tokio::time::timeout(LINGER, lingering).await);
+        drop(tokio::time::timeout_at(until, lingering).await);
     }
 
     /// Whether these bytes are hyper's own answer, which is taken and not sent.
@@ -100,10 +140,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         true
     }
 
-    fn written(&self, result: &Poll<io::Result<usize>>) {
+    fn written(&mut self, result: &Poll<io::Result<usize>>) {
         match result {
             Poll::Pending => self.activity.wrote(true),
-            Poll::Ready(_) => self.activity.wrote(false),
+            Poll::Ready(_) => {
+                self.activity.wrote(false);
+                (self.written, self.read_since) = (Some(Instant::now()), 0);
+            }
         }
     }
 }
@@ -123,7 +166,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         if buf.filled().len() > before {
-            self.activity.read();
+            let read = buf.filled().get(before..).unwrap_or_default();
+            self.read_since = self.read_since.saturating_add(read.len());
+            self.remember(read);
         } else if buf.remaining() > 0 {
             self.ended = true;
         }

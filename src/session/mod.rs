@@ -21,7 +21,6 @@ use self::{
     seal::{Keyring, SealKey, Which},
     ticket::{Holder, Ticket},
 };
-use crate::auth::Caller;
 
 /// `[sessions]`, checked, where `bind` is on.
 #[derive(Clone)]
@@ -58,9 +57,9 @@ impl Sessions {
         }))
     }
 
-    /// A caller, to seal and open ids for.
-    pub fn holder(self: &Arc<Self>, caller: &Caller) -> Holder {
-        Holder::new(self, caller)
+    /// A user, and who vouches for them, to seal and open ids for.
+    pub fn holder(self: &Arc<Self>, issuer: &str, user: &str) -> Holder {
+        Holder::new(self, issuer, user)
     }
 
     fn fingerprint(&self) -> BodyPrint {

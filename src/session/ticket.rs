@@ -18,7 +18,6 @@ use super::{
     BodyPrint, Sessions,
     seal::{OVERHEAD, Which},
 };
-use crate::auth::Caller;
 
 /// How long a session lives, from the moment at which it was asked for.
 pub const LIFETIME: Duration = Duration::from_secs(5 * 60);
@@ -74,13 +73,9 @@ pub enum NotOpened {
 }
 
 impl Holder {
-    pub(super) fn new(sessions: &Arc<Sessions>, caller: &Caller) -> Self {
+    pub(super) fn new(sessions: &Arc<Sessions>, issuer: &str, user: &str) -> Self {
         let mut bound = Vec::new();
-        for part in [
-            &*sessions.deployment,
-            caller.issuer.as_ref(),
-            caller.user.as_ref(),
-        ] {
+        for part in [&sessions.deployment, issuer, user] {
             bound.extend_from_slice(&(part.len() as u64).to_be_bytes());
             bound.extend_from_slice(part.as_bytes());
         }

@@ -4,6 +4,8 @@
 //! series is bounded whatever is sent; Qiniu's error codes are the exception and are bounded here. Never takes a label
 //! out of a request.
 
+mod in_flight;
+mod key_sets;
 mod labels;
 
 use std::{
@@ -26,8 +28,13 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use self::labels::{
-    AuthRefusal, ErrorCode, LimitRefusal, QiniuError, Request, Route, Upstream, VideoFinding,
+pub use self::in_flight::InFlight;
+use self::{
+    key_sets::KeySets,
+    labels::{
+        AuthRefusal, Delivery, ErrorCode, LimitRefusal, QiniuError, Request, Route, Upstream,
+        Verdict, VideoFinding,
+    },
 };
 use super::log::Lines;
 
@@ -55,6 +62,8 @@ pub struct Metrics {
     response_removed: Counter,
     auth_refusals: Family<AuthRefusal, Counter>,
     limit_refusals: Family<LimitRefusal, Counter>,
+    verdicts: Family<Verdict, Counter>,
+    evidence: Family<Delivery, Counter>,
     video_findings: Family<VideoFinding, Counter>,
     no_route: Arc<str>,
     /// Open connections of the public listener.
@@ -65,6 +74,8 @@ pub struct Metrics {
     pub body_memory: Gauge,
     /// The most that `body_memory` can be, in bytes.
     pub body_memory_limit: Gauge,
+    /// The keys that issuers publish.
+    pub key_sets: KeySets,
 }
 
 impl Metrics {
@@ -83,12 +94,15 @@ impl Metrics {
             response_removed: Counter::default(),
             auth_refusals: Family::default(),
             limit_refusals: Family::default(),
+            verdicts: Family::default(),
+            evidence: Family::default(),
             video_findings: Family::default(),
             no_route: NO_ROUTE.into(),
             connections: Gauge::default(),
             requests_in_flight: Gauge::default(),
             body_memory: Gauge::default(),
             body_memory_limit: Gauge::default(),
+            key_sets: KeySets::default(),
         };
         metrics.register_requests();
         metrics.register_process(lines);
@@ -143,11 +157,18 @@ impl Metrics {
             "Requests refused by a limit",
             self.limit_refusals.clone(),
         );
+        r.register("verdicts", "Verdicts signed", self.verdicts.clone());
+        r.register(
+            "evidence_deliveries",
+            "Evidence taken to the app's backend",
+            self.evidence.clone(),
+        );
         r.register(
             "video_findings",
             "What was wrong with videos, refused or not",
             self.video_findings.clone(),
         );
+        self.key_sets.register(r);
     }
 
     fn register_process(&mut self, lines: Lines) {
@@ -271,6 +292,22 @@ impl Metrics {
             .inc();
     }
 
+    /// Counts a signed verdict.
+    pub fn verdict_signed(&self, passed: bool) {
+        let passed = if passed { "true" } else { "false" };
+        self.verdicts.get_or_create(&Verdict { passed }).inc();
+    }
+
+    /// Counts evidence for the app's backend, by whether it was acknowledged.
+    pub fn evidence_sent(&self, delivered: bool) {
+        let outcome = if delivered {
+            "delivered"
+        } else {
+            "undelivered"
+        };
+        self.evidence.get_or_create(&Delivery { outcome }).inc();
+    }
+
     /// Counts something that is wrong with a video.
     pub fn video_finding(&self, finding: &'static str) {
         self.video_findings
@@ -296,23 +333,6 @@ impl Metrics {
             // Writing to a string does not fail; an empty exposition would be taken for "no metrics".
             Err(fmt::Error) => "# EOF\n".to_owned(),
         }
-    }
-}
-
-/// Counts in a gauge for as long as it lives.
-pub struct InFlight(Gauge);
-
-impl InFlight {
-    /// One more.
-    pub fn new(gauge: &Gauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 

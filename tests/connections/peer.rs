@@ -6,8 +6,11 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Incoming};
 use liveness_gateway::{
     relay::handle::Peer,
-    server::{AdminSettings, Server, ServerSettings, admin::Readiness, drain::DrainOutcome},
-    telemetry::{log::Lines, metrics::Metrics},
+    relay::{CorsSettings, cors::Cors},
+    server::{
+        AdminSettings, HeadRefusals, Server, ServerSettings, admin::Readiness, drain::DrainOutcome,
+    },
+    telemetry::{LogFormat, Observer, log::Lines, metrics::Metrics},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -85,19 +88,27 @@ pub(crate) async fn start(settings: ServerSettings) -> Running {
     );
     let gate = Arc::new(Gate::default());
     let metrics = Metrics::new(Lines::discard());
+    let observer = Arc::new(Observer {
+        metrics: Arc::clone(&metrics),
+        lines: Lines::discard(),
+        format: LogFormat::Json,
+    });
+    let head_refusals = HeadRefusals {
+        observer,
+        cors: Cors::new(&CorsSettings {
+            allowed_origins: Vec::new(),
+            max_age: Duration::ZERO,
+        }),
+    };
     let readiness = Arc::new(Readiness::new());
     let (stop, told) = oneshot::channel::<()>();
     let outcome = tokio::spawn({
-        let (gate, metrics, readiness) = (
-            Arc::clone(&gate),
-            Arc::clone(&metrics),
-            Arc::clone(&readiness),
-        );
+        let (gate, readiness) = (Arc::clone(&gate), Arc::clone(&readiness));
         async move {
             let handle = move |request, peer| answer(request, peer, Arc::clone(&gate));
             let stop = async { drop(told.await) };
             server
-                .run_with(&settings, handle, metrics, readiness, stop)
+                .run_with(&settings, handle, head_refusals, readiness, stop)
                 .await
         }
     });

@@ -9,6 +9,8 @@
     missing_docs
 )]
 
+pub mod backend;
+pub mod identity;
 pub mod sealed;
 pub mod upstream;
 
@@ -26,7 +28,7 @@ use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use liveness_gateway::{
     commands::token::{Claims, mint},
-    config::{self, secret::Secret},
+    config::{self, Settings, secret::Secret},
     emulator::{Emulator, EmulatorSettings, Ledger, Scenario},
     startup::Running,
     telemetry::log::Lines,
@@ -39,6 +41,9 @@ pub const SECRET: &str = "an HMAC secret of the tests, long enough";
 pub const ACCESS_KEY: &str = "AccessKeyOfTheTests";
 pub const SECRET_KEY: &str = "SecretKeyOfTheTests";
 pub const ISSUER: &str = "https://login.example.com/";
+/// RFC 8037 appendix A.1.
+pub const VERDICT_KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
+pub const VERDICT: &str = "[verdict]\nsigning_key = { env = \"VERDICT\" }\nissuer = \"https://gateway.example.com\"\naudience = \"backend\"\n";
 
 /// Session ids pass as they are, and retries are calls.
 pub const UNBOUND: &str = "[sessions]\nbind = false\n";
@@ -84,6 +89,28 @@ pub fn routes() -> String {
     )
 }
 
+/// What a configuration with these parts says.
+pub fn settings(qiniu: &str, server: &str, more: &str) -> Settings {
+    let text = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[admin]\nlisten = \"127.0.0.1:0\"\n[qiniu]\n{qiniu}\n\
+         access_key = {{ env = \"AK\" }}\nsecret_key = {{ env = \"SK\" }}\nconnect_timeout = \"2s\"\n{more}"
+    );
+    let variables = [
+        ("AK", ACCESS_KEY),
+        ("SK", SECRET_KEY),
+        ("JWT", SECRET),
+        ("VERDICT", VERDICT_KEY),
+        ("WEBHOOK", backend::SECRET),
+        ("SEAL", sealed::KEY),
+        ("OTHER_SEAL", sealed::OTHER_KEY),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let variables = BTreeMap::from(variables);
+    config::load_text(&text, "test.toml", Path::new("."), &variables)
+        .unwrap_or_else(|report| panic!("{report}"))
+        .settings
+}
+
 impl Gateway {
     /// In front of `upstream`; `more` is configuration: top-level sections and routes.
     pub async fn start(upstream: SocketAddr, server: &str, more: &str) -> Self {
@@ -92,28 +119,16 @@ impl Gateway {
 
     /// With these keys of `[qiniu]` besides the credentials.
     pub async fn start_at(qiniu: &str, server: &str, more: &str) -> Self {
-        let text = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[admin]\nlisten = \"127.0.0.1:0\"\n[qiniu]\n{qiniu}\n\
-             access_key = {{ env = \"AK\" }}\nsecret_key = {{ env = \"SK\" }}\nconnect_timeout = \"2s\"\n\
-             [[identity]]\nissuer = \"{ISSUER}\"\naudience = \"liveness\"\nsecret = {{ env = \"JWT\" }}\n{more}"
+        let shared = format!(
+            "[[identity]]\nissuer = \"{ISSUER}\"\naudience = \"liveness\"\nsecret = {{ env = \"JWT\" }}\n"
         );
-        let variables = [
-            ("AK", ACCESS_KEY),
-            ("SK", SECRET_KEY),
-            ("JWT", SECRET),
-            ("SEAL", sealed::KEY),
-            ("OTHER_SEAL", sealed::OTHER_KEY),
-        ];
-        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let loaded = config::load_text(
-            &text,
-            "test.toml",
-            Path::new("."),
-            &BTreeMap::from(variables),
-        )
-        .unwrap_or_else(|report| panic!("{report}"));
+        Self::run(settings(qiniu, server, &(shared + more))).await
+    }
+
+    /// With settings that a test may have changed.
+    pub async fn run(settings: Settings) -> Self {
         let (lines, log) = Lines::capture();
-        let running = Running::start(loaded.settings, lines).await.unwrap();
+        let running = Running::start(settings, lines).await.unwrap();
         let (stop, stopped) = oneshot::channel();
         let (address, admin) = (running.public_addresses()[0], running.admin_address());
         let ended = tokio::spawn(running.serve(async move { drop(stopped.await) }));
@@ -252,6 +267,24 @@ pub fn token(user: &str, scope: Option<&str>) -> String {
         lifetime: Duration::from_secs(600),
     };
     mint(SECRET.as_bytes(), &claims).unwrap()
+}
+
+/// The claims of a verdict, checked as a backend does it: with the published keys.
+pub async fn claims(gateway: &Gateway, verdict: &str) -> serde_json::Value {
+    use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
+    let request = gateway.request(false, "GET", "/.well-known/jwks.json");
+    let answer = gateway.send(false, request, Bytes::new()).await;
+    let keys: JwkSet = serde_json::from_slice(&answer.body).unwrap();
+    let header = jsonwebtoken::decode_header(verdict).unwrap();
+    assert_eq!(header.typ.as_deref(), Some("liveness-verdict+jwt"));
+    let key = DecodingKey::from_jwk(keys.find(&header.kid.unwrap()).unwrap()).unwrap();
+    let mut validation = Validation::new(Algorithm::EdDSA);
+    validation.set_audience(&["backend"]);
+    validation.set_issuer(&["https://gateway.example.com"]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    jsonwebtoken::decode::<serde_json::Value>(verdict, &key, &validation)
+        .unwrap()
+        .claims
 }
 
 /// A real video, padded by a `free` box (ISO/IEC 14496-12 section 8.1.2) to exactly `size` bytes.

@@ -6,7 +6,6 @@ use std::{
 };
 
 use liveness_gateway::{
-    auth::Caller,
     config::secret::Secret,
     session::{SessionSettings, Sessions, seal::SealKey},
 };
@@ -25,14 +24,9 @@ pub fn sealed(key: &str, upstream: SocketAddr, user: &str, id: &str, age: Durati
         seal_key: Some(SealKey::from_base64(&Secret::new(key)).unwrap()),
         previous_seal_key: None,
     };
-    let caller = Caller {
-        issuer: ISSUER.into(),
-        user: user.into(),
-        scopes: Vec::new(),
-    };
     let sessions = Sessions::new(&settings, &upstream.to_string()).unwrap();
     let sent = SystemTime::now() - age;
-    sessions.holder(&caller).seal(id, sent).unwrap()
+    sessions.holder(ISSUER, user).seal(id, sent).unwrap()
 }
 
 /// A fresh one of the user that [`super::Gateway::post`] asks for.

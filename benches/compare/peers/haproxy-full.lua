@@ -4,11 +4,36 @@ local cjson = require "cjson.safe"
 cjson.encode_number_precision(14)
 pcall(cjson.encode_number_precision, 16)
 
+-- What a frontend may send upstream; false: whatever it likes. A body can't be replaced here, so others are refused.
+local READ = @READ@
+local MEMBERS = {
+    ["/v2/actionliveness/sessioncode"] = { min_code_length = true, max_code_length = true },
+    ["/v2/actionliveness/verify"] = { session_id = true, video_base64 = true, face_field = true },
+}
+
+local function is_allowed(path, body)
+    local sent, allowed = cjson.decode(body), MEMBERS[path]
+    if type(sent) ~= "table" or not allowed then
+        return false
+    end
+    for name in pairs(sent) do
+        if not allowed[name] then
+            return false
+        end
+    end
+    return true
+end
+
 -- HAProxy takes the key of an HMAC as base64.
 local KEY = "@SECRET_KEY_BASE64@"
 
 core.register_action("sign", { "http-req" }, function(txn)
-    local text = "POST " .. txn.f:path() .. "\nHost: @UPSTREAM@\nContent-Type: application/json\n\n" .. (txn.f:req_body() or "")
+    local path, body = txn.f:path(), txn.f:req_body() or ""
+    if READ and not is_allowed(path, body) then
+        txn:set_var("txn.refused", true)
+        return
+    end
+    local text = "POST " .. path .. "\nHost: @UPSTREAM@\nContent-Type: application/json\n\n" .. body
     local sign = txn.c:base64(txn.c:hmac(text, "sha1", KEY))
     sign = sign:gsub("[+/]", { ["+"] = "-", ["/"] = "_" })
     txn.http:req_set_header("Authorization", "Qiniu @ACCESS_KEY@:" .. sign)

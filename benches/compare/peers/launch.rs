@@ -106,6 +106,7 @@ impl<'a> Launch<'a> {
                     String::new()
                 },
             ),
+            ("@READ@", self.setup.reading.to_string()),
             ("@LISTEN@", self.listen.to_string()),
             ("@UPSTREAM@", self.setup.upstream.to_string()),
             ("@DIR@", self.folder.display().to_string()),

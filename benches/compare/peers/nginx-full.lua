@@ -10,6 +10,16 @@ unsigned char *HMAC(const void *md, const void *key, int key_len, const unsigned
 
 cjson.encode_number_precision(14)
 pcall(cjson.encode_number_precision, 16)
+if cjson.encode_escape_forward_slash then
+    cjson.encode_escape_forward_slash(false)
+end
+
+-- What a frontend may send upstream; false: whatever it likes.
+local READ = @READ@
+local MEMBERS = {
+    ["/v2/actionliveness/sessioncode"] = { "min_code_length", "max_code_length" },
+    ["/v2/actionliveness/verify"] = { "session_id", "video_base64", "face_field" },
+}
 
 local SECRET = "@SECRET@"
 local PER_MINUTE = 60000
@@ -73,6 +83,18 @@ function full.access()
     end
     ngx.req.read_body()
     local body = ngx.req.get_body_data() or ""
+    if READ then
+        local sent, allowed = cjson.decode(body), MEMBERS[ngx.var.uri]
+        if type(sent) ~= "table" or not allowed then
+            return ngx.exit(400)
+        end
+        local kept = {}
+        for _, name in ipairs(allowed) do
+            kept[name] = sent[name]
+        end
+        body = cjson.encode(kept)
+        ngx.req.set_body_data(body)
+    end
     local text = "POST " .. ngx.var.uri .. "\nHost: @UPSTREAM@\nContent-Type: application/json\n\n" .. body
     local sign = ngx.encode_base64(ngx.hmac_sha1("@SECRET_KEY@", text))
     sign = sign:gsub("[+/]", { ["+"] = "-", ["/"] = "_" })

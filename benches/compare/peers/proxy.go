@@ -24,7 +24,14 @@ import (
 const (
 	maxBody   = 28 << 20
 	perMinute = 60000
+	// Only what a frontend may send goes upstream; false: whatever it likes.
+	read = @READ@
 )
+
+var members = map[string][]string{
+	"/v2/actionliveness/sessioncode": {"min_code_length", "max_code_length"},
+	"/v2/actionliveness/verify":      {"session_id", "video_base64", "face_field"},
+}
 
 var (
 	listen, upstream, certs = os.Args[1], os.Args[2], os.Args[3]
@@ -114,6 +121,20 @@ func withoutPictures(text []byte) ([]byte, error) {
 	return json.Marshal(answer)
 }
 
+func allowed(path string, body []byte) ([]byte, error) {
+	var sent map[string]json.RawMessage
+	if err := json.Unmarshal(body, &sent); err != nil {
+		return nil, err
+	}
+	kept := map[string]json.RawMessage{}
+	for _, name := range members[path] {
+		if value, ok := sent[name]; ok {
+			kept[name] = value
+		}
+	}
+	return json.Marshal(kept)
+}
+
 // A body of a declared length is read into a buffer of that length.
 func readAll(from io.Reader, length int64) ([]byte, error) {
 	if length < 0 {
@@ -143,6 +164,9 @@ func main() {
 			return
 		}
 		body, err := readAll(http.MaxBytesReader(w, r.Body, maxBody), r.ContentLength)
+		if err == nil && read {
+			body, err = allowed(r.URL.Path, body)
+		}
 		if err != nil {
 			http.Error(w, "bad body", http.StatusBadRequest)
 			return

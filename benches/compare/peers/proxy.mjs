@@ -9,6 +9,12 @@ const [listen, upstream, certs] = process.argv.slice(2);
 const { QINIU_ACCESS_KEY, QINIU_SECRET_KEY, LOGIN_SECRET } = process.env;
 const MAX_BODY = 28 << 20;
 const PER_MINUTE = 60000;
+// Only what a frontend may send goes upstream; false: whatever it likes.
+const READ = @READ@;
+const MEMBERS = {
+    "/v2/actionliveness/sessioncode": ["min_code_length", "max_code_length"],
+    "/v2/actionliveness/verify": ["session_id", "video_base64", "face_field"],
+};
 
 const agent = new http.Agent({ keepAlive: true, maxFreeSockets: 4096 });
 const [upstreamHost, upstreamPort] = upstream.split(":");
@@ -48,6 +54,15 @@ function withoutPictures(text) {
     return Buffer.from(JSON.stringify(answer));
 }
 
+// The pieces of the body that goes upstream.
+function allowed(path, chunks) {
+    if (!READ) return chunks;
+    const sent = JSON.parse(Buffer.concat(chunks));
+    const kept = {};
+    for (const name of MEMBERS[path]) kept[name] = sent[name];
+    return [Buffer.from(JSON.stringify(kept))];
+}
+
 function refuse(response, status) {
     response.writeHead(status, { Connection: "close", "Content-Length": 0 });
     response.end();
@@ -58,23 +73,33 @@ function handle(request, response) {
     if (!user) return refuse(response, 401);
     if (!allows(user)) return refuse(response, 429);
     if (Number(request.headers["content-length"] ?? 0) > MAX_BODY) return refuse(response, 413);
-    const mac = createHmac("sha1", QINIU_SECRET_KEY);
-    mac.update(`POST ${request.url}\nHost: ${upstream}\nContent-Type: application/json\n\n`);
-    const chunks = [];
+    const received = [];
     let length = 0;
     request.on("error", () => {});
     request.on("data", (chunk) => {
         length += chunk.length;
         if (length > MAX_BODY) return refuse(response, 413);
-        mac.update(chunk);
-        chunks.push(chunk);
+        received.push(chunk);
     });
     request.on("end", () => {
+        let chunks;
+        try {
+            chunks = allowed(request.url, received);
+        } catch {
+            return refuse(response, 400);
+        }
+        const mac = createHmac("sha1", QINIU_SECRET_KEY);
+        mac.update(`POST ${request.url}\nHost: ${upstream}\nContent-Type: application/json\n\n`);
+        let size = 0;
+        for (const chunk of chunks) {
+            mac.update(chunk);
+            size += chunk.length;
+        }
         const sign = mac.digest("base64").replaceAll("+", "-").replaceAll("/", "_");
         const call = http.request({
             agent, host: upstreamHost, port: upstreamPort, method: "POST", path: request.url,
             headers: {
-                Host: upstream, "Content-Type": "application/json", "Content-Length": length,
+                Host: upstream, "Content-Type": "application/json", "Content-Length": size,
                 Authorization: `Qiniu ${QINIU_ACCESS_KEY}:${sign}`,
             },
         });

@@ -10,8 +10,8 @@ fn refused(bytes: &[u8]) -> bool {
     };
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, value);
-    let authenticator = Authenticator::new(vec![identity("https://login", shared())]);
-    match authenticator.authenticate(&headers, now()) {
+    let authenticator = gate(vec![identity("https://login", shared())]);
+    match at_once(&authenticator, &headers, now()) {
         Ok(_) => false,
         Err(refusal) => {
             assert!(!refusal.detail().is_empty() && !refusal.reason().is_empty());

@@ -17,7 +17,7 @@ fn pem_error(pem: &str) -> String {
         .expect("the text was accepted")
 }
 
-fn set(mut jwk: Value, changes: &[(&str, Value)]) -> Value {
+pub(super) fn set(mut jwk: Value, changes: &[(&str, Value)]) -> Value {
     for (member, value) in changes {
         jwk[*member] = value.clone();
     }

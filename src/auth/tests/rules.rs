@@ -221,7 +221,7 @@ fn the_issuer_is_one_of_the_configured_exactly() {
 fn a_token_is_checked_with_the_keys_of_its_own_issuer_alone() {
     let other =
         KeySet::from_secret(&Secret::new(&b"the secret of quite another issuer"[..])).unwrap();
-    let both = Authenticator::new(vec![
+    let both = gate(vec![
         identity("https://other", other),
         identity("https://login", shared()),
     ]);
@@ -282,7 +282,7 @@ fn the_user_is_a_text_of_1_to_256_bytes() {
 fn another_claim_can_name_the_user() {
     let mut settings = identity("https://login", shared());
     settings.user_claim = "https://example.com/uid".into();
-    let authenticator = Authenticator::new(vec![settings]);
+    let authenticator = gate(vec![settings]);
     let name = |token: &str| ask(&authenticator, token).map(|caller| caller.user.to_string());
     assert_eq!(
         name(&with("https://example.com/uid", json!("u7"))),
@@ -300,7 +300,7 @@ fn another_claim_can_name_the_user() {
 
 #[test]
 fn scopes_come_from_scope_and_scp() {
-    let authenticator = Authenticator::new(vec![identity("https://login", shared())]);
+    let authenticator = gate(vec![identity("https://login", shared())]);
     let granted = |claim: &str, value: Value| {
         ask(&authenticator, &with(claim, value)).map(|caller| {
             assert!(!caller.has_scope("") && !caller.has_scope("A"));

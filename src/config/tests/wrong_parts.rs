@@ -1,9 +1,7 @@
-//! What contradicts itself or would be dangerous, part by part: Qiniu, identities, routes.
+//! What contradicts itself or would be dangerous, part by part: Qiniu, routes. Identities are in
+//! [`super::wrong_identities`].
 
-use super::{
-    IDENTITY, QINIU, SEAL_KEY, minimal, report,
-    wrong::{one, position},
-};
+use super::{IDENTITY, QINIU, SEAL_KEY, minimal, report, wrong::one};
 
 const QINIU_LINES: &[(&str, &str, &str)] = &[
     (
@@ -93,107 +91,6 @@ fn what_is_wrong_with_qiniu() {
             &[],
         );
     }
-}
-
-const KEY_SOURCES: &[(&str, &str, &str)] = &[
-    ("", "this identity has no keys", "[[identity]]"),
-    (
-        "secret = { env = \"HMAC\" }\njwks_file = \"example-jwks.json\"",
-        "from several places",
-        "[[identity]]",
-    ),
-    (
-        "secret = { env = \"SHORT\" }",
-        "`secret` is a secret of 9 bytes; at least 32",
-        "\"SHORT\"",
-    ),
-    (
-        "secret = \"inline\"",
-        "must say where the secret is",
-        "\"inline\"",
-    ),
-    (
-        "jwks_file = \"not-there.json\"",
-        "can't be read",
-        "\"not-there.json\"",
-    ),
-    (
-        "jwks_file = \"gateway.toml\"",
-        "`jwks_file` ",
-        "\"gateway.toml\"",
-    ),
-    (
-        "public_key_file = \"example-jwks.json\"",
-        "`public_key_file` ",
-        "\"example-jwks.json\"",
-    ),
-    (
-        "secret = { env = \"HMAC\" }\nalgorithms = [\"none\"]",
-        "`none` is not an algorithm",
-        "\"none\"",
-    ),
-    (
-        "secret = { env = \"HMAC\" }\nalgorithms = [\"RS256\"]",
-        "`algorithms` allows RS256, which fits none",
-        "\"RS256\"",
-    ),
-    (
-        "jwks_file = \"example-jwks.json\"\nalgorithms = \"HS256\"",
-        "fits none of the keys",
-        "\"HS256\"",
-    ),
-    (
-        "secret = { env = \"HMAC\" }\nalgorithms = []",
-        "lists no algorithm",
-        "[[identity]]",
-    ),
-    (
-        "secret = { env = \"HMAC\" }\nleeway = \"2h\"",
-        "longer than an hour",
-        "\"2h\"",
-    ),
-    (
-        "secret = { env = \"HMAC\" }\nuser_claim = \"\"",
-        "`user_claim` is missing",
-        "[[identity]]",
-    ),
-];
-
-#[test]
-fn what_is_wrong_with_identities() {
-    one(QINIU, "no [[identity]]", "");
-    let source = "secret = { env = \"HMAC\" }";
-    for &(instead, message, part) in KEY_SOURCES {
-        one(&minimal("").replace(source, instead), message, part);
-    }
-    let text = minimal("");
-    one(
-        &text.replace("issuer = \"i\"\n", ""),
-        "`issuer` is missing",
-        "[[identity]]",
-    );
-    for audience in [
-        "",
-        "audience = \"\"\n",
-        "audience = []\n",
-        "audience = [\"a\", \"\"]\n",
-    ] {
-        one(
-            &text.replace("audience = \"a\"\n", audience),
-            "`audience` is missing",
-            "[[identity]]",
-        );
-    }
-    // A second blank tells the second one's place from the first's.
-    let second = IDENTITY.replace("issuer = \"i\"", "issuer =  \"i\"");
-    let text = minimal(&second);
-    let report = report(&text, &[]).to_string();
-    let line = position(&text, "issuer =  \"i\"").replace(":1", ":11");
-    assert!(
-        report.contains("two identities have the issuer `i`"),
-        "{report}"
-    );
-    assert!(report.contains(&format!("--> t.toml:{line}\n")), "{report}");
 }
 
 const ROUTE_LINES: &[(&str, &str, &str)] = &[

@@ -31,11 +31,7 @@ fn sessions(current: u8, previous: Option<u8>) -> Arc<Sessions> {
 }
 
 fn holder(sessions: &Arc<Sessions>, issuer: &str, user: &str) -> Holder {
-    sessions.holder(&Caller {
-        issuer: issuer.into(),
-        user: user.into(),
-        scopes: Vec::new(),
-    })
+    sessions.holder(issuer, user)
 }
 
 fn now() -> SystemTime {

@@ -1,6 +1,6 @@
 //! The label sets of the metric families.
 //!
-//! Every value is a configured route, a status, or a word of a fixed list; never text out of a request.
+//! Every value is a configured route or issuer, a status, or a word of a fixed list; never text out of a request.
 
 use std::{fmt, sync::Arc};
 
@@ -42,8 +42,24 @@ pub(super) struct LimitRefusal {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct Verdict {
+    pub(super) passed: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct Delivery {
+    pub(super) outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct VideoFinding {
     pub(super) finding: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct KeySetFetch {
+    pub(super) issuer: Arc<str>,
+    pub(super) outcome: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq)]

@@ -15,6 +15,7 @@ fn every_family_is_exposed_under_its_exact_name() {
     metrics.qiniu_error(&route, 216_100);
     metrics.auth_refused("expired_token");
     metrics.limit_refused(metrics.no_route(), "rate");
+    metrics.key_sets.fetched(&"https://i".into(), "success");
     metrics.body_bytes(7);
     metrics.removed_bytes(9);
     metrics.body_memory.set(5);
@@ -36,6 +37,7 @@ fn every_family_is_exposed_under_its_exact_name() {
         "requests_in_flight 0",
         r#"auth_refusals_total{reason="expired_token"} 1"#,
         r#"limit_refusals_total{route="none",limit="rate"} 1"#,
+        r#"key_set_fetches_total{issuer="https://i",outcome="success"} 1"#,
         "log_lines_dropped_total 0",
         &format!(r#"build_info{{version="{version}"}} 1"#),
     ] {
@@ -46,6 +48,8 @@ fn every_family_is_exposed_under_its_exact_name() {
             text.join("\n")
         );
     }
+    let age = r#"liveness_gateway_key_set_age_seconds{issuer="https://i"} 0."#;
+    assert!(text.iter().any(|line| line.starts_with(age)));
     assert_eq!(text.last().unwrap(), "# EOF");
     assert!(
         text.iter()

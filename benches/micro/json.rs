@@ -1,0 +1,158 @@
+//! Scanning a request and an answer, and cutting the answer.
+
+use std::sync::Arc;
+
+use liveness_gateway::json::{
+    cut::Cut,
+    pointer::Pointer,
+    rules::Rules,
+    scanner::Scanner,
+    sink::{Buffer, Sink},
+};
+use serde::de::IgnoredAny;
+use serde_json::{Value, json};
+
+use crate::{base64::video, measure::Contest};
+
+/// As hyper hands over a body, and as an answer is read.
+const BODY_CHUNK: usize = 417_792;
+const ANSWER_CHUNK: usize = 64 * 1024;
+
+pub(crate) fn contests(is_wanted: &dyn Fn(&str) -> bool) -> Vec<Contest> {
+    let mut contests = Vec::new();
+    if is_wanted("json scan, request") {
+        contests.push(scan("json scan, request", request(), BODY_CHUNK));
+    }
+    if is_wanted("json scan, answer") {
+        contests.push(scan("json scan, answer", answer(), ANSWER_CHUNK));
+    }
+    if is_wanted("json cut, request") {
+        contests.push(cut_request());
+    }
+    if is_wanted("json cut, answer") {
+        contests.push(cut_answer());
+    }
+    contests
+}
+
+/// 2 MiB of video as the app sends it: 2.8 MB.
+fn request() -> Arc<Vec<u8>> {
+    let text = video(2 * 1024 * 1024);
+    let request = json!({"session_id": "e4a1d53b-8f04-4b9f-a5ad-7b0f2c6e1d90", "video_base64": text, "face_field": "quality"});
+    Arc::new(request.to_string().into_bytes())
+}
+
+/// Six pictures, 900 KB.
+fn answer() -> Arc<Vec<u8>> {
+    let picture = || json!({"pic": video(112_500), "face_token": "0e7c2f9a", "liveness_score": 0.931_532_2, "spoofing": 1.2e-4});
+    let pictures: Vec<_> = (0..5).map(|_| picture()).collect();
+    let answer = json!({
+        "error_code": 0, "error_msg": "SUCCESS", "serverlogid": "2457865190", "timestamp": 1_732_454_145,
+        "result": {
+            "score": 0.984_712, "maxspoofing": 0.000_2, "action_verify": "pass", "best_image": picture(), "pic_list": pictures,
+            "thresholds": {"frr_1e-4": 0.05, "frr_1e-3": 0.3, "frr_1e-2": 0.9}, "code": {"create": "1 2 3", "identify": "1 2 3"},
+        },
+    });
+    Arc::new(answer.to_string().into_bytes())
+}
+
+fn scan(name: &'static str, document: Arc<Vec<u8>>, chunk: usize) -> Contest {
+    let (ignored, tree) = (Arc::clone(&document), Arc::clone(&document));
+    Contest::new(name, Some(document.len()))
+        .way("Scanner, in chunks", move || {
+            let (mut scanner, mut events) = (Scanner::default(), 0);
+            for part in document.chunks(chunk) {
+                let mut at = 0;
+                while scanner.next(part, &mut at).unwrap().is_some() {
+                    events += 1;
+                }
+            }
+            scanner.finish().unwrap();
+            events
+        })
+        .way("serde_json, IgnoredAny", move || {
+            serde_json::from_slice::<IgnoredAny>(&ignored).unwrap()
+        })
+        .way("serde_json, Value", move || {
+            serde_json::from_slice::<Value>(&tree).unwrap()
+        })
+}
+
+/// The rules of a `verify` request, without the check of the video.
+fn cut_request() -> Contest {
+    let document = request();
+    let tree = Arc::clone(&document);
+    let mut rules = Rules::new();
+    rules.keep_only(["session_id", "video_base64", "face_field"]);
+    rules.capture(&Pointer::parse("session_id").unwrap());
+    rules.stream(&Pointer::parse("video_base64").unwrap());
+    Contest::new("json cut, request", Some(document.len()))
+        .way("Cut, in chunks, nothing copied", move || {
+            let (mut cut, mut kept) = (Cut::new(&rules), Counted::default());
+            document
+                .chunks(BODY_CHUNK)
+                .for_each(|part| cut.feed(part, &mut kept).unwrap());
+            (cut.finish().unwrap(), kept)
+        })
+        .way("serde_json, Value and back", move || {
+            let mut tree: Value = serde_json::from_slice(&tree).unwrap();
+            let allowed = ["session_id", "video_base64", "face_field"];
+            tree.as_object_mut()
+                .unwrap()
+                .retain(|name, _| allowed.contains(&name.as_str()));
+            serde_json::to_vec(&tree).unwrap()
+        })
+}
+
+fn cut_answer() -> Contest {
+    let document = answer();
+    let tree = Arc::clone(&document);
+    let mut rules = Rules::new();
+    rules.remove(&Pointer::parse("result.best_image.pic").unwrap());
+    rules.remove(&Pointer::parse("result.pic_list[].pic").unwrap());
+    rules.remove_longer(4096);
+    rules.capture(&Pointer::parse("error_code").unwrap());
+    rules.capture(&Pointer::parse("serverlogid").unwrap());
+    Contest::new("json cut, answer", Some(document.len()))
+        .way("Cut, in chunks", move || {
+            let (mut cut, mut kept) = (Cut::new(&rules), Buffer::default());
+            document
+                .chunks(ANSWER_CHUNK)
+                .for_each(|part| cut.feed(part, &mut kept).unwrap());
+            (cut.finish().unwrap(), kept.into_bytes())
+        })
+        .way("serde_json, Value and back", move || {
+            let mut tree: Value = serde_json::from_slice(&tree).unwrap();
+            let result = tree["result"].as_object_mut().unwrap();
+            result["best_image"].as_object_mut().unwrap().remove("pic");
+            for picture in result["pic_list"].as_array_mut().unwrap() {
+                picture.as_object_mut().unwrap().remove("pic");
+            }
+            serde_json::to_vec(&tree).unwrap()
+        })
+}
+
+/// Counts what a request's pieces would refer to.
+#[derive(Default)]
+struct Counted {
+    kept: usize,
+    text: usize,
+}
+
+impl Sink for Counted {
+    fn keep(&mut self, bytes: &[u8]) {
+        self.kept += bytes.len();
+    }
+
+    fn insert(&mut self, bytes: &'static [u8]) {
+        self.kept += bytes.len();
+    }
+
+    fn mark(&mut self) {}
+
+    fn rollback(&mut self) {}
+
+    fn text(&mut self, bytes: &[u8]) {
+        self.text += bytes.len();
+    }
+}

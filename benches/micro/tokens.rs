@@ -1,0 +1,204 @@
+//! Checking a bearer token with all our rules, when it is new and when it was seen before, against `jsonwebtoken` alone
+//! with as many rules as it knows.
+
+use std::{
+    cell::RefCell,
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::{Duration, SystemTime},
+};
+
+use aws_lc_rs::{
+    encoding::{AsDer as _, PublicKeyX509Der},
+    hmac,
+    rand::SystemRandom,
+    signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
+    },
+};
+use data_encoding::{BASE64, BASE64URL_NOPAD};
+use hyper::{
+    HeaderMap,
+    header::{AUTHORIZATION, HeaderValue},
+};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use liveness_gateway::{
+    auth::{Authenticator, Caller, IdentitySettings, KeySource, Pseudonyms, keys::KeySet},
+    config::secret::Secret,
+};
+use serde::Deserialize;
+
+use crate::measure::Contest;
+
+const SECRET: &[u8] = b"a secret of the benchmark, long enough for HMAC";
+const ISSUER: &str = "https://login.example.com/";
+
+/// What a handler would ask of a token.
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "only read into")]
+struct Claims {
+    sub: String,
+    scope: Option<String>,
+}
+
+pub(crate) fn contests(is_wanted: &dyn Fn(&str) -> bool) -> Vec<Contest> {
+    let mut contests = Vec::new();
+    if is_wanted("token, HS256") {
+        let sign = |text: &[u8]| {
+            hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET), text)
+                .as_ref()
+                .to_vec()
+        };
+        let keys = KeySet::from_secret(&Secret::new(SECRET)).unwrap();
+        contests.push(contest(
+            "token, HS256",
+            Algorithm::HS256,
+            keys,
+            DecodingKey::from_secret(SECRET),
+            sign,
+        ));
+    }
+    if is_wanted("token, ES256") {
+        contests.push(es256());
+    }
+    if is_wanted("token, RS256") {
+        contests.push(rs256());
+    }
+    contests
+}
+
+fn es256() -> Contest {
+    let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+    let spki: PublicKeyX509Der<'_> = key.public_key().as_der().unwrap();
+    let keys = KeySet::from_pem(pem("PUBLIC KEY", spki.as_ref()).as_bytes()).unwrap();
+    let theirs = DecodingKey::from_ec_der(spki.as_ref());
+    let sign = move |text: &[u8]| {
+        let signature = key.sign(&SystemRandom::new(), text).unwrap();
+        signature.as_ref().to_vec()
+    };
+    contest("token, ES256", Algorithm::ES256, keys, theirs, sign)
+}
+
+fn rs256() -> Contest {
+    let key = RsaKeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
+    let pkcs1 = key.public_key().as_ref();
+    let keys = KeySet::from_pem(pem("RSA PUBLIC KEY", pkcs1).as_bytes()).unwrap();
+    let theirs = DecodingKey::from_rsa_der(pkcs1);
+    let sign = move |text: &[u8]| {
+        let mut signature = vec![0; key.public_modulus_len()];
+        let random = SystemRandom::new();
+        key.sign(&RSA_PKCS1_SHA256, &random, text, &mut signature)
+            .unwrap();
+        signature
+    };
+    contest("token, RS256", Algorithm::RS256, keys, theirs, sign)
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = BASE64.encode(der);
+    format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
+}
+
+fn contest(
+    name: &'static str,
+    algorithm: Algorithm,
+    keys: KeySet,
+    theirs: DecodingKey,
+    sign: impl Fn(&[u8]) -> Vec<u8> + 'static,
+) -> Contest {
+    let now = SystemTime::now();
+    let tokens = Tokens::new(algorithm, now, sign);
+    let known = tokens.make(0);
+    let new: Rc<RefCell<Vec<HeaderMap>>> = Rc::default();
+    let used = Rc::clone(&new);
+    let mut made = 0;
+    let more = move |count: u32| {
+        let numbers = made + 1..=made + count;
+        made += count;
+        new.borrow_mut()
+            .extend(numbers.map(|number| headers(&tokens.make(number))));
+    };
+    let identity = IdentitySettings {
+        issuer: ISSUER.into(),
+        audience: vec!["liveness".into()],
+        keys: KeySource::Fixed(keys),
+        user_claim: "sub".into(),
+        leeway: Duration::from_secs(30),
+    };
+    let pseudonyms = Pseudonyms::new(&Secret::new("a secret"));
+    let authenticator = Rc::new(Authenticator::new(vec![identity], pseudonyms));
+    let remembering = Rc::clone(&authenticator);
+    let known_headers = headers(&known);
+    let mut validation = Validation::new(algorithm);
+    validation.set_issuer(&[ISSUER]);
+    validation.set_audience(&["liveness"]);
+    validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
+    Contest::new(name, None)
+        .prepared_way("Authenticator, new token", more, move || {
+            let headers = used.borrow_mut().pop().unwrap();
+            caller(&authenticator, &headers, now)
+        })
+        .way("Authenticator, known token", move || {
+            caller(&remembering, &known_headers, now)
+        })
+        .way("jsonwebtoken::decode", move || {
+            jsonwebtoken::decode::<Claims>(&known, &theirs, &validation).unwrap()
+        })
+}
+
+/// Who it is. With keys from the configuration nobody is waited for.
+fn caller(authenticator: &Authenticator, headers: &HeaderMap, now: SystemTime) -> Arc<Caller> {
+    let mut asking = pin!(authenticator.authenticate(headers, now));
+    let answer = match asking
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+    {
+        Poll::Ready(answer) => answer.ok(),
+        Poll::Pending => None,
+    };
+    answer.unwrap()
+}
+
+/// Makes tokens that differ in their `jti`.
+struct Tokens<S> {
+    header: String,
+    expiry: u64,
+    sign: S,
+}
+
+impl<S: Fn(&[u8]) -> Vec<u8>> Tokens<S> {
+    fn new(algorithm: Algorithm, now: SystemTime, sign: S) -> Self {
+        let expiry = now + Duration::from_secs(3600);
+        Self {
+            header: format!(r#"{{"alg":"{algorithm:?}","typ":"JWT"}}"#),
+            expiry: expiry
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap()
+                .as_secs(),
+            sign,
+        }
+    }
+
+    fn make(&self, number: u32) -> String {
+        let claims = format!(
+            r#"{{"iss":"{ISSUER}","aud":"liveness","sub":"b3a6f3f0-4ac6-4e14-93a8-2f2c2c3f5d6e","exp":{},"scope":"verify","jti":"{number:032}"}}"#,
+            self.expiry,
+        );
+        let [header, claims] =
+            [&self.header, &claims].map(|text| BASE64URL_NOPAD.encode(text.as_bytes()));
+        let text = format!("{header}.{claims}");
+        let signature = BASE64URL_NOPAD.encode(&(self.sign)(text.as_bytes()));
+        format!("{text}.{signature}")
+    }
+}
+
+fn headers(token: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        AUTHORIZATION,
+        HeaderValue::from_str(&format!("Bearer {token}")).unwrap(),
+    );
+    headers
+}

@@ -1,0 +1,174 @@
+#!/usr/bin/env bash
+# Runs every example in this folder against a real gateway: what a backend must accept, and what it must not.
+#   docs/examples/check.sh [PATH-TO-liveness-gateway]
+# Without node, python3 or go its examples are skipped; with CI=true a missing one is a failure.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+binary=$(realpath "${1:-$here/../../target/release/liveness-gateway}")
+video=$(realpath "$here/../../tests/data/h264-moov-first.mp4")
+work=$(mktemp -d)
+failed=0
+running=()
+stop() {
+    for process in "${running[@]}"; do kill "$process" 2>/dev/null || true; done
+    rm -rf "$work"
+}
+trap stop EXIT
+ok() { echo "ok    $*"; }
+fail() { echo "FAIL  $*"; failed=1; }
+# same NAME GIVEN WANTED
+same() { if [ "$2" = "$3" ]; then ok "$1"; else fail "$1: '$2' in place of '$3'"; fi; }
+# wait_for FILE PATTERN: its first line that fits, once it is there.
+wait_for() {
+    local _ line
+    for _ in $(seq 200); do
+        if line=$(grep -m 1 -E "$2" "$1" 2>/dev/null); then echo "$line"; return; fi
+        sleep 0.1
+    done
+    { echo "nothing in $1 fits $2:"; cat "$1"; } >&2
+    return 1
+}
+
+# Keys that are good for this run alone.
+export QINIU_ACCESS_KEY=examples QINIU_SECRET_KEY=examples
+TOKEN_SECRET=$(openssl rand -base64 32)
+EVIDENCE_SECRET=whsec_$(openssl rand -base64 32)
+export TOKEN_SECRET EVIDENCE_SECRET
+"$binary" keygen verdict >"$work/verdict.pem" 2>/dev/null
+hexkey=$(echo "${EVIDENCE_SECRET#whsec_}" | base64 -d | od -An -v -tx1 | tr -d ' \n')
+
+# emulator NAME OUTCOME: starts one, its URL in $qiniu.
+emulator() {
+    "$binary" emulator --listen 127.0.0.1:0 --outcome "$2" >"$work/$1.out" 2>&1 &
+    running+=($!)
+    qiniu=$(wait_for "$work/$1.out" '^http://')
+}
+# gateway NAME QINIU EVIDENCE-PORT: starts one, its URL in $gateway.
+gateway() {
+    cat >"$work/$1.toml" <<EOF
+[server]
+listen = "127.0.0.1:0"
+[admin]
+listen = "127.0.0.1:0"
+[qiniu]
+endpoint = "$2"
+access_key = { env = "QINIU_ACCESS_KEY" }
+secret_key = { env = "QINIU_SECRET_KEY" }
+[[identity]]
+issuer = "https://login.example.com/"
+audience = "liveness"
+secret = { env = "TOKEN_SECRET" }
+[verdict]
+signing_key = { file = "verdict.pem" }
+issuer = "https://gateway.example.com"
+audience = "backend"
+[evidence]
+url = "http://127.0.0.1:$3/liveness"
+secret = { env = "EVIDENCE_SECRET" }
+required = true
+EOF
+    "$binary" serve --config "$work/$1.toml" >"$work/$1.log" 2>&1 &
+    running+=($!)
+    gateway=http://$(wait_for "$work/$1.log" '"listening"' | sed -E 's/.*"address":"([^"]*)".*/\1/')
+}
+# verdict USER: the verdict on a new session and the video, from $gateway.
+verdict() {
+    local token session
+    token=$("$binary" token --secret-env TOKEN_SECRET --issuer https://login.example.com/ --audience liveness --subject "$1")
+    local headers=(-H "Authorization: Bearer $token" -H 'Content-Type: application/json')
+    session=$(curl -fsS "${headers[@]}" -d '{}' "$gateway/v2/actionliveness/sessioncode" | sed -E 's/.*"session_id":"([^"]*)".*/\1/')
+    { printf '{"session_id":"%s","video_base64":"' "$session"; base64 -w0 "$video"; printf '"}'; } >"$work/body"
+    curl -fsS "${headers[@]}" --data-binary "@$work/body" "$gateway/v2/actionliveness/verify" >"$work/answer"
+    sed -E 's/.*"verdict":"([^"]*)".*/\1/' "$work/answer"
+}
+# altered TEXT POSITION: another letter there.
+altered() {
+    local letter=A
+    if [ "${1:$2:1}" = A ]; then letter=B; fi
+    echo "${1:0:$2}$letter${1:$(($2 + 1))}"
+}
+# deliver PORT ID TIME SIGNED-BODY SENT-BODY: what a receiver answers to a delivery of our own making.
+deliver() {
+    local signature
+    signature=$(printf '%s.%s.%s' "$2" "$3" "$4" | openssl dgst -sha256 -mac HMAC -macopt "hexkey:$hexkey" -binary | base64)
+    curl -sS -o /dev/null -w '%{http_code}' -H 'Content-Type: application/json' -H "webhook-id: $2" -H "webhook-timestamp: $3" \
+        -H "webhook-signature: v1,$signature" --data-binary "$5" "http://127.0.0.1:$1/liveness"
+}
+
+# example LANGUAGE VERDICT-COMMAND EVIDENCE-COMMAND: commands as words, run as they are.
+example() {
+    local language=$1 receiver port good other low lines now body
+    PORT=0 $3 >"$work/$language.evidence" 2>&1 &
+    receiver=$!
+    running+=("$receiver")
+    port=$(wait_for "$work/$language.evidence" '^listening on ' | tr -dc 0-9)
+    gateway "$language-low" "$low_qiniu" "$port"
+    low=$(verdict user-1)
+    gateway "$language" "$good_qiniu" "$port"
+    good=$(verdict user-1)
+    other=$(verdict user-2)
+    local signature=${good##*.} claims_at header=${good%%.*}
+    claims_at=$((${#header} + 41))
+    lines=$(
+        altered "$good" 10
+        altered "$good" $claims_at
+        altered "$good" $((${#good} - ${#signature} / 2))
+        echo "${good%.*}."
+        echo "$other"
+        echo "$low"
+        echo "$good"
+        echo "$good"
+    )
+    echo "$lines" | JWKS_URL=$gateway/.well-known/jwks.json ISSUER=https://gateway.example.com AUDIENCE=backend \
+        USER_ISSUER=https://login.example.com/ USER_ID=user-1 $2 >"$work/$language.verdicts" 2>&1 || true
+    local number=0 line what=("a verdict with another header" "one with other claims" "one with another signature" "one with no signature"
+        "another user's" "one that did not pass" "the good one" "the good one again")
+    # The first four are for the library to refuse, in its own words.
+    local expected=("refused: " "refused: " "refused: " "refused: " "refused: about another user" "refused: not passed" "accepted " "refused: used before")
+    while read -r line && [ $number -lt ${#expected[@]} ]; do
+        case $line in
+            "${expected[$number]}"*) ok "$language: ${what[$number]}" ;;
+            *) fail "$language: ${what[$number]}: $line" ;;
+        esac
+        number=$((number + 1))
+    done <"$work/$language.verdicts"
+    if [ $number -ne ${#expected[@]} ]; then fail "$language: said too little"; cat "$work/$language.verdicts"; fi
+    local id
+    id=$(sed -n 's/^accepted //p' "$work/$language.verdicts")
+    same "$language: the evidence of that verdict" "$(grep -F "took $id " "$work/$language.evidence")" "took $id passed=true picture=true"
+    now=$(date +%s)
+    body='{"id":"made-here","user":"u","issuer":"i","time":"","passed":true,"answer":{"result":null}}'
+    same "$language: a delivery that is signed" "$(deliver "$port" made-here "$now" "$body" "$body")" 204
+    same "$language: one that was altered" "$(deliver "$port" made-here "$now" "$body" "${body/true/false}")" 401
+    same "$language: one of an hour ago" "$(deliver "$port" made-here $((now - 3600)) "$body" "$body")" 401
+    same "$language: one with another id" "$(deliver "$port" made-there "$now" "$body" "$body")" 400
+    same "$language: one with no signature" "$(curl -sS -o /dev/null -w '%{http_code}' --data-binary "$body" "http://127.0.0.1:$port/liveness")" 401
+    kill "$receiver"
+}
+# has COMMAND: whether it is there; if not, says so.
+has() {
+    if command -v "$1" >/dev/null; then return; fi
+    if [ "${CI:-}" = true ]; then fail "$1 is needed here and is missing"; else echo "skip  no $1"; fi
+    return 1
+}
+
+emulator good pass
+good_qiniu=$qiniu
+emulator low low-score
+low_qiniu=$qiniu
+if has node && has npm; then
+    cp -r "$here/node" "$work/node"
+    (cd "$work/node" && npm install --no-audit --no-fund --silent)
+    example node "node $work/node/verdict.mjs" "node $work/node/evidence.mjs"
+fi
+if has python3; then
+    python3 -m venv "$work/venv"
+    "$work/venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/python/requirements.txt"
+    example python "$work/venv/bin/python $here/python/verdict.py" "$work/venv/bin/python $here/python/evidence.py"
+fi
+if has go; then
+    go build -o "$work/go-verdict" "$here/go/verdict/main.go"
+    go build -o "$work/go-evidence" "$here/go/evidence/main.go"
+    example go "$work/go-verdict" "$work/go-evidence"
+fi
+exit $failed

@@ -1,0 +1,55 @@
+"""A backend's check of a verdict. Reads one verdict a line from standard input and says what it thinks of each.
+
+JWKS_URL=… ISSUER=… AUDIENCE=… USER_ISSUER=… USER_ID=… python verdict.py
+"""
+
+import os
+import sys
+import time
+
+import jwt
+
+# Fetched when needed, kept, and fetched again when a verdict names a key that is not in it.
+keys = jwt.PyJWKClient(os.environ["JWKS_URL"])
+
+# Verdicts that were used, until they have expired. With several backends this belongs into their database.
+used = {}
+
+
+class Refused(Exception):
+    """The verdict says nothing good about this user."""
+
+
+def accept(verdict, user_issuer, user_id):
+    """The claims of a verdict about this user that passed; raises for anything else."""
+    token = jwt.decode_complete(
+        verdict,
+        keys.get_signing_key_from_jwt(verdict).key,
+        algorithms=["EdDSA"],
+        issuer=os.environ["ISSUER"],
+        audience=os.environ["AUDIENCE"],
+        options={"require": ["iss", "aud", "exp", "iat", "jti", "sub"]},
+    )
+    claims = token["payload"]
+    if token["header"].get("typ") != "liveness-verdict+jwt":
+        raise Refused("not a verdict")
+    # The user of the backend's own login session, never a name that the frontend sends beside the verdict.
+    if (claims.get("sub_iss"), claims["sub"]) != (user_issuer, user_id):
+        raise Refused("about another user")
+    if claims.get("liveness", {}).get("passed") is not True:
+        raise Refused("not passed")
+    now = time.time()
+    for jti in [jti for jti, until in used.items() if until < now]:
+        del used[jti]
+    if claims["jti"] in used:
+        raise Refused("used before")
+    used[claims["jti"]] = claims["exp"]
+    return claims
+
+
+for line in sys.stdin:
+    try:
+        claims = accept(line.strip(), os.environ["USER_ISSUER"], os.environ["USER_ID"])
+        print("accepted", claims["jti"], flush=True)
+    except (Refused, jwt.PyJWTError) as error:
+        print(f"refused: {error}", flush=True)

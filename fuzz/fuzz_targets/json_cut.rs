@@ -1,0 +1,153 @@
+//! Arbitrary documents in arbitrary pieces, cut by a few sets of rules: what stays is the document with the same places
+//! deleted from a tree, and the wanted values are those of the tree.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use liveness_gateway::json::{
+    cut::{Cut, CutError},
+    rules::Slot,
+    sink::Sink,
+    value::Value,
+};
+use liveness_gateway_fuzz::{
+    arrival,
+    reference::{self, Outcome, Wanted},
+};
+
+fuzz_target!(|data: &[u8]| {
+    let Some((&choice, data)) = data.split_first() else {
+        return;
+    };
+    let Some((parts, document)) = arrival(data) else {
+        return;
+    };
+    let wanted = wanted(choice.wrapping_sub(b'0'));
+    let rules = wanted.rules();
+    let run = |parts: &[&[u8]]| -> Result<(Vec<u8>, String, Vec<Value>), CutError> {
+        let mut cut = Cut::new(&rules);
+        let mut kept = Kept::default();
+        for part in parts {
+            cut.feed(part, &mut kept)?;
+        }
+        let values = cut.finish()?;
+        let streamed = String::from_utf8(kept.streamed).expect("a string must be UTF-8");
+        Ok((kept.bytes, streamed, values))
+    };
+    let ours = run(&parts);
+    assert_eq!(ours, run(&[document]), "split and whole differ");
+    let ours = ours.ok().map(|(kept, streamed, values)| Outcome {
+        kept: reference::parse(&kept).expect("what stays must be JSON"),
+        values,
+        streamed,
+    });
+    assert_eq!(ours, wanted.cut(document));
+});
+
+/// Rules of every kind, alone and together; the last three are like those of a request's two shapes and of an answer.
+fn wanted(choice: u8) -> Wanted {
+    let list = |text: &str| text.split_ascii_whitespace().map(str::to_owned).collect();
+    let keep = |text: &str| Some(list(text));
+    let none = Wanted::default();
+    match choice % 12 {
+        0 => none,
+        1 => Wanted {
+            watch_root: true,
+            remove_longer: Some(5),
+            ..none
+        },
+        2 => Wanted {
+            keep_only: keep("a b"),
+            ..none
+        },
+        3 => Wanted {
+            keep_only: keep("a"),
+            remove: list("a.b a.c[]"),
+            capture: list("a.a a.d"),
+            remove_longer: Some(8),
+            ..none
+        },
+        4 => Wanted {
+            remove: list("a b.a b[].a c[][].a d[]"),
+            ..none
+        },
+        5 => Wanted {
+            remove: list("a.b.c a.b.d[].e"),
+            remove_longer: Some(9),
+            watch_root: true,
+            ..none
+        },
+        6 => Wanted {
+            capture: list("a b a.a a.b[] c[].a"),
+            ..none
+        },
+        7 => Wanted {
+            capture: list("b"),
+            stream: list("a c.a d[]"),
+            remove: list("c"),
+            remove_longer: Some(12),
+            ..none
+        },
+        8 => Wanted {
+            keep_only: keep("session_id video_base64 face_field"),
+            capture: list("session_id face_field"),
+            stream: list("video_base64"),
+            ..none
+        },
+        9 => Wanted {
+            replace: list("a b[] c.a"),
+            remove: list("c.b"),
+            capture: list("c.d"),
+            remove_longer: Some(7),
+            ..none
+        },
+        10 => Wanted {
+            keep_only: keep("session_id video_base64 face_field"),
+            replace: list("session_id"),
+            stream: list("video_base64"),
+            ..none
+        },
+        _ => Wanted {
+            remove: list("result.best_image.pic result.pic_list[].pic"),
+            capture: list("error_code serverlogid"),
+            replace: list("result.session_id"),
+            remove_longer: Some(64),
+            ..none
+        },
+    }
+}
+
+/// A sink that keeps what stays and does not give back what it was told is there for good.
+#[derive(Default)]
+struct Kept {
+    bytes: Vec<u8>,
+    mark: usize,
+    streamed: Vec<u8>,
+}
+
+impl Sink for Kept {
+    fn keep(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn insert(&mut self, bytes: &'static [u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn mark(&mut self) {
+        self.mark = self.bytes.len();
+    }
+
+    fn rollback(&mut self) {
+        self.bytes.truncate(self.mark);
+    }
+
+    fn text(&mut self, bytes: &[u8]) {
+        self.streamed.extend_from_slice(bytes);
+    }
+
+    fn replace(&mut self, slot: Slot, value: &Value) {
+        self.bytes
+            .extend_from_slice(reference::replaced(slot, value).as_bytes());
+    }
+}

@@ -1,0 +1,30 @@
+//! Key sets that are fetched: what stays the same from one to the next.
+
+use super::{algorithms::Signer, key_sets::set, *};
+
+#[test]
+fn a_key_that_is_still_published_is_the_same_key() {
+    let (stays, goes, comes) = (Signer::ed25519(), Signer::es256(), Signer::es256());
+    let named = |signer: &Signer, id: &str| set(signer.jwk(), &[("kid", json!(id))]);
+    let read = |keys: &[Value], previous: Option<&KeySet>| {
+        let text = json!({"keys": keys}).to_string();
+        let published = KeySet::from_published(text.as_bytes(), None, previous);
+        published.ok().unwrap().keys
+    };
+    let first = read(&[named(&stays, "a"), named(&goes, "b")], None);
+    let again = read(&[named(&stays, "a"), named(&goes, "b")], Some(&first));
+    assert!(again.is(&first));
+    // Another key or another name is another key; what says the same in more words is not.
+    for other in [
+        named(&comes, "b"),
+        named(&goes, "c"),
+        set(named(&goes, "b"), &[("use", json!("sig"))]),
+    ] {
+        let next = read(&[named(&stays, "a"), other.clone()], Some(&first));
+        assert_eq!(next.is(&first), other["use"] == "sig", "{other}");
+    }
+    let rsa = Signer::rsa();
+    let all = read(&[rsa.jwk()], None);
+    let one = read(&[set(rsa.jwk(), &[("alg", json!("RS256"))])], Some(&all));
+    assert!(!one.is(&all));
+}

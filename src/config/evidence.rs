@@ -1,0 +1,102 @@
+//! `[evidence]`: where pictures go, and that they go there unseen by others.
+
+use super::{
+    checked::section,
+    reader::{Placed, Reader, Section},
+    tree::Table,
+};
+use crate::{
+    evidence::{EvidenceSettings, When, signature::WebhookSecret},
+    outbound::{origin::Url, tls::client_tls},
+};
+
+impl Reader<'_> {
+    /// `None` without the section.
+    pub(super) fn evidence(&mut self, root: &Table) -> Option<EvidenceSettings> {
+        let section = section(root, "evidence");
+        section.table?;
+        self.header("[evidence]");
+        if !root.contains_key("verdict") {
+            self.mistake(
+                &section.place,
+                "[evidence] without [verdict]: nothing says what a pass is",
+                "add [verdict], whose rule decides and whose `jti` names each delivery",
+            );
+        }
+        let url = self.required(
+            &section,
+            "url",
+            "write the URL of the backend that takes the pictures",
+        );
+        let allow_plaintext = self.bool(&section, "allow_plaintext");
+        let url = url.and_then(|url| self.evidence_url(&url, allow_plaintext));
+        let secret = self.webhook_secret(&section);
+        let on = self.word(&section, "on", &["pass", "always"]);
+        let required = self.bool(&section, "required");
+        let timeout = self.duration(&section, "timeout");
+        let ca_file = self.path(&section, "ca_file");
+        let tls = match client_tls(ca_file.as_ref().map(|(path, _)| path.as_path())) {
+            Ok(tls) => Some(tls),
+            Err(why) => {
+                let place = ca_file.map_or(section.place, |(_, place)| place);
+                self.mistake(
+                    &place,
+                    why,
+                    "name a PEM file with the certificates to trust, or leave `ca_file` out",
+                );
+                None
+            }
+        };
+        let (url, tls) = (url?, tls?);
+        Some(EvidenceSettings {
+            tls: url.origin.tls.then_some(tls),
+            url,
+            secret: secret?,
+            on: match on?.as_str() {
+                "always" => When::Always,
+                _ => When::Pass,
+            },
+            required,
+            timeout: timeout?,
+        })
+    }
+
+    fn evidence_url(
+        &mut self,
+        (text, place): &Placed<String>,
+        allow_plaintext: bool,
+    ) -> Option<Url> {
+        const FORM: &str = "write https://host/path, or http:// and a loopback address";
+        let Some(url) = Url::parse(text) else {
+            self.mistake(
+                place,
+                format!("`{text}` is not a URL that can be posted to"),
+                FORM,
+            );
+            return None;
+        };
+        if !url.origin.tls && !url.origin.is_loopback() && !allow_plaintext {
+            self.mistake(
+                place,
+                "http:// would send faces in the clear",
+                "write https://, or `allow_plaintext = true` where a mesh encrypts on the way",
+            );
+        }
+        Some(url)
+    }
+
+    fn webhook_secret(&mut self, section: &Section<'_>) -> Option<WebhookSecret> {
+        let (secret, place) = self.secret(section, "secret")?;
+        match WebhookSecret::parse(&secret) {
+            Ok(secret) => Some(secret),
+            Err(why) => {
+                self.mistake(
+                    &place,
+                    format!("`secret` {why}"),
+                    "make one: echo \"whsec_$(openssl rand -base64 32)\"",
+                );
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! `[verdict]`, `[evidence]` and `response.scores`: what is taken, and what is wrong with the rest.
+
+use std::{fs, time::Duration};
+
+use super::{good, load, minimal, wrong::position};
+use crate::{evidence::When, verdict::judge::Threshold};
+
+pub(super) const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
+const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n";
+pub(super) const WEBHOOK: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+const VERDICT: &str = "[verdict]\nsigning_key = { env = \"PRIVATE\" }\nissuer = \"https://gateway.example.com\"\naudience = \"backend\"\n";
+const EVIDENCE: &str =
+    "[evidence]\nurl = \"http://127.0.0.1:3000/liveness\"\nsecret = { env = \"WEBHOOK\" }\n";
+const KEYS: &[(&str, &str)] = &[
+    ("PRIVATE", PRIVATE),
+    ("PUBLIC", PUBLIC),
+    ("WEBHOOK", WEBHOOK),
+    ("SHORT", "whsec_AAAA"),
+];
+
+/// Exactly one mistake, with this message or mend, at this part of what stands behind the minimum.
+fn one(more: &str, message: &str, part: &str) {
+    let text = minimal(more);
+    let report = load(&text, KEYS)
+        .err()
+        .unwrap_or_else(|| panic!("taken as good:\n{more}"));
+    let shown = report.to_string();
+    assert_eq!(report.len(), 1, "{shown}");
+    assert!(shown.contains(message), "not `{message}`:\n{shown}");
+    let place = format!("--> t.toml:{}\n", position(&text, part));
+    assert!(shown.contains(&place), "not {place}{shown}");
+    assert!(!shown.contains("nWGxne") && !shown.contains("MfKQ"));
+}
+
+#[test]
+fn without_the_sections_there_is_neither() {
+    let settings = good(&minimal(""), &[]).settings;
+    assert!(settings.verdict.is_none() && settings.evidence.is_none());
+    assert!(settings.routes.iter().all(|route| !route.scores_hidden));
+}
+
+#[test]
+fn the_defaults_and_what_is_said() {
+    let loaded = good(&minimal(&format!("{VERDICT}{EVIDENCE}")), KEYS);
+    let (verdict, evidence) = (
+        loaded.settings.verdict.unwrap(),
+        loaded.settings.evidence.unwrap(),
+    );
+    assert_eq!(
+        (verdict.rule.threshold, verdict.rule.max_spoofing),
+        (Threshold::Frr1e3, 1.0)
+    );
+    assert_eq!(verdict.lifetime, Duration::from_secs(300));
+    assert!(!verdict.video_digest && verdict.previous_keys.is_empty());
+    assert_eq!(
+        (evidence.on, evidence.required, evidence.timeout),
+        (When::Pass, false, Duration::from_secs(5))
+    );
+    assert!(evidence.tls.is_none());
+    // What is printed can be loaded, says the same, and has no secret in it.
+    assert!(!loaded.effective.contains("MfKQ") && !loaded.effective.contains("MC4C"));
+    assert!(loaded.effective.contains("max_spoofing = 1.0\n"));
+    assert_eq!(good(&loaded.effective, KEYS).effective, loaded.effective);
+    let more = format!(
+        "{VERDICT}lifetime = \"1min\"\nthreshold = \"frr_1e-2\"\nmax_spoofing = 0.25\nvideo_digest = true\n\
+         [evidence]\nurl = \"https://app.example.com/x\"\nsecret = {{ env = \"WEBHOOK\" }}\non = \"always\"\nrequired = true\n\
+         [[routes]]\npath = \"/v\"\nkind = \"verify\"\nresponse.scores = \"hidden\"\n"
+    );
+    let settings = good(&minimal(&more), KEYS).settings;
+    let (verdict, evidence) = (settings.verdict.unwrap(), settings.evidence.unwrap());
+    assert_eq!(
+        (verdict.rule.threshold, verdict.rule.max_spoofing),
+        (Threshold::Frr1e2, 0.25)
+    );
+    assert!(verdict.video_digest && evidence.required && evidence.tls.is_some());
+    assert_eq!(evidence.on, When::Always);
+    assert!(settings.routes[0].scores_hidden);
+}
+
+#[test]
+fn whole_numbers_and_variables_are_fractions_too() {
+    for (line, wanted) in [
+        ("0", 0.0),
+        ("1", 1.0),
+        ("0.50", 0.5),
+        ("5e-1", 0.5),
+        ("0.1_5", 0.15),
+    ] {
+        let text = minimal(&format!("{VERDICT}max_spoofing = {line}\n"));
+        let verdict = good(&text, KEYS).settings.verdict.unwrap();
+        assert_eq!(verdict.rule.max_spoofing, wanted, "{line}");
+    }
+    let over = |value| {
+        let mut keys = KEYS.to_vec();
+        keys.push(("LIVENESS_GATEWAY__VERDICT__MAX_SPOOFING", value));
+        load(&minimal(VERDICT), &keys)
+    };
+    let settings = over("0.5").ok().unwrap().settings;
+    assert_eq!(settings.verdict.unwrap().rule.max_spoofing, 0.5);
+    for wrong in ["x", "", "NaN", "1.5", "-0.1"] {
+        let shown = over(wrong).err().unwrap().to_string();
+        assert!(
+            shown.contains("LIVENESS_GATEWAY__VERDICT__MAX_SPOOFING"),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn what_is_wrong_with_verdicts() {
+    let with = |line: &str| format!("{VERDICT}{line}\n");
+    let without = |name: &str| {
+        let kept = VERDICT.lines().filter(|line| !line.starts_with(name));
+        kept.flat_map(|line| [line, "\n"]).collect::<String>()
+    };
+    one(&without("issuer"), "`issuer` is missing", "verdict]");
+    one(&without("audience"), "`audience` is missing", "verdict]");
+    one(
+        &without("signing_key"),
+        "`signing_key` is missing",
+        "verdict]",
+    );
+    one(
+        &VERDICT.replace("\"PRIVATE\"", "\"PUBLIC\""),
+        "keygen verdict",
+        "\"PUBLIC\"",
+    );
+    one(
+        &VERDICT.replace("{ env = \"PRIVATE\" }", "\"MC4\""),
+        "must say where the secret is",
+        "\"MC4\"",
+    );
+    for (line, message, part) in [
+        (
+            "threshold = \"frr_1e-5\"",
+            "write one of: frr_1e-4, frr_1e-3, frr_1e-2",
+            "\"frr_1e-5\"",
+        ),
+        ("threshold = \"\"", "`threshold` is empty", "\"\""),
+        ("max_spoofing = 1.1", "from 0.0 to 1.0", "1.1"),
+        ("max_spoofing = -0.1", "is out of range", "-0.1"),
+        ("max_spoofing = nan", "is out of range", "nan"),
+        ("max_spoofing = inf", "is out of range", "inf"),
+        ("max_spoofing = 2", "is out of range", "2\n"),
+        ("max_spoofing = \"0.5\"", "can't be a text", "\"0.5\""),
+        ("lifetime = \"2h\"", "longer than an hour", "\"2h\""),
+        (
+            "previous_keys = \"none.pem\"",
+            "can't be read",
+            "\"none.pem\"",
+        ),
+        (
+            "previous_keys = \"gateway.toml\"",
+            "openssl pkey",
+            "\"gateway.toml\"",
+        ),
+        ("video_digest = \"yes\"", "can't be a text", "\"yes\""),
+    ] {
+        one(&with(line), message, part);
+    }
+}
+
+#[test]
+fn a_private_key_must_not_be_published() {
+    let path = std::env::temp_dir().join(format!("liveness-gateway-key-{}", std::process::id()));
+    fs::write(&path, PRIVATE).unwrap();
+    let line = format!(
+        "{VERDICT}previous_keys = [{:?}]\n",
+        path.display().to_string()
+    );
+    one(&line, "must not be published", "\"/");
+    fs::write(&path, PUBLIC).unwrap();
+    assert!(load(&minimal(&line), KEYS).is_ok());
+    fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn a_rule_that_nothing_could_pass_is_refused() {
+    let route = |more: &str| {
+        format!(
+            "{VERDICT}max_spoofing = 0.5\n[[routes]]\npath = \"/v\"\nkind = \"verify\"\n{more}\n"
+        )
+    };
+    let fields = "request.fields = [\"session_id\", \"video_base64\"]";
+    one(&route(fields), "no verdict of /v could ever pass", "0.5");
+    assert!(load(&minimal(&route("")), KEYS).is_ok());
+    assert!(load(&minimal(&route(fields).replace("0.5", "1.0")), KEYS).is_ok());
+    one(
+        &format!("{VERDICT}[[routes]]\npath = \"/p\"\nkind = \"plain\"\n"),
+        "[verdict] without a verify route",
+        "verdict]",
+    );
+}
+
+#[test]
+fn what_is_wrong_with_evidence() {
+    let with = |line: &str| format!("{VERDICT}{EVIDENCE}{line}\n");
+    one(EVIDENCE, "[evidence] without [verdict]", "evidence]");
+    one(
+        &with("").replace("url = \"http://127.0.0.1:3000/liveness\"\n", ""),
+        "`url` is missing",
+        "evidence]",
+    );
+    for url in [
+        "app.example.com",
+        "ftp://a/",
+        "https://u@a/",
+        "https://a/#b",
+        "/x",
+    ] {
+        let text = with("").replace("http://127.0.0.1:3000/liveness", url);
+        one(&text, "is not a URL", &format!("\"{url}\""));
+    }
+    let open = with("").replace("127.0.0.1:3000", "app.internal");
+    one(&open, "would send faces in the clear", "\"http://app");
+    assert!(load(&minimal(&format!("{open}allow_plaintext = true\n")), KEYS).is_ok());
+    one(
+        &with("").replace("\"WEBHOOK\"", "\"SHORT\""),
+        "24 to 64 bytes",
+        "\"SHORT\"",
+    );
+    one(
+        &with("").replace("\"WEBHOOK\"", "\"PRIVATE\" } #"),
+        "whsec_",
+        "\"PRIVATE\" } #",
+    );
+    for (line, message, part) in [
+        ("on = \"fail\"", "write one of: pass, always", "\"fail\""),
+        ("timeout = \"0s\"", "write a duration like", "\"0s\""),
+        ("required = 1", "can't be a number", "1\n"),
+        ("ca_file = \"none.pem\"", "none.pem", "\"none.pem\""),
+    ] {
+        one(&with(line), message, part);
+    }
+}
+
+#[test]
+fn scores_are_of_verify_routes_alone() {
+    for kind in ["session", "plain"] {
+        one(
+            &format!(
+                "[[routes]]\npath = \"/p\"\nkind = \"{kind}\"\nresponse.scores = \"hidden\"\n"
+            ),
+            "`response.scores` is for verify routes",
+            "[[routes]]",
+        );
+    }
+    one(
+        "[[routes]]\npath = \"/p\"\nkind = \"verify\"\nresponse.scores = \"none\"\n",
+        "write one of: visible, hidden",
+        "\"none\"",
+    );
+}

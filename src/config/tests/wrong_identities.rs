@@ -1,0 +1,179 @@
+//! What contradicts itself or would be dangerous in `[[identity]]`.
+
+use super::{
+    IDENTITY, QINIU, minimal, report,
+    wrong::{one, position},
+};
+
+const KEY_SOURCES: &[(&str, &str, &str)] = &[
+    (
+        "",
+        "`i` is no URL, so its keys can't be discovered",
+        "\"i\"",
+    ),
+    (
+        "jwks_url = \"https://a/\"\nsecret = { env = \"HMAC\" }",
+        "from several places: jwks_url, secret",
+        "[[identity]]",
+    ),
+    (
+        "jwks_url = \"http://a.com/\"",
+        "could be anybody's",
+        "\"http://a.com/\"",
+    ),
+    ("jwks_url = \"a.com\"", "is not a URL", "\"a.com\""),
+    ("jwks_url = \"\"", "`jwks_url` is missing", "[[identity]]"),
+    ("jwks_file = \"\"", "`jwks_file` is missing", "[[identity]]"),
+    (
+        "jwks_url = \"https://a/\"\nca_file = \"not-there.pem\"",
+        "not-there.pem",
+        "\"not-there.pem\"",
+    ),
+    (
+        "jwks_url = \"https://a/\"\nalgorithms = [\"HS256\"]",
+        "`HS256` needs a shared secret",
+        "\"HS256\"",
+    ),
+    (
+        "jwks_url = \"https://a/\"\nalgorithms = [\"none\"]",
+        "`none` is not an algorithm",
+        "\"none\"",
+    ),
+    (
+        "jwks_url = \"https://a/\"\nalgorithms = []",
+        "lists no algorithm",
+        "[[identity]]",
+    ),
+    (
+        "jwks_url = \"https://a/\"\nmax_stale = \"31day\"",
+        "`max_stale` can't be `31day`",
+        "\"31day\"",
+    ),
+    (
+        "jwks_url = \"https://a/\"\nmax_stale = \"\"",
+        "`max_stale` is empty",
+        "[[identity]]",
+    ),
+    (
+        "secret = { env = \"HMAC\" }\nmax_stale = \"1h\"",
+        "for keys that are fetched",
+        "max_stale",
+    ),
+    (
+        "jwks_file = \"example-jwks.json\"\nca_file = \"a.pem\"",
+        "for keys that are fetched",
+        "ca_file",
+    ),
+    (
+        "secret = { env = \"HMAC\" }\njwks_file = \"example-jwks.json\"",
+        "from several places",
+        "[[identity]]",
+    ),
+    (
+        "secret = { env = \"SHORT\" }",
+        "`secret` is a secret of 9 bytes; at least 32",
+        "\"SHORT\"",
+    ),
+    (
+        "secret = \"inline\"",
+        "must say where the secret is",
+        "\"inline\"",
+    ),
+    (
+        "jwks_file = \"not-there.json\"",
+        "can't be read",
+        "\"not-there.json\"",
+    ),
+    (
+        "jwks_file = \"gateway.toml\"",
+        "`jwks_file` ",
+        "\"gateway.toml\"",
+    ),
+    (
+        "public_key_file = \"example-jwks.json\"",
+        "`public_key_file` ",
+        "\"example-jwks.json\"",
+    ),
+    (
+        "secret = { env = \"HMAC\" }\nalgorithms = [\"none\"]",
+        "`none` is not an algorithm",
+        "\"none\"",
+    ),
+    (
+        "secret = { env = \"HMAC\" }\nalgorithms = [\"RS256\"]",
+        "`algorithms` allows RS256, which fits none",
+        "\"RS256\"",
+    ),
+    (
+        "jwks_file = \"example-jwks.json\"\nalgorithms = \"HS256\"",
+        "fits none of the keys",
+        "\"HS256\"",
+    ),
+    (
+        "secret = { env = \"HMAC\" }\nalgorithms = []",
+        "lists no algorithm",
+        "[[identity]]",
+    ),
+    (
+        "secret = { env = \"HMAC\" }\nleeway = \"2h\"",
+        "longer than an hour",
+        "\"2h\"",
+    ),
+    (
+        "secret = { env = \"HMAC\" }\nuser_claim = \"\"",
+        "`user_claim` is missing",
+        "[[identity]]",
+    ),
+];
+
+#[test]
+fn what_is_wrong_with_identities() {
+    one(QINIU, "no [[identity]]", "");
+    let source = "secret = { env = \"HMAC\" }";
+    for &(instead, message, part) in KEY_SOURCES {
+        one(&minimal("").replace(source, instead), message, part);
+    }
+    for (issuer, message) in [
+        ("http://a.com", "could be anybody's"),
+        ("https://a.com/?x", "can't be discovered"),
+    ] {
+        let text = minimal("").replace(&format!("{source}\n"), "");
+        let text = text.replace("\"i\"", &format!("\"{issuer}\""));
+        one(&text, message, &format!("\"{issuer}\""));
+    }
+    for good in [
+        "jwks_url = \"https://a.com/keys?x=1\"\nalgorithms = [\"ES256\"]\nmax_stale = \"30day\"",
+        "jwks_url = \"http://localhost:9/keys\"\nca_file = \"\"",
+        "secret = { env = \"HMAC\" }\nca_file = \"\"",
+    ] {
+        super::good(&minimal("").replace(source, good), &[]);
+    }
+    let text = minimal("");
+    one(
+        &text.replace("issuer = \"i\"\n", ""),
+        "`issuer` is missing",
+        "[[identity]]",
+    );
+    for audience in [
+        "",
+        "audience = \"\"\n",
+        "audience = []\n",
+        "audience = [\"a\", \"\"]\n",
+    ] {
+        one(
+            &text.replace("audience = \"a\"\n", audience),
+            "`audience` is missing",
+            "[[identity]]",
+        );
+    }
+    // A second blank tells the second one's place from the first's.
+    let second = IDENTITY.replace("issuer = \"i\"", "issuer =  \"i\"");
+    let text = minimal(&second);
+    let report = report(&text, &[]).to_string();
+    let line = position(&text, "issuer =  \"i\"").replace(":1", ":11");
+    assert!(
+        report.contains("two identities have the issuer `i`"),
+        "{report}"
+    );
+    assert!(report.contains(&format!("--> t.toml:{line}\n")), "{report}");
+}

@@ -1,0 +1,129 @@
+//! `[verdict]`: what signs, what a pass is, and whether it can ever be reached.
+
+use super::{
+    checked::section,
+    keys,
+    reader::{Placed, Reader, Section},
+    tree::Table,
+};
+use crate::{
+    relay::{RouteKind, RouteSettings},
+    verdict::{
+        VerdictSettings,
+        judge::{ANY_SPOOFING, Rule, Threshold},
+        key::{PublicKey, SigningKey},
+    },
+};
+
+impl Reader<'_> {
+    /// `None` without the section.
+    pub(super) fn verdict(
+        &mut self,
+        root: &Table,
+        routes: &[RouteSettings],
+    ) -> Option<VerdictSettings> {
+        let section = section(root, "verdict");
+        section.table?;
+        self.header("[verdict]");
+        let signing_key = self.signing_key(&section);
+        let previous_keys = self.previous_keys(&section);
+        let issuer = self.required(
+            &section,
+            "issuer",
+            "write the URL of this gateway; backends compare it with `iss`",
+        );
+        let audience = self.required(
+            &section,
+            "audience",
+            "write a name for the backends that take verdicts; they compare it with `aud`",
+        );
+        let lifetime = self.duration(&section, "lifetime");
+        let threshold = self.word(&section, "threshold", keys::THRESHOLDS);
+        let threshold = Threshold::ALL
+            .into_iter()
+            .find(|known| threshold.as_deref() == Some(known.name()));
+        let max_spoofing = self.fraction(&section, "max_spoofing");
+        if let Some(max) = &max_spoofing {
+            self.check_spoofing(max, routes);
+        }
+        let video_digest = self.bool(&section, "video_digest");
+        if !routes.iter().any(|route| route.kind == RouteKind::Verify) {
+            self.mistake(
+                &section.place,
+                "[verdict] without a verify route: there would be none",
+                "add a route of kind \"verify\", or leave [verdict] out",
+            );
+        }
+        Some(VerdictSettings {
+            signing_key: signing_key?,
+            previous_keys,
+            issuer: issuer?.0,
+            audience: audience?.0,
+            lifetime: lifetime?,
+            rule: Rule {
+                threshold: threshold?,
+                max_spoofing: max_spoofing?.0,
+            },
+            video_digest,
+        })
+    }
+
+    fn signing_key(&mut self, section: &Section<'_>) -> Option<SigningKey> {
+        let (secret, place) = self.secret(section, "signing_key")?;
+        match SigningKey::from_pem(&secret) {
+            Ok(key) => Some(key),
+            Err(why) => {
+                self.mistake(
+                    &place,
+                    format!("`signing_key` {why}"),
+                    "give it an Ed25519 key in PKCS#8 PEM: `liveness-gateway keygen verdict` prints one",
+                );
+                None
+            }
+        }
+    }
+
+    fn previous_keys(&mut self, section: &Section<'_>) -> Vec<PublicKey> {
+        let files = self.texts(section, "previous_keys").unwrap_or_default();
+        files
+            .into_iter()
+            .filter_map(|(text, place)| self.previous_key((self.base.join(text), place)))
+            .collect()
+    }
+
+    fn previous_key(&mut self, path: Placed<std::path::PathBuf>) -> Option<PublicKey> {
+        let pem = self.file(&path)?;
+        match PublicKey::from_pem(&pem) {
+            Ok(key) => Some(key),
+            Err(why) => {
+                self.mistake(
+                    &path.1,
+                    format!("{} {why}", path.0.display()),
+                    "name a PEM file with the public key alone: `openssl pkey -in KEY.pem -pubout`",
+                );
+                None
+            }
+        }
+    }
+
+    /// Qiniu gives the score that is limited only to those who ask for it, by `face_field`.
+    fn check_spoofing(&mut self, (max, place): &Placed<f64>, routes: &[RouteSettings]) {
+        let deaf = routes.iter().find(|route| {
+            let asks = route
+                .request_fields
+                .as_ref()
+                .is_none_or(|fields| fields.iter().any(|field| field == "face_field"));
+            route.kind == RouteKind::Verify && !asks
+        });
+        if let Some(route) = deaf.filter(|_| *max < ANY_SPOOFING) {
+            self.mistake(
+                place,
+                format!(
+                    "no verdict of {} could ever pass: Qiniu tells `maxspoofing` only where `face_field` asks for it",
+                    route.path
+                ),
+                "add \"face_field\" to the route's `request.fields`, or leave `max_spoofing` at 1.0",
+            );
+        }
+    }
+}

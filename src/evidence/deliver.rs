@@ -1,0 +1,202 @@
+//! One delivery: Qiniu's whole answer posted to the app's backend, and once more when that may help.
+//!
+//! The answer's bytes are sent as they came, in the pieces in which they are held. Only a 2xx says that they arrived;
+//! the rest of the backend's answer is not read.
+
+use std::{
+    fmt, io,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::time::{sleep, timeout};
+
+use super::{EvidenceSettings, When};
+use crate::{
+    outbound::{
+        connection::Connection,
+        exchange::{Broken, Request, exchange},
+    },
+    qiniu::whole::{NotHeld, Whole},
+    telemetry::timestamp,
+};
+
+/// Between the two tries: long enough for a backend that is being replaced to answer again.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Takes evidence to the app's backend.
+pub struct Evidence {
+    settings: EvidenceSettings,
+}
+
+/// What is delivered.
+pub struct Delivery<'a> {
+    /// The verdict's name.
+    pub id: &'a str,
+    /// Whom it is about,
+    pub user: &'a str,
+    /// and who vouched for the user.
+    pub issuer: &'a str,
+    /// Whether Qiniu's answer is a pass by the verdict's rule.
+    pub passed: bool,
+    /// Qiniu's answer.
+    pub answer: &'a Result<Whole, NotHeld>,
+}
+
+/// Why a delivery was not acknowledged.
+#[derive(Debug)]
+pub enum Undelivered {
+    /// The answer could not be held.
+    NotHeld(NotHeld),
+    /// No connection could be made, or TLS failed.
+    Unreachable(io::Error),
+    /// The connection broke before there was an answer.
+    NoAnswer(io::Error),
+    /// What came back is no HTTP.
+    Broken(&'static str),
+    /// Another status than 2xx.
+    Status(u16),
+    /// Not in time.
+    Timeout,
+}
+
+/// The members before `answer`.
+#[derive(Serialize)]
+struct About<'a> {
+    id: &'a str,
+    user: &'a str,
+    issuer: &'a str,
+    time: String,
+    passed: bool,
+}
+
+impl Evidence {
+    /// Opens nothing yet.
+    pub fn new(settings: EvidenceSettings) -> Self {
+        Self { settings }
+    }
+
+    /// Whether an answer is to be delivered.
+    pub fn wants(&self, passed: bool) -> bool {
+        passed || self.settings.on == When::Always
+    }
+
+    /// Whether what was not acknowledged is no pass.
+    pub fn is_required(&self) -> bool {
+        self.settings.required
+    }
+
+    /// Delivers, and returns when the backend has acknowledged it or the time is over.
+    ///
+    /// # Errors
+    /// Why it was not acknowledged. The backend may have got it all the same.
+    pub async fn deliver(&self, delivery: &Delivery<'_>) -> Result<(), Undelivered> {
+        let whole = match delivery.answer {
+            Ok(whole) => whole,
+            Err(why) => return Err(Undelivered::NotHeld(*why)),
+        };
+        let body = body(delivery, whole, SystemTime::now());
+        match timeout(self.settings.timeout, self.twice(delivery.id, &body)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Undelivered::Timeout),
+        }
+    }
+
+    async fn twice(&self, id: &str, body: &[Bytes]) -> Result<(), Undelivered> {
+        match self.once(id, body).await {
+            Err(why) if why.may_pass() => {
+                sleep(PAUSE).await;
+                self.once(id, body).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn once(&self, id: &str, body: &[Bytes]) -> Result<(), Undelivered> {
+        let settings = &self.settings;
+        let mut connection = Connection::open(&settings.url.origin, settings.tls.as_ref())
+            .await
+            .map_err(Undelivered::Unreachable)?;
+        let head = self.head(id, body, SystemTime::now());
+        let request = Request { head: &head, body };
+        match exchange(&mut connection, &request).await {
+            Ok(reading) if !(200..300).contains(&reading.status()) => {
+                Err(Undelivered::Status(reading.status()))
+            }
+            Ok(reading) if reading.is_early() => {
+                Err(Undelivered::Broken("it came before the delivery was there"))
+            }
+            Ok(_) => Ok(()),
+            Err(Broken::NoAnswer(error)) => Err(Undelivered::NoAnswer(error)),
+            Err(Broken::Answer(what)) => Err(Undelivered::Broken(what)),
+        }
+    }
+
+    fn head(&self, id: &str, body: &[Bytes], now: SystemTime) -> Bytes {
+        let timestamp = now
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        let signature = self.settings.secret.sign(id, timestamp, body);
+        let length: usize = body.iter().map(Bytes::len).sum();
+        let url = &self.settings.url;
+        format!(
+            "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
+             webhook-id: {id}\r\nwebhook-timestamp: {timestamp}\r\nwebhook-signature: {signature}\r\n\
+             User-Agent: liveness-gateway/{}\r\nConnection: close\r\n\r\n",
+            url.target,
+            url.origin.authority,
+            env!("CARGO_PKG_VERSION"),
+        )
+        .into()
+    }
+}
+
+impl Undelivered {
+    /// Whether it may go better a moment later: not where the backend has said no.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::NoAnswer(_) | Self::Broken(_) => true,
+            Self::Status(status) => matches!(status, 408 | 425 | 429 | 500..),
+            Self::NotHeld(_) | Self::Timeout => false,
+        }
+    }
+}
+
+impl fmt::Display for Undelivered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotHeld(NotHeld::TooLarge) => f.write_str("Qiniu's answer is too large"),
+            Self::NotHeld(NotHeld::NoRoom) => {
+                f.write_str("no body memory left for Qiniu's answer; raise server.body_memory")
+            }
+            Self::Unreachable(error) => write!(f, "the backend can't be reached: {error}"),
+            Self::NoAnswer(error) => write!(f, "the backend gave no answer: {error}"),
+            Self::Broken(what) => write!(f, "the backend's answer is broken: {what}"),
+            Self::Status(status) => write!(f, "the backend answered HTTP {status}"),
+            Self::Timeout => f.write_str("the backend did not answer within evidence.timeout"),
+        }
+    }
+}
+
+/// The JSON around the answer, and the answer as it came.
+fn body(delivery: &Delivery<'_>, whole: &Whole, now: SystemTime) -> Vec<Bytes> {
+    let about = About {
+        id: delivery.id,
+        user: delivery.user,
+        issuer: delivery.issuer,
+        time: timestamp::rfc3339_millis(now),
+        passed: delivery.passed,
+    };
+    let mut front = serde_json::to_vec(&about).unwrap_or_default();
+    // The object goes on.
+    front.pop();
+    front.extend_from_slice(b",\"answer\":");
+    let mut body = vec![Bytes::from(front)];
+    body.extend_from_slice(whole.pieces());
+    body.push(Bytes::from_static(b"}"));
+    body
+}
+
+#[cfg(test)]
+mod tests;

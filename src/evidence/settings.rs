@@ -1,0 +1,31 @@
+//! What the operator decides about evidence.
+
+use std::{sync::Arc, time::Duration};
+
+use super::signature::WebhookSecret;
+use crate::outbound::origin::Url;
+
+/// `[evidence]`, checked.
+pub struct EvidenceSettings {
+    /// Where it goes.
+    pub url: Url,
+    /// TLS to there; absent exactly when the URL is `http://`.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// Signs the deliveries.
+    pub secret: WebhookSecret,
+    /// Of which answers.
+    pub on: When,
+    /// What was not acknowledged is no pass.
+    pub required: bool,
+    /// Time for a delivery, its retry included.
+    pub timeout: Duration,
+}
+
+/// Which answers are delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Those that pass.
+    Pass,
+    /// All.
+    Always,
+}

@@ -1,0 +1,341 @@
+//! What a scan and a cut must come to, done the slow way: `serde_json` reads the document into a tree that keeps every
+//! token as it was written, and the cut deletes from that tree. Also used by the fuzzing in `fuzz/`.
+//!
+//! It shares nothing with the code it judges but the types of its result and [`Rules`], which it only fills.
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::json::{
+    pointer::Pointer,
+    rules::{Rules, Slot},
+    scanner::MAX_DEPTH,
+    value::Value,
+};
+
+/// Members of an object in which duplicates are looked for, and bytes of a captured value.
+const MAX_MEMBERS: usize = 1024;
+const MAX_CAPTURE: usize = 4096;
+
+/// A document; strings, names and numbers as they were written.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Tree {
+    Object(Vec<(Text, Tree)>),
+    Array(Vec<Tree>),
+    String(Text),
+    /// A number, `true`, `false` or `null`.
+    Scalar(String),
+}
+
+/// A string: what stands between its quotes, and what it means.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Text {
+    pub raw: String,
+    pub decoded: String,
+}
+
+struct Members<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+
+/// The document, or nothing when `serde_json` refuses it or it is too deep.
+pub fn parse(bytes: &[u8]) -> Option<Tree> {
+    tree(serde_json::from_slice::<&RawValue>(bytes).ok()?, MAX_DEPTH)
+}
+
+fn tree(value: &RawValue, levels: u8) -> Option<Tree> {
+    let written = value.get();
+    Some(match written.as_bytes().first()? {
+        b'{' => {
+            let levels = levels.checked_sub(1)?;
+            let Members(members) = serde_json::from_str(written).ok()?;
+            let member = |(name, value): (&RawValue, &RawValue)| {
+                Some((text(name.get())?, tree(value, levels)?))
+            };
+            Tree::Object(members.into_iter().map(member).collect::<Option<_>>()?)
+        }
+        b'[' => {
+            let levels = levels.checked_sub(1)?;
+            let elements: Vec<&RawValue> = serde_json::from_str(written).ok()?;
+            let elements = elements.into_iter().map(|element| tree(element, levels));
+            Tree::Array(elements.collect::<Option<_>>()?)
+        }
+        b'"' => Tree::String(text(written)?),
+        _ => Tree::Scalar(written.to_owned()),
+    })
+}
+
+fn text(written: &str) -> Option<Text> {
+    let decoded = serde_json::from_str(written).ok()?;
+    let raw = written.strip_prefix('"')?.strip_suffix('"')?.to_owned();
+    Some(Text { raw, decoded })
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each;
+        impl<'de> Visitor<'de> for Each {
+            type Value = Vec<(&'de RawValue, &'de RawValue)>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(members)
+            }
+        }
+        deserializer.deserialize_map(Each).map(Members)
+    }
+}
+
+/// What a cut is asked to do; pointers as text.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    pub keep_only: Option<Vec<String>>,
+    pub watch_root: bool,
+    pub remove: Vec<String>,
+    pub remove_longer: Option<usize>,
+    /// Each at most once in these three together.
+    pub capture: Vec<String>,
+    pub stream: Vec<String>,
+    pub replace: Vec<String>,
+}
+
+/// What a cut comes to.
+#[derive(Debug, PartialEq)]
+pub struct Outcome {
+    pub kept: Tree,
+    /// In the order of `capture`, `stream`, `replace`.
+    pub values: Vec<Value>,
+    /// All streamed strings, one behind the other.
+    pub streamed: String,
+}
+
+impl Wanted {
+    /// The same, as the cut wants to be told.
+    pub fn rules(&self) -> Rules {
+        let pointer = |text: &String| Pointer::parse(text).unwrap();
+        let mut rules = Rules::new();
+        if let Some(names) = &self.keep_only {
+            rules.keep_only(names.iter().map(String::as_str));
+        }
+        if self.watch_root {
+            rules.watch_root();
+        }
+        if let Some(bytes) = self.remove_longer {
+            rules.remove_longer(bytes);
+        }
+        for path in &self.remove {
+            rules.remove(&pointer(path));
+        }
+        for path in &self.capture {
+            rules.capture(&pointer(path));
+        }
+        for path in &self.stream {
+            rules.stream(&pointer(path));
+        }
+        for path in &self.replace {
+            rules.replace(&pointer(path));
+        }
+        rules
+    }
+
+    /// What the cut of this document must come to; nothing: it must be refused.
+    pub fn cut(&self, bytes: &[u8]) -> Option<Outcome> {
+        let mut kept = parse(bytes)?;
+        let Tree::Object(_) = kept else {
+            return None;
+        };
+        let mut values = vec![Value::Absent; self.slots().count()];
+        let mut streamed = String::new();
+        visit("", &kept, &mut |path, value| {
+            for (slot, _) in self
+                .slots()
+                .enumerate()
+                .filter(|(_, wanted)| *wanted == path)
+            {
+                values[slot] = self.value(slot, value);
+                if let (Value::Streamed, Tree::String(text)) = (&values[slot], value) {
+                    streamed.push_str(&text.decoded);
+                }
+            }
+        });
+        if self.is_ambiguous("", &kept) {
+            return None;
+        }
+        self.delete("", &mut kept);
+        Some(Outcome {
+            kept,
+            values,
+            streamed,
+        })
+    }
+
+    fn slots(&self) -> impl Iterator<Item = &String> {
+        self.capture.iter().chain(&self.stream).chain(&self.replace)
+    }
+
+    fn value(&self, slot: Slot, value: &Tree) -> Value {
+        let streams = self.capture.len()..self.capture.len() + self.stream.len();
+        match value {
+            Tree::Object(_) | Tree::Array(_) => Value::Container,
+            Tree::String(_) if streams.contains(&slot) => Value::Streamed,
+            Tree::String(text) if text.decoded.len() > MAX_CAPTURE => Value::TooLong,
+            Tree::String(text) => Value::String(text.decoded.clone()),
+            Tree::Scalar(written) => match written.as_str() {
+                "null" => Value::Null,
+                "true" => Value::Bool(true),
+                "false" => Value::Bool(false),
+                long if long.len() > MAX_CAPTURE => Value::TooLong,
+                number => Value::Number(number.to_owned()),
+            },
+        }
+    }
+
+    /// Whether an object that is looked at has a name twice, or too many members.
+    fn is_ambiguous(&self, path: &str, value: &Tree) -> bool {
+        let mut found = false;
+        visit(path, value, &mut |path, value| {
+            if let Tree::Object(members) = value
+                && self.is_watched(path)
+            {
+                let names: std::collections::HashSet<_> =
+                    members.iter().map(|(name, _)| &name.decoded).collect();
+                found |= names.len() < members.len() || members.len() > MAX_MEMBERS;
+            }
+        });
+        found
+    }
+
+    fn is_watched(&self, path: &str) -> bool {
+        let (root, below) = match path {
+            "" => (self.watch_root || self.keep_only.is_some(), String::new()),
+            _ => (false, format!("{path}.")),
+        };
+        root || self.paths().any(|wanted| wanted.starts_with(&below))
+    }
+
+    fn paths(&self) -> impl Iterator<Item = &String> {
+        let lists = [&self.remove, &self.capture, &self.stream, &self.replace];
+        lists
+            .into_iter()
+            .flatten()
+            .chain(self.keep_only.iter().flatten())
+    }
+
+    fn delete(&self, path: &str, value: &mut Tree) {
+        let (object, array) = self.known_shapes(path);
+        match value {
+            // What was to be removed may stand in any of them.
+            Tree::Object(members) if array && !object => members.clear(),
+            Tree::Array(elements) if object && !array => {
+                elements.fill(Tree::Scalar("null".into()));
+            }
+            Tree::Object(members) => {
+                members.retain(|(name, value)| self.stays(path, name, value));
+                for (name, value) in members {
+                    self.replace_or_delete(&join(path, &name.decoded), value);
+                }
+            }
+            Tree::Array(elements) => {
+                let path = format!("{path}[]");
+                for element in elements {
+                    if self.remove.contains(&path) || self.is_long(&path, element) {
+                        *element = Tree::Scalar("null".into());
+                    } else {
+                        self.replace_or_delete(&path, element);
+                    }
+                }
+            }
+            Tree::String(_) | Tree::Scalar(_) => {}
+        }
+    }
+
+    /// Whether the rules name members below this path, and whether elements.
+    fn known_shapes(&self, path: &str) -> (bool, bool) {
+        let below = |wanted: &String, step: &str| match path {
+            "" => step == "." && !wanted.is_empty(),
+            _ => wanted
+                .strip_prefix(path)
+                .is_some_and(|rest| rest.starts_with(step)),
+        };
+        let known = |step| self.paths().any(|wanted| below(wanted, step));
+        (known("."), known("[]"))
+    }
+
+    fn replace_or_delete(&self, path: &str, value: &mut Tree) {
+        let is_container = matches!(value, Tree::Object(_) | Tree::Array(_));
+        let slot = self.slots().position(|wanted| wanted == path);
+        match slot.filter(|_| self.replace.iter().any(|wanted| wanted == path)) {
+            Some(slot) if !is_container => {
+                let instead = replaced(slot, &self.value(slot, value));
+                *value = parse(instead.as_bytes()).unwrap();
+            }
+            _ => self.delete(path, value),
+        }
+    }
+
+    fn stays(&self, path: &str, name: &Text, value: &Tree) -> bool {
+        let unknown = path.is_empty()
+            && self.keep_only.is_some()
+            && !self
+                .paths()
+                .any(|wanted| first_name(wanted) == name.decoded);
+        let long_name = self.remove_longer.is_some_and(|most| name.raw.len() > most);
+        let path = join(path, &name.decoded);
+        !unknown && !long_name && !self.is_long(&path, value) && !self.remove.contains(&path)
+    }
+
+    /// Whether it goes for its length; what is replaced is not passed on at any length.
+    fn is_long(&self, path: &str, value: &Tree) -> bool {
+        let length = match value {
+            Tree::String(text) => text.raw.len(),
+            Tree::Scalar(written) => written.len(),
+            Tree::Object(_) | Tree::Array(_) => 0,
+        };
+        let replaced = self.replace.iter().any(|wanted| wanted == path);
+        !replaced && self.remove_longer.is_some_and(|most| length > most)
+    }
+}
+
+/// What a sink under test writes for a value that is replaced.
+pub fn replaced(slot: Slot, value: &Value) -> String {
+    serde_json::to_string(&format!("{slot} {value:?}")).unwrap()
+}
+
+/// Every value in the order of the document, with its path as a pointer would write it.
+fn visit(path: &str, value: &Tree, each: &mut impl FnMut(&str, &Tree)) {
+    each(path, value);
+    match value {
+        Tree::Object(members) => {
+            for (name, value) in members {
+                visit(&join(path, &name.decoded), value, each);
+            }
+        }
+        Tree::Array(elements) => {
+            for element in elements {
+                visit(&format!("{path}[]"), element, each);
+            }
+        }
+        Tree::String(_) | Tree::Scalar(_) => {}
+    }
+}
+
+/// The path of a member. Names that a pointer can't hold are spelled so that they meet no pointer.
+fn join(path: &str, name: &str) -> String {
+    let name = match name {
+        "" => "\0".to_owned(),
+        _ => name.replace(['.', '[', ']'], "\0"),
+    };
+    match path {
+        "" => name,
+        _ => format!("{path}.{name}"),
+    }
+}
+
+fn first_name(path: &str) -> &str {
+    path.split(['.', '[']).next().unwrap_or(path)
+}

@@ -1,0 +1,170 @@
+//! What is picked up of an answer, and what is left of it.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    json::{cut::CutError, sink::Buffer},
+    verdict::judge::{Rule, Threshold, judge},
+};
+
+const ANSWER: &str = concat!(
+    r#"{"error_code":0,"error_msg":"SUCCESS","serverlogid":587756642,"result":{"score":0.9600000000000001,"#,
+    r#""maxspoofing":4.1e-4,"spoofing_score":0.1,"action_verify":"pass","thresholds":{"frr_1e-4":0.05,"frr_1e-3":0.3,"#,
+    r#""frr_1e-2":0.9},"best_image":{"pic":"AAAA","liveness_score":1},"pic_list":[{"pic":"AAAA","face_token":"t"}]},"#,
+    r#""verdict":"theirs"}"#
+);
+
+fn rules(remove: &[&str]) -> AnswerRules {
+    let remove: Vec<_> = remove
+        .iter()
+        .map(|text| Pointer::parse(text).unwrap())
+        .collect();
+    AnswerRules::new(&remove, Some(4096), Expected::Envelope)
+}
+
+/// What is left, and the marks; the answer comes in pieces of this size.
+fn cut(rules: &AnswerRules, text: &str, piece: usize) -> Result<(String, Marks), CutError> {
+    let mut cut = Cut::new(&rules.rules);
+    let mut kept = Buffer::default();
+    for chunk in text.as_bytes().chunks(piece) {
+        cut.feed(chunk, &mut kept)?;
+    }
+    let values = cut.finish()?;
+    let marks = rules.marks.as_ref().map(|marks| marks.read(&values));
+    let kept = String::from_utf8(kept.into_bytes()).unwrap();
+    Ok((kept, marks.unwrap_or_default()))
+}
+
+fn marks() -> Marks {
+    let number = |text: &str| Value::Number(text.into());
+    Marks {
+        error_code: number("0"),
+        serverlogid: number("587756642"),
+        action_verify: Value::String("pass".into()),
+        score: number("0.9600000000000001"),
+        threshold: number("0.3"),
+        maxspoofing: number("4.1e-4"),
+    }
+}
+
+#[test]
+fn the_marks_are_picked_up_as_written_however_the_answer_is_split() {
+    let rules = rules(&["result.best_image.pic", "result.pic_list[].pic"]).judged("frr_1e-3");
+    for piece in [1, 2, 3, 7, 64, 4096] {
+        let (kept, found) = cut(&rules, ANSWER, piece).unwrap();
+        assert_eq!(found, marks());
+        assert!(!kept.contains("AAAA") && !kept.contains("theirs"), "{kept}");
+        assert!(
+            kept.contains(r#""score":0.9600000000000001,"#) && kept.contains("face_token"),
+            "{kept}"
+        );
+    }
+}
+
+#[test]
+fn what_is_removed_is_judged_all_the_same() {
+    for removed in ["result", "result.thresholds", "result.score"] {
+        let rules = rules(&[removed]).judged("frr_1e-3");
+        let (kept, found) = cut(&rules, ANSWER, 7).unwrap();
+        assert_eq!(found, marks(), "{removed}");
+        assert!(serde_json::from_str::<serde_json::Value>(&kept).is_ok());
+    }
+}
+
+#[test]
+fn hidden_scores_leave_the_envelope_and_whether_the_actions_were_seen() {
+    let pictures = ["result.best_image.pic", "result.pic_list[].pic"];
+    for rules in [
+        rules(&pictures).judged("frr_1e-3").without_scores(),
+        rules(&pictures).without_scores().judged("frr_1e-3"),
+        rules(&[]).without_scores(),
+    ] {
+        for piece in [1, 5, 4096] {
+            let (kept, found) = cut(&rules, ANSWER, piece).unwrap();
+            assert_eq!(
+                kept,
+                r#"{"error_code":0,"error_msg":"SUCCESS","serverlogid":587756642,"result":{"action_verify":"pass"}}"#
+            );
+            if rules.marks.is_some() {
+                assert_eq!(found, marks());
+            }
+        }
+    }
+    // A refusal of Qiniu's keeps its shape.
+    let refusal =
+        r#"{"error_code":216501,"error_msg":"not found face","serverlogid":"7","result":null}"#;
+    let (kept, _) = cut(&rules(&[]).without_scores(), refusal, 9).unwrap();
+    assert_eq!(kept, refusal);
+}
+
+#[test]
+fn a_member_that_is_judged_and_given_twice_makes_the_answer_unfit() {
+    let rules = rules(&[]).judged("frr_1e-3");
+    for (part, twice) in [
+        (r#""error_code":0"#, r#""error_code":1,"error_code":0"#),
+        (r#""score":0.96"#, r#""score":0.1,"score":0.96"#),
+        (r#""score":0.96"#, r#""sc\u006fre":0.1,"score":0.96"#),
+        (
+            r#""action_verify":"pass""#,
+            r#""action_verify":"fail","action_verify":"pass""#,
+        ),
+        (r#""maxspoofing":4"#, r#""maxspoofing":1,"maxspoofing":4"#),
+        (r#""frr_1e-3":0.3"#, r#""frr_1e-3":0.9,"frr_1e-3":0.3"#),
+        (
+            r#""thresholds":{"#,
+            r#""thresholds":{"frr_1e-3":0.9},"thresholds":{"#,
+        ),
+        (r#""result":{"#, r#""result":{"score":0.1},"result":{"#),
+        (r#""verdict":"theirs""#, r#""verdict":"a","verdict":"b""#),
+    ] {
+        assert!(ANSWER.contains(part));
+        let text = ANSWER.replacen(part, twice, 1);
+        assert_eq!(
+            cut(&rules, &text, 4096).err(),
+            Some(CutError::DuplicateKey),
+            "{twice}"
+        );
+    }
+}
+
+#[test]
+fn without_verdicts_nothing_is_looked_for() {
+    let rules = rules(&[]);
+    let text = ANSWER.replacen(r#""frr_1e-3":0.3"#, r#""frr_1e-3":0.9,"frr_1e-3":0.3"#, 1);
+    let (kept, _) = cut(&rules, &text, 64).unwrap();
+    assert_eq!(kept, text);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1024, ..ProptestConfig::default() })]
+
+    /// An answer that lacks anything that is judged, or has it elsewhere or of another type, is never a pass.
+    #[test]
+    fn nothing_missing_ever_passes(which in 0..5_usize, how in 0..7_usize, piece in 1..200_usize) {
+        let members = [
+            r#""error_code":0"#, r#""score":0.9600000000000001"#, r#""action_verify":"pass""#, r#""frr_1e-3":0.3"#,
+            r#""maxspoofing":4.1e-4"#,
+        ];
+        let rule = Rule { threshold: Threshold::Frr1e3, max_spoofing: 0.5 };
+        let rules = rules(&[]).judged(rule.threshold.name());
+        let (_, found) = cut(&rules, ANSWER, piece).unwrap();
+        prop_assert!(judge(&found, &rule).passed);
+        let member = members[which];
+        let (name, value) = member.split_once(':').unwrap();
+        let instead = match how {
+            0 => r#""other":1"#.to_owned(),
+            1 => format!("{name}:null"),
+            2 => format!("{name}:[{value}]"),
+            3 => format!("{name}:{{\"value\":{value}}}"),
+            4 => format!("{name}:\" {}\"", value.trim_matches('"')),
+            5 => format!("\"other\":{{{member}}}"),
+            _ => format!("{}:{value}", name.to_ascii_uppercase()),
+        };
+        let text = ANSWER.replacen(member, &instead, 1);
+        prop_assert_ne!(text.as_str(), ANSWER);
+        if let Ok((_, found)) = cut(&rules, &text, piece) {
+            prop_assert!(!judge(&found, &rule).passed, "{}", text);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The call to Qiniu, and all that follows from it, in a task of its own: a billed call that has begun is finished even if its
+//! caller goes away, and its session's turn ends by what it came to.
+
+use std::{sync::Arc, time::Instant};
+
+use bytes::Bytes;
+
+use super::{
+    RouteKind,
+    conclude::About,
+    endpoint::Endpoint,
+    handle::Gateway,
+    outcome::{facts, observe},
+    record::Record,
+    refusal::Refusal,
+    turn,
+};
+use crate::{
+    body::receive::Received,
+    limit::concurrency::Place,
+    session::{ledger::Turn, ticket::Holder},
+};
+
+/// What a call to Qiniu is made with, besides the request.
+pub(super) struct Leave {
+    /// Whom a session is for.
+    pub(super) holder: Option<Holder>,
+    /// One of the caller's calls under way.
+    pub(super) place: Option<Place>,
+    /// The one call of its session.
+    pub(super) turn: Option<Turn>,
+}
+
+impl Gateway {
+    /// Calls Qiniu and makes the caller's answer, in a task of its own: a billed call that has begun is finished even if
+    /// its caller goes away.
+    pub(super) async fn call(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        received: Received,
+        leave: Leave,
+        about: About,
+        record: &mut Record,
+    ) -> Result<Bytes, Refusal> {
+        let started = Instant::now();
+        let (upstream, observer, endpoint) = (
+            Arc::clone(&self.upstream),
+            Arc::clone(&self.observer),
+            Arc::clone(endpoint),
+        );
+        let conclusions = Arc::clone(&self.conclusions);
+        let call = tokio::spawn(async move {
+            let resend = endpoint.settings.kind == RouteKind::Session;
+            let result = upstream
+                .call(
+                    received.outgoing,
+                    &endpoint.answer,
+                    endpoint.settings.timeout,
+                    resend,
+                    leave.holder.as_ref(),
+                )
+                .await;
+            drop((received.permit, leave.place));
+            let duration = started.elapsed();
+            observe(&observer, &endpoint.path, &result, duration);
+            let facts = facts(&result, duration);
+            let untaken = matches!(&result, Err(failure) if failure.nothing_was_taken());
+            let body = match result {
+                Ok(answer) => conclusions.conclude(answer, &about, &observer).await,
+                Err(failure) => Err(failure.into()),
+            };
+            let body = body.map(Bytes::from);
+            if let Some(turn) = leave.turn {
+                turn::end(turn, body.as_ref().ok(), &facts, untaken);
+            }
+            (facts, body)
+        });
+        let (facts, body) = call.await.map_err(|_| Refusal::Internal)?;
+        record.upstream = Some(facts);
+        body
+    }
+}

@@ -1,0 +1,139 @@
+//! The last step of a `verify`: from Qiniu's answer to the very bytes that its caller gets. The answer is judged, the app's
+//! backend gets its evidence, and the verdict is signed and put in.
+//!
+//! It happens in the call's own task, so that it happens once and to its end, whoever is still waiting. Without `[verdict]`,
+//! and on other routes, an answer passes as it is.
+
+use std::{sync::Arc, time::SystemTime};
+
+use super::{endpoint::Wanted, refusal::Refusal};
+use crate::{
+    auth::Caller,
+    body::memory::BodyMemory,
+    evidence::{
+        EvidenceSettings,
+        deliver::{Delivery, Evidence},
+    },
+    qiniu::{
+        answer::Answer,
+        whole::{NotHeld, Whole},
+    },
+    telemetry::Observer,
+    verdict::{
+        VerdictSettings,
+        judge::{Judgement, judge},
+        member::with_verdict,
+        sign::{NotSigned, Statement, VerdictId, Verdicts},
+    },
+};
+
+/// What concludes an answer, made once at start.
+pub struct Conclusions {
+    /// Signs, where the operator wants verdicts.
+    verdicts: Option<Verdicts>,
+    /// Takes pictures to the app's backend, where the operator wants that.
+    evidence: Option<Evidence>,
+}
+
+/// Whom an answer is about, and how it is to be concluded.
+pub(super) struct About {
+    /// The user, and who vouched for the user.
+    pub(super) caller: Arc<Caller>,
+    /// For the log.
+    pub(super) request_id: String,
+    /// The route tells no scores.
+    pub(super) scores_hidden: bool,
+    /// SHA-256 of the video, where it was taken.
+    pub(super) video_sha256: Option<[u8; 32]>,
+}
+
+impl Conclusions {
+    /// From what the operator wants; a connection is opened only for a delivery.
+    pub fn new(verdict: Option<VerdictSettings>, evidence: Option<EvidenceSettings>) -> Self {
+        Self {
+            verdicts: verdict.map(Verdicts::new),
+            evidence: evidence.map(Evidence::new),
+        }
+    }
+
+    /// What signs, where the operator wants verdicts.
+    pub fn verdicts(&self) -> Option<&Verdicts> {
+        self.verdicts.as_ref()
+    }
+
+    /// What it needs of a `verify`, with the memory for whole answers; and whether sessions are bound to callers.
+    pub fn wanted(&self, memory: &Arc<BodyMemory>, bound: bool) -> Wanted {
+        let verdicts = self.verdicts();
+        Wanted {
+            threshold: verdicts.map(|verdicts| verdicts.rule().threshold),
+            whole: self.evidence.as_ref().map(|_| Arc::clone(memory)),
+            video_digest: verdicts.is_some_and(Verdicts::wants_video_digest),
+            bound,
+        }
+    }
+
+    /// The bytes that the caller gets.
+    pub(super) async fn conclude(
+        &self,
+        mut answer: Answer,
+        about: &About,
+        observer: &Observer,
+    ) -> Result<Vec<u8>, Refusal> {
+        let (Some(verdicts), Some(marks)) = (&self.verdicts, &answer.marks) else {
+            return Ok(answer.body);
+        };
+        let mut judgement = judge(marks, verdicts.rule());
+        let id = VerdictId::random()?;
+        let whole = answer.whole.take();
+        let delivered = self.deliver(&id, &judgement, whole, about, observer).await;
+        if delivered == Some(false) && self.evidence.as_ref().is_some_and(Evidence::is_required) {
+            judgement.passed = false;
+        }
+        let statement = Statement {
+            id: &id,
+            user: &about.caller.user,
+            issuer: &about.caller.issuer,
+            judgement: &judgement,
+            scores_hidden: about.scores_hidden,
+            video_sha256: about.video_sha256,
+            delivered,
+        };
+        let verdict = verdicts.sign(&statement, SystemTime::now())?;
+        observer.metrics.verdict_signed(judgement.passed);
+        Ok(with_verdict(answer.body, &verdict).ok_or(NotSigned)?)
+    }
+
+    /// Whether the backend acknowledged it; nothing where there was nothing for it.
+    async fn deliver(
+        &self,
+        id: &VerdictId,
+        judgement: &Judgement,
+        whole: Option<Result<Whole, NotHeld>>,
+        about: &About,
+        observer: &Observer,
+    ) -> Option<bool> {
+        let evidence = self
+            .evidence
+            .as_ref()
+            .filter(|evidence| evidence.wants(judgement.passed))?;
+        let delivery = Delivery {
+            id: id.as_str(),
+            user: &about.caller.user,
+            issuer: &about.caller.issuer,
+            passed: judgement.passed,
+            answer: &whole?,
+        };
+        let outcome = evidence.deliver(&delivery).await;
+        if let Err(why) = &outcome {
+            tracing::warn!(request_id = %about.request_id, "evidence was not acknowledged: {why}");
+        }
+        observer.metrics.evidence_sent(outcome.is_ok());
+        Some(outcome.is_ok())
+    }
+}
+
+impl From<NotSigned> for Refusal {
+    fn from(_: NotSigned) -> Self {
+        Self::Internal
+    }
+}

@@ -1,0 +1,307 @@
+//! What passes, and that nothing else does.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const RULE: Rule = Rule {
+    threshold: Threshold::Frr1e3,
+    max_spoofing: 0.5,
+};
+
+fn number(text: &str) -> Value {
+    Value::Number(text.into())
+}
+
+fn string(text: &str) -> Value {
+    Value::String(text.into())
+}
+
+fn good() -> Marks {
+    Marks {
+        error_code: number("0"),
+        serverlogid: number("587756642"),
+        action_verify: string("pass"),
+        score: number("0.9600000000000001"),
+        threshold: number("0.3"),
+        maxspoofing: number("4.1e-4"),
+    }
+}
+
+/// Changes one mark of a good answer.
+fn passes(rule: &Rule, change: impl FnOnce(&mut Marks)) -> bool {
+    let mut marks = good();
+    change(&mut marks);
+    judge(&marks, rule).passed
+}
+
+#[test]
+fn numbers_are_passed_on_as_they_were_written() {
+    let judgement = judge(&good(), &RULE);
+    assert!(judgement.passed);
+    let shown = |text: &Option<Box<RawValue>>| text.as_ref().unwrap().get().to_owned();
+    assert_eq!(
+        [
+            shown(&judgement.score),
+            shown(&judgement.threshold_value),
+            shown(&judgement.maxspoofing)
+        ],
+        ["0.9600000000000001", "0.3", "4.1e-4"]
+    );
+    assert_eq!(judgement.action_verify, Some("pass"));
+    assert_eq!(judgement.serverlogid.as_deref(), Some("587756642"));
+    let mut marks = good();
+    marks.serverlogid = string("0587756642");
+    assert_eq!(
+        judge(&marks, &RULE).serverlogid.as_deref(),
+        Some("0587756642")
+    );
+}
+
+#[test]
+fn the_score_must_be_strictly_above_the_threshold() {
+    for (score, passed) in [
+        ("0.3", false),
+        ("0.30", false),
+        ("3e-1", false),
+        ("0.30000000000000001", false),
+        ("0.30000000000000004", true),
+        ("0.29999999999999999", false),
+        ("1", true),
+        ("0", false),
+        ("-0", false),
+    ] {
+        assert_eq!(
+            passes(&RULE, |marks| marks.score = number(score)),
+            passed,
+            "{score}"
+        );
+    }
+}
+
+#[test]
+fn spoofing_up_to_the_limit_passes_and_at_one_is_not_asked_for() {
+    for (spoofing, passed) in [("0.5", true), ("0.50000000000000011", false), ("0", true)] {
+        assert_eq!(
+            passes(&RULE, |marks| marks.maxspoofing = number(spoofing)),
+            passed,
+            "{spoofing}"
+        );
+    }
+    let any = Rule {
+        max_spoofing: ANY_SPOOFING,
+        ..RULE
+    };
+    for spoofing in [Value::Absent, number("1"), number("7"), string("x")] {
+        assert!(passes(&any, |marks| marks.maxspoofing = spoofing));
+    }
+    let none = Rule {
+        max_spoofing: 0.0,
+        ..RULE
+    };
+    assert!(passes(&none, |marks| marks.maxspoofing = number("0.0")));
+    assert!(!passes(&none, |marks| marks.maxspoofing = number("5e-324")));
+}
+
+/// What no number from 0 to 1 is.
+fn unfit() -> Vec<Value> {
+    let mut values = vec![
+        Value::Absent,
+        Value::Null,
+        Value::Bool(true),
+        Value::Container,
+        Value::TooLong,
+        Value::Streamed,
+        string("0.9"),
+        string("1"),
+        string(""),
+    ];
+    for text in [
+        "1.0000000000000002",
+        "-0.1",
+        "2",
+        "1e400",
+        "-1e400",
+        "nan",
+        "NaN",
+        "inf",
+        "infinity",
+        "",
+        "0x1",
+        "+1",
+        ".9",
+        "1.",
+        "01",
+        "0.9 ",
+        "0,9",
+        "\u{661}",
+    ] {
+        values.push(number(text));
+    }
+    values
+}
+
+#[test]
+fn what_is_unfit_never_passes_and_is_not_passed_on() {
+    for value in unfit() {
+        assert!(
+            !passes(&RULE, |marks| marks.score = value.clone()),
+            "score {value:?}"
+        );
+        assert!(
+            !passes(&RULE, |marks| marks.threshold = value.clone()),
+            "threshold {value:?}"
+        );
+        assert!(
+            !passes(&RULE, |marks| marks.maxspoofing = value.clone()),
+            "maxspoofing {value:?}"
+        );
+        let judgement = judge(
+            &Marks {
+                score: value.clone(),
+                threshold: value.clone(),
+                maxspoofing: value.clone(),
+                ..good()
+            },
+            &RULE,
+        );
+        assert!(
+            judgement.score.is_none()
+                && judgement.threshold_value.is_none()
+                && judgement.maxspoofing.is_none(),
+            "{value:?}"
+        );
+    }
+}
+
+#[test]
+fn only_the_number_zero_is_success_and_only_pass_is_seen() {
+    for value in [
+        Value::Absent,
+        Value::Null,
+        Value::Bool(false),
+        string("0"),
+        number("1"),
+        number("216501"),
+        number("-0"),
+        number("0.0"),
+        number("0e0"),
+        number("00"),
+    ] {
+        assert!(
+            !passes(&RULE, |marks| marks.error_code = value.clone()),
+            "{value:?}"
+        );
+    }
+    for value in [
+        Value::Absent,
+        Value::Null,
+        Value::Bool(true),
+        Value::Container,
+        number("1"),
+        string("PASS"),
+        string("pass "),
+        string("passed"),
+        string("fail"),
+        string(""),
+    ] {
+        let fails = value == string("fail");
+        let mut marks = good();
+        marks.action_verify = value.clone();
+        let judgement = judge(&marks, &RULE);
+        assert!(!judgement.passed, "{value:?}");
+        assert_eq!(judgement.action_verify, fails.then_some("fail"));
+    }
+}
+
+#[test]
+fn a_log_id_of_another_kind_is_left_out() {
+    for value in [
+        Value::Absent,
+        Value::Null,
+        Value::Container,
+        number(&"1".repeat(65)),
+        string(&"1".repeat(65)),
+    ] {
+        let mut marks = good();
+        marks.serverlogid = value;
+        let judgement = judge(&marks, &RULE);
+        assert!(judgement.passed && judgement.serverlogid.is_none());
+    }
+}
+
+fn any_value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Absent),
+        Just(Value::Null),
+        Just(Value::Container),
+        Just(Value::TooLong),
+        any::<bool>().prop_map(Value::Bool),
+        "\\PC{0,6}".prop_map(Value::String),
+        "(pass|fail|0|0\\.9)".prop_map(Value::String),
+        "\\PC{0,6}".prop_map(Value::Number),
+        "-?[0-9]{1,3}(\\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?".prop_map(Value::Number),
+        (0.0..=1.0).prop_map(|share: f64| Value::Number(share.to_string())),
+        Just(Value::Number("0".into())),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4096, ..ProptestConfig::default() })]
+
+    /// Whatever comes, a pass has every mark that the rule speaks of, each in its range.
+    #[test]
+    fn a_pass_has_everything(
+        error_code in any_value(), serverlogid in any_value(), action_verify in any_value(),
+        score in any_value(), threshold in any_value(), maxspoofing in any_value(),
+        fill in 0_u8..64, max_spoofing in prop_oneof![Just(1.0), 0.0..1.0],
+    ) {
+        let mut marks = Marks { error_code, serverlogid, action_verify, score, threshold, maxspoofing };
+        // Most marks good most of the time, or nothing would ever be near a pass.
+        let fine = good();
+        if fill & 1 > 0 { marks.error_code = fine.error_code; }
+        if fill & 2 > 0 { marks.action_verify = fine.action_verify; }
+        if fill & 4 > 0 { marks.score = fine.score; }
+        if fill & 8 > 0 { marks.threshold = fine.threshold; }
+        if fill & 16 > 0 { marks.maxspoofing = fine.maxspoofing; }
+        let rule = Rule { threshold: Threshold::Frr1e2, max_spoofing };
+        let judgement = judge(&marks, &rule);
+        if judgement.passed {
+            let read = |value: &Value| match value {
+                Value::Number(text) => serde_json::from_str::<f64>(text).unwrap(),
+                other => panic!("{other:?} counted as a number"),
+            };
+            prop_assert_eq!(&marks.error_code, &Value::Number("0".into()));
+            prop_assert_eq!(&marks.action_verify, &Value::String("pass".into()));
+            // This reader may differ from ours in the last bit.
+            prop_assert!(read(&marks.score) - read(&marks.threshold) > -1e-15);
+            prop_assert!((0.0..=1.0).contains(&read(&marks.score)));
+            prop_assert!((0.0..=1.0).contains(&read(&marks.threshold)));
+            if max_spoofing < 1.0 {
+                prop_assert!(read(&marks.maxspoofing) <= max_spoofing + 1e-15);
+            }
+            prop_assert!(judgement.score.is_some() && judgement.threshold_value.is_some());
+        }
+    }
+
+    /// Taking any one thing that the rule speaks of out of a passing answer makes it a fail.
+    #[test]
+    fn nothing_missing_ever_passes(which in 0..5_usize, value in any_value()) {
+        let mut marks = good();
+        let mark = match which {
+            0 => &mut marks.error_code,
+            1 => &mut marks.action_verify,
+            2 => &mut marks.score,
+            3 => &mut marks.threshold,
+            _ => &mut marks.maxspoofing,
+        };
+        let number = matches!(value, Value::Number(_));
+        *mark = value.clone();
+        if which == 1 && value == Value::String("pass".into()) {
+            return Ok(());
+        }
+        if which == 1 || !number {
+            prop_assert!(!judge(&marks, &RULE).passed);
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! What the operator decides about verdicts.
+
+use std::time::Duration;
+
+use super::{
+    judge::Rule,
+    key::{PublicKey, SigningKey},
+};
+
+/// `[verdict]`, checked.
+pub struct VerdictSettings {
+    /// Signs.
+    pub signing_key: SigningKey,
+    /// Published too: keys that signed before, or will sign next.
+    pub previous_keys: Vec<PublicKey>,
+    /// `iss`
+    pub issuer: String,
+    /// `aud`
+    pub audience: String,
+    /// From `iat` to `exp`.
+    pub lifetime: Duration,
+    /// What a pass is.
+    pub rule: Rule,
+    /// The digest of the video is in the verdict.
+    pub video_digest: bool,
+}

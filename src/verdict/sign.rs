@@ -1,0 +1,212 @@
+//! A judgement as a signed token: a compact JWS (RFC 7515) that any JWT library checks, and the key set to check it with.
+//!
+//! Failures are signed like passes. Its `typ` keeps it from being taken for a token that says who somebody is.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{
+    VerdictSettings,
+    judge::{Judgement, Rule},
+};
+
+/// Signs verdicts and publishes the keys.
+pub struct Verdicts {
+    settings: VerdictSettings,
+    /// The protected header, ready.
+    header: String,
+    published: Bytes,
+}
+
+/// The name of a verdict, `jti`: 128 random bits. The evidence that belongs to it has the same name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerdictId(String);
+
+/// The system gave no randomness, or would not sign.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NotSigned;
+
+/// What a verdict says.
+pub struct Statement<'a> {
+    /// Its name.
+    pub id: &'a VerdictId,
+    /// Whom it is about: the user,
+    pub user: &'a str,
+    /// and who vouched for the user.
+    pub issuer: &'a str,
+    /// What came out.
+    pub judgement: &'a Judgement,
+    /// Leaves out what a frontend must not learn; it could read it here.
+    pub scores_hidden: bool,
+    /// SHA-256 of the video, where it was taken.
+    pub video_sha256: Option<[u8; 32]>,
+    /// Whether the app's backend took the pictures, where there were any for it.
+    pub delivered: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct Header<'a> {
+    typ: &'static str,
+    alg: &'static str,
+    kid: &'a str,
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    aud: &'a str,
+    sub: &'a str,
+    sub_iss: &'a str,
+    iat: u64,
+    exp: u64,
+    jti: &'a str,
+    liveness: Liveness<'a>,
+}
+
+/// What was not fit to be judged is `null`; what is hidden or was not asked for is not there at all.
+#[derive(Serialize)]
+struct Liveness<'a> {
+    passed: bool,
+    action_verify: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<Option<&'a RawValue>>,
+    threshold: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threshold_value: Option<Option<&'a RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    maxspoofing: Option<Option<&'a RawValue>>,
+    serverlogid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    video_sha256: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence: Option<&'static str>,
+}
+
+impl VerdictId {
+    /// A new one.
+    ///
+    /// # Errors
+    /// The system gives no randomness.
+    pub fn random() -> Result<Self, NotSigned> {
+        let mut bytes = [0; 16];
+        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| NotSigned)?;
+        Ok(Self(HEXLOWER.encode(&bytes)))
+    }
+
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Verdicts {
+    /// Makes the header and the key set ready.
+    pub fn new(settings: VerdictSettings) -> Self {
+        let header = Header {
+            typ: "liveness-verdict+jwt",
+            alg: "EdDSA",
+            kid: settings.signing_key.public().id(),
+        };
+        let header = BASE64URL_NOPAD.encode(&serde_json::to_vec(&header).unwrap_or_default());
+        let published = key_set(&settings);
+        Self {
+            settings,
+            header,
+            published,
+        }
+    }
+
+    /// What a pass is.
+    pub fn rule(&self) -> &Rule {
+        &self.settings.rule
+    }
+
+    /// Whether videos are hashed for verdicts.
+    pub fn wants_video_digest(&self) -> bool {
+        self.settings.video_digest
+    }
+
+    /// The JSON Web Key Set with every key that verdicts may have been signed with.
+    pub fn published(&self) -> &Bytes {
+        &self.published
+    }
+
+    /// The signed verdict, in letters that JSON needs no escapes for.
+    ///
+    /// # Errors
+    /// The system would not sign.
+    pub fn sign(&self, statement: &Statement<'_>, now: SystemTime) -> Result<String, NotSigned> {
+        let claims = self.claims(statement, now);
+        let claims = serde_json::to_vec(&claims).map_err(|_| NotSigned)?;
+        let mut token = format!("{}.{}", self.header, BASE64URL_NOPAD.encode(&claims));
+        let signature = self
+            .settings
+            .signing_key
+            .sign(token.as_bytes())
+            .ok_or(NotSigned)?;
+        token.push('.');
+        BASE64URL_NOPAD.encode_append(signature.as_ref(), &mut token);
+        Ok(token)
+    }
+
+    fn claims<'a>(&'a self, statement: &Statement<'a>, now: SystemTime) -> Claims<'a> {
+        // A clock before 1970 makes a verdict that has expired.
+        let issued = now
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        let judgement = statement.judgement;
+        let shown = |number: &'a Option<Box<RawValue>>| {
+            (!statement.scores_hidden).then_some(number.as_deref())
+        };
+        Claims {
+            iss: &self.settings.issuer,
+            aud: &self.settings.audience,
+            sub: statement.user,
+            sub_iss: statement.issuer,
+            iat: issued,
+            exp: issued.saturating_add(self.settings.lifetime.as_secs()),
+            jti: statement.id.as_str(),
+            liveness: Liveness {
+                passed: judgement.passed,
+                action_verify: judgement.action_verify,
+                score: shown(&judgement.score),
+                threshold: judgement.threshold.name(),
+                threshold_value: shown(&judgement.threshold_value),
+                maxspoofing: shown(&judgement.maxspoofing),
+                serverlogid: judgement.serverlogid.as_deref(),
+                video_sha256: statement
+                    .video_sha256
+                    .map(|digest| HEXLOWER.encode(&digest)),
+                evidence: statement.delivered.map(|delivered| match delivered {
+                    true => "delivered",
+                    false => "undelivered",
+                }),
+            },
+        }
+    }
+}
+
+/// The signing key first; a key that is listed twice stands there once.
+fn key_set(settings: &VerdictSettings) -> Bytes {
+    #[derive(Serialize)]
+    struct KeySet<'a> {
+        keys: Vec<super::key::Jwk<'a>>,
+    }
+    let mut keys = vec![settings.signing_key.public()];
+    for key in &settings.previous_keys {
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    let set = KeySet {
+        keys: keys.iter().map(|key| key.jwk()).collect(),
+    };
+    serde_json::to_vec(&set).unwrap_or_default().into()
+}
+
+#[cfg(test)]
+mod tests;

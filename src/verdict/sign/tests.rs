@@ -1,0 +1,159 @@
+//! What is in a verdict, that its signature holds, and what is published.
+
+use std::time::Duration;
+
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    config::secret::Secret,
+    json::value::Value as Read,
+    qiniu::marks::Marks,
+    verdict::{
+        judge::{Threshold, judge},
+        key::{PublicKey, SigningKey},
+    },
+};
+
+const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
+const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n";
+const OTHER: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAPUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=\n-----END PUBLIC KEY-----\n";
+const ID: &str = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
+
+fn verdicts() -> Verdicts {
+    let public = |pem: &str| PublicKey::from_pem(pem.as_bytes()).unwrap();
+    Verdicts::new(VerdictSettings {
+        signing_key: SigningKey::from_pem(&Secret::new(PRIVATE)).unwrap(),
+        previous_keys: vec![public(OTHER), public(PUBLIC), public(OTHER)],
+        issuer: "https://gateway.example.com".into(),
+        audience: "backend".into(),
+        lifetime: Duration::from_secs(300),
+        rule: Rule {
+            threshold: Threshold::Frr1e3,
+            max_spoofing: 1.0,
+        },
+        video_digest: false,
+    })
+}
+
+fn judgement() -> Judgement {
+    let number = |text: &str| Read::Number(text.into());
+    let marks = Marks {
+        error_code: number("0"),
+        serverlogid: number("587756642"),
+        action_verify: Read::String("pass".into()),
+        score: number("0.9600000000000001"),
+        threshold: number("3e-1"),
+        maxspoofing: Read::Absent,
+    };
+    judge(&marks, verdicts().rule())
+}
+
+fn now() -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(4_000_000_000_900)
+}
+
+/// The header and claims as text, the signature checked by another implementation with the published key.
+fn opened(token: &str, verdicts: &Verdicts) -> (String, String) {
+    let set: JwkSet = serde_json::from_slice(verdicts.published()).unwrap();
+    let kid = jsonwebtoken::decode_header(token).unwrap().kid.unwrap();
+    let key = DecodingKey::from_jwk(set.find(&kid).unwrap()).unwrap();
+    let mut validation = Validation::new(Algorithm::EdDSA);
+    validation.set_audience(&["backend"]);
+    validation.set_issuer(&["https://gateway.example.com"]);
+    jsonwebtoken::decode::<Value>(token, &key, &validation).unwrap();
+    let mut parts = token
+        .split('.')
+        .map(|part| BASE64URL_NOPAD.decode(part.as_bytes()).unwrap());
+    let mut text = || String::from_utf8(parts.next().unwrap()).unwrap();
+    (text(), text())
+}
+
+fn statement<'a>(id: &'a VerdictId, judgement: &'a Judgement) -> Statement<'a> {
+    Statement {
+        id,
+        user: "u\"ser",
+        issuer: "https://login.example.com/",
+        judgement,
+        scores_hidden: false,
+        video_sha256: None,
+        delivered: None,
+    }
+}
+
+#[test]
+fn a_verdict_says_this() {
+    let (verdicts, judgement, id) = (verdicts(), judgement(), VerdictId("ab".into()));
+    let token = verdicts.sign(&statement(&id, &judgement), now()).unwrap();
+    let (header, claims) = opened(&token, &verdicts);
+    assert_eq!(
+        header,
+        format!(r#"{{"typ":"liveness-verdict+jwt","alg":"EdDSA","kid":"{ID}"}}"#)
+    );
+    assert_eq!(
+        claims,
+        concat!(
+            r#"{"iss":"https://gateway.example.com","aud":"backend","sub":"u\"ser","sub_iss":"https://login.example.com/","#,
+            r#""iat":4000000000,"exp":4000000300,"jti":"ab","liveness":{"passed":true,"action_verify":"pass","#,
+            r#""score":0.9600000000000001,"threshold":"frr_1e-3","threshold_value":3e-1,"maxspoofing":null,"#,
+            r#""serverlogid":"587756642"}}"#
+        )
+    );
+}
+
+#[test]
+fn hidden_scores_are_not_in_it_and_what_is_on_is() {
+    let (verdicts, judgement, id) = (verdicts(), judgement(), VerdictId::random().unwrap());
+    let token = verdicts
+        .sign(
+            &Statement {
+                scores_hidden: true,
+                video_sha256: Some([0xab; 32]),
+                delivered: Some(false),
+                ..statement(&id, &judgement)
+            },
+            now(),
+        )
+        .unwrap();
+    let (_, claims) = opened(&token, &verdicts);
+    let claims: Value = serde_json::from_str(&claims).unwrap();
+    assert_eq!(
+        claims["liveness"],
+        json!({"passed": true, "action_verify": "pass", "threshold": "frr_1e-3", "serverlogid": "587756642",
+            "video_sha256": "ab".repeat(32), "evidence": "undelivered"})
+    );
+}
+
+#[test]
+fn failures_are_signed_too() {
+    let (verdicts, id) = (verdicts(), VerdictId::random().unwrap());
+    let judgement = judge(&Marks::default(), verdicts.rule());
+    let token = verdicts.sign(&statement(&id, &judgement), now()).unwrap();
+    let (_, claims) = opened(&token, &verdicts);
+    let claims: Value = serde_json::from_str(&claims).unwrap();
+    assert_eq!(
+        claims["liveness"],
+        json!({"passed": false, "action_verify": null, "score": null, "threshold": "frr_1e-3", "threshold_value": null,
+            "maxspoofing": null, "serverlogid": null})
+    );
+}
+
+#[test]
+fn no_two_verdicts_have_one_name() {
+    let (one, two) = (VerdictId::random().unwrap(), VerdictId::random().unwrap());
+    assert_ne!(one, two);
+    assert!(one.as_str().len() == 32 && one.as_str().bytes().all(|byte| byte.is_ascii_hexdigit()));
+}
+
+#[test]
+fn every_key_is_published_once_and_none_of_it_is_private() {
+    let set: Value = serde_json::from_slice(verdicts().published()).unwrap();
+    let keys = set["keys"].as_array().unwrap();
+    assert_eq!(keys.len(), 2, "{set}");
+    assert_eq!(
+        keys[0],
+        json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "kid": ID,
+            "alg": "EdDSA", "use": "sig"})
+    );
+}
