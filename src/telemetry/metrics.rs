@@ -4,6 +4,7 @@
 //! series is bounded whatever is sent; Qiniu's error codes are the exception and are bounded here. Never takes a label
 //! out of a request.
 
+mod dropped_lines;
 mod in_flight;
 mod key_sets;
 mod labels;
@@ -16,20 +17,14 @@ use std::{
 };
 
 use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric, text},
-    metrics::{
-        counter::{ConstCounter, Counter},
-        family::Family,
-        gauge::Gauge,
-        histogram::Histogram,
-        info::Info,
-    },
+    encoding::text,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::{Registry, Unit},
 };
 
 pub use self::in_flight::InFlight;
 use self::{
+    dropped_lines::DroppedLines,
     key_sets::KeySets,
     labels::{
         AuthRefusal, Delivery, ErrorCode, LimitRefusal, QiniuError, Request, Route, Upstream,
@@ -333,20 +328,6 @@ impl Metrics {
             // Writing to a string does not fail; an empty exposition would be taken for "no metrics".
             Err(fmt::Error) => "# EOF\n".to_owned(),
         }
-    }
-}
-
-/// Read from the log's own counter at each scrape.
-#[derive(Debug)]
-struct DroppedLines(Lines);
-
-impl Collector for DroppedLines {
-    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let counter = ConstCounter::new(self.0.dropped());
-        let help = "Log lines dropped because standard output was too slow";
-        let metric =
-            encoder.encode_descriptor("log_lines_dropped", help, None, counter.metric_type())?;
-        counter.encode(metric)
     }
 }
 

@@ -1,0 +1,105 @@
+//! The keys of `[sessions]`, `[verdict]` and `[evidence]`: what makes a result worth trusting.
+
+use super::{Key, Kind, THRESHOLDS, key};
+
+/// In the order in which they are shown.
+pub(super) const TRUST: &[Key] = &[
+    key(
+        "sessions.bind",
+        Kind::Bool,
+        "true",
+        "Give frontends session ids that are of use to their own user alone, and recognise retries",
+    ),
+    key(
+        "sessions.seal_key",
+        Kind::Secret,
+        "",
+        "Seals session ids: 32 bytes in base64, the same on all replicas; without it, one is made at start",
+    ),
+    key(
+        "sessions.previous_seal_key",
+        Kind::Secret,
+        "",
+        "A second key that ids may be sealed with, while keys are changed",
+    ),
+    key(
+        "verdict.signing_key",
+        Kind::Secret,
+        "",
+        "Signs verdicts: an Ed25519 private key, PKCS#8 PEM",
+    ),
+    key(
+        "verdict.previous_keys",
+        Kind::Texts,
+        "[]",
+        "Files with public keys, PEM, that are published beside that of signing_key",
+    ),
+    key("verdict.issuer", Kind::Text, "", "The iss of verdicts"),
+    key("verdict.audience", Kind::Text, "", "The aud of verdicts"),
+    key(
+        "verdict.lifetime",
+        Kind::Duration,
+        "\"5min\"",
+        "How long a verdict is good for",
+    ),
+    key(
+        "verdict.threshold",
+        Kind::Word(THRESHOLDS),
+        "\"frr_1e-3\"",
+        "Which of Qiniu's thresholds the score must be above",
+    ),
+    key(
+        "verdict.max_spoofing",
+        Kind::Fraction,
+        "1.0",
+        "The synthetic-image score at the most; 1.0: not asked for",
+    ),
+    key(
+        "verdict.video_digest",
+        Kind::Bool,
+        "false",
+        "Put the SHA-256 of the video into the verdict",
+    ),
+    key(
+        "evidence.url",
+        Kind::Text,
+        "",
+        "Where Qiniu's whole answers are posted, pictures included; http:// only to loopback",
+    ),
+    key(
+        "evidence.secret",
+        Kind::Secret,
+        "",
+        "Signs the deliveries: whsec_ and 24 to 64 bytes in base64",
+    ),
+    key(
+        "evidence.on",
+        Kind::Word(&["pass", "always"]),
+        "\"pass\"",
+        "Deliver what passes, or all",
+    ),
+    key(
+        "evidence.required",
+        Kind::Bool,
+        "false",
+        "Make what was not acknowledged no pass",
+    ),
+    key(
+        "evidence.timeout",
+        Kind::Duration,
+        "\"5s\"",
+        "Time for a delivery, its retry included",
+    ),
+    key(
+        "evidence.ca_file",
+        Kind::Text,
+        "\"\"",
+        "Certificate authorities to trust instead of the system's, PEM",
+    ),
+    key(
+        "evidence.allow_plaintext",
+        Kind::Bool,
+        "false",
+        "Accept http:// to another machine, where something else encrypts",
+    ),
+];
