@@ -249,7 +249,9 @@ async fn an_upload_over_http2_may_have_four_mebibytes_under_way() {
             // SETTINGS, of which 4 is INITIAL_WINDOW_SIZE.
             4 => {
                 let windows = payload.chunks(6).filter(|setting| setting[..2] == [0, 4]);
-                stream_window = windows.map(|setting| number(&setting[2..])).max().unwrap();
+                // An acknowledgement has none.
+                let window = windows.map(|setting| number(&setting[2..])).max();
+                stream_window = window.unwrap_or(stream_window);
             }
             // WINDOW_UPDATE of the connection.
             8 => connection_window += number(&payload),
