@@ -83,6 +83,28 @@ pub enum BodyRefusal {
 }
 
 impl Received {
+    pub(super) fn new(
+        mut pieces: Pieces,
+        permit: Permit,
+        video_length: Option<u64>,
+        face_field: Option<&str>,
+    ) -> Result<Self, BodyRefusal> {
+        let video_sha256 = pieces.digest.take().map(VideoDigest::finish);
+        let upload = pieces.upload.take();
+        let upload = upload.map(|upload| upload.finish(face_field)).transpose();
+        let (outgoing, place) = pieces.finish();
+        let video = place
+            .zip(video_length)
+            .map(|(place, length)| Video { place, length });
+        Ok(Self {
+            outgoing,
+            permit,
+            upload: upload.map_err(BodyRefusal::Session)?,
+            video_sha256,
+            video,
+        })
+    }
+
     /// Looks at the video's container.
     ///
     /// # Errors
@@ -96,7 +118,8 @@ impl Received {
     }
 }
 
-/// Receives `body`, for a session of `holder`'s where sessions are bound to callers; `count` is told how many bytes have arrived, also when it ends in a refusal.
+/// Receives `body`, for a session of `holder`'s where sessions are bound to callers; `count` is told how many bytes have
+/// arrived, also when it ends in a refusal.
 ///
 /// # Errors
 /// The refusal; what is left of the body has not been read.
@@ -150,28 +173,4 @@ async fn json(
         _ => None,
     };
     Received::new(pieces, arrival.into_permit(), length, face_field)
-}
-
-impl Received {
-    pub(super) fn new(
-        mut pieces: Pieces,
-        permit: Permit,
-        video_length: Option<u64>,
-        face_field: Option<&str>,
-    ) -> Result<Self, BodyRefusal> {
-        let video_sha256 = pieces.digest.take().map(VideoDigest::finish);
-        let upload = pieces.upload.take();
-        let upload = upload.map(|upload| upload.finish(face_field)).transpose();
-        let (outgoing, place) = pieces.finish();
-        let video = place
-            .zip(video_length)
-            .map(|(place, length)| Video { place, length });
-        Ok(Self {
-            outgoing,
-            permit,
-            upload: upload.map_err(BodyRefusal::Session)?,
-            video_sha256,
-            video,
-        })
-    }
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     evidence::{EvidenceSettings, When, signature::WebhookSecret},
-    outbound::{origin::Url, tls::client_tls},
+    outbound::origin::Url,
 };
 
 impl Reader<'_> {
@@ -34,19 +34,7 @@ impl Reader<'_> {
         let on = self.word(&section, "on", &["pass", "always"]);
         let required = self.bool(&section, "required");
         let timeout = self.duration(&section, "timeout");
-        let ca_file = self.path(&section, "ca_file");
-        let tls = match client_tls(ca_file.as_ref().map(|(path, _)| path.as_path())) {
-            Ok(tls) => Some(tls),
-            Err(why) => {
-                let place = ca_file.map_or(section.place, |(_, place)| place);
-                self.mistake(
-                    &place,
-                    why,
-                    "name a PEM file with the certificates to trust, or leave `ca_file` out",
-                );
-                None
-            }
-        };
+        let tls = self.outgoing_tls(&section);
         let (url, tls) = (url?, tls?);
         Some(EvidenceSettings {
             tls: url.origin.tls.then_some(tls),

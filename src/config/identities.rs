@@ -15,7 +15,7 @@ use crate::{
         keys::KeySet,
         remote::{Place, RemoteSettings, Timing},
     },
-    outbound::{origin::Url, tls::client_tls},
+    outbound::origin::Url,
 };
 
 /// Where keys may come from; none of them is discovery.
@@ -236,16 +236,7 @@ impl Reader<'_> {
                 );
             }
         }
-        let ca_file = self.path(section, "ca_file");
-        let tls = client_tls(ca_file.as_ref().map(|(path, _)| path.as_path()));
-        let tls = tls.map_err(|why| {
-            let place = ca_file.map_or_else(|| section.place.clone(), |(_, place)| place);
-            self.mistake(
-                &place,
-                why,
-                "name a PEM file with the certificates to trust, or leave `ca_file` out",
-            );
-        });
+        let tls = self.outgoing_tls(section);
         let max_stale = self.max_stale(section);
         let algorithms = match algorithms {
             None => None,
@@ -257,7 +248,7 @@ impl Reader<'_> {
         };
         Some(KeySource::Remote(Box::new(RemoteSettings {
             place: place?,
-            tls: tls.ok()?,
+            tls: tls?,
             algorithms,
             max_stale: max_stale?,
             timing: Timing::default(),

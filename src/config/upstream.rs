@@ -1,8 +1,12 @@
 //! `[qiniu]`: where the upstream is, and what signs.
 
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+
 use super::{
     checked::section,
-    reader::{Placed, Reader},
+    reader::{Placed, Reader, Section},
     tree::Table,
 };
 use crate::{
@@ -35,15 +39,33 @@ impl Reader<'_> {
         }
         let secret_key = self.secret(&section, "secret_key");
         let sign_date = self.bool(&section, "sign_date");
-        let ca_file = self.path(&section, "ca_file");
+        let tls = self.outgoing_tls(&section);
         let connect_timeout = self.duration(&section, "connect_timeout");
         let max_connections = self.count(&section, "max_connections");
         let idle_timeout = self.duration(&section, "idle_timeout");
         let endpoint = endpoint?;
-        let tls = match client_tls(ca_file.as_ref().map(|(path, _)| path.as_path())) {
-            Ok(tls) => endpoint.tls.then_some(tls),
+        let tls = tls?;
+        Some(UpstreamSettings {
+            tls: endpoint.tls.then_some(tls),
+            endpoint,
+            credentials: Credentials {
+                access_key: access_key?.0,
+                secret_key: secret_key?.0,
+            },
+            sign_date,
+            connect_timeout: connect_timeout?,
+            max_connections: usize::try_from(max_connections?.0).ok()?,
+            idle_timeout: idle_timeout?,
+        })
+    }
+
+    /// Whose certificates an outgoing connection trusts: those of the section's `ca_file`, or the system's.
+    pub(super) fn outgoing_tls(&mut self, section: &Section<'_>) -> Option<Arc<ClientConfig>> {
+        let ca_file = self.path(section, "ca_file");
+        match client_tls(ca_file.as_ref().map(|(path, _)| path.as_path())) {
+            Ok(tls) => Some(tls),
             Err(why) => {
-                let place = ca_file.map_or(section.place, |(_, place)| place);
+                let place = ca_file.map_or_else(|| section.place.clone(), |(_, place)| place);
                 self.mistake(
                     &place,
                     why,
@@ -51,19 +73,7 @@ impl Reader<'_> {
                 );
                 None
             }
-        };
-        Some(UpstreamSettings {
-            endpoint,
-            credentials: Credentials {
-                access_key: access_key?.0,
-                secret_key: secret_key?.0,
-            },
-            sign_date,
-            tls,
-            connect_timeout: connect_timeout?,
-            max_connections: usize::try_from(max_connections?.0).ok()?,
-            idle_timeout: idle_timeout?,
-        })
+        }
     }
 
     fn endpoint(&mut self, (text, place): &Placed<String>) -> Option<Origin> {

@@ -20,15 +20,19 @@ struct Problem<'a> {
     request_id: &'a str,
 }
 
-/// The body of a refusal.
-pub fn body(told: &Told, request_id: &str) -> Vec<u8> {
-    let title = StatusCode::from_u16(told.status)
+/// What a status is called.
+pub fn title(status: u16) -> &'static str {
+    StatusCode::from_u16(status)
         .ok()
         .and_then(|status| status.canonical_reason())
-        .unwrap_or("Error");
+        .unwrap_or("Error")
+}
+
+/// The body of a refusal.
+pub fn body(told: &Told, request_id: &str) -> Vec<u8> {
     let problem = Problem {
         r#type: "about:blank",
-        title,
+        title: title(told.status),
         status: told.status,
         code: told.code,
         detail: &told.detail,

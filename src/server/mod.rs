@@ -103,10 +103,7 @@ impl Server {
         readiness: Arc<Readiness>,
         stop: impl Future<Output = ()>,
     ) -> DrainOutcome {
-        let head_refusals = HeadRefusals {
-            observer: Arc::clone(&gateway.observer),
-            cors: gateway.cors.clone(),
-        };
+        let head_refusals = HeadRefusals::new(Arc::clone(&gateway.observer), gateway.cors.clone());
         let handle = move |request, peer| {
             let gateway = Arc::clone(&gateway);
             async move { gateway.handle(request, peer).await }

@@ -3,7 +3,7 @@
 //! HTTP/1.1 only, written past hyper, and always the last thing on a connection. They are recorded like every answer, and
 //! a page may read them like every answer. Never repeats anything the peer sent but an origin that is allowed.
 
-use std::{fmt::Write, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use hyper::{
     HeaderMap, Method,
@@ -11,7 +11,7 @@ use hyper::{
 };
 
 use crate::{
-    relay::{cors::Cors, record::Record},
+    relay::{cors::Cors, problem, record::Record, refusal::Told, request_id::RequestIds},
     telemetry::Observer,
 };
 
@@ -19,7 +19,6 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HeadRefusal {
     pub(super) status: u16,
-    pub(super) title: &'static str,
     pub(super) code: &'static str,
     detail: &'static str,
 }
@@ -27,21 +26,18 @@ pub(super) struct HeadRefusal {
 /// The head did not arrive within `head_timeout`.
 pub(super) const HEAD_LATE: HeadRefusal = HeadRefusal {
     status: 408,
-    title: "Request Timeout",
     code: "request_timeout",
     detail: "The request's head did not arrive in time.",
 };
 
 const HEAD_TOO_LARGE: HeadRefusal = HeadRefusal {
     status: 431,
-    title: "Request Header Fields Too Large",
     code: "headers_too_large",
     detail: "The request's head is too large.",
 };
 
 const HEAD_MALFORMED: HeadRefusal = HeadRefusal {
     status: 400,
-    title: "Bad Request",
     code: "malformed_request",
     detail: "The request's head is not valid HTTP/1.1.",
 };
@@ -56,35 +52,43 @@ impl HeadRefusal {
         }
     }
 
-    fn body(self, id: &str) -> String {
-        serde_json::json!({
-            "type": "about:blank",
-            "title": self.title,
-            "status": self.status,
-            "code": self.code,
-            "detail": self.detail,
-            "request_id": id,
-        })
-        .to_string()
+    fn told(self) -> Told {
+        Told {
+            status: self.status,
+            code: self.code,
+            detail: self.detail.into(),
+            reason: None,
+            retry_after: None,
+        }
     }
 }
 
 /// Refuses heads that never become a request.
 pub struct HeadRefusals {
     /// Records and metrics.
-    pub observer: Arc<Observer>,
-    /// Which pages may read the answers.
-    pub cors: Cors,
+    pub(super) observer: Arc<Observer>,
+    cors: Cors,
+    ids: RequestIds,
 }
 
 impl HeadRefusals {
+    /// `cors` says which pages may read the answers.
+    pub fn new(observer: Arc<Observer>, cors: Cors) -> Self {
+        Self {
+            observer,
+            cors,
+            ids: RequestIds::default(),
+        }
+    }
+
     /// The whole answer as bytes, recorded. `head` is what came of the head.
     pub(super) fn answer(&self, refusal: HeadRefusal, head: &[u8], peer: SocketAddr) -> Vec<u8> {
-        let HeadRefusal { status, title, .. } = refusal;
-        let id = request_id();
-        let body = refusal.body(&id);
+        let told = refusal.told();
+        let (status, title) = (told.status, problem::title(told.status));
+        let id = self.ids.next();
+        let body = problem::body(&told, &id);
         let mut record = Record::begin(Arc::clone(&self.observer), peer, &method(head), id);
-        (record.status, record.code) = (status, refusal.code);
+        (record.status, record.code) = (status, told.code);
         record.bytes_out = body.len() as u64;
         let mut answer = format!(
             "HTTP/1.1 {status} {title}\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\n\
@@ -100,7 +104,8 @@ impl HeadRefusals {
             let line = [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"];
             answer.extend(line.concat());
         }
-        answer.extend([b"\r\n", body.as_bytes()].concat());
+        answer.extend_from_slice(b"\r\n");
+        answer.extend(body);
         answer
     }
 }
@@ -132,21 +137,6 @@ fn origin(head: &[u8]) -> HeaderMap {
     headers
 }
 
-/// 128 random bits in hexadecimal.
-fn request_id() -> String {
-    let mut bytes = [0; 16];
-    if aws_lc_rs::rand::fill(&mut bytes).is_err() {
-        tracing::error!("the system gives no random bytes");
-    }
-    bytes
-        .iter()
-        .fold(String::with_capacity(32), |mut id, byte| {
-            // Writing to a string does not fail.
-            let _ = write!(id, "{byte:02x}");
-            id
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,10 +160,7 @@ mod tests {
             lines,
             format: LogFormat::Json,
         };
-        let refusals = HeadRefusals {
-            observer: Arc::new(observer),
-            cors: Cors::new(&cors),
-        };
+        let refusals = HeadRefusals::new(Arc::new(observer), Cors::new(&cors));
         (refusals, log)
     }
 

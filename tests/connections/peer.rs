@@ -93,13 +93,11 @@ pub(crate) async fn start(settings: ServerSettings) -> Running {
         lines: Lines::discard(),
         format: LogFormat::Json,
     });
-    let head_refusals = HeadRefusals {
-        observer,
-        cors: Cors::new(&CorsSettings {
-            allowed_origins: Vec::new(),
-            max_age: Duration::ZERO,
-        }),
-    };
+    let cors = Cors::new(&CorsSettings {
+        allowed_origins: Vec::new(),
+        max_age: Duration::ZERO,
+    });
+    let head_refusals = HeadRefusals::new(observer, cors);
     let readiness = Arc::new(Readiness::new());
     let (stop, told) = oneshot::channel::<()>();
     let outcome = tokio::spawn({
