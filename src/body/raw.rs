@@ -3,8 +3,6 @@
 
 use std::fmt;
 
-use data_encoding::BASE64;
-
 use super::{
     BodyRules,
     arrival::Arrival,
@@ -12,7 +10,7 @@ use super::{
     receive::{BodyRefusal, Received},
 };
 use crate::{
-    media::{Finding, base64::MAX_VIDEO},
+    media::{Finding, base64::MAX_VIDEO, encode::encode},
     qiniu::outgoing::Draft,
 };
 
@@ -93,19 +91,19 @@ impl Encoder {
             if self.rest.len() < 3 {
                 return;
             }
-            pieces.append(BASE64.encode(&self.rest).into());
+            pieces.append(encode(&self.rest));
             self.rest.clear();
         }
         let (groups, rest) = bytes.split_at(bytes.len() - bytes.len() % 3);
         if !groups.is_empty() {
-            pieces.append(BASE64.encode(groups).into());
+            pieces.append(encode(groups));
         }
         self.rest.extend_from_slice(rest);
     }
 
     fn finish(self, pieces: &mut Pieces) {
         if !self.rest.is_empty() {
-            pieces.append(BASE64.encode(&self.rest).into());
+            pieces.append(encode(&self.rest));
         }
     }
 }

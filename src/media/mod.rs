@@ -3,6 +3,7 @@
 
 pub mod base64;
 mod boxes;
+pub mod encode;
 pub mod held;
 pub mod mp4;
 
