@@ -75,3 +75,6 @@ pub fn judge(read: Result<Facts, Unreadable>) -> Result<(), Finding> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
