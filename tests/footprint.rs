@@ -13,12 +13,17 @@
     reason = "a number for the test that started this one, and for a person"
 )]
 
+#[allow(dead_code, reason = "shared with the tests of connections")]
+#[path = "connections/certificates.rs"]
+mod certificates;
 mod support;
 
+use std::time::Duration;
+
 use liveness_gateway::emulator::Scenario;
-use support::{Gateway, VERIFY, bearer, emulator};
+use support::{Gateway, VERIFY, bearer, emulator, routes};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
 };
 
@@ -39,6 +44,7 @@ fn resident() -> usize {
 /// How bytes of a video come to be sent.
 struct Shape {
     name: &'static str,
+    tls: bool,
     http2: bool,
     /// Sent again and again.
     unit: Vec<u8>,
@@ -49,6 +55,7 @@ struct Shape {
 fn shapes() -> Vec<Shape> {
     let shape = |name, http2, unit, bytes| Shape {
         name,
+        tls: str::contains(name, "TLS"),
         http2,
         unit,
         bytes,
@@ -78,12 +85,32 @@ fn shapes() -> Vec<Shape> {
         ),
         shape("frames of 15,000 bytes", true, data(15_000), 15_000),
         shape("frames of one byte", true, data(1), 1),
+        shape(
+            "chunks of 5,000 bytes in TLS",
+            false,
+            chunk(5_000, 0),
+            5_000,
+        ),
+        shape(
+            "chunks of 15,000 bytes in TLS",
+            false,
+            chunk(15_000, 0),
+            15_000,
+        ),
+        shape(
+            "chunks of 5,000 bytes behind 100,000 blanks in TLS",
+            false,
+            chunk(5_000, 100_000),
+            5_000,
+        ),
     ]
 }
 
 /// Sends a body in this shape; what the process has grown by when all of it is held.
-async fn grown(gateway: &Gateway, shape: &Shape) -> usize {
-    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+async fn grown<S>(gateway: &Gateway, shape: &Shape, mut stream: S) -> usize
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     if shape.http2 {
         greet(&mut stream).await;
     }
@@ -93,19 +120,25 @@ async fn grown(gateway: &Gateway, shape: &Shape) -> usize {
     for _ in 0..SENT / shape.bytes {
         stream.write_all(&shape.unit).await.unwrap();
     }
-    while !gateway.metrics().await.contains(ADMITTED) {
-        tokio::task::yield_now().await;
-    }
+    stream.flush().await.unwrap();
+    let arrived = async {
+        while !gateway.metrics().await.contains(ADMITTED) {
+            tokio::task::yield_now().await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(60), arrived).await;
+    assert!(waited.is_ok(), "the body did not arrive: {}", gateway.log());
     resident().saturating_sub(before)
 }
 
 /// Exchanges settings, so that the windows are those of the gateway.
-async fn greet(stream: &mut TcpStream) {
+async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
     stream
         .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
         .await
         .unwrap();
     stream.write_all(&frame(4, 0, 0, b"")).await.unwrap();
+    stream.flush().await.unwrap();
     let mut head = [0; 9];
     stream.read_exact(&mut head).await.unwrap();
     assert_eq!(head[3], 4, "settings come first");
@@ -192,7 +225,20 @@ fn a_half_sent_upload_takes_a_tenth_more_than_its_bytes_at_the_most() {
 async fn one_shape() {
     let number: usize = std::env::var("SHAPE").unwrap().parse().unwrap();
     let (qiniu, _) = emulator(Scenario::Pass).await;
-    let gateway = Gateway::plain(qiniu).await;
     let shape = &shapes()[number];
-    println!("\ngrown by {}", grown(&gateway, shape).await);
+    let grown = if shape.tls {
+        let (files, roots) = certificates::files();
+        let keys = format!(
+            "tls.certificate = {:?}\ntls.private_key = {:?}",
+            files.certificate, files.key
+        );
+        let gateway = Gateway::start(qiniu, &keys, &routes()).await;
+        let stream = certificates::connect(gateway.address, &roots, &[]).await;
+        grown(&gateway, shape, stream).await
+    } else {
+        let gateway = Gateway::plain(qiniu).await;
+        let stream = TcpStream::connect(gateway.address).await.unwrap();
+        grown(&gateway, shape, stream).await
+    };
+    println!("\ngrown by {grown}");
 }

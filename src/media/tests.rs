@@ -65,6 +65,16 @@ fn files_of_several_muxers() {
     let facts = mp4::read_slice(&file("h264-mdat-64-bit")).unwrap();
     assert_eq!((facts.width, facts.height), (320, 240));
     assert_eq!(facts.duration.as_secs(), 2);
+
+    // An index may have such a size as well.
+    let mut file = TWO_SECONDS.to_vec();
+    let index = file.windows(4).position(|kind| kind == b"moov").unwrap();
+    let size = u64::from(u32::from_be_bytes(
+        file[index - 4..index].try_into().unwrap(),
+    ));
+    file[index - 4..index].copy_from_slice(&1_u32.to_be_bytes());
+    file.splice(index + 4..index + 4, (size + 8).to_be_bytes());
+    assert_eq!(finding(&file), None);
 }
 
 #[test]
