@@ -50,7 +50,7 @@ pub(super) struct Pieces {
     /// What the operator adds.
     pins: Bytes,
     /// The session that the upload is for, where sessions are bound to callers.
-    pub(super) upload: Option<Uploading>,
+    pub(super) upload: Option<Box<Uploading>>,
 }
 
 /// A point between two bytes of what is kept.
@@ -94,7 +94,7 @@ impl Pieces {
     pub(super) fn with(self, pins: &Bytes, holder: Option<Holder>) -> Self {
         Self {
             pins: pins.clone(),
-            upload: holder.map(Uploading::new),
+            upload: holder.map(|holder| Box::new(Uploading::new(holder))),
             ..self
         }
     }

@@ -45,7 +45,7 @@ pub(super) async fn receive(
     mut arrival: Arrival<'_>,
     video: &RawVideo,
     rules: &BodyRules,
-    mut pieces: Pieces,
+    mut pieces: Box<Pieces>,
 ) -> Result<Received, BodyRefusal> {
     if arrival.declared().is_some_and(|length| length > MAX_VIDEO) {
         return Err(BodyRefusal::Video(Finding::TooLarge));
@@ -80,7 +80,7 @@ pub(super) async fn receive(
     pieces.end(false);
     pieces.append(b"}".to_vec());
     let length = arrival.count();
-    Received::new(pieces, arrival.into_permit(), Some(length), face_field)
+    Received::new(*pieces, arrival.into_permit(), Some(length), face_field)
 }
 
 /// Base64 of bytes that come in chunks of any size.

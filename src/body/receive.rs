@@ -137,7 +137,8 @@ pub async fn receive(
         BodyForm::Video(_) => raw::held,
     };
     let arrival = Arrival::admit(body, admission, rules.max_body, held, count)?;
-    let mut pieces = Pieces::new(draft).with(&rules.pins, holder);
+    // What a future holds is moved with it, and this one is moved a few times before its first step.
+    let mut pieces = Box::new(Pieces::new(draft).with(&rules.pins, holder));
     pieces.digest = rules.video_digest();
     match form {
         BodyForm::Json => json(arrival, rules, pieces).await,
@@ -148,18 +149,18 @@ pub async fn receive(
 async fn json(
     mut arrival: Arrival<'_>,
     rules: &BodyRules,
-    mut pieces: Pieces,
+    mut pieces: Box<Pieces>,
 ) -> Result<Received, BodyRefusal> {
     let mut cut = Cut::new(&rules.rules);
     while let Some(chunk) = arrival.next().await? {
         pieces.begin_chunk(chunk.clone());
-        cut.feed(&chunk, &mut pieces).map_err(BodyRefusal::Json)?;
+        cut.feed(&chunk, &mut *pieces).map_err(BodyRefusal::Json)?;
         pieces.session_so_far()?;
         pieces.check.so_far().map_err(BodyRefusal::Video)?;
     }
     if arrival.count() == 0 && rules.empty_is_object {
         pieces.begin_chunk(Bytes::from_static(b"{}"));
-        cut.feed(b"{}", &mut pieces).map_err(BodyRefusal::Json)?;
+        cut.feed(b"{}", &mut *pieces).map_err(BodyRefusal::Json)?;
     }
     let values = cut.finish().map_err(BodyRefusal::Json)?;
     rules.check(&values).map_err(BodyRefusal::Field)?;
@@ -172,5 +173,5 @@ async fn json(
         Some(Value::String(text)) => Some(text.as_str()),
         _ => None,
     };
-    Received::new(pieces, arrival.into_permit(), length, face_field)
+    Received::new(*pieces, arrival.into_permit(), length, face_field)
 }

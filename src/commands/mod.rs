@@ -13,6 +13,7 @@ pub mod completions;
 pub mod emulator;
 pub mod healthcheck;
 pub mod keygen;
+mod memory;
 pub mod sandbox;
 pub mod schema;
 pub mod serve;

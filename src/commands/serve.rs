@@ -31,6 +31,7 @@ impl Args {
                 return ExitCode::FAILURE;
             }
         };
+        super::memory::keep_freed();
         let runtime = match super::runtime() {
             Ok(runtime) => runtime,
             Err(error) => {

@@ -85,7 +85,9 @@ impl Conclusions {
         let mut judgement = judge(marks, verdicts.rule());
         let id = VerdictId::random()?;
         let whole = answer.whole.take();
-        let delivered = self.deliver(&id, &judgement, whole, about, observer).await;
+        // Boxed, for it is large, and few gateways deliver anything.
+        let delivered = self.deliver(&id, &judgement, whole, about, observer);
+        let delivered = Box::pin(delivered).await;
         if delivered == Some(false) && self.evidence.as_ref().is_some_and(Evidence::is_required) {
             judgement.passed = false;
         }
