@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     relay::CorsSettings,
-    server::{self, AdminSettings, ServerSettings},
+    rotation::{Fault, Part},
+    server::{self, AdminSettings, ServerSettings, tls::Pem},
     telemetry::{LogFormat, LogSettings},
 };
 
@@ -58,6 +59,7 @@ impl Reader<'_> {
             verdict,
             evidence,
             log: log?,
+            rotation: std::mem::take(&mut self.rotation),
         })
     }
 
@@ -123,7 +125,7 @@ impl Reader<'_> {
         })
     }
 
-    fn tls(&mut self, root: &Table) -> Option<std::sync::Arc<rustls::ServerConfig>> {
+    fn tls(&mut self, root: &Table) -> Option<server::tls::Tls> {
         let section = nested(root, "server", "tls", "server.tls");
         section.table?;
         self.header("[server.tls]");
@@ -138,22 +140,44 @@ impl Reader<'_> {
             "name the file with the private key, or leave [server.tls] out",
         );
         let client_ca = self.path(&section, "client_ca");
-        let (certificate, private_key) = (certificate?, private_key?);
-        match server::tls::server_config(
-            &certificate.0,
-            &private_key.0,
-            client_ca.as_ref().map(|(path, _)| path.as_path()),
-        ) {
-            Ok(config) => Some(config),
-            Err(why) => {
-                self.mistake(
-                    &certificate.1,
-                    why,
-                    "name readable PEM files that belong together",
-                );
-                None
-            }
+        let path = |given: &Option<Placed<PathBuf>>| given.as_ref().map(|(path, _)| path.clone());
+        let paths = [&certificate, &private_key, &client_ca].map(path);
+        let mut parts = vec![
+            self.tls_part(&section, "certificate", certificate),
+            self.tls_part(&section, "private_key", private_key),
+        ];
+        if client_ca.is_some() {
+            parts.push(self.tls_part(&section, "client_ca", client_ca));
         }
+        let (config, watched) = self.made_of(parts, move |texts| {
+            let files = paths.iter().flatten().zip(texts);
+            let files: Vec<_> = files
+                .map(|(path, text)| Pem {
+                    path,
+                    text: text.reveal(),
+                })
+                .collect();
+            let (certificate, private_key, client_ca) = match files.as_slice() {
+                [certificate, private_key] => (certificate, private_key, None),
+                [certificate, private_key, client_ca] => {
+                    (certificate, private_key, Some(client_ca))
+                }
+                _ => return Err(Fault::miscounted()),
+            };
+            server::tls::server_config(certificate, private_key, client_ca)
+                .map_err(|why| Fault::of(0, why, "name readable PEM files that belong together"))
+        })?;
+        self.rotation.tls = watched;
+        Some(server::tls::Tls::new(config))
+    }
+
+    fn tls_part(
+        &mut self,
+        section: &Section<'_>,
+        name: &str,
+        path: Option<Placed<PathBuf>>,
+    ) -> Option<Placed<Part>> {
+        self.document_part(section, name, path?, Part::any)
     }
 
     fn required_path(

@@ -169,7 +169,7 @@ fn replicas_in_the_middle_of_a_change_of_keys_agree_on_a_fingerprint() {
     let sealed = holder(&old, "issuer", "me").seal(ID, now()).unwrap();
     let print = |sessions: &Arc<Sessions>, face_field: Option<&str>| {
         let ticket = holder(sessions, "issuer", "me").open(&sealed, now());
-        let mut print = sessions.fingerprint();
+        let mut print = holder(sessions, "issuer", "me").fingerprint();
         print.feed(b"AAAA");
         print.feed(b"BBBB");
         print.finish(&ticket.ok().unwrap(), face_field)
