@@ -79,16 +79,23 @@ impl Part {
     /// # Errors
     /// What is wrong with it by itself.
     pub fn read(&self) -> Result<Secret, Trouble> {
-        let text = match &self.source {
-            Source::Given(text) => text.clone(),
-            Source::File(path, form) => form.read(path)?,
+        self.look().1
+    }
+
+    /// What it is now, and what it was seen to be: one wrong content is not the same as another.
+    pub(super) fn look(&self) -> (Seen, Result<Secret, Trouble>) {
+        let read = match &self.source {
+            Source::Given(text) => Ok(text.clone()),
+            Source::File(path, form) => form.read(path),
         };
-        (self.check)(&text).map(|()| text)
+        let seen = Seen::of(&read);
+        let good = |text: Secret| (self.check)(&text).map(|()| text);
+        (seen, read.and_then(good))
     }
 }
 
 impl Seen {
-    pub(super) fn of(read: &Result<Secret, Trouble>) -> Self {
+    fn of(read: &Result<Secret, Trouble>) -> Self {
         match read {
             Ok(text) => Self::Content(Sha256::digest(text.reveal()).into()),
             Err(trouble) => Self::Trouble(trouble.clone()),

@@ -59,22 +59,12 @@ impl<T> Recipe<T> {
     }
 
     pub(super) fn read(&self) -> Reading {
-        let texts: Vec<_> = self.parts.iter().map(Part::read).collect();
-        let seen = texts.iter().map(Seen::of).collect();
+        let (seen, texts) = self.parts.iter().map(Part::look).unzip();
         Reading { texts, seen }
     }
 
     pub(super) fn make(&self, reading: Reading) -> Result<T, Vec<Fault>> {
-        let faulty = |(part, text): (usize, &Result<Secret, Trouble>)| {
-            let trouble = text.as_ref().err()?.clone();
-            Some(Fault { part, trouble })
-        };
-        let faults: Vec<_> = reading
-            .texts
-            .iter()
-            .enumerate()
-            .filter_map(faulty)
-            .collect();
+        let faults = reading.faults();
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -102,6 +92,17 @@ impl<T> Recipe<T> {
             Some((key, Source::File(path, _))) => (key, path.display().to_string()),
             _ => ("", String::new()),
         }
+    }
+}
+
+impl Reading {
+    /// What is wrong with each part by itself.
+    pub(super) fn faults(&self) -> Vec<Fault> {
+        let faulty = |(part, text): (usize, &Result<Secret, Trouble>)| {
+            let trouble = text.as_ref().err()?.clone();
+            Some(Fault { part, trouble })
+        };
+        self.texts.iter().enumerate().filter_map(faulty).collect()
     }
 }
 

@@ -124,11 +124,17 @@ impl<T, A: FnMut(T) -> Result<(), &'static str>> Watch<T, A> {
             self.new = Some((reading.seen, times));
             return;
         }
-        self.judged.clone_from(&reading.seen);
+        let before = std::mem::replace(&mut self.judged, reading.seen.clone());
         let key = self.watched.recipe.keys();
         if reading.seen == self.watched.seen {
             tracing::info!(key, "the content is again the one in use");
             return;
+        }
+        let mut faults = reading.faults();
+        if !faults.is_empty() {
+            // Of a part that is as wrong as it was, it was said.
+            faults.retain(|fault| before.get(fault.part) != self.judged.get(fault.part));
+            return self.refuse(&faults);
         }
         let made = self.watched.recipe.make(reading);
         let applied = made.and_then(|value| {
