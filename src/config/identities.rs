@@ -23,6 +23,9 @@ use crate::{
 /// Where keys may come from; none of them is discovery.
 const SOURCES: [&str; 4] = ["jwks_url", "jwks_file", "public_key_file", "secret"];
 
+/// Reads the keys of a text; what is wrong with it is a clause for a person.
+type ReadKeys = fn(&Secret) -> Result<KeySet, String>;
+
 impl Reader<'_> {
     pub(super) fn identities(&mut self, root: &Table) -> Vec<IdentitySettings> {
         let sections = sections(root, "identity", "identity[]");
@@ -141,7 +144,7 @@ impl Reader<'_> {
         source: &str,
         issuer: Option<&str>,
     ) -> Option<KeySet> {
-        let (part, read): (_, fn(&Secret) -> Result<KeySet, String>) = match source {
+        let (part, read): (_, ReadKeys) = match source {
             "secret" => (
                 self.secret_part(section, "secret", Part::any),
                 KeySet::from_secret,

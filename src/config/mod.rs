@@ -1,9 +1,10 @@
 //! From the written configuration to checked settings.
 //!
 //! [`keys`] is the table of all keys, [`tree`] what was written, [`unknown`] finds names that are in none; [`reader`],
-//! [`measures`] and [`secret_source`] take values out of it, [`Rotation`] is what is made anew when files change, [`checked`], [`upstream`], [`identities`], `sessions`, [`routes`], [`pins`],
-//! `verdict` and `evidence` make settings of them, [`diagnostics`] shows every mistake at once. Checking changes nothing in the world, and a
-//! gateway is started from [`Settings`] alone, never from the file's own form.
+//! [`measures`] and [`secret_source`] take values out of it, [`checked`], `tls`, [`upstream`], [`identities`], `sessions`, [`routes`],
+//! [`pins`], `verdict` and `evidence` make settings of them, [`Rotation`] is what is made anew when files change, [`diagnostics`]
+//! shows every mistake at once. Checking changes nothing in the world, and a gateway is started from [`Settings`] alone, never
+//! from the file's own form.
 
 mod checked;
 mod diagnostics;
@@ -19,6 +20,7 @@ pub mod schema;
 pub mod secret;
 mod secret_source;
 mod sessions;
+mod tls;
 mod tree;
 mod units;
 mod unknown;

@@ -71,6 +71,58 @@ async fn start(folder: &Folder) -> Gateway {
     gateway(qiniu, folder, keys, &more.concat()).await
 }
 
+/// The file, its key, what is wrong and a part of what the log must say.
+type Wrong = (&'static str, &'static str, String, &'static str);
+
+fn wrong_keys_of_tokens() -> [Wrong; 7] {
+    let (secret, set, pem) = (
+        "identity[1].secret",
+        "identity[0].jwks_file",
+        "identity[2].public_key_file",
+    );
+    let jwk = Signer::new("a").jwk().to_string();
+    let private = jwk.replace("\"kty\"", "\"d\":\"AA\",\"kty\"");
+    let private = format!("{{\"keys\":[{private}]}}");
+    let block = format!("-----BEGIN {MARKER}{GOOD_SECRET}");
+    let signing = format!("{MARKER}\n{}", pair().0);
+    let broken = format!("{{{MARKER}");
+    [
+        ("jwt", secret, "MARKERofC".into(), "at least 32 are needed"),
+        ("jwt", secret, block, "is a PEM text"),
+        ("keys.json", set, broken, "is not a JSON Web Key Set"),
+        ("keys.json", set, private, "is a private key"),
+        ("keys.json", set, "{\"keys\":[]}".into(), "holds no keys"),
+        ("key.pem", pem, signing, "holds a private key"),
+        ("key.pem", pem, MARKER.into(), "holds no PEM block"),
+    ]
+}
+
+fn wrong_other_keys() -> [Wrong; 6] {
+    let (access, secret) = ("qiniu.access_key", "qiniu.secret_key");
+    let (seal, webhook) = ("sessions.seal_key", "evidence.secret");
+    let (signing, previous) = ("verdict.signing_key", "verdict.previous_keys");
+    let (private, public) = pair();
+    let public = format!("{public}\n{MARKER}");
+    [
+        ("access", access, format!("a b {MARKER}"), "holds blanks"),
+        ("secret", secret, String::new(), "is empty"),
+        ("seal", seal, MARKER.into(), "is not base64 of 32 bytes"),
+        (
+            "verdict.pem",
+            signing,
+            public,
+            "is a public key; the private",
+        ),
+        ("previous.pem", previous, private, "must not be published"),
+        (
+            "webhook",
+            webhook,
+            MARKER.into(),
+            "does not begin with `whsec_`",
+        ),
+    ]
+}
+
 #[tokio::test]
 async fn wrong_contents_of_every_key_leave_the_old_ones_in_use() {
     let good = files();
@@ -80,89 +132,8 @@ async fn wrong_contents_of_every_key_leave_the_old_ones_in_use() {
         .collect();
     let folder = Folder::with(&texts);
     let gateway = start(&folder).await;
-    let private = Signer::new("a")
-        .jwk()
-        .to_string()
-        .replace("\"kty\"", "\"d\":\"AA\",\"kty\"");
-    let private = format!("{{\"keys\":[{private}]}}");
-    let (signing, public) = pair();
-    let edwards = format!("{public}\n{MARKER}");
-    // The file, its key, what is wrong and a part of what the log must say.
-    let wrong = [
-        (
-            "access",
-            "qiniu.access_key",
-            format!("a b {MARKER}"),
-            "holds blanks",
-        ),
-        ("secret", "qiniu.secret_key", String::new(), "is empty"),
-        (
-            "jwt",
-            "identity[1].secret",
-            "MARKERofC".into(),
-            "at least 32 are needed",
-        ),
-        (
-            "jwt",
-            "identity[1].secret",
-            format!("-----BEGIN {MARKER}{GOOD_SECRET}"),
-            "is a PEM text",
-        ),
-        (
-            "keys.json",
-            "identity[0].jwks_file",
-            format!("{{{MARKER}"),
-            "is not a JSON Web Key Set",
-        ),
-        (
-            "keys.json",
-            "identity[0].jwks_file",
-            private,
-            "is a private key",
-        ),
-        (
-            "keys.json",
-            "identity[0].jwks_file",
-            "{\"keys\":[]}".into(),
-            "holds no keys",
-        ),
-        (
-            "key.pem",
-            "identity[2].public_key_file",
-            format!("{MARKER}\n{signing}"),
-            "holds a private key",
-        ),
-        (
-            "key.pem",
-            "identity[2].public_key_file",
-            MARKER.into(),
-            "holds no PEM block",
-        ),
-        (
-            "seal",
-            "sessions.seal_key",
-            MARKER.into(),
-            "is not base64 of 32 bytes",
-        ),
-        (
-            "verdict.pem",
-            "verdict.signing_key",
-            edwards,
-            "is a public key; the private one signs",
-        ),
-        (
-            "previous.pem",
-            "verdict.previous_keys",
-            signing,
-            "must not be published",
-        ),
-        (
-            "webhook",
-            "evidence.secret",
-            MARKER.into(),
-            "does not begin with `whsec_`",
-        ),
-    ];
+    let mut wrong = wrong_keys_of_tokens().to_vec();
+    wrong.extend(wrong_other_keys());
     for (file, key, text, said) in &wrong {
         folder.rename_over(file, text);
         let lines = logged(&[&format!("{}/{file}\"", folder.name()), said]).await;
