@@ -18,7 +18,7 @@
 //! 12. the caller gets what is left, and one line stays: [`relay::record`], [`telemetry`]
 //!
 //! [`relay::handle`] is this list as code. [`startup`] puts the parts together from what [`config`] has checked.
-//! [`emulator`] and [`sandbox`] let anybody try it without a Qiniu account.
+//! [`rotation`] makes values anew whose files change. [`emulator`] and [`sandbox`] let anybody try it without a Qiniu account.
 
 pub mod auth;
 pub mod body;
@@ -33,6 +33,7 @@ pub mod media;
 pub mod outbound;
 pub mod qiniu;
 pub mod relay;
+pub mod rotation;
 pub mod sandbox;
 pub mod server;
 pub mod session;

@@ -12,11 +12,14 @@ use crate::{
         conclude::Conclusions, cors::Cors, endpoint::Endpoints, handle::Gateway, reply::Page,
         request_id::RequestIds,
     },
+    rotation::Watches,
     server::{Server, ServerSettings, admin::Readiness, drain::DrainOutcome},
     session::{SessionSettings, Sessions},
     telemetry::{Observer, log::Lines, metrics::Metrics},
     verdict::sign::Verdicts,
 };
+
+mod reload;
 
 /// How often limits and connections that nobody uses are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -32,6 +35,7 @@ pub struct Running {
     settings: ServerSettings,
     gateway: Gateway,
     readiness: Arc<Readiness>,
+    rotation: Watches,
 }
 
 impl Running {
@@ -51,6 +55,7 @@ impl Running {
             verdict,
             evidence,
             log,
+            rotation,
         } = settings;
         let observer = Arc::new(Observer {
             metrics: Metrics::new(lines.clone()),
@@ -70,7 +75,7 @@ impl Running {
         let wanted = conclusions.wanted(&memory, sessions.is_some());
         let gateway = Gateway {
             request_ids: RequestIds::default(),
-            endpoints: Endpoints::new(routes, &qiniu, &wanted),
+            endpoints: Arc::new(Endpoints::new(routes, &qiniu, &wanted)),
             authenticator,
             sessions,
             callers: CallerKeys::default(),
@@ -91,6 +96,7 @@ impl Running {
             public: listening.public_addresses()?,
             admin: listening.admin_address()?,
             server: listening,
+            rotation: reload::watches(rotation, &gateway, server.tls.as_ref()),
             settings: server,
             gateway,
             readiness,
@@ -121,6 +127,7 @@ impl Running {
         let keys = tokio::spawn(keys.keep_keys(metrics, move |known| {
             ready.set_keys_known(known);
         }));
+        let rotation = tokio::spawn(self.rotation.keep());
         let swept = Arc::clone(&gateway);
         let sweep = tokio::spawn(async move {
             let mut tick = tokio::time::interval(SWEEP);
@@ -139,6 +146,7 @@ impl Running {
             .await;
         sweep.abort();
         keys.abort();
+        rotation.abort();
         outcome
     }
 }
@@ -147,7 +155,7 @@ impl Running {
 fn key_set(conclusions: &Conclusions) -> HashMap<&'static str, Page> {
     let page = |verdicts: &Verdicts| Page {
         content_type: "application/json",
-        body: verdicts.published().clone(),
+        body: Arc::clone(verdicts.published()),
     };
     let page = conclusions.verdicts().map(page);
     page.map(|page| (KEY_SET, page)).into_iter().collect()

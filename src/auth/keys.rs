@@ -118,18 +118,28 @@ impl KeySet {
                 return Err("holds no key for any of `algorithms`".into());
             }
         }
-        let known = |key: Key| {
-            let mut previous = previous.iter().flat_map(|set| &set.keys);
-            let same = previous.find(|known| known.is(&key)).cloned();
-            same.unwrap_or_else(|| Arc::new(key))
+        let keys = Self {
+            keys: keys.into_iter().map(Arc::new).collect(),
+            by_id: true,
         };
         Ok(Published {
-            keys: Self {
-                keys: keys.into_iter().map(known).collect(),
-                by_id: true,
+            keys: match previous {
+                Some(previous) => keys.keeping(previous),
+                None => keys,
             },
             remarks,
         })
+    }
+
+    /// The same set, in which keys that `previous` has too are the same ones, so that what they have vouched for stays
+    /// remembered.
+    pub(super) fn keeping(mut self, previous: &Self) -> Self {
+        for key in &mut self.keys {
+            if let Some(known) = previous.keys.iter().find(|known| known.is(key)) {
+                *key = Arc::clone(known);
+            }
+        }
+        self
     }
 
     /// Whether it holds the very same keys.

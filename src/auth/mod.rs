@@ -28,6 +28,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use arc_swap::ArcSwap;
 use hyper::HeaderMap;
 pub use jsonwebtoken::Algorithm;
 
@@ -107,7 +108,7 @@ struct Identity {
 }
 
 enum Keys {
-    Fixed(KeySet),
+    Fixed(ArcSwap<KeySet>),
     Remote(Arc<RemoteKeys>),
 }
 
@@ -157,7 +158,7 @@ impl Authenticator {
             .find(|identity| *identity.issuer == *issuer)
             .ok_or(AuthRefusal::UnknownIssuer)?;
         let key = match &identity.keys {
-            Keys::Fixed(keys) => Arc::clone(keys.verify(&token)?),
+            Keys::Fixed(keys) => Arc::clone(keys.load().verify(&token)?),
             Keys::Remote(keys) => {
                 // Nobody is asked about a token that would be refused anyhow.
                 let worth_asking = || identity.judge(&token.claims, now).is_ok();
@@ -173,6 +174,16 @@ impl Authenticator {
         });
         self.verified.remember(digest, &caller, &key, times);
         Ok(caller)
+    }
+
+    /// Checks this issuer's tokens with other keys of the configuration from now on. Keys that go take the tokens they
+    /// vouched for along.
+    pub fn change_keys(&self, issuer: &str, keys: KeySet) {
+        let mut of_issuer = self.identities.iter().filter(|it| *it.issuer == *issuer);
+        if let Some(Keys::Fixed(known)) = of_issuer.next().map(|identity| &identity.keys) {
+            let keys = keys.keeping(&known.load());
+            known.store(Arc::new(keys));
+        }
     }
 
     /// Whether there are keys for every identity.
@@ -213,7 +224,7 @@ impl Identity {
         let issuer: Arc<str> = Arc::from(settings.issuer.as_str());
         Self {
             keys: match settings.keys {
-                KeySource::Fixed(keys) => Keys::Fixed(keys),
+                KeySource::Fixed(keys) => Keys::Fixed(ArcSwap::from_pointee(keys)),
                 KeySource::Remote(remote) => {
                     Keys::Remote(Arc::new(RemoteKeys::new(Arc::clone(&issuer), *remote)))
                 }

@@ -1,6 +1,6 @@
 //! Makes each step's settings of what was written, and finds what contradicts itself or would be dangerous.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use ipnet::IpNet;
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     relay::CorsSettings,
-    server::{self, AdminSettings, ServerSettings},
+    server::{AdminSettings, ServerSettings},
     telemetry::{LogFormat, LogSettings},
 };
 
@@ -58,6 +58,7 @@ impl Reader<'_> {
             verdict,
             evidence,
             log: log?,
+            rotation: std::mem::take(&mut self.rotation),
         })
     }
 
@@ -121,49 +122,6 @@ impl Reader<'_> {
             drain_timeout: drain_timeout?,
             tls,
         })
-    }
-
-    fn tls(&mut self, root: &Table) -> Option<std::sync::Arc<rustls::ServerConfig>> {
-        let section = nested(root, "server", "tls", "server.tls");
-        section.table?;
-        self.header("[server.tls]");
-        let certificate = self.required_path(
-            &section,
-            "certificate",
-            "name the file with the certificate chain, or leave [server.tls] out",
-        );
-        let private_key = self.required_path(
-            &section,
-            "private_key",
-            "name the file with the private key, or leave [server.tls] out",
-        );
-        let client_ca = self.path(&section, "client_ca");
-        let (certificate, private_key) = (certificate?, private_key?);
-        match server::tls::server_config(
-            &certificate.0,
-            &private_key.0,
-            client_ca.as_ref().map(|(path, _)| path.as_path()),
-        ) {
-            Ok(config) => Some(config),
-            Err(why) => {
-                self.mistake(
-                    &certificate.1,
-                    why,
-                    "name readable PEM files that belong together",
-                );
-                None
-            }
-        }
-    }
-
-    fn required_path(
-        &mut self,
-        section: &Section<'_>,
-        name: &'static str,
-        mend: &str,
-    ) -> Option<Placed<PathBuf>> {
-        self.required(section, name, mend)
-            .map(|(text, place)| (self.base.join(text), place))
     }
 
     fn cors(&mut self, root: &Table) -> CorsSettings {
@@ -280,7 +238,8 @@ pub(super) fn section<'t>(root: &'t Table, path: &'static str) -> Section<'t> {
     }
 }
 
-fn nested<'t>(
+/// A section in a section.
+pub(super) fn nested<'t>(
     root: &'t Table,
     outer: &'static str,
     inner: &str,

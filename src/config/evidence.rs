@@ -8,6 +8,7 @@ use super::{
 use crate::{
     evidence::{EvidenceSettings, When, signature::WebhookSecret},
     outbound::origin::Url,
+    rotation::{Fault, Part},
 };
 
 impl Reader<'_> {
@@ -74,17 +75,15 @@ impl Reader<'_> {
     }
 
     fn webhook_secret(&mut self, section: &Section<'_>) -> Option<WebhookSecret> {
-        let (secret, place) = self.secret(section, "secret")?;
-        match WebhookSecret::parse(&secret) {
-            Ok(secret) => Some(secret),
-            Err(why) => {
-                self.mistake(
-                    &place,
-                    format!("`secret` {why}"),
-                    "make one: echo \"whsec_$(openssl rand -base64 32)\"",
-                );
-                None
-            }
-        }
+        let part = self.secret_part(section, "secret", Part::any);
+        let (secret, watched) = self.made_of(vec![part], |texts| match texts {
+            [secret] => WebhookSecret::parse(secret).map_err(|why| {
+                let mend = "make one: echo \"whsec_$(openssl rand -base64 32)\"";
+                Fault::of(0, format!("`secret` {why}"), mend)
+            }),
+            _ => Err(Fault::miscounted()),
+        })?;
+        self.rotation.evidence = watched;
+        Some(secret)
     }
 }

@@ -1,11 +1,12 @@
 //! `[[identity]]`: who may vouch for callers, and with which keys.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use super::{
     checked::{TOP, sections},
     diagnostics, keys,
     reader::{Placed, Reader, Section},
+    secret::Secret,
     tree::{Table, Value},
     units,
 };
@@ -16,10 +17,14 @@ use crate::{
         remote::{Place, RemoteSettings, Timing},
     },
     outbound::origin::Url,
+    rotation::{Fault, Part, Source},
 };
 
 /// Where keys may come from; none of them is discovery.
 const SOURCES: [&str; 4] = ["jwks_url", "jwks_file", "public_key_file", "secret"];
+
+/// Reads the keys of a text; what is wrong with it is a clause for a person.
+type ReadKeys = fn(&Secret) -> Result<KeySet, String>;
 
 impl Reader<'_> {
     pub(super) fn identities(&mut self, root: &Table) -> Vec<IdentitySettings> {
@@ -32,7 +37,7 @@ impl Reader<'_> {
             );
         }
         let mut identities: Vec<IdentitySettings> = Vec::new();
-        for section in sections {
+        for (at, section) in sections.into_iter().enumerate() {
             self.header("[[identity]]");
             let issuer = self.required(
                 &section,
@@ -59,7 +64,7 @@ impl Reader<'_> {
                     "write what the tokens have in `aud`",
                 );
             }
-            let keys = self.keys(&section, issuer.as_ref());
+            let keys = self.keys(&section, at, issuer.as_ref());
             let user_claim = self.required(
                 &section,
                 "user_claim",
@@ -86,6 +91,7 @@ impl Reader<'_> {
     fn keys(
         &mut self,
         section: &Section<'_>,
+        at: usize,
         issuer: Option<&Placed<String>>,
     ) -> Option<KeySource> {
         let is_given = |name: &str| section.table.is_some_and(|table| table.contains_key(name));
@@ -97,8 +103,9 @@ impl Reader<'_> {
             }
             [source] => {
                 self.refuse_fetching(section);
-                let keys = self.fixed(section, source)?;
-                self.restricted(section, keys).map(KeySource::Fixed)
+                let issuer = issuer.map(|(issuer, _)| issuer.as_str());
+                self.fixed(section, at, source, issuer)
+                    .map(KeySource::Fixed)
             }
             _ => {
                 self.mistake(
@@ -129,41 +136,72 @@ impl Reader<'_> {
         }
     }
 
-    fn fixed(&mut self, section: &Section<'_>, source: &str) -> Option<KeySet> {
-        let (made, place): Placed<Result<KeySet, String>> = match source {
-            "secret" => {
-                let (secret, place) = self.secret(section, "secret")?;
-                (KeySet::from_secret(&secret), place)
-            }
-            "public_key_file" => {
-                let path = self.path_of_keys(section, "public_key_file")?;
-                (KeySet::from_pem(&self.file(&path)?), path.1)
-            }
-            _ => {
-                let path = self.path_of_keys(section, "jwks_file")?;
-                (KeySet::from_jwks(&self.file(&path)?), path.1)
-            }
+    /// Keys that are in the configuration's files or in the environment.
+    fn fixed(
+        &mut self,
+        section: &Section<'_>,
+        at: usize,
+        source: &str,
+        issuer: Option<&str>,
+    ) -> Option<KeySet> {
+        let (part, read): (_, ReadKeys) = match source {
+            "secret" => (
+                self.secret_part(section, "secret", Part::any),
+                KeySet::from_secret,
+            ),
+            "public_key_file" => (self.keys_part(section, "public_key_file"), |text| {
+                KeySet::from_pem(text.reveal())
+            }),
+            _ => (self.keys_part(section, "jwks_file"), |text| {
+                KeySet::from_jwks(text.reveal())
+            }),
         };
-        match made {
-            Ok(keys) => Some(keys),
-            Err(why) => {
-                self.mistake(
-                    &place,
-                    format!("`{source}` {why}"),
-                    "see the identity section of the configuration reference for what keys may be",
-                );
-                None
+        // Which of the identities it is, counted as the environment's overrides count them.
+        let part = part.map(|(mut part, place)| {
+            part.key = part.key.replace("[]", &format!("[{at}]"));
+            (part, place)
+        });
+        let (algorithms, listed_at) = self.listed(section)?.unzip();
+        let key = source.to_owned();
+        let mut parts = vec![part];
+        // Where what is wrong with the list is said.
+        let misfit = match listed_at {
+            Some(place) => {
+                parts.push(Some((self.list_part(), place)));
+                1
             }
+            None => 0,
+        };
+        let (keys, watched) = self.made_of(parts, move |texts| {
+            const MEND: &str =
+                "see the identity section of the configuration reference for what keys may be";
+            let text = texts.first().ok_or_else(Fault::miscounted)?;
+            let keys = read(text).map_err(|why| Fault::of(0, format!("`{key}` {why}"), MEND))?;
+            match &algorithms {
+                None => Ok(keys),
+                Some(algorithms) => keys.restrict(algorithms).map_err(|why| {
+                    let mend = "write those of the keys, or leave `algorithms` out";
+                    Fault::of(misfit, format!("`algorithms` {why}"), mend)
+                }),
+            }
+        })?;
+        let issuer = issuer.unwrap_or_default().to_owned();
+        self.rotation.identities.push((issuer, watched));
+        Some(keys)
+    }
+
+    /// The list of algorithms, which limits what keys may be and never changes.
+    fn list_part(&self) -> Part {
+        Part {
+            key: "identity[].algorithms".into(),
+            source: Source::Given(Secret::new("")),
+            check: Part::any,
         }
     }
 
-    fn path_of_keys(
-        &mut self,
-        section: &Section<'_>,
-        name: &'static str,
-    ) -> Option<Placed<PathBuf>> {
-        let text = self.required(section, name, "name the file, or leave it out")?;
-        Some((self.base.join(text.0), text.1))
+    fn keys_part(&mut self, section: &Section<'_>, name: &'static str) -> Option<Placed<Part>> {
+        let (text, place) = self.required(section, name, "name the file, or leave it out")?;
+        self.document_part(section, name, (self.base.join(text), place), Part::any)
     }
 
     /// Where the keys are fetched from.
@@ -272,29 +310,21 @@ impl Reader<'_> {
         time
     }
 
-    fn restricted(&mut self, section: &Section<'_>, keys: KeySet) -> Option<KeySet> {
+    /// The algorithms that the operator lists, if any, and where; `None`: one of them is none.
+    fn listed(
+        &mut self,
+        section: &Section<'_>,
+    ) -> Option<Option<(Vec<Algorithm>, diagnostics::Place)>> {
         let Some(names) = self.texts(section, "algorithms") else {
-            return Some(keys);
+            return Some(None);
         };
+        let place = names.first().map_or(&section.place, |(_, place)| place);
+        let place = place.clone();
         let algorithms: Vec<_> = names
             .iter()
             .filter_map(|name| self.algorithm(name))
             .collect();
-        if algorithms.len() < names.len() {
-            return None;
-        }
-        match keys.restrict(&algorithms) {
-            Ok(keys) => Some(keys),
-            Err(why) => {
-                let place = names.first().map_or(&section.place, |(_, place)| place);
-                self.mistake(
-                    place,
-                    format!("`algorithms` {why}"),
-                    "write those of the keys, or leave `algorithms` out",
-                );
-                None
-            }
-        }
+        (algorithms.len() == names.len()).then_some(Some((algorithms, place)))
     }
 
     fn algorithm(&mut self, (name, place): &Placed<String>) -> Option<Algorithm> {

@@ -1,9 +1,10 @@
 //! From the written configuration to checked settings.
 //!
 //! [`keys`] is the table of all keys, [`tree`] what was written, [`unknown`] finds names that are in none; [`reader`],
-//! [`measures`] and [`secret_source`] take values out of it, [`checked`], [`upstream`], [`identities`], `sessions`, [`routes`], [`pins`],
-//! `verdict` and `evidence` make settings of them, [`diagnostics`] shows every mistake at once. Checking changes nothing in the world, and a
-//! gateway is started from [`Settings`] alone, never from the file's own form.
+//! [`measures`] and [`secret_source`] take values out of it, [`checked`], `tls`, [`upstream`], [`identities`], `sessions`, [`routes`],
+//! [`pins`], `verdict` and `evidence` make settings of them, [`Rotation`] is what is made anew when files change, [`diagnostics`]
+//! shows every mistake at once. Checking changes nothing in the world, and a gateway is started from [`Settings`] alone, never
+//! from the file's own form.
 
 mod checked;
 mod diagnostics;
@@ -13,11 +14,13 @@ mod keys;
 mod measures;
 mod pins;
 mod reader;
+mod rotation;
 mod routes;
 pub mod schema;
 pub mod secret;
 mod secret_source;
 mod sessions;
+mod tls;
 mod tree;
 mod units;
 mod unknown;
@@ -30,6 +33,7 @@ mod tests;
 use std::{collections::BTreeMap, fs, path::Path};
 
 pub use diagnostics::Report;
+pub use rotation::Rotation;
 
 use crate::{auth, qiniu, relay, server, session, telemetry};
 
@@ -58,6 +62,8 @@ pub struct Settings {
     pub evidence: Option<crate::evidence::EvidenceSettings>,
     /// Logs.
     pub log: telemetry::LogSettings,
+    /// What is made anew when files change.
+    pub rotation: Rotation,
 }
 
 /// A good configuration.
@@ -118,6 +124,7 @@ pub fn load_text(
         variables,
         mistakes,
         effective: String::new(),
+        rotation: Rotation::default(),
     };
     reader.unknown_names(&root, "");
     let settings = reader.settings(&root);

@@ -3,11 +3,11 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
 };
 
 use super::{
+    Rotation,
     diagnostics::{Mistake, Place},
     keys,
     tree::{Item, Table, Value},
@@ -22,6 +22,7 @@ pub(super) struct Reader<'a> {
     pub(super) variables: &'a BTreeMap<String, String>,
     pub(super) mistakes: Vec<Mistake>,
     pub(super) effective: String,
+    pub(super) rotation: Rotation,
 }
 
 /// A table that is read, by its path in the key table.
@@ -255,20 +256,6 @@ impl<'a> Reader<'a> {
     ) -> Option<Placed<PathBuf>> {
         self.text(section, name)
             .map(|(text, place)| (self.base.join(text), place))
-    }
-
-    pub(super) fn file(&mut self, (path, place): &Placed<PathBuf>) -> Option<Vec<u8>> {
-        match fs::read(path) {
-            Ok(bytes) => Some(bytes),
-            Err(error) => {
-                self.mistake(
-                    place,
-                    format!("{} can't be read: {error}", path.display()),
-                    "name a file that this user may read",
-                );
-                None
-            }
-        }
     }
 
     pub(super) fn wrong_type(&mut self, item: &Item, name: &str, wanted: &str) {

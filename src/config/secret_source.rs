@@ -1,8 +1,9 @@
-//! Reads secrets from where the configuration says they are: the environment or a file, never the configuration itself.
+//! Finds secrets where the configuration says they are, the environment or a file, and makes values of them and of other
+//! files, by recipes that make them anew when the files change.
 //!
 //! Never puts a secret, or what may be one, into a mistake or into the effective configuration.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use super::{
     diagnostics::Place,
@@ -10,17 +11,56 @@ use super::{
     secret::Secret,
     tree::{Item, Value},
 };
-
-/// Bytes of a secret's file at the most.
-const MAX_SECRET: u64 = 64 * 1024;
+use crate::rotation::{Fault, Form, Part, Recipe, Source, Trouble, Watched};
 
 impl Reader<'_> {
-    /// A secret, which must be there.
-    pub(super) fn secret(
+    /// A value made of these parts, and what it takes to make it anew when a file of theirs changes. A part that is `None`
+    /// was a mistake that was told already; the others are looked at all the same.
+    pub(super) fn made_of<T>(
+        &mut self,
+        parts: Vec<Option<Placed<Part>>>,
+        make: impl Fn(&[Secret]) -> Result<T, Fault> + Send + Sync + 'static,
+    ) -> Option<(T, Option<Watched<T>>)> {
+        let wanted = parts.len();
+        let (parts, places): (Vec<_>, Vec<_>) = parts.into_iter().flatten().unzip();
+        if parts.len() < wanted {
+            for (part, place) in parts.iter().zip(&places) {
+                if let Err(trouble) = part.read() {
+                    self.mistake(place, trouble.message, trouble.mend);
+                }
+            }
+            return None;
+        }
+        let faults = match Recipe::new(parts, make).begin() {
+            Ok(made) => return Some(made),
+            Err(faults) => faults,
+        };
+        for Fault { part, trouble } in faults {
+            let place = places.get(part).cloned().unwrap_or(super::checked::TOP);
+            self.mistake(&place, trouble.message, trouble.mend);
+        }
+        None
+    }
+
+    /// A file's text, as a part of a value. `check` says what is wrong with it by itself.
+    pub(super) fn document_part(
+        &mut self,
+        section: &Section<'_>,
+        name: &str,
+        (path, place): Placed<PathBuf>,
+        check: fn(&Secret) -> Result<(), Trouble>,
+    ) -> Option<Placed<Part>> {
+        let key = format!("{}.{name}", section.path);
+        self.file_part(key, path, Form::Document, place, check)
+    }
+
+    /// A secret that must be there, as a part of a value. `check` says what is wrong with it by itself.
+    pub(super) fn secret_part(
         &mut self,
         section: &Section<'_>,
         name: &'static str,
-    ) -> Option<Placed<Secret>> {
+        check: fn(&Secret) -> Result<(), Trouble>,
+    ) -> Option<Placed<Part>> {
         const FORM: &str = "write { env = \"NAME\" } or { file = \"/run/secrets/name\" }; a secret never stands in this file";
         let Some(item) = self.item(section, name) else {
             self.mistake(&section.place, format!("`{name}` is missing"), FORM);
@@ -58,51 +98,49 @@ impl Reader<'_> {
             }
         };
         self.note(name, &format!("{{ {source} = {} }} # ***", quoted(text)));
-        let bytes = if source == "env" {
-            self.variable_secret(text, place)
-        } else {
-            self.file_secret(text, place)
-        }?;
-        let bytes = bytes
-            .strip_suffix(b"\n")
-            .map(|cut| cut.strip_suffix(b"\r").unwrap_or(cut))
-            .unwrap_or(&bytes);
-        if bytes.is_empty() {
-            self.mistake(
-                place,
-                format!("the secret in {source} `{text}` is empty"),
-                "give it its value",
-            );
-            return None;
+        let key = format!("{}.{name}", section.path);
+        if source == "file" {
+            let path = self.base.join(text);
+            return self.file_part(key, path, Form::Secret, place.clone(), check);
         }
-        Some((Secret::new(bytes), place.clone()))
+        let source = Source::Given(self.variable_secret(text, place)?);
+        Some((Part { key, source, check }, place.clone()))
     }
 
-    fn variable_secret(&mut self, name: &str, place: &Place) -> Option<Vec<u8>> {
-        let value = self
-            .variables
-            .get(name)
-            .map(|value| value.clone().into_bytes());
-        if value.is_none() {
+    fn variable_secret(&mut self, name: &str, place: &Place) -> Option<Secret> {
+        let Some(value) = self.variables.get(name) else {
             self.mistake(
                 place,
                 format!("the environment variable `{name}` is not set"),
                 "set it for this process, or name another",
             );
-        }
-        value
+            return None;
+        };
+        self.given(
+            Form::secret(value.as_bytes(), &format!("env `{name}`")),
+            place,
+        )
     }
 
-    fn file_secret(&mut self, text: &str, place: &Place) -> Option<Vec<u8>> {
-        let path = self.base.join(text);
-        if fs::metadata(&path).is_ok_and(|about| about.len() > MAX_SECRET) {
-            self.mistake(
-                place,
-                format!("{} is too large for a secret", path.display()),
-                "name a file of at most 64 KiB",
-            );
-            return None;
-        }
-        self.file(&(path, place.clone()))
+    fn file_part(
+        &mut self,
+        key: String,
+        path: PathBuf,
+        form: Form,
+        place: Place,
+        check: fn(&Secret) -> Result<(), Trouble>,
+    ) -> Option<Placed<Part>> {
+        // A pipe gives its content once.
+        let is_pipe = fs::metadata(&path).is_ok_and(|about| !about.is_file() && !about.is_dir());
+        let source = match is_pipe {
+            true => Source::Given(self.given(form.read_once(&path), &place)?),
+            false => Source::File(path, form),
+        };
+        Some((Part { key, source, check }, place))
+    }
+
+    fn given(&mut self, read: Result<Secret, Trouble>, place: &Place) -> Option<Secret> {
+        read.map_err(|trouble| self.mistake(place, trouble.message, trouble.mend))
+            .ok()
     }
 }

@@ -3,9 +3,13 @@
 use super::{
     checked::section,
     reader::{Reader, Section},
+    secret::Secret,
     tree::Table,
 };
-use crate::session::{SessionSettings, seal::SealKey};
+use crate::{
+    rotation::{Fault, Trouble},
+    session::{SessionSettings, seal::SealKey},
+};
 
 impl Reader<'_> {
     /// `None`: Qiniu's ids pass as they are.
@@ -13,65 +17,80 @@ impl Reader<'_> {
         let section = section(root, "sessions");
         self.header("[sessions]");
         let bind = self.bool(&section, "bind");
-        let current = self.seal_key(&section, "seal_key");
-        let previous = self.seal_key(&section, "previous_seal_key");
+        let is_given = |name: &str| section.table.is_some_and(|table| table.contains_key(name));
+        let given = ["seal_key", "previous_seal_key"].map(is_given);
         let mut wrong = |message, mend| self.mistake(&section.place, message, mend);
-        match (&current, &previous) {
-            (Given::Nothing, Given::Nothing) => {}
+        match given {
+            [false, false] => {
+                return bind.then_some(SessionSettings {
+                    seal_key: None,
+                    previous_seal_key: None,
+                });
+            }
             _ if !bind => wrong(
                 "with `bind = false` no key seals anything",
                 "remove the keys, or write `bind = true`",
             ),
-            (Given::Nothing, _) => wrong(
+            [false, true] => wrong(
                 "`previous_seal_key` stands without a `seal_key`",
                 "give both: what this process would make up is known to no other",
             ),
-            (Given::Key(one), Given::Key(other)) if one.is(other) => wrong(
-                "`seal_key` and `previous_seal_key` are the same key",
-                "make a new one with `liveness-gateway keygen seal`, or leave the previous one out",
-            ),
             _ => {}
         }
-        bind.then(|| SessionSettings {
-            seal_key: current.key(),
-            previous_seal_key: previous.key(),
-        })
+        self.seal_keys(&section, given)
     }
 
-    fn seal_key(&mut self, section: &Section<'_>, name: &'static str) -> Given {
-        if !section.table.is_some_and(|table| table.contains_key(name)) {
-            return Given::Nothing;
+    fn seal_keys(
+        &mut self,
+        section: &Section<'_>,
+        [current, previous]: [bool; 2],
+    ) -> Option<SessionSettings> {
+        let mut parts = Vec::new();
+        if current {
+            let check = |text: &Secret| seal_key("seal_key", text).map(drop);
+            parts.push(self.secret_part(section, "seal_key", check));
         }
-        let Some((text, place)) = self.secret(section, name) else {
-            return Given::Wrong;
-        };
-        match SealKey::from_base64(&text) {
-            Ok(key) => Given::Key(key),
-            Err(why) => {
-                self.mistake(
-                    &place,
-                    format!("`{name}` {why}"),
-                    "make one with `liveness-gateway keygen seal`",
-                );
-                Given::Wrong
+        if previous {
+            let check = |text: &Secret| seal_key("previous_seal_key", text).map(drop);
+            parts.push(self.secret_part(section, "previous_seal_key", check));
+        }
+        let (settings, watched) = self.made_of(parts, |texts| {
+            let key =
+                |part, name, text| seal_key(name, text).map_err(|trouble| Fault { part, trouble });
+            match texts {
+                [current] => Ok(SessionSettings {
+                    seal_key: Some(key(0, "seal_key", current)?),
+                    previous_seal_key: None,
+                }),
+                [current, previous] => both(
+                    key(0, "seal_key", current)?,
+                    key(1, "previous_seal_key", previous)?,
+                ),
+                _ => Err(Fault::miscounted()),
             }
-        }
+        })?;
+        self.rotation.seal_keys = watched;
+        Some(settings)
     }
 }
 
-/// What was written as a key.
-enum Given {
-    Nothing,
-    /// A mistake that was told already.
-    Wrong,
-    Key(SealKey),
+fn both(current: SealKey, previous: SealKey) -> Result<SessionSettings, Fault> {
+    if current.is(&previous) {
+        return Err(Fault::of(
+            1,
+            "`seal_key` and `previous_seal_key` are the same key",
+            "make a new one with `liveness-gateway keygen seal`, or leave the previous one out",
+        ));
+    }
+    Ok(SessionSettings {
+        seal_key: Some(current),
+        previous_seal_key: Some(previous),
+    })
 }
 
-impl Given {
-    fn key(self) -> Option<SealKey> {
-        match self {
-            Self::Key(key) => Some(key),
-            Self::Nothing | Self::Wrong => None,
-        }
-    }
+fn seal_key(name: &str, text: &Secret) -> Result<SealKey, Trouble> {
+    SealKey::from_base64(text).map_err(|why| {
+        let mend = "make one with `liveness-gateway keygen seal`";
+        Trouble::new(format!("`{name}` {why}"), mend)
+    })
 }

@@ -7,11 +7,13 @@ use rustls::ClientConfig;
 use super::{
     checked::section,
     reader::{Placed, Reader, Section},
+    secret::Secret,
     tree::Table,
 };
 use crate::{
     outbound::{origin::Origin, tls::client_tls},
     qiniu::{Credentials, UpstreamSettings},
+    rotation::{Fault, Part, Trouble},
 };
 
 impl Reader<'_> {
@@ -24,20 +26,17 @@ impl Reader<'_> {
             "write https://face-actlive.qiniuapi.com",
         );
         let endpoint = endpoint.and_then(|endpoint| self.endpoint(&endpoint));
-        let access_key = self.secret(&section, "access_key");
-        if let Some((key, place)) = &access_key
-            && !key
-                .reveal()
-                .iter()
-                .all(|byte| byte.is_ascii_graphic() && *byte != b':')
-        {
-            self.mistake(
-                place,
-                "`access_key` holds blanks, colons or characters outside ASCII",
-                "give it the key as Qiniu shows it",
-            );
-        }
-        let secret_key = self.secret(&section, "secret_key");
+        let credentials = vec![
+            self.secret_part(&section, "access_key", check_access_key),
+            self.secret_part(&section, "secret_key", Part::any),
+        ];
+        let credentials = self.made_of(credentials, |texts| match texts {
+            [access_key, secret_key] => Ok(Credentials {
+                access_key: access_key.clone(),
+                secret_key: secret_key.clone(),
+            }),
+            _ => Err(Fault::miscounted()),
+        });
         let sign_date = self.bool(&section, "sign_date");
         let tls = self.outgoing_tls(&section);
         let connect_timeout = self.duration(&section, "connect_timeout");
@@ -45,13 +44,12 @@ impl Reader<'_> {
         let idle_timeout = self.duration(&section, "idle_timeout");
         let endpoint = endpoint?;
         let tls = tls?;
+        let (credentials, watched) = credentials?;
+        self.rotation.credentials = watched;
         Some(UpstreamSettings {
             tls: endpoint.tls.then_some(tls),
             endpoint,
-            credentials: Credentials {
-                access_key: access_key?.0,
-                secret_key: secret_key?.0,
-            },
+            credentials,
             sign_date,
             connect_timeout: connect_timeout?,
             max_connections: usize::try_from(max_connections?.0).ok()?,
@@ -90,5 +88,16 @@ impl Reader<'_> {
             );
         }
         Some(endpoint)
+    }
+}
+
+fn check_access_key(key: &Secret) -> Result<(), Trouble> {
+    let fits = |byte: &u8| byte.is_ascii_graphic() && *byte != b':';
+    match key.reveal().iter().all(fits) {
+        true => Ok(()),
+        false => Err(Trouble::new(
+            "`access_key` holds blanks, colons or characters outside ASCII",
+            "give it the key as Qiniu shows it",
+        )),
     }
 }

@@ -4,12 +4,14 @@ use super::{
     checked::section,
     keys,
     reader::{Placed, Reader, Section},
+    secret::Secret,
     tree::Table,
 };
 use crate::{
     relay::{RouteKind, RouteSettings},
+    rotation::{Fault, Trouble},
     verdict::{
-        VerdictSettings,
+        VerdictKeys, VerdictSettings,
         judge::{ANY_SPOOFING, Rule, Threshold},
         key::{PublicKey, SigningKey},
     },
@@ -25,8 +27,7 @@ impl Reader<'_> {
         let section = section(root, "verdict");
         section.table?;
         self.header("[verdict]");
-        let signing_key = self.signing_key(&section);
-        let previous_keys = self.previous_keys(&section);
+        let keys = self.verdict_keys(&section);
         let issuer = self.required(
             &section,
             "issuer",
@@ -55,8 +56,7 @@ impl Reader<'_> {
             );
         }
         Some(VerdictSettings {
-            signing_key: signing_key?,
-            previous_keys,
+            keys: keys?,
             issuer: issuer?.0,
             audience: audience?.0,
             lifetime: lifetime?,
@@ -68,42 +68,33 @@ impl Reader<'_> {
         })
     }
 
-    fn signing_key(&mut self, section: &Section<'_>) -> Option<SigningKey> {
-        let (secret, place) = self.secret(section, "signing_key")?;
-        match SigningKey::from_pem(&secret) {
-            Ok(key) => Some(key),
-            Err(why) => {
-                self.mistake(
-                    &place,
-                    format!("`signing_key` {why}"),
-                    "give it an Ed25519 key in PKCS#8 PEM: `liveness-gateway keygen verdict` prints one",
-                );
-                None
-            }
-        }
-    }
-
-    fn previous_keys(&mut self, section: &Section<'_>) -> Vec<PublicKey> {
+    fn verdict_keys(&mut self, section: &Section<'_>) -> Option<VerdictKeys> {
+        let mut parts =
+            vec![self.secret_part(section, "signing_key", |pem| signing_key(pem).map(drop))];
         let files = self.texts(section, "previous_keys").unwrap_or_default();
-        files
+        let files: Vec<_> = files
             .into_iter()
-            .filter_map(|(text, place)| self.previous_key((self.base.join(text), place)))
-            .collect()
-    }
-
-    fn previous_key(&mut self, path: Placed<std::path::PathBuf>) -> Option<PublicKey> {
-        let pem = self.file(&path)?;
-        match PublicKey::from_pem(&pem) {
-            Ok(key) => Some(key),
-            Err(why) => {
-                self.mistake(
-                    &path.1,
-                    format!("{} {why}", path.0.display()),
-                    "name a PEM file with the public key alone: `openssl pkey -in KEY.pem -pubout`",
-                );
-                None
-            }
-        }
+            .map(|(text, place)| (self.base.join(text), place))
+            .collect();
+        parts.extend(files.into_iter().map(|file| {
+            self.document_part(section, "previous_keys", file, |pem| {
+                previous_key(pem).map(drop)
+            })
+        }));
+        let (keys, watched) = self.made_of(parts, |texts| {
+            let Some((signing, previous)) = texts.split_first() else {
+                return Err(Fault::miscounted());
+            };
+            let previous_keys = previous.iter().map(previous_key);
+            Ok(VerdictKeys {
+                signing_key: signing_key(signing).map_err(|trouble| Fault { part: 0, trouble })?,
+                previous_keys: previous_keys
+                    .collect::<Result<_, _>>()
+                    .map_err(|trouble| Fault { part: 1, trouble })?,
+            })
+        })?;
+        self.rotation.verdict = watched;
+        Some(keys)
     }
 
     /// Qiniu gives the score that is limited only to those who ask for it, by `face_field`.
@@ -126,4 +117,22 @@ impl Reader<'_> {
             );
         }
     }
+}
+
+fn signing_key(pem: &Secret) -> Result<SigningKey, Trouble> {
+    SigningKey::from_pem(pem).map_err(|why| {
+        Trouble::new(
+            format!("`signing_key` {why}"),
+            "give it an Ed25519 key in PKCS#8 PEM: `liveness-gateway keygen verdict` prints one",
+        )
+    })
+}
+
+fn previous_key(pem: &Secret) -> Result<PublicKey, Trouble> {
+    PublicKey::from_pem(pem.reveal()).map_err(|why| {
+        Trouble::new(
+            format!("a file of `previous_keys` {why}"),
+            "name a PEM file with the public key alone: `openssl pkey -in KEY.pem -pubout`",
+        )
+    })
 }

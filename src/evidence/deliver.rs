@@ -5,14 +5,16 @@
 
 use std::{
     fmt, io,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use serde::Serialize;
 use tokio::time::{sleep, timeout};
 
-use super::{EvidenceSettings, When};
+use super::{EvidenceSettings, When, signature::WebhookSecret};
 use crate::{
     outbound::{
         connection::Connection,
@@ -28,6 +30,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// Takes evidence to the app's backend.
 pub struct Evidence {
     settings: EvidenceSettings,
+    /// What signs now.
+    secret: ArcSwap<WebhookSecret>,
 }
 
 /// What is delivered.
@@ -74,7 +78,15 @@ struct About<'a> {
 impl Evidence {
     /// Opens nothing yet.
     pub fn new(settings: EvidenceSettings) -> Self {
-        Self { settings }
+        Self {
+            secret: ArcSwap::from_pointee(settings.secret.clone()),
+            settings,
+        }
+    }
+
+    /// Signs with this for deliveries that begin from now on.
+    pub fn sign_with(&self, secret: WebhookSecret) {
+        self.secret.store(Arc::new(secret));
     }
 
     /// Whether an answer is to be delivered.
@@ -97,28 +109,44 @@ impl Evidence {
             Err(why) => return Err(Undelivered::NotHeld(*why)),
         };
         let body = body(delivery, whole, SystemTime::now());
-        match timeout(self.settings.timeout, self.twice(delivery.id, &body)).await {
+        let secret = self.secret.load_full();
+        match timeout(
+            self.settings.timeout,
+            self.twice(delivery.id, &body, &secret),
+        )
+        .await
+        {
             Ok(outcome) => outcome,
             Err(_) => Err(Undelivered::Timeout),
         }
     }
 
-    async fn twice(&self, id: &str, body: &[Bytes]) -> Result<(), Undelivered> {
-        match self.once(id, body).await {
+    async fn twice(
+        &self,
+        id: &str,
+        body: &[Bytes],
+        secret: &WebhookSecret,
+    ) -> Result<(), Undelivered> {
+        match self.once(id, body, secret).await {
             Err(why) if why.may_pass() => {
                 sleep(PAUSE).await;
-                self.once(id, body).await
+                self.once(id, body, secret).await
             }
             outcome => outcome,
         }
     }
 
-    async fn once(&self, id: &str, body: &[Bytes]) -> Result<(), Undelivered> {
+    async fn once(
+        &self,
+        id: &str,
+        body: &[Bytes],
+        secret: &WebhookSecret,
+    ) -> Result<(), Undelivered> {
         let settings = &self.settings;
         let mut connection = Connection::open(&settings.url.origin, settings.tls.as_ref())
             .await
             .map_err(Undelivered::Unreachable)?;
-        let head = self.head(id, body, SystemTime::now());
+        let head = self.head(id, body, secret, SystemTime::now());
         let request = Request { head: &head, body };
         match exchange(&mut connection, &request).await {
             Ok(reading) if !(200..300).contains(&reading.status()) => {
@@ -133,11 +161,11 @@ impl Evidence {
         }
     }
 
-    fn head(&self, id: &str, body: &[Bytes], now: SystemTime) -> Bytes {
+    fn head(&self, id: &str, body: &[Bytes], secret: &WebhookSecret, now: SystemTime) -> Bytes {
         let timestamp = now
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
-        let signature = self.settings.secret.sign(id, timestamp, body);
+        let signature = secret.sign(id, timestamp, body);
         let length: usize = body.iter().map(Bytes::len).sum();
         let url = &self.settings.url;
         format!(

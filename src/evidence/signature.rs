@@ -12,6 +12,7 @@ const PREFIX: &[u8] = b"whsec_";
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
 /// A shared secret, `whsec_` and base64.
+#[derive(Clone)]
 pub struct WebhookSecret(hmac::Key);
 
 impl WebhookSecret {

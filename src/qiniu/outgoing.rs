@@ -1,11 +1,12 @@
 //! The only builder of a signed request. Nothing is added to it afterwards, and no header of a caller's is in it.
 
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 
 use super::{
-    UpstreamSettings,
+    Credentials, UpstreamSettings,
     signature::{Parts, Prepared, Signature},
 };
 use crate::{outbound::exchange::Request, telemetry::timestamp};
@@ -16,8 +17,11 @@ const HEAD_ROOM: usize = 384;
 
 /// All that the requests to one path have in common.
 pub struct Template {
+    host: String,
+    path: String,
     head: String,
-    signature: Prepared,
+    /// Of one pair of keys, which may be replaced: a request keeps the pair it began with.
+    signature: ArcSwap<Prepared>,
     sign_date: bool,
 }
 
@@ -37,21 +41,22 @@ impl Template {
     /// For `POST`s to `path`.
     pub fn new(settings: &UpstreamSettings, path: &str) -> Self {
         let host = settings.endpoint.authority.as_str();
-        let parts = Parts {
-            method: "POST",
-            path,
-            query: "",
-            host,
-            headers: &[("Content-Type", CONTENT_TYPE)],
-        };
         Self {
             head: format!(
                 "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {CONTENT_TYPE}\r\nAccept: {CONTENT_TYPE}\r\nUser-Agent: liveness-gateway/{}\r\n",
                 env!("CARGO_PKG_VERSION"),
             ),
-            signature: Prepared::new(&settings.credentials, &parts),
+            signature: ArcSwap::from_pointee(prepared(host, path, &settings.credentials)),
             sign_date: settings.sign_date,
+            host: host.to_owned(),
+            path: path.to_owned(),
         }
+    }
+
+    /// Signs with these for requests that start from now on.
+    pub fn sign_with(&self, credentials: &Credentials) {
+        let prepared = prepared(&self.host, &self.path, credentials);
+        self.signature.store(Arc::new(prepared));
     }
 
     /// Starts a request, dated `now`.
@@ -64,9 +69,20 @@ impl Template {
         }
         Draft {
             head,
-            signature: self.signature.dated(date.as_deref()),
+            signature: self.signature.load().dated(date.as_deref()),
         }
     }
+}
+
+fn prepared(host: &str, path: &str, credentials: &Credentials) -> Prepared {
+    let parts = Parts {
+        method: "POST",
+        path,
+        query: "",
+        host,
+        headers: &[("Content-Type", CONTENT_TYPE)],
+    };
+    Prepared::new(credentials, &parts)
 }
 
 impl Draft {

@@ -61,6 +61,11 @@ impl Conclusions {
         self.verdicts.as_ref()
     }
 
+    /// What delivers, where the operator wants that.
+    pub fn evidence(&self) -> Option<&Evidence> {
+        self.evidence.as_ref()
+    }
+
     /// What it needs of a `verify`, with the memory for whole answers; and whether sessions are bound to callers.
     pub fn wanted(&self, memory: &Arc<BodyMemory>, bound: bool) -> Wanted {
         let verdicts = self.verdicts();

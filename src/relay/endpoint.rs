@@ -7,7 +7,7 @@ use crate::{
     body::{BodyRules, memory::BodyMemory},
     limit::{concurrency::Concurrency, rate::RateLimit},
     qiniu::{
-        UpstreamSettings,
+        Credentials, UpstreamSettings,
         answer::{AnswerRules, Expected},
         outgoing::Template,
     },
@@ -61,6 +61,12 @@ impl Endpoints {
     /// The route of exactly this path.
     pub fn find(&self, path: &str) -> Option<&Arc<Endpoint>> {
         self.0.get(path)
+    }
+
+    /// Signs with these for requests that start from now on.
+    pub fn sign_with(&self, credentials: &Credentials) {
+        let endpoints = self.0.values();
+        endpoints.for_each(|endpoint| endpoint.template.sign_with(credentials));
     }
 
     /// Lets the limits forget callers that have rested.

@@ -53,7 +53,7 @@ pub struct Gateway {
     /// Names requests.
     pub request_ids: RequestIds,
     /// Where requests may go.
-    pub endpoints: Endpoints,
+    pub endpoints: Arc<Endpoints>,
     /// Who may call.
     pub authenticator: Arc<Authenticator>,
     /// Binds sessions to callers; none: they are not bound.

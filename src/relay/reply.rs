@@ -2,8 +2,9 @@
 //!
 //! Relies on [`super::problem`] for the form of refusals. Never decides anything.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -30,13 +31,23 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// Something to look at that needs no token: the sandbox has some, a production gateway none.
+/// Something to look at that needs no token: the keys of verdicts, and what the sandbox has to show.
 #[derive(Clone)]
 pub struct Page {
     /// `Content-Type`.
     pub content_type: &'static str,
-    /// The whole of it.
-    pub body: Bytes,
+    /// The whole of it, which may change.
+    pub body: Arc<ArcSwap<Bytes>>,
+}
+
+impl Page {
+    /// One that stays as it is.
+    pub fn fixed(content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self {
+            content_type,
+            body: Arc::new(ArcSwap::from_pointee(body.into())),
+        }
+    }
 }
 
 /// What an answer is made of.
@@ -63,7 +74,7 @@ pub(super) fn accepted(reply: Reply, record: &mut Record) -> Response<Full<Bytes
         }
         Reply::Page(Page { content_type, body }) => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-            (StatusCode::OK, body)
+            (StatusCode::OK, Bytes::clone(&body.load()))
         }
     };
     record.code = "ok";

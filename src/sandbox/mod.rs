@@ -188,20 +188,8 @@ format = "text"
 fn pages(token: &str) -> HashMap<&'static str, Page> {
     let page = PAGE.replace("{{TOKEN}}", token).into_bytes();
     HashMap::from([
-        (
-            "/",
-            Page {
-                content_type: "text/html; charset=utf-8",
-                body: page.into(),
-            },
-        ),
-        (
-            "/sample.mp4",
-            Page {
-                content_type: "video/mp4",
-                body: SAMPLE.into(),
-            },
-        ),
+        ("/", Page::fixed("text/html; charset=utf-8", page)),
+        ("/sample.mp4", Page::fixed("video/mp4", SAMPLE)),
     ])
 }
 

@@ -24,12 +24,12 @@ use tokio::{
     sync::watch,
     time::Instant,
 };
-use tokio_rustls::TlsAcceptor;
 
 use super::{
     activity::{Activity, Answer, Flight, Next, Patience, Protocol},
     opening::{Opened, Sniffed, secure, sniff},
     refusal::{HEAD_LATE, HeadRefusal, HeadRefusals},
+    tls::Tls,
     wire::Wire,
 };
 use crate::{
@@ -49,7 +49,7 @@ const PING: Duration = Duration::from_secs(20);
 /// What all connections share.
 pub(super) struct Shared<H> {
     pub(super) handle: H,
-    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) tls: Option<Tls>,
     pub(super) patience: Patience,
     pub(super) max_head_bytes: usize,
     pub(super) metrics: Arc<Metrics>,
@@ -78,7 +78,7 @@ where
     let mut stopping = shared.stopping.clone();
     let opening = async {
         match &shared.tls {
-            Some(acceptor) => secure(acceptor, tcp, late).await.map(Opened::Tls),
+            Some(tls) => secure(tls, tcp, late).await.map(Opened::Tls),
             None => sniff(tcp, late).await.map(Opened::Plain),
         }
     };

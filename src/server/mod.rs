@@ -50,7 +50,7 @@ pub struct ServerSettings {
     /// Time given to the requests under way when the gateway stops.
     pub drain_timeout: Duration,
     /// Absent: plain HTTP.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub tls: Option<tls::Tls>,
 }
 
 /// `[admin]`, checked.
@@ -139,7 +139,7 @@ impl Server {
         let (stopping, told) = watch::channel(false);
         let shared = Arc::new(Shared {
             handle,
-            tls: settings.tls.clone().map(tokio_rustls::TlsAcceptor::from),
+            tls: settings.tls.clone(),
             patience: Patience {
                 head: settings.head_timeout,
                 idle: settings.idle_timeout,

@@ -10,25 +10,23 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
+use super::tls::Tls;
+
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Beneath TLS, which by itself reads a record (16 KiB) at a time: a third of the system calls of an upload.
 const TLS_READ_BUFFER: usize = 64 * 1024;
 
-pub(super) type Tls = tokio_rustls::server::TlsStream<BufReader<TcpStream>>;
+pub(super) type Stream = tokio_rustls::server::TlsStream<BufReader<TcpStream>>;
 
 pub(super) enum Opened {
-    Tls(Box<Tls>),
+    Tls(Box<Stream>),
     Plain((TcpStream, Sniffed)),
 }
 
 /// `None`: no TLS came of it, in time or at all.
-pub(super) async fn secure(
-    acceptor: &TlsAcceptor,
-    tcp: TcpStream,
-    late: Instant,
-) -> Option<Box<Tls>> {
+pub(super) async fn secure(tls: &Tls, tcp: TcpStream, late: Instant) -> Option<Box<Stream>> {
     let tcp = BufReader::with_capacity(TLS_READ_BUFFER, tcp);
-    match timeout_at(late, acceptor.accept(tcp)).await {
+    match timeout_at(late, TlsAcceptor::from(tls.current()).accept(tcp)).await {
         Ok(Ok(tls)) => Some(Box::new(tls)),
         Ok(Err(error)) => {
             tracing::debug!(%error, "a TLS handshake failed");

@@ -1,9 +1,10 @@
-//! TLS of the public listener: from PEM files to a rustls configuration, before anything listens.
+//! TLS of the public listener: from PEM files to a rustls configuration, before anything listens, and again when they change.
 //!
 //! Relies on aws-lc-rs. Never puts key material into an error, and never offers less than TLS 1.2.
 
 use std::{path::Path, sync::Arc};
 
+use arc_swap::ArcSwap;
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
@@ -11,31 +12,61 @@ use rustls::{
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 
+/// What handshakes are made with, which may be replaced: a handshake keeps what it began with. All of it is replaced at
+/// once, since what is remembered of old sessions must not outlive the authority that vouched for a client.
+#[derive(Clone)]
+pub struct Tls(Arc<ArcSwap<ServerConfig>>);
+
+/// A PEM file, read.
+#[derive(Clone, Copy)]
+pub struct Pem<'a> {
+    /// For messages.
+    pub path: &'a Path,
+    /// Its content.
+    pub text: &'a [u8],
+}
+
+impl Tls {
+    /// With this, until it is replaced.
+    pub fn new(config: Arc<ServerConfig>) -> Self {
+        Self(Arc::new(ArcSwap::new(config)))
+    }
+
+    /// For handshakes that begin from now on.
+    pub fn replace(&self, config: Arc<ServerConfig>) {
+        self.0.store(config);
+    }
+
+    pub(super) fn current(&self) -> Arc<ServerConfig> {
+        self.0.load_full()
+    }
+}
+
 /// The configuration for these files: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1 by ALPN. With `client_ca`, peers must
 /// present a certificate issued by it.
 ///
 /// # Errors
 /// What is wrong with which file, and the mend, as a clause for a person.
 pub fn server_config(
-    certificate: &Path,
-    private_key: &Path,
-    client_ca: Option<&Path>,
+    certificate: &Pem<'_>,
+    private_key: &Pem<'_>,
+    client_ca: Option<&Pem<'_>>,
 ) -> Result<Arc<ServerConfig>, String> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let chain = certificates(certificate)?;
-    let key = PrivateKeyDer::from_pem_file(private_key).map_err(|error| {
-        unreadable(private_key, &error, "a private key in PEM, unencrypted (`PRIVATE KEY`, `RSA PRIVATE KEY` or `EC PRIVATE KEY`)")
+    let key = PrivateKeyDer::from_pem_slice(private_key.text).map_err(|error| {
+        unreadable(private_key.path, &error, "a private key in PEM, unencrypted (`PRIVATE KEY`, `RSA PRIVATE KEY` or `EC PRIVATE KEY`)")
     })?;
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(|error| format!("TLS can't be set up: {error}"))?;
     let builder = match client_ca {
-        Some(path) => builder.with_client_cert_verifier(client_verifier(path, provider)?),
+        Some(authority) => builder.with_client_cert_verifier(client_verifier(authority, provider)?),
         None => builder.with_no_client_auth(),
     };
     let mut config = builder
         .with_single_cert(chain, key)
-        .map_err(|error| mismatch(certificate, private_key, &error))?;
+        .map_err(|error| mismatch(certificate.path, private_key.path, &error))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     if client_ca.is_none() {
         // Phones come back often: tickets spare them a full handshake. Not with client certificates, which a ticket
@@ -46,24 +77,26 @@ pub fn server_config(
     Ok(Arc::new(config))
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+fn certificates(file: &Pem<'_>) -> Result<Vec<CertificateDer<'static>>, String> {
     let wanted = "certificates in PEM (`CERTIFICATE`), the server's own first";
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let read = CertificateDer::pem_slice_iter(file.text).collect::<Result<Vec<_>, _>>();
     match read {
-        Ok(chain) if chain.is_empty() => Err(unreadable(path, &pem::Error::NoItemsFound, wanted)),
+        Ok(chain) if chain.is_empty() => {
+            Err(unreadable(file.path, &pem::Error::NoItemsFound, wanted))
+        }
         Ok(chain) => Ok(chain),
-        Err(error) => Err(unreadable(path, &error, wanted)),
+        Err(error) => Err(unreadable(file.path, &error, wanted)),
     }
 }
 
 fn client_verifier(
-    path: &Path,
+    file: &Pem<'_>,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, String> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(path)? {
+    for certificate in certificates(file)? {
         roots.add(certificate).map_err(|error| {
-            format!("`{}` holds a certificate that can't be used as an authority ({error}); give the CA's own certificate", path.display())
+            format!("`{}` holds a certificate that can't be used as an authority ({error}); give the CA's own certificate", file.path.display())
         })?;
     }
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
@@ -71,7 +104,7 @@ fn client_verifier(
         .map_err(|error| {
             format!(
                 "`{}` can't be used to check clients' certificates: {error}",
-                path.display()
+                file.path.display()
             )
         })
 }
@@ -79,9 +112,6 @@ fn client_verifier(
 fn unreadable(path: &Path, error: &pem::Error, wanted: &str) -> String {
     let path = path.display();
     match error {
-        pem::Error::Io(error) => {
-            format!("`{path}` can't be read ({error}); check the path and its permissions")
-        }
         pem::Error::NoItemsFound => format!("`{path}` holds none; it must hold {wanted}"),
         // The error's own text could repeat a line of the file.
         _ => format!("`{path}` is not valid PEM; it must hold {wanted}"),

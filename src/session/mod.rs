@@ -1,24 +1,27 @@
 //! Liveness sessions as frontends see them: bound to their user, and good for one billed call.
 //!
-//! [`seal`] holds the keys, [`ticket`] seals and opens session ids, [`fingerprint`] tells a retry from another video, [`ledger`]
+//! [`seal`] makes the keys, `keyring` holds them, [`ticket`] seals and opens session ids, [`fingerprint`] tells a retry from another video, [`ledger`]
 //! knows what became of each session, [`kept`] is an answer that may be given again. Nothing here talks to Qiniu or
 //! knows HTTP. With `sessions.bind = false` none of it is used.
 
 pub mod fingerprint;
 pub mod kept;
+mod keyring;
 pub mod ledger;
 pub mod seal;
 pub mod ticket;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
+use arc_swap::ArcSwap;
 use aws_lc_rs::error::Unspecified;
 
 use self::{
     fingerprint::{Fingerprint, Running},
     kept::Kept,
+    keyring::Keyring,
     ledger::Ledger,
-    seal::{Keyring, SealKey, Which},
+    seal::{Keys, SealKey},
     ticket::{Holder, Ticket},
 };
 
@@ -31,9 +34,9 @@ pub struct SessionSettings {
     pub previous_seal_key: Option<SealKey>,
 }
 
-/// What binds sessions to callers, made once at start.
+/// What binds sessions to callers.
 pub struct Sessions {
-    keys: Keyring,
+    keys: ArcSwap<Keyring>,
     /// Qiniu's address: an id of a test system is of no use here, even under the same key.
     deployment: String,
     /// What became of each session.
@@ -46,15 +49,29 @@ impl Sessions {
     /// # Errors
     /// The system gives no random bytes.
     pub fn new(settings: &SessionSettings, deployment: &str) -> Result<Arc<Self>, Unspecified> {
-        let made = match &settings.seal_key {
-            Some(key) => key,
-            None => &SealKey::random()?,
-        };
         Ok(Arc::new(Self {
-            keys: Keyring::new(made, settings.previous_seal_key.as_ref())?,
+            keys: ArcSwap::from_pointee(Keyring::new(settings)?),
             deployment: deployment.to_owned(),
             ledger: Ledger::new(),
         }))
+    }
+
+    /// Seals with another key from now on; what was sealed so far opens for as long as it lives. Not to be called by two at
+    /// once, nor beside [`Sessions::retire_keys`].
+    ///
+    /// # Errors
+    /// No keys can be derived; those in use stay.
+    pub fn change_keys(&self, settings: &SessionSettings, now: Instant) -> Result<(), Unspecified> {
+        let changed = self.keys.load().changed(settings, now)?;
+        self.keys.store(Arc::new(changed));
+        Ok(())
+    }
+
+    /// Drops replaced keys whose time is over; to be called every now and then.
+    pub fn retire_keys(&self, now: Instant) {
+        if let Some(rest) = self.keys.load().without_old(now) {
+            self.keys.store(Arc::new(rest));
+        }
     }
 
     /// A user, and who vouches for them, to seal and open ids for.
@@ -62,24 +79,14 @@ impl Sessions {
         Holder::new(self, issuer, user)
     }
 
-    fn fingerprint(&self) -> BodyPrint {
-        let start = |which| Running::new(&self.keys.of(which).prints);
-        BodyPrint {
-            current: start(Which::Current),
-            previous: self.keys.previous.is_some().then(|| start(Which::Previous)),
-        }
-    }
-
     /// Writes an answer down so that it may leave the process; `None`: it can't be, and stays here.
     pub fn seal_answer(&self, ticket: &Ticket, kept: &Kept) -> Option<Vec<u8>> {
-        let keys = self.keys.of(ticket.which);
-        keys.seal_answer(&ticket.name.0, &kept.write()?).ok()
+        ticket.keys.seal_answer(&ticket.name.0, &kept.write()?).ok()
     }
 
     /// Reads such an answer; `None`: it is another session's, or forged.
     pub fn open_answer(&self, ticket: &Ticket, sealed: &[u8]) -> Option<Kept> {
-        let keys = self.keys.of(ticket.which);
-        Kept::read(&keys.open_answer(&ticket.name.0, sealed)?)
+        Kept::read(&ticket.keys.open_answer(&ticket.name.0, sealed)?)
     }
 }
 
@@ -87,15 +94,15 @@ impl Sessions {
 /// change keys one after the other must agree.
 pub struct BodyPrint {
     current: Running,
-    previous: Option<Running>,
+    others: Vec<(Arc<Keys>, Running)>,
 }
 
 impl BodyPrint {
     /// Takes the next bytes of the video, in base64 as Qiniu gets it.
     pub fn feed(&mut self, text: &[u8]) {
         self.current.feed(text);
-        if let Some(previous) = &mut self.previous {
-            previous.feed(text);
+        for (_, other) in &mut self.others {
+            other.feed(text);
         }
     }
 
@@ -106,9 +113,10 @@ impl BodyPrint {
             also.push(1);
             also.extend_from_slice(field.as_bytes());
         }
-        match (ticket.which, self.previous) {
-            (Which::Previous, Some(previous)) => previous.finish(&also),
-            _ => self.current.finish(&also),
+        let mut others = self.others.into_iter();
+        match others.find(|(keys, _)| Arc::ptr_eq(keys, &ticket.keys)) {
+            Some((_, other)) => other.finish(&also),
+            None => self.current.finish(&also),
         }
     }
 }

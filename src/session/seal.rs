@@ -2,8 +2,8 @@
 //!
 //! From 32 bytes HKDF-SHA256 (RFC 5869) derives the key that seals session ids (AES-256-GCM-SIV, RFC 8452), the one that
 //! names sessions in the ledger (HMAC-SHA256), the one of the fingerprints, and the one that seals an answer before it may leave
-//! the process. Relies on `aws-lc-rs`. A sealed text is opened by the current key or the previous one; it is sealed
-//! by the current one alone. Never prints or logs a key.
+//! the process. Relies on `aws-lc-rs`. What seals and opens at one time is a [`super::keyring::Keyring`]. Never prints or logs a
+//! key.
 
 use aws_lc_rs::{
     aead::{AES_256_GCM_SIV, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
@@ -60,23 +60,12 @@ impl SealKey {
 
 /// The keys of all purposes, made of one seal key.
 pub(super) struct Keys {
+    /// What they are made of.
+    pub(super) root: SealKey,
     ids: RandomizedNonceKey,
     answers: RandomizedNonceKey,
     pub(super) names: hmac::Key,
     pub(super) prints: std::sync::Arc<fingerprint::Key>,
-}
-
-/// The keys in use.
-pub(super) struct Keyring {
-    pub(super) current: Keys,
-    pub(super) previous: Option<Keys>,
-}
-
-/// Which of the keys a session belongs to: the one that opened its id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Which {
-    Current,
-    Previous,
 }
 
 /// Asks HKDF for so many bytes.
@@ -105,11 +94,22 @@ impl Keys {
         derive(b"fingerprints", long.as_mut())?;
         let prints = fingerprint::Key::new(&long).into();
         Ok(Self {
+            root: key.clone(),
             ids,
             answers,
             names,
             prints,
         })
+    }
+
+    /// Seals an id, bound to `holder`: a nonce, the text, its tag.
+    pub(super) fn seal_id(&self, holder: &[u8], plain: &[u8]) -> Result<Vec<u8>, Unspecified> {
+        seal(&self.ids, holder, plain)
+    }
+
+    /// Opens an id; `None`: it was sealed with other keys, for another holder, or not at all.
+    pub(super) fn open_id(&self, holder: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+        open(&self.ids, holder, sealed)
     }
 
     /// Seals an answer, bound to the name of its session.
@@ -120,37 +120,6 @@ impl Keys {
     /// Opens such an answer; `None`: it is another's, or none of ours.
     pub(super) fn open_answer(&self, name: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
         open(&self.answers, name, sealed)
-    }
-}
-
-impl Keyring {
-    pub(super) fn new(current: &SealKey, previous: Option<&SealKey>) -> Result<Self, Unspecified> {
-        Ok(Self {
-            current: Keys::derive(current)?,
-            previous: previous.map(Keys::derive).transpose()?,
-        })
-    }
-
-    /// Seals an id, bound to `holder`: a nonce, the text, its tag.
-    pub(super) fn seal_id(&self, holder: &[u8], plain: &[u8]) -> Result<Vec<u8>, Unspecified> {
-        seal(&self.current.ids, holder, plain)
-    }
-
-    /// Opens an id; `None`: it was sealed with other keys, for another holder, or not at all.
-    pub(super) fn open_id(&self, holder: &[u8], sealed: &[u8]) -> Option<(Which, Vec<u8>)> {
-        if let Some(plain) = open(&self.current.ids, holder, sealed) {
-            return Some((Which::Current, plain));
-        }
-        let previous = self.previous.as_ref()?;
-        Some((Which::Previous, open(&previous.ids, holder, sealed)?))
-    }
-
-    /// The keys of a session.
-    pub(super) fn of(&self, which: Which) -> &Keys {
-        match (which, &self.previous) {
-            (Which::Previous, Some(previous)) => previous,
-            _ => &self.current,
-        }
     }
 }
 
@@ -210,7 +179,7 @@ mod tests {
 
     #[test]
     fn two_seals_of_one_text_differ_and_any_flipped_bit_is_seen() {
-        let ring = Keyring::new(&SealKey::random().unwrap(), None).unwrap();
+        let ring = Keys::derive(&SealKey::random().unwrap()).unwrap();
         let sealed = ring.seal_id(b"holder", b"text").unwrap();
         assert_ne!(sealed, ring.seal_id(b"holder", b"text").unwrap());
         assert_eq!(sealed.len(), OVERHEAD + 4);

@@ -16,7 +16,8 @@ use zeroize::Zeroizing;
 
 use super::{
     BodyPrint, Sessions,
-    seal::{OVERHEAD, Which},
+    keyring::Keyring,
+    seal::{Keys, OVERHEAD},
 };
 
 /// How long a session lives, from the moment at which it was asked for.
@@ -31,10 +32,11 @@ const FRONT: usize = 1 + 8;
 /// Characters of a sealed id at the most.
 const MOST_TEXT: usize = PREFIX.len() + (OVERHEAD + FRONT + MOST_ID).div_ceil(3) * 4;
 
-/// A caller, as sessions are bound to them.
+/// A caller, as sessions are bound to them, for one request: it opens with the keys of the moment at which it was made.
 #[derive(Clone)]
 pub struct Holder {
     sessions: Arc<Sessions>,
+    keys: Arc<Keyring>,
     bound: Vec<u8>,
 }
 
@@ -46,7 +48,8 @@ pub struct Ticket {
     pub name: Name,
     /// When it ends.
     pub ends: Instant,
-    pub(super) which: Which,
+    /// Those that opened its id.
+    pub(super) keys: Arc<Keys>,
 }
 
 /// Qiniu's id of a session. It can't be printed by accident.
@@ -81,6 +84,7 @@ impl Holder {
         }
         Self {
             sessions: Arc::clone(sessions),
+            keys: sessions.keys.load_full(),
             bound,
         }
     }
@@ -96,7 +100,9 @@ impl Holder {
         plain.push(VERSION);
         plain.extend_from_slice(&ends.to_be_bytes());
         plain.extend_from_slice(id.as_bytes());
-        let sealed = self.sessions.keys.seal_id(&self.bound, &plain).ok()?;
+        // With the newest key, however long ago this request began: the others won't open as long as this is to live.
+        let keys = self.sessions.keys.load();
+        let sealed = keys.current.seal_id(&self.bound, &plain).ok()?;
         Some(PREFIX.to_owned() + &BASE64URL_NOPAD.encode(&sealed))
     }
 
@@ -105,33 +111,33 @@ impl Holder {
     /// # Errors
     /// It is not this caller's, or too old.
     pub fn open(&self, text: &str, now: SystemTime) -> Result<Ticket, NotOpened> {
-        let (which, id, ends) = self.read(text).ok_or(NotOpened::Rejected)?;
+        let (keys, id, ends) = self.read(text).ok_or(NotOpened::Rejected)?;
         let left = ends.duration_since(now).unwrap_or_default();
         if left.is_zero() {
             return Err(NotOpened::Expired);
         }
         Ok(Ticket {
-            name: self.name(which, &id),
+            name: self.name(&keys, &id),
             id,
             // A clock that was set back makes no session live longer than it may.
             ends: Instant::now() + left.min(LIFETIME),
-            which,
+            keys,
         })
     }
 
     /// Starts a fingerprint, before it is known which session the upload is for.
     pub fn fingerprint(&self) -> BodyPrint {
-        self.sessions.fingerprint()
+        self.keys.fingerprint()
     }
 
-    fn read(&self, text: &str) -> Option<(Which, SessionId, SystemTime)> {
+    fn read(&self, text: &str) -> Option<(Arc<Keys>, SessionId, SystemTime)> {
         if text.len() > MOST_TEXT {
             return None;
         }
         let sealed = BASE64URL_NOPAD
             .decode(text.strip_prefix(PREFIX)?.as_bytes())
             .ok()?;
-        let (which, plain) = self.sessions.keys.open_id(&self.bound, &sealed)?;
+        let (keys, plain) = self.keys.open_id(&self.bound, &sealed, Instant::now())?;
         let plain = Zeroizing::new(plain);
         let (&VERSION, rest) = plain.split_first()? else {
             return None;
@@ -139,11 +145,11 @@ impl Holder {
         let (ends, id) = rest.split_first_chunk()?;
         let ends = UNIX_EPOCH.checked_add(Duration::from_millis(u64::from_be_bytes(*ends)))?;
         let id = str::from_utf8(id).ok()?.to_owned();
-        Some((which, SessionId(Zeroizing::new(id)), ends))
+        Some((keys, SessionId(Zeroizing::new(id)), ends))
     }
 
-    fn name(&self, which: Which, id: &SessionId) -> Name {
-        let mut hash = hmac::Context::with_key(&self.sessions.keys.of(which).names);
+    fn name(&self, keys: &Keys, id: &SessionId) -> Name {
+        let mut hash = hmac::Context::with_key(&keys.names);
         // `bound` is unambiguous, so the id needs no length.
         hash.update(&self.bound);
         hash.update(id.reveal().as_bytes());

@@ -9,10 +9,8 @@ use super::{
 
 /// `[verdict]`, checked.
 pub struct VerdictSettings {
-    /// Signs.
-    pub signing_key: SigningKey,
-    /// Published too: keys that signed before, or will sign next.
-    pub previous_keys: Vec<PublicKey>,
+    /// What signs, and what is published.
+    pub keys: VerdictKeys,
     /// `iss`
     pub issuer: String,
     /// `aud`
@@ -23,4 +21,12 @@ pub struct VerdictSettings {
     pub rule: Rule,
     /// The digest of the video is in the verdict.
     pub video_digest: bool,
+}
+
+/// The keys of verdicts at one time.
+pub struct VerdictKeys {
+    /// Signs.
+    pub signing_key: SigningKey,
+    /// Published too: keys that signed before, or will sign next.
+    pub previous_keys: Vec<PublicKey>,
 }

@@ -2,24 +2,31 @@
 //!
 //! Failures are signed like passes. Its `typ` keeps it from being taken for a token that says who somebody is.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{
-    VerdictSettings,
+    VerdictKeys, VerdictSettings,
     judge::{Judgement, Rule},
+    keyring::Keyring,
 };
 
 /// Signs verdicts and publishes the keys.
 pub struct Verdicts {
-    settings: VerdictSettings,
-    /// The protected header, ready.
-    header: String,
-    published: Bytes,
+    keys: Keyring,
+    issuer: String,
+    audience: String,
+    lifetime: Duration,
+    rule: Rule,
+    video_digest: bool,
 }
 
 /// The name of a verdict, `jti`: 128 random bits. The evidence that belongs to it has the same name.
@@ -46,13 +53,6 @@ pub struct Statement<'a> {
     pub video_sha256: Option<[u8; 32]>,
     /// Whether the app's backend took the pictures, where there were any for it.
     pub delivered: Option<bool>,
-}
-
-#[derive(Serialize)]
-struct Header<'a> {
-    typ: &'static str,
-    alg: &'static str,
-    kid: &'a str,
 }
 
 #[derive(Serialize)]
@@ -106,33 +106,47 @@ impl VerdictId {
 impl Verdicts {
     /// Makes the header and the key set ready.
     pub fn new(settings: VerdictSettings) -> Self {
-        let header = Header {
-            typ: "liveness-verdict+jwt",
-            alg: "EdDSA",
-            kid: settings.signing_key.public().id(),
-        };
-        let header = BASE64URL_NOPAD.encode(&serde_json::to_vec(&header).unwrap_or_default());
-        let published = key_set(&settings);
+        let VerdictSettings {
+            keys,
+            issuer,
+            audience,
+            lifetime,
+            rule,
+            video_digest,
+        } = settings;
         Self {
-            settings,
-            header,
-            published,
+            keys: Keyring::new(keys, lifetime),
+            issuer,
+            audience,
+            lifetime,
+            rule,
+            video_digest,
         }
     }
 
     /// What a pass is.
     pub fn rule(&self) -> &Rule {
-        &self.settings.rule
+        &self.rule
     }
 
     /// Whether videos are hashed for verdicts.
     pub fn wants_video_digest(&self) -> bool {
-        self.settings.video_digest
+        self.video_digest
     }
 
-    /// The JSON Web Key Set with every key that verdicts may have been signed with.
-    pub fn published(&self) -> &Bytes {
-        &self.published
+    /// The JSON Web Key Set with every key that verdicts may have been signed with; what it holds follows the keys.
+    pub fn published(&self) -> &Arc<ArcSwap<Bytes>> {
+        self.keys.published()
+    }
+
+    /// Signs with other keys from now on. The one that signed so far stays published for the verdicts that it signed.
+    pub fn change_keys(&self, keys: VerdictKeys, now: Instant) {
+        self.keys.replace(keys, now);
+    }
+
+    /// Withdraws keys that signed long ago; to be called every now and then.
+    pub fn retire_keys(&self, now: Instant) {
+        self.keys.retire(now);
     }
 
     /// The signed verdict, in letters that JSON needs no escapes for.
@@ -142,12 +156,9 @@ impl Verdicts {
     pub fn sign(&self, statement: &Statement<'_>, now: SystemTime) -> Result<String, NotSigned> {
         let claims = self.claims(statement, now);
         let claims = serde_json::to_vec(&claims).map_err(|_| NotSigned)?;
-        let mut token = format!("{}.{}", self.header, BASE64URL_NOPAD.encode(&claims));
-        let signature = self
-            .settings
-            .signing_key
-            .sign(token.as_bytes())
-            .ok_or(NotSigned)?;
+        let signer = self.keys.signer();
+        let mut token = format!("{}.{}", signer.header, BASE64URL_NOPAD.encode(&claims));
+        let signature = signer.key.sign(token.as_bytes()).ok_or(NotSigned)?;
         token.push('.');
         BASE64URL_NOPAD.encode_append(signature.as_ref(), &mut token);
         Ok(token)
@@ -163,12 +174,12 @@ impl Verdicts {
             (!statement.scores_hidden).then_some(number.as_deref())
         };
         Claims {
-            iss: &self.settings.issuer,
-            aud: &self.settings.audience,
+            iss: &self.issuer,
+            aud: &self.audience,
             sub: statement.user,
             sub_iss: statement.issuer,
             iat: issued,
-            exp: issued.saturating_add(self.settings.lifetime.as_secs()),
+            exp: issued.saturating_add(self.lifetime.as_secs()),
             jti: statement.id.as_str(),
             liveness: Liveness {
                 passed: judgement.passed,
@@ -188,24 +199,6 @@ impl Verdicts {
             },
         }
     }
-}
-
-/// The signing key first; a key that is listed twice stands there once.
-fn key_set(settings: &VerdictSettings) -> Bytes {
-    #[derive(Serialize)]
-    struct KeySet<'a> {
-        keys: Vec<super::key::Jwk<'a>>,
-    }
-    let mut keys = vec![settings.signing_key.public()];
-    for key in &settings.previous_keys {
-        if !keys.contains(&key) {
-            keys.push(key);
-        }
-    }
-    let set = KeySet {
-        keys: keys.iter().map(|key| key.jwk()).collect(),
-    };
-    serde_json::to_vec(&set).unwrap_or_default().into()
 }
 
 #[cfg(test)]

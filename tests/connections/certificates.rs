@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use liveness_gateway::server::tls::{self, Pem, Tls};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -19,12 +20,29 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    pub(crate) fn server_config(
-        &self,
-        client_ca: Option<&Path>,
-    ) -> Result<Arc<ServerConfig>, String> {
-        liveness_gateway::server::tls::server_config(&self.certificate, &self.key, client_ca)
+    pub(crate) fn server_config(&self, client_ca: Option<&Path>) -> Result<Tls, String> {
+        server_config(&self.certificate, &self.key, client_ca).map(Tls::new)
     }
+}
+
+pub(crate) fn server_config(
+    certificate: &Path,
+    key: &Path,
+    client_ca: Option<&Path>,
+) -> Result<Arc<ServerConfig>, String> {
+    let read = |path: &Path| std::fs::read(path).unwrap();
+    let texts = [
+        read(certificate),
+        read(key),
+        client_ca.map(read).unwrap_or_default(),
+    ];
+    let pem = |path, text| Pem { path, text };
+    let authority = client_ca.map(|path| pem(path, &texts[2]));
+    tls::server_config(
+        &pem(certificate, &texts[0]),
+        &pem(key, &texts[1]),
+        authority.as_ref(),
+    )
 }
 
 impl Drop for Files {

@@ -202,6 +202,10 @@ impl Signer {
         }
     }
 
+    pub fn public_pem(&self) -> String {
+        self.key.public_key_pem()
+    }
+
     pub fn jwk(&self) -> Value {
         let point = self.key.der_bytes();
         let mut jwk = json!({"kty": "EC", "crv": "P-256", "use": "sig",
@@ -316,10 +320,14 @@ fn events() -> &'static Mutex<Vec<u8>> {
 
 /// What was logged about this provider.
 pub fn logged(provider: &Provider) -> String {
+    logged_with(&format!(":{}", provider.address.port())).join("\n")
+}
+
+/// The lines logged in this process that hold this.
+pub fn logged_with(part: &str) -> Vec<String> {
     let text = String::from_utf8(events().lock().unwrap().clone()).unwrap();
-    let port = format!(":{}", provider.address.port());
-    let lines: Vec<_> = text.lines().filter(|line| line.contains(&port)).collect();
-    lines.join("\n")
+    let lines = text.lines().filter(|line| line.contains(part));
+    lines.map(str::to_owned).collect()
 }
 
 /// Status and code at once; a good answer has no code.

@@ -1,6 +1,6 @@
 //! Secrets: what is cut from them, and that nothing ever shows one.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, process::Command, thread};
 
 use super::{good, minimal, report};
 
@@ -67,6 +67,52 @@ fn an_empty_or_huge_secret_is_refused() {
         let report = report(&minimal("").replace("{ env = \"SK\" }", &source), &[]).to_string();
         assert!(report.contains(message), "{report}");
     }
+}
+
+#[test]
+fn a_huge_file_of_keys_is_refused() {
+    let folder = Folder::new("documents");
+    let path = folder.0.join("keys.json");
+    for (bytes, message) in [
+        (1024 * 1024, "is not a JSON Web Key Set"),
+        (1024 * 1024 + 1, "is too large"),
+    ] {
+        fs::write(&path, " ".repeat(bytes)).unwrap();
+        let keys = format!("jwks_file = {:?}", path.display().to_string());
+        let text = minimal("").replace("secret = { env = \"HMAC\" }", &keys);
+        let report = report(&text, &[]).to_string();
+        assert!(report.contains(message), "{report}");
+    }
+}
+
+#[test]
+fn a_file_is_watched_and_a_pipe_is_read_once() {
+    let folder = Folder::new("pipes");
+    let source = folder.secret("file", b"key");
+    let in_file = |source: &str| minimal("").replace("{ env = \"SK\" }", source);
+    let watched = |text: &str| good(text, &[]).settings.rotation.credentials.is_some();
+    assert!(watched(&in_file(&source)));
+    assert!(!watched(&minimal("")));
+
+    let path = folder.0.join("pipe");
+    let made = Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    let source = format!("{{ file = {:?} }}", path.display().to_string());
+    let writer = thread::spawn(move || fs::write(path, "key\n").unwrap());
+    let settings = good(&in_file(&source), &[]).settings;
+    writer.join().unwrap();
+    assert_eq!(settings.qiniu.credentials.secret_key.reveal(), b"key");
+    assert!(settings.rotation.credentials.is_none());
+}
+
+#[test]
+fn what_is_wrong_with_one_key_is_told_beside_another_that_is_missing() {
+    let text = minimal("").replace("{ env = \"SK\" }", "{ env = \"NONE\" }");
+    let report = report(&text, &[("AK", "a b")]).to_string();
+    assert!(
+        report.contains("`NONE` is not set") && report.contains("holds blanks"),
+        "{report}"
+    );
 }
 
 #[test]

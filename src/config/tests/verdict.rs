@@ -52,7 +52,7 @@ fn the_defaults_and_what_is_said() {
         (Threshold::Frr1e3, 1.0)
     );
     assert_eq!(verdict.lifetime, Duration::from_secs(300));
-    assert!(!verdict.video_digest && verdict.previous_keys.is_empty());
+    assert!(!verdict.video_digest && verdict.keys.previous_keys.is_empty());
     assert_eq!(
         (evidence.on, evidence.required, evidence.timeout),
         (When::Pass, false, Duration::from_secs(5))

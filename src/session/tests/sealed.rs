@@ -68,7 +68,7 @@ fn a_clock_that_was_set_back_gives_no_more_time() {
     let mine = holder(&sessions(1, None), "issuer", "me");
     let sealed = mine.seal(ID, now() + 3 * LIFETIME).unwrap();
     let ends = mine.open(&sealed, now()).ok().unwrap().ends;
-    assert!(ends <= std::time::Instant::now() + LIFETIME);
+    assert!(ends <= Instant::now() + LIFETIME);
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn replicas_in_the_middle_of_a_change_of_keys_agree_on_a_fingerprint() {
     let sealed = holder(&old, "issuer", "me").seal(ID, now()).unwrap();
     let print = |sessions: &Arc<Sessions>, face_field: Option<&str>| {
         let ticket = holder(sessions, "issuer", "me").open(&sealed, now());
-        let mut print = sessions.fingerprint();
+        let mut print = holder(sessions, "issuer", "me").fingerprint();
         print.feed(b"AAAA");
         print.feed(b"BBBB");
         print.finish(&ticket.ok().unwrap(), face_field)
@@ -183,6 +183,84 @@ fn replicas_in_the_middle_of_a_change_of_keys_agree_on_a_fingerprint() {
         })
         .collect();
     assert_eq!(different.len(), 4, "what was asked about the video counts");
+}
+
+fn changed_to(sessions: &Sessions, current: u8, previous: Option<u8>, at: Instant) {
+    let settings = SessionSettings {
+        seal_key: Some(key(current)),
+        previous_seal_key: previous.map(key),
+    };
+    sessions.change_keys(&settings, at).unwrap();
+}
+
+#[test]
+fn a_replaced_key_opens_for_the_life_of_a_session_and_a_minute_and_never_seals() {
+    let ours = sessions(1, None);
+    let before = holder(&ours, "issuer", "me");
+    let old = before.seal(ID, now()).unwrap();
+    // The ring looks at the clock of the machine, so the change is put into the past.
+    let minutes = |count: u64| Instant::now() - Duration::from_secs(60 * count);
+    changed_to(&ours, 2, None, minutes(5));
+    let after = holder(&ours, "issuer", "me");
+    let (one, two) = (before.open(&old, now()), after.open(&old, now()));
+    assert_eq!(one.ok().unwrap().name, two.ok().unwrap().name);
+    // A request that began before the change seals for a session that lives after it.
+    for sealer in [&before, &after] {
+        let new = sealer.seal(ID, now()).unwrap();
+        assert_eq!(opened(&after, &new, now()).unwrap(), ID);
+        let theirs = holder(&sessions(2, None), "issuer", "me");
+        assert_eq!(opened(&theirs, &new, now()).unwrap(), ID);
+    }
+    ours.retire_keys(Instant::now());
+    assert_eq!(
+        opened(&holder(&ours, "issuer", "me"), &old, now()).unwrap(),
+        ID
+    );
+
+    let late = sessions(1, None);
+    changed_to(&late, 2, None, minutes(6));
+    let me = holder(&late, "issuer", "me");
+    assert_eq!(opened(&me, &old, now()), Err(NotOpened::Rejected));
+    late.retire_keys(Instant::now());
+    assert_eq!(late.keys.load().fingerprint().others.len(), 0);
+}
+
+#[test]
+fn keys_that_change_often_do_not_pile_up_and_one_that_comes_back_is_the_same() {
+    let ours = sessions(1, Some(2));
+    let first = holder(&ours, "issuer", "me").seal(ID, now()).unwrap();
+    let name = |sessions: &Arc<Sessions>| {
+        let ticket = holder(sessions, "issuer", "me").open(&first, now());
+        ticket.ok().unwrap().name
+    };
+    let known = name(&ours);
+    changed_to(&ours, 3, Some(4), Instant::now());
+    assert_eq!(name(&ours), known);
+    changed_to(&ours, 4, Some(1), Instant::now());
+    assert_eq!(name(&ours), known);
+    changed_to(&ours, 1, None, Instant::now());
+    assert_eq!(name(&ours), known);
+    for byte in 5..200 {
+        changed_to(&ours, byte, None, Instant::now());
+        assert!(ours.keys.load().fingerprint().others.len() <= 8);
+    }
+}
+
+#[test]
+fn a_retry_is_known_as_one_across_a_change_of_keys() {
+    let ours = sessions(1, None);
+    let sealed = holder(&ours, "issuer", "me").seal(ID, now()).unwrap();
+    let print = |video: &[u8]| {
+        let holder = holder(&ours, "issuer", "me");
+        let mut print = holder.fingerprint();
+        print.feed(video);
+        print.finish(&holder.open(&sealed, now()).ok().unwrap(), None)
+    };
+    let (before, other) = (print(b"AAAA"), print(b"BBBB"));
+    changed_to(&ours, 2, None, Instant::now());
+    assert_eq!(print(b"AAAA"), before);
+    assert_eq!(print(b"BBBB"), other);
+    assert_ne!(before, other);
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! What is in a verdict, that its signature holds, and what is published.
 
-use std::time::Duration;
-
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
 use serde_json::{Value, json};
 
@@ -24,8 +22,10 @@ const ID: &str = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
 fn verdicts() -> Verdicts {
     let public = |pem: &str| PublicKey::from_pem(pem.as_bytes()).unwrap();
     Verdicts::new(VerdictSettings {
-        signing_key: SigningKey::from_pem(&Secret::new(PRIVATE)).unwrap(),
-        previous_keys: vec![public(OTHER), public(PUBLIC), public(OTHER)],
+        keys: VerdictKeys {
+            signing_key: SigningKey::from_pem(&Secret::new(PRIVATE)).unwrap(),
+            previous_keys: vec![public(OTHER), public(PUBLIC), public(OTHER)],
+        },
         issuer: "https://gateway.example.com".into(),
         audience: "backend".into(),
         lifetime: Duration::from_secs(300),
@@ -56,7 +56,7 @@ fn now() -> SystemTime {
 
 /// The header and claims as text, the signature checked by another implementation with the published key.
 fn opened(token: &str, verdicts: &Verdicts) -> (String, String) {
-    let set: JwkSet = serde_json::from_slice(verdicts.published()).unwrap();
+    let set: JwkSet = serde_json::from_slice(&verdicts.published().load()).unwrap();
     let kid = jsonwebtoken::decode_header(token).unwrap().kid.unwrap();
     let key = DecodingKey::from_jwk(set.find(&kid).unwrap()).unwrap();
     let mut validation = Validation::new(Algorithm::EdDSA);
@@ -148,7 +148,7 @@ fn no_two_verdicts_have_one_name() {
 
 #[test]
 fn every_key_is_published_once_and_none_of_it_is_private() {
-    let set: Value = serde_json::from_slice(verdicts().published()).unwrap();
+    let set: Value = serde_json::from_slice(&verdicts().published().load()).unwrap();
     let keys = set["keys"].as_array().unwrap();
     assert_eq!(keys.len(), 2, "{set}");
     assert_eq!(
@@ -156,4 +156,67 @@ fn every_key_is_published_once_and_none_of_it_is_private() {
         json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "kid": ID,
             "alg": "EdDSA", "use": "sig"})
     );
+}
+
+#[test]
+fn a_key_that_signed_stays_published_for_its_verdicts_and_an_hour() {
+    let pem = |seed: u8| {
+        let key = [
+            &[
+                0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20,
+            ][..],
+            &[seed; 32],
+        ]
+        .concat();
+        let text = data_encoding::BASE64.encode(&key);
+        Secret::new(format!(
+            "-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n"
+        ))
+    };
+    let keys = |seed, listed: &[&str]| VerdictKeys {
+        signing_key: SigningKey::from_pem(&pem(seed)).unwrap(),
+        previous_keys: listed
+            .iter()
+            .map(|pem| PublicKey::from_pem(pem.as_bytes()).unwrap())
+            .collect(),
+    };
+    let verdicts = verdicts();
+    let ids = || -> Vec<String> {
+        let set: JwkSet = serde_json::from_slice(&verdicts.published().load()).unwrap();
+        set.keys
+            .iter()
+            .map(|key| key.common.key_id.clone().unwrap())
+            .collect()
+    };
+    let id = |seed| {
+        SigningKey::from_pem(&pem(seed))
+            .unwrap()
+            .public()
+            .id()
+            .to_owned()
+    };
+    let start = Instant::now();
+    let (judgement, name) = (judgement(), VerdictId::random().unwrap());
+    let old = verdicts.sign(&statement(&name, &judgement), now()).unwrap();
+
+    // The listed key that never signed here goes with its file; the one that signed stays.
+    verdicts.change_keys(keys(1, &[]), start);
+    assert_eq!(ids(), [id(1), ID.to_owned()]);
+    opened(&old, &verdicts);
+    let new = verdicts.sign(&statement(&name, &judgement), now()).unwrap();
+    let header = jsonwebtoken::decode_header(&new).unwrap();
+    assert_eq!(header.kid, Some(id(1)));
+    opened(&new, &verdicts);
+
+    verdicts.change_keys(keys(2, &[]), start + Duration::from_secs(60));
+    verdicts.change_keys(keys(1, &[]), start + Duration::from_secs(120));
+    assert_eq!(ids(), [id(1), ID.to_owned(), id(2)]);
+    verdicts.retire_keys(start + Duration::from_secs(3899));
+    assert_eq!(ids(), [id(1), ID.to_owned(), id(2)]);
+    verdicts.retire_keys(start + Duration::from_secs(3900));
+    assert_eq!(ids(), [id(1), id(2)]);
+    verdicts.retire_keys(start + Duration::from_secs(4019));
+    assert_eq!(ids(), [id(1), id(2)]);
+    verdicts.retire_keys(start + Duration::from_secs(1_000_000));
+    assert_eq!(ids(), [id(1)]);
 }

@@ -1,0 +1,81 @@
+//! `[server.tls]`: what the public listener shows, and of whom it asks for a certificate.
+
+use std::path::PathBuf;
+
+use super::{
+    checked::nested,
+    reader::{Placed, Reader, Section},
+    tree::Table,
+};
+use crate::{
+    rotation::{Fault, Part},
+    server::tls::{Pem, Tls, server_config},
+};
+
+impl Reader<'_> {
+    /// `None` without the section.
+    pub(super) fn tls(&mut self, root: &Table) -> Option<Tls> {
+        let section = nested(root, "server", "tls", "server.tls");
+        section.table?;
+        self.header("[server.tls]");
+        let certificate = self.required_path(
+            &section,
+            "certificate",
+            "name the file with the certificate chain, or leave [server.tls] out",
+        );
+        let private_key = self.required_path(
+            &section,
+            "private_key",
+            "name the file with the private key, or leave [server.tls] out",
+        );
+        let client_ca = self.path(&section, "client_ca");
+        let path = |given: &Option<Placed<PathBuf>>| given.as_ref().map(|(path, _)| path.clone());
+        let paths = [&certificate, &private_key, &client_ca].map(path);
+        let mut parts = vec![
+            self.tls_part(&section, "certificate", certificate),
+            self.tls_part(&section, "private_key", private_key),
+        ];
+        if client_ca.is_some() {
+            parts.push(self.tls_part(&section, "client_ca", client_ca));
+        }
+        let (config, watched) = self.made_of(parts, move |texts| {
+            let files = paths.iter().flatten().zip(texts);
+            let files: Vec<_> = files
+                .map(|(path, text)| Pem {
+                    path,
+                    text: text.reveal(),
+                })
+                .collect();
+            let (certificate, private_key, client_ca) = match files.as_slice() {
+                [certificate, private_key] => (certificate, private_key, None),
+                [certificate, private_key, client_ca] => {
+                    (certificate, private_key, Some(client_ca))
+                }
+                _ => return Err(Fault::miscounted()),
+            };
+            server_config(certificate, private_key, client_ca)
+                .map_err(|why| Fault::of(0, why, "name readable PEM files that belong together"))
+        })?;
+        self.rotation.tls = watched;
+        Some(Tls::new(config))
+    }
+
+    fn tls_part(
+        &mut self,
+        section: &Section<'_>,
+        name: &str,
+        path: Option<Placed<PathBuf>>,
+    ) -> Option<Placed<Part>> {
+        self.document_part(section, name, path?, Part::any)
+    }
+
+    fn required_path(
+        &mut self,
+        section: &Section<'_>,
+        name: &'static str,
+        mend: &str,
+    ) -> Option<Placed<PathBuf>> {
+        self.required(section, name, mend)
+            .map(|(text, place)| (self.base.join(text), place))
+    }
+}

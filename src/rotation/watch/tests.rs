@@ -1,0 +1,251 @@
+//! What is taken, when, and what is left alone. Each look is called by hand: no time passes.
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use super::*;
+use crate::{
+    config::secret::Secret,
+    rotation::{Form, Part, Recipe, Source},
+};
+
+/// A folder of one test, gone at its end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("watch-{}-{number}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.0.join(name), text).unwrap();
+    }
+
+    fn part(&self, name: &str) -> Part {
+        Part {
+            key: format!("section.{name}"),
+            source: Source::File(self.0.join(name), Form::Secret),
+            check: Part::any,
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What was put to use, in order.
+type Used = Arc<Mutex<Vec<String>>>;
+
+struct Seen {
+    look: Box<dyn FnMut()>,
+    used: Used,
+    /// How often a value was made.
+    made: Arc<AtomicU32>,
+}
+
+impl Seen {
+    fn of(parts: Vec<Part>) -> Self {
+        let made = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&made);
+        let recipe = Recipe::new(parts, move |texts| {
+            count.fetch_add(1, Ordering::Relaxed);
+            let text = |text: &Secret| String::from_utf8(text.reveal().to_vec()).unwrap();
+            let all = texts.iter().map(text).collect::<Vec<_>>().join("+");
+            match all.contains("bad") {
+                true => Err(Fault::of(0, "is bad", "write a good one")),
+                false => Ok(all),
+            }
+        });
+        let (first, watched) = recipe.begin().unwrap();
+        let used: Used = Arc::new(Mutex::new(vec![first]));
+        let put = Arc::clone(&used);
+        let mut watch = Watch::new(watched.unwrap(), move |value| {
+            put.lock().unwrap().push(value);
+            Ok(())
+        });
+        Self {
+            look: Box::new(move || watch.look()),
+            used,
+            made,
+        }
+    }
+
+    /// What is in use after so many looks.
+    fn after(&mut self, looks: u32) -> String {
+        (0..looks).for_each(|_| (self.look)());
+        self.used.lock().unwrap().last().unwrap().clone()
+    }
+
+    fn made(&self) -> u32 {
+        self.made.load(Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn a_content_is_taken_when_it_was_read_twice_and_made_once() {
+    let folder = Folder::new();
+    folder.write("key", "one");
+    let mut seen = Seen::of(vec![folder.part("key")]);
+    assert_eq!(seen.after(5), "one");
+    folder.write("key", "two");
+    assert_eq!(seen.after(1), "one");
+    assert_eq!(seen.after(1), "two");
+    assert_eq!(seen.after(20), "two");
+    assert_eq!(seen.made(), 2);
+    // A line end more is the same secret.
+    folder.write("key", "two\n");
+    assert_eq!(seen.after(20), "two");
+    assert_eq!(seen.made(), 2);
+}
+
+#[test]
+fn what_is_still_being_written_is_not_taken() {
+    let folder = Folder::new();
+    folder.write("key", "one");
+    let mut seen = Seen::of(vec![folder.part("key")]);
+    for length in 1..8 {
+        folder.write("key", &"growing"[..length]);
+        assert_eq!(seen.after(1), "one");
+    }
+    assert_eq!(seen.after(1), "growing");
+}
+
+#[test]
+fn files_that_belong_together_are_waited_for() {
+    let folder = Folder::new();
+    folder.write("id", "id1");
+    folder.write("key", "key1");
+    let parts = || vec![folder.part("id"), folder.part("key")];
+    let mut seen = Seen::of(parts());
+    folder.write("id", "id2");
+    assert_eq!(seen.after(9), "id1+key1");
+    folder.write("key", "key2");
+    assert_eq!(seen.after(1), "id1+key1");
+    assert_eq!(seen.after(1), "id2+key2");
+    // One alone is taken in the end.
+    folder.write("key", "key3");
+    assert_eq!(seen.after(9), "id2+key2");
+    assert_eq!(seen.after(1), "id2+key3");
+    // One that comes from elsewhere can't be waited for.
+    let given = Part {
+        source: Source::Given(Secret::new("given")),
+        ..folder.part("id")
+    };
+    let mut seen = Seen::of(vec![given, folder.part("key")]);
+    folder.write("key", "key4");
+    assert_eq!(seen.after(2), "given+key4");
+}
+
+#[test]
+fn what_is_wrong_is_judged_once_and_the_old_stays() {
+    let folder = Folder::new();
+    folder.write("key", "one");
+    let mut seen = Seen::of(vec![folder.part("key")]);
+    folder.write("key", "bad");
+    assert_eq!(seen.after(30), "one");
+    assert_eq!(seen.made(), 2);
+    folder.write("key", "another bad one");
+    assert_eq!(seen.after(30), "one");
+    assert_eq!(seen.made(), 3);
+    // Back to what is in use: nothing to do.
+    folder.write("key", "one");
+    assert_eq!(seen.after(30), "one");
+    assert_eq!(seen.made(), 3);
+    // And the same bad one again is news again.
+    folder.write("key", "bad");
+    assert_eq!(seen.after(30), "one");
+    assert_eq!(seen.made(), 4);
+    folder.write("key", "two");
+    assert_eq!(seen.after(2), "two");
+}
+
+#[test]
+fn what_can_t_be_read_leaves_the_old_in_use() {
+    let folder = Folder::new();
+    folder.write("key", "one");
+    let mut seen = Seen::of(vec![folder.part("key")]);
+    let path = folder.0.join("key");
+    fs::remove_file(&path).unwrap();
+    assert_eq!(seen.after(3), "one");
+    fs::create_dir(&path).unwrap();
+    assert_eq!(seen.after(3), "one");
+    fs::remove_dir(&path).unwrap();
+    for wrong in ["", "\n", &"x".repeat(64 * 1024 + 1)] {
+        folder.write("key", wrong);
+        assert_eq!(seen.after(3), "one");
+    }
+    assert_eq!(seen.made(), 1);
+    folder.write("key", &"x".repeat(64 * 1024));
+    assert_eq!(seen.after(2).len(), 64 * 1024);
+}
+
+#[test]
+fn a_change_by_way_of_a_link_is_seen() {
+    let folder = Folder::new();
+    let version = |number: &str| {
+        let inner = folder.0.join(number);
+        fs::create_dir(&inner).unwrap();
+        fs::write(inner.join("key"), number).unwrap();
+        // The same length and, within the clock's grain, the same time.
+        symlink(Path::new(number), folder.0.join("..data_tmp")).unwrap();
+        fs::rename(folder.0.join("..data_tmp"), folder.0.join("..data")).unwrap();
+    };
+    version("v1");
+    symlink("..data/key", folder.0.join("key")).unwrap();
+    let mut seen = Seen::of(vec![folder.part("key")]);
+    version("v2");
+    assert_eq!(seen.after(2), "v2");
+    fs::remove_dir_all(folder.0.join("v2")).unwrap();
+    assert_eq!(seen.after(3), "v2");
+    version("v3");
+    assert_eq!(seen.after(2), "v3");
+}
+
+#[test]
+fn what_is_not_in_a_file_is_not_watched() {
+    let part = Part {
+        key: "section.key".into(),
+        source: Source::Given(Secret::new("given")),
+        check: Part::any,
+    };
+    let recipe = Recipe::new(vec![part], |texts| Ok(texts.len()));
+    let (value, watched) = recipe.begin().unwrap();
+    assert!(value == 1 && watched.is_none());
+}
+
+#[tokio::test]
+async fn a_bug_in_one_does_not_end_the_watching() {
+    let folder = Folder::new();
+    folder.write("key", "one");
+    let (told, mut news) = tokio::sync::mpsc::unbounded_channel();
+    let mut watches = Watches::new(Duration::from_millis(1));
+    watches.also(|| panic!("a bug"));
+    let recipe = Recipe::new(vec![folder.part("key")], |texts| {
+        Ok(texts[0].reveal().to_vec())
+    });
+    watches.add(recipe.begin().unwrap().1, move |value| {
+        told.send(value.clone()).unwrap();
+        assert_ne!(value, b"two", "another bug");
+        Ok(())
+    });
+    let keeping = tokio::spawn(watches.keep());
+    for text in ["two", "three"] {
+        folder.write("key", text);
+        assert_eq!(news.recv().await.unwrap(), text.as_bytes());
+    }
+    keeping.abort();
+}

@@ -1,0 +1,59 @@
+//! Where each value goes that is made anew when its files change. A new kind of watched value gets its line here.
+
+use std::{sync::Arc, time::Instant};
+
+use crate::{config::Rotation, relay::handle::Gateway, rotation::Watches, server::tls::Tls};
+
+/// Everything that is watched, each with the part of the gateway that uses it.
+pub(super) fn watches(rotation: Rotation, gateway: &Gateway, tls: Option<&Tls>) -> Watches {
+    let mut watches = Watches::new(rotation.period);
+    if let Some(tls) = tls.cloned() {
+        watches.add(rotation.tls, move |config| {
+            tls.replace(config);
+            Ok(())
+        });
+    }
+    let endpoints = Arc::clone(&gateway.endpoints);
+    watches.add(rotation.credentials, move |credentials| {
+        endpoints.sign_with(&credentials);
+        Ok(())
+    });
+    for (issuer, watched) in rotation.identities {
+        let authenticator = Arc::clone(&gateway.authenticator);
+        watches.add(watched, move |keys| {
+            authenticator.change_keys(&issuer, keys);
+            Ok(())
+        });
+    }
+    if let (Some(watched), Some(sessions)) = (rotation.seal_keys, &gateway.sessions) {
+        let (changing, retiring) = (Arc::clone(sessions), Arc::clone(sessions));
+        watches.add(Some(watched), move |keys| {
+            let changed = changing.change_keys(&keys, Instant::now());
+            changed.map_err(|_| "no keys can be derived of it")
+        });
+        watches.also(move || retiring.retire_keys(Instant::now()));
+    }
+    if let Some(watched) = rotation.verdict {
+        let changing = Arc::clone(&gateway.conclusions);
+        let retiring = Arc::clone(&changing);
+        watches.add(Some(watched), move |keys| {
+            if let Some(verdicts) = changing.verdicts() {
+                verdicts.change_keys(keys, Instant::now());
+            }
+            Ok(())
+        });
+        watches.also(move || {
+            if let Some(verdicts) = retiring.verdicts() {
+                verdicts.retire_keys(Instant::now());
+            }
+        });
+    }
+    let conclusions = Arc::clone(&gateway.conclusions);
+    watches.add(rotation.evidence, move |secret| {
+        if let Some(evidence) = conclusions.evidence() {
+            evidence.sign_with(secret);
+        }
+        Ok(())
+    });
+    watches
+}
