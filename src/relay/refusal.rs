@@ -37,6 +37,8 @@ pub enum Refusal {
     Scope(String),
     /// Too often.
     Rate(Wait),
+    /// All calls of this day, or whatever the quota is for.
+    Quota(Wait),
     /// Too many calls at once.
     Concurrent,
     /// Not a body we take; a clause for the caller.
@@ -132,6 +134,14 @@ impl Refusal {
                     "too many requests; wait as long as Retry-After says",
                 )
             },
+            Self::Quota(wait) => Told {
+                retry_after: Some(wait.retry_after),
+                ..Told::new(
+                    429,
+                    "quota_exceeded",
+                    "the quota of this user is used up; it begins anew when Retry-After says",
+                )
+            },
             Self::Concurrent => Told::new(
                 429,
                 "too_many_concurrent",
@@ -170,6 +180,7 @@ impl Refusal {
             | Self::NotReady
             | Self::Scope(_)
             | Self::Rate(_)
+            | Self::Quota(_)
             | Self::Concurrent
             | Self::MediaType(_)
             | Self::ShuttingDown
