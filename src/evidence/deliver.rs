@@ -87,6 +87,11 @@ impl Evidence {
         self.settings.required
     }
 
+    /// What a delivery takes at the most: both tries and the pause between them.
+    pub fn longest(&self) -> Duration {
+        self.settings.timeout
+    }
+
     /// Delivers, and returns when the backend has acknowledged it or the time is over.
     ///
     /// # Errors
@@ -97,7 +102,7 @@ impl Evidence {
             Err(why) => return Err(Undelivered::NotHeld(*why)),
         };
         let body = body(delivery, whole, SystemTime::now());
-        match timeout(self.settings.timeout, self.twice(delivery.id, &body)).await {
+        match timeout(self.longest(), self.twice(delivery.id, &body)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Undelivered::Timeout),
         }

@@ -159,8 +159,9 @@ impl Gateway {
             .receive(body, &form, endpoint, holder.clone(), &mut record.bytes_in)
             .await?;
         self.inspect(endpoint, &received, record)?;
-        let limit = endpoint.settings.timeout;
-        let turn = match turn::claim(self.sessions.as_ref(), received.upload.take(), limit).await? {
+        let upload = received.upload.take();
+        let patience = turn::patience(endpoint.settings.timeout, self.conclusions.longest());
+        let turn = match turn::claim(self.sessions.as_ref(), upload, patience).await? {
             Some(Claim::Answered(kept)) => {
                 record.upstream = Some(turn::recalled(&kept));
                 return Ok(Reply::Json(kept.body.clone()));
