@@ -31,6 +31,7 @@ const SESSION: &str = "MARKERofAsessionMARKER";
 const VIDEO: &str = "MARKERofAvideoMARKER";
 const USER: &str = "MARKERofAuserMARKER";
 const FACE_TOKEN: &str = "MARKERofAfaceTOKEN";
+const FACE_FIELD: &str = "MARKERofAfaceFIELD";
 
 /// Everything that left, and what must not be in it.
 struct Watch {
@@ -120,6 +121,33 @@ async fn no_marker_leaves() {
                 }
             }
         }
+        for http2 in [false, true] {
+            let id = format!("{SESSION}raw{http2}");
+            let id = sealed::sealed(sealed::KEY, upstream.address, USER, &id, Duration::ZERO);
+            for (session, content_type) in [
+                (id.clone(), "video/mp4"),
+                (format!("{id}\""), "video/mp4"),
+                (SESSION.to_owned(), "video/mp4"),
+                (SESSION.repeat(60), "video/mp4"),
+                (SESSION.to_owned(), "video/webm"),
+            ] {
+                let request = gateway
+                    .request(http2, "POST", VERIFY)
+                    .header("content-type", content_type)
+                    .header("authorization", token.clone())
+                    .header("liveness-session", session)
+                    .header("liveness-face-field", FACE_FIELD);
+                let answer = gateway.send(http2, request, VIDEO).await;
+                watch.left.push((
+                    format!("an answer to a raw video {}", answer.status),
+                    format!(
+                        "{:?} {}",
+                        answer.headers,
+                        String::from_utf8_lossy(&answer.body).replace(FACE_TOKEN, "")
+                    ),
+                ));
+            }
+        }
         watch
             .left
             .push(("the metrics".into(), gateway.metrics().await));
@@ -138,11 +166,17 @@ async fn no_marker_leaves() {
         FACE_TOKEN,
         USER,
         "lg1.",
+        FACE_FIELD,
+        data_encoding::BASE64
+            .encode(VIDEO.as_bytes())
+            .trim_end_matches('='),
         "AccessKeyOfTheTests:",
     ]);
     let log = String::from_utf8(watch.log.lock().unwrap().clone()).unwrap();
     assert!(
-        log.contains("the log is heard") && log.contains("Qiniu refused our credentials"),
+        log.contains("the log is heard")
+            && log.contains("a video is not what Qiniu asks for")
+            && log.contains("Qiniu refused our credentials"),
         "the log was looked at: {log}"
     );
 }

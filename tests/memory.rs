@@ -182,3 +182,101 @@ async fn without_room_the_answer_is_no_at_once() {
         .await;
     assert_eq!(answer.status, 200);
 }
+
+#[tokio::test]
+async fn after_videos_sent_as_they_are_nothing_is_held() {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let more = routes().replace(
+        "kind = \"verify\"",
+        "kind = \"verify\"\nvideo_check = \"enforce\"",
+    );
+    let gateway = Gateway::start(
+        qiniu,
+        "body_memory = \"60MiB\"",
+        &(UNBOUND.to_owned() + &more),
+    )
+    .await;
+    for http2 in [false, true] {
+        let id = session(&gateway).await;
+        for (what, video, status) in [
+            ("a pass", video(300_000), 200),
+            ("no MP4", vec![7; 200_000], 422),
+            ("empty", Vec::new(), 422),
+            ("too large", video(21 * 1024 * 1024), 422),
+        ] {
+            let request = gateway
+                .request(http2, "POST", VERIFY)
+                .header("authorization", bearer("user-1"))
+                .header("content-type", "video/mp4")
+                .header("liveness-session", &id);
+            let answer = gateway.send(http2, request, video).await;
+            assert_eq!(answer.status.as_u16(), status, "{what}");
+            all_given_back(&gateway, what).await;
+        }
+    }
+    // Reserved is what is held: its base64 and the JSON around it.
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    let head = format!(
+        "POST {VERIFY} HTTP/1.1\r\nHost: a\r\nAuthorization: {}\r\nContent-Type: video/mp4\r\nLiveness-Session: s\r\nContent-Length: 3000000\r\n\r\nv",
+        bearer("user-1")
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    while held(&gateway).await == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!((4_000_000..4_010_000).contains(&held(&gateway).await));
+    drop(stream);
+    all_given_back(&gateway, "left in the middle of a video").await;
+}
+
+#[tokio::test]
+async fn after_streams_of_http2_that_are_reset_nothing_is_held() {
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    let qiniu = upstream::start(Does::Hang).await;
+    let more = routes().replace("timeout = \"20s\"", "timeout = \"1s\"");
+    let gateway = Gateway::start(qiniu.address, "", &(UNBOUND.to_owned() + &more)).await;
+    let stream = TokioIo::new(TcpStream::connect(gateway.address).await.unwrap());
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), stream)
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    // One that stops in the middle, and one that Qiniu is asked about.
+    for (declared, whole) in [(900_000, false), (0, true)] {
+        let body = verify_body("s", &video(100_000));
+        let mut request = gateway
+            .request(true, "POST", VERIFY)
+            .header("authorization", bearer("user-1"))
+            .header("content-type", "application/json");
+        if !whole {
+            request = request.header("content-length", declared.to_string());
+        }
+        let asked = qiniu.requests();
+        let request = request.body(Half(Some(body.into()), whole)).unwrap();
+        let call = tokio::spawn(sender.send_request(request));
+        while held(&gateway).await == 0 || (whole && qiniu.requests() == asked) {
+            tokio::task::yield_now().await;
+        }
+        call.abort();
+        all_given_back(&gateway, "a stream that was reset").await;
+    }
+}
+
+/// A body that ends after its first chunk, or never goes on.
+struct Half(Option<bytes::Bytes>, bool);
+
+impl hyper::body::Body for Half {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<bytes::Bytes>, Self::Error>>> {
+        match self.0.take() {
+            Some(chunk) => std::task::Poll::Ready(Some(Ok(hyper::body::Frame::data(chunk)))),
+            None if self.1 => std::task::Poll::Ready(None),
+            None => std::task::Poll::Pending,
+        }
+    }
+}

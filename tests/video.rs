@@ -9,7 +9,17 @@
 
 mod support;
 
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
 use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use liveness_gateway::emulator::Scenario;
 use support::{
     Answer, Gateway, UNBOUND, VERIFY, bearer, emulator, routes, session,
@@ -187,4 +197,93 @@ async fn findings_are_counted_and_refused_where_that_is_wanted() {
         let counted = "liveness_gateway_video_findings_total{finding=\"dimensions\"} 4";
         assert_eq!(metrics.contains(counted), word != "off", "{metrics}");
     }
+}
+
+/// A body of unknown length, in these chunks.
+struct Chunks(VecDeque<Bytes>);
+
+impl Body for Chunks {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.pop_front().map(|chunk| Ok(Frame::data(chunk))))
+    }
+}
+
+/// Sends a video without its length; the status and the body of the answer.
+async fn send_chunked(gateway: &Gateway, http2: bool, chunks: VecDeque<Bytes>) -> (u16, Bytes) {
+    let stream = tokio::net::TcpStream::connect(gateway.address)
+        .await
+        .unwrap();
+    let request = gateway
+        .request(http2, "POST", VERIFY)
+        .header("authorization", bearer("user-1"))
+        .header("content-type", "video/mp4")
+        .header("liveness-session", "S")
+        .body(Chunks(chunks))
+        .unwrap();
+    let io = TokioIo::new(stream);
+    let answer = if http2 {
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
+                .await
+                .unwrap();
+        tokio::spawn(connection);
+        sender.send_request(request).await.unwrap()
+    } else {
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+        tokio::spawn(connection);
+        sender.send_request(request).await.unwrap()
+    };
+    let status = answer.status().as_u16();
+    (
+        status,
+        answer.into_body().collect().await.unwrap().to_bytes(),
+    )
+}
+
+#[tokio::test]
+async fn a_video_of_unknown_length_is_the_same_json_however_it_is_chunked() {
+    let answer = upstream::answer("200 OK", "{\"error_code\":0}");
+    let qiniu = upstream::start(Does::AnswerAndStay(answer)).await;
+    let gateway = Gateway::unbound(qiniu.address).await;
+    let video = video(300_001);
+    for http2 in [false, true] {
+        for size in [1000, 4097, 99_999, 300_001] {
+            let chunks = video.chunks(size).map(Bytes::copy_from_slice).collect();
+            let (status, _) = send_chunked(&gateway, http2, chunks).await;
+            assert_eq!(status, 200, "{size}");
+            assert!(
+                qiniu.last_body() == verify_body("S", &video).into_bytes(),
+                "{size}"
+            );
+        }
+        let over = vec![Bytes::from(vec![0; 1024 * 1024]); 21].into();
+        let (status, body) = send_chunked(&gateway, http2, over).await;
+        let body = String::from_utf8_lossy(&body);
+        assert!(
+            status == 422 && body.contains("too_large"),
+            "{status} {body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_face_field_goes_up_only_where_the_route_lets_it() {
+    let answer = upstream::answer("200 OK", "{\"error_code\":0}");
+    let qiniu = upstream::start(Does::AnswerAndStay(answer)).await;
+    let fields = "kind = \"verify\"\nrequest.fields = [\"session_id\", \"video_base64\"]";
+    let routes = routes().replace("kind = \"verify\"", fields);
+    let gateway = Gateway::start(qiniu.address, "", &(UNBOUND.to_owned() + &routes)).await;
+    let fields = [
+        ("liveness-session", "S"),
+        ("liveness-face-field", "quality"),
+    ];
+    let answer = send_raw(&gateway, false, &fields, b"v".to_vec()).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(qiniu.last_body(), verify_body("S", b"v").into_bytes());
 }

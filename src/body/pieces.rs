@@ -1,8 +1,10 @@
 //! What goes upstream of a body: the pieces that stay, held as they came and signed as soon as they can't be taken back.
 //!
-//! A large piece is a slice of the chunk it arrived in: nothing is copied. Small ones are copied together into blocks, so
-//! that a body in a million chunks takes no more memory than one in a few, and none of them holds a large buffer in memory
-//! for a few bytes.
+//! A large piece is a slice of the chunk it arrived in: nothing is copied. A slice keeps the whole buffer of its chunk in
+//! memory, though, and how much of that is worth keeping is the sender's choice: he may put four hundred thousand blanks
+//! between two chunks, or other frames. So small pieces are copied together into blocks, and large ones are as soon as the
+//! buffers behind them could take much more than what is kept. Whatever the chunks, a body takes a tenth more than its
+//! bytes and one buffer at the most.
 
 use bytes::Bytes;
 
@@ -14,15 +16,23 @@ use crate::{
     session::ticket::Holder,
 };
 
-/// A shorter piece is copied: as a slice it would cost 32 bytes of its own and all of its buffer.
-const SMALL: usize = 4 * 1024;
-/// Bytes of a block of small pieces.
+/// A shorter piece is copied, which costs little while it is in the processor's cache. Buffers grow while a body comes in
+/// fast, so beyond the first few reads its pieces are longer.
+const SMALL: usize = 96 * 1024;
+/// Fewer bytes of our own making are copied as well: a piece costs 32 bytes of its own.
+const TINY: usize = 4 * 1024;
+/// Bytes of a block of copied pieces.
 const BLOCK: usize = 64 * 1024;
+/// Bytes of the buffer behind a chunk at the most: hyper reads so many at once. (It reuses a buffer that nobody holds, and
+/// then may double it; such a chance is not worth a copy of everything.)
+const BUFFER: usize = 8 * 1024 + 100 * 4 * 1024;
 
 /// The pieces of a body.
 pub(super) struct Pieces {
     /// The chunk that is being looked at.
-    pub(super) chunk: Bytes,
+    chunk: Bytes,
+    /// Whether a slice of it is kept.
+    sliced: bool,
     /// The check of the video's base64.
     pub(super) check: Check,
     /// Hashes the video, where that was asked for.
@@ -33,6 +43,8 @@ pub(super) struct Pieces {
     /// All before it is signed.
     mark: Mark,
     length: usize,
+    /// Memory that all of it takes at the most: blocks by their bytes, and whole buffers.
+    taken: usize,
     draft: Draft,
     video: Option<VideoPlace>,
     /// What the operator adds.
@@ -47,6 +59,7 @@ struct Mark {
     pieces: usize,
     block: usize,
     length: usize,
+    taken: usize,
 }
 
 /// Where the video's base64 is.
@@ -62,12 +75,14 @@ impl Pieces {
     pub(super) fn new(draft: Draft) -> Self {
         Self {
             chunk: Bytes::new(),
+            sliced: false,
             check: Check::default(),
             digest: None,
             kept: Vec::new(),
             block: Vec::new(),
             mark: Mark::default(),
             length: 0,
+            taken: 0,
             draft,
             video: None,
             pins: Bytes::new(),
@@ -84,22 +99,29 @@ impl Pieces {
         }
     }
 
+    /// The chunk that the next pieces are parts of.
+    pub(super) fn begin_chunk(&mut self, chunk: Bytes) {
+        self.chunk = chunk;
+        self.sliced = false;
+    }
+
     /// Adds bytes of our own making, for good.
     pub(super) fn append(&mut self, bytes: Vec<u8>) {
-        if bytes.len() < SMALL {
+        if bytes.len() < TINY {
             self.gather(&bytes);
         } else {
+            self.taken += bytes.len();
             self.push(bytes.into());
         }
         self.settle();
     }
 
     /// Adds base64 of the video that we made ourselves.
-    pub(super) fn append_video(&mut self, base64: String) {
+    pub(super) fn append_video(&mut self, base64: Vec<u8>) {
         if let Some(upload) = &mut self.upload {
-            upload.video(base64.as_bytes());
+            upload.video(&base64);
         }
-        self.append(base64.into());
+        self.append(base64);
     }
 
     /// Says that the video's base64 comes next.
@@ -131,23 +153,43 @@ impl Pieces {
         self.kept.push(piece);
     }
 
-    fn gather(&mut self, bytes: &[u8]) {
-        if self.block.len() + bytes.len() > BLOCK {
-            self.close_block();
-        }
-        let needed = self.block.len() + bytes.len();
-        if needed > self.block.capacity() {
-            // Doubled, but never beyond what a block will hold.
-            let room = (self.block.capacity() * 2).clamp(256, BLOCK).max(needed);
-            self.block.reserve_exact(room - self.block.len());
-        }
-        self.block.extend_from_slice(bytes);
+    /// Copies bytes into blocks.
+    fn gather(&mut self, mut bytes: &[u8]) {
         self.length += bytes.len();
+        self.taken += bytes.len();
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(BLOCK - self.block.len()));
+            let needed = self.block.len() + now.len();
+            if needed > self.block.capacity() {
+                // Grows with the body, so that what is empty of a block never counts.
+                let room = needed + self.length / 8 + 256;
+                self.block.reserve_exact(room.min(BLOCK) - self.block.len());
+            }
+            self.block.extend_from_slice(now);
+            if self.block.len() == BLOCK {
+                self.close_block();
+            }
+            bytes = later;
+        }
+    }
+
+    /// Whether a piece of the chunk may stay where it is, and its buffer with it.
+    fn may_stay(&mut self, length: usize) -> bool {
+        let buffer = if self.sliced { 0 } else { BUFFER };
+        let whole = self.length + length;
+        let stays = length >= SMALL && self.taken + buffer <= whole + whole / 10 + BUFFER;
+        if stays {
+            self.taken += buffer;
+            self.sliced = true;
+        }
+        stays
     }
 
     fn close_block(&mut self) {
         if !self.block.is_empty() {
-            self.kept.push(std::mem::take(&mut self.block).into());
+            // A boxed slice has no room behind it.
+            let block = std::mem::take(&mut self.block).into_boxed_slice();
+            self.kept.push(block.into());
         }
     }
 
@@ -165,16 +207,17 @@ impl Pieces {
             pieces: self.kept.len(),
             block: self.block.len(),
             length: self.length,
+            taken: self.taken,
         };
     }
 }
 
 impl Sink for Pieces {
     fn keep(&mut self, bytes: &[u8]) {
-        if bytes.len() < SMALL {
-            self.gather(bytes);
-        } else {
+        if self.may_stay(bytes.len()) {
             self.push(self.chunk.slice_ref(bytes));
+        } else {
+            self.gather(bytes);
         }
     }
 
@@ -202,6 +245,9 @@ impl Sink for Pieces {
             }
         }
         self.length = self.mark.length;
+        self.taken = self.mark.taken;
+        // Its slices may be among those that are gone.
+        self.sliced = false;
     }
 
     fn text(&mut self, bytes: &[u8]) {
@@ -247,94 +293,4 @@ impl Sink for Pieces {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::SystemTime;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::{
-        config::secret::Secret,
-        outbound::origin::Origin,
-        qiniu::{Credentials, UpstreamSettings, outgoing::Template},
-    };
-
-    fn draft() -> Draft {
-        let settings = UpstreamSettings {
-            endpoint: Origin::parse("http://127.0.0.1:1").unwrap(),
-            credentials: Credentials {
-                access_key: Secret::new("ak"),
-                secret_key: Secret::new("sk"),
-            },
-            sign_date: false,
-            tls: None,
-            connect_timeout: std::time::Duration::from_secs(1),
-            max_connections: 1,
-            idle_timeout: std::time::Duration::from_secs(1),
-        };
-        Template::new(&settings, "/a").draft(SystemTime::UNIX_EPOCH)
-    }
-
-    /// The body, its signed head, and how many pieces it is in.
-    fn finished(pieces: Pieces) -> (Vec<u8>, Vec<u8>, usize) {
-        let (outgoing, _) = pieces.finish();
-        let body = outgoing.body();
-        (body.concat(), outgoing.head().to_vec(), body.len())
-    }
-
-    fn in_one(bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
-        let mut pieces = Pieces::new(draft());
-        pieces.chunk = Bytes::copy_from_slice(bytes);
-        let chunk = pieces.chunk.clone();
-        pieces.keep(&chunk);
-        let (body, head, _) = finished(pieces);
-        (body, head)
-    }
-
-    #[test]
-    fn many_small_pieces_become_few_blocks_of_exact_size() {
-        let bytes = vec![b'x'; 1024 * 1024];
-        let mut pieces = Pieces::new(draft());
-        for part in bytes.chunks(7) {
-            pieces.keep(part);
-        }
-        let capacity: usize = pieces.kept.capacity() * 32 + pieces.block.capacity();
-        assert!(capacity < 2 * BLOCK, "{capacity}");
-        let (body, head, count) = finished(pieces);
-        assert!(count <= 17, "{count}");
-        assert_eq!((body, head), in_one(&bytes));
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_taken_back_is_neither_sent_nor_signed(
-            steps in proptest::collection::vec((0_u8..5, 0_usize..6000), 1..60),
-        ) {
-            let mut pieces = Pieces::new(draft());
-            let (mut wanted, mut marked) = (Vec::new(), 0);
-            for (number, (what, length)) in steps.into_iter().enumerate() {
-                match what {
-                    0 => {
-                        pieces.mark();
-                        marked = wanted.len();
-                    }
-                    1 => {
-                        pieces.rollback();
-                        wanted.truncate(marked);
-                    }
-                    _ => {
-                        let length = if what == 2 { length } else { length % 50 };
-                        let bytes = vec![b'a' + u8::try_from(number % 26).unwrap(); length];
-                        pieces.chunk = Bytes::from(bytes.clone());
-                        let chunk = pieces.chunk.clone();
-                        pieces.keep(&chunk);
-                        wanted.extend(bytes);
-                    }
-                }
-                prop_assert_eq!(pieces.length, wanted.len());
-            }
-            let (body, head, _) = finished(pieces);
-            prop_assert_eq!((body, head), in_one(&wanted));
-        }
-    }
-}
+mod tests;

@@ -3,8 +3,6 @@
 
 use std::fmt;
 
-use data_encoding::BASE64;
-
 use super::{
     BodyRules,
     arrival::Arrival,
@@ -13,7 +11,7 @@ use super::{
 };
 use crate::{
     json::sink::Sink,
-    media::{Finding, base64::MAX_VIDEO},
+    media::{Finding, base64::MAX_VIDEO, encode::encode},
 };
 
 /// What the JSON around a video takes at the most, generously.
@@ -102,19 +100,19 @@ impl Encoder {
             if self.rest.len() < 3 {
                 return;
             }
-            pieces.append_video(BASE64.encode(&self.rest));
+            pieces.append_video(encode(&self.rest));
             self.rest.clear();
         }
         let (groups, rest) = bytes.split_at(bytes.len() - bytes.len() % 3);
         if !groups.is_empty() {
-            pieces.append_video(BASE64.encode(groups));
+            pieces.append_video(encode(groups));
         }
         self.rest.extend_from_slice(rest);
     }
 
     fn finish(self, pieces: &mut Pieces) {
         if !self.rest.is_empty() {
-            pieces.append_video(BASE64.encode(&self.rest));
+            pieces.append_video(encode(&self.rest));
         }
     }
 }

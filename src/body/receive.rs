@@ -1,4 +1,4 @@
-//! Receives a body in one pass. What stays of each piece is held as it came and signed at once; nothing of JSON is copied,
+//! Receives a body in one pass. What stays of each piece is held and signed at once, the large ones as they came,
 //! and nothing is ever written to a file.
 
 use std::sync::Arc;
@@ -152,13 +152,13 @@ async fn json(
 ) -> Result<Received, BodyRefusal> {
     let mut cut = Cut::new(&rules.rules);
     while let Some(chunk) = arrival.next().await? {
-        pieces.chunk = chunk.clone();
+        pieces.begin_chunk(chunk.clone());
         cut.feed(&chunk, &mut pieces).map_err(BodyRefusal::Json)?;
         pieces.session_so_far()?;
         pieces.check.so_far().map_err(BodyRefusal::Video)?;
     }
     if arrival.count() == 0 && rules.empty_is_object {
-        pieces.chunk = Bytes::from_static(b"{}");
+        pieces.begin_chunk(Bytes::from_static(b"{}"));
         cut.feed(b"{}", &mut pieces).map_err(BodyRefusal::Json)?;
     }
     let values = cut.finish().map_err(BodyRefusal::Json)?;

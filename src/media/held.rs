@@ -95,6 +95,18 @@ impl<'a> HeldVideo<'a> {
                 return;
             };
             let plain = match memchr::memchr(b'\\', run).filter(|_| self.escaped) {
+                Some(0) if run.starts_with(b"\\/") => {
+                    // PHP writes every `/` so: a row of them is passed in one go.
+                    let most = usize::try_from(characters).unwrap_or(usize::MAX);
+                    let (pairs, _) = run.as_chunks::<2>();
+                    let row = pairs.iter().take(most).take_while(|pair| *pair == b"\\/");
+                    let row = row.count();
+                    self.place.offset += row * 2;
+                    self.place.characters += row as u64;
+                    self.settle();
+                    characters -= row as u64;
+                    continue;
+                }
                 Some(0) => {
                     let mut place = self.place;
                     if self.next(&mut place).is_none() {

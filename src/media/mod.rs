@@ -4,6 +4,7 @@
 pub mod base64;
 mod boxes;
 pub mod digest;
+pub mod encode;
 pub mod held;
 pub mod mp4;
 mod track;
@@ -76,3 +77,6 @@ pub fn judge(read: Result<Facts, Unreadable>) -> Result<(), Finding> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,8 +13,11 @@ use super::{
 
 /// Boxes at the top of a file at the most: ten seconds with a fragment for each picture have some 1,200.
 const MOST_BOXES: usize = 8192;
-/// Bytes of an index, or of one fragment's, at the most: ten seconds have a few thousand.
+/// Bytes of an index at the most, and of one fragment's: ten seconds have a few thousand.
 const MOST_INDEX: u64 = 1024 * 1024;
+const MOST_FRAGMENT: u64 = 64 * 1024;
+/// Bytes of all of them together: a file that is nothing but indexes would be decoded whole.
+const MOST_INDEXES: u64 = 2 * MOST_INDEX;
 
 /// What is known of the first video track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +52,7 @@ pub fn read(
 ) -> Result<Facts, Unreadable> {
     let mut file = File::default();
     let mut at = 0_u64;
+    let mut left = MOST_INDEXES;
     for number in 0..MOST_BOXES {
         if at >= length {
             return file.facts();
@@ -57,8 +61,14 @@ pub fn read(
         if number == 0 && &found.kind != b"ftyp" {
             return Err(Unreadable::NotMp4);
         }
-        if matches!(&found.kind, b"moov" | b"moof") {
-            let body = body(at, &found, &mut source).ok_or(Unreadable::NotMp4)?;
+        let most = match &found.kind {
+            b"moov" => MOST_INDEX,
+            b"moof" => MOST_FRAGMENT,
+            _ => 0,
+        };
+        if most > 0 {
+            let body = body(at, &found, most.min(left), &mut source).ok_or(Unreadable::NotMp4)?;
+            left = left.saturating_sub(body.len() as u64);
             file.index(&found.kind, &body)?;
         }
         file.has_media |= &found.kind == b"mdat" && found.size > found.header;
@@ -114,16 +124,17 @@ fn header(at: u64, length: u64, source: &mut impl FnMut(u64, &mut [u8]) -> bool)
         .then_some(Header { kind, header, size })
 }
 
-/// What is in the box at `at`; `None` for one that is too large to be an index.
+/// What is in the box at `at`; `None` for one of more than `most` bytes.
 fn body(
     at: u64,
     found: &Header,
+    most: u64,
     source: &mut impl FnMut(u64, &mut [u8]) -> bool,
 ) -> Option<Vec<u8>> {
     let length = found
         .size
         .checked_sub(found.header)
-        .filter(|length| *length <= MOST_INDEX)?;
+        .filter(|length| *length <= most)?;
     let mut body = vec![0; usize::try_from(length).ok()?];
     source(at.checked_add(found.header)?, &mut body).then_some(body)
 }

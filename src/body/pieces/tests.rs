@@ -1,0 +1,170 @@
+//! Pieces of every size, taken back or not: what is sent and signed, and what it takes in memory.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::SystemTime,
+};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    config::secret::Secret,
+    outbound::origin::Origin,
+    qiniu::{Credentials, UpstreamSettings, outgoing::Template},
+};
+
+fn draft() -> Draft {
+    let settings = UpstreamSettings {
+        endpoint: Origin::parse("http://127.0.0.1:1").unwrap(),
+        credentials: Credentials {
+            access_key: Secret::new("ak"),
+            secret_key: Secret::new("sk"),
+        },
+        sign_date: false,
+        tls: None,
+        connect_timeout: std::time::Duration::from_secs(1),
+        max_connections: 1,
+        idle_timeout: std::time::Duration::from_secs(1),
+    };
+    Template::new(&settings, "/a").draft(SystemTime::UNIX_EPOCH)
+}
+
+/// The body, its signed head, and how many pieces it is in.
+fn finished(pieces: Pieces) -> (Vec<u8>, Vec<u8>, usize) {
+    let (outgoing, _) = pieces.finish();
+    let body = outgoing.body();
+    (body.concat(), outgoing.head().to_vec(), body.len())
+}
+
+fn in_one(bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let mut pieces = Pieces::new(draft());
+    let chunk = Bytes::copy_from_slice(bytes);
+    pieces.begin_chunk(chunk.clone());
+    pieces.keep(&chunk);
+    let (body, head, _) = finished(pieces);
+    (body, head)
+}
+
+#[test]
+fn many_small_pieces_become_few_blocks_of_exact_size() {
+    let bytes = vec![b'x'; 1024 * 1024];
+    let mut pieces = Pieces::new(draft());
+    for part in bytes.chunks(7) {
+        pieces.keep(part);
+    }
+    let capacity: usize = pieces.kept.capacity() * 32 + pieces.block.capacity();
+    assert!(capacity < 2 * BLOCK, "{capacity}");
+    let (body, head, count) = finished(pieces);
+    assert!(count <= 17, "{count}");
+    assert_eq!((body, head), in_one(&bytes));
+}
+
+/// A buffer that says when it is gone.
+struct Counted(Arc<AtomicUsize>);
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        static BYTES: [u8; BUFFER] = [b'x'; BUFFER];
+        &BYTES
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Keeps so many bytes of each of many full-size buffers; how many buffers are still there, and the pieces.
+fn of_each_buffer(bytes: usize, buffers: usize) -> (usize, Pieces) {
+    let alive = Arc::new(AtomicUsize::new(0));
+    let mut pieces = Pieces::new(draft());
+    for _ in 0..buffers {
+        alive.fetch_add(1, Ordering::Relaxed);
+        let buffer = Bytes::from_owner(Counted(Arc::clone(&alive)));
+        pieces.begin_chunk(buffer.slice(..bytes));
+        pieces.keep(&buffer[..bytes]);
+        pieces.mark();
+    }
+    pieces.begin_chunk(Bytes::new());
+    (alive.load(Ordering::Relaxed), pieces)
+}
+
+#[test]
+fn buffers_that_are_mostly_dead_are_not_held() {
+    for bytes in [1, 5_000, 16_384, 96 * 1024, 131_072, 200_000, 300_000] {
+        let (alive, pieces) = of_each_buffer(bytes, 100);
+        let kept: usize = pieces.kept.iter().map(Bytes::len).sum();
+        let copied = kept + pieces.block.len() - (alive * bytes).min(kept);
+        let taken = alive * BUFFER + copied;
+        let most = bytes * 100 / 10 * 11 + BUFFER;
+        assert!(taken <= most, "{bytes}: {taken} of {most}");
+        assert!(pieces.block.capacity() <= BLOCK);
+    }
+}
+
+#[test]
+fn full_buffers_are_held_as_they_came() {
+    for bytes in [BUFFER, BUFFER - 300] {
+        let (alive, pieces) = of_each_buffer(bytes, 50);
+        assert_eq!((alive, pieces.kept.len()), (50, 50));
+    }
+}
+
+#[test]
+fn the_first_reads_of_a_fast_upload_are_hardly_copied() {
+    let mut pieces = Pieces::new(draft());
+    let mut slices = 0;
+    for size in [
+        8_192, 16_384, 32_768, 65_536, 131_072, 262_144, BUFFER, BUFFER,
+    ] {
+        let chunk = Bytes::from(vec![b'x'; size]);
+        pieces.begin_chunk(chunk.clone());
+        pieces.keep(&chunk);
+        slices += usize::from(pieces.sliced);
+    }
+    assert_eq!(slices, 4);
+}
+
+proptest! {
+    #[test]
+    fn what_is_taken_back_is_neither_sent_nor_signed(
+        steps in proptest::collection::vec((0_u8..5, 0_usize..6000), 1..60),
+    ) {
+        let mut pieces = Pieces::new(draft());
+        let (mut wanted, mut marked) = (Vec::new(), 0);
+        for (number, (what, length)) in steps.into_iter().enumerate() {
+            match what {
+                0 => {
+                    pieces.mark();
+                    marked = wanted.len();
+                }
+                1 => {
+                    pieces.rollback();
+                    wanted.truncate(marked);
+                }
+                _ => {
+                    let length = match what {
+                        2 => length,
+                        3 => length * 50,
+                        _ => length % 50,
+                    };
+                    let bytes = vec![b'a' + u8::try_from(number % 26).unwrap(); length];
+                    let chunk = Bytes::from(bytes.clone());
+                    pieces.begin_chunk(chunk.clone());
+                    // In two parts, as where something between them goes.
+                    pieces.keep(&chunk[..length / 2]);
+                    pieces.keep(&chunk[length / 2..]);
+                    wanted.extend(bytes);
+                }
+            }
+            prop_assert_eq!(pieces.length, wanted.len());
+        }
+        let (body, head, _) = finished(pieces);
+        prop_assert_eq!((body, head), in_one(&wanted));
+    }
+}
