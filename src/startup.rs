@@ -4,7 +4,7 @@ use std::{collections::HashMap, future::Future, io, net::SocketAddr, sync::Arc, 
 
 use crate::{
     auth::{Authenticator, Pseudonyms},
-    body::{memory::BodyMemory, receive::Admission},
+    body::{admission::Admission, memory::BodyMemory},
     config::Settings,
     limit::{CallerKeys, clock::Clock},
     qiniu::{UpstreamSettings, pool::Upstream},

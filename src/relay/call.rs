@@ -16,7 +16,7 @@ use super::{
     turn,
 };
 use crate::{
-    body::receive::Received,
+    body::received::Received,
     limit::{CallerKey, concurrency::Place},
     session::{ledger::Turn, ticket::Holder},
 };

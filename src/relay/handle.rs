@@ -28,7 +28,12 @@ use super::{
 };
 use crate::{
     auth::{Authenticator, Caller},
-    body::receive::{Admission, BodyForm, BodyRefusal, Received, receive},
+    body::{
+        admission::Admission,
+        receive::{BodyForm, receive},
+        received::Received,
+        refusal::BodyRefusal,
+    },
     limit::{CallerKey, CallerKeys},
     qiniu::pool::Upstream,
     server::admin::Readiness,
@@ -151,10 +156,9 @@ impl Gateway {
         self.charge(endpoint, key, charged)?;
         let kind = endpoint.settings.kind;
         let form = headers::body_form(&parts.headers, kind, body.is_end_stream())?;
-        let holder = self
-            .sessions
-            .as_ref()
-            .map(|it| it.holder(&caller.issuer, &caller.user));
+        // A session is opened on its way up or sealed on its way down; other routes have none.
+        let sessions = self.sessions.as_ref().filter(|_| kind != RouteKind::Plain);
+        let holder = sessions.map(|it| it.holder(&caller.issuer, &caller.user));
         let mut received = self
             .receive(body, &form, endpoint, holder.clone(), &mut record.bytes_in)
             .await?;

@@ -9,7 +9,7 @@ use std::{borrow::Cow, time::Duration};
 
 use crate::{
     auth::AuthRefusal,
-    body::receive::BodyRefusal,
+    body::refusal::BodyRefusal,
     limit::rate::Wait,
     media::Finding,
     qiniu::answer::{Failure, FailureKind},
