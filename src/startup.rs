@@ -4,9 +4,9 @@ use std::{collections::HashMap, future::Future, io, net::SocketAddr, sync::Arc, 
 
 use crate::{
     auth::{Authenticator, Pseudonyms},
-    body::{memory::BodyMemory, receive::Admission},
+    body::{admission::Admission, memory::BodyMemory},
     config::Settings,
-    limit::CallerKeys,
+    limit::{CallerKeys, clock::Clock},
     qiniu::{UpstreamSettings, pool::Upstream},
     relay::{
         conclude::Conclusions, cors::Cors, endpoint::Endpoints, handle::Gateway, reply::Page,
@@ -44,6 +44,14 @@ impl Running {
     /// # Errors
     /// An address can't be listened on.
     pub async fn start(settings: Settings, lines: Lines) -> io::Result<Self> {
+        Self::start_at(settings, lines, &Clock::default()).await
+    }
+
+    /// The same, with quotas that go by this clock: for tests.
+    ///
+    /// # Errors
+    /// An address can't be listened on.
+    pub async fn start_at(settings: Settings, lines: Lines, clock: &Clock) -> io::Result<Self> {
         let Settings {
             server,
             admin,
@@ -75,7 +83,7 @@ impl Running {
         let wanted = conclusions.wanted(&memory, sessions.is_some());
         let gateway = Gateway {
             request_ids: RequestIds::default(),
-            endpoints: Arc::new(Endpoints::new(routes, &qiniu, &wanted)),
+            endpoints: Arc::new(Endpoints::new(routes, &qiniu, &wanted, clock)),
             authenticator,
             sessions,
             callers: CallerKeys::default(),

@@ -5,11 +5,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tokio::time::timeout_at;
 
-use super::{
-    memory::Permit,
-    pace::Pace,
-    receive::{Admission, BodyRefusal},
-};
+use super::{admission::Admission, memory::Permit, pace::Pace, refusal::BodyRefusal};
 
 /// A body of unknown length is admitted in steps of this many bytes.
 const STEP: u64 = 256 * 1024;

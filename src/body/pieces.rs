@@ -8,7 +8,7 @@
 
 use bytes::Bytes;
 
-use super::{receive::BodyRefusal, upload::Uploading};
+use super::{refusal::BodyRefusal, upload::Uploading};
 use crate::{
     json::{rules::Slot, sink::Sink, value::Value},
     media::{base64::Check, digest::VideoDigest},

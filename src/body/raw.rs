@@ -4,10 +4,7 @@
 use std::fmt;
 
 use super::{
-    BodyRules,
-    arrival::Arrival,
-    pieces::Pieces,
-    receive::{BodyRefusal, Received},
+    BodyRules, arrival::Arrival, pieces::Pieces, received::Received, refusal::BodyRefusal,
 };
 use crate::{
     json::sink::Sink,

@@ -70,8 +70,8 @@ impl Reader<'_> {
             return None;
         }
         let Some((text, place)) = self.text(section, name) else {
-            // These two alone can be switched off.
-            if !matches!(name, "rate" | "response.max_string") {
+            // These alone can be switched off.
+            if !matches!(name, "rate" | "quota" | "response.max_string") {
                 self.refuse_empty(section, name, wanted);
             }
             return None;

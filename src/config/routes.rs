@@ -131,6 +131,7 @@ impl Reader<'_> {
         let timeout = self.duration(section, "timeout");
         let rate = self.rate(section, "rate");
         let burst = self.count(section, "burst");
+        let quota = self.rate(section, "quota");
         let concurrent = self.count(section, "concurrent_per_user");
         let video_check = self.video_check(section, kind);
         let request_fields = self.request_fields(section, kind);
@@ -151,6 +152,7 @@ impl Reader<'_> {
             timeout: timeout?,
             rate,
             burst: NonZeroU32::new(burst?.0)?,
+            quota,
             concurrent_per_user: concurrent.and_then(|(count, _)| NonZeroU32::new(count)),
             video_check,
             request_fields,

@@ -175,14 +175,14 @@ fn the_schema_knows_every_key() {
             key.path
         );
     }
-    assert!(schema["properties"]["quota"].is_null());
+    assert!(schema["properties"]["limits"].is_null());
 }
 
 /// Route settings as text, to compare them whole.
 fn shown(route: &RouteSettings) -> String {
     let per = |rate: crate::limit::Rate| (rate.count.get(), rate.per.as_secs());
     format!(
-        "{:?} {} | scope {:?} | {} bytes | {:?} | rate {:?} burst {} | {:?} at once | fields {:?} | sets {:?} | removes {} | strings {:?}",
+        "{:?} {} | scope {:?} | {} bytes | {:?} | rate {:?} burst {} quota {:?} | {:?} at once | fields {:?} | sets {:?} | removes {} | strings {:?}",
         route.kind,
         route.path,
         route.scope,
@@ -190,6 +190,7 @@ fn shown(route: &RouteSettings) -> String {
         route.timeout,
         route.rate.map(per),
         route.burst,
+        route.quota.map(per),
         route.concurrent_per_user.map(|count| count.get()),
         route.request_fields,
         route.request_set,
@@ -198,9 +199,9 @@ fn shown(route: &RouteSettings) -> String {
     )
 }
 
-const SESSION: &str = "Session /v2/actionliveness/sessioncode | scope None | 4096 bytes | 10s | rate Some((10, 60)) burst 5 \
+const SESSION: &str = "Session /v2/actionliveness/sessioncode | scope None | 4096 bytes | 10s | rate Some((10, 60)) burst 5 quota None \
     | Some(4) at once | fields Some([\"min_code_length\", \"max_code_length\"]) | sets [] | removes 0 | strings None";
-const VERIFY: &str = "Verify /v2/actionliveness/verify | scope None | 29360128 bytes | 60s | rate Some((6, 60)) burst 3 \
+const VERIFY: &str = "Verify /v2/actionliveness/verify | scope None | 29360128 bytes | 60s | rate Some((6, 60)) burst 3 quota None \
     | Some(1) at once | fields Some([\"session_id\", \"video_base64\", \"face_field\"]) | sets [] | removes 2 | strings Some(4096)";
 
 #[test]
@@ -241,7 +242,7 @@ fn what_a_route_leaves_out_has_the_default_of_its_kind() {
         .iter()
         .map(shown)
         .collect();
-    let plain = "Plain /v2/other | scope None | 1048576 bytes | 30s | rate Some((60, 60)) burst 10 \
+    let plain = "Plain /v2/other | scope None | 1048576 bytes | 30s | rate Some((60, 60)) burst 10 quota None \
         | None at once | fields None | sets [] | removes 0 | strings None";
     assert_eq!(routes, [VERIFY, plain, SESSION]);
 }
@@ -257,6 +258,7 @@ fn what_a_route_says_is_taken() {
         timeout = "1500ms"
         rate = ""
         burst = 7
+        quota = "50/day"
         concurrent_per_user = 2
         request.fields = ["session_id", "video_base64"]
         response = { remove = "result.pic", max_string = "64KiB" }
@@ -265,7 +267,7 @@ fn what_a_route_says_is_taken() {
     let [route] = &loaded.settings.routes[..] else {
         panic!("{}", loaded.effective)
     };
-    let wanted = "Verify /v2/actionliveness/verify | scope Some(\"liveness:verify\") | 1048576 bytes | 1.5s | rate None burst 7 \
+    let wanted = "Verify /v2/actionliveness/verify | scope Some(\"liveness:verify\") | 1048576 bytes | 1.5s | rate None burst 7 quota Some((50, 86400)) \
         | Some(2) at once | fields Some([\"session_id\", \"video_base64\"]) | sets [] | removes 1 | strings Some(65536)";
     assert_eq!(shown(route), wanted);
     assert_eq!(route.kind, RouteKind::Verify);

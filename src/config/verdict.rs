@@ -99,23 +99,23 @@ impl Reader<'_> {
 
     /// Qiniu gives the score that is limited only to those who ask for it, by `face_field`.
     fn check_spoofing(&mut self, (max, place): &Placed<f64>, routes: &[RouteSettings]) {
-        let deaf = routes.iter().find(|route| {
-            let asks = route
-                .request_fields
-                .as_ref()
-                .is_none_or(|fields| fields.iter().any(|field| field == "face_field"));
-            route.kind == RouteKind::Verify && !asks
-        });
-        if let Some(route) = deaf.filter(|_| *max < ANY_SPOOFING) {
-            self.mistake(
-                place,
-                format!(
-                    "no verdict of {} could ever pass: Qiniu tells `maxspoofing` only where `face_field` asks for it",
-                    route.path
-                ),
-                "add \"face_field\" to the route's `request.fields`, or leave `max_spoofing` at 1.0",
-            );
+        if *max >= ANY_SPOOFING {
+            return;
         }
+        let mut verify = routes
+            .iter()
+            .filter(|route| route.kind == RouteKind::Verify);
+        let Some((route, mend)) = verify.find_map(|route| Some((route, deaf(route)?))) else {
+            return;
+        };
+        self.mistake(
+            place,
+            format!(
+                "no verdict of {} could ever pass: Qiniu tells `maxspoofing` only where `face_field` asks for it",
+                route.path
+            ),
+            format!("{mend}, or leave `max_spoofing` at 1.0"),
+        );
     }
 }
 
@@ -135,4 +135,21 @@ fn previous_key(pem: &Secret) -> Result<PublicKey, Trouble> {
             "name a PEM file with the public key alone: `openssl pkey -in KEY.pem -pubout`",
         )
     })
+}
+
+/// What to mend of a route where nobody can ask for the synthetic-image score. What is pinned is sent whatever `request.fields` says.
+fn deaf(route: &RouteSettings) -> Option<&'static str> {
+    let pinned = route
+        .request_set
+        .iter()
+        .find(|(name, _)| name == "face_field");
+    if let Some((_, pin)) = pinned {
+        let mut words = pin.as_str().unwrap_or_default().split(',');
+        let asks = words.any(|word| word == "spoofing");
+        return (!asks)
+            .then_some("write \"spoofing\" into the `face_field` of the route's `request.set`");
+    }
+    let fields = route.request_fields.as_ref();
+    let may_ask = fields.is_none_or(|fields| fields.iter().any(|field| field == "face_field"));
+    (!may_ask).then_some("add \"face_field\" to the route's `request.fields`, or pin it")
 }

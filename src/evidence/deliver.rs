@@ -99,6 +99,11 @@ impl Evidence {
         self.settings.required
     }
 
+    /// What a delivery takes at the most: both tries and the pause between them.
+    pub fn longest(&self) -> Duration {
+        self.settings.timeout
+    }
+
     /// Delivers, and returns when the backend has acknowledged it or the time is over.
     ///
     /// # Errors
@@ -110,12 +115,7 @@ impl Evidence {
         };
         let body = body(delivery, whole, SystemTime::now());
         let secret = self.secret.load_full();
-        match timeout(
-            self.settings.timeout,
-            self.twice(delivery.id, &body, &secret),
-        )
-        .await
-        {
+        match timeout(self.longest(), self.twice(delivery.id, &body, &secret)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Undelivered::Timeout),
         }

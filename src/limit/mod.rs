@@ -1,8 +1,11 @@
-//! Limits per caller and route: how often ([`rate`]) and how many calls at once ([`concurrency`]).
+//! Limits per caller and route: how often ([`rate`]), how many calls at once ([`concurrency`]) and how many in a day or another
+//! window ([`quota`], by a [`clock`]).
 //!
 //! A caller is known here by a keyed hash of issuer and user, so that no personal data is held and every entry is small.
 
+pub mod clock;
 pub mod concurrency;
+pub mod quota;
 pub mod rate;
 
 use std::{
@@ -13,7 +16,7 @@ use std::{
 
 use crate::auth::Caller;
 
-/// A rate as it is written, `"10/min"`: so many in each `per`.
+/// A rate or quota as it is written, `"10/min"`: so many in each `per`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// How many.

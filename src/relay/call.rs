@@ -16,13 +16,15 @@ use super::{
     turn,
 };
 use crate::{
-    body::receive::Received,
-    limit::concurrency::Place,
+    body::received::Received,
+    limit::{CallerKey, concurrency::Place},
     session::{ledger::Turn, ticket::Holder},
 };
 
 /// What a call to Qiniu is made with, besides the request.
 pub(super) struct Leave {
+    /// Who is asking.
+    pub(super) caller: CallerKey,
     /// Whom a session is for.
     pub(super) holder: Option<Holder>,
     /// One of the caller's calls under way.
@@ -42,7 +44,6 @@ impl Gateway {
         about: About,
         record: &mut Record,
     ) -> Result<Bytes, Refusal> {
-        let started = Instant::now();
         let (upstream, observer, endpoint) = (
             Arc::clone(&self.upstream),
             Arc::clone(&self.observer),
@@ -50,6 +51,22 @@ impl Gateway {
         );
         let conclusions = Arc::clone(&self.conclusions);
         let call = tokio::spawn(async move {
+            // Here, not before: between this and the call, nothing can take the turn away from a caller that leaves.
+            let quota = endpoint.quota.as_ref();
+            let mut reserved = match quota.map(|quota| quota.reserve(leave.caller)).transpose() {
+                Ok(reserved) => reserved,
+                Err(wait) => {
+                    observer.metrics.limit_refused(&endpoint.path, "quota");
+                    if let Some(turn) = leave.turn {
+                        turn.not_sent();
+                    }
+                    return (None, Err(Refusal::Quota(wait)));
+                }
+            };
+            if let Some(reserved) = &mut reserved {
+                reserved.begin();
+            }
+            let started = Instant::now();
             let resend = endpoint.settings.kind == RouteKind::Session;
             let result = upstream
                 .call(
@@ -65,6 +82,10 @@ impl Gateway {
             observe(&observer, &endpoint.path, &result, duration);
             let facts = facts(&result, duration);
             let untaken = matches!(&result, Err(failure) if failure.nothing_was_taken());
+            match reserved {
+                Some(reserved) if untaken => reserved.give_back(),
+                counted => drop(counted),
+            }
             let body = match result {
                 Ok(answer) => conclusions.conclude(answer, &about, &observer).await,
                 Err(failure) => Err(failure.into()),
@@ -73,10 +94,10 @@ impl Gateway {
             if let Some(turn) = leave.turn {
                 turn::end(turn, body.as_ref().ok(), &facts, untaken);
             }
-            (facts, body)
+            (Some(facts), body)
         });
         let (facts, body) = call.await.map_err(|_| Refusal::Internal)?;
-        record.upstream = Some(facts);
+        record.upstream = facts;
         body
     }
 }

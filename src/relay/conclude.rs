@@ -4,7 +4,10 @@
 //! It happens in the call's own task, so that it happens once and to its end, whoever is still waiting. Without `[verdict]`,
 //! and on other routes, an answer passes as it is.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use super::{endpoint::Wanted, refusal::Refusal};
 use crate::{
@@ -75,6 +78,12 @@ impl Conclusions {
             video_digest: verdicts.is_some_and(Verdicts::wants_video_digest),
             bound,
         }
+    }
+
+    /// How long it may take beyond the call.
+    pub(super) fn longest(&self) -> Duration {
+        let evidence = self.evidence.as_ref();
+        evidence.map_or(Duration::ZERO, Evidence::longest)
     }
 
     /// The bytes that the caller gets.

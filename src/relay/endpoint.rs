@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{RouteKind, RouteSettings};
 use crate::{
     body::{BodyRules, memory::BodyMemory},
-    limit::{concurrency::Concurrency, rate::RateLimit},
+    limit::{clock::Clock, concurrency::Concurrency, quota::Quota, rate::RateLimit},
     qiniu::{
         Credentials, UpstreamSettings,
         answer::{AnswerRules, Expected},
@@ -28,6 +28,8 @@ pub struct Endpoint {
     pub answer: AnswerRules,
     /// How often a caller may call.
     pub rate: Option<RateLimit>,
+    /// How many calls a caller may make in each window.
+    pub quota: Option<Arc<Quota>>,
     /// How many calls of a caller may be under way.
     pub concurrency: Option<Arc<Concurrency>>,
 }
@@ -49,11 +51,19 @@ pub struct Wanted {
 pub struct Endpoints(HashMap<String, Arc<Endpoint>>);
 
 impl Endpoints {
-    /// Makes the routes ready.
-    pub fn new(routes: Vec<RouteSettings>, upstream: &UpstreamSettings, wanted: &Wanted) -> Self {
+    /// Makes the routes ready; quotas go by `clock`.
+    pub fn new(
+        routes: Vec<RouteSettings>,
+        upstream: &UpstreamSettings,
+        wanted: &Wanted,
+        clock: &Clock,
+    ) -> Self {
         let endpoint = |route: RouteSettings| {
             let path = route.path.clone();
-            (path, Arc::new(Endpoint::new(route, upstream, wanted)))
+            (
+                path,
+                Arc::new(Endpoint::new(route, upstream, wanted, clock)),
+            )
         };
         Self(routes.into_iter().map(endpoint).collect())
     }
@@ -71,15 +81,24 @@ impl Endpoints {
 
     /// Lets the limits forget callers that have rested.
     pub fn sweep(&self) {
-        self.0
-            .values()
-            .filter_map(|endpoint| endpoint.rate.as_ref())
-            .for_each(RateLimit::sweep);
+        for endpoint in self.0.values() {
+            if let Some(rate) = &endpoint.rate {
+                rate.sweep();
+            }
+            if let Some(quota) = &endpoint.quota {
+                quota.sweep();
+            }
+        }
     }
 }
 
 impl Endpoint {
-    fn new(settings: RouteSettings, upstream: &UpstreamSettings, wanted: &Wanted) -> Self {
+    fn new(
+        settings: RouteSettings,
+        upstream: &UpstreamSettings,
+        wanted: &Wanted,
+        clock: &Clock,
+    ) -> Self {
         let expected = match settings.kind {
             RouteKind::Session => Expected::Session,
             RouteKind::Verify => Expected::Envelope,
@@ -96,6 +115,7 @@ impl Endpoint {
             rate: settings
                 .rate
                 .and_then(|rate| RateLimit::new(rate, settings.burst)),
+            quota: settings.quota.map(|quota| Quota::new(quota, clock.clone())),
             concurrency: settings.concurrent_per_user.map(Concurrency::new),
             settings,
         }

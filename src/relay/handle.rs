@@ -15,6 +15,7 @@ use ipnet::IpNet;
 use super::{
     RouteKind, VideoCheck,
     call::Leave,
+    charge::Charged,
     conclude::{About, Conclusions},
     cors::Cors,
     endpoint::{Endpoint, Endpoints},
@@ -27,8 +28,13 @@ use super::{
 };
 use crate::{
     auth::{Authenticator, Caller},
-    body::receive::{Admission, BodyForm, BodyRefusal, Received, receive},
-    limit::{CallerKey, CallerKeys, rate::Standing},
+    body::{
+        admission::Admission,
+        receive::{BodyForm, receive},
+        received::Received,
+        refusal::BodyRefusal,
+    },
+    limit::{CallerKey, CallerKeys},
     qiniu::pool::Upstream,
     server::admin::Readiness,
     session::{
@@ -96,11 +102,11 @@ impl Gateway {
             request_id,
         );
         record.forwarded_for = forwarded.path;
-        let mut standing = None;
+        let mut charged = Charged::default();
 
         let outcome = tokio::select! {
             biased;
-            outcome = self.relay(&parts, &mut body, &mut record, &mut standing) => outcome,
+            outcome = self.relay(&parts, &mut body, &mut record, &mut charged) => outcome,
             () = self.readiness.ended() => Err(Refusal::ShuttingDown),
         };
 
@@ -112,18 +118,18 @@ impl Gateway {
                 response
             }
         };
-        reply::finish(response.headers_mut(), &record, standing);
+        reply::finish(response.headers_mut(), &record, charged.standings());
         self.cors.expose(&parts.headers, response.headers_mut());
         response
     }
 
-    /// The journey, top to bottom. Nothing of the body is read before the rate limit has passed.
+    /// The journey, top to bottom. Nothing of the body is read before the limits have passed.
     async fn relay(
         &self,
         parts: &Parts,
         body: &mut Incoming,
         record: &mut Record,
-        standing: &mut Option<Standing>,
+        charged: &mut Charged,
     ) -> Result<Reply, Refusal> {
         if let Some((path, page)) = self.pages.get_key_value(parts.uri.path()) {
             record.route = Some((*path).into());
@@ -147,19 +153,19 @@ impl Gateway {
         }
         let caller = self.authenticate(&parts.headers, endpoint, record).await?;
         let key = self.callers.of(&caller);
-        self.charge(endpoint, key, standing)?;
+        self.charge(endpoint, key, charged)?;
         let kind = endpoint.settings.kind;
         let form = headers::body_form(&parts.headers, kind, body.is_end_stream())?;
-        let holder = self
-            .sessions
-            .as_ref()
-            .map(|it| it.holder(&caller.issuer, &caller.user));
+        // A session is opened on its way up or sealed on its way down; other routes have none.
+        let sessions = self.sessions.as_ref().filter(|_| kind != RouteKind::Plain);
+        let holder = sessions.map(|it| it.holder(&caller.issuer, &caller.user));
         let mut received = self
             .receive(body, &form, endpoint, holder.clone(), &mut record.bytes_in)
             .await?;
         self.inspect(endpoint, &received, record)?;
-        let limit = endpoint.settings.timeout;
-        let turn = match turn::claim(self.sessions.as_ref(), received.upload.take(), limit).await? {
+        let upload = received.upload.take();
+        let patience = turn::patience(endpoint.settings.timeout, self.conclusions.longest());
+        let turn = match turn::claim(self.sessions.as_ref(), upload, patience).await? {
             Some(Claim::Answered(kept)) => {
                 record.upstream = Some(turn::recalled(&kept));
                 return Ok(Reply::Json(kept.body.clone()));
@@ -198,28 +204,6 @@ impl Gateway {
                 Err(Refusal::Scope(scope.clone()))
             }
             _ => Ok(caller),
-        }
-    }
-
-    fn charge(
-        &self,
-        endpoint: &Endpoint,
-        caller: CallerKey,
-        standing: &mut Option<Standing>,
-    ) -> Result<(), Refusal> {
-        let Some(rate) = &endpoint.rate else {
-            return Ok(());
-        };
-        match rate.check(caller) {
-            Ok(left) => {
-                *standing = Some(left);
-                Ok(())
-            }
-            Err(wait) => {
-                *standing = Some(wait.standing);
-                self.observer.metrics.limit_refused(&endpoint.path, "rate");
-                Err(Refusal::Rate(wait))
-            }
         }
     }
 
@@ -286,6 +270,7 @@ impl Gateway {
             return Err(Refusal::Concurrent);
         }
         Ok(Leave {
+            caller,
             holder,
             place: place.flatten(),
             turn,

@@ -4,6 +4,7 @@
 //! how it is answered, [`refusal`] and [`problem`] how it is told no, [`record`] the one line that stays of it.
 
 mod call;
+mod charge;
 pub mod conclude;
 pub mod cors;
 pub mod endpoint;

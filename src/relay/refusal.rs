@@ -3,13 +3,14 @@
 //! The only place that knows the refusals of all steps. The match has no catch-all arm, so a new refusal can't be
 //! forgotten here. What a caller is told never holds a secret, a token, or text of Qiniu's.
 
+mod limit;
 mod session;
 
 use std::{borrow::Cow, time::Duration};
 
 use crate::{
     auth::AuthRefusal,
-    body::receive::BodyRefusal,
+    body::refusal::BodyRefusal,
     limit::rate::Wait,
     media::Finding,
     qiniu::answer::{Failure, FailureKind},
@@ -37,6 +38,8 @@ pub enum Refusal {
     Scope(String),
     /// Too often.
     Rate(Wait),
+    /// All calls of this day, or whatever the quota is for.
+    Quota(Wait),
     /// Too many calls at once.
     Concurrent,
     /// Not a body we take; a clause for the caller.
@@ -124,20 +127,9 @@ impl Refusal {
                 "insufficient_scope",
                 format!("the token lacks the scope `{scope}`"),
             ),
-            Self::Rate(wait) => Told {
-                retry_after: Some(wait.retry_after),
-                ..Told::new(
-                    429,
-                    "rate_limited",
-                    "too many requests; wait as long as Retry-After says",
-                )
-            },
-            Self::Concurrent => Told::new(
-                429,
-                "too_many_concurrent",
-                "another request of this user is still under way; wait for its answer",
-            )
-            .later(1),
+            Self::Rate(wait) => limit::rate(wait),
+            Self::Quota(wait) => limit::quota(wait),
+            Self::Concurrent => limit::concurrent(),
             Self::MediaType(detail) => Told::new(415, "unsupported_media_type", *detail),
             Self::Body(refusal) => body(refusal),
             Self::Session(refusal) => session::not_claimed(*refusal),
@@ -170,6 +162,7 @@ impl Refusal {
             | Self::NotReady
             | Self::Scope(_)
             | Self::Rate(_)
+            | Self::Quota(_)
             | Self::Concurrent
             | Self::MediaType(_)
             | Self::ShuttingDown

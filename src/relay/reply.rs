@@ -109,26 +109,38 @@ pub(super) fn refused(refusal: &Refusal, record: &mut Record) -> Response<Full<B
     response
 }
 
-/// What every answer carries.
-pub(super) fn finish(headers: &mut HeaderMap, record: &Record, standing: Option<Standing>) {
+/// What every answer carries. `limits` are those that the request was held against, by their policies' names.
+pub(super) fn finish(
+    headers: &mut HeaderMap,
+    record: &Record,
+    limits: impl Iterator<Item = (&'static str, Standing)>,
+) {
     if let Ok(id) = HeaderValue::from_str(&record.request_id) {
         headers.insert(REQUEST_ID, id);
     }
     headers.insert(CACHE_CONTROL, NO_STORE);
     headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-    if let Some(standing) = standing {
+    let (mut policies, mut standings) = (String::new(), String::new());
+    for (name, limit) in limits {
         let Standing {
             quota,
             window,
             remaining,
             reset,
-        } = standing;
-        let policy = HeaderValue::from_str(&format!("\"user\";q={quota};w={window}"));
-        let limit = HeaderValue::from_str(&format!("\"user\";r={remaining};t={reset}"));
-        if let (Ok(policy), Ok(limit)) = (policy, limit) {
-            headers.insert(RATE_LIMIT_POLICY, policy);
-            headers.insert(RATE_LIMIT, limit);
-        }
+        } = limit;
+        let comma = if policies.is_empty() { "" } else { ", " };
+        policies.push_str(&format!("{comma}\"{name}\";q={quota};w={window}"));
+        standings.push_str(&format!("{comma}\"{name}\";r={remaining};t={reset}"));
+    }
+    if policies.is_empty() {
+        return;
+    }
+    if let (Ok(policies), Ok(standings)) = (
+        HeaderValue::try_from(policies),
+        HeaderValue::try_from(standings),
+    ) {
+        headers.insert(RATE_LIMIT_POLICY, policies);
+        headers.insert(RATE_LIMIT, standings);
     }
 }
 

@@ -52,6 +52,8 @@ pub struct RouteSettings {
     pub rate: Option<Rate>,
     /// Requests a user may make at once before `rate` spaces them.
     pub burst: NonZeroU32,
+    /// Calls to Qiniu per user in each second, minute, hour or day of UTC; none: unlimited.
+    pub quota: Option<Rate>,
     /// Calls to Qiniu under way per user; none: unlimited.
     pub concurrent_per_user: Option<NonZeroU32>,
     /// What the look at a video's container is for; `Off` where there is none.

@@ -18,21 +18,25 @@ use crate::{
     },
 };
 
-/// How much longer than a call a retry waits for it: the call may begin a little later, and evidence may be delivered behind it.
-const BESIDE: Duration = Duration::from_secs(15);
+/// How much longer than a call and its conclusion may take a retry waits for them: neither begins at once.
+const BESIDE: Duration = Duration::from_secs(5);
 
-/// Claims the session of an upload, where sessions are bound to callers. A retry waits here for the first try's answer, for a
-/// little more than the `call` may take.
+/// For how long a retry waits: a little more than the `call`, and what `then` makes an answer of it, may take.
+pub(super) fn patience(call: Duration, then: Duration) -> Duration {
+    call.saturating_add(then).saturating_add(BESIDE)
+}
+
+/// Claims the session of an upload, where sessions are bound to callers. A retry waits here for the first try's answer.
 pub(super) async fn claim(
     sessions: Option<&Arc<Sessions>>,
     upload: Option<Upload>,
-    call: Duration,
+    patience: Duration,
 ) -> Result<Option<Claim>, Refusal> {
     let (Some(sessions), Some(Upload { ticket, print })) = (sessions, upload) else {
         return Ok(None);
     };
     let claim = sessions.ledger.claim(ticket.name, print, ticket.ends);
-    match timeout(call.saturating_add(BESIDE), claim).await {
+    match timeout(patience, claim).await {
         Ok(claim) => claim.map(Some).map_err(Refusal::Session),
         Err(_) => Err(Refusal::Upstream(FailureKind::Timeout.into())),
     }
@@ -43,7 +47,8 @@ pub(super) async fn claim(
 pub(super) fn end(turn: Turn, body: Option<&Bytes>, facts: &UpstreamFacts, untaken: bool) {
     match body {
         Some(body) => turn.answered(Kept {
-            body: body.clone(),
+            // Not the buffer that it was made in, which may be many times larger: the ledger counts what it keeps by its length.
+            body: Bytes::copy_from_slice(body),
             error_code: facts.error_code,
             serverlogid: facts.serverlogid.clone(),
             reqid: facts.reqid.clone(),
@@ -60,5 +65,72 @@ pub(super) fn recalled(kept: &Arc<Kept>) -> UpstreamFacts {
         serverlogid: kept.serverlogid.clone(),
         reqid: kept.reqid.clone(),
         ..UpstreamFacts::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Instant, SystemTime};
+
+    use super::*;
+    use crate::session::SessionSettings;
+
+    fn sessions() -> Arc<Sessions> {
+        let settings = SessionSettings {
+            seal_key: None,
+            previous_seal_key: None,
+        };
+        Sessions::new(&settings, "qiniu.example").unwrap()
+    }
+
+    /// The same one each time.
+    fn upload(sessions: &Arc<Sessions>) -> Upload {
+        let holder = sessions.holder("issuer", "user");
+        let id = holder.seal("S1", SystemTime::now()).unwrap();
+        let ticket = holder.open(&id, SystemTime::now()).ok().unwrap();
+        let print = holder.fingerprint().finish(&ticket, None);
+        Upload { ticket, print }
+    }
+
+    async fn claimed(sessions: &Arc<Sessions>, patience: Duration) -> Result<Claim, Refusal> {
+        let claim = claim(Some(sessions), Some(upload(sessions)), patience).await;
+        claim.map(|claim| claim.unwrap())
+    }
+
+    async fn first(sessions: &Arc<Sessions>) -> Turn {
+        match claimed(sessions, Duration::ZERO).await {
+            Ok(Claim::First(turn)) => turn,
+            _ => panic!("it was not the first"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_retry_waits_for_as_long_as_it_may_take_and_no_longer() {
+        let (call, then) = (Duration::from_secs(60), Duration::from_secs(1800));
+        assert!(patience(call, then) > call + then);
+        let sessions = sessions();
+        let _turn = first(&sessions).await;
+        let (began, short) = (Instant::now(), Duration::from_millis(100));
+        let refusal = claimed(&sessions, short).await.err().unwrap();
+        assert_eq!(refusal.told().code, "upstream_timeout");
+        assert!(began.elapsed() >= short);
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_as_large_as_it_looks() {
+        let sessions = sessions();
+        let turn = first(&sessions).await;
+        let mut answer = Vec::with_capacity(1 << 20);
+        answer.extend_from_slice(b"{\"error_code\":0}");
+        let answer = Bytes::from(answer);
+        end(turn, Some(&answer), &UpstreamFacts::default(), false);
+        let Ok(Claim::Answered(kept)) = claimed(&sessions, Duration::ZERO).await else {
+            panic!("it was not kept");
+        };
+        assert_eq!(kept.body, answer);
+        drop((answer, sessions));
+        let body = Arc::into_inner(kept).unwrap().body;
+        let length = body.len();
+        assert_eq!(body.try_into_mut().unwrap().capacity(), length);
     }
 }

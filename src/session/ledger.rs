@@ -29,6 +29,8 @@ const MOST_SESSIONS: usize = 1 << 18;
 const MOST_KEPT: usize = 64 * 1024 * 1024;
 /// How much longer than a session lives it is remembered: clocks of replicas differ.
 const GRACE: Duration = Duration::from_secs(60);
+/// How long after its call a session may still be asked for its answer, at the most.
+pub const REMEMBERED: Duration = LIFETIME.saturating_add(GRACE);
 
 /// Every session that was used of late.
 pub struct Ledger {
@@ -152,7 +154,7 @@ impl Ledger {
         match pages.sessions.get(&name) {
             None if ends <= now => return Err(NotClaimed::Expired),
             None if full => return Err(NotClaimed::Full),
-            None => pages.by_age.push_back((now + LIFETIME + GRACE, name)),
+            None => pages.by_age.push_back((now + REMEMBERED, name)),
             Some(entry) => match &entry.state {
                 State::Free if ends <= now => return Err(NotClaimed::Expired),
                 State::Free => {}
@@ -207,7 +209,7 @@ impl Pages {
             self.by_age.pop_front();
             match self.sessions.get(&name).map(|entry| &entry.state) {
                 // Its call outlives it; a turn always ends, and then it is forgotten.
-                Some(State::UnderWay(_)) => self.by_age.push_back((now + LIFETIME + GRACE, name)),
+                Some(State::UnderWay(_)) => self.by_age.push_back((now + REMEMBERED, name)),
                 Some(State::Answered(kept)) => {
                     self.kept = self.kept.saturating_sub(kept.size());
                     self.sessions.remove(&name);

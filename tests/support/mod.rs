@@ -11,6 +11,7 @@
 
 pub mod backend;
 pub mod identity;
+pub mod raw;
 pub mod sealed;
 pub mod upstream;
 
@@ -30,6 +31,7 @@ use liveness_gateway::{
     commands::token::{Claims, mint},
     config::{self, Settings, secret::Secret},
     emulator::{Emulator, EmulatorSettings, Ledger, Scenario},
+    limit::clock::Clock,
     startup::Running,
     telemetry::log::Lines,
 };
@@ -119,16 +121,26 @@ impl Gateway {
 
     /// With these keys of `[qiniu]` besides the credentials.
     pub async fn start_at(qiniu: &str, server: &str, more: &str) -> Self {
+        Self::run(Self::settings(qiniu, server, more)).await
+    }
+
+    /// What [`Self::start_at`] starts with.
+    pub fn settings(qiniu: &str, server: &str, more: &str) -> Settings {
         let shared = format!(
             "[[identity]]\nissuer = \"{ISSUER}\"\naudience = \"liveness\"\nsecret = {{ env = \"JWT\" }}\n"
         );
-        Self::run(settings(qiniu, server, &(shared + more))).await
+        settings(qiniu, server, &(shared + more))
     }
 
     /// With settings that a test may have changed.
     pub async fn run(settings: Settings) -> Self {
+        Self::run_by(settings, &Clock::default()).await
+    }
+
+    /// With quotas that go by this clock.
+    pub async fn run_by(settings: Settings, clock: &Clock) -> Self {
         let (lines, log) = Lines::capture();
-        let running = Running::start(settings, lines).await.unwrap();
+        let running = Running::start_at(settings, lines, clock).await.unwrap();
         let (stop, stopped) = oneshot::channel();
         let (address, admin) = (running.public_addresses()[0], running.admin_address());
         let ended = tokio::spawn(running.serve(async move { drop(stopped.await) }));

@@ -47,6 +47,12 @@ pub(super) const ROUTES: &[Key] = &[
         "Requests a user may make at once",
     ),
     key(
+        "routes[].quota",
+        Kind::Rate,
+        "\"\"",
+        "Calls to Qiniu per user in each s, min, h or day of UTC, like 50/day; empty: unlimited",
+    ),
+    key(
         "routes[].concurrent_per_user",
         Kind::Count,
         "",

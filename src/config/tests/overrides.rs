@@ -122,7 +122,7 @@ fn what_is_wrong_is_named_by_its_variable() {
         ("ROUTES__2__RATE", "1/s", "names no table of the file"),
         ("ROUTES__2__BURST", "1", "names no table of the file"),
         ("ROUTES__RATE", "1/s", "overrides no key"),
-        ("ROUTES__0__QUOTA", "1/day", "overrides no key"),
+        ("ROUTES__0__QUOTAS", "1/day", "overrides no key"),
         ("0__1__2", "x", "overrides no key"),
     ] {
         let name = format!("LIVENESS_GATEWAY__{variable}");

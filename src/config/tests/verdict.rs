@@ -186,6 +186,20 @@ fn a_rule_that_nothing_could_pass_is_refused() {
     one(&route(fields), "no verdict of /v could ever pass", "0.5");
     assert!(load(&minimal(&route("")), KEYS).is_ok());
     assert!(load(&minimal(&route(fields).replace("0.5", "1.0")), KEYS).is_ok());
+    // A pin goes up whatever stands in `request.fields`, and nothing else does.
+    let pin = |value: &str| format!("request.set = {{ face_field = \"{value}\" }}");
+    for asks in ["spoofing", "quality,spoofing"] {
+        assert!(load(&minimal(&route(&pin(asks))), KEYS).is_ok());
+        let both = format!("{fields}\n{}", pin(asks));
+        assert!(load(&minimal(&route(&both)), KEYS).is_ok());
+    }
+    for deaf in ["quality", "", "nospoofing"] {
+        let wanted = "the `face_field` of the route's `request.set`";
+        one(&route(&pin(deaf)), wanted, "0.5");
+        let both = format!("{fields}\n{}", pin(deaf));
+        one(&route(&both), wanted, "0.5");
+        assert!(load(&minimal(&route(&both).replace("0.5", "1.0")), KEYS).is_ok());
+    }
     one(
         &format!("{VERDICT}[[routes]]\npath = \"/p\"\nkind = \"plain\"\n"),
         "[verdict] without a verify route",

@@ -121,7 +121,7 @@ fn names_that_no_key_has() {
         };
         one(&text, message, part);
     }
-    for line in ["quota = \"\"", "video_look = \"off\""] {
+    for line in ["quotas = \"\"", "video_look = \"off\""] {
         let text = minimal(&format!(
             "[[routes]]\npath = \"/v\"\nkind = \"verify\"\n{line}\n"
         ));

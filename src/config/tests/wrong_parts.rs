@@ -112,6 +112,13 @@ const ROUTE_LINES: &[(&str, &str, &str)] = &[
     ("max_body = \"\"", "`max_body` is empty", "\"\""),
     ("timeout = \"1day\"", "longer than an hour", "\"1day\""),
     ("rate = \"6/m\"", "`rate` can't be `6/m`", "\"6/m\""),
+    (
+        "quota = \"50 a day\"",
+        "`quota` can't be `50 a day`",
+        "\"50 a day\"",
+    ),
+    ("quota = \"0/day\"", "`quota` can't be `0/day`", "\"0/day\""),
+    ("quota = 50", "`quota` can't be a number", "50"),
     ("burst = true", "`burst` can't be true or false", "true"),
     ("scope = \"a b\"", "a scope is one word", "\"a b\""),
     (
