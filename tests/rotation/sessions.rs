@@ -118,18 +118,21 @@ async fn keys_that_change_places_lose_nothing() {
 async fn a_session_is_sealed_and_used_without_a_failure_while_keys_change() {
     let folder = Folder::with(&[("seal", KEY)]);
     let (qiniu, gateway) = start(&folder, "seal_key = { file = \"seal\" }").await;
+    // One of the key before, that is used only now.
+    let mut before = session(&gateway).await;
     for key in [OTHER_KEY, THIRD_KEY, KEY] {
         folder.rename_over("seal", key);
+        let mut ids = Vec::new();
         until("ids under the next key", async || {
             let answer = gateway.post(false, SESSIONCODE, "{}").await;
             assert_eq!(answer.status, 200);
-            let id = answer.json()["result"]["session_id"]
-                .as_str()
-                .unwrap()
-                .to_owned();
-            assert_eq!(verify(&gateway, &id).await, 200);
-            opens(key, &qiniu, &id)
+            let id = answer.json()["result"]["session_id"].clone();
+            ids.push(id.as_str().unwrap().to_owned());
+            assert_eq!(verify(&gateway, &ids[0]).await, 200);
+            opens(key, &qiniu, ids.last().unwrap())
         })
         .await;
+        assert_eq!(verify(&gateway, &before).await, 200);
+        before = session(&gateway).await;
     }
 }
