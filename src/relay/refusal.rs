@@ -126,22 +126,16 @@ impl Refusal {
                 "insufficient_scope",
                 format!("the token lacks the scope `{scope}`"),
             ),
-            Self::Rate(wait) => Told {
-                retry_after: Some(wait.retry_after),
-                ..Told::new(
-                    429,
-                    "rate_limited",
-                    "too many requests; wait as long as Retry-After says",
-                )
-            },
-            Self::Quota(wait) => Told {
-                retry_after: Some(wait.retry_after),
-                ..Told::new(
-                    429,
-                    "quota_exceeded",
-                    "the quota of this user is used up; it begins anew when Retry-After says",
-                )
-            },
+            Self::Rate(wait) => used_up(
+                wait,
+                "rate_limited",
+                "too many requests; wait as long as Retry-After says",
+            ),
+            Self::Quota(wait) => used_up(
+                wait,
+                "quota_exceeded",
+                "the quota of this user is used up; it begins anew when Retry-After says",
+            ),
             Self::Concurrent => Told::new(
                 429,
                 "too_many_concurrent",
@@ -187,6 +181,13 @@ impl Refusal {
             | Self::Body(_)
             | Self::Session(_) => None,
         }
+    }
+}
+
+fn used_up(wait: &Wait, code: &'static str, detail: &'static str) -> Told {
+    Told {
+        retry_after: Some(wait.retry_after),
+        ..Told::new(429, code, detail)
     }
 }
 
