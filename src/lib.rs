@@ -11,7 +11,8 @@
 //! 7. room is reserved and the body received: checked, cut to the allowed fields and signed as it arrives: [`body`],
 //!    with [`json`], [`media`] and [`qiniu::signature`]; the session is opened on the way: [`session::ticket`]
 //! 8. the session is claimed for this one upload, or its answer is there already: [`session::ledger`]
-//! 9. the signed request goes to Qiniu: [`qiniu::pool`], [`outbound::exchange`]
+//! 9. one of the caller's calls is reserved, and the signed request goes to Qiniu: [`limit::quota`], [`qiniu::pool`],
+//!    [`outbound::exchange`]
 //! 10. the answer is cut while it arrives and believed when it is whole: [`qiniu::answer`]
 //! 11. it is judged, the app's backend gets its pictures, and the verdict is signed: [`relay::conclude`], [`verdict`],
 //!     [`evidence`]

@@ -22,7 +22,7 @@ use hyper::Request;
 use liveness_gateway::emulator::Scenario;
 use support::{
     emulator,
-    identity::{gateway, hasty, said},
+    identity::{gateway, hasty, said, section},
     send,
 };
 
@@ -123,10 +123,7 @@ async fn tokens_of_a_real_provider_are_taken_before_and_after_it_rotates_its_key
     };
     let mut provider = Real::start(&folder);
     let (qiniu, ledger) = emulator(Scenario::Pass).await;
-    let identity = format!(
-        "[[identity]]\nissuer = \"{}\"\naudience = \"liveness\"\n",
-        provider.issuer
-    );
+    let identity = section(&provider.issuer, "");
     let gateway = gateway(qiniu, &identity, hasty()).await;
     gateway.until_ready_is(200).await;
     let mut old = Vec::new();

@@ -12,7 +12,7 @@ mod support;
 use liveness_gateway::emulator::Scenario;
 use sha2::{Digest, Sha256};
 use support::{
-    Gateway, SESSIONCODE, VERIFY, bearer, emulator, routes, send, session,
+    Gateway, SESSIONCODE, VERIFY, bearer, emulator, raw, routes, send, session,
     upstream::{self, Does},
     verify_body, video,
 };
@@ -171,16 +171,10 @@ async fn a_request_under_way_finishes_when_the_gateway_stops() {
     let mut gateway = Gateway::plain(qiniu).await;
     let body = verify_body(&session(&gateway).await, &video(0));
     let (first, rest) = body.split_at(1000);
-    let mut stream = tokio::net::TcpStream::connect(gateway.address)
-        .await
-        .unwrap();
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let head = format!(
-        "POST {VERIFY} HTTP/1.1\r\nHost: g\r\nAuthorization: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{first}",
-        bearer("user-1"),
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).await.unwrap();
+    let lines = format!("Content-Length: {}", body.len());
+    let head = raw::head("user-1", VERIFY, &lines);
+    let mut stream = raw::begin(gateway.address, &(head + first)).await;
     while !gateway
         .metrics()
         .await

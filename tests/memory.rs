@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use liveness_gateway::emulator::Scenario;
 use support::{
-    Gateway, SESSIONCODE, UNBOUND, VERIFY, bearer, emulator, routes, session,
+    Gateway, SESSIONCODE, UNBOUND, VERIFY, bearer, emulator, raw, routes, session,
     upstream::{self, Does, answer},
     verify_body, video,
 };
@@ -45,12 +45,8 @@ async fn all_given_back(gateway: &Gateway, what: &str) {
 
 /// Sends a head and a part of the body, and waits until room is held for it.
 async fn begin(gateway: &Gateway, length: usize, part: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
-    let head = format!(
-        "POST {VERIFY} HTTP/1.1\r\nHost: a\r\nAuthorization: {}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{part}",
-        bearer("user-1")
-    );
-    stream.write_all(head.as_bytes()).await.unwrap();
+    let head = raw::head("user-1", VERIFY, &format!("Content-Length: {length}"));
+    let stream = raw::begin(gateway.address, &(head + part)).await;
     while held(gateway).await == 0 {
         tokio::task::yield_now().await;
     }
@@ -134,12 +130,9 @@ async fn after_a_caller_that_leaves_nothing_is_held() {
 async fn chunks_of_one_byte_take_no_more_than_others() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
-    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
-    let head = format!(
-        "POST {SESSIONCODE} HTTP/1.1\r\nHost: a\r\nAuthorization: {}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
-        bearer("user-1")
-    );
-    stream.write_all(head.as_bytes()).await.unwrap();
+    let lines = "Transfer-Encoding: chunked\r\nConnection: close";
+    let head = raw::head("user-1", SESSIONCODE, lines);
+    let mut stream = raw::begin(gateway.address, &head).await;
     let body = format!("{{{}\"min_code_length\":2}}", " ".repeat(2000));
     let chunks: String = body
         .chars()
@@ -215,12 +208,9 @@ async fn after_videos_sent_as_they_are_nothing_is_held() {
         }
     }
     // Reserved is what is held: its base64 and the JSON around it.
-    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
-    let head = format!(
-        "POST {VERIFY} HTTP/1.1\r\nHost: a\r\nAuthorization: {}\r\nContent-Type: video/mp4\r\nLiveness-Session: s\r\nContent-Length: 3000000\r\n\r\nv",
-        bearer("user-1")
-    );
-    stream.write_all(head.as_bytes()).await.unwrap();
+    let lines = "Liveness-Session: s\r\nContent-Length: 3000000";
+    let head = raw::head("user-1", VERIFY, lines).replace("application/json", "video/mp4");
+    let stream = raw::begin(gateway.address, &(head + "v")).await;
     while held(&gateway).await == 0 {
         tokio::task::yield_now().await;
     }

@@ -1,4 +1,4 @@
-//! After a refused upload: the answer can be read, and the connection does not stay.
+//! Uploads that are refused before they are through: the answer can be read, and the connection does not stay.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,7 +12,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use liveness_gateway::emulator::Scenario;
-use support::{Gateway, VERIFY, emulator};
+use support::{Gateway, SESSIONCODE, VERIFY, emulator, raw};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -115,4 +115,45 @@ async fn over_http1_a_slow_sender_is_listened_to_for_two_seconds_in_all() {
     assert!(answer.starts_with("HTTP/1.1 401 "), "{read:?} {answer}");
     assert!(ended > Duration::from_millis(1500), "{ended:?}");
     assert!(ended < Duration::from_millis(3500), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_chunked_body_over_the_cap_is_refused_and_the_refusal_is_seen() {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let gateway = Gateway::plain(qiniu).await;
+    let head = raw::head("user-1", SESSIONCODE, "Transfer-Encoding: chunked");
+    let mut stream = raw::begin(gateway.address, &head).await;
+    let chunk = [b"1000\r\n".as_slice(), &[b' '; 4096], b"\r\n"].concat();
+    for _ in 0..32 {
+        stream.write_all(&chunk).await.unwrap();
+    }
+    stream.write_all(b"0\r\n\r\n").await.unwrap();
+    let answer = raw::rest(stream).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 413 ") && answer.contains("\"code\":\"body_too_large\""),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn a_refused_upload_that_waits_for_100_is_not_invited() {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let gateway = Gateway::plain(qiniu).await;
+    let head = format!(
+        "POST {VERIFY} HTTP/1.1\r\nHost: g\r\nContent-Length: 20000000\r\nExpect: 100-continue\r\n\r\n"
+    );
+    let answer = raw::ask(gateway.address, &head).await;
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_stops_arriving_is_given_up_after_grace_and_window() {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let gateway = Gateway::plain(qiniu).await;
+    let began = Instant::now();
+    let half = raw::head("user-1", VERIFY, "Content-Length: 1000") + "{";
+    let answer = raw::ask(gateway.address, &half).await;
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("\"code\":\"body_too_slow\""), "{answer}");
+    assert!(began.elapsed() >= Duration::from_secs(15));
 }

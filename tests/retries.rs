@@ -14,18 +14,13 @@ use std::{sync::Arc, time::Duration};
 
 use liveness_gateway::emulator::Scenario;
 use support::{
-    Answer, Gateway, VERIFY, bearer, emulator, routes,
+    Answer, Gateway, VERIFY, emulator, raw, routes,
     sealed::{self, fresh},
     session,
     upstream::{self, Does, answer},
     verify_body, video,
 };
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpSocket, TcpStream},
-    sync::Semaphore,
-    task::JoinSet,
-};
+use tokio::{net::TcpSocket, sync::Semaphore, task::JoinSet};
 
 const PASS: &str = r#"{"error_code":0,"error_msg":"SUCCESS","serverlogid":1730042187,"result":{"score":0.9600000000000001,"action_verify":"pass"}}"#;
 
@@ -141,13 +136,8 @@ async fn who_leaves_in_the_middle_finds_the_answer_later() {
     let qiniu = upstream::start(Does::WhenLet(Arc::clone(&gate), answer("200 OK", PASS))).await;
     let gateway = gateway(qiniu.address, &routes()).await;
     let body = verify_body(&fresh(qiniu.address, "S1"), &video(0));
-    let head = format!(
-        "POST {VERIFY} HTTP/1.1\r\nHost: g\r\nAuthorization: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-        bearer("user-1"),
-        body.len()
-    );
-    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
-    stream.write_all((head + &body).as_bytes()).await.unwrap();
+    let request = raw::whole("user-1", VERIFY, &body);
+    let stream = raw::begin(gateway.address, &request).await;
     while qiniu.requests() == 0 {
         tokio::task::yield_now().await;
     }
@@ -315,16 +305,10 @@ async fn a_call_that_ends_after_the_stop_has_begun_is_still_answered() {
     let qiniu = upstream::start(Does::WhenLet(Arc::clone(&gate), answer("200 OK", PASS))).await;
     let mut gateway = gateway(qiniu.address, &routes()).await;
     let body = verify_body(&fresh(qiniu.address, "S1"), &video(0));
-    let head = format!(
-        "POST {VERIFY} HTTP/1.1\r\nHost: g\r\nAuthorization: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        bearer("user-1"),
-        body.len()
-    );
+    let request = raw::whole("user-1", VERIFY, &body);
     let mut tries = Vec::new();
     for _ in 0..2 {
-        let mut stream = TcpStream::connect(gateway.address).await.unwrap();
-        stream.write_all(head.as_bytes()).await.unwrap();
-        tries.push(stream);
+        tries.push(raw::begin(gateway.address, &request).await);
     }
     until(&gateway, "requests_in_flight 2").await;
     while qiniu.requests() == 0 {
@@ -332,9 +316,8 @@ async fn a_call_that_ends_after_the_stop_has_begun_is_still_answered() {
     }
     gateway.stop();
     gate.add_permits(2);
-    for mut stream in tries {
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
+    for stream in tries {
+        let answer = raw::rest(stream).await;
         assert!(answer.ends_with(PASS), "{answer}");
     }
     let ended = tokio::time::timeout(Duration::from_secs(10), &mut gateway.ended);

@@ -15,14 +15,11 @@ use std::time::Duration;
 use liveness_gateway::emulator::Scenario;
 use sha2::{Digest, Sha256};
 use support::{
-    Answer, Gateway, SESSIONCODE, VERIFY, bearer, emulator, routes,
+    Answer, Gateway, SESSIONCODE, VERIFY, bearer, emulator, raw, routes,
     sealed::{self, KEY, OTHER_KEY, sealed},
     session, verify_body, video,
 };
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::io::AsyncReadExt;
 
 const MINUTES: Duration = Duration::from_secs(60);
 
@@ -80,12 +77,9 @@ async fn an_id_that_stands_in_front_of_the_video_is_refused_before_the_video_has
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     let id = session(&gateway).await;
-    let head = format!(
-        "POST {VERIFY} HTTP/1.1\r\nHost: g\r\nAuthorization: {}\r\nContent-Type: application/json\r\nContent-Length: 5000000\r\n\r\n{{\"session_id\":\"{id}\",\"video_base64\":\"AAAA",
-        bearer("thief"),
-    );
-    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
-    stream.write_all(head.as_bytes()).await.unwrap();
+    let half = raw::head("thief", VERIFY, "Content-Length: 5000000")
+        + &format!("{{\"session_id\":\"{id}\",\"video_base64\":\"AAAA");
+    let mut stream = raw::begin(gateway.address, &half).await;
     let mut answer = [0; 13];
     stream.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 403 ");

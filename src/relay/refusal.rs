@@ -3,7 +3,6 @@
 //! The only place that knows the refusals of all steps. The match has no catch-all arm, so a new refusal can't be
 //! forgotten here. What a caller is told never holds a secret, a token, or text of Qiniu's.
 
-mod limit;
 mod session;
 
 use std::{borrow::Cow, time::Duration};
@@ -127,9 +126,22 @@ impl Refusal {
                 "insufficient_scope",
                 format!("the token lacks the scope `{scope}`"),
             ),
-            Self::Rate(wait) => limit::rate(wait),
-            Self::Quota(wait) => limit::quota(wait),
-            Self::Concurrent => limit::concurrent(),
+            Self::Rate(wait) => used_up(
+                wait,
+                "rate_limited",
+                "too many requests; wait as long as Retry-After says",
+            ),
+            Self::Quota(wait) => used_up(
+                wait,
+                "quota_exceeded",
+                "the quota of this user is used up; it begins anew when Retry-After says",
+            ),
+            Self::Concurrent => Told::new(
+                429,
+                "too_many_concurrent",
+                "another request of this user is still under way; wait for its answer",
+            )
+            .later(1),
             Self::MediaType(detail) => Told::new(415, "unsupported_media_type", *detail),
             Self::Body(refusal) => body(refusal),
             Self::Session(refusal) => session::not_claimed(*refusal),
@@ -169,6 +181,13 @@ impl Refusal {
             | Self::Body(_)
             | Self::Session(_) => None,
         }
+    }
+}
+
+fn used_up(wait: &Wait, code: &'static str, detail: &'static str) -> Told {
+    Told {
+        retry_after: Some(wait.retry_after),
+        ..Told::new(429, code, detail)
     }
 }
 

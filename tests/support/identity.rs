@@ -174,11 +174,13 @@ impl Provider {
 
     /// `[[identity]]`, its keys by discovery or by what `more` says.
     pub fn identity(&self, more: &str) -> String {
-        format!(
-            "[[identity]]\nissuer = \"{}\"\naudience = \"liveness\"\n{more}\n",
-            self.issuer()
-        )
+        section(&self.issuer(), more)
     }
+}
+
+/// `[[identity]]` for this issuer.
+pub fn section(issuer: &str, more: &str) -> String {
+    format!("[[identity]]\nissuer = \"{issuer}\"\naudience = \"liveness\"\n{more}\n")
 }
 
 /// Somebody with a P-256 key.

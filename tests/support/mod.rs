@@ -12,6 +12,7 @@
 pub mod backend;
 pub mod identity;
 pub mod raw;
+pub mod refusal;
 pub mod sealed;
 pub mod upstream;
 
@@ -126,9 +127,7 @@ impl Gateway {
 
     /// What [`Self::start_at`] starts with.
     pub fn settings(qiniu: &str, server: &str, more: &str) -> Settings {
-        let shared = format!(
-            "[[identity]]\nissuer = \"{ISSUER}\"\naudience = \"liveness\"\nsecret = {{ env = \"JWT\" }}\n"
-        );
+        let shared = identity::section(ISSUER, "secret = { env = \"JWT\" }");
         settings(qiniu, server, &(shared + more))
     }
 
