@@ -17,6 +17,8 @@
 //!     [`evidence`]
 //! 12. the caller gets what is left, and one line stays: [`relay::record`], [`telemetry`]
 //!
+//! Where several replicas run, [`store`] is what they share at steps 6 and 8.
+//!
 //! [`relay::handle`] is this list as code. [`startup`] puts the parts together from what [`config`] has checked.
 //! [`emulator`] and [`sandbox`] let anybody try it without a Qiniu account.
 
@@ -37,5 +39,6 @@ pub mod sandbox;
 pub mod server;
 pub mod session;
 pub mod startup;
+pub mod store;
 pub mod telemetry;
 pub mod verdict;

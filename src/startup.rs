@@ -14,6 +14,7 @@ use crate::{
     },
     server::{Server, ServerSettings, admin::Readiness, drain::DrainOutcome},
     session::{SessionSettings, Sessions},
+    store::{self, Store, StoreSettings},
     telemetry::{Observer, log::Lines, metrics::Metrics},
     verdict::sign::Verdicts,
 };
@@ -50,6 +51,7 @@ impl Running {
             routes,
             verdict,
             evidence,
+            store,
             log,
         } = settings;
         let observer = Arc::new(Observer {
@@ -59,7 +61,10 @@ impl Running {
         });
         let listening = Server::bind(&server, &admin).await?;
         let readiness = Arc::<Readiness>::default();
-        let sessions = sessions.map(|it| bound(&it, &qiniu)).transpose()?;
+        let store = store.map(|it| shared(it, sessions.as_ref(), &qiniu, &observer.metrics));
+        let store = store.transpose()?;
+        let sessions = sessions.map(|it| bound(&it, &qiniu, store.clone()));
+        let sessions = sessions.transpose()?;
         let memory = body_memory(server.body_memory, &observer.metrics);
         let authenticator = Arc::new(Authenticator::new(
             identities,
@@ -73,6 +78,7 @@ impl Running {
             endpoints: Endpoints::new(routes, &qiniu, &wanted),
             authenticator,
             sessions,
+            store,
             callers: CallerKeys::default(),
             cors: Cors::new(&cors),
             admission: Admission {
@@ -121,6 +127,7 @@ impl Running {
         let keys = tokio::spawn(keys.keep_keys(metrics, move |known| {
             ready.set_keys_known(known);
         }));
+        let sharing = tokio::spawn(share(gateway.store.clone(), gateway.sessions.clone()));
         let swept = Arc::clone(&gateway);
         let sweep = tokio::spawn(async move {
             let mut tick = tokio::time::interval(SWEEP);
@@ -139,6 +146,7 @@ impl Running {
             .await;
         sweep.abort();
         keys.abort();
+        sharing.abort();
         outcome
     }
 }
@@ -159,12 +167,43 @@ fn body_memory(bytes: u64, metrics: &Metrics) -> Arc<BodyMemory> {
     BodyMemory::new(bytes, metrics.body_memory.clone())
 }
 
-fn bound(settings: &SessionSettings, qiniu: &UpstreamSettings) -> io::Result<Arc<Sessions>> {
+fn shared(
+    settings: StoreSettings,
+    sessions: Option<&SessionSettings>,
+    qiniu: &UpstreamSettings,
+    metrics: &Metrics,
+) -> io::Result<Arc<Store>> {
+    let key = match sessions.and_then(|sessions| sessions.seal_key.as_ref()) {
+        Some(key) => key.names_in_store(),
+        None => store::names_key(qiniu.credentials.secret_key.reveal()),
+    };
+    Store::new(settings, key, metrics).map_err(no_randomness)
+}
+
+/// What goes on between replicas, as long as it is polled.
+async fn share(store: Option<Arc<Store>>, sessions: Option<Arc<Sessions>>) {
+    let Some(store) = store else { return };
+    let tell = async {
+        if let Some(sessions) = sessions {
+            sessions.keep_telling().await;
+        }
+    };
+    tokio::join!(store.keep(), tell);
+}
+
+fn bound(
+    settings: &SessionSettings,
+    qiniu: &UpstreamSettings,
+    store: Option<Arc<Store>>,
+) -> io::Result<Arc<Sessions>> {
     if settings.seal_key.is_none() {
         tracing::info!(
             "sessions.seal_key is not set: sessions are good for this process alone, not for replicas of it"
         );
     }
-    Sessions::new(settings, &qiniu.endpoint.authority)
-        .map_err(|_| io::Error::other("the system gives no random bytes"))
+    Sessions::over(settings, &qiniu.endpoint.authority, store).map_err(no_randomness)
+}
+
+fn no_randomness(_: aws_lc_rs::error::Unspecified) -> io::Error {
+    io::Error::other("the system gives no random bytes")
 }

@@ -1,9 +1,11 @@
-//! Limits per caller and route: how often ([`rate`]) and how many calls at once ([`concurrency`]).
+//! Limits per caller and route: how often ([`rate`], over several replicas [`shared`]) and how many calls at once
+//! ([`concurrency`]).
 //!
 //! A caller is known here by a keyed hash of issuer and user, so that no personal data is held and every entry is small.
 
 pub mod concurrency;
 pub mod rate;
+pub mod shared;
 
 use std::{
     hash::{BuildHasher, RandomState},

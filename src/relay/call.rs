@@ -48,7 +48,7 @@ impl Gateway {
             Arc::clone(&self.observer),
             Arc::clone(endpoint),
         );
-        let conclusions = Arc::clone(&self.conclusions);
+        let (conclusions, sessions) = (Arc::clone(&self.conclusions), self.sessions.clone());
         let call = tokio::spawn(async move {
             let resend = endpoint.settings.kind == RouteKind::Session;
             let result = upstream
@@ -71,7 +71,7 @@ impl Gateway {
             };
             let body = body.map(Bytes::from);
             if let Some(turn) = leave.turn {
-                turn::end(turn, body.as_ref().ok(), &facts, untaken);
+                turn::end(sessions.as_ref(), turn, body.as_ref().ok(), &facts, untaken).await;
             }
             (facts, body)
         });

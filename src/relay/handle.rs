@@ -28,7 +28,7 @@ use super::{
 use crate::{
     auth::{Authenticator, Caller},
     body::receive::{Admission, BodyForm, BodyRefusal, Received, receive},
-    limit::{CallerKey, CallerKeys, rate::Standing},
+    limit::{CallerKey, CallerKeys, rate::Standing, shared},
     qiniu::pool::Upstream,
     server::admin::Readiness,
     session::{
@@ -36,6 +36,7 @@ use crate::{
         ledger::{Claim, Turn},
         ticket::Holder,
     },
+    store::Store,
     telemetry::Observer,
 };
 
@@ -58,6 +59,8 @@ pub struct Gateway {
     pub authenticator: Arc<Authenticator>,
     /// Binds sessions to callers; none: they are not bound.
     pub sessions: Option<Arc<Sessions>>,
+    /// What replicas share; none: this one is alone.
+    pub store: Option<Arc<Store>>,
     /// Names callers for counting.
     pub callers: CallerKeys,
     /// What browsers may do.
@@ -147,7 +150,7 @@ impl Gateway {
         }
         let caller = self.authenticate(&parts.headers, endpoint, record).await?;
         let key = self.callers.of(&caller);
-        self.charge(endpoint, key, standing)?;
+        self.charge(endpoint, &caller, key, standing).await?;
         let kind = endpoint.settings.kind;
         let form = headers::body_form(&parts.headers, kind, body.is_end_stream())?;
         let holder = self
@@ -167,7 +170,7 @@ impl Gateway {
             Some(Claim::First(turn)) => Some(turn),
             None => None,
         };
-        let leave = self.enter(endpoint, key, holder, turn)?;
+        let leave = self.enter(endpoint, key, holder, turn).await?;
         let about = About {
             caller,
             request_id: record.request_id.clone(),
@@ -201,16 +204,18 @@ impl Gateway {
         }
     }
 
-    fn charge(
+    async fn charge(
         &self,
         endpoint: &Endpoint,
-        caller: CallerKey,
+        caller: &Caller,
+        key: CallerKey,
         standing: &mut Option<Standing>,
     ) -> Result<(), Refusal> {
         let Some(rate) = &endpoint.rate else {
             return Ok(());
         };
-        match rate.check(caller) {
+        let store = self.store.as_deref();
+        match shared::check(store, rate, &endpoint.path, caller, key).await {
             Ok(left) => {
                 *standing = Some(left);
                 Ok(())
@@ -267,7 +272,7 @@ impl Gateway {
     }
 
     /// Lets the caller make one more call; a turn that can't be taken now leaves its session as good as before.
-    fn enter(
+    async fn enter(
         &self,
         endpoint: &Endpoint,
         caller: CallerKey,
@@ -281,7 +286,7 @@ impl Gateway {
                 .metrics
                 .limit_refused(&endpoint.path, "concurrent");
             if let Some(turn) = turn {
-                turn.not_sent();
+                turn::give_back(self.sessions.as_ref(), turn).await;
             }
             return Err(Refusal::Concurrent);
         }

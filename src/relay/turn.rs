@@ -1,6 +1,6 @@
 //! The one billed call of a session: who may make it, and what becomes of the session behind it.
 //!
-//! Relies on [`crate::session::ledger`]. Never calls Qiniu itself.
+//! Relies on [`crate::session`]. Never calls Qiniu itself.
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,7 +31,7 @@ pub(super) async fn claim(
     let (Some(sessions), Some(Upload { ticket, print })) = (sessions, upload) else {
         return Ok(None);
     };
-    let claim = sessions.ledger.claim(ticket.name, print, ticket.ends);
+    let claim = sessions.claim(&ticket, print);
     match timeout(call.saturating_add(BESIDE), claim).await {
         Ok(claim) => claim.map(Some).map_err(Refusal::Session),
         Err(_) => Err(Refusal::Upstream(FailureKind::Timeout.into())),
@@ -39,17 +39,36 @@ pub(super) async fn claim(
 }
 
 /// Ends a turn by what the call came to: the body that its caller gets, or whether Qiniu surely took nothing on. An answer of
-/// Qiniu's that could not be concluded was billed all the same, so it counts as lost.
-pub(super) fn end(turn: Turn, body: Option<&Bytes>, facts: &UpstreamFacts, untaken: bool) {
+/// Qiniu's that could not be concluded was billed all the same, so it counts as lost. The other replicas hear of it first.
+pub(super) async fn end(
+    sessions: Option<&Arc<Sessions>>,
+    turn: Turn,
+    body: Option<&Bytes>,
+    facts: &UpstreamFacts,
+    untaken: bool,
+) {
+    let name = turn.name();
     match body {
-        Some(body) => turn.answered(Kept {
+        Some(body) => drop(turn.answered(Kept {
             body: body.clone(),
             error_code: facts.error_code,
             serverlogid: facts.serverlogid.clone(),
             reqid: facts.reqid.clone(),
-        }),
+        })),
         None if untaken => turn.not_sent(),
         None => turn.lost(),
+    }
+    if let Some(sessions) = sessions {
+        sessions.tell(&name).await;
+    }
+}
+
+/// Gives a turn back that can't be taken now: its session is as good as before.
+pub(super) async fn give_back(sessions: Option<&Arc<Sessions>>, turn: Turn) {
+    let name = turn.name();
+    turn.not_sent();
+    if let Some(sessions) = sessions {
+        sessions.tell(&name).await;
     }
 }
 

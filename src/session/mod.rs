@@ -1,14 +1,17 @@
 //! Liveness sessions as frontends see them: bound to their user, and good for one billed call.
 //!
 //! [`seal`] holds the keys, [`ticket`] seals and opens session ids, [`fingerprint`] tells a retry from another video, [`ledger`]
-//! knows what became of each session, [`kept`] is an answer that may be given again. Nothing here talks to Qiniu or
+//! knows what became of each session, [`kept`] is an answer that may be given again, `shared` asks and tells other replicas, of which
+//! `untold` keeps account. Nothing here talks to Qiniu or
 //! knows HTTP. With `sessions.bind = false` none of it is used.
 
 pub mod fingerprint;
 pub mod kept;
 pub mod ledger;
 pub mod seal;
+mod shared;
 pub mod ticket;
+mod untold;
 
 use std::sync::Arc;
 
@@ -19,8 +22,10 @@ use self::{
     kept::Kept,
     ledger::Ledger,
     seal::{Keyring, SealKey, Which},
-    ticket::{Holder, Ticket},
+    shared::Shared,
+    ticket::{Holder, Name, Ticket},
 };
+use crate::store::Store;
 
 /// `[sessions]`, checked, where `bind` is on.
 #[derive(Clone)]
@@ -36,8 +41,10 @@ pub struct Sessions {
     keys: Keyring,
     /// Qiniu's address: an id of a test system is of no use here, even under the same key.
     deployment: String,
-    /// What became of each session.
+    /// What became of each session, as far as this replica knows.
     pub ledger: Arc<Ledger>,
+    /// The other replicas, where there are any.
+    shared: Option<Shared>,
 }
 
 impl Sessions {
@@ -46,6 +53,18 @@ impl Sessions {
     /// # Errors
     /// The system gives no random bytes.
     pub fn new(settings: &SessionSettings, deployment: &str) -> Result<Arc<Self>, Unspecified> {
+        Self::over(settings, deployment, None)
+    }
+
+    /// The same, shared with other replicas where there is a store.
+    ///
+    /// # Errors
+    /// The system gives no random bytes.
+    pub fn over(
+        settings: &SessionSettings,
+        deployment: &str,
+        store: Option<Arc<Store>>,
+    ) -> Result<Arc<Self>, Unspecified> {
         let made = match &settings.seal_key {
             Some(key) => key,
             None => &SealKey::random()?,
@@ -54,6 +73,7 @@ impl Sessions {
             keys: Keyring::new(made, settings.previous_seal_key.as_ref())?,
             deployment: deployment.to_owned(),
             ledger: Ledger::new(),
+            shared: store.map(Shared::new),
         }))
     }
 
@@ -72,8 +92,12 @@ impl Sessions {
 
     /// Writes an answer down so that it may leave the process; `None`: it can't be, and stays here.
     pub fn seal_answer(&self, ticket: &Ticket, kept: &Kept) -> Option<Vec<u8>> {
-        let keys = self.keys.of(ticket.which);
-        keys.seal_answer(&ticket.name.0, &kept.write()?).ok()
+        self.seal_kept(ticket.which, &ticket.name, kept)
+    }
+
+    fn seal_kept(&self, which: Which, name: &Name, kept: &Kept) -> Option<Vec<u8>> {
+        let keys = self.keys.of(which);
+        keys.seal_answer(&name.0, &kept.write()?).ok()
     }
 
     /// Reads such an answer; `None`: it is another session's, or forged.
