@@ -3,7 +3,7 @@
 //!
 //! While the store is away this replica's ledger decides alone; Qiniu itself refuses a session that was used. But who is known to have
 //! been elsewhere is not sent from here on a guess: its outcome is unknown until the store is back. What ended meanwhile is
-//! told later, and everything still of use is told again to a store that comes back. A claim holds nothing when its answer gets
+//! told later, and everything still of use is told again to a store that comes back; claims wait a moment for that. A claim holds nothing when its answer gets
 //! lost: this replica's next try takes it over, and a caller that leaves gives it back. Qiniu's answers leave the process sealed.
 
 use std::{
@@ -139,6 +139,7 @@ impl Sessions {
                     seen.claimed = true;
                     away_since = None;
                 }
+                Ok(Told::Settling) => {}
                 Err(Away) if !seen.claimed => return asking.first(),
                 Err(Away) => {
                     let since: &mut Instant = away_since.get_or_insert_with(Instant::now);

@@ -3,13 +3,14 @@
 //!
 //! The breaker opens when the connection breaks, the store refuses or talks nonsense, or lets three calls in a row wait too
 //! long. From then on every call is [`Away`] at once, until a probe in the background, under the same time limit, has succeeded. A probe is
-//! this replica's sign of life, which it also gives every two seconds while all is well. Each change is a line in the log
+//! this replica's sign of life, which it also gives every two seconds while all is well, and which tells whether the store has
+//! forgotten everything meanwhile. Each change is a line in the log
 //! and a metric. Never makes anybody wait for a connection.
 
 use std::{
     sync::{
         PoisonError, RwLock,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -22,6 +23,7 @@ use tokio::{
 use super::{
     Name, StoreSettings,
     fault::Fault,
+    names,
     script::{Reply, Script},
     wire::{Address, Connection},
 };
@@ -31,6 +33,8 @@ use crate::telemetry::metrics::StoreUp;
 pub const LIFE: Duration = Duration::from_secs(10);
 /// How often it is given.
 const BEAT: Duration = Duration::from_secs(2);
+/// How long the store's birth is remembered without a beat: longer than any session is.
+const BIRTH: Duration = Duration::from_secs(3600);
 /// For TCP, TLS and login; nobody waits for it.
 const CONNECT: Duration = Duration::from_secs(3);
 /// Pauses between probes.
@@ -49,7 +53,10 @@ pub struct Away;
 pub struct Link {
     address: Address,
     timeout: Duration,
-    replica: Name,
+    /// This replica's sign of life, and the store's birth.
+    signs: [Name; 2],
+    /// When the store was born, by its own clock.
+    born: AtomicI64,
     open: RwLock<Option<Open>>,
     made: AtomicU64,
     slow: AtomicU32,
@@ -71,7 +78,8 @@ impl Link {
         Self {
             address: settings.address,
             timeout: settings.timeout,
-            replica,
+            signs: [replica, names::birth()],
+            born: AtomicI64::new(0),
             open: RwLock::default(),
             made: AtomicU64::new(0),
             slow: AtomicU32::new(0),
@@ -161,11 +169,15 @@ impl Link {
         let connection = timeout(CONNECT, Connection::open(&self.address))
             .await
             .map_err(slow)??;
-        let life = LIFE.as_millis().to_string();
-        let (keys, args) = ([&self.replica], [life.as_bytes()]);
+        let times = times();
+        let args = times.each_ref().map(|time| time.as_bytes());
+        let keys = self.signs.each_ref();
         let probe = connection.run(beat, &keys, &args);
         match timeout(self.timeout, probe).await.map_err(slow)?? {
-            Reply::Number(1) => Ok(connection),
+            Reply::Number(born) => {
+                self.born.store(born, Ordering::Relaxed);
+                Ok(connection)
+            }
             _ => Err(Fault::Garbled),
         }
     }
@@ -190,16 +202,10 @@ impl Link {
             self.close(number, &Fault::Unreachable(kind));
         };
         let beats = async {
-            let life = LIFE.as_millis().to_string();
             loop {
                 sleep(BEAT).await;
                 // As often as it takes for the breaker to make up its mind.
-                while self.is_up()
-                    && self
-                        .call(beat, &[&self.replica], &[life.as_bytes()])
-                        .await
-                        .is_err()
-                {}
+                while self.is_up() && self.beat(beat).await.is_err() {}
             }
         };
         tokio::select! {
@@ -207,6 +213,18 @@ impl Link {
             () = closed => {}
             () = beats => {}
         }
+    }
+
+    async fn beat(&self, beat: &Script) -> Result<(), Away> {
+        let times = times();
+        let args = times.each_ref().map(|time| time.as_bytes());
+        match self.call(beat, &self.signs.each_ref(), &args).await? {
+            Reply::Number(born) if self.born.swap(born, Ordering::Relaxed) == born => {}
+            // It was emptied while the connection stood: the same as if it had been away.
+            Reply::Number(_) => drop(self.up.send_replace(Some(Instant::now()))),
+            _ => return Err(self.misunderstood()),
+        }
+        Ok(())
     }
 
     fn close(&self, number: u64, fault: &Fault) {
@@ -222,6 +240,11 @@ impl Link {
         warn(fault);
         self.shut.notify_waiters();
     }
+}
+
+/// The arguments of a beat.
+fn times() -> [String; 2] {
+    [LIFE, BIRTH].map(|time| time.as_millis().to_string())
 }
 
 fn warn(fault: &Fault) {

@@ -52,6 +52,11 @@ pub(super) fn session(name: &ticket::Name) -> Name {
     Name(format!("{PREFIX}:session:{}", name.to_hex()))
 }
 
+/// When the store was empty for the last time.
+pub(super) fn birth() -> Name {
+    Name(format!("{PREFIX}:birth"))
+}
+
 /// The sign of life of a replica.
 pub(super) fn replica(id: &str) -> Name {
     Name(format!("{PREFIX}:replica:{id}"))

@@ -10,6 +10,9 @@ use super::{
 };
 use crate::session::{fingerprint::Fingerprint, ticket};
 
+/// In this time after a store has lost all, replicas come back to it and tell it what they know.
+const SETTLE: Duration = Duration::from_secs(3);
+
 /// What a claim comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
@@ -25,6 +28,8 @@ pub enum Told {
     Used,
     /// It was sent, and nobody can say what came of it.
     Unknown,
+    /// The store knows nothing of it, but it is new, and some replica may have more to tell.
+    Settling,
 }
 
 /// The replica that has a session's call under way.
@@ -77,9 +82,15 @@ impl Store {
         // After the store was away, everybody has the time of a sign of life to be heard again.
         let judge = self.link.up_for().is_some_and(|time| time >= LIFE);
         let owner = names::replica(&seen.owner);
-        let more = [seen.owner.as_bytes(), flag(judge), flag(seen.claimed)];
+        let settle = SETTLE.as_millis().to_string();
+        let more = [
+            seen.owner.as_bytes(),
+            flag(judge),
+            flag(seen.claimed),
+            settle.as_bytes(),
+        ];
         let reply = self
-            .tried(&self.scripts.claim, it, &[&owner], &more)
+            .tried(&self.scripts.claim, it, &[&owner, &names::birth()], &more)
             .await?;
         read_told(reply).ok_or_else(|| self.link.misunderstood())
     }
@@ -145,6 +156,7 @@ fn read_told(reply: Reply) -> Option<Told> {
         b"answered" => Told::Answered(also?),
         b"used" => Told::Used,
         b"unknown" => Told::Unknown,
+        b"settling" => Told::Settling,
         _ => return None,
     })
 }

@@ -196,6 +196,21 @@ async fn what_was_answered_before_and_during_an_outage_is_known_after_it() {
     assert_eq!(ledger.verify_calls(), 2);
 }
 
+/// Until replicas have looked at sessions so often.
+async fn looked(redis: &Redis, times: u32) {
+    for _ in 0..2000 {
+        let stats = redis.ask(&["INFO", "commandstats"]).await;
+        let stats = String::from_utf8(stats[0].clone()).unwrap();
+        let looks = stats.split("cmdstat_hmget:calls=").nth(1);
+        let looks = looks.and_then(|rest| rest.split(',').next());
+        if looks.is_some_and(|looks| looks.parse::<u32>().unwrap() >= times) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("never {times} looks");
+}
+
 /// Until the store knows of so many sessions.
 async fn known(redis: &Redis, sessions: usize) {
     for _ in 0..2000 {
@@ -226,9 +241,9 @@ async fn a_call_under_way_is_told_again_to_a_store_that_forgot_it() {
     while qiniu.requests() == 0 {
         tokio::task::yield_now().await;
     }
-    // This one waits through it all.
+    // This one has heard of the call, and waits through it all.
     let waiting = post(&other);
-    until(&other, "requests_in_flight 1").await;
+    looked(&redis, 3).await;
     redis.start_again().await;
     for gateway in [&one, &other] {
         until(gateway, "store_up 1").await;
@@ -276,6 +291,22 @@ async fn a_claim_whose_answer_got_lost_locks_nothing() {
         let again = gateway.post(false, VERIFY, body.clone()).await;
         assert_eq!(again.body, first.body);
     }
+    assert_eq!(ledger.verify_calls(), 1);
+}
+
+#[tokio::test]
+async fn a_store_that_is_emptied_hears_everything_again() {
+    if !redis::is_there() {
+        return;
+    }
+    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let redis = Redis::start().await;
+    let [one, other] = two(qiniu, &redis, &routes()).await;
+    let body = verify_body(&session(&one).await, &video(0));
+    let first = one.post(false, VERIFY, body.clone()).await;
+    redis.ask(&["FLUSHALL"]).await;
+    // Asked at once: the other replica waits until the first one has noticed.
+    assert_eq!(other.post(false, VERIFY, body).await.body, first.body);
     assert_eq!(ledger.verify_calls(), 1);
 }
 
