@@ -89,6 +89,7 @@ impl Sessions {
             turn: shared.turns.fetch_add(1, Ordering::Relaxed),
             which: ticket.which,
             ends: ticket.ends,
+            calls: false,
             told: false,
         };
         turn.mark(mark);
@@ -116,7 +117,7 @@ impl Sessions {
             let told = shared.claim(it, &seen).await;
             asking.unsure = told.is_err();
             match told {
-                Ok(Told::First) => return asking.first(),
+                Ok(Told::First) => return asking.first(mark),
                 Ok(Told::Answered(sealed)) => {
                     let Some(kept) = self.open_answer(ticket, &sealed) else {
                         return Err(NotClaimed::OutcomeUnknown);
@@ -140,7 +141,7 @@ impl Sessions {
                     away_since = None;
                 }
                 Ok(Told::Settling) => {}
-                Err(Away) if !seen.claimed => return asking.first(),
+                Err(Away) if !seen.claimed => return asking.first(mark),
                 Err(Away) => {
                     let since: &mut Instant = away_since.get_or_insert_with(Instant::now);
                     if since.elapsed() > PATIENCE {
@@ -236,8 +237,14 @@ impl Shared {
 }
 
 impl Asking<'_> {
-    fn first(&mut self) -> Result<Claim, NotClaimed> {
-        self.with(Claim::First)
+    fn first(&mut self, mark: Mark) -> Result<Claim, NotClaimed> {
+        self.with(|turn| {
+            turn.mark(Mark {
+                calls: true,
+                ..mark
+            });
+            Claim::First(turn)
+        })
     }
 
     fn with(&mut self, with: impl FnOnce(Turn) -> Claim) -> Result<Claim, NotClaimed> {

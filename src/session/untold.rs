@@ -27,6 +27,8 @@ pub(super) struct Mark {
     pub(super) which: Which,
     /// When the session ends.
     pub(super) ends: Instant,
+    /// It is this replica that calls for it; until then it only asks.
+    pub(super) calls: bool,
     /// The last news has been told.
     pub(super) told: bool,
 }
@@ -75,6 +77,10 @@ impl Ledger {
         let pages = self.pages();
         let entry = pages.sessions.get(name)?;
         let mark = entry.mark.filter(|mark| !mark.told)?;
+        // Who only asks and says so would be taken for the one who calls.
+        if matches!(entry.state, State::UnderWay(_)) && !mark.calls {
+            return None;
+        }
         Some(Item {
             name: *name,
             print: entry.print,

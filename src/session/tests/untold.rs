@@ -19,6 +19,7 @@ async fn first(ledger: &Arc<Ledger>, number: u8) -> Turn {
         turn: u64::from(number),
         which: Which::Current,
         ends,
+        calls: true,
         told: false,
     });
     turn
@@ -121,4 +122,18 @@ async fn what_was_told_at_once_does_not_pile_up() {
         ledger.told(&ledger.untold(&name).unwrap());
     }
     assert!(ledger.pages().untold.0.is_empty());
+}
+
+#[tokio::test]
+async fn who_only_asks_does_not_say_that_it_calls() {
+    let ledger = Ledger::new();
+    let turn = first(&ledger, 1).await;
+    turn.mark(Mark {
+        calls: false,
+        ..ledger.untold(&turn.name()).unwrap().mark
+    });
+    ledger.tell_all();
+    assert!(next(&ledger).is_none());
+    turn.lost();
+    assert_eq!(next(&ledger).unwrap().0, 1);
 }
