@@ -61,10 +61,8 @@ impl Running {
         });
         let listening = Server::bind(&server, &admin).await?;
         let readiness = Arc::<Readiness>::default();
-        let store = store.map(|it| shared(it, sessions.as_ref(), &qiniu, &observer.metrics));
-        let store = store.transpose()?;
-        let sessions = sessions.map(|it| bound(&it, &qiniu, store.clone()));
-        let sessions = sessions.transpose()?;
+        let store = shared(store, sessions.as_ref(), &qiniu, &observer.metrics)?;
+        let sessions = bound(sessions.as_ref(), &qiniu, store.clone())?;
         let memory = body_memory(server.body_memory, &observer.metrics);
         let authenticator = Arc::new(Authenticator::new(
             identities,
@@ -168,16 +166,20 @@ fn body_memory(bytes: u64, metrics: &Metrics) -> Arc<BodyMemory> {
 }
 
 fn shared(
-    settings: StoreSettings,
+    settings: Option<StoreSettings>,
     sessions: Option<&SessionSettings>,
     qiniu: &UpstreamSettings,
     metrics: &Metrics,
-) -> io::Result<Arc<Store>> {
+) -> io::Result<Option<Arc<Store>>> {
+    let Some(settings) = settings else {
+        return Ok(None);
+    };
     let key = match sessions.and_then(|sessions| sessions.seal_key.as_ref()) {
         Some(key) => key.names_in_store(),
         None => store::names_key(qiniu.credentials.secret_key.reveal()),
     };
-    Store::new(settings, key, metrics).map_err(no_randomness)
+    let store = Store::new(settings, key, metrics).map_err(no_randomness)?;
+    Ok(Some(store))
 }
 
 /// What goes on between replicas, as long as it is polled.
@@ -192,16 +194,20 @@ async fn share(store: Option<Arc<Store>>, sessions: Option<Arc<Sessions>>) {
 }
 
 fn bound(
-    settings: &SessionSettings,
+    settings: Option<&SessionSettings>,
     qiniu: &UpstreamSettings,
     store: Option<Arc<Store>>,
-) -> io::Result<Arc<Sessions>> {
+) -> io::Result<Option<Arc<Sessions>>> {
+    let Some(settings) = settings else {
+        return Ok(None);
+    };
     if settings.seal_key.is_none() {
         tracing::info!(
             "sessions.seal_key is not set: sessions are good for this process alone, not for replicas of it"
         );
     }
-    Sessions::over(settings, &qiniu.endpoint.authority, store).map_err(no_randomness)
+    let sessions = Sessions::over(settings, &qiniu.endpoint.authority, store);
+    Ok(Some(sessions.map_err(no_randomness)?))
 }
 
 fn no_randomness(_: aws_lc_rs::error::Unspecified) -> io::Error {

@@ -42,6 +42,22 @@ pub(super) struct Shared {
     news: Notify,
 }
 
+/// What is known while it is asked again and again.
+struct Look {
+    seen: Seen,
+    pause: Duration,
+    away_since: Option<Instant>,
+}
+
+/// What follows from an answer of the store's.
+enum Step {
+    First,
+    Answered(Vec<u8>),
+    Refused(NotClaimed),
+    Again,
+    Wait,
+}
+
 /// A turn that is being asked for. Whoever leaves in the middle gives it back.
 struct Asking<'s> {
     turn: Option<Turn>,
@@ -93,9 +109,13 @@ impl Sessions {
             told: false,
         };
         turn.mark(mark);
-        let mut seen = Seen {
-            claimed: turn.was_elsewhere(),
-            ..Seen::default()
+        let mut look = Look {
+            seen: Seen {
+                claimed: turn.was_elsewhere(),
+                ..Seen::default()
+            },
+            pause: PAUSE,
+            away_since: None,
         };
         let mut asking = Asking {
             turn: Some(turn),
@@ -104,8 +124,6 @@ impl Sessions {
             sessions: self,
             shared,
         };
-        let mut pause = PAUSE;
-        let mut away_since = None;
         loop {
             let it = Try {
                 name: &ticket.name,
@@ -114,46 +132,22 @@ impl Sessions {
                 remember: mark.remember(),
             };
             asking.unsure = true;
-            let told = shared.claim(it, &seen).await;
+            let told = shared.claim(it, &look.seen).await;
             asking.unsure = told.is_err();
-            match told {
-                Ok(Told::First) => return asking.first(mark),
-                Ok(Told::Answered(sealed)) => {
-                    let Some(kept) = self.open_answer(ticket, &sealed) else {
-                        return Err(NotClaimed::OutcomeUnknown);
-                    };
+            match look.next(told) {
+                Step::First => return asking.first(mark),
+                Step::Answered(sealed) => {
+                    let kept = self.open_answer(ticket, &sealed);
+                    let kept = kept.ok_or(NotClaimed::OutcomeUnknown)?;
                     let answered = asking.with(|turn| Claim::Answered(turn.answered(kept)));
                     self.ledger.heard(&ticket.name);
                     return answered;
                 }
-                Ok(Told::Used) => return Err(NotClaimed::Used),
-                Ok(Told::Unknown) => return Err(NotClaimed::OutcomeUnknown),
-                // Asked once more with the owner's name: it may be dead.
-                Ok(Told::InUse(owner)) if owner == seen.owner => return Err(NotClaimed::InUse),
-                Ok(Told::InUse(owner)) => {
-                    seen.owner = owner;
-                    seen.claimed = true;
-                    continue;
-                }
-                Ok(Told::Wait(owner)) => {
-                    seen.owner = owner;
-                    seen.claimed = true;
-                    away_since = None;
-                }
-                Ok(Told::Settling) => {}
-                Err(Away) if !seen.claimed => return asking.first(mark),
-                Err(Away) => {
-                    let since: &mut Instant = away_since.get_or_insert_with(Instant::now);
-                    if since.elapsed() > PATIENCE {
-                        return Err(NotClaimed::OutcomeUnknown);
-                    }
-                }
+                Step::Refused(why) => return Err(why),
+                Step::Again => {}
+                Step::Wait if ticket.ends <= Instant::now() => return Err(NotClaimed::Expired),
+                Step::Wait => sleep(look.pause()).await,
             }
-            if ticket.ends <= Instant::now() {
-                return Err(NotClaimed::Expired);
-            }
-            sleep(jittered(pause)).await;
-            pause = pause.saturating_mul(3).div_f64(2.0).min(LONGEST_PAUSE);
         }
     }
 
@@ -233,6 +227,51 @@ impl Shared {
             Err(Away) if self.store.link.is_up() => self.store.claim(it, seen).await,
             told => told,
         }
+    }
+}
+
+impl Look {
+    fn next(&mut self, told: Result<Told, Away>) -> Step {
+        match told {
+            Ok(Told::First) => Step::First,
+            Ok(Told::Answered(sealed)) => Step::Answered(sealed),
+            Ok(Told::Used) => Step::Refused(NotClaimed::Used),
+            Ok(Told::Unknown) => Step::Refused(NotClaimed::OutcomeUnknown),
+            Ok(Told::InUse(owner)) if owner == self.seen.owner => Step::Refused(NotClaimed::InUse),
+            // Asked once more with the owner's name: it may be dead.
+            Ok(Told::InUse(owner)) => {
+                self.elsewhere(owner);
+                Step::Again
+            }
+            Ok(Told::Wait(owner)) => {
+                self.elsewhere(owner);
+                Step::Wait
+            }
+            Ok(Told::Settling) => Step::Wait,
+            Err(Away) if !self.seen.claimed => Step::First,
+            Err(Away) => {
+                let since = self.away_since.get_or_insert_with(Instant::now);
+                match since.elapsed() > PATIENCE {
+                    true => Step::Refused(NotClaimed::OutcomeUnknown),
+                    false => Step::Wait,
+                }
+            }
+        }
+    }
+
+    fn elsewhere(&mut self, owner: String) {
+        self.seen = Seen {
+            owner,
+            claimed: true,
+        };
+        self.away_since = None;
+    }
+
+    /// Grows.
+    fn pause(&mut self) -> Duration {
+        let pause = jittered(self.pause);
+        self.pause = self.pause.saturating_mul(3).div_f64(2.0).min(LONGEST_PAUSE);
+        pause
     }
 }
 

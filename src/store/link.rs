@@ -230,7 +230,7 @@ impl Link {
     fn close(&self, number: u64, fault: &Fault) {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         // News of a connection before this one is old.
-        if !open.as_ref().is_some_and(|open| open.number == number) {
+        if open.as_ref().is_none_or(|open| open.number != number) {
             return;
         }
         *open = None;

@@ -36,7 +36,7 @@ impl Process {
         std::fs::create_dir_all(&folder).unwrap();
         let file = folder.join("gateway.toml");
         std::fs::write(&file, configuration(upstream)).unwrap();
-        let mut child = Command::new(Path::new(env!("CARGO_BIN_EXE_liveness-gateway")))
+        let child = Command::new(Path::new(env!("CARGO_BIN_EXE_liveness-gateway")))
             .args(["serve", "--config"])
             .arg(&file)
             .env_clear()
@@ -51,21 +51,23 @@ impl Process {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (mut address, mut shares) = (None, false);
-        for line in lines {
+        // From here on it ends with this, whatever happens.
+        let mut process = Self {
+            child,
+            folder,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        };
+        let output = process.child.stdout.take().unwrap();
+        let mut shares = false;
+        for line in BufReader::new(output).lines() {
             let line = line.unwrap();
             shares |= line.contains("the store is there");
             let line: serde_json::Value = serde_json::from_str(&line).unwrap();
             if line["message"] == "listening" {
-                address = line["address"].as_str().map(|it| it.parse().unwrap());
+                process.address = line["address"].as_str().unwrap().parse().unwrap();
             }
-            if let (Some(address), true) = (address, shares) {
-                return Self {
-                    child,
-                    folder,
-                    address,
-                };
+            if shares && process.address.port() != 0 {
+                return process;
             }
         }
         panic!("it ended");
