@@ -6,6 +6,11 @@
 //! comes here, so whoever reads the store learns nothing; every name has an expiry. One round trip is one script, which
 //! touches only the names it is given. Never logs an address, a password or what the store said beyond its error's code.
 
+#![cfg_attr(
+    not(feature = "redis"),
+    allow(dead_code, reason = "without an address nothing is called")
+)]
+
 mod fault;
 pub mod link;
 mod names;

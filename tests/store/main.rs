@@ -1,6 +1,7 @@
 //! Replicas that share limits and sessions through a real Redis, with the store in every state that it can be in.
 //!
 //! Each test has its own Redis (`support/redis.rs`); without a `redis-server` they are skipped, under `CI=true` they fail.
+#![cfg(feature = "redis")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
