@@ -18,6 +18,8 @@
 //!     [`evidence`]
 //! 12. the caller gets what is left, and one line stays: [`relay::record`], [`telemetry`]
 //!
+//! Where several replicas run, [`store`] is what they share at steps 6 and 8.
+//!
 //! [`relay::handle`] is this list as code. [`startup`] puts the parts together from what [`config`] has checked.
 //! [`rotation`] makes values anew whose files change. [`emulator`] and [`sandbox`] let anybody try it without a Qiniu account.
 
@@ -39,5 +41,6 @@ pub mod sandbox;
 pub mod server;
 pub mod session;
 pub mod startup;
+pub mod store;
 pub mod telemetry;
 pub mod verdict;

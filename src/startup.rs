@@ -3,7 +3,7 @@
 use std::{collections::HashMap, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{
-    auth::{Authenticator, Pseudonyms},
+    auth::{Authenticator, IdentitySettings, Pseudonyms},
     body::{admission::Admission, memory::BodyMemory},
     config::Settings,
     limit::{CallerKeys, clock::Clock},
@@ -15,6 +15,7 @@ use crate::{
     rotation::Watches,
     server::{Server, ServerSettings, admin::Readiness, drain::DrainOutcome},
     session::{SessionSettings, Sessions},
+    store::{self, Store, StoreSettings},
     telemetry::{Observer, log::Lines, metrics::Metrics},
     verdict::sign::Verdicts,
 };
@@ -62,6 +63,7 @@ impl Running {
             routes,
             verdict,
             evidence,
+            store,
             log,
             rotation,
         } = settings;
@@ -72,12 +74,10 @@ impl Running {
         });
         let listening = Server::bind(&server, &admin).await?;
         let readiness = Arc::<Readiness>::default();
-        let sessions = sessions.map(|it| bound(&it, &qiniu)).transpose()?;
+        let store = shared(store, sessions.as_ref(), &qiniu, &observer.metrics)?;
+        let sessions = bound(sessions.as_ref(), &qiniu, store.clone())?;
         let memory = body_memory(server.body_memory, &observer.metrics);
-        let authenticator = Arc::new(Authenticator::new(
-            identities,
-            Pseudonyms::new(&qiniu.credentials.secret_key),
-        ));
+        let authenticator = authenticator(identities, &qiniu);
         readiness.set_keys_known(authenticator.knows_keys());
         let conclusions = Conclusions::new(verdict, evidence);
         let wanted = conclusions.wanted(&memory, sessions.is_some());
@@ -86,6 +86,7 @@ impl Running {
             endpoints: Arc::new(Endpoints::new(routes, &qiniu, &wanted, clock)),
             authenticator,
             sessions,
+            store,
             callers: CallerKeys::default(),
             cors: Cors::new(&cors),
             admission: Admission {
@@ -136,6 +137,7 @@ impl Running {
             ready.set_keys_known(known);
         }));
         let rotation = tokio::spawn(self.rotation.keep());
+        let sharing = tokio::spawn(share(gateway.store.clone(), gateway.sessions.clone()));
         let swept = Arc::clone(&gateway);
         let sweep = tokio::spawn(async move {
             let mut tick = tokio::time::interval(SWEEP);
@@ -155,6 +157,7 @@ impl Running {
         sweep.abort();
         keys.abort();
         rotation.abort();
+        sharing.abort();
         outcome
     }
 }
@@ -175,12 +178,59 @@ fn body_memory(bytes: u64, metrics: &Metrics) -> Arc<BodyMemory> {
     BodyMemory::new(bytes, metrics.body_memory.clone())
 }
 
-fn bound(settings: &SessionSettings, qiniu: &UpstreamSettings) -> io::Result<Arc<Sessions>> {
+fn authenticator(
+    identities: Vec<IdentitySettings>,
+    qiniu: &UpstreamSettings,
+) -> Arc<Authenticator> {
+    let pseudonyms = Pseudonyms::new(&qiniu.credentials.secret_key);
+    Arc::new(Authenticator::new(identities, pseudonyms))
+}
+
+fn shared(
+    settings: Option<StoreSettings>,
+    sessions: Option<&SessionSettings>,
+    qiniu: &UpstreamSettings,
+    metrics: &Metrics,
+) -> io::Result<Option<Arc<Store>>> {
+    let Some(settings) = settings else {
+        return Ok(None);
+    };
+    let key = match sessions.and_then(|sessions| sessions.seal_key.as_ref()) {
+        Some(key) => key.names_in_store(),
+        None => store::names_key(qiniu.credentials.secret_key.reveal()),
+    };
+    let store = Store::new(settings, key, metrics).map_err(no_randomness)?;
+    Ok(Some(store))
+}
+
+/// What goes on between replicas, as long as it is polled.
+async fn share(store: Option<Arc<Store>>, sessions: Option<Arc<Sessions>>) {
+    let Some(store) = store else { return };
+    let tell = async {
+        if let Some(sessions) = sessions {
+            sessions.keep_telling().await;
+        }
+    };
+    tokio::join!(store.keep(), tell);
+}
+
+fn bound(
+    settings: Option<&SessionSettings>,
+    qiniu: &UpstreamSettings,
+    store: Option<Arc<Store>>,
+) -> io::Result<Option<Arc<Sessions>>> {
+    let Some(settings) = settings else {
+        return Ok(None);
+    };
     if settings.seal_key.is_none() {
         tracing::info!(
             "sessions.seal_key is not set: sessions are good for this process alone, not for replicas of it"
         );
     }
-    Sessions::new(settings, &qiniu.endpoint.authority)
-        .map_err(|_| io::Error::other("the system gives no random bytes"))
+    let sessions = Sessions::over(settings, &qiniu.endpoint.authority, store);
+    Ok(Some(sessions.map_err(no_randomness)?))
+}
+
+fn no_randomness(_: aws_lc_rs::error::Unspecified) -> io::Error {
+    io::Error::other("the system gives no random bytes")
 }

@@ -186,11 +186,11 @@ fn a_file_that_is_not_there_is_said_clearly() {
 
 #[test]
 fn serve_does_not_start_with_a_bad_file() {
-    let file = File::new("serve", "[store]\n");
+    let file = File::new("serve", "[telemetry]\n");
     let output = with_keys(&["serve", "--config", file.path()]);
     assert_eq!((code(&output), stdout(&output)), (1, ""));
     assert!(
-        stderr(&output).contains("unknown key `store`"),
+        stderr(&output).contains("unknown key `telemetry`"),
         "{}",
         stderr(&output)
     );

@@ -47,6 +47,7 @@ impl Reader<'_> {
         );
         let verdict = self.verdict(root, &routes);
         let evidence = self.evidence(root);
+        let store = self.store(root, sessions.as_ref());
         Some(Settings {
             server: server?,
             admin: admin?.0,
@@ -57,6 +58,7 @@ impl Reader<'_> {
             routes,
             verdict,
             evidence,
+            store,
             log: log?,
             rotation: std::mem::take(&mut self.rotation),
         })

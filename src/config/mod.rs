@@ -2,7 +2,7 @@
 //!
 //! [`keys`] is the table of all keys, [`tree`] what was written, [`unknown`] finds names that are in none; [`reader`],
 //! [`measures`] and [`secret_source`] take values out of it, [`checked`], `tls`, [`upstream`], [`identities`], `sessions`, [`routes`],
-//! [`pins`], `verdict` and `evidence` make settings of them, [`Rotation`] is what is made anew when files change, [`diagnostics`]
+//! [`pins`], `verdict`, `evidence` and `store` make settings of them, [`Rotation`] is what is made anew when files change, [`diagnostics`]
 //! shows every mistake at once. Checking changes nothing in the world, and a gateway is started from [`Settings`] alone, never
 //! from the file's own form.
 
@@ -20,6 +20,7 @@ pub mod schema;
 pub mod secret;
 mod secret_source;
 mod sessions;
+mod store;
 mod tls;
 mod tree;
 mod units;
@@ -60,6 +61,8 @@ pub struct Settings {
     pub verdict: Option<crate::verdict::VerdictSettings>,
     /// Pictures for the app's backend, where they are wanted.
     pub evidence: Option<crate::evidence::EvidenceSettings>,
+    /// What replicas share, where there are several.
+    pub store: Option<crate::store::StoreSettings>,
     /// Logs.
     pub log: telemetry::LogSettings,
     /// What is made anew when files change.

@@ -8,6 +8,7 @@ use crate::{
     qiniu::Credentials,
     rotation::{PERIOD, Watched},
     session::SessionSettings,
+    store::Address,
     verdict::VerdictKeys,
 };
 
@@ -27,6 +28,8 @@ pub struct Rotation {
     pub verdict: Option<Watched<VerdictKeys>>,
     /// `evidence.secret`
     pub evidence: Option<Watched<WebhookSecret>>,
+    /// `store.redis`
+    pub store: Option<Watched<Address>>,
 }
 
 impl Default for Rotation {
@@ -39,6 +42,7 @@ impl Default for Rotation {
             seal_keys: None,
             verdict: None,
             evidence: None,
+            store: None,
         }
     }
 }

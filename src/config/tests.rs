@@ -1,8 +1,10 @@
 //! What the configuration promises, from the text to the settings. The wrong ones are in [`wrong`], [`wrong_parts`] and
-//! [`wrong_identities`], the environment's in [`overrides`], secrets in [`secrets`], verdicts and evidence in [`verdict`].
+//! [`wrong_identities`], the environment's in [`overrides`], secrets in [`secrets`], verdicts and evidence in [`verdict`], the store in `store`.
 
 mod overrides;
 mod secrets;
+#[cfg(feature = "redis")]
+mod store;
 mod verdict;
 mod wrong;
 mod wrong_identities;
@@ -125,6 +127,8 @@ fn what_is_off_in_the_example_works_when_it_is_on() {
                     "signing_key = { env = \"PRIVATE\" }"
                 }
                 line if line.starts_with("#secret = ") => "secret = { env = \"WEBHOOK\" }",
+                line if line.starts_with("#seal_key = ") => "seal_key = { env = \"SEAL\" }",
+                line if line.starts_with("#redis = ") => "redis = { env = \"REDIS\" }",
                 line if sections && !line.starts_with("# ") => {
                     line.strip_prefix('#').unwrap_or(line)
                 }
@@ -139,6 +143,8 @@ fn what_is_off_in_the_example_works_when_it_is_on() {
         ("LOGIN_SECRET", SECRET),
         ("PRIVATE", verdict::PRIVATE),
         ("WEBHOOK", verdict::WEBHOOK),
+        ("SEAL", SEAL_KEY),
+        ("REDIS", "rediss://redis.example.com"),
     ];
     let loaded = good(&on, &keys);
     let effective = loaded.effective;
@@ -337,14 +343,4 @@ fn what_is_pinned_is_taken_with_its_type() {
         "what is printed says the same"
     );
     assert!(loaded.effective.contains("min_code_length = 2"));
-}
-
-#[test]
-fn sessions_are_bound_unless_the_operator_says_otherwise() {
-    let bound = |more: &str| good(&minimal(more), &[("KEY", SEAL_KEY)]).settings.sessions;
-    let settings = bound("").unwrap();
-    assert!(settings.seal_key.is_none() && settings.previous_seal_key.is_none());
-    assert!(bound("[sessions]\nbind = false\n").is_none());
-    let settings = bound("[sessions]\nseal_key = { env = \"KEY\" }\n").unwrap();
-    assert!(settings.seal_key.is_some());
 }

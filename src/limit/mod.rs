@@ -1,5 +1,5 @@
-//! Limits per caller and route: how often ([`rate`]), how many calls at once ([`concurrency`]) and how many in a day or another
-//! window ([`quota`], by a [`clock`]).
+//! Limits per caller and route: how often ([`rate`], over several replicas [`shared`]), how many calls at once ([`concurrency`])
+//! and how many in a day or another window ([`quota`], by a [`clock`]).
 //!
 //! A caller is known here by a keyed hash of issuer and user, so that no personal data is held and every entry is small.
 
@@ -7,6 +7,7 @@ pub mod clock;
 pub mod concurrency;
 pub mod quota;
 pub mod rate;
+pub mod shared;
 
 use std::{
     hash::{BuildHasher, RandomState},

@@ -14,6 +14,7 @@ use governor::{
 };
 
 use super::{CallerKey, Rate};
+use crate::store::Charged;
 
 /// Callers counted one by one; beyond, newcomers share [`SHARED`] counters until the others have rested.
 const MOST_CALLERS: usize = 1 << 20;
@@ -78,6 +79,22 @@ impl RateLimit {
             Ok(snapshot) => Ok(self.standing(snapshot.remaining_burst_capacity())),
             Err(until) => Err(Wait {
                 retry_after: until.wait_time_from(self.clock.now()),
+                standing: self.standing(0),
+            }),
+        }
+    }
+
+    /// How far apart requests are, and how many may be made at once.
+    pub(super) fn terms(&self) -> (Duration, NonZeroU32) {
+        (self.interval, self.burst)
+    }
+
+    /// What the store counted, in the same terms.
+    pub(super) fn told(&self, charged: Charged) -> Result<Standing, Wait> {
+        match charged {
+            Charged::Passes(remaining) => Ok(self.standing(remaining)),
+            Charged::Waits(retry_after) => Err(Wait {
+                retry_after,
                 standing: self.standing(0),
             }),
         }

@@ -49,7 +49,7 @@ impl Gateway {
             Arc::clone(&self.observer),
             Arc::clone(endpoint),
         );
-        let conclusions = Arc::clone(&self.conclusions);
+        let (conclusions, sessions) = (Arc::clone(&self.conclusions), self.sessions.clone());
         let call = tokio::spawn(async move {
             // Here, not before: between this and the call, nothing can take the turn away from a caller that leaves.
             let quota = endpoint.quota.as_ref();
@@ -58,7 +58,7 @@ impl Gateway {
                 Err(wait) => {
                     observer.metrics.limit_refused(&endpoint.path, "quota");
                     if let Some(turn) = leave.turn {
-                        turn.not_sent();
+                        turn::give_back(sessions.as_ref(), turn).await;
                     }
                     return (None, Err(Refusal::Quota(wait)));
                 }
@@ -92,7 +92,7 @@ impl Gateway {
             };
             let body = body.map(Bytes::from);
             if let Some(turn) = leave.turn {
-                turn::end(turn, body.as_ref().ok(), &facts, untaken);
+                turn::end(sessions.as_ref(), turn, body.as_ref().ok(), &facts, untaken).await;
             }
             (Some(facts), body)
         });

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::{RouteKind, endpoint::Endpoint, handle::Gateway, refusal::Refusal};
 use crate::{
-    limit::{CallerKey, quota::Quota, rate::Standing},
+    auth::Caller,
+    limit::{CallerKey, quota::Quota, rate::Standing, shared},
     session::ledger::REMEMBERED,
 };
 
@@ -31,18 +32,21 @@ impl Charged {
 impl Gateway {
     /// Charges the rate, and refuses whose quota is used up; but who may be asking for a kept answer again must be heard first,
     /// and is refused, if it is none, before the call.
-    pub(super) fn charge(
+    pub(super) async fn charge(
         &self,
         endpoint: &Endpoint,
+        who: &Caller,
         caller: CallerKey,
         charged: &mut Charged,
     ) -> Result<(), Refusal> {
         charged.quota = endpoint.quota.clone().map(|quota| (quota, caller));
         if let Some(rate) = &endpoint.rate {
-            let (standing, refusal) = match rate.check(caller) {
-                Ok(left) => (left, None),
-                Err(wait) => (wait.standing, Some(wait)),
-            };
+            let (standing, refusal) =
+                match shared::check(self.store.as_deref(), rate, &endpoint.path, who, caller).await
+                {
+                    Ok(left) => (left, None),
+                    Err(wait) => (wait.standing, Some(wait)),
+                };
             charged.rate = Some(standing);
             if let Some(wait) = refusal {
                 self.observer.metrics.limit_refused(&endpoint.path, "rate");

@@ -42,6 +42,7 @@ use crate::{
         ledger::{Claim, Turn},
         ticket::Holder,
     },
+    store::Store,
     telemetry::Observer,
 };
 
@@ -64,6 +65,8 @@ pub struct Gateway {
     pub authenticator: Arc<Authenticator>,
     /// Binds sessions to callers; none: they are not bound.
     pub sessions: Option<Arc<Sessions>>,
+    /// What replicas share; none: this one is alone.
+    pub store: Option<Arc<Store>>,
     /// Names callers for counting.
     pub callers: CallerKeys,
     /// What browsers may do.
@@ -153,7 +156,7 @@ impl Gateway {
         }
         let caller = self.authenticate(&parts.headers, endpoint, record).await?;
         let key = self.callers.of(&caller);
-        self.charge(endpoint, key, charged)?;
+        self.charge(endpoint, &caller, key, charged).await?;
         let kind = endpoint.settings.kind;
         let form = headers::body_form(&parts.headers, kind, body.is_end_stream())?;
         // A session is opened on its way up or sealed on its way down; other routes have none.
@@ -173,7 +176,7 @@ impl Gateway {
             Some(Claim::First(turn)) => Some(turn),
             None => None,
         };
-        let leave = self.enter(endpoint, key, holder, turn)?;
+        let leave = self.enter(endpoint, key, holder, turn).await?;
         let about = About {
             caller,
             request_id: record.request_id.clone(),
@@ -251,7 +254,7 @@ impl Gateway {
     }
 
     /// Lets the caller make one more call; a turn that can't be taken now leaves its session as good as before.
-    fn enter(
+    async fn enter(
         &self,
         endpoint: &Endpoint,
         caller: CallerKey,
@@ -265,7 +268,7 @@ impl Gateway {
                 .metrics
                 .limit_refused(&endpoint.path, "concurrent");
             if let Some(turn) = turn {
-                turn.not_sent();
+                turn::give_back(self.sessions.as_ref(), turn).await;
             }
             return Err(Refusal::Concurrent);
         }

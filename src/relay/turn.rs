@@ -1,6 +1,6 @@
 //! The one billed call of a session: who may make it, and what becomes of the session behind it.
 //!
-//! Relies on [`crate::session::ledger`]. Never calls Qiniu itself.
+//! Relies on [`crate::session`]. Never calls Qiniu itself.
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,7 +35,7 @@ pub(super) async fn claim(
     let (Some(sessions), Some(Upload { ticket, print })) = (sessions, upload) else {
         return Ok(None);
     };
-    let claim = sessions.ledger.claim(ticket.name, print, ticket.ends);
+    let claim = sessions.claim(&ticket, print);
     match timeout(patience, claim).await {
         Ok(claim) => claim.map(Some).map_err(Refusal::Session),
         Err(_) => Err(Refusal::Upstream(FailureKind::Timeout.into())),
@@ -43,18 +43,37 @@ pub(super) async fn claim(
 }
 
 /// Ends a turn by what the call came to: the body that its caller gets, or whether Qiniu surely took nothing on. An answer of
-/// Qiniu's that could not be concluded was billed all the same, so it counts as lost.
-pub(super) fn end(turn: Turn, body: Option<&Bytes>, facts: &UpstreamFacts, untaken: bool) {
+/// Qiniu's that could not be concluded was billed all the same, so it counts as lost. The other replicas hear of it first.
+pub(super) async fn end(
+    sessions: Option<&Arc<Sessions>>,
+    turn: Turn,
+    body: Option<&Bytes>,
+    facts: &UpstreamFacts,
+    untaken: bool,
+) {
+    let name = turn.name();
     match body {
-        Some(body) => turn.answered(Kept {
+        Some(body) => drop(turn.answered(Kept {
             // Not the buffer that it was made in, which may be many times larger: the ledger counts what it keeps by its length.
             body: Bytes::copy_from_slice(body),
             error_code: facts.error_code,
             serverlogid: facts.serverlogid.clone(),
             reqid: facts.reqid.clone(),
-        }),
+        })),
         None if untaken => turn.not_sent(),
         None => turn.lost(),
+    }
+    if let Some(sessions) = sessions {
+        sessions.tell(&name).await;
+    }
+}
+
+/// Gives a turn back that can't be taken now: its session is as good as before.
+pub(super) async fn give_back(sessions: Option<&Arc<Sessions>>, turn: Turn) {
+    let name = turn.name();
+    turn.not_sent();
+    if let Some(sessions) = sessions {
+        sessions.tell(&name).await;
     }
 }
 
@@ -123,7 +142,8 @@ mod tests {
         let mut answer = Vec::with_capacity(1 << 20);
         answer.extend_from_slice(b"{\"error_code\":0}");
         let answer = Bytes::from(answer);
-        end(turn, Some(&answer), &UpstreamFacts::default(), false);
+        let facts = UpstreamFacts::default();
+        end(None, turn, Some(&answer), &facts, false).await;
         let Ok(Claim::Answered(kept)) = claimed(&sessions, Duration::ZERO).await else {
             panic!("it was not kept");
         };

@@ -56,6 +56,13 @@ impl Key {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint(pub(super) [u8; 16]);
 
+impl Fingerprint {
+    /// For the store.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+}
+
 /// A fingerprint under way.
 pub(super) struct Running {
     key: Arc<Key>,

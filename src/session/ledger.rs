@@ -7,7 +7,8 @@
 //! All in memory. What is known of a session is forgotten six minutes after its first upload, a minute after it can't be
 //! opened any more. Memory is bounded: beyond [`MOST_SESSIONS`] new ones are refused until others have been forgotten, and
 //! beyond [`MOST_KEPT`] bytes the oldest answers are let go, whose sessions stay used. Nothing is ever billed twice for want of room.
-//! Never knows a caller, a session id or a key: only names and fingerprints, which are keyed hashes.
+//! Never knows a caller, a session id or a key: only names and fingerprints, which are keyed hashes. Where replicas share sessions, it
+//! also knows what of each the others have been told (`untold`); it never asks them itself.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -21,6 +22,7 @@ use super::{
     fingerprint::Fingerprint,
     kept::Kept,
     ticket::{LIFETIME, Name},
+    untold::{Mark, Untold},
 };
 
 /// Sessions known at once; each takes about 200 bytes.
@@ -28,7 +30,7 @@ const MOST_SESSIONS: usize = 1 << 18;
 /// Bytes of kept answers.
 const MOST_KEPT: usize = 64 * 1024 * 1024;
 /// How much longer than a session lives it is remembered: clocks of replicas differ.
-const GRACE: Duration = Duration::from_secs(60);
+pub(super) const GRACE: Duration = Duration::from_secs(60);
 /// How long after its call a session may still be asked for its answer, at the most.
 pub const REMEMBERED: Duration = LIFETIME.saturating_add(GRACE);
 
@@ -67,28 +69,35 @@ pub enum NotClaimed {
 pub struct Turn {
     ledger: Arc<Ledger>,
     name: Name,
+    elsewhere: bool,
     ended: bool,
 }
 
 #[derive(Default)]
-struct Pages {
-    sessions: HashMap<Name, Entry>,
+pub(super) struct Pages {
+    pub(super) sessions: HashMap<Name, Entry>,
     /// In the order in which they will be forgotten.
     by_age: VecDeque<(Instant, Name)>,
     /// Those with a kept answer, in the order of the answers. Forgotten ones stand in it until they come to the front.
     answered: VecDeque<Name>,
     /// Bytes of the kept answers.
     kept: usize,
+    /// What other replicas have to hear.
+    pub(super) untold: Untold,
 }
 
-struct Entry {
-    print: Fingerprint,
-    state: State,
+pub(super) struct Entry {
+    pub(super) print: Fingerprint,
+    pub(super) state: State,
+    /// Where replicas share sessions: what they know of it.
+    pub(super) mark: Option<Mark>,
 }
 
-enum State {
+pub(super) enum State {
     /// Claimed once, and Qiniu did not get to see it.
     Free,
+    /// Another replica has, or had, it; nothing of it was sent from here.
+    Elsewhere,
     /// Being called for. Those who wait hear that it is over when the sender goes away.
     UnderWay(watch::Sender<()>),
     Answered(Arc<Kept>),
@@ -151,13 +160,17 @@ impl Ledger {
         let mut pages = self.pages();
         pages.forget(now);
         let full = pages.sessions.len() >= self.most_sessions;
+        let mut elsewhere = false;
         match pages.sessions.get(&name) {
             None if ends <= now => return Err(NotClaimed::Expired),
             None if full => return Err(NotClaimed::Full),
             None => pages.by_age.push_back((now + REMEMBERED, name)),
             Some(entry) => match &entry.state {
-                State::Free if ends <= now => return Err(NotClaimed::Expired),
+                State::Free | State::Elsewhere if ends <= now => {
+                    return Err(NotClaimed::Expired);
+                }
                 State::Free => {}
+                State::Elsewhere => elsewhere = true,
                 State::UnderWay(over) if entry.print == print => {
                     return Ok(Looked::Wait(over.subscribe()));
                 }
@@ -170,10 +183,12 @@ impl Ledger {
             },
         }
         let state = State::UnderWay(watch::Sender::new(()));
-        pages.sessions.insert(name, Entry { print, state });
+        let mark = None;
+        pages.sessions.insert(name, Entry { print, state, mark });
         Ok(Looked::Here(Claim::First(Turn {
             ledger: Arc::clone(self),
             name,
+            elsewhere,
             ended: false,
         })))
     }
@@ -184,9 +199,15 @@ impl Ledger {
             State::Answered(kept) => kept.size(),
             _ => 0,
         };
+        let Pages {
+            sessions, untold, ..
+        } = &mut *pages;
         // The sender in the old state goes here, under the lock: who waited looks again and finds the new one.
-        if let Some(entry) = pages.sessions.get_mut(&name) {
+        if let Some(entry) = sessions.get_mut(&name) {
             entry.state = state;
+            if let Some(mark) = &mut entry.mark {
+                untold.note(name, mark);
+            }
             if size > 0 {
                 pages.kept = pages.kept.saturating_add(size);
                 pages.answered.push_back(name);
@@ -195,7 +216,7 @@ impl Ledger {
         }
     }
 
-    fn pages(&self) -> MutexGuard<'_, Pages> {
+    pub(super) fn pages(&self) -> MutexGuard<'_, Pages> {
         // Each change is complete before anything that could panic.
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -214,7 +235,9 @@ impl Pages {
                     self.kept = self.kept.saturating_sub(kept.size());
                     self.sessions.remove(&name);
                 }
-                Some(State::Free | State::Unknown) => drop(self.sessions.remove(&name)),
+                Some(State::Free | State::Elsewhere | State::Unknown) => {
+                    drop(self.sessions.remove(&name))
+                }
                 None => {}
             }
         }
@@ -245,8 +268,10 @@ impl Pages {
 
 impl Turn {
     /// Qiniu answered, be it with an error of its own: the answer is kept for retries.
-    pub fn answered(self, kept: Kept) {
-        self.end(State::Answered(Arc::new(kept)));
+    pub fn answered(self, kept: Kept) -> Arc<Kept> {
+        let kept = Arc::new(kept);
+        self.end(State::Answered(Arc::clone(&kept)));
+        kept
     }
 
     /// Qiniu did not take the request: the session is as good as before.
@@ -257,6 +282,28 @@ impl Turn {
     /// It was sent, and no whole answer came: nobody can know what Qiniu made of it.
     pub fn lost(self) {
         self.end(State::Unknown);
+    }
+
+    /// Another replica has the session: whoever asks for it next has to ask there again.
+    pub(super) fn elsewhere(self) {
+        self.end(State::Elsewhere);
+    }
+
+    /// The session's name.
+    pub fn name(&self) -> Name {
+        self.name
+    }
+
+    /// Whether it was known before that another replica has, or had, the session.
+    pub(super) fn was_elsewhere(&self) -> bool {
+        self.elsewhere
+    }
+
+    /// Says by what the others know this turn.
+    pub(super) fn mark(&self, mark: Mark) {
+        if let Some(entry) = self.ledger.pages().sessions.get_mut(&self.name) {
+            entry.mark = Some(mark);
+        }
     }
 
     fn end(mut self, state: State) {

@@ -1,7 +1,8 @@
 //! Liveness sessions as frontends see them: bound to their user, and good for one billed call.
 //!
 //! [`seal`] makes the keys, `keyring` holds them, [`ticket`] seals and opens session ids, [`fingerprint`] tells a retry from another video, [`ledger`]
-//! knows what became of each session, [`kept`] is an answer that may be given again. Nothing here talks to Qiniu or
+//! knows what became of each session, [`kept`] is an answer that may be given again, `shared` asks and tells
+//! other replicas, of which `untold` keeps account. Nothing here talks to Qiniu or
 //! knows HTTP. With `sessions.bind = false` none of it is used.
 
 pub mod fingerprint;
@@ -9,7 +10,9 @@ pub mod kept;
 mod keyring;
 pub mod ledger;
 pub mod seal;
+mod shared;
 pub mod ticket;
+mod untold;
 
 use std::{sync::Arc, time::Instant};
 
@@ -22,8 +25,10 @@ use self::{
     keyring::Keyring,
     ledger::Ledger,
     seal::{Keys, SealKey},
-    ticket::{Holder, Ticket},
+    shared::Shared,
+    ticket::{Holder, Name, Ticket},
 };
+use crate::store::Store;
 
 /// `[sessions]`, checked, where `bind` is on.
 #[derive(Clone)]
@@ -39,8 +44,10 @@ pub struct Sessions {
     keys: ArcSwap<Keyring>,
     /// Qiniu's address: an id of a test system is of no use here, even under the same key.
     deployment: String,
-    /// What became of each session.
+    /// What became of each session, as far as this replica knows.
     pub ledger: Arc<Ledger>,
+    /// The other replicas, where there are any.
+    shared: Option<Shared>,
 }
 
 impl Sessions {
@@ -49,10 +56,23 @@ impl Sessions {
     /// # Errors
     /// The system gives no random bytes.
     pub fn new(settings: &SessionSettings, deployment: &str) -> Result<Arc<Self>, Unspecified> {
+        Self::over(settings, deployment, None)
+    }
+
+    /// The same, shared with other replicas where there is a store.
+    ///
+    /// # Errors
+    /// The system gives no random bytes.
+    pub fn over(
+        settings: &SessionSettings,
+        deployment: &str,
+        store: Option<Arc<Store>>,
+    ) -> Result<Arc<Self>, Unspecified> {
         Ok(Arc::new(Self {
             keys: ArcSwap::from_pointee(Keyring::new(settings)?),
             deployment: deployment.to_owned(),
             ledger: Ledger::new(),
+            shared: store.map(Shared::new),
         }))
     }
 
@@ -81,13 +101,17 @@ impl Sessions {
 
     /// Writes an answer down so that it may leave the process; `None`: it can't be, and stays here.
     pub fn seal_answer(&self, ticket: &Ticket, kept: &Kept) -> Option<Vec<u8>> {
-        ticket.keys.seal_answer(&ticket.name.0, &kept.write()?).ok()
+        seal_kept(&ticket.keys, &ticket.name, kept)
     }
 
     /// Reads such an answer; `None`: it is another session's, or forged.
     pub fn open_answer(&self, ticket: &Ticket, sealed: &[u8]) -> Option<Kept> {
         Kept::read(&ticket.keys.open_answer(&ticket.name.0, sealed)?)
     }
+}
+
+fn seal_kept(keys: &Keys, name: &Name, kept: &Kept) -> Option<Vec<u8>> {
+    keys.seal_answer(&name.0, &kept.write()?).ok()
 }
 
 /// A fingerprint of an upload under way, under each key that its session may turn out to belong to: replicas that

@@ -47,6 +47,11 @@ impl SealKey {
             .is_ok()
     }
 
+    /// The key by which things are named in the store, the same on all replicas that have this one.
+    pub fn names_in_store(&self) -> hmac::Key {
+        crate::store::names_key(self.0.as_slice())
+    }
+
     /// A new key that nobody else has.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use std::{
 };
 
 use aws_lc_rs::hmac;
-use data_encoding::BASE64URL_NOPAD;
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use zeroize::Zeroizing;
 
 use super::{
@@ -65,6 +65,13 @@ impl SessionId {
 /// A keyed hash of a session and its caller: tells nothing about them, and nobody can choose it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Name(pub(super) [u8; 16]);
+
+impl Name {
+    /// For the store.
+    pub fn to_hex(&self) -> String {
+        HEXLOWER.encode(&self.0)
+    }
+}
 
 /// Why an id is no good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -55,5 +55,11 @@ pub(super) fn watches(rotation: Rotation, gateway: &Gateway, tls: Option<&Tls>) 
         }
         Ok(())
     });
+    if let (Some(watched), Some(store)) = (rotation.store, gateway.store.clone()) {
+        watches.add(Some(watched), move |address| {
+            store.link.connect_to(address);
+            Ok(())
+        });
+    }
     watches
 }

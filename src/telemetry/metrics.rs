@@ -8,6 +8,7 @@ mod dropped_lines;
 mod in_flight;
 mod key_sets;
 mod labels;
+mod store_up;
 
 use std::{
     collections::HashSet,
@@ -22,7 +23,6 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-pub use self::in_flight::InFlight;
 use self::{
     dropped_lines::DroppedLines,
     key_sets::KeySets,
@@ -31,6 +31,7 @@ use self::{
         Verdict, VideoFinding,
     },
 };
+pub use self::{in_flight::InFlight, store_up::StoreUp};
 use super::log::Lines;
 
 /// The route label of a request that met no route.
@@ -71,6 +72,8 @@ pub struct Metrics {
     pub body_memory_limit: Gauge,
     /// The keys that issuers publish.
     pub key_sets: KeySets,
+    /// Whether the store is there.
+    pub store_up: StoreUp,
 }
 
 impl Metrics {
@@ -98,6 +101,7 @@ impl Metrics {
             body_memory: Gauge::default(),
             body_memory_limit: Gauge::default(),
             key_sets: KeySets::default(),
+            store_up: StoreUp::default(),
         };
         metrics.register_requests();
         metrics.register_process(lines);
@@ -196,6 +200,7 @@ impl Metrics {
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
         );
         r.register_collector(Box::new(DroppedLines(lines)));
+        r.register_collector(Box::new(self.store_up.clone()));
     }
 
     /// The route label of a request that met no route.

@@ -12,6 +12,7 @@
 pub mod backend;
 pub mod identity;
 pub mod raw;
+pub mod redis;
 pub mod refusal;
 pub mod sealed;
 pub mod upstream;
@@ -94,6 +95,11 @@ pub fn routes() -> String {
 
 /// What a configuration with these parts says.
 pub fn settings(qiniu: &str, server: &str, more: &str) -> Settings {
+    settings_with(qiniu, server, more, &[])
+}
+
+/// With more secrets in the environment.
+pub fn settings_with(qiniu: &str, server: &str, more: &str, secrets: &[(&str, &str)]) -> Settings {
     let text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[admin]\nlisten = \"127.0.0.1:0\"\n[qiniu]\n{qiniu}\n\
          access_key = {{ env = \"AK\" }}\nsecret_key = {{ env = \"SK\" }}\nconnect_timeout = \"2s\"\n{more}"
@@ -107,8 +113,9 @@ pub fn settings(qiniu: &str, server: &str, more: &str) -> Settings {
         ("SEAL", sealed::KEY),
         ("OTHER_SEAL", sealed::OTHER_KEY),
     ];
-    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let variables = BTreeMap::from(variables);
+    let variables = variables.iter().chain(secrets);
+    let variables = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let variables: BTreeMap<_, _> = variables.collect();
     config::load_text(&text, "test.toml", Path::new("."), &variables)
         .unwrap_or_else(|report| panic!("{report}"))
         .settings

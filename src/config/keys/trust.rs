@@ -1,4 +1,4 @@
-//! The keys of `[sessions]`, `[verdict]` and `[evidence]`: what makes a result worth trusting.
+//! The keys of `[sessions]`, `[verdict]`, `[evidence]` and `[store]`: what makes a result worth trusting, from any replica.
 
 use super::{Key, Kind, THRESHOLDS, key};
 
@@ -101,5 +101,23 @@ pub(super) const TRUST: &[Key] = &[
         Kind::Bool,
         "false",
         "Accept http:// to another machine, where something else encrypts",
+    ),
+    key(
+        "store.redis",
+        Kind::Secret,
+        "",
+        "Redis or Valkey, where replicas share limits and sessions: redis://, rediss:// or unix://, with user and password",
+    ),
+    key(
+        "store.timeout",
+        Kind::Duration,
+        "\"50ms\"",
+        "Time for each call; without an answer, a replica does with what it knows itself",
+    ),
+    key(
+        "store.ca_file",
+        Kind::Text,
+        "\"\"",
+        "Certificate authorities to trust instead of the system's, PEM",
     ),
 ];

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, process::Command, thread};
 
-use super::{good, minimal, report};
+use super::{SEAL_KEY, good, minimal, report};
 
 const MARKER: &str = "MARKER-0123456789-0123456789-0123456789";
 
@@ -133,7 +133,7 @@ fn the_effective_configuration_masks_secrets() {
 fn no_report_shows_a_secret_that_is_where_it_belongs() {
     let folder = Folder::new("reports");
     let source = folder.secret("key", MARKER.as_bytes());
-    let more = "[server]\nlisten = 5\nmax_head_bytes = \"1B\"\n[store]\n";
+    let more = "[server]\nlisten = 5\nmax_head_bytes = \"1B\"\n[telemetry]\n";
     let text = minimal(more)
         .replace("{ env = \"SK\" }", &source)
         .replace("audience", "algorithms = \"RS256\"\naudience");
@@ -178,4 +178,14 @@ fn no_report_shows_a_secret_that_stands_in_the_file_by_mistake() {
     let report = report(&text, &[]);
     assert!(report.to_string().contains("unknown key `sign_dat`"));
     assert!(!report.to_string().contains("MARKER"), "{report}");
+}
+
+#[test]
+fn sessions_are_bound_unless_the_operator_says_otherwise() {
+    let bound = |more: &str| good(&minimal(more), &[("KEY", SEAL_KEY)]).settings.sessions;
+    let settings = bound("").unwrap();
+    assert!(settings.seal_key.is_none() && settings.previous_seal_key.is_none());
+    assert!(bound("[sessions]\nbind = false\n").is_none());
+    let settings = bound("[sessions]\nseal_key = { env = \"KEY\" }\n").unwrap();
+    assert!(settings.seal_key.is_some());
 }

@@ -99,11 +99,6 @@ const NAMES: &[(&str, &str, &str)] = &[
         "did you mean `bind`?",
         "binds",
     ),
-    (
-        "[store]\ntimeout = \"50ms\"\n",
-        "unknown key `store`",
-        "store",
-    ),
     ("[telemetry]\n", "unknown key `telemetry`", "telemetry"),
     ("[routes]\npath = \"/a\"\n", "write [[routes]]", "routes"),
     ("log = 3\n", "`log` is a section", "log"),

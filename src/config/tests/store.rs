@@ -1,0 +1,81 @@
+//! `[store]`: what is taken, and what is wrong with the rest.
+
+use std::time::Duration;
+
+use super::{SEAL_KEY, good, load, minimal, wrong::position};
+
+const URL: &str = "rediss://ann:MARKER@redis.example.com:6380/2";
+const KEYS: &[(&str, &str)] = &[
+    ("SEAL", SEAL_KEY),
+    ("REDIS", URL),
+    ("WRONG", "http://ann:MARKER@redis.example.com"),
+    (
+        "INSECURE",
+        "rediss://ann:MARKER@redis.example.com/#insecure",
+    ),
+];
+const SEALED: &str = "[sessions]\nseal_key = { env = \"SEAL\" }\n";
+
+/// Exactly one mistake, with this message, at this part of what stands behind the minimum.
+fn one(more: &str, message: &str, part: &str) {
+    let text = minimal(more);
+    let report = load(&text, KEYS)
+        .err()
+        .unwrap_or_else(|| panic!("taken as good:\n{more}"));
+    let shown = report.to_string();
+    assert_eq!(report.len(), 1, "{shown}");
+    assert!(shown.contains(message), "not `{message}`:\n{shown}");
+    let place = format!("--> t.toml:{}\n", position(&text, part));
+    assert!(shown.contains(&place), "not {place}{shown}");
+    assert!(
+        !shown.contains("MARKER") && !shown.contains("ann"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn the_store_has_its_defaults_and_shows_no_address() {
+    assert!(good(&minimal(SEALED), KEYS).settings.store.is_none());
+    let loaded = good(
+        &minimal(&format!("{SEALED}[store]\nredis = {{ env = \"REDIS\" }}\n")),
+        KEYS,
+    );
+    assert_eq!(
+        loaded.settings.store.unwrap().timeout,
+        Duration::from_millis(50)
+    );
+    assert!(!loaded.effective.contains("MARKER") && !loaded.effective.contains("example.com:6380"));
+    assert_eq!(good(&loaded.effective, KEYS).effective, loaded.effective);
+    let unbound = "[sessions]\nbind = false\n[store]\nredis = { env = \"REDIS\" }\n";
+    assert!(good(&minimal(unbound), KEYS).settings.store.is_some());
+}
+
+#[test]
+fn each_mistake_has_its_place_and_none_shows_the_secret() {
+    let sealed = |lines: &str| format!("{SEALED}[store]\n{lines}\n");
+    one(
+        &sealed("redis = { env = \"WRONG\" }"),
+        "`redis` is not the URL of a Redis",
+        "\"WRONG\"",
+    );
+    one(
+        &sealed("redis = { env = \"INSECURE\" }"),
+        "has a `?` or `#` part",
+        "\"INSECURE\"",
+    );
+    one(
+        "[store]\nredis = { env = \"REDIS\" }\n",
+        "without `sessions.seal_key`",
+        "store]",
+    );
+    one(
+        &sealed("redis = { env = \"REDIS\" }\ntimeout = \"6s\""),
+        "longer than 5 s",
+        "store]",
+    );
+    one(
+        &sealed("timeout = \"10ms\""),
+        "`redis` is missing",
+        "store]",
+    );
+}

@@ -1,0 +1,306 @@
+//! Sessions over several replicas. The ledger here is the first place asked; only who is first here asks the others, through the
+//! store, and all who wait here get what the one learns.
+//!
+//! While the store is away this replica's ledger decides alone; Qiniu itself refuses a session that was used. But who is known to have
+//! been elsewhere is not sent from here on a guess: its outcome is unknown until the store is back. What ended meanwhile is
+//! told later, and everything still of use is told again to a store that comes back; claims wait a moment for that. A claim holds nothing when its answer gets
+//! lost: this replica's next try takes it over, and a caller that leaves gives it back. Qiniu's answers leave the process sealed.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::Notify, time::sleep};
+
+use super::{
+    Sessions,
+    fingerprint::Fingerprint,
+    ledger::{Claim, NotClaimed, Turn},
+    seal_kept,
+    ticket::{Name, Ticket},
+    untold::{Item, Known, Mark},
+};
+use crate::store::{Away, News, Seen, Store, Told, Try, link::jittered};
+
+/// Between looks at a session that is under way elsewhere.
+const PAUSE: Duration = Duration::from_millis(15);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// A wait for another replica goes on for so long while the store is away.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Until what could not be told is tried again, while the store is there.
+const AGAIN: Duration = Duration::from_millis(200);
+/// Between looks for news that nobody spoke of.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// The other replicas.
+pub(super) struct Shared {
+    store: Arc<Store>,
+    turns: AtomicU64,
+    news: Notify,
+}
+
+/// What is known while it is asked again and again.
+struct Look {
+    seen: Seen,
+    pause: Duration,
+    away_since: Option<Instant>,
+}
+
+/// What follows from an answer of the store's.
+enum Step {
+    First,
+    Answered(Vec<u8>),
+    Refused(NotClaimed),
+    Again,
+    Wait,
+}
+
+/// A turn that is being asked for. Whoever leaves in the middle gives it back.
+struct Asking<'s> {
+    turn: Option<Turn>,
+    /// The store may have noted a claim that nobody heard of.
+    unsure: bool,
+    name: Name,
+    sessions: &'s Sessions,
+    shared: &'s Shared,
+}
+
+impl Shared {
+    pub(super) fn new(store: Arc<Store>) -> Self {
+        Self {
+            store,
+            turns: AtomicU64::new(0),
+            news: Notify::new(),
+        }
+    }
+}
+
+impl Sessions {
+    /// Claims a session for an upload, here and among the other replicas; waits while the same upload is under way. It may be
+    /// given up at any time: who only waits holds nothing.
+    ///
+    /// # Errors
+    /// Why it can't be used.
+    pub async fn claim(&self, ticket: &Ticket, print: Fingerprint) -> Result<Claim, NotClaimed> {
+        match self.ledger.claim(ticket.name, print, ticket.ends).await? {
+            Claim::First(turn) => match &self.shared {
+                Some(shared) => self.ask(shared, turn, ticket, print).await,
+                None => Ok(Claim::First(turn)),
+            },
+            answered @ Claim::Answered(_) => Ok(answered),
+        }
+    }
+
+    async fn ask(
+        &self,
+        shared: &Shared,
+        turn: Turn,
+        ticket: &Ticket,
+        print: Fingerprint,
+    ) -> Result<Claim, NotClaimed> {
+        let mark = Mark {
+            turn: shared.turns.fetch_add(1, Ordering::Relaxed),
+            keys: Arc::clone(&ticket.keys),
+            ends: ticket.ends,
+            calls: false,
+            told: false,
+        };
+        turn.mark(mark.clone());
+        let mut look = Look {
+            seen: Seen {
+                claimed: turn.was_elsewhere(),
+                ..Seen::default()
+            },
+            pause: PAUSE,
+            away_since: None,
+        };
+        let mut asking = Asking {
+            turn: Some(turn),
+            unsure: false,
+            name: ticket.name,
+            sessions: self,
+            shared,
+        };
+        loop {
+            let it = Try {
+                name: &ticket.name,
+                print,
+                turn: mark.turn,
+                remember: mark.remember(),
+            };
+            asking.unsure = true;
+            let told = shared.claim(it, &look.seen).await;
+            asking.unsure = told.is_err();
+            match look.next(told) {
+                Step::First => return asking.first(mark),
+                Step::Answered(sealed) => {
+                    let kept = self.open_answer(ticket, &sealed);
+                    let kept = kept.ok_or(NotClaimed::OutcomeUnknown)?;
+                    let answered = asking.with(|turn| Claim::Answered(turn.answered(kept)));
+                    self.ledger.heard(&ticket.name);
+                    return answered;
+                }
+                Step::Refused(why) => return Err(why),
+                Step::Again => {}
+                Step::Wait if ticket.ends <= Instant::now() => return Err(NotClaimed::Expired),
+                Step::Wait => sleep(look.pause()).await,
+            }
+        }
+    }
+
+    /// Tells the others what became of a session, if there is news and the store is there; else it is told later.
+    pub async fn tell(&self, name: &Name) {
+        let Some(shared) = &self.shared else { return };
+        for _ in 0..2 {
+            match self.ledger.untold(name) {
+                None => return,
+                Some(item) if self.tell_item(shared, &item).await.is_ok() => return,
+                Some(_) if !shared.store.link.is_up() => return,
+                Some(_) => {}
+            }
+        }
+        shared.news.notify_one();
+    }
+
+    /// Tells the others what they have not heard, and everything when the store was away. Never ends where replicas share.
+    pub async fn keep_telling(&self) {
+        let Some(shared) = &self.shared else { return };
+        let mut changes = shared.store.link.changes();
+        loop {
+            tokio::select! {
+                changed = changes.changed() => match changed {
+                    Ok(()) if changes.borrow_and_update().is_some() => self.ledger.tell_all(),
+                    Ok(()) => continue,
+                    Err(_) => return,
+                },
+                () = shared.news.notified() => {}
+                // A turn that was dropped without a word tells nobody.
+                () = sleep(LOOK) => {}
+            }
+            while let Some(item) = self.ledger.next_untold() {
+                if self.tell_item(shared, &item).await.is_err() {
+                    self.ledger.not_told(&item);
+                    if shared.store.link.is_up() {
+                        sleep(jittered(AGAIN)).await;
+                        shared.news.notify_one();
+                    }
+                    break;
+                }
+            }
+        }
+    }
+
+    async fn tell_item(&self, shared: &Shared, item: &Item) -> Result<(), Away> {
+        let sealed = match &item.state {
+            // What can't be sealed is known as answered all the same: the others say that they don't know what.
+            Known::Answered(kept) => {
+                seal_kept(&item.mark.keys, &item.name, kept).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        };
+        let news = match &item.state {
+            Known::UnderWay => News::UnderWay,
+            Known::Answered(_) => News::Answered(&sealed),
+            Known::Unknown => News::Unknown,
+            Known::Free => News::Free,
+            Known::Left => News::Left,
+        };
+        let it = Try {
+            name: &item.name,
+            print: item.print,
+            turn: item.mark.turn,
+            remember: item.mark.remember(),
+        };
+        shared.store.publish(it, news).await?;
+        self.ledger.told(item);
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Asks; once more if the store is there and only this answer was late.
+    async fn claim(&self, it: Try<'_>, seen: &Seen) -> Result<Told, Away> {
+        match self.store.claim(it, seen).await {
+            Err(Away) if self.store.link.is_up() => self.store.claim(it, seen).await,
+            told => told,
+        }
+    }
+}
+
+impl Look {
+    fn next(&mut self, told: Result<Told, Away>) -> Step {
+        match told {
+            Ok(Told::First) => Step::First,
+            Ok(Told::Answered(sealed)) => Step::Answered(sealed),
+            Ok(Told::Used) => Step::Refused(NotClaimed::Used),
+            Ok(Told::Unknown) => Step::Refused(NotClaimed::OutcomeUnknown),
+            Ok(Told::InUse(owner)) if owner == self.seen.owner => Step::Refused(NotClaimed::InUse),
+            // Asked once more with the owner's name: it may be dead.
+            Ok(Told::InUse(owner)) => {
+                self.elsewhere(owner);
+                Step::Again
+            }
+            Ok(Told::Wait(owner)) => {
+                self.elsewhere(owner);
+                Step::Wait
+            }
+            Ok(Told::Settling) => Step::Wait,
+            Err(Away) if !self.seen.claimed => Step::First,
+            Err(Away) => {
+                let since = self.away_since.get_or_insert_with(Instant::now);
+                match since.elapsed() > PATIENCE {
+                    true => Step::Refused(NotClaimed::OutcomeUnknown),
+                    false => Step::Wait,
+                }
+            }
+        }
+    }
+
+    fn elsewhere(&mut self, owner: String) {
+        self.seen = Seen {
+            owner,
+            claimed: true,
+        };
+        self.away_since = None;
+    }
+
+    /// Grows.
+    fn pause(&mut self) -> Duration {
+        let pause = jittered(self.pause);
+        self.pause = self.pause.saturating_mul(3).div_f64(2.0).min(LONGEST_PAUSE);
+        pause
+    }
+}
+
+impl Asking<'_> {
+    fn first(&mut self, mark: Mark) -> Result<Claim, NotClaimed> {
+        self.with(|turn| {
+            turn.mark(Mark {
+                calls: true,
+                ..mark
+            });
+            Claim::First(turn)
+        })
+    }
+
+    fn with(&mut self, with: impl FnOnce(Turn) -> Claim) -> Result<Claim, NotClaimed> {
+        // It is there until now.
+        self.turn.take().map(with).ok_or(NotClaimed::OutcomeUnknown)
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if let Some(turn) = self.turn.take() {
+            turn.elsewhere();
+            match self.unsure {
+                true => self.shared.news.notify_one(),
+                false => self.sessions.ledger.heard(&self.name),
+            }
+        }
+    }
+}

@@ -1,0 +1,26 @@
+-- What became of a session. KEYS: the session.
+-- ARGV: 1 fingerprint, 2 this replica, 3 its turn, 4 milliseconds to remember, 5 the state (as in claim.lua, or r: whoever asked
+-- has left), 6 the sealed answer.
+local kept = redis.call('HMGET', KEYS[1], 's', 'p', 'o', 'n')
+local state, new = kept[1], ARGV[5]
+local mine = kept[3] == ARGV[2] and kept[4] == ARGV[3]
+local pending = mine and (state == 'w' or state == 'u')
+local write
+if new == 'a' then
+  write = not state or state == 'f' or pending or (state ~= 'a' and kept[2] == ARGV[1])
+elseif new == 'u' then
+  write = not state or state == 'f' or pending
+elseif new == 'w' then
+  write = not state or state == 'f'
+elseif new == 'f' then
+  write = not state or pending
+else
+  write = pending
+  new = 'f'
+end
+if not write then return 0 end
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 's', new, 'p', ARGV[1], 'o', ARGV[2], 'n', ARGV[3])
+if new == 'a' then redis.call('HSET', KEYS[1], 'b', ARGV[6]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return 1

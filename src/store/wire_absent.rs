@@ -1,0 +1,44 @@
+//! In the place of `wire` in a build without the cargo feature `redis`: there is no address, so nothing is ever called.
+
+use std::{convert::Infallible, sync::Arc};
+
+use rustls::ClientConfig;
+
+use super::{
+    Name,
+    fault::Fault,
+    script::{Reply, Script},
+};
+use crate::config::secret::Secret;
+
+/// There is none.
+#[derive(Clone)]
+pub struct Address(Infallible);
+
+/// There is none.
+#[derive(Clone)]
+pub(super) struct Connection(Infallible);
+
+impl Address {
+    /// Refuses.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn parse(_: &Secret, _: &Arc<ClientConfig>) -> Result<Self, &'static str> {
+        Err("can't be used: this program was built without Redis (cargo feature `redis`)")
+    }
+}
+
+impl Connection {
+    pub(super) async fn open(address: &Address) -> Result<Self, Fault> {
+        match address.0 {}
+    }
+
+    pub(super) async fn run(&self, _: &Script, _: &[&Name], _: &[&[u8]]) -> Result<Reply, Fault> {
+        match self.0 {}
+    }
+
+    pub(super) async fn closed(&self) {
+        match self.0 {}
+    }
+}

@@ -1,0 +1,196 @@
+//! A real Redis, of the test's own: on a free port, in a folder of its own, ended by its process id.
+
+use std::{
+    net::TcpListener,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+};
+
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+pub struct Redis {
+    pub port: u16,
+    folder: PathBuf,
+    more: Vec<String>,
+    password: Option<String>,
+    process: Option<Child>,
+}
+
+/// Whether there is a `redis-server`; without one a test is skipped, but in CI it fails.
+pub fn is_there() -> bool {
+    let found = Command::new("redis-server")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    assert!(found || !ci, "CI has no redis-server");
+    if !found {
+        eprintln!("skipped: there is no redis-server");
+    }
+    found
+}
+
+impl Redis {
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With more of its options.
+    pub async fn start_with(more: &[&str]) -> Self {
+        let number = NUMBER.fetch_add(1, Ordering::SeqCst);
+        let folder = format!("liveness-gateway-redis-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let password = more.iter().position(|word| *word == "--requirepass");
+        let mut redis = Self {
+            port: 0,
+            folder,
+            password: password.map(|at| more[at + 1].to_owned()),
+            more: more.iter().map(|&word| word.to_owned()).collect(),
+            process: None,
+        };
+        // Somebody may take the port between our look at it and Redis'.
+        for _ in 0..20 {
+            redis.port = free_port();
+            redis.spawn();
+            if redis.answers().await {
+                return redis;
+            }
+            redis.kill();
+        }
+        panic!("redis-server does not start");
+    }
+
+    pub fn url(&self) -> String {
+        match &self.password {
+            Some(password) => format!("redis://:{password}@127.0.0.1:{}", self.port),
+            None => format!("redis://127.0.0.1:{}", self.port),
+        }
+    }
+
+    fn spawn(&mut self) {
+        let port = self.port.to_string();
+        let child = Command::new("redis-server")
+            .args(["--port", &port, "--bind", "127.0.0.1"])
+            .args(["--save", "", "--daemonize", "no", "--dir"])
+            .arg(&self.folder)
+            .args(&self.more)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.process = Some(child);
+    }
+
+    async fn answers(&mut self) -> bool {
+        for _ in 0..2000 {
+            let ended = self.process.as_mut().unwrap().try_wait().unwrap();
+            if ended.is_some() {
+                return false;
+            }
+            if TcpStream::connect(("127.0.0.1", self.port)).await.is_ok() {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        false
+    }
+
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    /// The same again, on the same port, with nothing in it.
+    pub async fn start_again(&mut self) {
+        self.kill();
+        self.spawn();
+        assert!(self.answers().await, "redis-server does not start again");
+    }
+
+    /// `STOP` or `CONT`.
+    pub fn signal(&self, signal: &str) {
+        let id = self.process.as_ref().unwrap().id().to_string();
+        let sent = Command::new("kill")
+            .args([&format!("-{signal}"), &id])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Sends a command and reads its answer: the bulk strings and other values in it, in their order.
+    pub async fn ask(&self, words: &[&str]) -> Vec<Vec<u8>> {
+        let mut stream =
+            BufReader::new(TcpStream::connect(("127.0.0.1", self.port)).await.unwrap());
+        if let Some(password) = &self.password {
+            stream
+                .write_all(&command(&["AUTH", password]))
+                .await
+                .unwrap();
+            read_values(&mut stream).await;
+        }
+        stream.write_all(&command(words)).await.unwrap();
+        read_values(&mut stream).await
+    }
+
+    pub async fn keys(&self, pattern: &str) -> Vec<String> {
+        let keys = self.ask(&["KEYS", pattern]).await;
+        keys.into_iter()
+            .map(|key| String::from_utf8(key).unwrap())
+            .collect()
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+fn command(words: &[&str]) -> Vec<u8> {
+    let mut text = format!("*{}\r\n", words.len());
+    for word in words {
+        text.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+    }
+    text.into_bytes()
+}
+
+async fn read_values(stream: &mut BufReader<TcpStream>) -> Vec<Vec<u8>> {
+    let mut values = Vec::new();
+    let mut left = 1_i64;
+    while left > 0 {
+        left -= 1;
+        let mut line = String::new();
+        stream.read_line(&mut line).await.unwrap();
+        let line = line.trim_end();
+        let (kind, rest) = line.split_at(1);
+        match kind {
+            "*" => left += rest.parse::<i64>().unwrap().max(0),
+            "$" if rest == "-1" => {}
+            "$" => {
+                let mut bytes = vec![0; rest.parse::<usize>().unwrap() + 2];
+                stream.read_exact(&mut bytes).await.unwrap();
+                bytes.truncate(bytes.len() - 2);
+                values.push(bytes);
+            }
+            _ => values.push(rest.as_bytes().to_vec()),
+        }
+    }
+    values
+}
