@@ -29,7 +29,7 @@ use support::{
     upstream::{self, Does, answer},
     verify_body, video,
 };
-use tokio::{io::AsyncReadExt, net::TcpSocket, sync::Semaphore, task::JoinSet};
+use tokio::{io::AsyncReadExt, sync::Semaphore, task::JoinSet};
 
 const PASS: &str = r#"{"error_code":0,"error_msg":"SUCCESS","serverlogid":1730042187,"result":{"score":0.96,"action_verify":"pass"}}"#;
 /// Of one that waits to be asked for its body.
@@ -199,10 +199,7 @@ async fn what_qiniu_did_not_take_is_given_back_and_the_rest_counts() {
 
 #[tokio::test]
 async fn what_never_left_the_gateway_is_given_back() {
-    // Bound and not listening: connections are refused, and nobody else can take the port.
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = socket.local_addr().unwrap();
+    let (socket, address) = upstream::not_listening();
     let (gateway, _) = gateway(address, &bound("1/day")).await;
     for _ in 0..3 {
         let answer = verify(&gateway, address, "S1").await;

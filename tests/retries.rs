@@ -20,7 +20,7 @@ use support::{
     upstream::{self, Does, answer},
     verify_body, video,
 };
-use tokio::{net::TcpSocket, sync::Semaphore, task::JoinSet};
+use tokio::{sync::Semaphore, task::JoinSet};
 
 const PASS: &str = r#"{"error_code":0,"error_msg":"SUCCESS","serverlogid":1730042187,"result":{"score":0.9600000000000001,"action_verify":"pass"}}"#;
 
@@ -224,10 +224,7 @@ async fn what_qiniu_refused_by_its_status_leaves_the_session_free() {
 
 #[tokio::test]
 async fn what_never_left_the_gateway_leaves_the_session_free() {
-    // Bound and not listening: connections are refused, and nobody else can take the port.
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = socket.local_addr().unwrap();
+    let (socket, address) = upstream::not_listening();
     let gateway = gateway(address, &routes()).await;
     let body = verify_body(&fresh(address, "S1"), &video(0));
     for _ in 0..2 {

@@ -41,14 +41,10 @@ impl Gateway {
     ) -> Result<(), Refusal> {
         charged.quota = endpoint.quota.clone().map(|quota| (quota, caller));
         if let Some(rate) = &endpoint.rate {
-            let (standing, refusal) =
-                match shared::check(self.store.as_deref(), rate, &endpoint.path, who, caller).await
-                {
-                    Ok(left) => (left, None),
-                    Err(wait) => (wait.standing, Some(wait)),
-                };
-            charged.rate = Some(standing);
-            if let Some(wait) = refusal {
+            let store = self.store.as_deref();
+            let checked = shared::check(store, rate, &endpoint.path, who, caller).await;
+            charged.rate = Some(checked.unwrap_or_else(|wait| wait.standing));
+            if let Err(wait) = checked {
                 self.observer.metrics.limit_refused(&endpoint.path, "rate");
                 return Err(Refusal::Rate(wait));
             }

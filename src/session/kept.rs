@@ -1,10 +1,11 @@
 //! An answer that is kept for its caller's retries: what the caller was given, and what the record says of the call.
 //!
-//! It can be written down to be kept outside the process. That form holds a person's liveness scores, so it is sealed first:
-//! [`super::Sessions::seal_answer`]. Never holds a picture, since those were cut before.
+//! It can be written down to be kept outside the process. That form holds a person's liveness scores, so it leaves only sealed. Never holds a picture, since those were cut before.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+
+use super::{seal::Keys, ticket::Name};
 
 /// What is reckoned for an answer beside its text.
 const BESIDE: usize = 256;
@@ -38,8 +39,18 @@ impl Kept {
         self.body.len().saturating_add(BESIDE)
     }
 
+    /// Written down and sealed for its session, so that it may leave the process; `None`: it can't be, and stays here.
+    pub(super) fn seal(&self, keys: &Keys, name: &Name) -> Option<Vec<u8>> {
+        keys.seal_answer(&name.0, &self.write()?).ok()
+    }
+
+    /// What was sealed so; `None`: it is another session's, or forged.
+    pub(super) fn open(keys: &Keys, name: &Name, sealed: &[u8]) -> Option<Self> {
+        Self::read(&keys.open_answer(&name.0, sealed)?)
+    }
+
     /// Written down; `None` for a body that is not text, which no answer of Qiniu's is.
-    pub(super) fn write(&self) -> Option<Vec<u8>> {
+    fn write(&self) -> Option<Vec<u8>> {
         let written = Written {
             body: str::from_utf8(&self.body).ok()?.into(),
             error_code: self.error_code,
@@ -50,7 +61,7 @@ impl Kept {
     }
 
     /// Read again; `None`: this was never written here.
-    pub(super) fn read(written: &[u8]) -> Option<Self> {
+    fn read(written: &[u8]) -> Option<Self> {
         let written: Written<'_> = serde_json::from_slice(written).ok()?;
         Some(Self {
             body: written.body.into_owned().into(),

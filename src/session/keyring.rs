@@ -4,22 +4,17 @@
 //! for the life of a session, so no session is lost with it. A ring never changes: a change makes another, so whoever holds
 //! one sees the same keys throughout.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use aws_lc_rs::error::Unspecified;
 
 use super::{
     BodyPrint, SessionSettings,
     fingerprint::Running,
+    ledger::REMEMBERED,
     seal::{Keys, SealKey},
-    ticket::LIFETIME,
 };
 
-/// How much longer than a session lives a replaced key opens: another replica may use it a little longer.
-const GRACE: Duration = Duration::from_secs(60);
 /// Replaced keys that still open, at the most: each is tried with a forged id, and each takes part in fingerprints.
 const MOST_REPLACED: usize = 8;
 
@@ -72,7 +67,8 @@ impl Keyring {
         let stays = |keys: &Arc<Keys>| {
             Arc::ptr_eq(keys, &current) || previous.as_ref().is_some_and(|it| Arc::ptr_eq(keys, it))
         };
-        let until = now + LIFETIME + GRACE;
+        // Another replica may use it for a little longer than a session lives.
+        let until = now + REMEMBERED;
         let before = std::iter::once((&self.current, None));
         let before = before.chain(self.others.iter().map(|other| (&other.keys, other.until)));
         let replaced = before

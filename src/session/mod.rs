@@ -21,12 +21,11 @@ use aws_lc_rs::error::Unspecified;
 
 use self::{
     fingerprint::{Fingerprint, Running},
-    kept::Kept,
     keyring::Keyring,
     ledger::Ledger,
     seal::{Keys, SealKey},
     shared::Shared,
-    ticket::{Holder, Name, Ticket},
+    ticket::{Holder, Ticket},
 };
 use crate::store::Store;
 
@@ -98,20 +97,6 @@ impl Sessions {
     pub fn holder(self: &Arc<Self>, issuer: &str, user: &str) -> Holder {
         Holder::new(self, issuer, user)
     }
-
-    /// Writes an answer down so that it may leave the process; `None`: it can't be, and stays here.
-    pub fn seal_answer(&self, ticket: &Ticket, kept: &Kept) -> Option<Vec<u8>> {
-        seal_kept(&ticket.keys, &ticket.name, kept)
-    }
-
-    /// Reads such an answer; `None`: it is another session's, or forged.
-    pub fn open_answer(&self, ticket: &Ticket, sealed: &[u8]) -> Option<Kept> {
-        Kept::read(&ticket.keys.open_answer(&ticket.name.0, sealed)?)
-    }
-}
-
-fn seal_kept(keys: &Keys, name: &Name, kept: &Kept) -> Option<Vec<u8>> {
-    keys.seal_answer(&name.0, &kept.write()?).ok()
 }
 
 /// A fingerprint of an upload under way, under each key that its session may turn out to belong to: replicas that

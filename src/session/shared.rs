@@ -19,8 +19,8 @@ use tokio::{sync::Notify, time::sleep};
 use super::{
     Sessions,
     fingerprint::Fingerprint,
+    kept::Kept,
     ledger::{Claim, NotClaimed, Turn},
-    seal_kept,
     ticket::{Name, Ticket},
     untold::{Item, Known, Mark},
 };
@@ -138,7 +138,7 @@ impl Sessions {
             match look.next(told) {
                 Step::First => return asking.first(mark),
                 Step::Answered(sealed) => {
-                    let kept = self.open_answer(ticket, &sealed);
+                    let kept = Kept::open(&ticket.keys, &ticket.name, &sealed);
                     let kept = kept.ok_or(NotClaimed::OutcomeUnknown)?;
                     let answered = asking.with(|turn| Claim::Answered(turn.answered(kept)));
                     self.ledger.heard(&ticket.name);
@@ -197,9 +197,7 @@ impl Sessions {
     async fn tell_item(&self, shared: &Shared, item: &Item) -> Result<(), Away> {
         let sealed = match &item.state {
             // What can't be sealed is known as answered all the same: the others say that they don't know what.
-            Known::Answered(kept) => {
-                seal_kept(&item.mark.keys, &item.name, kept).unwrap_or_default()
-            }
+            Known::Answered(kept) => kept.seal(&item.mark.keys, &item.name).unwrap_or_default(),
             _ => Vec::new(),
         };
         let news = match &item.state {

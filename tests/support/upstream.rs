@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::Semaphore,
 };
 
@@ -57,6 +57,14 @@ impl Upstream {
 
 pub async fn start(does: Does) -> Upstream {
     serve_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), does)
+}
+
+/// An address that refuses connections until its socket listens, and that nobody else can take.
+pub fn not_listening() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
 }
 
 /// On a listener that was bound before.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{SEAL_KEY, good, load, minimal, wrong::position};
+use super::{SEAL_KEY, good, minimal, wrong::only};
 
 const URL: &str = "rediss://ann:MARKER@redis.example.com:6380/2";
 const KEYS: &[(&str, &str)] = &[
@@ -18,15 +18,7 @@ const SEALED: &str = "[sessions]\nseal_key = { env = \"SEAL\" }\n";
 
 /// Exactly one mistake, with this message, at this part of what stands behind the minimum.
 fn one(more: &str, message: &str, part: &str) {
-    let text = minimal(more);
-    let report = load(&text, KEYS)
-        .err()
-        .unwrap_or_else(|| panic!("taken as good:\n{more}"));
-    let shown = report.to_string();
-    assert_eq!(report.len(), 1, "{shown}");
-    assert!(shown.contains(message), "not `{message}`:\n{shown}");
-    let place = format!("--> t.toml:{}\n", position(&text, part));
-    assert!(shown.contains(&place), "not {place}{shown}");
+    let shown = only(&minimal(more), KEYS, message, part);
     assert!(
         !shown.contains("MARKER") && !shown.contains("ann"),
         "{shown}"

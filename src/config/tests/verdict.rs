@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use super::{good, load, minimal, wrong::position};
+use super::{good, load, minimal, wrong::only};
 use crate::{evidence::When, verdict::judge::Threshold};
 
 pub(super) const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
@@ -21,15 +21,7 @@ const KEYS: &[(&str, &str)] = &[
 
 /// Exactly one mistake, with this message or mend, at this part of what stands behind the minimum.
 fn one(more: &str, message: &str, part: &str) {
-    let text = minimal(more);
-    let report = load(&text, KEYS)
-        .err()
-        .unwrap_or_else(|| panic!("taken as good:\n{more}"));
-    let shown = report.to_string();
-    assert_eq!(report.len(), 1, "{shown}");
-    assert!(shown.contains(message), "not `{message}`:\n{shown}");
-    let place = format!("--> t.toml:{}\n", position(&text, part));
-    assert!(shown.contains(&place), "not {place}{shown}");
+    let shown = only(&minimal(more), KEYS, message, part);
     assert!(!shown.contains("nWGxne") && !shown.contains("MfKQ"));
 }
 

@@ -14,14 +14,25 @@ pub(super) fn position(text: &str, part: &str) -> String {
     format!("{line}:{column}")
 }
 
-/// Exactly one mistake, with this message or mend, at this part of the text.
-pub(super) fn one(text: &str, message: &str, part: &str) {
-    let report = report(text, &[("SHORT", "too-short"), ("BLANK", "a b")]);
+/// Exactly one mistake, with this message or mend, at this part of the text; all that is shown of it.
+pub(super) fn only(text: &str, variables: &[(&str, &str)], message: &str, part: &str) -> String {
+    let report = report(text, variables);
     let shown = report.to_string();
     assert_eq!(report.len(), 1, "{shown}");
     assert!(shown.contains(message), "not `{message}`:\n{shown}");
     let place = format!("--> t.toml:{}\n", position(text, part));
     assert!(shown.contains(&place), "not {place}{shown}");
+    shown
+}
+
+/// The same, and that nothing was started.
+pub(super) fn one(text: &str, message: &str, part: &str) {
+    let shown = only(
+        text,
+        &[("SHORT", "too-short"), ("BLANK", "a b")],
+        message,
+        part,
+    );
     assert!(
         shown.ends_with("t.toml: 1 error; nothing was started"),
         "{shown}"
