@@ -64,13 +64,10 @@ impl<'r> Cut<'r> {
             }
         }
         if self.removing.is_none() {
-            run.flush(chunk.len());
-            if self
-                .scalar
-                .as_ref()
-                .is_some_and(|scalar| self.stays(scalar))
-            {
-                run.sink.mark();
+            let stays = |scalar: &Scalar| self.stays(scalar);
+            let sink = run.flush(chunk.len());
+            if self.scalar.as_ref().is_some_and(stays) {
+                sink.mark();
             }
         }
         Ok(())
@@ -113,8 +110,7 @@ impl<'r> Cut<'r> {
             }
             Event::ObjectEnd | Event::ArrayEnd => {
                 if let [root] = self.frames.as_slice() {
-                    run.flush(at.saturating_sub(1));
-                    run.sink.end(!root.kept_any);
+                    run.flush(at.saturating_sub(1)).end(!root.kept_any);
                 }
                 self.frames.pop();
                 self.value_end(at, run);
@@ -219,6 +215,9 @@ impl<'r> Cut<'r> {
             } else if self.stays(&scalar) {
                 run.mark(at);
             }
+            if action.stream {
+                run.flush(at);
+            }
         }
         self.scalar = Some(scalar);
     }
@@ -265,7 +264,7 @@ impl<'r> Cut<'r> {
             Some(scalar) => {
                 scalar.raw_length = scalar.raw_length.saturating_add(bytes.len());
                 if scalar.action.stream {
-                    run.sink.text(decoded);
+                    run.text(decoded);
                 } else if scalar.action.capture.is_some() {
                     scalar.take(decoded);
                 }
@@ -288,9 +287,9 @@ impl<'r> Cut<'r> {
     }
 
     fn remove(&mut self, depth: usize, at: usize, run: &mut Run<'_, impl Sink>) {
-        run.take_back(at);
+        let sink = run.take_back(at);
         if self.frames.last().is_some_and(|frame| !frame.object) {
-            run.sink.insert(b"null");
+            sink.insert(b"null");
         }
         self.removing = Some(depth);
     }
@@ -304,8 +303,7 @@ impl<'r> Cut<'r> {
         if let Some(slot) = action.capture.filter(|_| action.replace)
             && self.removing.is_none()
         {
-            run.take_back(at);
-            run.sink.replace(slot, &value);
+            run.take_back(at).replace(slot, &value);
         }
         self.set(action, value);
     }

@@ -1,4 +1,7 @@
 //! The bytes of one chunk on their way to the sink.
+//!
+//! Most documents stay as they are, so a mark is only remembered until something has to be taken back, or the chunk ends:
+//! the sink gets few long runs of bytes, not a short one for each member.
 
 use super::sink::Sink;
 
@@ -6,7 +9,9 @@ use super::sink::Sink;
 pub(super) struct Run<'a, S> {
     pub(super) chunk: &'a [u8],
     from: usize,
-    pub(super) sink: &'a mut S,
+    /// A mark in those bytes, which the sink does not know of yet.
+    mark: Option<usize>,
+    sink: &'a mut S,
 }
 
 impl<'a, S: Sink> Run<'a, S> {
@@ -14,36 +19,56 @@ impl<'a, S: Sink> Run<'a, S> {
         Self {
             chunk,
             from: 0,
+            mark: None,
             sink,
         }
     }
 
-    /// Passes on the bytes before `to`.
-    pub(super) fn flush(&mut self, to: usize) {
-        if let Some(bytes) = self
-            .chunk
-            .get(self.from..to)
-            .filter(|bytes| !bytes.is_empty())
-        {
-            self.sink.keep(bytes);
+    /// Sets a mark behind the bytes before `to`.
+    pub(super) fn mark(&mut self, to: usize) {
+        self.mark = Some(to);
+    }
+
+    /// Passes on the bytes before `to`, and the mark among them.
+    pub(super) fn flush(&mut self, to: usize) -> &mut S {
+        if let Some(mark) = self.mark.take() {
+            self.keep(mark);
+            self.sink.mark();
+        }
+        self.keep(to);
+        self.sink
+    }
+
+    /// Leaves out the bytes before `to` and behind the mark.
+    pub(super) fn skip(&mut self, to: usize) {
+        if let Some(mark) = self.mark.take() {
+            self.keep(mark);
+            self.sink.mark();
         }
         self.from = to;
     }
 
-    /// Passes on the bytes before `to` and sets a mark behind them.
-    pub(super) fn mark(&mut self, to: usize) {
-        self.flush(to);
-        self.sink.mark();
-    }
-
-    /// Leaves out the bytes before `to` that were not passed on.
-    pub(super) fn skip(&mut self, to: usize) {
-        self.from = to;
-    }
-
-    /// Takes back what was passed on since the mark, and leaves out the bytes before `to`.
-    pub(super) fn take_back(&mut self, to: usize) {
-        self.sink.rollback();
+    /// Takes back what was passed on since the mark, and leaves out the bytes before `to`. What takes their place can be
+    /// given to the sink that is returned.
+    pub(super) fn take_back(&mut self, to: usize) -> &mut S {
+        if self.mark.is_none() {
+            self.sink.rollback();
+        }
         self.skip(to);
+        self.sink
+    }
+
+    /// Hands decoded bytes of a streamed string to the sink, which has all before the string already.
+    pub(super) fn text(&mut self, bytes: &[u8]) {
+        self.sink.text(bytes);
+    }
+
+    fn keep(&mut self, to: usize) {
+        if let Some(bytes) = self.chunk.get(self.from..to)
+            && !bytes.is_empty()
+        {
+            self.sink.keep(bytes);
+        }
+        self.from = to;
     }
 }

@@ -134,6 +134,10 @@ impl Scanner {
             },
             Expect::InNumber(number) => {
                 while let Some(&byte) = bytes.get(*at) {
+                    if byte.is_ascii_digit() && number.goes_on() {
+                        *at += 1;
+                        continue;
+                    }
                     match number.then(byte)? {
                         Some(next) => *number = next,
                         None => return Ok(Some(self.after_value(Event::ScalarEnd))),
@@ -282,6 +286,11 @@ impl Number {
             _ if self.may_end() => None,
             _ => return Err(Error::Number),
         })
+    }
+
+    /// A digit changes nothing.
+    fn goes_on(self) -> bool {
+        matches!(self, Self::Integer | Self::Fraction | Self::Exponent)
     }
 
     fn may_end(self) -> bool {

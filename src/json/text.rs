@@ -152,11 +152,14 @@ impl Text {
 }
 
 /// How many of the first bytes are printable ASCII other than `"` and `\`. Most of a body is one such run, so whole
-/// blocks are judged without a branch per byte.
+/// blocks are judged without a branch per byte; most other strings are a word or two, so words are tried first.
 fn plain_run(bytes: &[u8]) -> usize {
+    let mut run = match plain_words(bytes, 4) {
+        Ok(run) => run,
+        Err(run) => return run,
+    };
     let special = |byte: u8| !(0x20..0x80).contains(&byte) || byte == b'"' || byte == b'\\';
-    let mut run = 0;
-    for block in bytes.chunks_exact(64) {
+    for block in bytes.get(run..).unwrap_or_default().chunks_exact(64) {
         if block
             .iter()
             .fold(false, |found, &byte| found | special(byte))
@@ -166,10 +169,37 @@ fn plain_run(bytes: &[u8]) -> usize {
         run += 64;
     }
     let rest = bytes.get(run..).unwrap_or_default();
-    run + rest
-        .iter()
-        .position(|&byte| special(byte))
-        .unwrap_or(rest.len())
+    match plain_words(rest, 8) {
+        Ok(words) => {
+            let rest = rest.get(words..).unwrap_or_default();
+            let more = rest.iter().position(|&byte| special(byte));
+            run + words + more.unwrap_or(rest.len())
+        }
+        Err(words) => run + words,
+    }
+}
+
+/// Goes through so many words of eight bytes at the most: `Err` with the number of plain bytes in front of one that is not,
+/// `Ok` with what was gone through.
+fn plain_words(bytes: &[u8], most: usize) -> Result<usize, usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * ONES;
+    let mut run = 0;
+    let (words, _) = bytes.as_chunks::<8>();
+    for word in words.iter().take(most) {
+        let word = u64::from_le_bytes(*word);
+        // The high bit of each byte below `n`, where its own is not set: a borrow may set those of bytes behind the first that
+        // is, never of one before it.
+        let below = |word: u64, n: u64| word.wrapping_sub(n * ONES) & !word;
+        let quote = below(word ^ (u64::from(b'"') * ONES), 1);
+        let backslash = below(word ^ (u64::from(b'\\') * ONES), 1);
+        let special = (word | below(word, 0x20) | quote | backslash) & HIGH;
+        if special != 0 {
+            return Err(run + (special.trailing_zeros() / 8) as usize);
+        }
+        run += 8;
+    }
+    Ok(run)
 }
 
 /// For a lead byte: the continuation bytes that follow and the range of the first (RFC 3629 section 4).

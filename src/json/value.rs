@@ -44,8 +44,10 @@ impl Scalar {
     }
 
     pub(super) fn value(self) -> Value {
+        if self.action.capture.is_none() {
+            return Value::Absent;
+        }
         match String::from_utf8(self.decoded) {
-            _ if self.action.capture.is_none() => Value::Absent,
             _ if self.string && self.action.stream => Value::Streamed,
             Ok(text) if text.len() <= MAX_CAPTURE => match text.as_str() {
                 _ if self.string => Value::String(text),

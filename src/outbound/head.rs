@@ -3,6 +3,8 @@
 //! Where two readers could disagree on where an answer ends (both lengths and chunks, two lengths, an unknown coding),
 //! it is refused: RFC 9112 section 6.3.
 
+use std::mem::MaybeUninit;
+
 use super::framing::Framing;
 
 /// Header fields of an answer at the most.
@@ -28,9 +30,11 @@ pub struct Head {
 /// # Errors
 /// What is wrong with it.
 pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, &'static str> {
-    let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut response = httparse::Response::new(&mut fields);
-    let length = match response.parse(bytes) {
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut []);
+    let parser = httparse::ParserConfig::default();
+    let length = match parser.parse_response_with_uninit_headers(&mut response, bytes, &mut fields)
+    {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(_) => return Err("the head of the answer is malformed"),

@@ -86,11 +86,13 @@ impl Signature {
 
     /// The value of the `Authorization` header. It is a secret for as long as it is valid.
     pub fn authorization(self) -> String {
-        let sign = BASE64URL.encode(&self.mac.finalize().into_bytes());
-        format!(
-            "Qiniu {}:{sign}",
-            String::from_utf8_lossy(self.access_key.reveal())
-        )
+        let access_key = String::from_utf8_lossy(self.access_key.reveal());
+        let mut value = String::with_capacity(40 + access_key.len());
+        value.push_str("Qiniu ");
+        value.push_str(&access_key);
+        value.push(':');
+        BASE64URL.encode_append(&self.mac.finalize().into_bytes(), &mut value);
+        value
     }
 }
 

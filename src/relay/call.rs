@@ -1,5 +1,5 @@
-//! The call to Qiniu, and all that follows from it, in a task of its own: a billed call that has begun is finished even if its
-//! caller goes away, and its session's turn ends by what it came to.
+//! The call to Qiniu, and all that follows from it: a billed call that has begun is finished even if its caller goes away, and
+//! its session's turn ends by what it came to.
 
 use std::{sync::Arc, time::Instant};
 
@@ -13,6 +13,7 @@ use super::{
     outcome::{facts, observe},
     record::Record,
     refusal::Refusal,
+    to_the_end::ToTheEnd,
     turn,
 };
 use crate::{
@@ -34,8 +35,7 @@ pub(super) struct Leave {
 }
 
 impl Gateway {
-    /// Calls Qiniu and makes the caller's answer, in a task of its own: a billed call that has begun is finished even if
-    /// its caller goes away.
+    /// Calls Qiniu and makes the caller's answer; to the end, even if the caller goes away.
     pub(super) async fn call(
         &self,
         endpoint: &Arc<Endpoint>,
@@ -50,7 +50,7 @@ impl Gateway {
             Arc::clone(endpoint),
         );
         let (conclusions, sessions) = (Arc::clone(&self.conclusions), self.sessions.clone());
-        let call = tokio::spawn(async move {
+        let call = ToTheEnd::new(async move {
             // Here, not before: between this and the call, nothing can take the turn away from a caller that leaves.
             let quota = endpoint.quota.as_ref();
             let mut reserved = match quota.map(|quota| quota.reserve(leave.caller)).transpose() {

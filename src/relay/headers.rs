@@ -88,6 +88,23 @@ fn same_host(host: &HeaderValue, authority: &Authority) -> bool {
 
 /// A name or address with or without a port; no user in front of it.
 fn is_host(host: &[u8]) -> bool {
+    is_plain_host(host) || is_authority(host)
+}
+
+/// Letters, digits, dots and hyphens, and perhaps a port: nearly every host, for less than a whole look costs.
+fn is_plain_host(host: &[u8]) -> bool {
+    let mut parts = host.splitn(2, |byte| *byte == b':');
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b".-".contains(byte);
+    let name = parts.next().unwrap_or_default();
+    let port = parts.next().unwrap_or_default();
+    // Four digits are a port for certain.
+    !name.is_empty()
+        && name.iter().all(plain)
+        && port.len() <= 4
+        && port.iter().all(u8::is_ascii_digit)
+}
+
+fn is_authority(host: &[u8]) -> bool {
     let Ok(authority) = Authority::try_from(host) else {
         return false;
     };

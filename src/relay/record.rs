@@ -5,7 +5,7 @@
 
 use std::{
     sync::Arc,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use crate::telemetry::{
@@ -50,7 +50,7 @@ pub struct Record {
 #[derive(Default)]
 pub struct UpstreamFacts {
     /// From its start to its end; none where the answer was kept from an earlier call.
-    pub duration: Option<std::time::Duration>,
+    pub duration: Option<Duration>,
     /// HTTP status.
     pub status: Option<u16>,
     /// Qiniu's verdict on the request.
@@ -90,7 +90,7 @@ impl Record {
     }
 
     /// What is written, in this order (the names are a contract).
-    fn fields(&self) -> [(&'static str, Field<'_>); 18] {
+    fn fields(&self, duration: Duration) -> [(&'static str, Field<'_>); 18] {
         let upstream = self.upstream.as_ref();
         [
             ("time", rfc3339_millis(self.time).into()),
@@ -104,7 +104,7 @@ impl Record {
             ("forwarded_for", self.forwarded_for.as_deref().into()),
             ("bytes_in", self.bytes_in.into()),
             ("bytes_out", self.bytes_out.into()),
-            ("duration_ms", self.started.elapsed().into()),
+            ("duration_ms", duration.into()),
             (
                 "upstream_ms",
                 upstream.and_then(|facts| facts.duration).into(),
@@ -142,9 +142,10 @@ impl Drop for Record {
     fn drop(&mut self) {
         let metrics = &self.observer.metrics;
         let route = self.route.as_ref().unwrap_or(metrics.no_route());
-        metrics.request_done(route, self.status, self.code, self.started.elapsed());
+        let duration = self.started.elapsed();
+        metrics.request_done(route, self.status, self.code, duration);
         metrics.body_bytes(self.bytes_in);
-        let line = line(self.observer.format, &self.fields());
+        let line = line(self.observer.format, &self.fields(duration));
         self.observer.lines.write(line.as_bytes());
     }
 }

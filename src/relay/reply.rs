@@ -23,6 +23,9 @@ use crate::limit::rate::Standing;
 const DRAIN_BYTES: usize = 256 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
+/// Fields of an answer, hyper's own and a browser's among them.
+const USUAL_FIELDS: usize = 12;
+
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
@@ -62,7 +65,7 @@ pub(super) enum Reply {
 
 /// The answer to a request that came through.
 pub(super) fn accepted(reply: Reply, record: &mut Record) -> Response<Full<Bytes>> {
-    let mut headers = HeaderMap::new();
+    let mut headers = HeaderMap::with_capacity(USUAL_FIELDS);
     let (status, body) = match reply {
         Reply::Preflight(allowed) => {
             headers = allowed;
@@ -122,25 +125,32 @@ pub(super) fn finish(
     headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     let (mut policies, mut standings) = (String::new(), String::new());
     for (name, limit) in limits {
-        let Standing {
-            quota,
-            window,
-            remaining,
-            reset,
-        } = limit;
-        let comma = if policies.is_empty() { "" } else { ", " };
-        policies.push_str(&format!("{comma}\"{name}\";q={quota};w={window}"));
-        standings.push_str(&format!("{comma}\"{name}\";r={remaining};t={reset}"));
+        let (quota, window) = (limit.quota.into(), limit.window);
+        list_item(&mut policies, name, [(";q=", quota), (";w=", window)]);
+        let (remaining, reset) = (limit.remaining.into(), limit.reset);
+        list_item(&mut standings, name, [(";r=", remaining), (";t=", reset)]);
     }
     if policies.is_empty() {
         return;
     }
     if let (Ok(policies), Ok(standings)) = (
-        HeaderValue::try_from(policies),
-        HeaderValue::try_from(standings),
+        HeaderValue::from_str(&policies),
+        HeaderValue::from_str(&standings),
     ) {
         headers.insert(RATE_LIMIT_POLICY, policies);
         headers.insert(RATE_LIMIT, standings);
+    }
+}
+
+/// A list's next item: a name and its parameters (RFC 9651 section 3.1). Every answer has two.
+fn list_item(list: &mut String, name: &str, parameters: [(&str, u64); 2]) {
+    list.reserve(64);
+    list.push_str(if list.is_empty() { "\"" } else { ", \"" });
+    list.push_str(name);
+    list.push('"');
+    for (parameter, value) in parameters {
+        list.push_str(parameter);
+        list.push_str(itoa::Buffer::new().format(value));
     }
 }
 

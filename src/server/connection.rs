@@ -215,9 +215,10 @@ where
     ) -> impl Future<Output = Result<Response<Answer>, Infallible>> + Send + use<H, F> {
         let mut flight = Flight::begin(activity, &self.shared.metrics);
         let shared = Arc::clone(&self.shared);
-        let peer = self.peer;
+        // Boxed: hyper moves what it is given a few times before the first step, and this is large.
+        let handled = Box::pin((shared.handle)(request, self.peer));
         async move {
-            let (mut head, body) = (shared.handle)(request, peer).await.into_parts();
+            let (mut head, body) = handled.await.into_parts();
             flight.answered();
             if http1 && *shared.stopping.borrow() {
                 head.headers
