@@ -15,6 +15,9 @@ use super::{
     value::{Scalar, Value},
 };
 
+/// Bytes of most wanted values.
+const USUALLY_CAPTURED: usize = 32;
+
 /// A cut under way.
 pub struct Cut<'r> {
     rules: &'r Rules,
@@ -56,7 +59,14 @@ impl<'r> Cut<'r> {
             let event = self.scanner.next(chunk, &mut at)?;
             let bytes = chunk.get(before..at).unwrap_or_default();
             match event {
-                Some(event) => self.on(event, bytes, at, &mut run)?,
+                Some(event) => {
+                    self.on(event, bytes, at, &mut run)?;
+                    if matches!(event, Event::KeyStart | Event::StringStart)
+                        && let Some(text) = self.scanner.short(chunk, &mut at)
+                    {
+                        self.short(text, at, &mut run)?;
+                    }
+                }
                 None => {
                     self.more(bytes, &mut run);
                     break;
@@ -116,6 +126,24 @@ impl<'r> Cut<'r> {
                 self.value_end(at, run);
             }
         }
+        Ok(())
+    }
+
+    /// A whole name or string.
+    fn short(
+        &mut self,
+        text: &[u8],
+        at: usize,
+        run: &mut Run<'_, impl Sink>,
+    ) -> Result<(), CutError> {
+        if !text.is_empty() {
+            self.text(Event::Text, text, at, run);
+        }
+        if self.scalar.is_none() {
+            return self.key_end(at, run);
+        }
+        self.scalar_end(at, run);
+        self.value_end(at, run);
         Ok(())
     }
 
@@ -199,8 +227,9 @@ impl<'r> Cut<'r> {
         run: &mut Run<'_, impl Sink>,
     ) {
         let action = self.rules.action(self.place);
-        let mut decoded = Vec::new();
-        if !string && action.capture.is_some() {
+        let wanted = action.capture.is_some() && !(string && action.stream);
+        let mut decoded = Vec::with_capacity(if wanted { USUALLY_CAPTURED } else { 0 });
+        if wanted && !string {
             decoded.extend(bytes.last());
         }
         let scalar = Scalar {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::text::{Step, Text};
+use super::text::{self, Step, Text};
 
 /// Arrays and objects inside one another at the most.
 pub const MAX_DEPTH: u8 = 32;
@@ -159,6 +159,28 @@ impl Scanner {
             }
             _ => self.structure(bytes, at),
         }
+    }
+
+    /// The rest of a name or string behind the quote that opened it, without the quote that closes it, and behind a name
+    /// without its colon: for the many that are short, plain and all there, instead of several events. `None`: go on with
+    /// [`Scanner::next`].
+    pub(super) fn short<'a>(&mut self, bytes: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {
+        let name = match self.expect {
+            Expect::InKey(text) if text.is_fresh() => true,
+            Expect::InString(text) if text.is_fresh() => false,
+            _ => return None,
+        };
+        let text = text::short(bytes.get(*at..)?)?;
+        *at += text.len() + 1;
+        if !name {
+            self.after_value(Event::StringEnd);
+        } else if bytes.get(*at) == Some(&b':') {
+            *at += 1;
+            self.expect = Expect::Value;
+        } else {
+            self.expect = Expect::Colon;
+        }
+        Some(text)
     }
 
     /// Says that no bytes follow. A number at the very end only ends here, hence the event.

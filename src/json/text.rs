@@ -5,6 +5,9 @@ use super::scanner::Error;
 /// Plain bytes handed out at once: who looks at them next finds them in the nearest cache.
 const RUN: usize = 32 * 1024;
 
+/// Bytes of a string that is read at once, when it is all there.
+const SHORT: usize = 256;
+
 /// What a step inside a string found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -44,6 +47,11 @@ enum Escape {
 }
 
 impl Text {
+    /// Nothing is owed, as at the start.
+    pub(super) fn is_fresh(self) -> bool {
+        matches!(self.escape, Escape::None) && self.owed == 0
+    }
+
     /// Goes on at `at`; stops after a run of plain bytes, an escape, the closing quote or the end of `bytes`.
     pub(super) fn step(&mut self, bytes: &[u8], at: &mut usize) -> Result<Step, Error> {
         let start = *at;
@@ -149,6 +157,12 @@ impl Text {
         self.escape = next;
         Ok(decoded)
     }
+}
+
+/// What stands in front of the closing quote, if it is plain ASCII, short, and here.
+pub(super) fn short(bytes: &[u8]) -> Option<&[u8]> {
+    let run = plain_run(bytes.get(..SHORT).unwrap_or(bytes));
+    bytes.get(..run).filter(|_| bytes.get(run) == Some(&b'"'))
 }
 
 /// How many of the first bytes are printable ASCII other than `"` and `\`. Most of a body is one such run, so whole

@@ -23,7 +23,8 @@ use super::{
 const MAX_HEAD: usize = 32 * 1024;
 /// Interim (1xx) answers in front of the real one at the most.
 const MAX_INTERIM: usize = 8;
-/// Bytes asked for in one read of a head, and of a body.
+/// Bytes asked for at first, of which most heads and many whole answers take less; in further reads of a head; and of a body.
+const FIRST_READ: usize = 1024;
 const HEAD_READ: usize = 4 * 1024;
 const BODY_READ: usize = 64 * 1024;
 /// Pieces handed to the kernel in one write.
@@ -64,7 +65,7 @@ pub async fn exchange(
     connection: &mut Connection,
     request: &Request<'_>,
 ) -> Result<Reading, Broken> {
-    let mut buffer = Vec::with_capacity(HEAD_READ);
+    let mut buffer = Vec::with_capacity(FIRST_READ);
     let sent = write_until_answered(connection, request, &mut buffer).await?;
     for _ in 0..=MAX_INTERIM {
         let (mut head, length) = read_head(connection, &mut buffer).await?;
@@ -146,7 +147,8 @@ async fn read_head(
         if buffer.len() >= MAX_HEAD {
             return Err(Broken::Answer("the head of the answer is too large"));
         }
-        match read_some(connection, buffer, HEAD_READ).await {
+        let most = if buffer.is_empty() { FIRST_READ } else { HEAD_READ };
+        match read_some(connection, buffer, most).await {
             Ok(1..) => {}
             Ok(0) if buffer.is_empty() => {
                 return Err(Broken::NoAnswer(io::ErrorKind::UnexpectedEof.into()));

@@ -22,7 +22,9 @@ impl RequestIds {
         let (left, right) = bytes.split_at_mut(8);
         left.copy_from_slice(&first.hash_one(number).to_be_bytes());
         right.copy_from_slice(&second.hash_one(number).to_be_bytes());
-        data_encoding::HEXLOWER.encode(&bytes)
+        let mut id = String::with_capacity(2 * bytes.len());
+        data_encoding::HEXLOWER.encode_append(&bytes, &mut id);
+        id
     }
 }
 
