@@ -152,7 +152,7 @@ impl Sink for Counted {
 
     fn rollback(&mut self) {}
 
-    fn text(&mut self, bytes: &[u8]) {
+    fn text(&mut self, bytes: &[u8], _letters: bool) {
         self.text += bytes.len();
     }
 }

@@ -6,6 +6,7 @@
 use libfuzzer_sys::fuzz_target;
 use liveness_gateway::json::{
     cut::{Cut, CutError},
+        letters::all_letters,
     rules::Slot,
     sink::Sink,
     value::Value,
@@ -142,7 +143,8 @@ impl Sink for Kept {
         self.bytes.truncate(self.mark);
     }
 
-    fn text(&mut self, bytes: &[u8]) {
+    fn text(&mut self, bytes: &[u8], letters: bool) {
+        assert!(!letters || all_letters(bytes));
         self.streamed.extend_from_slice(bytes);
     }
 

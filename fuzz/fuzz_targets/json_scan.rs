@@ -46,7 +46,7 @@ fn scan(parts: &[&[u8]]) -> Result<Vec<Token>, Error> {
             assert!(at >= before && at <= part.len());
             let used = &part[before..at];
             match event {
-                Some(Event::Text) => tokens.text(used),
+                Some(Event::Text | Event::Letters) => tokens.text(used),
                 Some(Event::Escaped(decoded)) => {
                     tokens.text(decoded.encode_utf8(&mut [0; 4]).as_bytes());
                 }

@@ -250,7 +250,7 @@ impl Sink for Pieces {
         self.sliced = false;
     }
 
-    fn text(&mut self, bytes: &[u8]) {
+    fn text(&mut self, bytes: &[u8], letters: bool) {
         if self.video.is_none() {
             // The cut has passed on all before the text, its opening quote included.
             self.video_begins();
@@ -258,7 +258,10 @@ impl Sink for Pieces {
         if let Some(video) = &mut self.video {
             video.escaped |= !self.chunk.as_ptr_range().contains(&bytes.as_ptr());
         }
-        self.check.feed(bytes);
+        match letters {
+            true => self.check.feed_letters(bytes),
+            false => self.check.feed(bytes),
+        }
         if let Some(upload) = &mut self.upload {
             upload.video(bytes);
         }

@@ -15,9 +15,6 @@ use super::{
     value::{Scalar, Value},
 };
 
-/// Bytes of most wanted values.
-const USUALLY_CAPTURED: usize = 32;
-
 /// A cut under way.
 pub struct Cut<'r> {
     rules: &'r Rules,
@@ -104,7 +101,7 @@ impl<'r> Cut<'r> {
             Event::Comma => self.comma(at, run),
             Event::KeyStart => self.key_start(at, run),
             Event::KeyEnd => self.key_end(at, run)?,
-            Event::Text | Event::Escaped(_) => self.text(event, bytes, at, run),
+            Event::Text | Event::Letters | Event::Escaped(_) => self.text(event, bytes, at, run),
             Event::ScalarStart | Event::StringStart => {
                 self.value_start(at, run)?;
                 self.scalar_start(event == Event::StringStart, bytes, at, run);
@@ -227,17 +224,7 @@ impl<'r> Cut<'r> {
         run: &mut Run<'_, impl Sink>,
     ) {
         let action = self.rules.action(self.place);
-        let wanted = action.capture.is_some() && !(string && action.stream);
-        let mut decoded = Vec::with_capacity(if wanted { USUALLY_CAPTURED } else { 0 });
-        if wanted && !string {
-            decoded.extend(bytes.last());
-        }
-        let scalar = Scalar {
-            action,
-            string,
-            raw_length: usize::from(!string),
-            decoded,
-        };
+        let scalar = Scalar::begin(action, string, bytes);
         if self.removing.is_none() {
             if action.replace {
                 run.mark(at.saturating_sub(1));
@@ -293,7 +280,7 @@ impl<'r> Cut<'r> {
             Some(scalar) => {
                 scalar.raw_length = scalar.raw_length.saturating_add(bytes.len());
                 if scalar.action.stream {
-                    run.text(decoded);
+                    run.text(decoded, event == Event::Letters);
                 } else if scalar.action.capture.is_some() {
                     scalar.take(decoded);
                 }

@@ -7,6 +7,7 @@
 pub mod cut;
 mod error;
 mod frame;
+pub mod letters;
 mod name;
 pub mod pointer;
 pub mod rules;

@@ -59,8 +59,8 @@ impl<'a, S: Sink> Run<'a, S> {
     }
 
     /// Hands decoded bytes of a streamed string to the sink, which has all before the string already.
-    pub(super) fn text(&mut self, bytes: &[u8]) {
-        self.sink.text(bytes);
+    pub(super) fn text(&mut self, bytes: &[u8], letters: bool) {
+        self.sink.text(bytes, letters);
     }
 
     fn keep(&mut self, to: usize) {

@@ -35,6 +35,8 @@ pub enum Event {
     StringEnd,
     /// Bytes of a key or string that stand for themselves; a character may be split between two of these.
     Text,
+    /// The same, and all of them are letters of base64; not all that are have to be told so.
+    Letters,
     /// An escape of a key or string, decoded.
     Escaped(char),
     /// The first byte of a number, `true`, `false` or `null`.
@@ -287,7 +289,8 @@ impl Scanner {
 
 fn text_event(step: Step) -> Option<Event> {
     match step {
-        Step::Plain => Some(Event::Text),
+        Step::Plain { letters: true } => Some(Event::Letters),
+        Step::Plain { letters: false } => Some(Event::Text),
         Step::Escaped(decoded) => Some(Event::Escaped(decoded)),
         Step::More | Step::End => None,
     }

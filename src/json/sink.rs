@@ -12,8 +12,8 @@ pub trait Sink {
     fn mark(&mut self);
     /// Takes back all since the mark.
     fn rollback(&mut self);
-    /// Decoded bytes of a streamed string.
-    fn text(&mut self, bytes: &[u8]);
+    /// Decoded bytes of a streamed string; `letters`: all of them are known to be letters of base64.
+    fn text(&mut self, bytes: &[u8], letters: bool);
     /// Puts something in the place of this value, which [`Rules::replace`](super::rules::Rules::replace) asked for; it must be
     /// one JSON value. A sink whose rules replace nothing is never asked.
     fn replace(&mut self, slot: Slot, value: &Value) {
@@ -74,5 +74,5 @@ impl Sink for Buffer {
         self.bytes.truncate(self.mark);
     }
 
-    fn text(&mut self, _bytes: &[u8]) {}
+    fn text(&mut self, _bytes: &[u8], _letters: bool) {}
 }

@@ -1,6 +1,6 @@
 //! The inside of a JSON string, byte by byte: escapes and UTF-8 (RFC 8259 section 7, RFC 3629), resumable anywhere.
 
-use super::scanner::Error;
+use super::{letters::all, scanner::Error};
 
 /// Plain bytes handed out at once: who looks at them next finds them in the nearest cache.
 const RUN: usize = 32 * 1024;
@@ -11,8 +11,8 @@ const SHORT: usize = 256;
 /// What a step inside a string found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Bytes that stand for themselves.
-    Plain,
+    /// Bytes that stand for themselves; `letters`: all of them are base64's.
+    Plain { letters: bool },
     /// An escape that is complete now.
     Escaped(char),
     /// The closing quote.
@@ -55,6 +55,7 @@ impl Text {
     /// Goes on at `at`; stops after a run of plain bytes, an escape, the closing quote or the end of `bytes`.
     pub(super) fn step(&mut self, bytes: &[u8], at: &mut usize) -> Result<Step, Error> {
         let start = *at;
+        let mut letters = true;
         let bytes = match bytes.get(..start.saturating_add(RUN)) {
             Some(run) => run,
             None => bytes,
@@ -73,10 +74,11 @@ impl Text {
                 }
                 (self.owed, self.low, self.high) = (self.owed.saturating_sub(1), 0x80, 0xBF);
                 *at += 1;
+                letters = false;
                 continue;
             }
             match byte {
-                b'"' | b'\\' if *at > start => return Ok(Step::Plain),
+                b'"' | b'\\' if *at > start => return Ok(Step::Plain { letters }),
                 b'"' => {
                     *at += 1;
                     return Ok(Step::End);
@@ -86,8 +88,13 @@ impl Text {
                     *at += 1;
                 }
                 0..=0x1F => return Err(Error::ControlCharacter),
-                0x20..=0x7F => *at += plain_run(bytes.get(*at..).unwrap_or_default()),
+                0x20..=0x7F => {
+                    let run = plain_run(bytes.get(*at..).unwrap_or_default());
+                    *at += run.length;
+                    letters &= run.letters;
+                }
                 lead => {
+                    letters = false;
                     (self.owed, self.low, self.high) = continuation(lead)?;
                     *at += 1;
                 }
@@ -97,7 +104,7 @@ impl Text {
         Ok(if inside_escape || *at == start {
             Step::More
         } else {
-            Step::Plain
+            Step::Plain { letters }
         })
     }
 
@@ -161,36 +168,57 @@ impl Text {
 
 /// What stands in front of the closing quote, if it is plain ASCII, short, and here.
 pub(super) fn short(bytes: &[u8]) -> Option<&[u8]> {
-    let run = plain_run(bytes.get(..SHORT).unwrap_or(bytes));
+    let run = plain_run(bytes.get(..SHORT).unwrap_or(bytes)).length;
     bytes.get(..run).filter(|_| bytes.get(run) == Some(&b'"'))
 }
 
-/// How many of the first bytes are printable ASCII other than `"` and `\`. Most of a body is one such run, so whole
-/// blocks are judged without a branch per byte; most other strings are a word or two, so words are tried first.
-fn plain_run(bytes: &[u8]) -> usize {
-    let mut run = match plain_words(bytes, 4) {
-        Ok(run) => run,
-        Err(run) => return run,
+/// The first bytes of a text that stand for themselves.
+struct Plain {
+    length: usize,
+    /// All are known to be letters of base64.
+    letters: bool,
+}
+
+/// How many of the first bytes are printable ASCII other than `"` and `\`. Most of a body is one such run, of letters of
+/// base64 but for its end, so whole blocks are judged without a branch per byte: first as letters, and from the first that
+/// is not all letters on, as what JSON takes. Most other strings are a word or two, so words are tried before.
+fn plain_run(bytes: &[u8]) -> Plain {
+    let plain = |length, letters| Plain { length, letters };
+    let first = match plain_words(bytes, 4) {
+        Ok(first) => first,
+        Err(run) => return plain(run, false),
     };
-    let special = |byte: u8| !(0x20..0x80).contains(&byte) || byte == b'"' || byte == b'\\';
-    for block in bytes.get(run..).unwrap_or_default().chunks_exact(64) {
-        if block
-            .iter()
-            .fold(false, |found, &byte| found | special(byte))
-        {
-            break;
-        }
-        run += 64;
+    let (start, rest) = bytes.split_at_checked(first).unwrap_or((bytes, &[]));
+    let (blocks, _) = rest.as_chunks::<64>();
+    let mut run = first;
+    if all(start) {
+        run += 64 * blocks.iter().take_while(|block| all(*block)).count();
     }
+    let mut letters = run > first;
+    let (blocks, _) = bytes.get(run..).unwrap_or_default().as_chunks::<64>();
+    let more = 64 * blocks.iter().take_while(|block| is_plain(*block)).count();
+    letters &= more == 0;
+    run += more;
     let rest = bytes.get(run..).unwrap_or_default();
-    match plain_words(rest, 8) {
+    let end = match plain_words(rest, 8) {
         Ok(words) => {
-            let rest = rest.get(words..).unwrap_or_default();
-            let more = rest.iter().position(|&byte| special(byte));
-            run + words + more.unwrap_or(rest.len())
+            let left = rest.get(words..).unwrap_or_default();
+            let stop = left.iter().position(|byte| !is_plain(&[*byte]));
+            words + stop.unwrap_or(left.len())
         }
-        Err(words) => run + words,
-    }
+        Err(words) => words,
+    };
+    plain(
+        run + end,
+        letters && all(rest.get(..end).unwrap_or_default()),
+    )
+}
+
+fn is_plain(block: &[u8]) -> bool {
+    let special = |byte: u8| !(0x20..0x80).contains(&byte) | (byte == b'"') | (byte == b'\\');
+    !block
+        .iter()
+        .fold(false, |found, &byte| found | special(byte))
 }
 
 /// Goes through so many words of eight bytes at the most: `Err` with the number of plain bytes in front of one that is not,

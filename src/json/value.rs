@@ -4,6 +4,8 @@ use super::rules::Action;
 
 /// Bytes of a captured string, number or compared member name at the most.
 pub(super) const MAX_CAPTURE: usize = 4096;
+/// Bytes of most of them.
+const USUAL: usize = 32;
 
 /// A wanted value.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,6 +38,22 @@ pub(super) struct Scalar {
 }
 
 impl Scalar {
+    /// Begins one with the last of these bytes.
+    pub(super) fn begin(action: Action, string: bool, bytes: &[u8]) -> Self {
+        let wanted = action.capture.is_some() && !(string && action.stream);
+        let mut decoded = Vec::with_capacity(if wanted { USUAL } else { 0 });
+        // A string begins behind its quote.
+        if wanted && !string {
+            decoded.extend(bytes.last());
+        }
+        Self {
+            action,
+            string,
+            raw_length: usize::from(!string),
+            decoded,
+        }
+    }
+
     pub(super) fn take(&mut self, bytes: &[u8]) {
         // One byte over the limit is enough to know that it is over.
         let room = (MAX_CAPTURE + 1).saturating_sub(self.decoded.len());

@@ -1,6 +1,7 @@
 //! Standard base64 (RFC 4648 section 4, with padding), checked while it arrives and without decoding it.
 
 use super::Finding;
+use crate::json::letters::all_letters;
 
 /// A decoded video at the most: Qiniu's limit, 20 MiB.
 pub const MAX_VIDEO: u64 = 20 * 1024 * 1024;
@@ -21,16 +22,26 @@ pub struct Check {
 impl Check {
     /// Takes the next characters.
     pub fn feed(&mut self, text: &[u8]) {
-        let missing = DATA_PREFIX.len().saturating_sub(self.start.len());
-        self.start.extend(text.iter().take(missing));
-        self.characters = self.characters.saturating_add(text.len() as u64);
+        self.count(text);
         // A `=` in front of others is left among the characters, where it is as wrong as any stranger.
         let padding = text.iter().rev().take_while(|&&byte| byte == b'=').count();
         let (characters, _) = text.split_at(text.len().saturating_sub(padding));
-        self.wrong |= !all_in_alphabet(characters) || (self.padding > 0 && !characters.is_empty());
+        self.wrong |= !all_letters(characters) || (self.padding > 0 && !characters.is_empty());
         self.padding = self
             .padding
             .saturating_add(u8::try_from(padding).unwrap_or(u8::MAX));
+    }
+
+    /// Takes characters that are known to be letters, all of them.
+    pub fn feed_letters(&mut self, text: &[u8]) {
+        self.count(text);
+        self.wrong |= self.padding > 0 && !text.is_empty();
+    }
+
+    fn count(&mut self, text: &[u8]) {
+        let missing = DATA_PREFIX.len().saturating_sub(self.start.len());
+        self.start.extend(text.iter().take(missing));
+        self.characters = self.characters.saturating_add(text.len() as u64);
     }
 
     /// What is wrong already, so that the rest need not be awaited.
@@ -70,17 +81,6 @@ impl Check {
             Ok(length)
         }
     }
-}
-
-/// Whole blocks without a branch per byte, so that the compiler judges many bytes at once.
-fn all_in_alphabet(text: &[u8]) -> bool {
-    // `/` stands right before the digits.
-    let known = |byte: u8| {
-        ((byte | 0x20).wrapping_sub(b'a') < 26) | (byte.wrapping_sub(b'/') < 11) | (byte == b'+')
-    };
-    let all = |bytes: &[u8]| bytes.iter().fold(true, |good, &byte| good & known(byte));
-    let (blocks, rest) = text.as_chunks::<64>();
-    blocks.iter().all(|block| all(block)) && all(rest)
 }
 
 #[cfg(test)]

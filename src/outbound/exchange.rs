@@ -147,7 +147,11 @@ async fn read_head(
         if buffer.len() >= MAX_HEAD {
             return Err(Broken::Answer("the head of the answer is too large"));
         }
-        let most = if buffer.is_empty() { FIRST_READ } else { HEAD_READ };
+        let most = if buffer.is_empty() {
+            FIRST_READ
+        } else {
+            HEAD_READ
+        };
         match read_some(connection, buffer, most).await {
             Ok(1..) => {}
             Ok(0) if buffer.is_empty() => {

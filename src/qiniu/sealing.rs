@@ -63,7 +63,7 @@ impl Sink for Sealing<'_> {
         self.kept.rollback();
     }
 
-    fn text(&mut self, _bytes: &[u8]) {}
+    fn text(&mut self, _bytes: &[u8], _letters: bool) {}
 
     fn replace(&mut self, _slot: Slot, value: &Value) {
         let sealed = match (value, self.seal) {

@@ -36,7 +36,7 @@ impl Sink for Replacing {
         self.kept.rollback();
     }
 
-    fn text(&mut self, _: &[u8]) {}
+    fn text(&mut self, _: &[u8], _: bool) {}
 
     fn replace(&mut self, _: Slot, value: &Value) {
         let shown = format!("{value:?}").replace('"', "'");
@@ -113,7 +113,7 @@ impl Sink for Adding {
         self.0.rollback();
     }
 
-    fn text(&mut self, _: &[u8]) {}
+    fn text(&mut self, _: &[u8], _: bool) {}
 
     fn replace(&mut self, _: Slot, _: &Value) {}
 
