@@ -1,6 +1,9 @@
 //! The inside of a JSON string, byte by byte: escapes and UTF-8 (RFC 8259 section 7, RFC 3629), resumable anywhere.
 
-use super::{letters::all, scanner::Error};
+use super::{
+    letters::{all, is_letter, is_plain, letter_blocks, plain_blocks},
+    scanner::Error,
+};
 
 /// Plain bytes handed out at once: who looks at them next finds them in the nearest cache.
 const RUN: usize = 32 * 1024;
@@ -180,8 +183,8 @@ struct Plain {
 }
 
 /// How many of the first bytes are printable ASCII other than `"` and `\`. Most of a body is one such run, of letters of
-/// base64 but for its end, so whole blocks are judged without a branch per byte: first as letters, and from the first that
-/// is not all letters on, as what JSON takes. Most other strings are a word or two, so words are tried before.
+/// base64 but for its end, so whole blocks are judged together: first as letters, and from the first that is not all
+/// letters on, as what JSON takes. Most other strings are a word or two, so words are tried before.
 fn plain_run(bytes: &[u8]) -> Plain {
     let plain = |length, letters| Plain { length, letters };
     let first = match plain_words(bytes, 4) {
@@ -189,36 +192,23 @@ fn plain_run(bytes: &[u8]) -> Plain {
         Err(run) => return plain(run, false),
     };
     let (start, rest) = bytes.split_at_checked(first).unwrap_or((bytes, &[]));
-    let (blocks, _) = rest.as_chunks::<64>();
-    let mut run = first;
-    if all(start) {
-        run += 64 * blocks.iter().take_while(|block| all(*block)).count();
-    }
-    let mut letters = run > first;
-    let (blocks, _) = bytes.get(run..).unwrap_or_default().as_chunks::<64>();
-    let more = 64 * blocks.iter().take_while(|block| is_plain(*block)).count();
-    letters &= more == 0;
-    run += more;
-    let rest = bytes.get(run..).unwrap_or_default();
+    let letters = match all(start, is_letter) {
+        true => letter_blocks(rest),
+        false => 0,
+    };
+    let blocks = letters + plain_blocks(rest.get(letters..).unwrap_or_default());
+    let only_letters = letters > 0 && blocks == letters;
+    let rest = rest.get(blocks..).unwrap_or_default();
     let end = match plain_words(rest, 8) {
         Ok(words) => {
             let left = rest.get(words..).unwrap_or_default();
-            let stop = left.iter().position(|byte| !is_plain(&[*byte]));
+            let stop = left.iter().position(|byte| !is_plain(*byte));
             words + stop.unwrap_or(left.len())
         }
         Err(words) => words,
     };
-    plain(
-        run + end,
-        letters && all(rest.get(..end).unwrap_or_default()),
-    )
-}
-
-fn is_plain(block: &[u8]) -> bool {
-    let special = |byte: u8| !(0x20..0x80).contains(&byte) | (byte == b'"') | (byte == b'\\');
-    !block
-        .iter()
-        .fold(false, |found, &byte| found | special(byte))
+    let end_letters = || all(rest.get(..end).unwrap_or_default(), is_letter);
+    plain(first + blocks + end, only_letters && end_letters())
 }
 
 /// Goes through so many words of eight bytes at the most: `Err` with the number of plain bytes in front of one that is not,
