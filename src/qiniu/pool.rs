@@ -66,9 +66,12 @@ impl Upstream {
     /// A connection: a kept one that is still good, unless `fresh` is asked for, or a new one.
     pub(super) async fn lease(&self, fresh: bool) -> Result<Lease, NoConnection> {
         let limit = self.settings.connect_timeout;
-        let place = match timeout(limit, Arc::clone(&self.places).acquire_owned()).await {
-            Ok(Ok(place)) => place,
-            _ => return Err(NoConnection::Busy),
+        let place = match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => place,
+            Err(_) => match timeout(limit, Arc::clone(&self.places).acquire_owned()).await {
+                Ok(Ok(place)) => place,
+                _ => return Err(NoConnection::Busy),
+            },
         };
         if !fresh {
             while let Some(mut idle) = self.pop() {

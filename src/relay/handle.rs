@@ -1,7 +1,7 @@
 //! The journey of a request. [`Gateway::handle`] owns what every request gets: an id, a record, and an answer whatever
 //! happens. [`Gateway::relay`] is the way itself, a line a step, each of which may end it with a refusal.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::SystemTime};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -163,7 +163,7 @@ impl Gateway {
         let sessions = self.sessions.as_ref().filter(|_| kind != RouteKind::Plain);
         let holder = sessions.map(|it| it.holder(&caller.issuer, &caller.user));
         let mut received = self
-            .receive(body, &form, endpoint, holder.clone(), &mut record.bytes_in)
+            .receive(body, &form, endpoint, holder.clone(), record)
             .await?;
         self.inspect(endpoint, &received, record)?;
         let upload = received.upload.take();
@@ -195,7 +195,7 @@ impl Gateway {
     ) -> Result<Arc<Caller>, Refusal> {
         let caller = self
             .authenticator
-            .authenticate(headers, SystemTime::now())
+            .authenticate(headers, record.time())
             .await
             .inspect_err(|refusal| {
                 self.observer.metrics.auth_refused(refusal.reason());
@@ -216,9 +216,10 @@ impl Gateway {
         form: &BodyForm,
         endpoint: &Endpoint,
         holder: Option<Holder>,
-        count: &mut u64,
+        record: &mut Record,
     ) -> Result<Received, Refusal> {
-        let draft = endpoint.template.draft(SystemTime::now());
+        let draft = endpoint.template.draft(record.time());
+        let count = &mut record.bytes_in;
         let holder = holder.filter(|_| endpoint.settings.kind == RouteKind::Verify);
         let (rules, admission) = (&endpoint.body, &self.admission);
         let received = receive(body, form, rules, admission, draft, holder, count).await;

@@ -89,6 +89,11 @@ impl Record {
         }
     }
 
+    /// When the request came.
+    pub(super) fn time(&self) -> SystemTime {
+        self.time
+    }
+
     /// What is written, in this order (the names are a contract).
     fn fields(&self, duration: Duration) -> [(&'static str, Field<'_>); 18] {
         let upstream = self.upstream.as_ref();

@@ -120,13 +120,13 @@ impl Activity {
         Read::NewHead
     }
 
-    /// Bytes went to the peer, or could not because it does not read.
-    pub(super) fn wrote(&self, blocked: bool) {
+    /// Bytes went to the peer at this time, or (`None`) could not because it does not read.
+    pub(super) fn wrote(&self, at: Option<Instant>) {
         let mut state = self.state();
-        state.write_blocked = blocked;
+        state.write_blocked = at.is_none();
         // HTTP/2 writes pings of its own, which must not keep a connection open.
-        if !blocked && self.protocol == Protocol::Http1 {
-            state.quiet_since = Instant::now();
+        if let Some(at) = at.filter(|_| self.protocol == Protocol::Http1) {
+            state.quiet_since = at;
         }
     }
 
@@ -142,8 +142,9 @@ impl Activity {
         self.state().answering
     }
 
-    /// What to do now. `stopping`: the gateway stops, so nothing is waited for that has not begun.
-    pub(super) fn next(&self, now: Instant, stopping: bool) -> Next {
+    /// What to do now; without a time, no deadline counts as passed. `stopping`: the gateway stops, so nothing is waited for
+    /// that has not begun.
+    pub(super) fn next(&self, now: Option<Instant>, stopping: bool) -> Next {
         let state = self.state();
         let http1 = self.protocol == Protocol::Http1;
         let (deadline, verdict) = match state.begun {
@@ -154,7 +155,7 @@ impl Activity {
             _ if !state.any_byte => (state.accepted + self.patience.head, Next::Close),
             _ => (state.quiet_since + self.patience.idle, Next::Close),
         };
-        if now >= deadline {
+        if now.is_some_and(|now| now >= deadline) {
             verdict
         } else {
             Next::Wait(deadline)

@@ -288,11 +288,11 @@ impl<'a> Watch<'a> {
                 stop = told.as_mut().poll(cx).is_ready();
             }
             loop {
-                let now = Instant::now();
+                // No deadline is before the alarm's, so the time need not be asked for at each step of a request.
+                let now = alarm.is_elapsed().then(Instant::now);
                 *due = activity.next(now, stop);
                 let wake = match *due {
-                    Next::Busy if alarm.is_elapsed() => now + *pace,
-                    Next::Busy => alarm.deadline(),
+                    Next::Busy => now.map_or(alarm.deadline(), |now| now + *pace),
                     Next::Wait(until) => until,
                     Next::HeadLate | Next::Close => return Poll::Ready(None),
                 };

@@ -142,10 +142,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     fn written(&mut self, result: &Poll<io::Result<usize>>) {
         match result {
-            Poll::Pending => self.activity.wrote(true),
+            Poll::Pending => self.activity.wrote(None),
             Poll::Ready(_) => {
-                self.activity.wrote(false);
                 (self.written, self.read_since) = (Some(Instant::now()), 0);
+                self.activity.wrote(self.written);
             }
         }
     }
@@ -212,7 +212,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
         match &flushed {
             Poll::Ready(_) => self.activity.flushed(),
-            Poll::Pending => self.activity.wrote(true),
+            Poll::Pending => self.activity.wrote(None),
         }
         flushed
     }
