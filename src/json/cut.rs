@@ -20,6 +20,8 @@ pub struct Cut<'r> {
     rules: &'r Rules,
     scanner: Scanner,
     frames: Vec<Frame>,
+    /// Hashes of the names in the open objects that are watched.
+    names: Vec<u64>,
     name: Name,
     /// The place and fate of the value that comes next or is being read.
     place: Option<Place>,
@@ -36,7 +38,8 @@ impl<'r> Cut<'r> {
             rules,
             scanner: Scanner::default(),
             frames: Vec::with_capacity(4),
-            name: Name::new(),
+            names: Vec::with_capacity(16),
+            name: Name::new(rules.seed),
             place: Some(Rules::ROOT),
             scalar: None,
             removing: None,
@@ -119,7 +122,9 @@ impl<'r> Cut<'r> {
                 if let [root] = self.frames.as_slice() {
                     run.flush(at.saturating_sub(1)).end(!root.kept_any);
                 }
-                self.frames.pop();
+                if let Some(frame) = self.frames.pop() {
+                    frame.close(&mut self.names);
+                }
                 self.value_end(at, run);
             }
         }
@@ -168,10 +173,10 @@ impl<'r> Cut<'r> {
 
     fn key_end(&mut self, at: usize, run: &mut Run<'_, impl Sink>) -> Result<(), CutError> {
         let depth = self.frames.len();
-        let Some(frame) = self.frames.last_mut() else {
+        let Some(frame) = self.frames.last() else {
             return Ok(());
         };
-        frame.note(self.name.hash())?;
+        frame.note(self.name.hash(), &mut self.names)?;
         let (place, unknown) = self.rules.member(frame.place, self.name.known());
         self.place = place;
         let too_long = self
@@ -213,7 +218,8 @@ impl<'r> Cut<'r> {
             run.mark(at);
         }
         let watched = object && self.rules.watched(self.place);
-        self.frames.push(Frame::new(object, self.place, watched));
+        let frame = Frame::new(object, self.place, watched, &self.names);
+        self.frames.push(frame);
     }
 
     fn scalar_start(

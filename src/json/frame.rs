@@ -10,32 +10,42 @@ pub(super) struct Frame {
     pub(super) place: Option<Place>,
     /// A member stayed, so the next one needs its comma.
     pub(super) kept_any: bool,
-    /// The hashes of its members' names, where duplicates are looked for. Few enough to be searched one by one.
-    seen: Option<Vec<u64>>,
+    /// Where the hashes of its members' names begin in those of all open objects, where duplicates are looked for. Few enough
+    /// to be searched one by one.
+    names: Option<usize>,
 }
 
 impl Frame {
-    pub(super) fn new(object: bool, place: Option<Place>, watched: bool) -> Self {
+    /// `names`: the hashes of the names in the objects around it.
+    pub(super) fn new(object: bool, place: Option<Place>, watched: bool, names: &[u64]) -> Self {
         Self {
             object,
             place,
             kept_any: false,
-            seen: watched.then(|| Vec::with_capacity(8)),
+            names: watched.then_some(names.len()),
         }
     }
 
     /// One more member; its name by its hash.
-    pub(super) fn note(&mut self, name: u64) -> Result<(), CutError> {
-        let Some(seen) = &mut self.seen else {
+    pub(super) fn note(&self, name: u64, names: &mut Vec<u64>) -> Result<(), CutError> {
+        let Some(first) = self.names else {
             return Ok(());
         };
+        let seen = names.get(first..).unwrap_or_default();
         if seen.len() >= MAX_MEMBERS {
             return Err(CutError::TooManyMembers);
         }
         if seen.contains(&name) {
             return Err(CutError::DuplicateKey);
         }
-        seen.push(name);
+        names.push(name);
         Ok(())
+    }
+
+    /// It is over: its names are forgotten.
+    pub(super) fn close(&self, names: &mut Vec<u64>) {
+        if let Some(first) = self.names {
+            names.truncate(first);
+        }
     }
 }

@@ -1,7 +1,5 @@
 //! The member name that is being read.
 
-use std::hash::{BuildHasher, RandomState};
-
 use super::value::MAX_CAPTURE;
 
 /// FNV-1a's factor: spreads the few bytes of a name over 64 bits.
@@ -20,12 +18,12 @@ pub(super) struct Name {
 }
 
 impl Name {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Self {
             start: Vec::with_capacity(32),
             length: 0,
             raw_length: 0,
-            seed: RandomState::new().hash_one(()),
+            seed,
             hash: 0,
         }
     }

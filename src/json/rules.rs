@@ -1,5 +1,7 @@
 //! What a cut does, as a table: for each place in a document, whether it goes, and whether its value is wanted.
 
+use std::hash::{BuildHasher, RandomState};
+
 use super::pointer::{Pointer, Step};
 
 /// Index of a place in [`Rules`].
@@ -14,6 +16,8 @@ pub struct Rules {
     nodes: Vec<Node>,
     slots: usize,
     pub(super) max_scalar: Option<usize>,
+    /// Of the hashes of names.
+    pub(super) seed: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -51,6 +55,7 @@ impl Default for Rules {
             nodes: vec![Node::default(), gone],
             slots: 0,
             max_scalar: None,
+            seed: RandomState::new().hash_one(()),
         }
     }
 }

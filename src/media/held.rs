@@ -94,7 +94,11 @@ impl<'a> HeldVideo<'a> {
             let Some(run) = self.run(self.place) else {
                 return;
             };
-            let plain = match memchr::memchr(b'\\', run).filter(|_| self.escaped) {
+            let escape = match self.escaped {
+                true => memchr::memchr(b'\\', run),
+                false => None,
+            };
+            let plain = match escape {
                 Some(0) if run.starts_with(b"\\/") => {
                     // PHP writes every `/` so: a row of them is passed in one go.
                     let most = usize::try_from(characters).unwrap_or(usize::MAX);

@@ -43,7 +43,7 @@ pub enum Broken {
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// Request line and fields; `Content-Length` must be that of the body.
-    pub head: &'a Bytes,
+    pub head: &'a [u8],
     /// Sent as they are, in this order.
     pub body: &'a [Bytes],
 }
@@ -91,7 +91,9 @@ async fn write_until_answered(
     buffer: &mut Vec<u8>,
 ) -> Result<bool, Broken> {
     let mut unsent = Unsent {
-        pieces: std::iter::once(request.head).chain(request.body).collect(),
+        pieces: std::iter::once(request.head)
+            .chain(request.body.iter().map(Bytes::as_ref))
+            .collect(),
         first: 0,
         offset: 0,
     };
@@ -243,7 +245,7 @@ impl Reading {
 
 /// The part of a request that the kernel has not taken yet.
 struct Unsent<'a> {
-    pieces: Vec<&'a Bytes>,
+    pieces: Vec<&'a [u8]>,
     first: usize,
     offset: usize,
 }

@@ -4,8 +4,6 @@
 
 use std::{fmt, io, sync::Arc, time::SystemTime};
 
-use bytes::Bytes;
-
 use super::{
     connection::Connection,
     exchange::{Broken, Request, exchange},
@@ -50,7 +48,7 @@ pub async fn fetch(
         env!("CARGO_PKG_VERSION")
     );
     let request = Request {
-        head: &Bytes::from(head),
+        head: head.as_bytes(),
         body: &[],
     };
     let mut connection = Connection::open(&url.origin, url.origin.tls.then_some(tls))

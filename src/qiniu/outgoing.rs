@@ -33,7 +33,7 @@ pub struct Draft {
 
 /// A request that is ready to be sent.
 pub struct Outgoing {
-    head: Bytes,
+    head: String,
     body: Vec<Bytes>,
 }
 
@@ -61,16 +61,20 @@ impl Template {
 
     /// Starts a request, dated `now`.
     pub fn draft(&self, now: SystemTime) -> Draft {
-        let date = self.sign_date.then(|| timestamp::basic_utc(now));
         let mut head = String::with_capacity(self.head.len() + HEAD_ROOM);
         head.push_str(&self.head);
-        if let Some(date) = &date {
-            head.extend(["X-Qiniu-Date: ", date, "\r\n"]);
-        }
-        Draft {
-            head,
-            signature: self.signature.load().dated(date.as_deref()),
-        }
+        let prepared = self.signature.load();
+        let signature = if self.sign_date {
+            head.push_str("X-Qiniu-Date: ");
+            let date = head.len();
+            timestamp::push_basic_utc(&mut head, now);
+            let signature = prepared.dated(head.get(date..));
+            head.push_str("\r\n");
+            signature
+        } else {
+            prepared.dated(None)
+        };
+        Draft { head, signature }
     }
 }
 
@@ -95,17 +99,12 @@ impl Draft {
     pub fn finish(self, body: Vec<Bytes>) -> Outgoing {
         let length: usize = body.iter().map(Bytes::len).sum();
         let mut head = self.head;
-        head.extend([
-            "Authorization: ",
-            &self.signature.authorization(),
-            "\r\nContent-Length: ",
-            &length.to_string(),
-            "\r\n\r\n",
-        ]);
-        Outgoing {
-            head: head.into(),
-            body,
-        }
+        head.push_str("Authorization: ");
+        head.push_str(&self.signature.authorization());
+        head.push_str("\r\nContent-Length: ");
+        head.push_str(itoa::Buffer::new().format(length));
+        head.push_str("\r\n\r\n");
+        Outgoing { head, body }
     }
 }
 
@@ -117,14 +116,14 @@ impl Outgoing {
 
     /// Its head, signature included.
     #[cfg(test)]
-    pub(crate) fn head(&self) -> &Bytes {
-        &self.head
+    pub(crate) fn head(&self) -> &[u8] {
+        self.head.as_bytes()
     }
 
     /// As it is written to a connection.
     pub(super) fn request(&self) -> Request<'_> {
         Request {
-            head: &self.head,
+            head: self.head.as_bytes(),
             body: &self.body,
         }
     }

@@ -11,7 +11,6 @@ use std::{
 use crate::telemetry::{
     Observer,
     fields::{Field, line},
-    timestamp::rfc3339_millis,
 };
 
 /// The code of a request whose caller did not wait for its answer.
@@ -98,7 +97,7 @@ impl Record {
     fn fields(&self, duration: Duration) -> [(&'static str, Field<'_>); 18] {
         let upstream = self.upstream.as_ref();
         [
-            ("time", rfc3339_millis(self.time).into()),
+            ("time", self.time.into()),
             ("request_id", self.request_id.as_str().into()),
             ("route", self.route.as_deref().into()),
             ("method", self.method.into()),

@@ -1,8 +1,12 @@
 //! A line made of named values, as JSON or as text for a person. Written by hand, since every request ends in one.
 
-use std::{borrow::Cow, net::SocketAddr, time::Duration};
+use std::{
+    borrow::Cow,
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
 
-use super::LogFormat;
+use super::{LogFormat, timestamp::push_rfc3339_millis};
 
 /// A usual line fits.
 const ROOM: usize = 640;
@@ -18,6 +22,8 @@ pub enum Field<'a> {
     Count(u64),
     /// A number with a sign.
     Number(i64),
+    /// A point in time.
+    Moment(SystemTime),
     /// In milliseconds, to the microsecond.
     Time(Duration),
     /// Where a connection comes from.
@@ -63,6 +69,11 @@ impl Field<'_> {
             }
             Self::Count(value) => text.push_str(itoa::Buffer::new().format(*value)),
             Self::Number(value) => text.push_str(itoa::Buffer::new().format(*value)),
+            Self::Moment(value) => {
+                text.push('"');
+                push_rfc3339_millis(text, *value);
+                text.push('"');
+            }
             Self::Time(value) => {
                 let micros = value.as_micros();
                 text.push_str(itoa::Buffer::new().format(micros / 1000));
@@ -114,6 +125,12 @@ impl From<u64> for Field<'_> {
 impl From<i64> for Field<'_> {
     fn from(value: i64) -> Self {
         Self::Number(value)
+    }
+}
+
+impl From<SystemTime> for Field<'_> {
+    fn from(value: SystemTime) -> Self {
+        Self::Moment(value)
     }
 }
 

@@ -22,10 +22,16 @@ struct Civil {
 
 /// RFC 3339 with milliseconds: `2026-01-02T03:04:05.678Z`.
 pub fn rfc3339_millis(time: SystemTime) -> String {
-    let at = civil(time);
     let mut text = String::with_capacity(24);
-    pair(&mut text, at.year / 100);
-    pair(&mut text, at.year);
+    push_rfc3339_millis(&mut text, time);
+    text
+}
+
+/// The same, behind what is there.
+pub fn push_rfc3339_millis(text: &mut String, time: SystemTime) {
+    let at = civil(time);
+    pair(text, at.year / 100);
+    pair(text, at.year);
     for (before, value) in [
         ('-', at.month),
         ('-', at.day),
@@ -34,29 +40,26 @@ pub fn rfc3339_millis(time: SystemTime) -> String {
         (':', at.second),
     ] {
         text.push(before);
-        pair(&mut text, value);
+        pair(text, value);
     }
     text.push('.');
     let millisecond = u64::from(at.millisecond);
-    pair(&mut text, millisecond / 10);
+    pair(text, millisecond / 10);
     text.push(digit(millisecond));
     text.push('Z');
-    text
 }
 
-/// ISO 8601 basic, to the second: `20260102T030405Z`.
-pub fn basic_utc(time: SystemTime) -> String {
+/// ISO 8601 basic, to the second, behind what is there: `20260102T030405Z`.
+pub fn push_basic_utc(text: &mut String, time: SystemTime) {
     let at = civil(time);
-    let mut text = String::with_capacity(16);
     for value in [at.year / 100, at.year, at.month, at.day] {
-        pair(&mut text, value);
+        pair(text, value);
     }
     text.push('T');
     for value in [at.hour, at.minute, at.second] {
-        pair(&mut text, value);
+        pair(text, value);
     }
     text.push('Z');
-    text
 }
 
 /// The last two digits. Every request writes two times; the formatting machinery would cost several times as much.
@@ -103,6 +106,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    fn basic_utc(time: SystemTime) -> String {
+        let mut text = String::new();
+        push_basic_utc(&mut text, time);
+        text
+    }
 
     fn at(seconds: u64, millis: u64) -> SystemTime {
         UNIX_EPOCH + Duration::from_millis(seconds * 1_000 + millis)
