@@ -27,6 +27,8 @@ const MAX_INTERIM: usize = 8;
 const FIRST_READ: usize = 1024;
 const HEAD_READ: usize = 4 * 1024;
 const BODY_READ: usize = 64 * 1024;
+/// Bytes of a request that is written as one piece.
+const JOINED: usize = 4 * 1024;
 /// Pieces handed to the kernel in one write.
 const MAX_SLICES: usize = 64;
 
@@ -46,6 +48,22 @@ pub struct Request<'a> {
     pub head: &'a [u8],
     /// Sent as they are, in this order.
     pub body: &'a [Bytes],
+}
+
+impl<'a> Request<'a> {
+    /// What is to be written. A small request is put together in `joined`: one plain `send` costs the kernel less than a
+    /// vectored write of two pieces.
+    fn pieces(&self, joined: &'a mut Vec<u8>) -> Vec<&'a [u8]> {
+        let body = self.body.iter().map(Bytes::as_ref);
+        let pieces = std::iter::once(self.head).chain(body);
+        let length: usize = pieces.clone().map(<[u8]>::len).sum();
+        if length > JOINED {
+            return pieces.collect();
+        }
+        joined.reserve_exact(length);
+        pieces.for_each(|piece| joined.extend_from_slice(piece));
+        vec![joined]
+    }
 }
 
 /// An answer being read.
@@ -90,10 +108,9 @@ async fn write_until_answered(
     request: &Request<'_>,
     buffer: &mut Vec<u8>,
 ) -> Result<bool, Broken> {
+    let mut joined = Vec::new();
     let mut unsent = Unsent {
-        pieces: std::iter::once(request.head)
-            .chain(request.body.iter().map(Bytes::as_ref))
-            .collect(),
+        pieces: request.pieces(&mut joined),
         first: 0,
         offset: 0,
     };
@@ -260,8 +277,13 @@ impl Unsent<'_> {
         connection: &mut Connection,
         cx: &mut std::task::Context<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let mut skip = self.offset;
+        if let Some([last]) = self.pieces.get(self.first..) {
+            let rest = last.get(skip..).unwrap_or_default();
+            let written = Pin::new(connection).poll_write(cx, rest);
+            return self.written(written);
+        }
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let mut used = 0;
         for (slice, piece) in slices
             .iter_mut()
@@ -272,7 +294,12 @@ impl Unsent<'_> {
             used += 1;
         }
         let slices = slices.get(..used).unwrap_or_default();
-        match Pin::new(connection).poll_write_vectored(cx, slices) {
+        let written = Pin::new(connection).poll_write_vectored(cx, slices);
+        self.written(written)
+    }
+
+    fn written(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<()>> {
+        match written {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             Poll::Ready(Ok(written)) => {
                 self.advance(written);

@@ -150,6 +150,8 @@ where
         let service = service_fn(|request| self.respond(request, activity, true));
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
+            // Answers are small: put together, they are one plain `send`.
+            .writev(false)
             // Ours knows a head that began from one that did not, and answers 408.
             .header_read_timeout(None)
             .max_header_size(coarse_head_limit(self.shared.max_head_bytes))
