@@ -16,7 +16,7 @@ use crate::{
     server::{Server, ServerSettings, admin::Readiness, drain::DrainOutcome},
     session::{SessionSettings, Sessions},
     store::{self, Store, StoreSettings},
-    telemetry::{Observer, log::Lines, metrics::Metrics},
+    telemetry::{LogFormat, Observer, log::Lines, metrics::Metrics},
     verdict::sign::Verdicts,
 };
 
@@ -67,11 +67,7 @@ impl Running {
             log,
             rotation,
         } = settings;
-        let observer = Arc::new(Observer {
-            metrics: Metrics::new(lines.clone()),
-            lines,
-            format: log.format,
-        });
+        let observer = observer(lines, log.format);
         let listening = Server::bind(&server, &admin).await?;
         let readiness = Arc::<Readiness>::default();
         let store = shared(store, sessions.as_ref(), &qiniu, &observer.metrics)?;
@@ -81,9 +77,11 @@ impl Running {
         readiness.set_keys_known(authenticator.knows_keys());
         let conclusions = Conclusions::new(verdict, evidence);
         let wanted = conclusions.wanted(&memory, sessions.is_some());
+        let endpoints = Endpoints::new(routes, &qiniu, &wanted, clock);
+        observer.metrics.know_routes(endpoints.paths());
         let gateway = Gateway {
             request_ids: RequestIds::default(),
-            endpoints: Arc::new(Endpoints::new(routes, &qiniu, &wanted, clock)),
+            endpoints: Arc::new(endpoints),
             authenticator,
             sessions,
             store,
@@ -160,6 +158,14 @@ impl Running {
         sharing.abort();
         outcome
     }
+}
+
+fn observer(lines: Lines, format: LogFormat) -> Arc<Observer> {
+    Arc::new(Observer {
+        metrics: Metrics::new(lines.clone()),
+        lines,
+        format,
+    })
 }
 
 /// The public keys of verdicts, for everybody to read.

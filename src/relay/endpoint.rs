@@ -73,6 +73,11 @@ impl Endpoints {
         self.0.get(path)
     }
 
+    /// Their paths.
+    pub fn paths(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.0.values().map(|endpoint| &endpoint.path)
+    }
+
     /// Signs with these for requests that start from now on.
     pub fn sign_with(&self, credentials: &Credentials) {
         let endpoints = self.0.values();

@@ -9,11 +9,12 @@ mod in_flight;
 mod key_sets;
 mod labels;
 mod store_up;
+mod usual;
 
 use std::{
     collections::HashSet,
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -30,6 +31,7 @@ use self::{
         AuthRefusal, Delivery, ErrorCode, LimitRefusal, QiniuError, Request, Route, Upstream,
         Verdict, VideoFinding,
     },
+    usual::Usual,
 };
 pub use self::{in_flight::InFlight, store_up::StoreUp};
 use super::log::Lines;
@@ -62,6 +64,7 @@ pub struct Metrics {
     evidence: Family<Delivery, Counter>,
     video_findings: Family<VideoFinding, Counter>,
     no_route: Arc<str>,
+    usual: OnceLock<Vec<Usual>>,
     /// Open connections of the public listener.
     pub connections: Gauge,
     /// Requests whose head has arrived and whose answer is not finished.
@@ -96,6 +99,7 @@ impl Metrics {
             evidence: Family::default(),
             video_findings: Family::default(),
             no_route: NO_ROUTE.into(),
+            usual: OnceLock::new(),
             connections: Gauge::default(),
             requests_in_flight: Gauge::default(),
             body_memory: Gauge::default(),
@@ -216,6 +220,10 @@ impl Metrics {
         code: &'static str,
         duration: Duration,
     ) {
+        let seconds = duration.as_secs_f64();
+        if self.usual_request(route, status, code, seconds) {
+            return;
+        }
         let labels = Request {
             route: Arc::clone(route),
             status,
@@ -226,11 +234,15 @@ impl Metrics {
             .get_or_create(&Route {
                 route: labels.route,
             })
-            .observe(duration.as_secs_f64());
+            .observe(seconds);
     }
 
     /// Counts one call to Qiniu.
     pub fn upstream_done(&self, route: &Arc<str>, outcome: &'static str, duration: Duration) {
+        let seconds = duration.as_secs_f64();
+        if self.usual_call(route, outcome, seconds) {
+            return;
+        }
         let labels = Upstream {
             route: Arc::clone(route),
             outcome,
@@ -240,7 +252,7 @@ impl Metrics {
             .get_or_create(&Route {
                 route: labels.route,
             })
-            .observe(duration.as_secs_f64());
+            .observe(seconds);
     }
 
     /// Counts an answer of Qiniu's with an `error_code` that is not 0. The first 256 distinct codes have their own

@@ -1,0 +1,124 @@
+//! The series that nearly every request counts in: found once for each configured route, not by a hash of their labels for
+//! each request. They are there from the start, at zero, so that the first increase is seen as one.
+
+use std::sync::Arc;
+
+use prometheus_client::metrics::{counter::Counter, histogram::Histogram};
+
+use super::{
+    Metrics,
+    labels::{Request, Route, Upstream},
+};
+
+/// How a request ends, and a call to Qiniu, when all is well.
+const STATUS: u16 = 200;
+const CODE: &str = "ok";
+const OUTCOME: &str = "success";
+
+/// The series of one route.
+pub(super) struct Usual {
+    route: Arc<str>,
+    requests: Counter,
+    request_duration: Histogram,
+    upstream_requests: Counter,
+    upstream_duration: Histogram,
+}
+
+impl Metrics {
+    /// Makes the series of these routes; told once, at start.
+    pub fn know_routes<'a>(&self, routes: impl Iterator<Item = &'a Arc<str>>) {
+        let usual = routes.map(|route| self.make_usual(route)).collect();
+        // A second telling would change nothing but the cost.
+        let _ = self.usual.set(usual);
+    }
+
+    fn make_usual(&self, route: &Arc<str>) -> Usual {
+        let labels = Route {
+            route: Arc::clone(route),
+        };
+        let request = Request {
+            route: Arc::clone(route),
+            status: STATUS,
+            code: CODE,
+        };
+        let upstream = Upstream {
+            route: Arc::clone(route),
+            outcome: OUTCOME,
+        };
+        Usual {
+            route: Arc::clone(route),
+            requests: self.requests.get_or_create_owned(&request),
+            request_duration: self.request_duration.get_or_create_owned(&labels),
+            upstream_requests: self.upstream_requests.get_or_create_owned(&upstream),
+            upstream_duration: self.upstream_duration.get_or_create_owned(&labels),
+        }
+    }
+
+    /// The series of a route that was told at start; the very same string, not only an equal one.
+    fn usual(&self, route: &Arc<str>) -> Option<&Usual> {
+        let mut usual = self.usual.get()?.iter();
+        usual.find(|usual| Arc::ptr_eq(&usual.route, route))
+    }
+
+    /// Counts a request in them, if it is one.
+    pub(super) fn usual_request(
+        &self,
+        route: &Arc<str>,
+        status: u16,
+        code: &str,
+        seconds: f64,
+    ) -> bool {
+        let usual = self
+            .usual(route)
+            .filter(|_| (status, code) == (STATUS, CODE));
+        if let Some(usual) = usual {
+            usual.requests.inc();
+            usual.request_duration.observe(seconds);
+        }
+        usual.is_some()
+    }
+
+    /// Counts a call to Qiniu in them, if it is one.
+    pub(super) fn usual_call(&self, route: &Arc<str>, outcome: &str, seconds: f64) -> bool {
+        let usual = self.usual(route).filter(|_| outcome == OUTCOME);
+        if let Some(usual) = usual {
+            usual.upstream_requests.inc();
+            usual.upstream_duration.observe(seconds);
+        }
+        usual.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::telemetry::log::Lines;
+
+    #[test]
+    fn they_are_the_same_series_and_there_from_the_start() {
+        let metrics = Metrics::new(Lines::discard());
+        let route: Arc<str> = "/v2/x".into();
+        metrics.know_routes([&route].into_iter());
+        let counted = |wanted: u32| {
+            let text = metrics.encode();
+            for series in [
+                r#"requests_total{route="/v2/x",status="200",code="ok"}"#,
+                r#"request_duration_seconds_count{route="/v2/x"}"#,
+                r#"upstream_requests_total{route="/v2/x",outcome="success"}"#,
+                r#"upstream_duration_seconds_count{route="/v2/x"}"#,
+            ] {
+                let line = format!("\nliveness_gateway_{series} {wanted}\n");
+                assert!(text.contains(&line), "{line} is not in {text}");
+            }
+        };
+        counted(0);
+        let elsewhere: Arc<str> = "/v2/x".into();
+        for route in [&route, &elsewhere] {
+            metrics.request_done(route, STATUS, CODE, Duration::from_millis(1));
+            metrics.upstream_done(route, OUTCOME, Duration::from_millis(1));
+        }
+        counted(2);
+    }
+}
