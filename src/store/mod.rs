@@ -1,4 +1,5 @@
-//! What replicas share, in one Redis or Valkey: how often each caller called ([`rates`]), and what became of each session
+//! What replicas share, in one Redis or Valkey: how often each caller called ([`rates`]), how many calls to
+//! Qiniu that came to ([`quotas`]), and what became of each session
 //! ([`sessions`]). [`link`] keeps the one connection, gives each call its time, and says whether the store is there.
 //!
 //! Relies on nothing that it finds there: while the store is away, slow or talks nonsense, [`Away`] is the answer at once, and
@@ -15,6 +16,7 @@ mod fault;
 pub mod link;
 mod names;
 mod naming;
+mod quotas;
 mod rates;
 mod script;
 mod sessions;
@@ -32,6 +34,7 @@ pub use self::{
     link::Away,
     names::Name,
     naming::NamesSeal,
+    quotas::{Tally, Word},
     rates::Charged,
     sessions::{News, Seen, Told, Try},
     wire::Address,

@@ -14,6 +14,11 @@ const PREFIX: &str = "liveness-gateway";
 pub struct Name(String);
 
 impl Name {
+    /// Of what is counted in each window anew.
+    pub(super) fn in_window(&self, number: u64) -> Self {
+        Self(format!("{}:{number}", self.0))
+    }
+
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
