@@ -15,6 +15,7 @@ mod limits;
 mod names;
 mod owners;
 mod quotas;
+mod rotation;
 mod secrets;
 mod sessions;
 #[path = "../support/mod.rs"]
