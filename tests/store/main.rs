@@ -18,6 +18,7 @@ mod quotas;
 mod rotation;
 mod secrets;
 mod sessions;
+mod slow;
 #[path = "../support/mod.rs"]
 mod support;
 mod traffic;
