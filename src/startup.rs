@@ -15,7 +15,7 @@ use crate::{
     rotation::Watches,
     server::{Server, ServerSettings, admin::Readiness, drain::DrainOutcome},
     session::{SessionSettings, Sessions},
-    store::{self, Store, StoreSettings},
+    store::{NamesSeal, Store, StoreSettings},
     telemetry::{LogFormat, Observer, log::Lines, metrics::Metrics},
     verdict::sign::Verdicts,
 };
@@ -201,11 +201,12 @@ fn shared(
     let Some(settings) = settings else {
         return Ok(None);
     };
-    let key = match sessions.and_then(|sessions| sessions.seal_key.as_ref()) {
-        Some(key) => key.names_in_store(),
-        None => store::names_key(qiniu.credentials.secret_key.reveal()),
+    let seals = match sessions {
+        Some(sessions) => sessions.names_in_store(),
+        None => NamesSeal::of(qiniu.credentials.secret_key.reveal()).map(|seal| vec![seal]),
     };
-    let store = Store::new(settings, key, metrics).map_err(no_randomness)?;
+    let seals = seals.map_err(no_randomness)?;
+    let store = Store::new(settings, seals, metrics).map_err(no_randomness)?;
     Ok(Some(store))
 }
 

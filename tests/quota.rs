@@ -15,17 +15,14 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
 };
 
-use liveness_gateway::{
-    emulator::Scenario,
-    limit::clock::{Clock, Moment},
-};
+use liveness_gateway::emulator::Scenario;
 use support::{
     Answer, Gateway, SESSIONCODE, UNBOUND, VERIFY, emulator,
+    quota::{DAY, clock, left, with_quota},
     raw::{ask, begin, head, whole},
-    routes, sealed,
+    sealed,
     upstream::{self, Does, answer},
     verify_body, video,
 };
@@ -34,28 +31,13 @@ use tokio::{io::AsyncReadExt, sync::Semaphore, task::JoinSet};
 const PASS: &str = r#"{"error_code":0,"error_msg":"SUCCESS","serverlogid":1730042187,"result":{"score":0.96,"action_verify":"pass"}}"#;
 /// Of one that waits to be asked for its body.
 const UPLOAD: &str = "Content-Length: 20000000\r\nExpect: 100-continue";
-const DAY: u64 = 86_400;
-const START: u64 = 20_000 * DAY + 3600;
 
-/// A gateway by a clock that stands still unless the test moves it: seconds since [`START`], an hour after midnight.
+/// A gateway by a clock that the test moves.
 async fn gateway(upstream: SocketAddr, more: &str) -> (Gateway, Arc<AtomicU64>) {
-    let (told, began) = (Arc::new(AtomicU64::new(0)), Instant::now());
-    let passed = Arc::clone(&told);
-    let clock = Clock::new(move || {
-        let passed = Duration::from_secs(told.load(Ordering::SeqCst));
-        Moment {
-            utc: Duration::from_secs(START) + passed,
-            steady: began + passed,
-        }
-    });
+    let (clock, passed) = clock();
     let qiniu = format!("endpoint = \"http://{upstream}\"");
     let gateway = Gateway::run_by(Gateway::settings(&qiniu, "", more), &clock).await;
     (gateway, passed)
-}
-
-/// The routes of the tests, with this quota on both.
-fn with_quota(quota: &str) -> String {
-    routes().replace("timeout", &format!("quota = \"{quota}\"\ntimeout"))
 }
 
 fn told(answer: &Answer, status: u16, code: &str) {
@@ -64,15 +46,6 @@ fn told(answer: &Answer, status: u16, code: &str) {
         (status, code),
         "{answer:?}"
     );
-}
-
-/// Calls left of the quota, as the last item of `RateLimit` says.
-fn left(answer: &Answer) -> u32 {
-    let (_, quota) = answer
-        .header("ratelimit")
-        .split_once("\"quota\";r=")
-        .unwrap();
-    quota.split_once(';').unwrap().0.parse().unwrap()
 }
 
 async fn verify(gateway: &Gateway, upstream: SocketAddr, session: &str) -> Answer {

@@ -1,5 +1,5 @@
 //! Limits per caller and route: how often ([`rate`], over several replicas [`shared`]), how many calls at once ([`concurrency`])
-//! and how many in a day or another window ([`quota`], by a [`clock`]).
+//! and how many in a day or another window ([`quota`], by a [`clock`], over several replicas [`quota::shared`]).
 //!
 //! A caller is known here by a keyed hash of issuer and user, so that no personal data is held and every entry is small.
 

@@ -1,31 +1,39 @@
 //! How many calls to Qiniu a caller may make on a route in each second, minute, hour or day of UTC.
 //!
-//! What counts are calls, not requests. One is reserved just before it is made ([`Quota::reserve`]), and its [`Reservation`] is a
+//! What counts are calls, not requests. One is reserved just before it is made ([`Quota::hold`]), and its [`Reservation`] is a
 //! guard: dropped before the call begins, or told that nothing was taken, it gives the call back to the window that it was taken
 //! from; else the call counts. So calls at once can't exceed the quota, and none is lost by an early end.
 //!
-//! Counts are kept by window, and a window that the clock has left is remembered for as long as it lasted: a clock that jumps
-//! ahead and comes back finds what was used. Memory is bounded: by windows, and by callers in each; beyond, newcomers share
-//! counters, which can refuse them too early and never too late. Never knows a user's name.
+//! This is the count of one replica, which also remembers what it last heard of the others' ([`Quota::hear`]); asking them is [`shared`]'s.
+//!
+//! Counts are kept by window ([`windows`]), and a window that the clock has left is remembered for as long as it lasted: a clock that jumps
+//! ahead and comes back finds what was used. Memory is bounded; where it is short, callers are refused too early and never too
+//! late. Never knows a user's name.
+
+pub mod shared;
+mod windows;
 
 use std::{
-    collections::{BTreeMap, HashMap},
     num::NonZeroU32,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
+use self::windows::{Count, SHARED, Windows, count, enter};
 use super::{
     CallerKey, Rate,
     clock::{Clock, Moment},
     rate::{Standing, Wait},
 };
+use crate::store::{Tally, Word};
 
-/// Callers counted one by one in each window; beyond, newcomers share [`SHARED`] counters.
+/// Callers counted one by one in each window; beyond, newcomers share counters.
 const MOST_CALLERS: usize = 1 << 20;
-const SHARED: u64 = 1 << 16;
-/// Windows remembered at once: two, but for a clock that jumps about.
-const MOST_WINDOWS: usize = 4;
+/// The age of a quota at its start, in seconds: other replicas may have seen calls before it.
+const AT_START: u32 = 3600;
 
 /// The quota of one route.
 pub struct Quota {
@@ -34,6 +42,8 @@ pub struct Quota {
     clock: Clock,
     began: Instant,
     windows: Mutex<Windows>,
+    /// Numbers what is told to other replicas.
+    words: AtomicU64,
     most_callers: usize,
 }
 
@@ -43,28 +53,16 @@ pub struct Reservation {
     quota: Arc<Quota>,
     window: u64,
     key: u64,
-    counts: bool,
+    ends: Ends,
 }
 
-/// By how many came before it since 1970.
-type Windows = BTreeMap<u64, Window>;
-
-/// What was counted in one window.
-struct Window {
-    counts: HashMap<u64, Count>,
-    /// It has had as many callers as are counted one by one.
-    crowded: bool,
-    /// When the clock was last in it.
-    seen: Instant,
-}
-
-/// Of one caller.
-#[derive(Clone, Copy, Default)]
-struct Count {
-    used: u32,
-    under_way: u32,
-    /// When a call last began or ended, in seconds since [`Quota::began`].
-    last: u32,
+/// What a reservation comes to when it is dropped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    GivenBack,
+    Counted,
+    /// It was given back before.
+    Over,
 }
 
 impl Quota {
@@ -80,6 +78,7 @@ impl Quota {
             began: clock.look().steady,
             clock,
             windows: Mutex::default(),
+            words: AtomicU64::new(0),
             most_callers,
         })
     }
@@ -88,7 +87,7 @@ impl Quota {
     pub fn standing(&self, caller: CallerKey) -> Standing {
         let now = self.clock.look();
         let windows = self.windows();
-        self.stands(used(&windows, self.number(now), caller), now)
+        self.stands(count(&windows, self.number(now), caller).all(), now)
     }
 
     /// Whether a request may still come to a call; asked before its body is received. Where answers are kept for retries for the
@@ -99,7 +98,7 @@ impl Quota {
     pub fn admit(&self, caller: CallerKey, kept: Option<Duration>) -> Result<(), Wait> {
         let now = self.clock.look();
         let windows = self.windows();
-        let used = used(&windows, self.number(now), caller);
+        let used = count(&windows, self.number(now), caller).all();
         if used < self.most.get() {
             return Ok(());
         }
@@ -117,11 +116,12 @@ impl Quota {
         Err(self.wait(used, now))
     }
 
-    /// Reserves one call; to be asked for just before the call is made.
+    /// Reserves one call among this replica's own, just before it is made; the word tells the other replicas of it. Theirs don't
+    /// count until they are asked, or [`Reservation::alone`] says that they can't be.
     ///
     /// # Errors
-    /// The quota is used up.
-    pub fn reserve(self: &Arc<Self>, caller: CallerKey) -> Result<Reservation, Wait> {
+    /// This replica's calls alone have used the quota up.
+    pub fn hold(self: &Arc<Self>, caller: CallerKey) -> Result<(Reservation, Word), Wait> {
         let now = self.clock.look();
         let number = self.number(now);
         let mut windows = self.windows();
@@ -134,12 +134,59 @@ impl Quota {
         count.used = count.used.saturating_add(1);
         count.under_way = count.under_way.saturating_add(1);
         count.last = self.age(now);
-        Ok(Reservation {
+        // Numbered under the lock, so that a later word never speaks of fewer things.
+        let word = self.speak(number, Some(count.used), now);
+        drop(windows);
+        let reservation = Reservation {
             quota: Arc::clone(self),
             window: number,
             key,
-            counts: false,
-        })
+            ends: Ends::GivenBack,
+        };
+        Ok((reservation, word))
+    }
+
+    /// What there is to tell of a caller's calls, in this window or the present one. Of a window that is forgotten there is nothing.
+    pub fn word(&self, caller: CallerKey, window: Option<u64>) -> Word {
+        let now = self.clock.look();
+        let number = window.unwrap_or_else(|| self.number(now));
+        let windows = self.windows();
+        let known = windows.get(&number);
+        let calls = known.map(|window| window.of(caller).map_or(0, |count| count.used));
+        self.speak(number, calls, now)
+    }
+
+    /// What all replicas have counted of a caller, in the window of this number.
+    pub fn hear(&self, caller: CallerKey, number: u64, tally: &Tally) {
+        let now = self.clock.look();
+        let elsewhere = tally.all.saturating_sub(tally.own);
+        let mut windows = self.windows();
+        let window = match elsewhere > 0 && number == self.number(now) {
+            true => Some(enter(&mut windows, number, now.steady)),
+            false => windows.get_mut(&number),
+        };
+        let known = window.filter(|window| elsewhere > 0 || window.of(caller).is_some());
+        let Some(window) = known else { return };
+        let key = window.key(caller, self.most_callers);
+        let count = window.counts.entry(key).or_default();
+        count.elsewhere = match key < SHARED {
+            // Of several callers: it must do for each.
+            true => count.elsewhere.max(elsewhere),
+            false => elsewhere,
+        };
+        let ago = now.utc.as_secs().saturating_sub(tally.last);
+        let ago = u32::try_from(ago).unwrap_or(u32::MAX);
+        count.last = count.last.max(self.age(now).saturating_sub(ago));
+    }
+
+    /// The most calls there may be in a window.
+    pub fn most(&self) -> u32 {
+        self.most.get()
+    }
+
+    /// The quota is used up.
+    pub fn used_up(&self) -> Wait {
+        self.wait(self.most.get(), self.clock.look())
     }
 
     /// Forgets windows that are over; to be called every second or so.
@@ -150,8 +197,9 @@ impl Quota {
         if let Some(window) = windows.get_mut(&number) {
             window.seen = now.steady;
         }
-        let rested =
-            |window: &Window| now.steady.saturating_duration_since(window.seen) > self.window;
+        let rested = |window: &windows::Window| {
+            now.steady.saturating_duration_since(window.seen) > self.window
+        };
         let over = windows.iter().filter(|(_, window)| rested(window));
         let over: Vec<_> = over.map(|(number, _)| *number).collect();
         let over: Vec<_> = over
@@ -164,22 +212,34 @@ impl Quota {
     }
 
     /// The end of a call: it counts, or its window has it back. A window that is forgotten wants neither.
-    fn end(&self, number: u64, key: u64, counts: bool) {
-        let last = self.age(self.clock.look());
-        let mut windows = self.windows();
-        let Some(window) = windows.get_mut(&number) else {
+    fn end(&self, windows: &mut Windows, call: &Reservation, now: Moment) {
+        let Some(window) = windows.get_mut(&call.window) else {
             return;
         };
-        let Some(count) = window.counts.get_mut(&key) else {
+        let Some(count) = window.counts.get_mut(&call.key) else {
             return;
         };
         count.under_way = count.under_way.saturating_sub(1);
-        count.last = last;
-        if !counts {
+        count.last = self.age(now);
+        if call.ends != Ends::Counted {
             count.used = count.used.saturating_sub(1);
         }
-        if count.used == 0 {
-            window.counts.remove(&key);
+        if count.all() == 0 {
+            window.counts.remove(&call.key);
+        }
+    }
+
+    fn speak(&self, window: u64, calls: Option<u32>, now: Moment) -> Word {
+        let ends = window
+            .saturating_add(1)
+            .saturating_mul(self.window.as_secs());
+        let left = Duration::from_secs(ends).saturating_sub(now.utc);
+        Word {
+            window,
+            number: self.words.fetch_add(1, Ordering::Relaxed).saturating_add(1),
+            calls,
+            at: now.utc.as_secs(),
+            remember: left.saturating_add(self.window),
         }
     }
 
@@ -214,7 +274,8 @@ impl Quota {
 
     fn age(&self, now: Moment) -> u32 {
         let age = now.steady.saturating_duration_since(self.began).as_secs();
-        u32::try_from(age).unwrap_or(u32::MAX)
+        let age = u32::try_from(age).unwrap_or(u32::MAX);
+        age.saturating_add(AT_START)
     }
 
     fn windows(&self) -> MutexGuard<'_, Windows> {
@@ -223,60 +284,45 @@ impl Quota {
     }
 }
 
-impl Window {
-    /// Under which a caller is counted here.
-    fn key(&mut self, CallerKey(key): CallerKey, most_callers: usize) -> u64 {
-        self.crowded |= self.counts.len() >= most_callers;
-        if self.crowded && !self.counts.contains_key(&key) {
-            return key % SHARED;
-        }
-        key
-    }
-
-    fn of(&self, CallerKey(key): CallerKey) -> Option<&Count> {
-        let shared = || self.counts.get(&(key % SHARED)).filter(|_| self.crowded);
-        self.counts.get(&key).or_else(shared)
-    }
-}
-
-fn used(windows: &Windows, number: u64, caller: CallerKey) -> u32 {
-    let window = windows.get(&number);
-    let count = window.and_then(|window| window.of(caller));
-    count.map_or(0, |count| count.used)
-}
-
-/// The window of this number; room is made for a new one.
-fn enter(windows: &mut Windows, number: u64, now: Instant) -> &mut Window {
-    if windows.len() >= MOST_WINDOWS && !windows.contains_key(&number) {
-        let longest_left = windows.iter().min_by_key(|(_, window)| window.seen);
-        if let Some(longest_left) = longest_left.map(|(number, _)| *number) {
-            windows.remove(&longest_left);
-        }
-    }
-    let window = windows.entry(number).or_insert_with(|| Window {
-        counts: HashMap::new(),
-        crowded: false,
-        seen: now,
-    });
-    window.seen = now;
-    window
-}
-
 impl Reservation {
+    /// The other replicas can't be asked: what was last heard of theirs counts.
+    ///
+    /// # Errors
+    /// Together with those the quota is used up, and the call is given back.
+    pub fn alone(mut self) -> Result<Self, Wait> {
+        let quota = Arc::clone(&self.quota);
+        let now = quota.clock.look();
+        let mut windows = quota.windows();
+        let window = windows.get(&self.window);
+        let count = window.and_then(|window| window.counts.get(&self.key));
+        let all = count.map_or(0, Count::all);
+        if all <= quota.most.get() {
+            return Ok(self);
+        }
+        // Under the same lock: of two that don't fit together, one does.
+        quota.end(&mut windows, &self, now);
+        self.ends = Ends::Over;
+        Err(quota.wait(all, now))
+    }
+
     /// The call begins. From here on it counts, whatever becomes of the one who makes it, unless it is given back by word.
     pub fn begin(&mut self) {
-        self.counts = true;
+        self.ends = Ends::Counted;
     }
 
     /// Qiniu surely took nothing on.
     pub fn give_back(mut self) {
-        self.counts = false;
+        self.ends = Ends::GivenBack;
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.quota.end(self.window, self.key, self.counts);
+        if self.ends != Ends::Over {
+            let now = self.quota.clock.look();
+            let mut windows = self.quota.windows();
+            self.quota.end(&mut windows, self, now);
+        }
     }
 }
 

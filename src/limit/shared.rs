@@ -27,7 +27,9 @@ pub async fn check(
     let Some(store) = store else {
         return here;
     };
-    let name = store.names.caller("rate", route, caller);
+    let Ok(name) = store.name("rate", route, caller) else {
+        return here;
+    };
     let (interval, burst) = limit.terms();
     match store.charge(&name, interval, burst.get()).await {
         Ok(charged) => limit.told(charged),

@@ -18,14 +18,18 @@ use super::{
 };
 use crate::{
     body::received::Received,
-    limit::{CallerKey, concurrency::Place},
+    limit::{
+        concurrency::Place,
+        quota::shared::{Account, Reserved},
+        rate::Wait,
+    },
     session::{ledger::Turn, ticket::Holder},
 };
 
 /// What a call to Qiniu is made with, besides the request.
 pub(super) struct Leave {
-    /// Who is asking.
-    pub(super) caller: CallerKey,
+    /// Where the call is reserved.
+    pub(super) quota: Option<Account>,
     /// Whom a session is for.
     pub(super) holder: Option<Holder>,
     /// One of the caller's calls under way.
@@ -52,8 +56,7 @@ impl Gateway {
         let (conclusions, sessions) = (Arc::clone(&self.conclusions), self.sessions.clone());
         let call = ToTheEnd::new(async move {
             // Here, not before: between this and the call, nothing can take the turn away from a caller that leaves.
-            let quota = endpoint.quota.as_ref();
-            let mut reserved = match quota.map(|quota| quota.reserve(leave.caller)).transpose() {
+            let mut reserved = match reserve(leave.quota).await {
                 Ok(reserved) => reserved,
                 Err(wait) => {
                     observer.metrics.limit_refused(&endpoint.path, "quota");
@@ -83,7 +86,7 @@ impl Gateway {
             let facts = facts(&result, duration);
             let untaken = matches!(&result, Err(failure) if failure.nothing_was_taken());
             match reserved {
-                Some(reserved) if untaken => reserved.give_back(),
+                Some(reserved) if untaken => reserved.give_back().await,
                 counted => drop(counted),
             }
             let body = match result {
@@ -99,5 +102,12 @@ impl Gateway {
         let (facts, body) = call.await.map_err(|_| Refusal::Internal)?;
         record.upstream = facts;
         body
+    }
+}
+
+async fn reserve(quota: Option<Account>) -> Result<Option<Reserved>, Wait> {
+    match quota {
+        Some(quota) => quota.reserve().await.map(Some),
+        None => Ok(None),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{RouteKind, endpoint::Endpoint, handle::Gateway, refusal::Refusal};
 use crate::{
     auth::Caller,
-    limit::{CallerKey, quota::Quota, rate::Standing, shared},
+    limit::{CallerKey, quota::shared::Account, rate::Standing, shared},
     session::ledger::REMEMBERED,
 };
 
@@ -15,7 +15,7 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Charged {
     rate: Option<Standing>,
-    quota: Option<(Arc<Quota>, CallerKey)>,
+    quota: Option<Account>,
 }
 
 impl Charged {
@@ -23,9 +23,14 @@ impl Charged {
     /// given back.
     pub(super) fn standings(&self) -> impl Iterator<Item = (&'static str, Standing)> {
         let quota = self.quota.as_ref();
-        let quota = quota.map(|(quota, caller)| ("quota", quota.standing(*caller)));
+        let quota = quota.map(|quota| ("quota", quota.standing()));
         let rate = self.rate.map(|standing| ("user", standing));
         rate.into_iter().chain(quota)
+    }
+
+    /// Where the caller's call is reserved, if it has to be.
+    pub(super) fn quota(&self) -> Option<Account> {
+        self.quota.clone()
     }
 }
 
@@ -39,25 +44,37 @@ impl Gateway {
         caller: CallerKey,
         charged: &mut Charged,
     ) -> Result<(), Refusal> {
-        charged.quota = endpoint.quota.clone().map(|quota| (quota, caller));
-        if let Some(rate) = &endpoint.rate {
-            let store = self.store.as_deref();
-            let checked = shared::check(store, rate, &endpoint.path, who, caller).await;
-            charged.rate = Some(checked.unwrap_or_else(|wait| wait.standing));
-            if let Err(wait) = checked {
-                self.observer.metrics.limit_refused(&endpoint.path, "rate");
-                return Err(Refusal::Rate(wait));
+        let store = self.store.as_ref();
+        let account = endpoint
+            .quota
+            .as_ref()
+            .map(|quota| Account::new(quota, caller, store, &endpoint.path, who));
+        let looked = async {
+            if let Some(account) = &account {
+                account.look().await;
             }
+        };
+        let checked = async {
+            let rate = endpoint.rate.as_ref()?;
+            Some(shared::check(store.map(Arc::as_ref), rate, &endpoint.path, who, caller).await)
+        };
+        // Both at once: one wait for the store.
+        let ((), checked) = tokio::join!(looked, checked);
+        charged.quota = account;
+        if let Some(checked) = checked {
+            charged.rate = Some(checked.unwrap_or_else(|wait| wait.standing));
+            checked.map_err(|wait| {
+                self.observer.metrics.limit_refused(&endpoint.path, "rate");
+                Refusal::Rate(wait)
+            })?;
         }
-        let Some(quota) = &endpoint.quota else {
+        let Some(account) = &charged.quota else {
             return Ok(());
         };
         let keeps = endpoint.settings.kind == RouteKind::Verify && self.sessions.is_some();
-        quota
-            .admit(caller, keeps.then_some(REMEMBERED))
-            .map_err(|wait| {
-                self.observer.metrics.limit_refused(&endpoint.path, "quota");
-                Refusal::Quota(wait)
-            })
+        account.admit(keeps.then_some(REMEMBERED)).map_err(|wait| {
+            self.observer.metrics.limit_refused(&endpoint.path, "quota");
+            Refusal::Quota(wait)
+        })
     }
 }

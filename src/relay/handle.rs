@@ -34,7 +34,7 @@ use crate::{
         received::Received,
         refusal::BodyRefusal,
     },
-    limit::{CallerKey, CallerKeys},
+    limit::{CallerKey, CallerKeys, concurrency::Place},
     qiniu::pool::Upstream,
     server::admin::Readiness,
     session::{
@@ -176,7 +176,13 @@ impl Gateway {
             Some(Claim::First(turn)) => Some(turn),
             None => None,
         };
-        let leave = self.enter(endpoint, key, holder, turn).await?;
+        let (place, turn) = self.enter(endpoint, key, turn).await?;
+        let leave = Leave {
+            quota: charged.quota(),
+            holder,
+            place,
+            turn,
+        };
         let about = About {
             caller,
             request_id: record.request_id.clone(),
@@ -259,9 +265,8 @@ impl Gateway {
         &self,
         endpoint: &Endpoint,
         caller: CallerKey,
-        holder: Option<Holder>,
         turn: Option<Turn>,
-    ) -> Result<Leave, Refusal> {
+    ) -> Result<(Option<Place>, Option<Turn>), Refusal> {
         let concurrency = endpoint.concurrency.as_ref();
         let place = concurrency.map(|concurrency| concurrency.enter(caller));
         if let Some(None) = place {
@@ -273,11 +278,6 @@ impl Gateway {
             }
             return Err(Refusal::Concurrent);
         }
-        Ok(Leave {
-            caller,
-            holder,
-            place: place.flatten(),
-            turn,
-        })
+        Ok((place.flatten(), turn))
     }
 }

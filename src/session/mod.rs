@@ -27,7 +27,7 @@ use self::{
     shared::Shared,
     ticket::{Holder, Ticket},
 };
-use crate::store::Store;
+use crate::store::{NamesSeal, Store};
 
 /// `[sessions]`, checked, where `bind` is on.
 #[derive(Clone)]
@@ -36,6 +36,17 @@ pub struct SessionSettings {
     pub seal_key: Option<SealKey>,
     /// Opens what was sealed before a change of keys, or will be after it.
     pub previous_seal_key: Option<SealKey>,
+}
+
+impl SessionSettings {
+    /// Seals how callers are named in the store, for replicas that have one of these keys.
+    ///
+    /// # Errors
+    /// No key can be derived.
+    pub fn names_in_store(&self) -> Result<Vec<NamesSeal>, Unspecified> {
+        let keys = self.seal_key.iter().chain(&self.previous_seal_key);
+        keys.map(SealKey::names_in_store).collect()
+    }
 }
 
 /// What binds sessions to callers.

@@ -14,7 +14,7 @@ use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
 use super::fingerprint;
-use crate::config::secret::Secret;
+use crate::{config::secret::Secret, store::NamesSeal};
 
 /// Bytes of a seal key.
 const KEY_BYTES: usize = 32;
@@ -47,9 +47,12 @@ impl SealKey {
             .is_ok()
     }
 
-    /// The key by which things are named in the store, the same on all replicas that have this one.
-    pub fn names_in_store(&self) -> hmac::Key {
-        crate::store::names_key(self.0.as_slice())
+    /// Seals how callers are named in the store, for replicas that have this key too.
+    ///
+    /// # Errors
+    /// No key can be derived.
+    pub fn names_in_store(&self) -> Result<NamesSeal, Unspecified> {
+        NamesSeal::of(self.0.as_slice())
     }
 
     /// A new key that nobody else has.

@@ -2,7 +2,17 @@
 
 use std::{sync::Arc, time::Instant};
 
-use crate::{config::Rotation, relay::handle::Gateway, rotation::Watches, server::tls::Tls};
+use aws_lc_rs::error::Unspecified;
+
+use crate::{
+    config::Rotation,
+    relay::handle::Gateway,
+    rotation::Watches,
+    server::tls::Tls,
+    store::{NamesSeal, Store},
+};
+
+const UNFIT: &str = "no keys can be derived of it";
 
 /// Everything that is watched, each with the part of the gateway that uses it.
 pub(super) fn watches(rotation: Rotation, gateway: &Gateway, tls: Option<&Tls>) -> Watches {
@@ -14,9 +24,12 @@ pub(super) fn watches(rotation: Rotation, gateway: &Gateway, tls: Option<&Tls>) 
         });
     }
     let endpoints = Arc::clone(&gateway.endpoints);
+    // With bound sessions it is their key that replicas have in common.
+    let store = gateway.store.clone().filter(|_| gateway.sessions.is_none());
     watches.add(rotation.credentials, move |credentials| {
         endpoints.sign_with(&credentials);
-        Ok(())
+        let seal = NamesSeal::of(credentials.secret_key.reveal());
+        share_names(store.as_deref(), seal.map(|seal| vec![seal]))
     });
     for (issuer, watched) in rotation.identities {
         let authenticator = Arc::clone(&gateway.authenticator);
@@ -27,9 +40,11 @@ pub(super) fn watches(rotation: Rotation, gateway: &Gateway, tls: Option<&Tls>) 
     }
     if let (Some(watched), Some(sessions)) = (rotation.seal_keys, &gateway.sessions) {
         let (changing, retiring) = (Arc::clone(sessions), Arc::clone(sessions));
+        let store = gateway.store.clone();
         watches.add(Some(watched), move |keys| {
             let changed = changing.change_keys(&keys, Instant::now());
-            changed.map_err(|_| "no keys can be derived of it")
+            changed.map_err(|_| UNFIT)?;
+            share_names(store.as_deref(), keys.names_in_store())
         });
         watches.also(move || retiring.retire_keys(Instant::now()));
     }
@@ -62,4 +77,20 @@ pub(super) fn watches(rotation: Rotation, gateway: &Gateway, tls: Option<&Tls>) 
         });
     }
     watches
+}
+
+/// Replicas that start with the new secret shall know how callers are named.
+fn share_names(
+    store: Option<&Store>,
+    seals: Result<Vec<NamesSeal>, Unspecified>,
+) -> Result<(), &'static str> {
+    let seals = seals.map_err(|_| UNFIT)?;
+    if let Some(store) = store {
+        // The first one is the one in use: it is to stay the longest.
+        seals
+            .into_iter()
+            .rev()
+            .for_each(|seal| store.share_names(seal));
+    }
+    Ok(())
 }

@@ -25,7 +25,8 @@ use super::{
     Name, StoreSettings,
     fault::Fault,
     names,
-    script::{Reply, Script},
+    naming::Naming,
+    script::{Reply, Script, Scripts},
     wire::{Address, Connection},
 };
 use crate::telemetry::metrics::StoreUp;
@@ -148,14 +149,14 @@ impl Link {
     }
 
     /// Connects and probes for ever.
-    pub(super) async fn keep(&self, beat: &Script) {
+    pub(super) async fn keep(&self, scripts: &Scripts, naming: &Naming) {
         let mut pause = PAUSE;
         let mut told = false;
         loop {
-            match self.connect(beat).await {
+            match self.connect(scripts, naming).await {
                 Ok(connection) => {
                     let since = Instant::now();
-                    self.live(connection, beat).await;
+                    self.live(connection, scripts, naming).await;
                     if since.elapsed() >= STEADY {
                         pause = PAUSE;
                     }
@@ -170,7 +171,7 @@ impl Link {
         }
     }
 
-    async fn connect(&self, beat: &Script) -> Result<Connection, Fault> {
+    async fn connect(&self, scripts: &Scripts, naming: &Naming) -> Result<Connection, Fault> {
         let slow = |_| Fault::Slow;
         let address = self.address.load_full();
         let connection = timeout(CONNECT, Connection::open(&address))
@@ -179,18 +180,21 @@ impl Link {
         let times = times();
         let args = times.each_ref().map(|time| time.as_bytes());
         let keys = self.signs.each_ref();
-        let probe = connection.run(beat, &keys, &args);
+        let probe = connection.run(&scripts.beat, &keys, &args);
         match timeout(self.timeout, probe).await.map_err(slow)?? {
             Reply::Number(born) => {
                 self.born.store(born, Ordering::Relaxed);
-                Ok(connection)
             }
-            _ => Err(Fault::Garbled),
+            _ => return Err(Fault::Garbled),
         }
+        naming
+            .agree(&connection, &scripts.names, self.timeout)
+            .await?;
+        Ok(connection)
     }
 
     /// While the store is there.
-    async fn live(&self, connection: Connection, beat: &Script) {
+    async fn live(&self, connection: Connection, scripts: &Scripts, naming: &Naming) {
         let number = self.made.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         let shut = self.shut.notified();
         tokio::pin!(shut);
@@ -212,7 +216,10 @@ impl Link {
             loop {
                 sleep(BEAT).await;
                 // As often as it takes for the breaker to make up its mind.
-                while self.is_up() && self.beat(beat).await.is_err() {}
+                while self.is_up() && self.beat(&scripts.beat).await.is_err() {}
+                // What goes wrong here goes wrong with the next beat, or is made good by it.
+                let agreed = naming.agree(&connection, &scripts.names, self.timeout);
+                drop(agreed.await);
             }
         };
         tokio::select! {

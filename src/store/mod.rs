@@ -1,4 +1,5 @@
-//! What replicas share, in one Redis or Valkey: how often each caller called ([`rates`]), and what became of each session
+//! What replicas share, in one Redis or Valkey: how often each caller called ([`rates`]), how many calls to
+//! Qiniu that came to ([`quotas`]), and what became of each session
 //! ([`sessions`]). [`link`] keeps the one connection, gives each call its time, and says whether the store is there.
 //!
 //! Relies on nothing that it finds there: while the store is away, slow or talks nonsense, [`Away`] is the answer at once, and
@@ -14,6 +15,8 @@
 mod fault;
 pub mod link;
 mod names;
+mod naming;
+mod quotas;
 mod rates;
 mod script;
 mod sessions;
@@ -25,17 +28,19 @@ mod wire;
 
 use std::{sync::Arc, time::Duration};
 
-use aws_lc_rs::{error::Unspecified, hmac};
+use aws_lc_rs::error::Unspecified;
 
 pub use self::{
     link::Away,
-    names::{Name, Names, names_key},
+    names::Name,
+    naming::NamesSeal,
+    quotas::{Tally, Word},
     rates::Charged,
     sessions::{News, Seen, Told, Try},
     wire::Address,
 };
-use self::{link::Link, script::Scripts};
-use crate::telemetry::metrics::Metrics;
+use self::{link::Link, naming::Naming, script::Scripts};
+use crate::{auth::Caller, telemetry::metrics::Metrics};
 
 /// `[store]`, checked.
 #[derive(Clone)]
@@ -50,21 +55,20 @@ pub struct StoreSettings {
 pub struct Store {
     /// Whether it is there.
     pub link: Link,
-    /// Names of callers.
-    pub names: Names,
+    naming: Naming,
     scripts: Scripts,
     /// This process, to the others: random, so that nobody is taken for one that died.
     me: String,
 }
 
 impl Store {
-    /// Connects to nothing yet: that is [`Store::keep`]'s. `key` names things, the same on all replicas.
+    /// Connects to nothing yet: that is [`Store::keep`]'s. Replicas that have one of the `seals` in common name callers alike.
     ///
     /// # Errors
     /// The system gives no random bytes.
     pub fn new(
         settings: StoreSettings,
-        key: hmac::Key,
+        seals: Vec<NamesSeal>,
         metrics: &Metrics,
     ) -> Result<Arc<Self>, Unspecified> {
         let mut me = [0; 16];
@@ -73,14 +77,28 @@ impl Store {
         let scripts = Scripts::new();
         Ok(Arc::new(Self {
             link: Link::new(settings, names::replica(&me), metrics.store_up.clone()),
-            names: Names::new(key),
+            naming: Naming::new(seals),
             scripts,
             me,
         }))
     }
 
+    /// The name of what is counted for a caller on a route; `what` tells the counts apart.
+    ///
+    /// # Errors
+    /// The store has never been there.
+    pub fn name(&self, what: &'static str, route: &str, caller: &Caller) -> Result<Name, Away> {
+        let named = |key: &_| names::caller(key, what, route, caller);
+        self.naming.with(named).ok_or(Away)
+    }
+
+    /// Those who know this secret shall name callers as it is done now.
+    pub fn share_names(&self, seal: NamesSeal) {
+        self.naming.also_for(seal);
+    }
+
     /// Connects, tells the others that this replica lives, and connects again whenever the store was away. Never ends.
     pub async fn keep(&self) {
-        self.link.keep(&self.scripts.beat).await;
+        self.link.keep(&self.scripts, &self.naming).await;
     }
 }

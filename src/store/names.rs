@@ -13,38 +13,27 @@ const PREFIX: &str = "liveness-gateway";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name(String);
 
-/// Names callers.
-pub struct Names(hmac::Key);
-
-/// The key of all names, out of a secret that every replica has.
-pub fn names_key(secret: &[u8]) -> hmac::Key {
-    let secret = hmac::Key::new(hmac::HMAC_SHA256, secret);
-    let derived = hmac::sign(&secret, b"liveness-gateway names in the store 1");
-    hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref())
-}
-
 impl Name {
+    /// Of what is counted in each window anew.
+    pub(super) fn in_window(&self, number: u64) -> Self {
+        Self(format!("{}:{number}", self.0))
+    }
+
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 }
 
-impl Names {
-    pub(super) fn new(key: hmac::Key) -> Self {
-        Self(key)
+/// What is counted for a caller on a route; `what` tells the counts apart.
+pub(super) fn caller(key: &hmac::Key, what: &'static str, route: &str, caller: &Caller) -> Name {
+    let mut hash = hmac::Context::with_key(key);
+    for part in [what, route, &caller.issuer, &caller.user] {
+        hash.update(&(part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
     }
-
-    /// What is counted for a caller on a route; `what` tells the counts apart.
-    pub fn caller(&self, what: &'static str, route: &str, caller: &Caller) -> Name {
-        let mut hash = hmac::Context::with_key(&self.0);
-        for part in [what, route, &caller.issuer, &caller.user] {
-            hash.update(&(part.len() as u64).to_be_bytes());
-            hash.update(part.as_bytes());
-        }
-        let tag = hash.sign();
-        let tag = HEXLOWER.encode(tag.as_ref().get(..16).unwrap_or_default());
-        Name(format!("{PREFIX}:{what}:{tag}"))
-    }
+    let tag = hash.sign();
+    let tag = HEXLOWER.encode(tag.as_ref().get(..16).unwrap_or_default());
+    Name(format!("{PREFIX}:{what}:{tag}"))
 }
 
 /// A session's; the ledger's own name for it is a keyed hash already, the same on all replicas.
@@ -60,4 +49,9 @@ pub(super) fn birth() -> Name {
 /// The sign of life of a replica.
 pub(super) fn replica(id: &str) -> Name {
     Name(format!("{PREFIX}:replica:{id}"))
+}
+
+/// Where the key of callers' names is left for those who know a secret.
+pub(super) fn key_of_names(secret: &str) -> Name {
+    Name(format!("{PREFIX}:names:{secret}"))
 }

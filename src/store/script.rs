@@ -12,7 +12,9 @@ pub(super) struct Script {
 /// All of them.
 pub(super) struct Scripts {
     pub(super) beat: Script,
+    pub(super) names: Script,
     pub(super) rate: Script,
+    pub(super) quota: Script,
     pub(super) claim: Script,
     pub(super) publish: Script,
 }
@@ -37,7 +39,9 @@ impl Scripts {
     pub(super) fn new() -> Self {
         Self {
             beat: Script::new(include_str!("lua/beat.lua")),
+            names: Script::new(include_str!("lua/names.lua")),
             rate: Script::new(include_str!("lua/rate.lua")),
+            quota: Script::new(include_str!("lua/quota.lua")),
             claim: Script::new(include_str!("lua/claim.lua")),
             publish: Script::new(include_str!("lua/publish.lua")),
         }

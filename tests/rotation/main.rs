@@ -13,7 +13,6 @@
 
 mod bad_files;
 mod certificates;
-mod folder;
 mod identities;
 mod qiniu;
 mod sessions;
@@ -25,8 +24,9 @@ use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
 use liveness_gateway::config;
 
-use folder::Folder;
-use support::{ACCESS_KEY, Gateway, ISSUER, SECRET, SECRET_KEY, VERDICT_KEY, backend, routes};
+use support::{
+    ACCESS_KEY, Gateway, ISSUER, SECRET, SECRET_KEY, VERDICT_KEY, backend, folder::Folder, routes,
+};
 
 /// Between two looks of these gateways.
 const PERIOD: Duration = Duration::from_millis(5);

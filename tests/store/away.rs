@@ -1,10 +1,7 @@
 //! A store that is not there, goes, comes back, is slow, or is no store: no request fails for it.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -26,7 +23,9 @@ use crate::{
         upstream::{self, Does, answer},
         verify_body, video,
     },
-    told, two, until,
+    told,
+    traffic::{Traffic, attempt},
+    two, until,
 };
 
 /// What a bad store says to everything.
@@ -68,17 +67,6 @@ async fn bad_store(says: Says) -> String {
         }
     });
     format!("redis://{address}")
-}
-
-/// A whole attempt of a user's; what is wrong with it panics.
-async fn attempt(first: &Gateway, second: &Gateway) {
-    let body = verify_body(&session(first).await, &video(0));
-    let answer = second.post(false, VERIFY, body).await;
-    assert_eq!(
-        answer.json()["result"]["action_verify"],
-        "pass",
-        "{answer:?}"
-    );
 }
 
 async fn is_ready(gateway: &Gateway) -> bool {
@@ -130,21 +118,7 @@ async fn redis_is_killed_paused_and_restarted_and_no_request_fails() {
     for gateway in &both {
         until(gateway, "store_up 1").await;
     }
-    let over = Arc::new(AtomicBool::new(false));
-    let traffic: Vec<_> = (0..4)
-        .map(|number| {
-            let (one, other) = (Arc::clone(&both[number % 2]), Arc::clone(&both[number / 2]));
-            let over = Arc::clone(&over);
-            tokio::spawn(async move {
-                let mut attempts = 0;
-                while !over.load(Ordering::SeqCst) {
-                    attempt(&one, &other).await;
-                    attempts += 1;
-                }
-                attempts
-            })
-        })
-        .collect();
+    let traffic = Traffic::over(&both);
     for _ in 0..2 {
         redis.signal("STOP");
         for gateway in &both {
@@ -163,10 +137,7 @@ async fn redis_is_killed_paused_and_restarted_and_no_request_fails() {
             until(gateway, "store_up 1").await;
         }
     }
-    over.store(true, Ordering::SeqCst);
-    for traffic in traffic {
-        assert!(traffic.await.unwrap() > 0);
-    }
+    traffic.ended_well().await;
 }
 
 #[tokio::test]

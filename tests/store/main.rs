@@ -12,15 +12,22 @@
 
 mod away;
 mod limits;
+mod names;
 mod owners;
+mod quotas;
+mod rotation;
 mod secrets;
 mod sessions;
+mod slow;
 #[path = "../support/mod.rs"]
 mod support;
+mod traffic;
+mod words;
 
 use std::{net::SocketAddr, time::Duration};
 
-use support::{Answer, Gateway, ISSUER, redis::Redis, sealed, settings_with};
+use liveness_gateway::config::Settings;
+use support::{Answer, Gateway, ISSUER, folder::Folder, redis::Redis, sealed, settings_with};
 
 pub(crate) const PASS: &str = r#"{"error_code":0,"error_msg":"SUCCESS","serverlogid":1730042187,"result":{"score":0.9600000000000001,"action_verify":"pass"}}"#;
 
@@ -36,13 +43,23 @@ pub(crate) async fn replica_at(
     store: &str,
     routes: &str,
 ) -> Gateway {
+    Gateway::run(configured(upstream, url, store, routes)).await
+}
+
+/// What such a replica starts with.
+pub(crate) fn configured(upstream: SocketAddr, url: &str, store: &str, routes: &str) -> Settings {
+    let store = format!("redis = {{ env = \"REDIS\" }}\n{store}");
+    let more = sections(sealed::SETTINGS, &store, routes);
     let qiniu = format!("endpoint = \"http://{upstream}\"");
-    let more = format!(
-        "[[identity]]\nissuer = \"{ISSUER}\"\naudience = \"liveness\"\nsecret = {{ env = \"JWT\" }}\n{}\
-         [store]\nredis = {{ env = \"REDIS\" }}\n{store}\n{routes}",
-        sealed::SETTINGS
-    );
-    Gateway::run(settings_with(&qiniu, "", &more, &[("REDIS", url)])).await
+    settings_with(&qiniu, "", &more, &[("REDIS", url)])
+}
+
+/// The sections of a replica beside those that every gateway has.
+pub(crate) fn sections(sessions: &str, store: &str, routes: &str) -> String {
+    format!(
+        "[[identity]]\nissuer = \"{ISSUER}\"\naudience = \"liveness\"\nsecret = {{ env = \"JWT\" }}\n\
+         {sessions}[store]\n{store}\n{routes}"
+    )
 }
 
 /// Two replicas that both see the store.
@@ -67,6 +84,26 @@ pub(crate) async fn until(gateway: &Gateway, line: &str) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("never: {line}");
+}
+
+/// A replica whose secrets are in this folder: `seal`, where `keys` says so, and `redis`, which it looks at every few milliseconds.
+pub(crate) async fn rotating(
+    upstream: SocketAddr,
+    folder: &Folder,
+    sessions: &str,
+    routes: &str,
+) -> Gateway {
+    let file = |name: &str| format!("{{ file = \"{}\" }}", folder.path().join(name).display());
+    let sessions = sessions.replace("FILE(seal)", &file("seal"));
+    let sessions = sessions.replace("FILE(previous)", &file("previous"));
+    let store = format!("redis = {}\ntimeout = \"2s\"", file("redis"));
+    let qiniu = format!("endpoint = \"http://{upstream}\"");
+    let more = sections(&sessions, &store, routes);
+    let mut settings = settings_with(&qiniu, "", &more, &[]);
+    settings.rotation.period = Duration::from_millis(5);
+    let gateway = Gateway::run(settings).await;
+    until(&gateway, "store_up 1").await;
+    gateway
 }
 
 pub(crate) fn told(answer: &Answer, status: u16, code: &str) {

@@ -14,8 +14,8 @@ use crate::{
     replica,
     support::{
         ACCESS_KEY, ISSUER, SECRET, SECRET_KEY, VERIFY, bearer,
+        quota::with_quota,
         redis::{self, Redis},
-        routes,
         sealed::{self, fresh},
         upstream::{self, Does},
         verify_body, video,
@@ -89,7 +89,7 @@ fn configuration(upstream: SocketAddr) -> String {
          [[identity]]\nissuer = \"{ISSUER}\"\naudience = \"liveness\"\nsecret = {{ env = \"JWT\" }}\n{}\
          [store]\nredis = {{ env = \"REDIS\" }}\ntimeout = \"2s\"\n{}",
         sealed::SETTINGS,
-        routes()
+        with_quota("5/day")
     )
 }
 
@@ -100,7 +100,7 @@ async fn a_killed_replica_s_call_is_never_made_again() {
     }
     let qiniu = upstream::start(Does::Hang).await;
     let redis = Redis::start().await;
-    let other = replica(qiniu.address, &redis, &routes()).await;
+    let other = replica(qiniu.address, &redis, &with_quota("5/day")).await;
     until(&other, "store_up 1").await;
     let owner = Process::start(qiniu.address, &redis);
     let id = fresh(qiniu.address, "S1");
@@ -124,4 +124,8 @@ async fn a_killed_replica_s_call_is_never_made_again() {
     // Its last sign of life is believed for ten seconds.
     assert!(began.elapsed() < Duration::from_secs(15), "{began:?}");
     assert_eq!(qiniu.requests(), 1);
+    // It may have been billed, so it counts, and none of the others does.
+    let counts = redis.keys("liveness-gateway:quota:*").await;
+    assert_eq!(counts.len(), 1);
+    assert_eq!(redis.ask(&["HGET", &counts[0], "n"]).await, [b"1"]);
 }

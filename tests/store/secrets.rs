@@ -52,7 +52,7 @@ async fn nothing_readable_is_in_the_store() {
     let redis = Redis::start().await;
     let slow = routes().replace(
         "rate = \"1000/s\"\nburst = 1000",
-        "rate = \"6/h\"\nburst = 10",
+        "rate = \"6/h\"\nburst = 10\nquota = \"60/min\"",
     );
     let [one, _other] = two(qiniu.address, &redis, &slow).await;
     let ids = ["MARKERsession1", "MARKERsession2"].map(|id| sealed::fresh(qiniu.address, id));
@@ -65,7 +65,9 @@ async fn nothing_readable_is_in_the_store() {
     assert_eq!(redis.keys("liveness-gateway:rate:*").await.len(), 1);
     assert_eq!(redis.keys("liveness-gateway:replica:*").await.len(), 2);
     assert_eq!(redis.keys("liveness-gateway:birth").await.len(), 1);
-    assert_eq!(redis.keys("*").await.len(), 6, "all names have the prefix");
+    assert_eq!(redis.keys("liveness-gateway:quota:*").await.len(), 1);
+    assert_eq!(redis.keys("liveness-gateway:names:*").await.len(), 1);
+    assert_eq!(redis.keys("*").await.len(), 8, "all names have the prefix");
     let token = bearer(USER);
     let text = BASE64.encode(&video[..300]);
     for secret in [
@@ -91,7 +93,8 @@ async fn nothing_readable_is_in_the_store() {
     for key in redis.keys("*").await {
         let left = redis.ask(&["PTTL", &key]).await;
         let left: i64 = str::from_utf8(&left[0]).unwrap().parse().unwrap();
-        assert!(left > 0 && left <= 3_600_000, "{key} {left}");
+        let days = if key.contains(":names:") { 3 * 24 } else { 1 };
+        assert!(left > 0 && left <= days * 3_600_000, "{key} {left}");
     }
 }
 

@@ -10,7 +10,9 @@
 )]
 
 pub mod backend;
+pub mod folder;
 pub mod identity;
+pub mod quota;
 pub mod raw;
 pub mod redis;
 pub mod refusal;

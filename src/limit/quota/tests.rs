@@ -1,10 +1,15 @@
 //! Quotas by a clock that is set.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{windows::MOST_WINDOWS, *};
+
+mod elsewhere;
 
 const DAY: u64 = 86_400;
 /// Noon of some day.
@@ -53,9 +58,14 @@ impl Bench {
         self.time.lock().unwrap().utc = Duration::from_secs(utc);
     }
 
+    /// As without a store.
+    fn reserve(&self, caller: CallerKey) -> Result<Reservation, Wait> {
+        reserve(&self.quota, caller)
+    }
+
     /// A call that was made.
     fn call(&self, caller: CallerKey) -> bool {
-        let reserved = self.quota.reserve(caller);
+        let reserved = self.reserve(caller);
         reserved.map(|mut call| call.begin()).is_ok()
     }
 
@@ -72,6 +82,11 @@ impl Bench {
     }
 }
 
+fn reserve(quota: &Arc<Quota>, caller: CallerKey) -> Result<Reservation, Wait> {
+    let (call, _) = quota.hold(caller)?;
+    call.alone()
+}
+
 #[test]
 fn so_many_calls_of_each_caller_count_and_the_window_ends_at_midnight_utc() {
     let bench = Bench::new(2, DAY);
@@ -85,7 +100,7 @@ fn so_many_calls_of_each_caller_count_and_the_window_ends_at_midnight_utc() {
     assert!(bench.call(ONE) && bench.call(ONE));
     bench.pass(DAY / 2 - 3);
     bench.time.lock().unwrap().utc += Duration::from_millis(1);
-    let wait = bench.quota.reserve(ONE).err().unwrap();
+    let wait = bench.reserve(ONE).err().unwrap();
     assert_eq!(wait.standing, standing(0, 3));
     assert_eq!(wait.retry_after, Duration::from_millis(2999));
     assert!(bench.call(TWO));
@@ -109,15 +124,15 @@ fn every_unit_has_windows_of_its_own_length() {
 #[test]
 fn a_call_comes_back_that_never_began_or_of_which_nothing_was_taken() {
     let bench = Bench::new(1, DAY);
-    let waits = bench.quota.reserve(ONE).unwrap();
+    let waits = bench.reserve(ONE).unwrap();
     assert!(!bench.call(ONE));
     drop(waits);
-    let mut refused = bench.quota.reserve(ONE).unwrap();
+    let mut refused = bench.reserve(ONE).unwrap();
     refused.begin();
     refused.give_back();
     assert_eq!((bench.left(ONE), bench.entries()), (1, 0));
     // Dropped in the middle of the call, as by a panic: Qiniu may have it.
-    let lost = bench.quota.reserve(ONE).map(|mut call| call.begin());
+    let lost = bench.reserve(ONE).map(|mut call| call.begin());
     assert!(lost.is_ok());
     assert_eq!(bench.left(ONE), 0);
 }
@@ -125,13 +140,13 @@ fn a_call_comes_back_that_never_began_or_of_which_nothing_was_taken() {
 #[test]
 fn a_call_comes_back_to_its_own_window_alone() {
     let bench = Bench::new(2, DAY);
-    let late = bench.quota.reserve(ONE).unwrap();
+    let late = bench.reserve(ONE).unwrap();
     bench.pass(DAY);
     assert!(bench.call(ONE) && bench.call(ONE));
     drop(late);
     assert_eq!(bench.left(ONE), 0);
     // Nor to one that is forgotten.
-    let never = bench.quota.reserve(TWO).unwrap();
+    let never = bench.reserve(TWO).unwrap();
     bench.pass(3 * DAY);
     bench.quota.sweep();
     assert!(bench.call(TWO));
@@ -182,7 +197,7 @@ fn calls_at_once_never_exceed_the_quota() {
             let (quota, made, most) = (&bench.quota, &made, &most);
             scope.spawn(move || {
                 for round in 0..400 {
-                    let Ok(mut call) = quota.reserve(ONE) else {
+                    let Ok(mut call) = reserve(quota, ONE) else {
                         continue;
                     };
                     call.begin();
@@ -235,7 +250,7 @@ fn what_is_over_is_forgotten() {
 fn whose_quota_is_used_up_is_known_before_the_body_unless_it_may_be_a_retry() {
     let bench = Bench::new(1, DAY);
     assert!(bench.quota.admit(ONE, None).is_ok());
-    let mut call = bench.quota.reserve(ONE).unwrap();
+    let mut call = bench.reserve(ONE).unwrap();
     call.begin();
     // However long it takes.
     bench.pass(3600);
@@ -254,7 +269,7 @@ fn whose_quota_is_used_up_is_known_before_the_body_unless_it_may_be_a_retry() {
 fn a_retry_of_yesterday_is_heard_though_today_is_used_up() {
     let bench = Bench::new(1, DAY);
     bench.set(NOON + DAY / 2 - 1);
-    let mut yesterday = bench.quota.reserve(ONE).unwrap();
+    let mut yesterday = bench.reserve(ONE).unwrap();
     yesterday.begin();
     bench.pass(2);
     assert!(bench.call(ONE));
@@ -282,7 +297,7 @@ proptest! {
                     window = NOON / DAY + day;
                     bench.set(window * DAY);
                 }
-                1 => match bench.quota.reserve(ONE) {
+                1 => match bench.reserve(ONE) {
                     Ok(call) => {
                         *count += 1;
                         held.push((window, call));
