@@ -50,7 +50,9 @@ impl Gateway {
             Arc::clone(endpoint),
         );
         let (conclusions, sessions) = (Arc::clone(&self.conclusions), self.sessions.clone());
+        let under_way = self.calls.begin();
         let call = tokio::spawn(async move {
+            let _until_its_end = under_way;
             // Here, not before: between this and the call, nothing can take the turn away from a caller that leaves.
             let quota = endpoint.quota.as_ref();
             let mut reserved = match quota.map(|quota| quota.reserve(leave.caller)).transpose() {
