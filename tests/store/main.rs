@@ -12,13 +12,18 @@
 
 mod away;
 mod limits;
+mod load;
 mod owners;
+mod process;
 mod secrets;
 mod sessions;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use support::{Answer, Gateway, ISSUER, redis::Redis, sealed, settings_with};
 
@@ -60,13 +65,16 @@ pub(crate) async fn two(upstream: SocketAddr, redis: &Redis, routes: &str) -> [G
 /// Until the gateway's metrics show this line.
 pub(crate) async fn until(gateway: &Gateway, line: &str) {
     let line = format!("liveness_gateway_{line}\n");
-    for _ in 0..4000 {
-        if gateway.metrics().await.contains(&line) {
-            return;
-        }
+    eventually(&line, async || gateway.metrics().await.contains(&line)).await;
+}
+
+/// Until it is so; it is looked at again and again.
+pub(crate) async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !is_so().await {
+        assert!(Instant::now() < end, "never: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    panic!("never: {line}");
 }
 
 pub(crate) fn told(answer: &Answer, status: u16, code: &str) {
