@@ -1,6 +1,15 @@
 //! From checked settings to a running gateway: the only file that knows every module.
 
-use std::{collections::HashMap, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    future::Future,
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::time::timeout;
 
 use crate::{
     auth::{Authenticator, IdentitySettings, Pseudonyms},
@@ -9,8 +18,8 @@ use crate::{
     limit::{CallerKeys, clock::Clock},
     qiniu::{UpstreamSettings, pool::Upstream},
     relay::{
-        conclude::Conclusions, cors::Cors, endpoint::Endpoints, handle::Gateway, reply::Page,
-        request_id::RequestIds,
+        calls::Calls, conclude::Conclusions, cors::Cors, endpoint::Endpoints, handle::Gateway,
+        reply::Page, request_id::RequestIds,
     },
     rotation::Watches,
     server::{Server, ServerSettings, admin::Readiness, drain::DrainOutcome},
@@ -92,6 +101,7 @@ impl Running {
                 min_rate: server.min_body_rate,
             },
             upstream: Arc::new(Upstream::new(qiniu)),
+            calls: Calls::default(),
             pages: key_set(&conclusions),
             conclusions: Arc::new(conclusions),
             observer,
@@ -125,7 +135,7 @@ impl Running {
         self.gateway.pages.extend(pages);
     }
 
-    /// Serves until `stop`, then lets what is under way finish.
+    /// Serves until `stop`, then lets what is under way finish, calls to Qiniu whose callers have left included.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> DrainOutcome {
         let gateway = Arc::new(self.gateway);
         let metrics = Arc::clone(&gateway.observer.metrics);
@@ -148,10 +158,20 @@ impl Running {
                 }
             }
         });
-        let outcome = self
+        let mut stopped = Instant::now();
+        let stop = async {
+            stop.await;
+            stopped = Instant::now();
+        };
+        let (serving, limit) = (Arc::clone(&gateway), self.settings.drain_timeout);
+        let mut outcome = self
             .server
-            .run(&self.settings, gateway, self.readiness, stop)
+            .run(&self.settings, serving, self.readiness, stop)
             .await;
+        // The same time is theirs whose callers have left.
+        let left = limit.saturating_sub(stopped.elapsed());
+        let _ = timeout(left, gateway.calls.over()).await;
+        outcome.lost = gateway.calls.count();
         sweep.abort();
         keys.abort();
         rotation.abort();

@@ -228,6 +228,21 @@ async fn a_request_that_outlasts_the_stop_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_stop_gives_up_the_call_of_a_caller_that_left_when_its_time_is_over() {
+    let qiniu = upstream::start(Does::Hang).await;
+    let mut gateway = Gateway::start(qiniu.address, "drain_timeout = \"100ms\"", &routes()).await;
+    let request = raw::whole("u", SESSIONCODE, "{}");
+    let stream = raw::begin(gateway.address, &request).await;
+    while qiniu.requests() == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(stream);
+    gateway.stop();
+    let ended = (&mut gateway.ended).await.unwrap();
+    assert_eq!((ended.cut, ended.lost), (0, 1));
+}
+
+#[tokio::test]
 async fn what_a_trusted_proxy_says_is_in_the_record() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let gateway = Gateway::start(qiniu, "trusted_proxies = [\"127.0.0.1\"]", &routes()).await;

@@ -15,7 +15,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// Runs it: 0 after a clean stop, 1 when it could not start or had to cut connections.
+    /// Runs it: 0 after a clean stop, 1 when it could not start, or had to cut connections or calls.
     pub fn run(&self) -> ExitCode {
         let loaded = match config::load(&self.config) {
             Ok(loaded) => loaded,
@@ -59,8 +59,8 @@ async fn serve(settings: config::Settings, lines: log::Lines) -> ExitCode {
     }
     tracing::info!(address = %running.admin_address(), "admin listening");
     let outcome = running.serve(stop).await;
-    tracing::info!(cut = outcome.cut, "stopped");
-    if outcome.cut == 0 {
+    tracing::info!(cut = outcome.cut, lost = outcome.lost, "stopped");
+    if outcome.cut == 0 && outcome.lost == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -54,7 +54,9 @@ impl Gateway {
             Arc::clone(endpoint),
         );
         let (conclusions, sessions) = (Arc::clone(&self.conclusions), self.sessions.clone());
+        let under_way = self.calls.begin();
         let call = ToTheEnd::new(async move {
+            let _until_its_end = under_way;
             // Here, not before: between this and the call, nothing can take the turn away from a caller that leaves.
             let mut reserved = match reserve(leave.quota).await {
                 Ok(reserved) => reserved,

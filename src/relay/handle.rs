@@ -15,6 +15,7 @@ use ipnet::IpNet;
 use super::{
     RouteKind, VideoCheck,
     call::Leave,
+    calls::Calls,
     charge::Charged,
     conclude::{About, Conclusions},
     cors::Cors,
@@ -75,6 +76,8 @@ pub struct Gateway {
     pub admission: Admission,
     /// Qiniu.
     pub upstream: Arc<Upstream>,
+    /// Calls to it.
+    pub calls: Calls,
     /// Judges answers and signs verdicts.
     pub conclusions: Arc<Conclusions>,
     /// Shown to anybody who asks by `GET`.

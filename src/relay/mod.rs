@@ -4,6 +4,7 @@
 //! how it is answered, [`refusal`] and [`problem`] how it is told no, [`record`] the one line that stays of it.
 
 mod call;
+pub mod calls;
 mod charge;
 pub mod conclude;
 pub mod cors;

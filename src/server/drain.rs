@@ -17,10 +17,12 @@ use super::admin::Readiness;
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How the stop went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DrainOutcome {
     /// Connections that were still open when the time was up, and were cut.
     pub cut: usize,
+    /// Calls to Qiniu that were given up: nobody will know what came of them.
+    pub lost: usize,
 }
 
 /// Resolves on the first SIGTERM or SIGINT after the call, polled or not: one that comes while the gateway starts is not
@@ -56,7 +58,7 @@ pub(super) async fn wait_for(
     readiness: &Readiness,
 ) -> DrainOutcome {
     if timeout(limit, all(&mut tasks)).await.is_ok() {
-        return DrainOutcome { cut: 0 };
+        return DrainOutcome::default();
     }
     while tasks.try_join_next().is_some() {}
     let cut = tasks.len();
@@ -64,7 +66,7 @@ pub(super) async fn wait_for(
     if timeout(LAST_WORDS, all(&mut tasks)).await.is_err() {
         tasks.shutdown().await;
     }
-    DrainOutcome { cut }
+    DrainOutcome { cut, lost: 0 }
 }
 
 async fn all(tasks: &mut JoinSet<()>) {

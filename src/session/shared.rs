@@ -62,6 +62,7 @@ enum Step {
 /// A turn that is being asked for. Whoever leaves in the middle gives it back.
 struct Asking<'s> {
     turn: Option<Turn>,
+    look: Look,
     /// The store may have noted a claim that nobody heard of.
     unsure: bool,
     name: Name,
@@ -110,16 +111,17 @@ impl Sessions {
             told: false,
         };
         turn.mark(mark.clone());
-        let mut look = Look {
-            seen: Seen {
-                claimed: turn.was_elsewhere(),
-                ..Seen::default()
-            },
-            pause: PAUSE,
-            away_since: None,
+        let seen = Seen {
+            claimed: turn.was_elsewhere(),
+            ..Seen::default()
         };
         let mut asking = Asking {
             turn: Some(turn),
+            look: Look {
+                seen,
+                pause: PAUSE,
+                away_since: None,
+            },
             unsure: false,
             name: ticket.name,
             sessions: self,
@@ -133,9 +135,9 @@ impl Sessions {
                 remember: mark.remember(),
             };
             asking.unsure = true;
-            let told = shared.claim(it, &look.seen).await;
+            let told = shared.claim(it, &asking.look.seen).await;
             asking.unsure = told.is_err();
-            match look.next(told) {
+            match asking.look.next(told) {
                 Step::First => return asking.first(mark),
                 Step::Answered(sealed) => {
                     let kept = Kept::open(&ticket.keys, &ticket.name, &sealed);
@@ -147,7 +149,7 @@ impl Sessions {
                 Step::Refused(why) => return Err(why),
                 Step::Again => {}
                 Step::Wait if ticket.ends <= Instant::now() => return Err(NotClaimed::Expired),
-                Step::Wait => sleep(look.pause()).await,
+                Step::Wait => sleep(asking.look.pause()).await,
             }
         }
     }
@@ -231,6 +233,8 @@ impl Shared {
 
 impl Look {
     fn next(&mut self, told: Result<Told, Away>) -> Step {
+        // Whoever leaves after this has heard of another replica that had the session.
+        self.seen.claimed |= matches!(told, Ok(Told::Answered(_) | Told::Used | Told::Unknown));
         match told {
             Ok(Told::First) => Step::First,
             Ok(Told::Answered(sealed)) => Step::Answered(sealed),
@@ -294,7 +298,11 @@ impl Asking<'_> {
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
         if let Some(turn) = self.turn.take() {
-            turn.elsewhere();
+            match self.look.seen.claimed {
+                true => turn.elsewhere(),
+                // Nobody is known to have it, and nothing was sent from here.
+                false => turn.not_sent(),
+            }
             match self.unsure {
                 true => self.shared.news.notify_one(),
                 false => self.sessions.ledger.heard(&self.name),

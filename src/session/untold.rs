@@ -84,14 +84,16 @@ impl Ledger {
         Some(Item {
             name: *name,
             print: entry.print,
-            mark,
             state: match &entry.state {
                 State::UnderWay(_) => Known::UnderWay,
                 State::Answered(kept) => Known::Answered(Arc::clone(kept)),
                 State::Unknown => Known::Unknown,
+                // Who only asked can take back a claim, and knows nothing else.
+                State::Free if !mark.calls => Known::Left,
                 State::Free => Known::Free,
                 State::Elsewhere => Known::Left,
             },
+            mark,
         })
     }
 
@@ -174,7 +176,7 @@ impl Known {
                 | (Self::Answered(_), State::Answered(_))
                 | (Self::Unknown, State::Unknown)
                 | (Self::Free, State::Free)
-                | (Self::Left, State::Elsewhere)
+                | (Self::Left, State::Elsewhere | State::Free)
         )
     }
 }

@@ -168,7 +168,7 @@ async fn what_was_answered_before_and_during_an_outage_is_known_after_it() {
 }
 
 /// How often replicas have looked at sessions.
-async fn looks(redis: &Redis) -> u32 {
+pub(crate) async fn looks(redis: &Redis) -> u32 {
     let stats = redis.ask(&["INFO", "commandstats"]).await;
     let stats = String::from_utf8(stats[0].clone()).unwrap();
     let looks = stats.split("cmdstat_hmget:calls=").nth(1);

@@ -12,8 +12,10 @@
 
 mod away;
 mod limits;
+mod load;
 mod names;
 mod owners;
+mod process;
 mod quotas;
 mod rotation;
 mod secrets;
@@ -24,7 +26,10 @@ mod support;
 mod traffic;
 mod words;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use liveness_gateway::config::Settings;
 use support::{Answer, Gateway, ISSUER, folder::Folder, redis::Redis, sealed, settings_with};
@@ -77,13 +82,16 @@ pub(crate) async fn two(upstream: SocketAddr, redis: &Redis, routes: &str) -> [G
 /// Until the gateway's metrics show this line.
 pub(crate) async fn until(gateway: &Gateway, line: &str) {
     let line = format!("liveness_gateway_{line}\n");
-    for _ in 0..4000 {
-        if gateway.metrics().await.contains(&line) {
-            return;
-        }
+    eventually(&line, async || gateway.metrics().await.contains(&line)).await;
+}
+
+/// Until it is so; it is looked at again and again.
+pub(crate) async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !is_so().await {
+        assert!(Instant::now() < end, "never: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    panic!("never: {line}");
 }
 
 /// A replica whose secrets are in this folder: `seal`, where `keys` says so, and `redis`, which it looks at every few milliseconds.

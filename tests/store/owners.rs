@@ -1,97 +1,30 @@
-//! A replica that dies in the middle of a call: nobody can know what came of it, and nobody calls again.
+//! A replica that ends in the middle of a call: stopped, it brings the call to its end; killed, nobody can know what came of it, and
+//! nobody calls again.
 
 use std::{
-    io::{BufRead, BufReader},
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use liveness_gateway::server::drain::DrainOutcome;
+use tokio::sync::Semaphore;
 
 use crate::{
+    PASS,
+    process::{Process, shared_secret},
     replica,
     support::{
-        ACCESS_KEY, ISSUER, SECRET, SECRET_KEY, VERIFY, bearer,
+        VERIFY,
         quota::with_quota,
+        raw,
         redis::{self, Redis},
-        sealed::{self, fresh},
-        upstream::{self, Does},
+        routes,
+        sealed::fresh,
+        upstream::{self, Does, answer},
         verify_body, video,
     },
-    told, until,
+    told, two, until,
 };
-
-/// The built program, in a process of its own.
-struct Process {
-    child: Child,
-    folder: PathBuf,
-    address: SocketAddr,
-}
-
-impl Process {
-    fn start(upstream: SocketAddr, redis: &Redis) -> Self {
-        let folder = std::env::temp_dir().join(format!("liveness-gateway-owner-{}", redis.port));
-        std::fs::create_dir_all(&folder).unwrap();
-        let file = folder.join("gateway.toml");
-        std::fs::write(&file, configuration(upstream)).unwrap();
-        let child = Command::new(Path::new(env!("CARGO_BIN_EXE_liveness-gateway")))
-            .args(["serve", "--config"])
-            .arg(&file)
-            .env_clear()
-            .envs([
-                ("AK", ACCESS_KEY),
-                ("SK", SECRET_KEY),
-                ("JWT", SECRET),
-                ("SEAL", sealed::KEY),
-                ("REDIS", &redis.url()),
-            ])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // From here on it ends with this, whatever happens.
-        let mut process = Self {
-            child,
-            folder,
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
-        };
-        let output = process.child.stdout.take().unwrap();
-        let mut shares = false;
-        for line in BufReader::new(output).lines() {
-            let line = line.unwrap();
-            shares |= line.contains("the store is there");
-            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-            if line["message"] == "listening" {
-                process.address = line["address"].as_str().unwrap().parse().unwrap();
-            }
-            if shares && process.address.port() != 0 {
-                return process;
-            }
-        }
-        panic!("it ended");
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-fn configuration(upstream: SocketAddr) -> String {
-    format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[qiniu]\nendpoint = \"http://{upstream}\"\n\
-         access_key = {{ env = \"AK\" }}\nsecret_key = {{ env = \"SK\" }}\n\
-         [[identity]]\nissuer = \"{ISSUER}\"\naudience = \"liveness\"\nsecret = {{ env = \"JWT\" }}\n{}\
-         [store]\nredis = {{ env = \"REDIS\" }}\ntimeout = \"2s\"\n{}",
-        sealed::SETTINGS,
-        with_quota("5/day")
-    )
-}
 
 #[tokio::test]
 async fn a_killed_replica_s_call_is_never_made_again() {
@@ -102,16 +35,11 @@ async fn a_killed_replica_s_call_is_never_made_again() {
     let redis = Redis::start().await;
     let other = replica(qiniu.address, &redis, &with_quota("5/day")).await;
     until(&other, "store_up 1").await;
-    let owner = Process::start(qiniu.address, &redis);
+    let routes = with_quota("5/day");
+    let owner = Process::start(qiniu.address, &redis.url(), &shared_secret(), &routes);
     let id = fresh(qiniu.address, "S1");
     let body = verify_body(&id, &video(0));
-    let head = format!(
-        "POST {VERIFY} HTTP/1.1\r\nHost: g\r\nAuthorization: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-        bearer("user-1"),
-        body.len()
-    );
-    let mut stream = TcpStream::connect(owner.address).await.unwrap();
-    stream.write_all((head + &body).as_bytes()).await.unwrap();
+    let _caller = raw::begin(owner.address, &raw::whole("user-1", VERIFY, &body)).await;
     while qiniu.requests() == 0 {
         tokio::task::yield_now().await;
     }
@@ -128,4 +56,33 @@ async fn a_killed_replica_s_call_is_never_made_again() {
     let counts = redis.keys("liveness-gateway:quota:*").await;
     assert_eq!(counts.len(), 1);
     assert_eq!(redis.ask(&["HGET", &counts[0], "n"]).await, [b"1"]);
+}
+
+#[tokio::test]
+async fn a_stopped_replica_s_call_is_ended_though_its_caller_has_left() {
+    if !redis::is_there() {
+        return;
+    }
+    let gate = Arc::new(Semaphore::new(0));
+    let qiniu = upstream::start(Does::WhenLet(Arc::clone(&gate), answer("200 OK", PASS))).await;
+    let redis = Redis::start().await;
+    let [mut owner, other] = two(qiniu.address, &redis, &routes()).await;
+    let body = verify_body(&fresh(qiniu.address, "S1"), &video(0));
+    let stream = raw::begin(owner.address, &raw::whole("user-1", VERIFY, &body)).await;
+    while qiniu.requests() == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(stream);
+    until(&owner, "connections 0").await;
+    owner.stop();
+    let (again, ()) = tokio::join!(other.post(false, VERIFY, body), async {
+        until(&other, "requests_in_flight 1").await;
+        gate.add_permits(1);
+    });
+    assert_eq!(
+        (again.status.as_u16(), &again.body[..]),
+        (200, PASS.as_bytes())
+    );
+    assert_eq!((&mut owner.ended).await.unwrap(), DrainOutcome::default());
+    assert_eq!(qiniu.requests(), 1);
 }

@@ -7,8 +7,9 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
     PASS,
+    away::looks,
     support::{
-        Gateway, VERIFY, emulator,
+        Gateway, VERIFY, emulator, raw,
         redis::{self, Redis},
         routes,
         sealed::fresh,
@@ -186,4 +187,29 @@ async fn a_try_that_gets_no_place_gives_its_turn_back_everywhere() {
     );
     assert_eq!(first.await.unwrap().body, PASS);
     assert_eq!(qiniu.requests(), 2);
+}
+
+#[tokio::test]
+async fn who_leaves_while_a_new_store_hears_from_others_spoils_nothing() {
+    if !redis::is_there() {
+        return;
+    }
+    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let redis = Redis::start().await;
+    let [one, _other] = two(qiniu, &redis, &routes()).await;
+    let body = verify_body(&session(&one).await, &video(0));
+    let request = raw::whole("user-1", VERIFY, &body);
+    let stream = raw::begin(one.address, &request).await;
+    while looks(&redis).await == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(stream);
+    until(&one, "connections 0").await;
+    let answer = one.post(false, VERIFY, body).await;
+    assert_eq!(
+        answer.json()["result"]["action_verify"],
+        "pass",
+        "{answer:?}"
+    );
+    assert_eq!(ledger.verify_calls(), 1);
 }

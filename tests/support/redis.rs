@@ -112,11 +112,18 @@ impl Redis {
         }
     }
 
-    /// The same again, on the same port, with nothing in it.
+    /// The same again, on the same port, with what it wrote to its disk: nothing, unless its options say otherwise.
     pub async fn start_again(&mut self) {
         self.kill();
         self.spawn();
         assert!(self.answers().await, "redis-server does not start again");
+    }
+
+    /// Clears the disk of one that was killed.
+    pub fn forget(&self) {
+        assert!(self.process.is_none());
+        std::fs::remove_dir_all(&self.folder).unwrap();
+        std::fs::create_dir_all(&self.folder).unwrap();
     }
 
     /// `STOP` or `CONT`.

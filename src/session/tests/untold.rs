@@ -138,3 +138,19 @@ async fn who_only_asks_does_not_say_that_it_calls() {
     turn.lost();
     assert_eq!(next(&ledger).unwrap().0, 1);
 }
+
+#[tokio::test]
+async fn who_only_asked_and_left_takes_back_no_more_than_a_claim() {
+    let ledger = Ledger::new();
+    let turn = first(&ledger, 1).await;
+    let name = turn.name();
+    turn.mark(Mark {
+        calls: false,
+        ..ledger.untold(&name).unwrap().mark
+    });
+    turn.not_sent();
+    let (_, item) = next(&ledger).unwrap();
+    assert!(matches!(item.state, Known::Left));
+    ledger.told(&item);
+    assert!(ledger.untold(&name).is_none());
+}
