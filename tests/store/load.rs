@@ -18,7 +18,7 @@ use liveness_gateway::{
 };
 use tokio::task::{JoinSet, spawn_blocking};
 
-use self::users::{Attempt, User, World, be_greedy};
+use self::users::{Asked, Attempt, User, World, be_greedy};
 use crate::{
     eventually,
     process::Process,
@@ -33,6 +33,7 @@ use crate::{
 /// Sessions for each user: so many a second, and so many at once.
 const RATE: f64 = 40.0;
 const BURST: f64 = 20.0;
+const SECOND: Duration = Duration::from_secs(1);
 /// Tasks of the one who wants more.
 const GREEDY: usize = 3;
 /// `error_code` of a session that was used.
@@ -219,7 +220,7 @@ async fn nobody_notices_what_goes_on_behind_the_replicas() {
     a_while(&ended).await;
     site.replace(&world).await;
     a_while(&ended).await;
-    limits_held(world.passed(), began.elapsed(), &[]);
+    limits_held(&world.asked(), began, &[]);
     let mut outages = vec![site.restart_store(false).await];
     a_while(&ended).await;
     // A key that is published before it is used; the one before it goes.
@@ -234,7 +235,7 @@ async fn nobody_notices_what_goes_on_behind_the_replicas() {
     world.end();
 
     greedy.join_all().await;
-    limits_held(world.passed(), began.elapsed(), &outages);
+    limits_held(&world.asked(), began, &outages);
     let attempts: Vec<_> = users.join_all().await.into_iter().flatten().collect();
     billed_once(&attempts, &outages, site.ledger.verify_calls());
     let again = world.again.each_ref().map(|it| it.load(Ordering::SeqCst));
@@ -247,17 +248,35 @@ async fn nobody_notices_what_goes_on_behind_the_replicas() {
     }
 }
 
-/// The greedy one got what the rate allows, and not less. While the store is away each replica counts for itself, and one that
-/// was emptied begins anew.
-fn limits_held(passed: usize, time: Duration, outages: &[Outage]) {
+/// The greedy one got no more than the rate allows, and was refused only once it was used up. While the store is away each
+/// replica counts for itself, and one that was emptied begins anew.
+fn limits_held(asked: &[Asked], began: Instant, outages: &[Outage]) {
+    let time = began.elapsed();
     let away: Duration = outages.iter().map(|it| it.to - it.from).sum();
     let emptied = outages.iter().filter(|it| it.emptied).count();
     let one = RATE * time.as_secs_f64() + BURST;
     let beside = RATE * away.as_secs_f64() + BURST * emptied as f64;
-    let passed = passed as f64;
+    let passed = asked.iter().filter(|it| it.passed == Some(true)).count() as f64;
     eprintln!("{passed} passed of {one:.0} in {time:?}, and {beside:.0} beside for {away:?}");
-    assert!(passed >= one * 0.95, "{passed} {one}");
     assert!(passed <= (one + beside) * 1.05, "{passed} {one} {beside}");
+
+    let refused = asked.iter().filter(|it| it.passed == Some(false));
+    let shared = refused.filter(|it| {
+        let apart = |outage: &Outage| it.began < outage.to + SECOND && outage.from < it.ended;
+        it.began > began + SECOND && !outages.iter().any(apart)
+    });
+    for refused in shared {
+        // Whatever was left a second before, what came back since then is used up.
+        let since = refused.began - SECOND;
+        let granted = asked.iter().filter(|it| {
+            it.passed != Some(false) && it.ended >= since && it.began <= refused.ended
+        });
+        let granted = granted.count() as f64;
+        assert!(
+            granted >= RATE * 0.95,
+            "refused after {granted} in a second"
+        );
+    }
 }
 
 /// Each session's video went to Qiniu once. What does not hold: while the store is away, replicas do not know of each other's

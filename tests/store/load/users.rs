@@ -34,8 +34,8 @@ pub(super) struct World {
     signer: Mutex<Arc<Signer>>,
     provider: Provider,
     over: AtomicBool,
-    /// Sessions that the greedy one got.
-    passed: AtomicUsize,
+    /// What the greedy one asked for.
+    asked: Mutex<Vec<Asked>>,
     /// Connections that were refused or broken, and answers of 503.
     pub(super) again: [AtomicUsize; 2],
 }
@@ -47,6 +47,15 @@ pub(super) struct User {
     pub(super) roaming: bool,
     pub(super) video: Arc<Vec<u8>>,
     pub(super) ended: Arc<AtomicUsize>,
+}
+
+/// A session that the greedy one asked for.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) began: Instant,
+    pub(super) ended: Instant,
+    /// Whether it was granted; nothing if there was no answer.
+    pub(super) passed: Option<bool>,
 }
 
 /// What came of one session.
@@ -65,7 +74,7 @@ impl World {
             signer: Mutex::new(Arc::new(signer)),
             provider,
             over: AtomicBool::new(false),
-            passed: AtomicUsize::new(0),
+            asked: Mutex::default(),
             again: Default::default(),
         })
     }
@@ -83,8 +92,8 @@ impl World {
         self.over.store(true, Ordering::SeqCst);
     }
 
-    pub(super) fn passed(&self) -> usize {
-        self.passed.load(Ordering::SeqCst)
+    pub(super) fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
     }
 
     fn is_over(&self) -> bool {
@@ -191,14 +200,18 @@ pub(super) async fn be_greedy(world: Arc<World>) {
         if world.is_over() {
             break;
         }
+        let began = Instant::now();
         let asked = world.exchange(turn, "greedy", SESSIONCODE, Bytes::from_static(b"{}"));
-        match asked.await {
-            Some(answer) if answer.status == 200 => {
-                world.passed.fetch_add(1, Ordering::SeqCst);
-            }
-            Some(answer) => assert_eq!(answer.code(), "rate_limited", "{answer:?}"),
-            None => {}
-        }
+        let passed = asked.await.map(|answer| {
+            let passed = answer.status == 200;
+            assert!(passed || answer.code() == "rate_limited", "{answer:?}");
+            passed
+        });
+        world.asked.lock().unwrap().push(Asked {
+            began,
+            ended: Instant::now(),
+            passed,
+        });
         sleep(GREED).await;
     }
 }
