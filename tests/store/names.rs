@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use liveness_gateway::emulator::Scenario;
+use liveness_gateway::{auth::Caller, emulator::Scenario};
 
 use crate::{
     rotating,
@@ -13,6 +13,7 @@ use crate::{
         redis::{self, Redis},
         sealed::{KEY, OTHER_KEY},
     },
+    words::store,
 };
 
 const ONE_KEY: &str = "[sessions]\nseal_key = FILE(seal)\n";
@@ -121,6 +122,27 @@ async fn replicas_that_named_callers_apart_soon_agree() {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     panic!("never");
+}
+
+#[tokio::test]
+async fn who_starts_at_the_same_time_names_callers_alike_at_once() {
+    if !redis::is_there() {
+        return;
+    }
+    let redis = Redis::start().await;
+    let caller = Caller {
+        issuer: "issuer".into(),
+        user: "user-1".into(),
+        scopes: Vec::new(),
+        pseudonym: "".into(),
+    };
+    for _ in 0..20 {
+        redis.ask(&["FLUSHALL"]).await;
+        let four = tokio::join!(store(&redis), store(&redis), store(&redis), store(&redis));
+        let names = [four.0, four.1, four.2, four.3].map(|it| it.name("rate", "/", &caller));
+        assert!(names[0].is_ok());
+        assert!(names.iter().all(|name| *name == names[0]), "{names:?}");
+    }
 }
 
 #[tokio::test]

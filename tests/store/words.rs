@@ -38,7 +38,8 @@ struct Replica {
     words: Vec<Word>,
 }
 
-async fn store(redis: &Redis) -> Arc<Store> {
+/// A replica's part of the store, which is there.
+pub(crate) async fn store(redis: &Redis) -> Arc<Store> {
     let nowhere = ([127, 0, 0, 1], 9).into();
     let settings = configured(nowhere, &redis.url(), "timeout = \"5s\"", &routes());
     let seal = NamesSeal::of(b"of all replicas").unwrap();

@@ -38,6 +38,15 @@ fn what_others_made_is_not_left_and_bounds_who_is_alone() {
 }
 
 #[test]
+fn whatever_others_say_a_replica_s_own_calls_stay_within_the_quota() {
+    let bench = Bench::new(2, DAY);
+    let held = [bench.quota.hold(ONE), bench.quota.hold(ONE)];
+    assert!(held.iter().all(Result::is_ok));
+    hear(&bench, 0, 0, 0);
+    assert_eq!(bench.quota.hold(ONE).err(), Some(bench.quota.used_up()));
+}
+
+#[test]
 fn of_those_that_do_not_fit_together_as_many_pass_as_there_is_room_for() {
     for _ in 0..50 {
         let bench = Bench::new(10, DAY);
