@@ -170,6 +170,22 @@ async fn later_the_known_keys_stay_in_use() {
 }
 
 #[tokio::test]
+async fn a_document_may_have_one_mebibyte() {
+    let signer = Signer::new("a");
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    for (size, outcome, status) in [(1 << 20, "success", 200), ((1 << 20) + 1, "too_large", 503)] {
+        let provider = Provider::start(vec![signer.jwk()]).await;
+        let text = json!({"keys": [signer.jwk()]}).to_string();
+        let padded = text.clone() + &" ".repeat(size - text.len());
+        provider.does(KEYS, body("200 OK", "", &padded));
+        let gateway = gateway(qiniu, &provider.identity(""), hasty()).await;
+        gateway.until_fetch_was(outcome).await;
+        let answer = gateway.ask(&signer.token(&provider, "alice")).await;
+        assert_eq!(answer.status, status, "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn nobody_waits_longer_than_agreed() {
     let (signer, new) = (Signer::new("a"), Signer::new("b"));
     let provider = Provider::start(vec![signer.jwk()]).await;

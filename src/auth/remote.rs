@@ -198,7 +198,7 @@ impl RemoteKeys {
             return Err(refusal);
         }
         let id = token.key_id.as_deref();
-        match self.ask(id) {
+        match self.ask(id, Instant::now()) {
             Answer::No if self.progress.borrow().succeeded => return Err(refusal),
             Answer::No => return Err(AuthRefusal::NoKeys),
             Answer::Wait(number) => self.wait_for(number).await?,
@@ -221,8 +221,7 @@ impl RemoteKeys {
     }
 
     /// Asks for a fetch, unless one is on its way or was made a moment ago.
-    fn ask(&self, id: Option<&str>) -> Answer {
-        let now = Instant::now();
+    fn ask(&self, id: Option<&str>, now: Instant) -> Answer {
         let mut asked = self.asked();
         if id.is_some_and(|id| asked.is_unknown(id, now)) {
             return Answer::No;
@@ -279,6 +278,35 @@ impl Asked {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outbound::tls::client_tls;
+
+    #[test]
+    fn a_fetch_is_asked_for_every_half_minute_whatever_ids_come() {
+        let settings = RemoteSettings {
+            place: Place::KeySet(Url::parse("http://127.0.0.1:1/keys").unwrap()),
+            tls: client_tls(None).unwrap(),
+            algorithms: None,
+            max_stale: Duration::from_secs(3600),
+            timing: Timing::default(),
+        };
+        let keys = RemoteKeys::new("i".into(), settings);
+        let fetched = |number| {
+            keys.progress.send_modify(|progress| {
+                (progress.started, progress.finished) = (number, number);
+            });
+        };
+        let start = Instant::now();
+        let asked = |id, later| match keys.ask(Some(id), start + Duration::from_millis(later)) {
+            Answer::Wait(number) => Some(number),
+            Answer::No => None,
+        };
+        // The fetch at start doesn't count.
+        fetched(1);
+        assert_eq!((asked("a", 0), asked("b", 0)), (Some(2), Some(2)));
+        fetched(2);
+        assert_eq!((asked("c", 1), asked("d", 29_999)), (None, None));
+        assert_eq!(asked("e", 30_000), Some(3));
+    }
 
     #[test]
     fn a_key_set_is_kept_from_a_minute_to_a_day() {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use liveness_gateway::server::drain::DrainOutcome;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
     PASS,
@@ -32,21 +32,36 @@ async fn a_killed_replica_s_call_is_never_made_again() {
         return;
     }
     let qiniu = upstream::start(Does::Hang).await;
-    let redis = Redis::start().await;
-    let other = replica(qiniu.address, &redis, &with_quota("5/day")).await;
+    let redis = Redis::guarded(&[]).await;
+    let other = Arc::new(replica(qiniu.address, &redis, &with_quota("5/day")).await);
     until(&other, "store_up 1").await;
     let routes = with_quota("5/day");
     let owner = Process::start(qiniu.address, &redis.url(), &shared_secret(), &routes);
     let id = fresh(qiniu.address, "S1");
-    let body = verify_body(&id, &video(0));
+    let (body, another) = (
+        verify_body(&id, &video(0)),
+        verify_body(&id, &video(200_000)),
+    );
     let _caller = raw::begin(owner.address, &raw::whole("user-1", VERIFY, &body)).await;
     while qiniu.requests() == 0 {
         tokio::task::yield_now().await;
     }
+    let mut tries = JoinSet::new();
+    let mut retry = |number: usize, body: &String| {
+        let (other, body) = (Arc::clone(&other), body.clone());
+        tries.spawn(async move { other.post(number.is_multiple_of(2), VERIFY, body).await });
+    };
+    // Half of them are there already when it dies.
+    (0..100).for_each(|number| retry(number, &body));
+    until(&other, "requests_in_flight 100").await;
     drop(owner);
     let began = Instant::now();
-    for body in [&body, &verify_body(&id, &video(200_000)), &body] {
-        let answer = other.post(false, VERIFY, body.clone()).await;
+    (0..100).for_each(|number| retry(number, &body));
+    for answer in tries.join_all().await {
+        told(&answer, 409, "outcome_unknown");
+    }
+    for body in [another, body] {
+        let answer = other.post(false, VERIFY, body).await;
         told(&answer, 409, "outcome_unknown");
     }
     // Its last sign of life is believed for ten seconds.
@@ -56,6 +71,7 @@ async fn a_killed_replica_s_call_is_never_made_again() {
     let counts = redis.keys("liveness-gateway:quota:*").await;
     assert_eq!(counts.len(), 1);
     assert_eq!(redis.ask(&["HGET", &counts[0], "n"]).await, [b"1"]);
+    assert_eq!(redis.denied().await, Vec::<String>::new());
 }
 
 #[tokio::test]

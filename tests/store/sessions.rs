@@ -43,6 +43,17 @@ async fn two_hundred_tries_over_two_replicas_are_one_call() {
     }
     assert_eq!(answers[0].json()["result"]["action_verify"], "pass");
     assert_eq!(ledger.verify_calls(), 1);
+    let mut counted = 0;
+    for gateway in &both {
+        let metrics = gateway.metrics().await;
+        let calls = metrics.lines().filter(|line| {
+            line.starts_with("liveness_gateway_upstream_requests_total{") && line.contains(VERIFY)
+        });
+        counted += calls
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+            .sum::<u64>();
+    }
+    assert_eq!(counted, ledger.verify_calls());
 }
 
 #[tokio::test]

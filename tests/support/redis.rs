@@ -1,4 +1,5 @@
-//! A real Redis, of the test's own: on a free port, in a folder of its own, ended by its process id.
+//! A real Redis, of the test's own: on a free port, in a folder of its own, ended by its process id. `REDIS_SERVER` in the environment
+//! names another program in its place, like `valkey-server`.
 
 use std::{
     net::TcpListener,
@@ -23,17 +24,21 @@ pub struct Redis {
     process: Option<Child>,
 }
 
-/// Whether there is a `redis-server`; without one a test is skipped, but in CI it fails.
+fn program() -> String {
+    std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into())
+}
+
+/// Whether there is such a program; without it a test is skipped, but in CI it fails.
 pub fn is_there() -> bool {
-    let found = Command::new("redis-server")
+    let found = Command::new(program())
         .arg("--version")
         .stdout(Stdio::null())
         .status()
         .is_ok_and(|status| status.success());
     let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
-    assert!(found || !ci, "CI has no redis-server");
+    assert!(found || !ci, "CI has no {}", program());
     if !found {
-        eprintln!("skipped: there is no redis-server");
+        eprintln!("skipped: there is no {}", program());
     }
     found
 }
@@ -41,6 +46,15 @@ pub fn is_there() -> bool {
 impl Redis {
     pub async fn start() -> Self {
         Self::start_with(&[]).await
+    }
+
+    /// With the user of the documentation, whom the gateway logs in as, and more options.
+    pub async fn guarded(more: &[&str]) -> Self {
+        let page = include_str!("../../docs/store.md");
+        let line = page.lines().find(|line| line.contains("ACL SETUSER"));
+        let words = line.unwrap().split_whitespace().skip(2);
+        let user: Vec<_> = ["--user"].into_iter().chain(words).collect();
+        Self::start_with(&[&user, more].concat()).await
     }
 
     /// With more of its options.
@@ -72,13 +86,16 @@ impl Redis {
     pub fn url(&self) -> String {
         match &self.password {
             Some(password) => format!("redis://:{password}@127.0.0.1:{}", self.port),
+            None if self.more.iter().any(|word| word == "--user") => {
+                format!("redis://gateway:PASSWORD@127.0.0.1:{}", self.port)
+            }
             None => format!("redis://127.0.0.1:{}", self.port),
         }
     }
 
     fn spawn(&mut self) {
         let port = self.port.to_string();
-        let child = Command::new("redis-server")
+        let child = Command::new(program())
             .args(["--port", &port, "--bind", "127.0.0.1"])
             .args(["--save", "", "--daemonize", "no", "--dir"])
             .arg(&self.folder)
@@ -148,6 +165,14 @@ impl Redis {
         }
         stream.write_all(&command(words)).await.unwrap();
         read_values(&mut stream).await
+    }
+
+    /// What users were not allowed to do.
+    pub async fn denied(&self) -> Vec<String> {
+        let log = self.ask(&["ACL", "LOG"]).await;
+        log.iter()
+            .map(|part| String::from_utf8_lossy(part).into_owned())
+            .collect()
     }
 
     pub async fn keys(&self, pattern: &str) -> Vec<String> {

@@ -235,6 +235,8 @@ fn keys_for_something_else_are_passed_over() {
     let good = Signer::ed25519();
     let others = [
         json!({"kty": "AKP", "pub": "AAAA"}),
+        set(Signer::rsa().jwk(), &[("kty", json!("AKP"))]),
+        set(Signer::es256().jwk(), &[("kty", json!("ec"))]),
         json!({"kty": "EC", "crv": "P-521", "x": "AA", "y": "AA"}),
         json!({"kty": "OKP", "crv": "X25519", "x": "AA"}),
         set(Signer::rsa().jwk(), &[("use", json!("enc"))]),
