@@ -6,7 +6,7 @@
 use libfuzzer_sys::fuzz_target;
 use liveness_gateway::json::{
     cut::{Cut, CutError},
-        letters::all_letters,
+    letters::all_letters,
     rules::Slot,
     sink::Sink,
     value::Value,
