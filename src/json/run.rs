@@ -31,20 +31,14 @@ impl<'a, S: Sink> Run<'a, S> {
 
     /// Passes on the bytes before `to`, and the mark among them.
     pub(super) fn flush(&mut self, to: usize) -> &mut S {
-        if let Some(mark) = self.mark.take() {
-            self.keep(mark);
-            self.sink.mark();
-        }
+        self.tell_mark();
         self.keep(to);
         self.sink
     }
 
     /// Leaves out the bytes before `to` and behind the mark.
     pub(super) fn skip(&mut self, to: usize) {
-        if let Some(mark) = self.mark.take() {
-            self.keep(mark);
-            self.sink.mark();
-        }
+        self.tell_mark();
         self.from = to;
     }
 
@@ -61,6 +55,14 @@ impl<'a, S: Sink> Run<'a, S> {
     /// Hands decoded bytes of a streamed string to the sink, which has all before the string already.
     pub(super) fn text(&mut self, bytes: &[u8], letters: bool) {
         self.sink.text(bytes, letters);
+    }
+
+    /// Passes on the bytes before the mark, and the mark.
+    fn tell_mark(&mut self) {
+        if let Some(mark) = self.mark.take() {
+            self.keep(mark);
+            self.sink.mark();
+        }
     }
 
     fn keep(&mut self, to: usize) {

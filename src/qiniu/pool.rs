@@ -84,7 +84,7 @@ impl Upstream {
                 }
             }
         }
-        // Boxed: it is rare, and would make every call's task as large as a TLS handshake.
+        // Boxed: it is rare, and would make every call as large as a TLS handshake.
         let opening = Connection::open(&self.settings.endpoint, self.settings.tls.as_ref());
         match timeout(limit, Box::pin(opening)).await {
             Ok(Ok(connection)) => Ok(Lease {

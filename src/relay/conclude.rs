@@ -1,7 +1,7 @@
 //! The last step of a `verify`: from Qiniu's answer to the very bytes that its caller gets. The answer is judged, the app's
 //! backend gets its evidence, and the verdict is signed and put in.
 //!
-//! It happens in the call's own task, so that it happens once and to its end, whoever is still waiting. Without `[verdict]`,
+//! It is a part of the call, so that it happens once and to its end, whoever is still waiting. Without `[verdict]`,
 //! and on other routes, an answer passes as it is.
 
 use std::{

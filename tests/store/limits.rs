@@ -5,22 +5,14 @@ use std::time::Duration;
 use liveness_gateway::emulator::Scenario;
 
 use crate::{
-    replica_at,
+    ask, replica_at,
     support::{
-        Answer, Gateway, SESSIONCODE, bearer, emulator,
+        emulator,
         redis::{self, Redis},
         routes,
     },
     two, until,
 };
-
-async fn ask(gateway: &Gateway, user: &str) -> Answer {
-    let request = gateway
-        .request(false, "POST", SESSIONCODE)
-        .header("authorization", bearer(user))
-        .header("content-type", "application/json");
-    gateway.send(false, request, "{}").await
-}
 
 /// The default routes with this rate.
 fn limited(rate: &str, burst: u32) -> String {

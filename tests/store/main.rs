@@ -32,7 +32,10 @@ use std::{
 };
 
 use liveness_gateway::config::Settings;
-use support::{Answer, Gateway, ISSUER, folder::Folder, redis::Redis, sealed, settings_with};
+use support::{
+    Answer, Gateway, ISSUER, SESSIONCODE, bearer, folder::Folder, redis::Redis, sealed,
+    settings_with,
+};
 
 pub(crate) const PASS: &str = r#"{"error_code":0,"error_msg":"SUCCESS","serverlogid":1730042187,"result":{"score":0.9600000000000001,"action_verify":"pass"}}"#;
 
@@ -77,6 +80,15 @@ pub(crate) async fn two(upstream: SocketAddr, redis: &Redis, routes: &str) -> [G
         until(gateway, "store_up 1").await;
     }
     both
+}
+
+/// Asks for a session of this user's.
+pub(crate) async fn ask(gateway: &Gateway, user: &str) -> Answer {
+    let request = gateway
+        .request(false, "POST", SESSIONCODE)
+        .header("authorization", bearer(user))
+        .header("content-type", "application/json");
+    gateway.send(false, request, "{}").await
 }
 
 /// Until the gateway's metrics show this line.

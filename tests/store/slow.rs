@@ -17,9 +17,9 @@ use tokio::{
 };
 
 use crate::{
-    replica, replica_at,
+    ask, replica, replica_at,
     support::{
-        Answer, Gateway, SESSIONCODE, VERIFY, bearer, emulator,
+        Gateway, VERIFY, emulator,
         quota::with_quota,
         redis::{self, Redis},
         routes, session, verify_body, video,
@@ -85,14 +85,6 @@ async fn carry(front: TcpStream, back: TcpStream, delay: Arc<AtomicU64>) {
             return;
         }
     }
-}
-
-async fn ask(gateway: &Gateway, user: &str) -> Answer {
-    let request = gateway
-        .request(false, "POST", SESSIONCODE)
-        .header("authorization", bearer(user))
-        .header("content-type", "application/json");
-    gateway.send(false, request, "{}").await
 }
 
 /// A replica that reaches its store over this way.
