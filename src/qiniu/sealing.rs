@@ -73,7 +73,11 @@ impl Sink for Sealing<'_> {
         };
         match sealed {
             // It needs no escapes.
-            Some(sealed) => self.kept.keep(format!("\"{sealed}\"").as_bytes()),
+            Some(sealed) => {
+                self.kept.keep(b"\"");
+                self.kept.keep(sealed.as_bytes());
+                self.kept.keep(b"\"");
+            }
             None => self.failed = true,
         }
     }

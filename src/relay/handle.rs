@@ -166,7 +166,7 @@ impl Gateway {
         let sessions = self.sessions.as_ref().filter(|_| kind != RouteKind::Plain);
         let holder = sessions.map(|it| it.holder(&caller.issuer, &caller.user));
         let mut received = self
-            .receive(body, &form, endpoint, holder.clone(), record)
+            .receive(body, &form, endpoint, holder.as_ref(), record)
             .await?;
         self.inspect(endpoint, &received, record)?;
         let upload = received.upload.take();
@@ -224,12 +224,13 @@ impl Gateway {
         body: &mut Incoming,
         form: &BodyForm,
         endpoint: &Endpoint,
-        holder: Option<Holder>,
+        holder: Option<&Holder>,
         record: &mut Record,
     ) -> Result<Received, Refusal> {
         let draft = endpoint.template.draft(record.time());
         let count = &mut record.bytes_in;
         let holder = holder.filter(|_| endpoint.settings.kind == RouteKind::Verify);
+        let holder = holder.cloned();
         let (rules, admission) = (&endpoint.body, &self.admission);
         let received = receive(body, form, rules, admission, draft, holder, count).await;
         if let Err(BodyRefusal::Video(finding)) = &received {

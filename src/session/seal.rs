@@ -110,8 +110,8 @@ impl Keys {
         })
     }
 
-    /// Seals an id, bound to `holder`: a nonce, the text, its tag.
-    pub(super) fn seal_id(&self, holder: &[u8], plain: &[u8]) -> Result<Vec<u8>, Unspecified> {
+    /// Seals an id and what goes with it, bound to `holder`: a nonce, the text, its tag.
+    pub(super) fn seal_id(&self, holder: &[u8], plain: &[&[u8]]) -> Result<Vec<u8>, Unspecified> {
         seal(&self.ids, holder, plain)
     }
 
@@ -122,7 +122,7 @@ impl Keys {
 
     /// Seals an answer, bound to the name of its session.
     pub(super) fn seal_answer(&self, name: &[u8], plain: &[u8]) -> Result<Vec<u8>, Unspecified> {
-        seal(&self.answers, name, plain)
+        seal(&self.answers, name, &[plain])
     }
 
     /// Opens such an answer; `None`: it is another's, or none of ours.
@@ -131,12 +131,20 @@ impl Keys {
     }
 }
 
-fn seal(key: &RandomizedNonceKey, bound: &[u8], plain: &[u8]) -> Result<Vec<u8>, Unspecified> {
-    let mut text = plain.to_vec();
-    let nonce = key.seal_in_place_append_tag(Aad::from(bound), &mut text)?;
-    let mut sealed = Vec::with_capacity(NONCE_LEN.saturating_add(text.len()));
-    sealed.extend_from_slice(nonce.as_ref());
-    sealed.append(&mut text);
+/// Seals the parts of a text as one, in the memory that it is given away in: there is no other copy of it.
+fn seal(key: &RandomizedNonceKey, bound: &[u8], plain: &[&[u8]]) -> Result<Vec<u8>, Unspecified> {
+    let length: usize = plain.iter().map(|part| part.len()).sum();
+    let mut sealed = Vec::with_capacity(length.saturating_add(OVERHEAD));
+    sealed.extend_from_slice(&[0; NONCE_LEN]);
+    for part in plain {
+        sealed.extend_from_slice(part);
+    }
+    let (front, text) = sealed
+        .split_first_chunk_mut::<NONCE_LEN>()
+        .ok_or(Unspecified)?;
+    let (nonce, tag) = key.seal_in_place_separate_tag(Aad::from(bound), text)?;
+    *front = *nonce.as_ref();
+    sealed.extend_from_slice(tag.as_ref());
     Ok(sealed)
 }
 
@@ -188,8 +196,8 @@ mod tests {
     #[test]
     fn two_seals_of_one_text_differ_and_any_flipped_bit_is_seen() {
         let ring = Keys::derive(&SealKey::random().unwrap()).unwrap();
-        let sealed = ring.seal_id(b"holder", b"text").unwrap();
-        assert_ne!(sealed, ring.seal_id(b"holder", b"text").unwrap());
+        let sealed = ring.seal_id(b"holder", &[b"te", b"xt"]).unwrap();
+        assert_ne!(sealed, ring.seal_id(b"holder", &[b"te", b"xt"]).unwrap());
         assert_eq!(sealed.len(), OVERHEAD + 4);
         for bit in 0..sealed.len() * 8 {
             let mut forged = sealed.clone();

@@ -84,8 +84,10 @@ pub enum NotOpened {
 
 impl Holder {
     pub(super) fn new(sessions: &Arc<Sessions>, issuer: &str, user: &str) -> Self {
-        let mut bound = Vec::new();
-        for part in [&sessions.deployment, issuer, user] {
+        let parts = [&sessions.deployment, issuer, user];
+        let length = parts.iter().map(|part| size_of::<u64>() + part.len()).sum();
+        let mut bound = Vec::with_capacity(length);
+        for part in parts {
             bound.extend_from_slice(&(part.len() as u64).to_be_bytes());
             bound.extend_from_slice(part.as_bytes());
         }
@@ -103,14 +105,15 @@ impl Holder {
         }
         let ends = sent.checked_add(LIFETIME)?.duration_since(UNIX_EPOCH);
         let ends = u64::try_from(ends.ok()?.as_millis()).ok()?;
-        let mut plain = Zeroizing::new(Vec::with_capacity(FRONT.saturating_add(id.len())));
-        plain.push(VERSION);
-        plain.extend_from_slice(&ends.to_be_bytes());
-        plain.extend_from_slice(id.as_bytes());
+        let plain = [&[VERSION][..], &ends.to_be_bytes(), id.as_bytes()];
         // With the newest key, however long ago this request began: the others won't open as long as this is to live.
         let keys = self.sessions.keys.load();
         let sealed = keys.current.seal_id(&self.bound, &plain).ok()?;
-        Some(PREFIX.to_owned() + &BASE64URL_NOPAD.encode(&sealed))
+        let length = BASE64URL_NOPAD.encode_len(sealed.len());
+        let mut text = String::with_capacity(PREFIX.len().saturating_add(length));
+        text.push_str(PREFIX);
+        BASE64URL_NOPAD.encode_append(&sealed, &mut text);
+        Some(text)
     }
 
     /// Opens what a frontend sent as its session id.
