@@ -139,7 +139,8 @@ impl Authenticator {
         let digest = Digest::of(token);
         match self.verified.find(&digest, now) {
             Some(answer) => answer,
-            None => self.verify(token, digest, now).await,
+            // Boxed: a token is seen for the first time once, and what a future holds is moved with it.
+            None => Box::pin(self.verify(token, digest, now)).await,
         }
     }
 

@@ -1,7 +1,7 @@
 //! How often a caller may call a route, all replicas together: counted in the store, by the same arithmetic as here.
 //!
 //! Every request is counted here as well. So when the store goes away, this replica's own limiter takes over with what it has seen,
-//! and nobody starts with a fresh burst. Without a store this is the local limiter and nothing else.
+//! and nobody starts with a fresh burst.
 
 use super::{
     CallerKey,
@@ -17,16 +17,13 @@ use crate::{
 /// # Errors
 /// The caller has used up the burst.
 pub async fn check(
-    store: Option<&Store>,
+    store: &Store,
     limit: &RateLimit,
     route: &str,
     caller: &Caller,
     key: CallerKey,
 ) -> Result<Standing, Wait> {
     let here = limit.check(key);
-    let Some(store) = store else {
-        return here;
-    };
     let Ok(name) = store.name("rate", route, caller) else {
         return here;
     };

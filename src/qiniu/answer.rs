@@ -4,6 +4,7 @@
 //! its last byte has proved it complete and valid.
 
 use std::{
+    pin::pin,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -80,7 +81,7 @@ pub struct Answer {
     /// Qiniu's `X-Reqid`.
     pub reqid: Option<String>,
     /// What it says about the person, where that was asked for.
-    pub marks: Option<Marks>,
+    pub marks: Option<Box<Marks>>,
     /// All of it, pictures included, where that was asked for.
     pub whole: Option<Result<Whole, NotHeld>>,
 }
@@ -178,28 +179,32 @@ impl AnswerRules {
             .await?;
         let values = cut.finish()?;
         let body = kept.into_bytes()?;
-        let answer = Answer {
+        let error_code = integer(values.get(self.error_code));
+        self.believe(error_code, &values)?;
+        Ok(Answer {
             removed: received.saturating_sub(body.len() as u64),
-            error_code: integer(values.get(self.error_code)),
+            error_code,
             serverlogid: short_text(values.get(self.serverlogid)),
             reqid: reading.reqid().map(str::to_owned),
-            marks: self.marks.as_ref().map(|marks| marks.read(&values)),
+            marks: self
+                .marks
+                .as_ref()
+                .map(|marks| Box::new(marks.read(&values))),
             whole: whole.map(Collecting::finish),
             body,
-        };
-        self.believe(answer, &values)
+        })
     }
 
-    fn believe(&self, answer: Answer, values: &[Value]) -> Result<Answer, Invalid> {
-        if self.needs_error_code && answer.error_code.is_none() {
+    fn believe(&self, error_code: Option<i64>, values: &[Value]) -> Result<(), Invalid> {
+        if self.needs_error_code && error_code.is_none() {
             return Err("the answer has no numeric error_code".into());
         }
-        if let (Some(slot), Some(0)) = (self.session_id, answer.error_code)
+        if let (Some(slot), Some(0)) = (self.session_id, error_code)
             && !matches!(values.get(slot), Some(Value::String(id)) if !id.is_empty())
         {
             return Err("the answer has no session id".into());
         }
-        Ok(answer)
+        Ok(())
     }
 }
 
@@ -218,11 +223,12 @@ impl Upstream {
         holder: Option<&Holder>,
     ) -> Result<Answer, Failure> {
         let mut begun = None;
-        let call = self.call_without_limit(request, rules, resend, holder, &mut begun);
-        let result = match timeout(limit, call).await {
-            Ok(result) => result,
-            Err(_) => Err(FailureKind::Timeout.into()),
+        let result = {
+            // Pinned where it is made: the limit around it would move it a few times.
+            let call = pin!(self.call_without_limit(request, rules, resend, holder, &mut begun));
+            timeout(limit, call).await
         };
+        let result = result.unwrap_or_else(|_| Err(FailureKind::Timeout.into()));
         result.map_err(|failure| Failure {
             begun: begun.is_some(),
             ..failure

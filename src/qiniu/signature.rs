@@ -3,6 +3,8 @@
 //! Pure: bytes in, header value out. The body is fed as it arrives, so the signature is ready with its last byte. The
 //! rules are those of Qiniu's own SDKs (`QiniuMacAuth`); the vectors in `tests/vectors.json` were made with one.
 
+use std::sync::Arc;
+
 use data_encoding::BASE64URL;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
@@ -28,7 +30,7 @@ pub struct Parts<'a> {
 #[derive(Clone)]
 pub struct Signature {
     mac: Hmac<Sha1>,
-    access_key: super::Secret,
+    access_key: Arc<super::Secret>,
     signs_body: bool,
 }
 
@@ -72,7 +74,7 @@ impl Signature {
         mac.update(head(parts, content_type).as_bytes());
         Self {
             mac,
-            access_key: credentials.access_key.clone(),
+            access_key: Arc::new(credentials.access_key.clone()),
             signs_body: !matches!(content_type, "" | "application/octet-stream"),
         }
     }

@@ -73,7 +73,7 @@ impl Gateway {
             }
             let started = Instant::now();
             let resend = endpoint.settings.kind == RouteKind::Session;
-            let result = upstream
+            let mut result = upstream
                 .call(
                     received.outgoing,
                     &endpoint.answer,
@@ -85,10 +85,10 @@ impl Gateway {
             drop((received.permit, leave.place));
             let duration = started.elapsed();
             observe(&observer, &endpoint.path, &result, duration);
-            let facts = facts(&result, duration);
+            let facts = facts(&mut result, duration);
             let untaken = matches!(&result, Err(failure) if failure.nothing_was_taken());
             match reserved {
-                Some(reserved) if untaken => reserved.give_back().await,
+                Some(reserved) if untaken => Box::pin(reserved.give_back()).await,
                 counted => drop(counted),
             }
             let body = match result {
@@ -109,7 +109,7 @@ impl Gateway {
 
 async fn reserve(quota: Option<Account>) -> Result<Option<Reserved>, Wait> {
     match quota {
-        Some(quota) => quota.reserve().await.map(Some),
+        Some(quota) => Box::pin(quota.reserve()).await.map(Some),
         None => Ok(None),
     }
 }

@@ -2,13 +2,17 @@
 //!
 //! Relies on [`crate::limit`]. A quota is only looked at here: its call is reserved when it is made (`super::call`).
 
-use std::sync::Arc;
-
 use super::{RouteKind, endpoint::Endpoint, handle::Gateway, refusal::Refusal};
 use crate::{
     auth::Caller,
-    limit::{CallerKey, quota::shared::Account, rate::Standing, shared},
+    limit::{
+        CallerKey,
+        quota::shared::Account,
+        rate::{Standing, Wait},
+        shared,
+    },
     session::ledger::REMEMBERED,
+    store::Store,
 };
 
 /// The limits that a request was held against.
@@ -49,17 +53,11 @@ impl Gateway {
             .quota
             .as_ref()
             .map(|quota| Account::new(quota, caller, store, &endpoint.path, who));
-        let looked = async {
-            if let Some(account) = &account {
-                account.look().await;
-            }
+        let checked = match store {
+            // Boxed, so that a request is not made larger where there is no store.
+            Some(store) => Box::pin(ask(store, endpoint, account.as_ref(), who, caller)).await,
+            None => endpoint.rate.as_ref().map(|rate| rate.check(caller)),
         };
-        let checked = async {
-            let rate = endpoint.rate.as_ref()?;
-            Some(shared::check(store.map(Arc::as_ref), rate, &endpoint.path, who, caller).await)
-        };
-        // Both at once: one wait for the store.
-        let ((), checked) = tokio::join!(looked, checked);
         charged.quota = account;
         if let Some(checked) = checked {
             charged.rate = Some(checked.unwrap_or_else(|wait| wait.standing));
@@ -77,4 +75,25 @@ impl Gateway {
             Refusal::Quota(wait)
         })
     }
+}
+
+/// Charges the rate, if there is one, and looks at the quota: both at once, one wait for the store.
+async fn ask(
+    store: &Store,
+    endpoint: &Endpoint,
+    quota: Option<&Account>,
+    who: &Caller,
+    caller: CallerKey,
+) -> Option<Result<Standing, Wait>> {
+    let looked = async {
+        if let Some(account) = quota {
+            account.look().await;
+        }
+    };
+    let checked = async {
+        let rate = endpoint.rate.as_ref()?;
+        Some(shared::check(store, rate, &endpoint.path, who, caller).await)
+    };
+    let ((), checked) = tokio::join!(looked, checked);
+    checked
 }

@@ -94,7 +94,11 @@ pub struct Gateway {
 
 impl Gateway {
     /// Answers a request. Never fails: what goes wrong is an answer too.
-    pub async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Full<Bytes>> {
+    pub async fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> Response<Full<Bytes>> {
         let (parts, mut body) = request.into_parts();
         let forwarded =
             headers::forwarded(&parts.headers, peer.address.ip(), &self.trusted_proxies);

@@ -35,7 +35,8 @@ pub(super) async fn claim(
     let (Some(sessions), Some(Upload { ticket, print })) = (sessions, upload) else {
         return Ok(None);
     };
-    let claim = sessions.claim(&ticket, print);
+    // Boxed, as what follows a verify alone is everywhere here: a future is moved with all that it may come to hold.
+    let claim = Box::pin(sessions.claim(&ticket, print));
     match timeout(patience, claim).await {
         Ok(claim) => claim.map(Some).map_err(Refusal::Session),
         Err(_) => Err(Refusal::Upstream(FailureKind::Timeout.into())),
@@ -64,7 +65,7 @@ pub(super) async fn end(
         None => turn.lost(),
     }
     if let Some(sessions) = sessions {
-        sessions.tell(&name).await;
+        Box::pin(sessions.tell(&name)).await;
     }
 }
 
@@ -73,7 +74,7 @@ pub(super) async fn give_back(sessions: Option<&Arc<Sessions>>, turn: Turn) {
     let name = turn.name();
     turn.not_sent();
     if let Some(sessions) = sessions {
-        sessions.tell(&name).await;
+        Box::pin(sessions.tell(&name)).await;
     }
 }
 

@@ -104,10 +104,7 @@ impl Server {
         stop: impl Future<Output = ()>,
     ) -> DrainOutcome {
         let head_refusals = HeadRefusals::new(Arc::clone(&gateway.observer), gateway.cors.clone());
-        let handle = move |request, peer| {
-            let gateway = Arc::clone(&gateway);
-            async move { gateway.handle(request, peer).await }
-        };
+        let handle = move |request, peer| Arc::clone(&gateway).handle(request, peer);
         self.run_with(settings, handle, head_refusals, readiness, stop)
             .await
     }

@@ -118,7 +118,9 @@ impl Link {
         args: &[&[u8]],
     ) -> Result<Reply, Away> {
         let Open { number, connection } = self.opened().ok_or(Away)?;
-        match timeout(self.timeout, connection.run(script, keys, args)).await {
+        // Boxed, so that the futures that may come here are not made larger where there is no store.
+        let answer = Box::pin(timeout(self.timeout, connection.run(script, keys, args)));
+        match answer.await {
             Ok(Ok(reply)) => {
                 self.slow.store(0, Ordering::Relaxed);
                 Ok(reply)
