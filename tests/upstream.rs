@@ -179,6 +179,35 @@ async fn an_answer_before_the_upload_is_done_is_seen() {
 }
 
 #[tokio::test]
+async fn a_result_before_the_video_was_there_is_nobody_s_result() {
+    let pass = answer(
+        "200 OK",
+        "{\"error_code\":0,\"result\":{\"score\":0.99,\"action_verify\":\"pass\"}}",
+    );
+    let early = upstream::start(Does::AnswerEarly(pass)).await;
+    let gateway = Gateway::unbound(early.address).await;
+    let answer = gateway
+        .post(false, VERIFY, verify_body("S", &video(8 << 20)))
+        .await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.code().as_str()),
+        (502, "upstream_invalid_response")
+    );
+}
+
+#[tokio::test]
+async fn an_interim_answer_does_not_stop_an_upload() {
+    let pass = answer("200 OK", "{\"error_code\":0,\"result\":{}}");
+    let interim = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n".to_vec();
+    let twice = upstream::start(Does::AnswerTwice(interim, pass)).await;
+    let gateway = Gateway::unbound(twice.address).await;
+    let body = verify_body("S", &video(8 << 20));
+    let answer = gateway.post(false, VERIFY, body.clone()).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(twice.last_body(), body.as_bytes());
+}
+
+#[tokio::test]
 async fn nobody_there() {
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = closed.local_addr().unwrap();

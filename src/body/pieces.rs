@@ -141,7 +141,7 @@ impl Pieces {
     }
 
     /// The signed request, and where in its body the video is.
-    pub(super) fn finish(mut self) -> (Outgoing, Option<VideoPlace>) {
+    pub(super) fn finish(mut self: Box<Self>) -> (Outgoing, Option<VideoPlace>) {
         self.settle();
         self.close_block();
         (self.draft.finish(self.kept), self.video)

@@ -77,7 +77,7 @@ pub(super) async fn receive(
     pieces.end(false);
     pieces.append(b"}".to_vec());
     let length = arrival.count();
-    Received::new(*pieces, arrival.into_permit(), Some(length), face_field)
+    Received::new(pieces, arrival.into_permit(), Some(length), face_field)
 }
 
 /// Base64 of bytes that come in chunks of any size.

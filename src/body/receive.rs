@@ -82,5 +82,5 @@ async fn json(
         Some(Value::String(text)) => Some(text.as_str()),
         _ => None,
     };
-    Received::new(*pieces, arrival.into_permit(), length, face_field)
+    Received::new(pieces, arrival.into_permit(), length, face_field)
 }

@@ -34,7 +34,7 @@ struct Video {
 
 impl Received {
     pub(super) fn new(
-        mut pieces: Pieces,
+        mut pieces: Box<Pieces>,
         permit: Permit,
         video_length: Option<u64>,
         face_field: Option<&str>,

@@ -94,6 +94,9 @@ impl<'a> HeldVideo<'a> {
             let Some(run) = self.run(self.place) else {
                 return;
             };
+            // No further than it is to go: each byte of a plain run is a character, and looked at once.
+            let most = usize::try_from(characters).unwrap_or(usize::MAX);
+            let run = run.get(..most.max(2)).unwrap_or(run);
             let escape = match self.escaped {
                 true => memchr::memchr(b'\\', run),
                 false => None,

@@ -84,11 +84,21 @@ pub async fn exchange(
     request: &Request<'_>,
 ) -> Result<Reading, Broken> {
     let mut buffer = Vec::with_capacity(FIRST_READ);
-    let sent = write_until_answered(connection, request, &mut buffer).await?;
+    let mut joined = Vec::new();
+    let mut unsent = Unsent {
+        pieces: request.pieces(&mut joined),
+        first: 0,
+        offset: 0,
+    };
+    let mut sent = write_until_answered(connection, &mut unsent, &mut buffer).await?;
     for _ in 0..=MAX_INTERIM {
         let (mut head, length) = read_head(connection, &mut buffer).await?;
         if matches!(head.status, 100 | 102..=199) {
             buffer.drain(..length);
+            // The answer is yet to come, and the server still reads.
+            if !sent && buffer.is_empty() {
+                sent = write_until_answered(connection, &mut unsent, &mut buffer).await?;
+            }
             continue;
         }
         head.keep_alive &= sent;
@@ -102,18 +112,12 @@ pub async fn exchange(
     Err(Broken::Answer("too many interim answers"))
 }
 
-/// Writes the request; `false` when an answer, now in `buffer`, came first.
+/// Writes the rest of the request; `false` when an answer, now in `buffer`, came first.
 async fn write_until_answered(
     connection: &mut Connection,
-    request: &Request<'_>,
+    unsent: &mut Unsent<'_>,
     buffer: &mut Vec<u8>,
 ) -> Result<bool, Broken> {
-    let mut joined = Vec::new();
-    let mut unsent = Unsent {
-        pieces: request.pieces(&mut joined),
-        first: 0,
-        offset: 0,
-    };
     let result = poll_fn(|cx| {
         while !unsent.is_empty() {
             match unsent.poll_write(connection, cx) {

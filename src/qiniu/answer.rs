@@ -180,6 +180,10 @@ impl AnswerRules {
         let values = cut.finish()?;
         let body = kept.into_bytes()?;
         let error_code = integer(values.get(self.error_code));
+        if reading.is_early() && matches!(error_code, None | Some(0)) {
+            // Nobody can have judged a video before it was there: this is an answer to something else.
+            return Err("the answer came before the request was out".into());
+        }
         self.believe(error_code, &values)?;
         Ok(Answer {
             removed: received.saturating_sub(body.len() as u64),

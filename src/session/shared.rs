@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{sync::Notify, time::sleep};
+use tokio::{sync::Notify, task::JoinSet, time::sleep};
 
 use super::{
     Sessions,
@@ -33,6 +33,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Until what could not be told is tried again, while the store is there.
 const AGAIN: Duration = Duration::from_millis(200);
+/// So many are told at once: a store that lost all is soon asked about what it has not been told again.
+const TOGETHER: usize = 32;
 /// Between looks for news that nobody spoke of.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -169,7 +171,7 @@ impl Sessions {
     }
 
     /// Tells the others what they have not heard, and everything when the store was away. Never ends where replicas share.
-    pub async fn keep_telling(&self) {
+    pub async fn keep_telling(self: &Arc<Self>) {
         let Some(shared) = &self.shared else { return };
         let mut changes = shared.store.link.changes();
         loop {
@@ -183,15 +185,32 @@ impl Sessions {
                 // A turn that was dropped without a word tells nobody.
                 () = sleep(LOOK) => {}
             }
-            while let Some(item) = self.ledger.next_untold() {
-                if self.tell_item(shared, &item).await.is_err() {
-                    self.ledger.not_told(&item);
-                    if shared.store.link.is_up() {
-                        sleep(jittered(AGAIN)).await;
-                        shared.news.notify_one();
-                    }
-                    break;
-                }
+            let mut tellers = JoinSet::new();
+            while tellers.len() < TOGETHER
+                && let Some(item) = self.ledger.next_untold()
+            {
+                let sessions = Arc::clone(self);
+                tellers.spawn(async move { sessions.tell_on(item).await });
+            }
+            let all_told = tellers.join_all().await.iter().all(Result::is_ok);
+            if !all_told && shared.store.link.is_up() {
+                sleep(jittered(AGAIN)).await;
+                shared.news.notify_one();
+            }
+        }
+    }
+
+    /// Tells this, and what else has not been told, until there is nothing left or nobody to hear it.
+    async fn tell_on(&self, mut item: Item) -> Result<(), Away> {
+        let shared = self.shared.as_ref().ok_or(Away)?;
+        loop {
+            if let Err(away) = self.tell_item(shared, &item).await {
+                self.ledger.not_told(&item);
+                return Err(away);
+            }
+            match self.ledger.next_untold() {
+                Some(next) => item = next,
+                None => return Ok(()),
             }
         }
     }

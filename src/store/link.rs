@@ -202,12 +202,10 @@ impl Link {
         tokio::pin!(shut);
         shut.as_mut().enable();
         self.slow.store(0, Ordering::Relaxed);
-        *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(Open {
+        self.opens(Open {
             number,
             connection: connection.clone(),
         });
-        self.metric.set(true);
-        self.up.send_replace(Some(Instant::now()));
         tracing::info!("the store is there: replicas share limits and sessions");
         let closed = async {
             connection.closed().await;
@@ -218,7 +216,7 @@ impl Link {
             loop {
                 sleep(BEAT).await;
                 // As often as it takes for the breaker to make up its mind.
-                while self.is_up() && self.beat(&scripts.beat).await.is_err() {}
+                while self.is_up() && self.beat(number, &scripts.beat).await.is_err() {}
                 // What goes wrong here goes wrong with the next beat, or is made good by it.
                 let agreed = naming.agree(&connection, &scripts.names, self.timeout);
                 drop(agreed.await);
@@ -231,16 +229,30 @@ impl Link {
         }
     }
 
-    async fn beat(&self, beat: &Script) -> Result<(), Away> {
+    async fn beat(&self, number: u64, beat: &Script) -> Result<(), Away> {
         let times = times();
         let args = times.each_ref().map(|time| time.as_bytes());
         match self.call(beat, &self.signs.each_ref(), &args).await? {
             Reply::Number(born) if self.born.swap(born, Ordering::Relaxed) == born => {}
             // It was emptied while the connection stood: the same as if it had been away.
-            Reply::Number(_) => drop(self.up.send_replace(Some(Instant::now()))),
+            Reply::Number(_) => {
+                let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+                if open.as_ref().is_some_and(|open| open.number == number) {
+                    self.up.send_replace(Some(Instant::now()));
+                }
+            }
             _ => return Err(self.misunderstood()),
         }
         Ok(())
+    }
+
+    /// Calls are made over this connection from now on.
+    fn opens(&self, connection: Open) {
+        // All under one lock, as in `close`: whoever looks at one of them must not believe what is over.
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        *open = Some(connection);
+        self.metric.set(true);
+        self.up.send_replace(Some(Instant::now()));
     }
 
     fn close(&self, number: u64, fault: &Fault) {
@@ -250,9 +262,9 @@ impl Link {
             return;
         }
         *open = None;
-        drop(open);
         self.metric.set(false);
         self.up.send_replace(None);
+        drop(open);
         warn(fault);
         self.shut.notify_waiters();
     }

@@ -82,12 +82,13 @@ impl Store {
         // After the store was away, everybody has the time of a sign of life to be heard again.
         let judge = self.link.up_for().is_some_and(|time| time >= LIFE);
         let owner = names::replica(&seen.owner);
-        let settle = SETTLE.as_millis().to_string();
+        let [settle, life] = [SETTLE, LIFE].map(|time| time.as_millis().to_string());
         let more = [
             seen.owner.as_bytes(),
             flag(judge),
             flag(seen.claimed),
             settle.as_bytes(),
+            life.as_bytes(),
         ];
         let reply = self
             .tried(&self.scripts.claim, it, &[&owner, &names::birth()], &more)

@@ -18,6 +18,7 @@ mod owners;
 mod process;
 mod quotas;
 mod rotation;
+mod scripts;
 mod secrets;
 mod sessions;
 mod slow;

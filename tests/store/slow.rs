@@ -167,3 +167,36 @@ async fn a_late_answer_is_never_taken_for_that_of_a_later_call() {
     }
     assert!(late >= 4, "{late}");
 }
+
+#[tokio::test]
+async fn a_store_far_away_that_lost_all_is_told_all_in_time() {
+    const SESSIONS: usize = 120;
+    if !redis::is_there() {
+        return;
+    }
+    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let redis = Redis::start().await;
+    let delay = Delay::before(&redis).await;
+    let wide = routes().replace("concurrent_per_user = 1\n", "");
+    let one = behind(&delay, qiniu, &wide).await;
+    let other = replica(qiniu, &redis, &wide).await;
+    until(&other, "store_up 1").await;
+    let mut bodies = Vec::new();
+    for _ in 0..SESSIONS {
+        let body = verify_body(&session(&one).await, &video(0));
+        assert_eq!(one.post(false, VERIFY, body.clone()).await.status, 200);
+        bodies.push(body);
+    }
+    // One after the other they would take six seconds to tell; the others wait for three.
+    delay.set(Duration::from_millis(50));
+    redis.ask(&["FLUSHALL"]).await;
+    let asked = bodies
+        .into_iter()
+        .map(|body| other.post(false, VERIFY, body));
+    let mut asked: Vec<_> = asked.map(Box::pin).collect();
+    for answer in &mut asked {
+        let answer = answer.await;
+        assert_eq!(answer.json()["result"]["action_verify"], "pass");
+    }
+    assert_eq!(ledger.verify_calls(), SESSIONS as u64);
+}

@@ -35,6 +35,8 @@ pub enum Does {
     Endless(Vec<u8>, Vec<u8>),
     /// Answers before the body has arrived, and closes.
     AnswerEarly(Vec<u8>),
+    /// Sends the first of these before the body has arrived, the second once it has, and closes.
+    AnswerTwice(Vec<u8>, Vec<u8>),
 }
 
 pub struct Upstream {
@@ -104,11 +106,14 @@ async fn serve(
             drain(&mut stream).await;
             return Ok(());
         }
+        if let Does::AnswerTwice(first, _) = &does {
+            stream.write_all(first).await?;
+        }
         let mut body = vec![0; length];
         stream.read_exact(&mut body).await?;
         *last_body.lock().unwrap() = body;
         match &does {
-            Does::Answer(bytes) => {
+            Does::Answer(bytes) | Does::AnswerTwice(_, bytes) => {
                 stream.write_all(bytes).await?;
                 return stream.shutdown().await;
             }

@@ -35,7 +35,7 @@ fn draft() -> Draft {
 
 /// The body, its signed head, and how many pieces it is in.
 fn finished(pieces: Pieces) -> (Vec<u8>, Vec<u8>, usize) {
-    let (outgoing, _) = pieces.finish();
+    let (outgoing, _) = Box::new(pieces).finish();
     let body = outgoing.body();
     (body.concat(), outgoing.head().to_vec(), body.len())
 }

@@ -3,7 +3,8 @@
 -- has left), 6 the sealed answer.
 local kept = redis.call('HMGET', KEYS[1], 's', 'p', 'o', 'n')
 local state, new = kept[1], ARGV[5]
-local mine = kept[3] == ARGV[2] and kept[4] == ARGV[3]
+-- A replica begins a turn only when the one before has ended: a later one's word ends an earlier one that was never told.
+local mine = kept[3] == ARGV[2] and (tonumber(kept[4] or '') or 0) <= tonumber(ARGV[3])
 local pending = mine and (state == 'w' or state == 'u')
 local write
 if new == 'a' then
