@@ -38,6 +38,7 @@
 //! | one fetch at a time | `identity_unknown::a_flood_of_unknown_ids_is_one_question`, `identity_unknown::the_first_tokens_of_a_new_key_get_their_answer_by_one_fetch` |
 //! | 1 MiB at the most | `identity_misbehaving::a_document_may_have_one_mebibyte` |
 //! | an unknown `kid` asks, every half minute for each issuer, the start aside | `remote::a_fetch_is_asked_for_every_half_minute_whatever_ids_come` |
+//! | … for a fetch that begins later | `remote::a_fetch_is_asked_for_every_half_minute_whatever_ids_come` |
 //! | … and is remembered as unknown | `identity_unknown::an_id_that_no_fetch_brought_stays_unknown_and_others_may_ask` |
 //! | … but not when the fetch failed: a 503 | `identity_misbehaving::later_the_known_keys_stay_in_use`, `identity_unknown::a_fetch_that_failed_makes_no_id_unknown` |
 //! | a token that comes again is verified once | `again::a_token_is_verified_once_and_judged_by_the_clock_each_time` |
