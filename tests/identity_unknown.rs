@@ -15,7 +15,7 @@ use std::{sync::Arc, time::Duration};
 use liveness_gateway::{auth::remote::Timing, emulator::Scenario};
 use support::{
     emulator,
-    identity::{KEYS, Provider, Signer, gateway, hasty, said},
+    identity::{Does, KEYS, Provider, Signer, gateway, hasty, said},
 };
 
 #[tokio::test]
@@ -80,6 +80,33 @@ async fn an_id_that_no_fetch_brought_stays_unknown_and_others_may_ask() {
         );
         assert_eq!(provider.requests(KEYS), fetches, "{id}");
     }
+}
+
+#[tokio::test]
+async fn a_fetch_that_failed_makes_no_id_unknown() {
+    let (signer, new) = (Signer::new("a"), Signer::new("new"));
+    let provider = Provider::start(vec![signer.jwk()]).await;
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let timing = Timing {
+        ask_again: Duration::ZERO,
+        ..hasty()
+    };
+    let gateway = gateway(qiniu, &provider.identity(""), timing).await;
+    gateway.until_ready_is(200).await;
+    let token = new.token(&provider, "alice");
+    provider.does(KEYS, Does::Close);
+    for _ in 0..2 {
+        assert_eq!(said(&gateway.ask(&token).await), (503, "not_ready".into()));
+    }
+    provider.does(KEYS, Does::Well);
+    // Answered when a fetch has succeeded, which makes only this one unknown.
+    let stranger = Signer::new("x").token(&provider, "mallory");
+    assert_eq!(
+        said(&gateway.ask(&stranger).await),
+        (401, "invalid_token".into())
+    );
+    provider.publish(vec![signer.jwk(), new.jwk()]);
+    assert_eq!(gateway.ask(&token).await.status, 200);
 }
 
 #[tokio::test]

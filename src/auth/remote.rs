@@ -306,6 +306,11 @@ mod tests {
         fetched(2);
         assert_eq!((asked("c", 1), asked("d", 29_999)), (None, None));
         assert_eq!(asked("e", 30_000), Some(3));
+        // One that is under way may have begun before the key was published.
+        keys.progress.send_modify(|progress| {
+            (progress.started, progress.finished) = (4, 3);
+        });
+        assert_eq!(asked("f", 60_000), Some(5));
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use liveness_gateway::{auth::Caller, emulator::Scenario};
+use liveness_gateway::emulator::Scenario;
 
 use crate::{
-    rotating,
+    eventually, rotating,
     support::{
         Gateway, SESSIONCODE, emulator,
         folder::Folder,
@@ -13,7 +13,7 @@ use crate::{
         redis::{self, Redis},
         sealed::{KEY, OTHER_KEY},
     },
-    words::store,
+    words::{caller, store},
 };
 
 const ONE_KEY: &str = "[sessions]\nseal_key = FILE(seal)\n";
@@ -130,12 +130,7 @@ async fn who_starts_at_the_same_time_names_callers_alike_at_once() {
         return;
     }
     let redis = Redis::start().await;
-    let caller = Caller {
-        issuer: "issuer".into(),
-        user: "user-1".into(),
-        scopes: Vec::new(),
-        pseudonym: "".into(),
-    };
+    let caller = caller("user-1");
     for _ in 0..20 {
         redis.ask(&["FLUSHALL"]).await;
         let four = tokio::join!(store(&redis), store(&redis), store(&redis), store(&redis));
@@ -160,4 +155,21 @@ async fn a_store_that_forgot_everything_is_told_how_callers_are_named() {
     let other = replica(qiniu, &folder, ONE_KEY).await;
     assert_eq!(after_a_call(&one).await.1, 98);
     assert_eq!(after_a_call(&other).await.1, 97);
+}
+
+#[tokio::test]
+async fn the_key_of_names_is_kept_for_as_long_as_somebody_knows_it() {
+    if !redis::is_there() {
+        return;
+    }
+    let redis = Redis::start().await;
+    let _one = store(&redis).await;
+    let places = redis.keys("liveness-gateway:names:*").await;
+    assert_eq!(places.len(), 1);
+    redis.ask(&["EXPIRE", &places[0], "60"]).await;
+    eventually("renewed", async || {
+        let left = redis.ask(&["TTL", &places[0]]).await;
+        str::from_utf8(&left[0]).unwrap().parse::<i64>().unwrap() > 2 * 86_400
+    })
+    .await;
 }

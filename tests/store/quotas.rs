@@ -219,6 +219,44 @@ async fn without_the_store_a_replica_goes_on_with_what_it_knows_and_tells_it_lat
 }
 
 #[tokio::test]
+async fn without_the_store_what_turns_out_to_be_no_retry_is_refused_before_its_call() {
+    if !redis::is_there() {
+        return;
+    }
+    let qiniu = upstream::start(Does::Answer(answer("200 OK", PASS))).await;
+    let mut redis = Redis::start().await;
+    let (clock, _) = clock();
+    let [one, other] = two_by(&clock, qiniu.address, &redis, "1/day").await;
+    assert_eq!(verify(&one, qiniu.address, "S1").await.body, PASS);
+    let refused = verify(&other, qiniu.address, "S2").await;
+    told(&refused, 429, "quota_exceeded");
+    redis.kill();
+    until(&other, "store_up 0").await;
+    // The call was a moment ago, so the upload is received. The other made none itself, but has heard of it.
+    let refused = verify(&other, qiniu.address, "S2").await;
+    told(&refused, 429, "quota_exceeded");
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(qiniu.requests(), 1);
+}
+
+#[tokio::test]
+async fn who_makes_no_call_leaves_nothing_in_the_store() {
+    if !redis::is_there() {
+        return;
+    }
+    let (qiniu, _ledger) = emulator(Scenario::Pass).await;
+    let redis = Redis::start().await;
+    let (clock, _) = clock();
+    let one = one_by(&clock, qiniu, &redis, "5/day").await;
+    for calls_of_another in 0..2 {
+        assert_eq!(known(&one).await, 5);
+        let counts = redis.keys("liveness-gateway:quota:*").await;
+        assert_eq!(counts.len(), calls_of_another);
+        assert_eq!(crate::ask(&one, "user-2").await.status, 200);
+    }
+}
+
+#[tokio::test]
 async fn a_call_is_counted_once_though_the_store_was_too_slow_to_say_so() {
     if !redis::is_there() {
         return;

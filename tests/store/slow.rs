@@ -13,49 +13,63 @@ use liveness_gateway::emulator::Scenario;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
 };
 
 use crate::{
     ask, replica, replica_at,
     support::{
         Gateway, VERIFY, emulator,
-        quota::with_quota,
+        quota::{left, with_quota},
         redis::{self, Redis},
-        routes, session, verify_body, video,
+        routes,
+        sealed::fresh,
+        session,
+        upstream::{self, Does, answer},
+        verify_body, video,
     },
     until,
 };
 
 const TIMEOUT: Duration = Duration::from_millis(100);
 
-/// A way to a Redis on which every answer takes so many milliseconds.
+/// A way to a Redis on which answers take their time.
 struct Delay {
     address: SocketAddr,
-    milliseconds: Arc<AtomicU64>,
+    times: Arc<Times>,
+}
+
+/// In milliseconds.
+#[derive(Default)]
+struct Times {
+    each: AtomicU64,
+    next: AtomicU64,
 }
 
 impl Delay {
     async fn before(redis: &Redis) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (port, milliseconds) = (redis.port, Arc::new(AtomicU64::new(0)));
-        let delay = Arc::clone(&milliseconds);
+        let (port, times) = (redis.port, Arc::<Times>::default());
+        let told = Arc::clone(&times);
         tokio::spawn(async move {
             while let Ok((front, _)) = listener.accept().await {
                 let back = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-                tokio::spawn(carry(front, back, Arc::clone(&delay)));
+                tokio::spawn(carry(front, back, Arc::clone(&told)));
             }
         });
-        Self {
-            address,
-            milliseconds,
-        }
+        Self { address, times }
     }
 
     fn set(&self, time: Duration) {
         let time = u64::try_from(time.as_millis()).unwrap();
-        self.milliseconds.store(time, Ordering::SeqCst);
+        self.times.each.store(time, Ordering::SeqCst);
+    }
+
+    /// The next answer alone.
+    fn once(&self, time: Duration) {
+        let time = u64::try_from(time.as_millis()).unwrap();
+        self.times.next.store(time, Ordering::SeqCst);
     }
 
     fn url(&self) -> String {
@@ -64,7 +78,7 @@ impl Delay {
 }
 
 /// Requests at once, answers later, in their order.
-async fn carry(front: TcpStream, back: TcpStream, delay: Arc<AtomicU64>) {
+async fn carry(front: TcpStream, back: TcpStream, times: Arc<Times>) {
     let (mut from_gateway, mut to_gateway) = front.into_split();
     let (mut from_redis, mut to_redis) = back.into_split();
     tokio::spawn(async move { tokio::io::copy(&mut from_gateway, &mut to_redis).await });
@@ -79,8 +93,9 @@ async fn carry(front: TcpStream, back: TcpStream, delay: Arc<AtomicU64>) {
     });
     let mut bytes = vec![0; 65_536];
     while let Ok(read @ 1..) = from_redis.read(&mut bytes).await {
-        let delay = Duration::from_millis(delay.load(Ordering::SeqCst));
-        let at = tokio::time::Instant::now() + delay;
+        let next = times.next.swap(0, Ordering::SeqCst);
+        let delay = next.max(times.each.load(Ordering::SeqCst));
+        let at = tokio::time::Instant::now() + Duration::from_millis(delay);
         if late.send((at, bytes[..read].to_vec())).is_err() {
             return;
         }
@@ -190,13 +205,38 @@ async fn a_store_far_away_that_lost_all_is_told_all_in_time() {
     // One after the other they would take six seconds to tell; the others wait for three.
     delay.set(Duration::from_millis(50));
     redis.ask(&["FLUSHALL"]).await;
-    let asked = bodies
-        .into_iter()
-        .map(|body| other.post(false, VERIFY, body));
-    let mut asked: Vec<_> = asked.map(Box::pin).collect();
-    for answer in &mut asked {
-        let answer = answer.await;
+    for body in bodies {
+        let answer = other.post(false, VERIFY, body).await;
         assert_eq!(answer.json()["result"]["action_verify"], "pass");
     }
     assert_eq!(ledger.verify_calls(), SESSIONS as u64);
+}
+
+#[tokio::test]
+async fn a_call_is_given_back_though_the_store_was_late_to_say_that_it_forgot_how() {
+    if !redis::is_there() {
+        return;
+    }
+    let gate = Arc::new(Semaphore::new(0));
+    let busy = answer("503 X", "{}");
+    let qiniu = upstream::start(Does::WhenLet(Arc::clone(&gate), busy)).await;
+    let redis = Redis::start().await;
+    let delay = Delay::before(&redis).await;
+    let (timeout, quota) = ("timeout = \"2s\"", with_quota("5/day"));
+    let gateway = replica_at(qiniu.address, &delay.url(), timeout, &quota).await;
+    until(&gateway, "store_up 1").await;
+    let body = verify_body(&fresh(qiniu.address, "S1"), &video(0));
+    let (refused, counts) = tokio::join!(gateway.post(false, VERIFY, body), async {
+        while qiniu.requests() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let counts = redis.keys("liveness-gateway:quota:*").await;
+        assert_eq!(redis.ask(&["HGET", &counts[0], "n"]).await, [b"1"]);
+        redis.ask(&["SCRIPT", "FLUSH"]).await;
+        delay.once(Duration::from_millis(2500));
+        gate.add_permits(1);
+        counts
+    });
+    assert_eq!(left(&refused), 5, "{refused:?}");
+    assert_eq!(redis.ask(&["HGET", &counts[0], "n"]).await, [b"0"]);
 }

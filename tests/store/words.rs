@@ -7,7 +7,7 @@ use liveness_gateway::{
     limit::{
         CallerKey, CallerKeys, Rate,
         clock::Clock,
-        quota::{Quota, Reservation},
+        quota::{Quota, Reservation, shared::Account},
     },
     store::{NamesSeal, Store, Tally, Word},
     telemetry::{log::Lines, metrics::Metrics},
@@ -52,6 +52,15 @@ pub(crate) async fn store(redis: &Redis) -> Arc<Store> {
     store
 }
 
+pub(crate) fn caller(user: &str) -> Caller {
+    Caller {
+        issuer: "issuer".into(),
+        user: user.into(),
+        scopes: Vec::new(),
+        pseudonym: "".into(),
+    }
+}
+
 impl Replica {
     fn new(store: &Arc<Store>, clock: &Clock, caller: &Caller) -> Self {
         let rate = Rate {
@@ -66,6 +75,10 @@ impl Replica {
             granted: Vec::new(),
             words: Vec::new(),
         }
+    }
+
+    fn account(&self, caller: &Caller) -> Account {
+        Account::new(&self.quota, self.key, Some(&self.store), "/route", caller)
     }
 
     async fn tell(&self, caller: &Caller, word: &Word, most: Option<u32>) -> Tally {
@@ -112,12 +125,7 @@ impl Replica {
 
 async fn go_through(stores: &[Arc<Store>; 2], user: &str, steps: Vec<(usize, u8, usize)>) {
     let (clock, _) = clock();
-    let caller = Caller {
-        issuer: "issuer".into(),
-        user: user.into(),
-        scopes: Vec::new(),
-        pseudonym: "".into(),
-    };
+    let caller = caller(user);
     let mut both = [0, 1].map(|number| Replica::new(&stores[number], &clock, &caller));
     let granted = |both: &[Replica; 2]| both.iter().map(|it| it.granted.len()).sum::<usize>();
     for (replica, what, which) in steps {
@@ -164,4 +172,59 @@ fn in_whatever_order_words_come_the_quota_holds_and_all_is_known_in_the_end() {
         Ok(())
     });
     ran.unwrap_or_else(|why| panic!("{why}"));
+}
+
+#[tokio::test]
+async fn who_only_asks_changes_nothing_and_no_clock_makes_the_last_call_an_earlier_one() {
+    if !redis::is_there() {
+        return;
+    }
+    let redis = Redis::start().await;
+    let both = [store(&redis).await, store(&redis).await];
+    let caller = caller("user-1");
+    let told = async |replica: usize, number, calls: Option<u32>, at| {
+        let name = both[replica].name("quota", "/route", &caller).unwrap();
+        let word = Word {
+            window: 1,
+            number,
+            calls,
+            at,
+            remember: Duration::from_secs(600),
+        };
+        let most = calls.map(|_| MOST);
+        both[replica].count(&name, &word, most).await.unwrap()
+    };
+    let tally = |all, own| Tally {
+        fits: true,
+        all,
+        own,
+        last: 100,
+    };
+    assert_eq!(told(0, 1, Some(2), 100).await, tally(2, 2));
+    assert_eq!(told(1, 1, Some(1), 50).await, tally(3, 1));
+    for _ in 0..2 {
+        assert_eq!(told(0, 2, None, 200).await, tally(3, 2));
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_was_told_of_and_then_refused_is_taken_back_at_once() {
+    if !redis::is_there() {
+        return;
+    }
+    let redis = Redis::start().await;
+    let (clock, _) = clock();
+    let caller = caller("user-1");
+    let one = Replica::new(&store(&redis).await, &clock, &caller);
+    let other = Replica::new(&store(&redis).await, &clock, &caller);
+    for _ in 0..MOST {
+        let mut call = other.account(&caller).reserve().await.ok().unwrap();
+        call.begin();
+    }
+    // Reserved here and not asked for yet, but another request's look speaks of it.
+    let (early, _) = one.quota.hold(one.key).ok().unwrap();
+    one.account(&caller).look().await;
+    drop(early);
+    assert!(one.account(&caller).reserve().await.is_err());
+    assert_eq!(other.tell(&caller, &other.word(), None).await.all, MOST);
 }

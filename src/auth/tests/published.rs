@@ -1,6 +1,7 @@
-//! Key sets that are fetched: what stays the same from one to the next.
+//! Key sets that are fetched: what stays the same from one to the next, and what of them is allowed.
 
 use super::{algorithms::Signer, key_sets::set, *};
+use crate::auth::Algorithm;
 
 #[test]
 fn a_key_that_is_still_published_is_the_same_key() {
@@ -27,4 +28,25 @@ fn a_key_that_is_still_published_is_the_same_key() {
     let all = read(&[rsa.jwk()], None);
     let one = read(&[set(rsa.jwk(), &[("alg", json!("RS256"))])], Some(&all));
     assert!(!one.is(&all));
+}
+
+#[test]
+fn of_what_fits_a_key_only_what_the_operator_lists_is_allowed() {
+    let (rsa, ed) = (Signer::rsa(), Signer::ed25519());
+    let text = json!({"keys": [rsa.jwk(), ed.jwk()]}).to_string();
+    let ask = |token: &str| {
+        let allowed = [Algorithm::PS256];
+        let published = KeySet::from_published(text.as_bytes(), Some(&allowed), None);
+        user_with(published.ok().unwrap().keys, token)
+    };
+    let claims = good_claims().to_string();
+    let listed = rsa.sign_as(Algorithm::PS256, "{}", &claims);
+    assert_eq!(ask(&listed), Ok("alice".into()));
+    for other in [
+        rsa.sign_as(Algorithm::RS256, "{}", &claims),
+        rsa.sign_as(Algorithm::PS384, "{}", &claims),
+        ed.sign("{}", &claims),
+    ] {
+        assert_eq!(ask(&other), Err(AuthRefusal::AlgorithmNotAllowed));
+    }
 }
