@@ -206,7 +206,7 @@ async fn who_leaves_while_a_new_store_hears_from_others_spoils_nothing() {
         return;
     }
     let (qiniu, ledger) = emulator(Scenario::Pass).await;
-    let redis = Redis::start().await;
+    let redis = Redis::start_with(&[]).await;
     let [one, _other] = two(qiniu, &redis, &routes()).await;
     let body = verify_body(&session(&one).await, &video(0));
     let request = raw::whole("user-1", VERIFY, &body);

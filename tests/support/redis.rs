@@ -43,9 +43,15 @@ pub fn is_there() -> bool {
     found
 }
 
+/// When a store was born, in milliseconds since 1970.
+const BIRTH: &str = "liveness-gateway:birth";
+
 impl Redis {
+    /// One that has been there for long: replicas need not wait for what others may have to tell it.
     pub async fn start() -> Self {
-        Self::start_with(&[]).await
+        let redis = Self::start_with(&[]).await;
+        redis.ask(&["SET", BIRTH, "1"]).await;
+        redis
     }
 
     /// With the user of the documentation, whom the gateway logs in as, and more options.
