@@ -13,11 +13,11 @@ use governor::{
     state::keyed::DashMapStateStore,
 };
 
-use super::{CallerKey, Rate};
+use super::{CallerKey, Rate, shared::Heard};
 use crate::store::Charged;
 
 /// Callers counted one by one; beyond, newcomers share [`SHARED`] counters until the others have rested.
-const MOST_CALLERS: usize = 1 << 20;
+pub(super) const MOST_CALLERS: usize = 1 << 20;
 const SHARED: u64 = 1 << 16;
 
 /// The rate limit of one route.
@@ -27,6 +27,8 @@ pub struct RateLimit {
     interval: Duration,
     burst: NonZeroU32,
     crowded: AtomicBool,
+    /// What the store said, where replicas share one.
+    pub(super) heard: Heard,
 }
 
 /// What is left to a caller, in the terms of draft-ietf-httpapi-ratelimit-headers-10.
@@ -62,6 +64,7 @@ impl RateLimit {
             interval,
             burst,
             crowded: AtomicBool::new(false),
+            heard: Heard::default(),
         })
     }
 
@@ -102,6 +105,7 @@ impl RateLimit {
 
     /// Forgets callers that have rested; to be called every second or so.
     pub fn sweep(&self) {
+        self.heard.sweep();
         if self.limiter.is_empty() {
             return;
         }

@@ -35,7 +35,7 @@ pub use self::{
     names::Name,
     naming::NamesSeal,
     quotas::{Tally, Word},
-    rates::Charged,
+    rates::{Charged, Counted},
     sessions::{News, Seen, Told, Try},
     wire::Address,
 };

@@ -13,8 +13,18 @@ pub enum Charged {
     Waits(Duration),
 }
 
+/// What the store says of a request.
+pub struct Counted {
+    /// What it comes to.
+    pub charged: Charged,
+    /// How long until all of the burst is back.
+    pub owed: Duration,
+    /// When that is, in microseconds of the store's own clock. It may be told again to a store that has forgotten.
+    pub back: u64,
+}
+
 impl Store {
-    /// Counts a request: one each `interval`, `burst` at once.
+    /// Counts a request: one each `interval`, `burst` at once; `back` is what this replica knows of the caller's count, 0 for nothing.
     ///
     /// # Errors
     /// The store is away.
@@ -23,24 +33,35 @@ impl Store {
         name: &Name,
         interval: Duration,
         burst: u32,
-    ) -> Result<Charged, Away> {
+        back: u64,
+    ) -> Result<Counted, Away> {
         let interval = interval.as_micros().max(1).to_string();
-        let burst = burst.to_string();
-        let args = [interval.as_bytes(), burst.as_bytes()];
+        let (burst, back) = (burst.to_string(), back.to_string());
+        let args = [interval.as_bytes(), burst.as_bytes(), back.as_bytes()];
         let reply = self.link.call(&self.scripts.rate, &[name], &args).await?;
-        let charged = match &reply {
-            Reply::List(parts) => match parts.as_slice() {
-                [Reply::Number(1), Reply::Number(left), _] => {
-                    u32::try_from(*left).ok().map(Charged::Passes)
-                }
-                [Reply::Number(0), _, Reply::Number(wait)] => {
-                    let wait = u64::try_from(*wait).ok();
-                    wait.map(|wait| Charged::Waits(Duration::from_micros(wait)))
-                }
-                _ => None,
-            },
-            _ => None,
-        };
-        charged.ok_or_else(|| self.link.misunderstood())
+        read(&reply).ok_or_else(|| self.link.misunderstood())
     }
+}
+
+fn read(reply: &Reply) -> Option<Counted> {
+    let Reply::List(parts) = reply else {
+        return None;
+    };
+    let [passes, left, wait, owed, back] = parts.as_slice() else {
+        return None;
+    };
+    let number = |part: &Reply| match part {
+        Reply::Number(number) => u64::try_from(*number).ok(),
+        _ => None,
+    };
+    let charged = match number(passes)? {
+        1 => Charged::Passes(u32::try_from(number(left)?).ok()?),
+        0 => Charged::Waits(Duration::from_micros(number(wait)?)),
+        _ => return None,
+    };
+    Some(Counted {
+        charged,
+        owed: Duration::from_micros(number(owed)?),
+        back: number(back)?,
+    })
 }

@@ -101,7 +101,51 @@ async fn a_replica_alone_goes_on_with_what_it_has_counted() {
         assert_eq!(ask(&gateway, "user-1").await.status, 200);
     }
     assert_eq!(ask(&gateway, "user-1").await.status, 429);
+    // It comes back with nothing in it, and hears that all is used up.
     redis.start_again().await;
     until(&gateway, "store_up 1").await;
-    assert_eq!(ask(&gateway, "user-1").await.status, 200);
+    assert_eq!(ask(&gateway, "user-1").await.status, 429);
+    assert_eq!(ask(&gateway, "user-2").await.status, 200);
+}
+
+#[tokio::test]
+async fn what_all_replicas_granted_counts_while_the_store_is_away() {
+    if !redis::is_there() {
+        return;
+    }
+    let (qiniu, _ledger) = emulator(Scenario::Pass).await;
+    let mut redis = Redis::start().await;
+    let both = two(qiniu, &redis, &limited("6/h", 4)).await;
+    for number in [0, 1, 1, 0] {
+        assert_eq!(ask(&both[number], "user-1").await.status, 200);
+    }
+    redis.kill();
+    for gateway in &both {
+        until(gateway, "store_up 0").await;
+    }
+    // The second one last heard that one is left.
+    assert_eq!(ask(&both[0], "user-1").await.status, 429);
+    assert_eq!(ask(&both[1], "user-1").await.status, 200);
+    assert_eq!(ask(&both[1], "user-1").await.status, 429);
+}
+
+#[tokio::test]
+async fn a_store_that_forgot_everything_gives_nobody_a_fresh_burst() {
+    if !redis::is_there() {
+        return;
+    }
+    let (qiniu, _ledger) = emulator(Scenario::Pass).await;
+    let redis = Redis::start().await;
+    let both = two(qiniu, &redis, &limited("6/h", 4)).await;
+    for number in [0, 1, 0, 1] {
+        assert_eq!(ask(&both[number], "user-1").await.status, 200);
+    }
+    redis.ask(&["FLUSHALL"]).await;
+    let refused = ask(&both[1], "user-1").await;
+    assert_eq!(refused.status, 429);
+    let wait: u64 = refused.header("retry-after").parse().unwrap();
+    assert!((500..=600).contains(&wait), "{wait}");
+    // Who comes later is told by the store.
+    assert_eq!(ask(&both[0], "user-1").await.status, 429);
+    assert_eq!(ask(&both[0], "user-2").await.status, 200);
 }
