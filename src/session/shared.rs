@@ -1,7 +1,7 @@
 //! Sessions over several replicas. The ledger here is the first place asked; only who is first here asks the others, through the
 //! store, and all who wait here get what the one learns.
 //!
-//! While the store is away this replica's ledger decides alone; Qiniu itself refuses a session that was used. But who is known to have
+//! While the store is away, but for the first moment, this replica's ledger decides alone; Qiniu itself refuses a session that was used. But who is known to have
 //! been elsewhere is not sent from here on a guess: its outcome is unknown until the store is back. What ended meanwhile is
 //! told later, and everything still of use is told again to a store that comes back; claims wait a moment for that. A claim holds nothing when its answer gets
 //! lost: this replica's next try takes it over, and a caller that leaves gives it back. Qiniu's answers leave the process sealed.
@@ -24,7 +24,10 @@ use super::{
     ticket::{Name, Ticket},
     untold::{Item, Known, Mark},
 };
-use crate::store::{Away, News, Seen, Store, Told, Try, link::jittered};
+use crate::store::{
+    Away, News, Seen, Store, Told, Try,
+    link::{MOMENT, jittered},
+};
 
 /// Between looks at a session that is under way elsewhere.
 const PAUSE: Duration = Duration::from_millis(15);
@@ -139,7 +142,8 @@ impl Sessions {
             asking.unsure = true;
             let told = shared.claim(it, &asking.look.seen).await;
             asking.unsure = told.is_err();
-            match asking.look.next(told) {
+            let just_went = shared.store.link.went_just_now();
+            match asking.look.next(told, just_went) {
                 Step::First => return asking.first(mark),
                 Step::Answered(sealed) => {
                     let kept = Kept::open(&ticket.keys, &ticket.name, &sealed);
@@ -251,7 +255,7 @@ impl Shared {
 }
 
 impl Look {
-    fn next(&mut self, told: Result<Told, Away>) -> Step {
+    fn next(&mut self, told: Result<Told, Away>, just_went: bool) -> Step {
         // Whoever leaves after this has heard of another replica that had the session.
         self.seen.claimed |= matches!(told, Ok(Told::Answered(_) | Told::Used | Told::Unknown));
         match told {
@@ -270,12 +274,14 @@ impl Look {
                 Step::Wait
             }
             Ok(Told::Settling) => Step::Wait,
-            Err(Away) if !self.seen.claimed => Step::First,
             Err(Away) => {
-                let since = self.away_since.get_or_insert_with(Instant::now);
-                match since.elapsed() > PATIENCE {
-                    true => Step::Refused(NotClaimed::OutcomeUnknown),
-                    false => Step::Wait,
+                let since = self.away_since.get_or_insert_with(Instant::now).elapsed();
+                match self.seen.claimed {
+                    true if since > PATIENCE => Step::Refused(NotClaimed::OutcomeUnknown),
+                    true => Step::Wait,
+                    // Worth a moment: without the store nobody knows whether another replica has sent it.
+                    false if just_went && since < MOMENT => Step::Wait,
+                    false => Step::First,
                 }
             }
         }

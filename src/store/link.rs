@@ -9,7 +9,7 @@
 
 use std::{
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -44,6 +44,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Who was there for so long is probed again without a long pause.
 const STEADY: Duration = Duration::from_secs(5);
+/// A store that was just lost may be back within.
+pub const MOMENT: Duration = Duration::from_secs(3);
 /// So many calls in a row without an answer in time.
 const SLOW_CALLS: u32 = 3;
 
@@ -65,6 +67,8 @@ pub struct Link {
     shut: Notify,
     /// Since when the store is there.
     up: watch::Sender<Option<Instant>>,
+    /// When it was last lost.
+    lost: Mutex<Option<Instant>>,
     metric: StoreUp,
 }
 
@@ -87,6 +91,7 @@ impl Link {
             slow: AtomicU32::new(0),
             shut: Notify::new(),
             up: watch::Sender::new(None),
+            lost: Mutex::default(),
             metric,
         }
     }
@@ -104,6 +109,12 @@ impl Link {
     /// How long the store has been there without a break.
     pub fn up_for(&self) -> Option<Duration> {
         self.up.borrow().map(|since| since.elapsed())
+    }
+
+    /// It has been away for a moment only: most that go are back soon, started again or in another place.
+    pub fn went_just_now(&self) -> bool {
+        let lost = *self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        !self.is_up() && lost.is_some_and(|lost| lost.elapsed() < MOMENT)
     }
 
     /// Changes whenever the store goes or comes back.
@@ -262,6 +273,7 @@ impl Link {
             return;
         }
         *open = None;
+        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         self.metric.set(false);
         self.up.send_replace(None);
         drop(open);

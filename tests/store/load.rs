@@ -34,6 +34,8 @@ use crate::{
 const RATE: f64 = 40.0;
 const BURST: f64 = 40.0;
 const SECOND: Duration = Duration::from_secs(1);
+/// For so long a `verify` waits for a store that just went.
+const MOMENT: Duration = Duration::from_secs(3);
 /// Tasks of the one who wants more: those that pass take time.
 const GREEDY: usize = 10;
 /// `error_code` of a session that was used.
@@ -278,12 +280,14 @@ fn limits_held(asked: &[Asked], began: Instant, outages: &[Outage]) {
     }
 }
 
-/// Each session's video went to Qiniu once. What does not hold: while the store is away, replicas do not know of each other's
-/// calls, and the same video at both of them is two. Then Qiniu refuses the second, and there still is one judgement.
+/// Each session's video went to Qiniu once. What does not hold: while the store is away for more than a moment, replicas do not know of
+/// each other's calls, and the same video at both of them is two. Then Qiniu refuses the second, and there still is one judgement.
 fn billed_once(attempts: &[Attempt], outages: &[Outage], calls: u64) {
     let mut seen = 0;
     for attempt in attempts {
-        let away = |it: &Outage| attempt.began <= it.to && it.from <= attempt.ended;
+        let away = |it: &Outage| {
+            attempt.began <= it.to && it.from <= attempt.ended && it.to - it.from > MOMENT
+        };
         let may_be_two = attempt.roaming && outages.iter().any(away);
         let codes = attempt.answers.values().map(|answer| {
             let answer: serde_json::Value = serde_json::from_slice(answer).unwrap();

@@ -127,11 +127,10 @@ async fn late_answers_cost_a_request_a_few_time_outs_and_then_nobody_waits() {
     let answer = gateway.post(false, VERIFY, body).await;
     let took = began.elapsed();
     assert_eq!(answer.json()["result"]["action_verify"], "pass");
-    // Three in a row make the store away, whichever they are; the rest is for the verify itself on a busy machine.
-    assert!(
-        took >= TIMEOUT && took < 3 * TIMEOUT + Duration::from_secs(1),
-        "{took:?}"
-    );
+    // Three in a row make the store away, whichever they are. A verify waits a moment for it to come back; the rest is for the
+    // verify itself on a busy machine.
+    let most = 3 * TIMEOUT + Duration::from_secs(3 + 1);
+    assert!(took >= TIMEOUT && took < most, "{took:?}");
     until(&gateway, "store_up 0").await;
     // What it says now is late as well, so nobody asks it.
     let began = Instant::now();
