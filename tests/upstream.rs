@@ -166,33 +166,23 @@ async fn silence_and_floods() {
 }
 
 #[tokio::test]
-async fn an_answer_before_the_upload_is_done_is_seen() {
-    let early = upstream::start(Does::AnswerEarly(answer("413 X", "{}"))).await;
-    let gateway = Gateway::unbound(early.address).await;
-    let answer = gateway
-        .post(false, VERIFY, verify_body("S", &video(8 << 20)))
-        .await;
-    assert_eq!(
-        (answer.status.as_u16(), answer.code().as_str()),
-        (413, "body_too_large")
-    );
-}
-
-#[tokio::test]
-async fn a_result_before_the_video_was_there_is_nobody_s_result() {
-    let pass = answer(
-        "200 OK",
-        "{\"error_code\":0,\"result\":{\"score\":0.99,\"action_verify\":\"pass\"}}",
-    );
-    let early = upstream::start(Does::AnswerEarly(pass)).await;
-    let gateway = Gateway::unbound(early.address).await;
-    let answer = gateway
-        .post(false, VERIFY, verify_body("S", &video(8 << 20)))
-        .await;
-    assert_eq!(
-        (answer.status.as_u16(), answer.code().as_str()),
-        (502, "upstream_invalid_response")
-    );
+async fn an_answer_before_the_upload_is_done_is_seen_and_is_no_result() {
+    let pass = "{\"error_code\":0,\"result\":{\"score\":0.99,\"action_verify\":\"pass\"}}";
+    for (early, status, code) in [
+        (answer("413 X", "{}"), 413, "body_too_large"),
+        // Nobody can have judged a video that was not there.
+        (answer("200 OK", pass), 502, "upstream_invalid_response"),
+    ] {
+        let early = upstream::start(Does::AnswerEarly(early)).await;
+        let gateway = Gateway::unbound(early.address).await;
+        let answer = gateway
+            .post(false, VERIFY, verify_body("S", &video(8 << 20)))
+            .await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.code().as_str()),
+            (status, code)
+        );
+    }
 }
 
 #[tokio::test]
