@@ -18,6 +18,14 @@ use support::{
     identity::{Does, KEYS, Provider, Signer, gateway, hasty, said},
 };
 
+/// Each unknown id may ask at once.
+fn inquisitive() -> Timing {
+    Timing {
+        ask_again: Duration::ZERO,
+        ..hasty()
+    }
+}
+
 #[tokio::test]
 async fn a_flood_of_unknown_ids_is_one_question() {
     let (signer, new) = (Signer::new("a"), Signer::new("new"));
@@ -65,11 +73,7 @@ async fn an_id_that_no_fetch_brought_stays_unknown_and_others_may_ask() {
     let signer = Signer::new("a");
     let provider = Provider::start(vec![signer.jwk()]).await;
     let (qiniu, _) = emulator(Scenario::Pass).await;
-    let timing = Timing {
-        ask_again: Duration::ZERO,
-        ..hasty()
-    };
-    let gateway = gateway(qiniu, &provider.identity(""), timing).await;
+    let gateway = gateway(qiniu, &provider.identity(""), inquisitive()).await;
     gateway.until_ready_is(200).await;
     let stranger = Signer::new("x");
     for (id, fetches) in [("b", 2), ("b", 2), ("c", 3), ("b", 3), ("c", 3)] {
@@ -87,11 +91,7 @@ async fn a_fetch_that_failed_makes_no_id_unknown() {
     let (signer, new) = (Signer::new("a"), Signer::new("new"));
     let provider = Provider::start(vec![signer.jwk()]).await;
     let (qiniu, _) = emulator(Scenario::Pass).await;
-    let timing = Timing {
-        ask_again: Duration::ZERO,
-        ..hasty()
-    };
-    let gateway = gateway(qiniu, &provider.identity(""), timing).await;
+    let gateway = gateway(qiniu, &provider.identity(""), inquisitive()).await;
     gateway.until_ready_is(200).await;
     let token = new.token(&provider, "alice");
     provider.does(KEYS, Does::Close);

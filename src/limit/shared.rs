@@ -96,11 +96,9 @@ impl Heard {
     /// What the store said when it was asked at `now`. Answers may overtake each other: the furthest count is the newest.
     fn hear(&self, key: CallerKey, now: u64, counted: &Counted) {
         let mut callers = self.callers();
-        if callers.len() >= MOST_CALLERS && !callers.contains_key(&key) {
-            return;
-        }
-        let known = callers.entry(key).or_default();
-        if counted.back >= known.there {
+        if let Some(known) = place(&mut callers, key)
+            && counted.back >= known.there
+        {
             *known = Back {
                 here: now.saturating_add(micros(counted.owed)),
                 there: counted.back,
@@ -113,10 +111,7 @@ impl Heard {
         let interval = micros(interval).max(1);
         let full = interval.saturating_mul(burst.into());
         let mut callers = self.callers();
-        if callers.len() >= MOST_CALLERS && !callers.contains_key(&key) {
-            return None;
-        }
-        let known = callers.entry(key).or_default();
+        let known = place(&mut callers, key)?;
         let back = known.here.clamp(now, now.saturating_add(full));
         let wait = (back - now).saturating_sub(full - interval);
         if wait > 0 {
@@ -134,6 +129,12 @@ impl Heard {
     fn callers(&self) -> MutexGuard<'_, HashMap<CallerKey, Back>> {
         self.callers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Where a caller is remembered, unless there are too many to remember one more.
+fn place(callers: &mut HashMap<CallerKey, Back>, key: CallerKey) -> Option<&mut Back> {
+    let room = callers.len() < MOST_CALLERS || callers.contains_key(&key);
+    room.then(|| callers.entry(key).or_default())
 }
 
 fn micros(time: Duration) -> u64 {

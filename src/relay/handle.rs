@@ -233,8 +233,9 @@ impl Gateway {
     ) -> Result<Received, Refusal> {
         let draft = endpoint.template.draft(record.time());
         let count = &mut record.bytes_in;
-        let holder = holder.filter(|_| endpoint.settings.kind == RouteKind::Verify);
-        let holder = holder.cloned();
+        let holder = holder
+            .filter(|_| endpoint.settings.kind == RouteKind::Verify)
+            .cloned();
         let (rules, admission) = (&endpoint.body, &self.admission);
         let received = receive(body, form, rules, admission, draft, holder, count).await;
         if let Err(BodyRefusal::Video(finding)) = &received {

@@ -15,6 +15,7 @@ use crate::{
         Sessions,
         kept::Kept,
         ledger::{Claim, Turn},
+        ticket::Name,
     },
 };
 
@@ -64,17 +65,19 @@ pub(super) async fn end(
         None if untaken => turn.not_sent(),
         None => turn.lost(),
     }
-    if let Some(sessions) = sessions {
-        Box::pin(sessions.tell(&name)).await;
-    }
+    tell(sessions, &name).await;
 }
 
 /// Gives a turn back that can't be taken now: its session is as good as before.
 pub(super) async fn give_back(sessions: Option<&Arc<Sessions>>, turn: Turn) {
     let name = turn.name();
     turn.not_sent();
+    tell(sessions, &name).await;
+}
+
+async fn tell(sessions: Option<&Arc<Sessions>>, name: &Name) {
     if let Some(sessions) = sessions {
-        Box::pin(sessions.tell(&name)).await;
+        Box::pin(sessions.tell(name)).await;
     }
 }
 

@@ -1,10 +1,11 @@
 //! Sessions over several replicas. The ledger here is the first place asked; only who is first here asks the others, through the
 //! store, and all who wait here get what the one learns.
 //!
-//! While the store is away, but for the first moment, this replica's ledger decides alone; Qiniu itself refuses a session that was used. But who is known to have
-//! been elsewhere is not sent from here on a guess: its outcome is unknown until the store is back. What ended meanwhile is
-//! told later, and everything still of use is told again to a store that comes back; claims wait a moment for that. A claim holds nothing when its answer gets
-//! lost: this replica's next try takes it over, and a caller that leaves gives it back. Qiniu's answers leave the process sealed.
+//! While the store is away, but for the first moment, this replica's ledger decides alone; Qiniu itself refuses a session that was
+//! used. But who is known to have been elsewhere is not sent from here on a guess: its outcome is unknown until the store is back. What
+//! ended meanwhile is told later, and everything still of use is told again to a store that comes back; claims wait a moment for that. A
+//! claim holds nothing when its answer gets lost: this replica's next try takes it over, and a caller that leaves gives it back. Qiniu's
+//! answers leave the process sealed.
 
 use std::{
     sync::{
@@ -142,7 +143,7 @@ impl Sessions {
             asking.unsure = true;
             let told = shared.claim(it, &asking.look.seen).await;
             asking.unsure = told.is_err();
-            let just_went = shared.store.link.went_just_now();
+            let just_went = told.is_err() && shared.store.link.went_just_now();
             match asking.look.next(told, just_went) {
                 Step::First => return asking.first(mark),
                 Step::Answered(sealed) => {

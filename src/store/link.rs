@@ -129,9 +129,7 @@ impl Link {
         args: &[&[u8]],
     ) -> Result<Reply, Away> {
         let Open { number, connection } = self.opened().ok_or(Away)?;
-        // Boxed, so that the futures that may come here are not made larger where there is no store.
-        let answer = Box::pin(timeout(self.timeout, connection.run(script, keys, args)));
-        match answer.await {
+        match timeout(self.timeout, connection.run(script, keys, args)).await {
             Ok(Ok(reply)) => {
                 self.slow.store(0, Ordering::Relaxed);
                 Ok(reply)
