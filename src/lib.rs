@@ -40,6 +40,7 @@ pub mod rotation;
 pub mod sandbox;
 pub mod server;
 pub mod session;
+mod spare;
 pub mod startup;
 pub mod store;
 pub mod telemetry;

@@ -88,7 +88,7 @@ fn small() -> Contest {
         .way("Template", move || {
             let mut draft = template.draft(now);
             draft.sign(&body);
-            draft.finish(vec![body.clone()])
+            draft.finish(vec![body.clone()], Vec::new())
         })
         .way("hyper::Request and aws-lc", move || {
             let text = format!(

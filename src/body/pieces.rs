@@ -143,8 +143,11 @@ impl Pieces {
     /// The signed request, and where in its body the video is.
     pub(super) fn finish(mut self: Box<Self>) -> (Outgoing, Option<VideoPlace>) {
         self.settle();
-        self.close_block();
-        (self.draft.finish(self.kept), self.video)
+        if self.video.is_some() {
+            // It is looked at in the pieces.
+            self.close_block();
+        }
+        (self.draft.finish(self.kept, self.block), self.video)
     }
 
     fn push(&mut self, piece: Bytes) {

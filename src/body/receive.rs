@@ -60,7 +60,7 @@ async fn json(
     rules: &BodyRules,
     mut pieces: Box<Pieces>,
 ) -> Result<Received, BodyRefusal> {
-    let mut cut = Cut::new(&rules.rules);
+    let mut cut = Box::new(Cut::new(&rules.rules));
     while let Some(chunk) = arrival.next().await? {
         pieces.begin_chunk(chunk.clone());
         cut.feed(&chunk, &mut *pieces).map_err(BodyRefusal::Json)?;

@@ -7,12 +7,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::CallerKey;
+use super::{ByCaller, CallerKey};
 
 /// The calls under way on one route.
 pub struct Concurrency {
     most: NonZeroU32,
-    calls: Mutex<HashMap<CallerKey, u32>>,
+    calls: Mutex<HashMap<CallerKey, u32, ByCaller>>,
 }
 
 /// One call under way.

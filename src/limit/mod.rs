@@ -10,7 +10,7 @@ pub mod rate;
 pub mod shared;
 
 use std::{
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
     num::NonZeroU32,
     time::Duration,
 };
@@ -29,6 +29,29 @@ pub struct Rate {
 /// A caller, for counting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallerKey(u64);
+
+/// For maps by [`CallerKey`], which is a keyed hash already.
+pub(crate) type ByCaller = BuildHasherDefault<AsItIs>;
+
+/// Takes a number as its own hash.
+#[derive(Clone, Default)]
+pub(crate) struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// Makes [`CallerKey`]s; the key is random, so nobody can choose a user id that meets another's.
 #[derive(Default)]

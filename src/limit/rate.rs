@@ -13,7 +13,7 @@ use governor::{
     state::keyed::DashMapStateStore,
 };
 
-use super::{CallerKey, Rate, shared::Heard};
+use super::{ByCaller, CallerKey, Rate, shared::Heard};
 use crate::store::Charged;
 
 /// Callers counted one by one; beyond, newcomers share [`SHARED`] counters until the others have rested.
@@ -22,7 +22,12 @@ const SHARED: u64 = 1 << 16;
 
 /// The rate limit of one route.
 pub struct RateLimit {
-    limiter: RateLimiter<u64, DashMapStateStore<u64>, DefaultClock, StateInformationMiddleware>,
+    limiter: RateLimiter<
+        u64,
+        DashMapStateStore<u64, ByCaller>,
+        DefaultClock,
+        StateInformationMiddleware,
+    >,
     clock: DefaultClock,
     interval: Duration,
     burst: NonZeroU32,

@@ -1,4 +1,4 @@
-//! One connection: TCP, or TLS over it.
+//! One connection: TCP, or TLS over it; and the memory that its answers are read into.
 
 use std::{
     io::{self, IoSlice},
@@ -16,11 +16,19 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::origin::Origin;
 
+/// Bytes of memory that a connection keeps between two answers at the most: what a small answer takes. It is got once for
+/// each connection and not for each call, since the allocator is slowest at blocks that are held across a wait.
+const KEPT_BUFFER: usize = 4 * 1024;
+
 /// A connected stream.
-pub enum Connection {
-    /// Plain text.
+pub struct Connection {
+    stream: Stream,
+    buffer: Vec<u8>,
+}
+
+enum Stream {
     Plain(TcpStream),
-    /// Encrypted, the certificate checked.
+    /// The certificate is checked.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
@@ -36,13 +44,33 @@ impl Connection {
         let stream = TcpStream::connect((origin.host.as_str(), origin.port)).await?;
         stream.set_nodelay(true)?;
         let Some(tls) = tls else {
-            return Ok(Self::Plain(stream));
+            return Ok(Self::new(Stream::Plain(stream)));
         };
         let name = ServerName::try_from(origin.host.clone()).map_err(io::Error::other)?;
         let stream = TlsConnector::from(Arc::clone(tls))
             .connect(name, stream)
             .await?;
-        Ok(Self::Tls(Box::new(stream)))
+        Ok(Self::new(Stream::Tls(Box::new(stream))))
+    }
+
+    fn new(stream: Stream) -> Self {
+        Self {
+            stream,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// An empty buffer to read an answer into.
+    pub(super) fn take_buffer(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.buffer)
+    }
+
+    /// Keeps a buffer for the next answer, unless it has become large.
+    pub(super) fn keep_buffer(&mut self, mut buffer: Vec<u8>) {
+        if buffer.capacity() <= KEPT_BUFFER {
+            buffer.clear();
+            self.buffer = buffer;
+        }
     }
 
     /// Whether the peer has neither closed the connection nor sent anything that nobody asked for.
@@ -61,9 +89,9 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -74,9 +102,9 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -85,23 +113,23 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

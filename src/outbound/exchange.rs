@@ -27,8 +27,6 @@ const MAX_INTERIM: usize = 8;
 const FIRST_READ: usize = 1024;
 const HEAD_READ: usize = 4 * 1024;
 const BODY_READ: usize = 64 * 1024;
-/// Bytes of a request that is written as one piece.
-const JOINED: usize = 4 * 1024;
 /// Pieces handed to the kernel in one write.
 const MAX_SLICES: usize = 64;
 
@@ -51,18 +49,10 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// What is to be written. A small request is put together in `joined`: one plain `send` costs the kernel less than a
-    /// vectored write of two pieces.
-    fn pieces(&self, joined: &'a mut Vec<u8>) -> Vec<&'a [u8]> {
+    /// What is to be written, from the piece of this number on.
+    fn pieces(&self, first: usize) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let body = self.body.iter().map(Bytes::as_ref);
-        let pieces = std::iter::once(self.head).chain(body);
-        let length: usize = pieces.clone().map(<[u8]>::len).sum();
-        if length > JOINED {
-            return pieces.collect();
-        }
-        joined.reserve_exact(length);
-        pieces.for_each(|piece| joined.extend_from_slice(piece));
-        vec![joined]
+        std::iter::once(self.head).chain(body).skip(first)
     }
 }
 
@@ -83,10 +73,9 @@ pub async fn exchange(
     connection: &mut Connection,
     request: &Request<'_>,
 ) -> Result<Reading, Broken> {
-    let mut buffer = Vec::with_capacity(FIRST_READ);
-    let mut joined = Vec::new();
+    let mut buffer = connection.take_buffer();
     let mut unsent = Unsent {
-        pieces: request.pieces(&mut joined),
+        request: *request,
         first: 0,
         offset: 0,
     };
@@ -211,9 +200,9 @@ impl Reading {
         self.head.encoded
     }
 
-    /// The server's name for the request, `X-Reqid`; short and without blanks.
-    pub fn reqid(&self) -> Option<&str> {
-        self.head.reqid.as_deref()
+    /// The server's name for the request, `X-Reqid`, to be taken once; short and without blanks.
+    pub fn take_reqid(&mut self) -> Option<String> {
+        self.head.reqid.take()
     }
 
     /// A field of the head by its name, several of one name joined by commas (RFC 9110 section 5.3). To be asked for
@@ -258,22 +247,24 @@ impl Reading {
         }
     }
 
-    /// Whether the connection stands exactly at the end of the answer and may serve another call.
-    pub fn is_reusable(&self) -> bool {
-        self.head.keep_alive && self.head.framing.is_done() && self.at == self.buffer.len()
+    /// Whether the connection stands exactly at the end of the answer and may serve another call. It gets its buffer back.
+    pub fn finish(self, connection: &mut Connection) -> bool {
+        let at_end = self.head.framing.is_done() && self.at == self.buffer.len();
+        connection.keep_buffer(self.buffer);
+        self.head.keep_alive && at_end
     }
 }
 
 /// The part of a request that the kernel has not taken yet.
 struct Unsent<'a> {
-    pieces: Vec<&'a [u8]>,
+    request: Request<'a>,
     first: usize,
     offset: usize,
 }
 
 impl Unsent<'_> {
     fn is_empty(&self) -> bool {
-        self.first >= self.pieces.len()
+        self.first > self.request.body.len()
     }
 
     fn poll_write(
@@ -282,17 +273,18 @@ impl Unsent<'_> {
         cx: &mut std::task::Context<'_>,
     ) -> Poll<io::Result<()>> {
         let mut skip = self.offset;
-        if let Some([last]) = self.pieces.get(self.first..) {
+        let mut pieces = self.request.pieces(self.first);
+        if self.first == self.request.body.len()
+            && let Some(last) = pieces.next()
+        {
+            // One plain `send` costs the kernel less than a vectored write.
             let rest = last.get(skip..).unwrap_or_default();
             let written = Pin::new(connection).poll_write(cx, rest);
             return self.written(written);
         }
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let mut used = 0;
-        for (slice, piece) in slices
-            .iter_mut()
-            .zip(self.pieces.get(self.first..).unwrap_or_default())
-        {
+        for (slice, piece) in slices.iter_mut().zip(pieces) {
             *slice = IoSlice::new(piece.get(skip..).unwrap_or_default());
             skip = 0;
             used += 1;
@@ -316,7 +308,7 @@ impl Unsent<'_> {
 
     fn advance(&mut self, written: usize) {
         self.offset += written;
-        while let Some(piece) = self.pieces.get(self.first) {
+        while let Some(piece) = self.request.pieces(self.first).next() {
             if self.offset < piece.len() {
                 return;
             }

@@ -50,24 +50,31 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, &'static str> {
     let (mut lengths, mut chunked) = (None, false);
     for field in response.headers.iter() {
         let value = field.value.trim_ascii();
-        if field.name.eq_ignore_ascii_case("content-length") {
-            let value = decimal(value).ok_or("the length of the answer is malformed")?;
-            if lengths.replace(value).is_some_and(|other| other != value) {
-                return Err("the answer has two lengths");
+        let is = |name: &str| field.name.eq_ignore_ascii_case(name);
+        // By their lengths first: most fields are none of these.
+        match field.name.len() {
+            14 if is("content-length") => {
+                let value = decimal(value).ok_or("the length of the answer is malformed")?;
+                if lengths.replace(value).is_some_and(|other| other != value) {
+                    return Err("the answer has two lengths");
+                }
             }
-        } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
-            if chunked || !value.eq_ignore_ascii_case(b"chunked") {
-                return Err("the answer has an unknown transfer coding");
+            17 if is("transfer-encoding") => {
+                if chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                    return Err("the answer has an unknown transfer coding");
+                }
+                chunked = true;
             }
-            chunked = true;
-        } else if field.name.eq_ignore_ascii_case("connection") {
-            head.keep_alive &= !value
-                .split(|&byte| byte == b',')
-                .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"));
-        } else if field.name.eq_ignore_ascii_case("content-encoding") {
-            head.encoded |= !value.is_empty() && !value.eq_ignore_ascii_case(b"identity");
-        } else if field.name.eq_ignore_ascii_case("x-reqid") {
-            head.reqid = identifier(value);
+            10 if is("connection") => {
+                head.keep_alive &= !value
+                    .split(|&byte| byte == b',')
+                    .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"));
+            }
+            16 if is("content-encoding") => {
+                head.encoded |= !value.is_empty() && !value.eq_ignore_ascii_case(b"identity");
+            }
+            7 if is("x-reqid") => head.reqid = identifier(value),
+            _ => {}
         }
     }
     head.framing = match (lengths, chunked) {

@@ -160,7 +160,7 @@ impl AnswerRules {
         if reading.is_encoded() {
             return Err("the answer has a content coding that was not asked for".into());
         }
-        let mut cut = Cut::new(&self.rules);
+        let mut cut = Box::new(Cut::new(&self.rules));
         let mut kept = Sealing::new(seal, USUALLY_KEPT);
         let mut received = 0_u64;
         let mut whole = self.whole.as_ref().map(Collecting::new);
@@ -177,7 +177,7 @@ impl AnswerRules {
                 Ok(())
             })
             .await?;
-        let values = cut.finish()?;
+        let mut values = cut.finish()?;
         let body = kept.into_bytes()?;
         let error_code = integer(values.get(self.error_code));
         if reading.is_early() && matches!(error_code, None | Some(0)) {
@@ -185,15 +185,15 @@ impl AnswerRules {
             return Err("the answer came before the request was out".into());
         }
         self.believe(error_code, &values)?;
+        // Marks are read before anything is taken out of the values.
+        let marks = self.marks.as_ref();
+        let marks = marks.map(|marks| Box::new(marks.read(&values)));
         Ok(Answer {
             removed: received.saturating_sub(body.len() as u64),
             error_code,
-            serverlogid: short_text(values.get(self.serverlogid)),
-            reqid: reading.reqid().map(str::to_owned),
-            marks: self
-                .marks
-                .as_ref()
-                .map(|marks| Box::new(marks.read(&values))),
+            serverlogid: short_text(values.get_mut(self.serverlogid)),
+            reqid: reading.take_reqid(),
+            marks,
             whole: whole.map(Collecting::finish),
             body,
         })
@@ -264,14 +264,14 @@ impl Upstream {
             return Err(Failure {
                 kind,
                 status: Some(status),
-                reqid: reading.reqid().map(str::to_owned),
+                reqid: reading.take_reqid(),
                 begun: true,
             });
         }
         let seal = holder.map(|holder| (holder, sent));
         match rules.read(&mut reading, &mut lease, seal).await {
             Ok(answer) => {
-                if reading.is_reusable() {
+                if reading.finish(&mut lease.connection) {
                     self.keep(lease);
                 }
                 Ok(answer)
@@ -279,7 +279,7 @@ impl Upstream {
             Err(invalid) => Err(Failure {
                 kind: FailureKind::Invalid(invalid),
                 status: Some(status),
-                reqid: reading.reqid().map(str::to_owned),
+                reqid: reading.take_reqid(),
                 begun: true,
             }),
         }
@@ -308,9 +308,10 @@ fn integer(value: Option<&Value>) -> Option<i64> {
     }
 }
 
-fn short_text(value: Option<&Value>) -> Option<String> {
-    match value {
-        Some(Value::Number(text) | Value::String(text)) if text.len() <= 64 => Some(text.clone()),
+/// Takes a text out that can stand in a record.
+fn short_text(value: Option<&mut Value>) -> Option<String> {
+    match value.map(std::mem::take) {
+        Some(Value::Number(text) | Value::String(text)) if text.len() <= 64 => Some(text),
         _ => None,
     }
 }

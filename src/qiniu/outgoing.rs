@@ -12,8 +12,11 @@ use super::{
 use crate::{outbound::exchange::Request, telemetry::timestamp};
 
 const CONTENT_TYPE: &str = "application/json";
-/// Bytes of a head besides its path and host, generously.
+/// Bytes of a head besides its path and host, and of the usual small body, generously.
 const HEAD_ROOM: usize = 384;
+/// Bytes of a body that is written behind its head, in one piece: one plain `send` costs the kernel less than a vectored
+/// write, and one block of memory less than two.
+const JOINED: usize = 4 * 1024;
 
 /// All that the requests to one path have in common.
 pub struct Template {
@@ -33,7 +36,8 @@ pub struct Draft {
 
 /// A request that is ready to be sent.
 pub struct Outgoing {
-    head: String,
+    /// A small body stands behind it.
+    head: Vec<u8>,
     body: Vec<Bytes>,
 }
 
@@ -95,35 +99,42 @@ impl Draft {
         self.signature.body(bytes);
     }
 
-    /// The whole request. `body` must be the bytes that were signed.
-    pub fn finish(self, body: Vec<Bytes>) -> Outgoing {
-        let length: usize = body.iter().map(Bytes::len).sum();
+    /// The whole request; the bytes that were signed are those of `body`, then `last`.
+    pub fn finish(self, mut body: Vec<Bytes>, last: Vec<u8>) -> Outgoing {
+        let length = body.iter().map(Bytes::len).sum::<usize>() + last.len();
         let mut head = self.head;
         head.push_str("Authorization: ");
-        head.push_str(&self.signature.authorization());
+        self.signature.push_authorization(&mut head);
         head.push_str("\r\nContent-Length: ");
         head.push_str(itoa::Buffer::new().format(length));
         head.push_str("\r\n\r\n");
+        let mut head = head.into_bytes();
+        if body.is_empty() && last.len() <= JOINED {
+            head.extend_from_slice(&last);
+        } else if !last.is_empty() {
+            // A boxed slice has no room behind it.
+            body.push(last.into_boxed_slice().into());
+        }
         Outgoing { head, body }
     }
 }
 
 impl Outgoing {
-    /// Its body, in pieces.
+    /// Its body, in pieces; nothing of a small one.
     pub fn body(&self) -> &[Bytes] {
         &self.body
     }
 
-    /// Its head, signature included.
+    /// Its head, signature included, and a small body.
     #[cfg(test)]
     pub(crate) fn head(&self) -> &[u8] {
-        self.head.as_bytes()
+        &self.head
     }
 
     /// As it is written to a connection.
     pub(super) fn request(&self) -> Request<'_> {
         Request {
-            head: self.head.as_bytes(),
+            head: &self.head,
             body: &self.body,
         }
     }

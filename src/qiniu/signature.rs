@@ -88,13 +88,20 @@ impl Signature {
 
     /// The value of the `Authorization` header. It is a secret for as long as it is valid.
     pub fn authorization(self) -> String {
-        let access_key = String::from_utf8_lossy(self.access_key.reveal());
-        let mut value = String::with_capacity(40 + access_key.len());
-        value.push_str("Qiniu ");
-        value.push_str(&access_key);
-        value.push(':');
-        BASE64URL.encode_append(&self.mac.finalize().into_bytes(), &mut value);
+        let mut value = String::new();
+        self.push_authorization(&mut value);
         value
+    }
+
+    /// The same, behind what is there.
+    pub fn push_authorization(self, text: &mut String) {
+        text.push_str("Qiniu ");
+        match std::str::from_utf8(self.access_key.reveal()) {
+            Ok(access_key) => text.push_str(access_key),
+            Err(_) => text.push_str(&String::from_utf8_lossy(self.access_key.reveal())),
+        }
+        text.push(':');
+        BASE64URL.encode_append(&self.mac.finalize().into_bytes(), text);
     }
 }
 

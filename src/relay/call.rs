@@ -41,29 +41,25 @@ pub(super) struct Leave {
 impl Gateway {
     /// Calls Qiniu and makes the caller's answer; to the end, even if the caller goes away.
     pub(super) async fn call(
-        &self,
+        self: &Arc<Self>,
         endpoint: &Arc<Endpoint>,
         received: Received,
         leave: Leave,
         about: About,
         record: &mut Record,
     ) -> Result<Bytes, Refusal> {
-        let (upstream, observer, endpoint) = (
-            Arc::clone(&self.upstream),
-            Arc::clone(&self.observer),
-            Arc::clone(endpoint),
-        );
-        let (conclusions, sessions) = (Arc::clone(&self.conclusions), self.sessions.clone());
+        let (gateway, endpoint) = (Arc::clone(self), Arc::clone(endpoint));
         let under_way = self.calls.begin();
-        let call = ToTheEnd::new(async move {
+        let work = async move {
             let _until_its_end = under_way;
+            let (observer, sessions) = (&gateway.observer, gateway.sessions.as_ref());
             // Here, not before: between this and the call, nothing can take the turn away from a caller that leaves.
             let mut reserved = match reserve(leave.quota).await {
                 Ok(reserved) => reserved,
                 Err(wait) => {
                     observer.metrics.limit_refused(&endpoint.path, "quota");
                     if let Some(turn) = leave.turn {
-                        turn::give_back(sessions.as_ref(), turn).await;
+                        turn::give_back(sessions, turn).await;
                     }
                     return (None, Err(Refusal::Quota(wait)));
                 }
@@ -73,7 +69,8 @@ impl Gateway {
             }
             let started = Instant::now();
             let resend = endpoint.settings.kind == RouteKind::Session;
-            let mut result = upstream
+            let mut result = gateway
+                .upstream
                 .call(
                     received.outgoing,
                     &endpoint.answer,
@@ -84,7 +81,7 @@ impl Gateway {
                 .await;
             drop((received.permit, leave.place));
             let duration = started.elapsed();
-            observe(&observer, &endpoint.path, &result, duration);
+            observe(observer, &endpoint.path, &result, duration);
             let facts = facts(&mut result, duration);
             let untaken = matches!(&result, Err(failure) if failure.nothing_was_taken());
             match reserved {
@@ -92,15 +89,19 @@ impl Gateway {
                 counted => drop(counted),
             }
             let body = match result {
-                Ok(answer) => conclusions.conclude(answer, &about, &observer).await,
+                Ok(answer) => {
+                    let conclusions = &gateway.conclusions;
+                    conclusions.conclude(answer, &about, observer).await
+                }
                 Err(failure) => Err(failure.into()),
             };
             let body = body.map(Bytes::from);
             if let Some(turn) = leave.turn {
-                turn::end(sessions.as_ref(), turn, body.as_ref().ok(), &facts, untaken).await;
+                turn::end(sessions, turn, body.as_ref().ok(), &facts, untaken).await;
             }
             (Some(facts), body)
-        });
+        };
+        let call = ToTheEnd::new(work, &self.calls.boxes);
         let (facts, body) = call.await.map_err(|_| Refusal::Internal)?;
         record.upstream = facts;
         body

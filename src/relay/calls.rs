@@ -6,11 +6,21 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use bytes::Bytes;
 use tokio::sync::Notify;
 
-/// How many there are.
+use super::{record::UpstreamFacts, refusal::Refusal};
+use crate::spare::Spare;
+
+/// What a call comes to: what the record keeps of it, and the body that its caller gets.
+pub(super) type Called = (Option<UpstreamFacts>, Result<Bytes, Refusal>);
+
+/// How many there are, and what they are driven in.
 #[derive(Default)]
-pub struct Calls(Arc<Count>);
+pub struct Calls {
+    count: Arc<Count>,
+    pub(super) boxes: Spare<Called>,
+}
 
 #[derive(Default)]
 struct Count {
@@ -25,14 +35,14 @@ pub(super) struct UnderWay(Arc<Count>);
 impl Calls {
     /// Counts one.
     pub(super) fn begin(&self) -> UnderWay {
-        self.0.under_way.fetch_add(1, Ordering::SeqCst);
-        UnderWay(Arc::clone(&self.0))
+        self.count.under_way.fetch_add(1, Ordering::SeqCst);
+        UnderWay(Arc::clone(&self.count))
     }
 
     /// Resolves when none is under way.
     pub async fn over(&self) {
         loop {
-            let none = self.0.none.notified();
+            let none = self.count.none.notified();
             // Whoever ends after this look wakes us.
             if self.count() == 0 {
                 return;
@@ -43,7 +53,7 @@ impl Calls {
 
     /// How many are under way.
     pub fn count(&self) -> usize {
-        self.0.under_way.load(Ordering::SeqCst)
+        self.count.under_way.load(Ordering::SeqCst)
     }
 }
 

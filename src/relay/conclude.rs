@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{endpoint::Wanted, refusal::Refusal};
+use super::{endpoint::Wanted, refusal::Refusal, request_id::RequestId};
 use crate::{
     auth::Caller,
     body::memory::BodyMemory,
@@ -43,7 +43,7 @@ pub(super) struct About {
     /// The user, and who vouched for the user.
     pub(super) caller: Arc<Caller>,
     /// For the log.
-    pub(super) request_id: String,
+    pub(super) request_id: RequestId,
     /// The route tells no scores.
     pub(super) scores_hidden: bool,
     /// SHA-256 of the video, where it was taken.

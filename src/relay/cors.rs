@@ -38,17 +38,23 @@ impl Cors {
         }
     }
 
+    /// The origin of the page that asks, if it may read the answer.
+    pub fn allowed(&self, request: &HeaderMap) -> Option<HeaderValue> {
+        if self.origins.is_empty() {
+            return None;
+        }
+        let origin = request.get(ORIGIN)?;
+        self.origins.contains(origin).then(|| origin.clone())
+    }
+
     /// Adds what every answer needs to be read by the page that asked.
-    pub fn expose(&self, request: &HeaderMap, answer: &mut HeaderMap) {
+    pub fn expose(&self, allowed: Option<HeaderValue>, answer: &mut HeaderMap) {
         if self.origins.is_empty() {
             return;
         }
         answer.append(VARY, HeaderValue::from_static("Origin"));
-        if let Some(origin) = request
-            .get(ORIGIN)
-            .filter(|origin| self.origins.contains(origin))
-        {
-            answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        if let Some(origin) = allowed {
+            answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
         }
     }
@@ -56,10 +62,7 @@ impl Cors {
     /// What a preflight asks for; nothing for an origin that is not allowed.
     pub fn preflight(&self, request: &HeaderMap) -> HeaderMap {
         let mut answer = HeaderMap::new();
-        if request
-            .get(ORIGIN)
-            .is_some_and(|origin| self.origins.contains(origin))
-        {
+        if self.allowed(request).is_some() {
             answer.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
             answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);
             answer.insert(ACCESS_CONTROL_MAX_AGE, self.max_age.clone());

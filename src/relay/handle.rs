@@ -1,12 +1,12 @@
 //! The journey of a request. [`Gateway::handle`] owns what every request gets: an id, a record, and an answer whatever
 //! happens. [`Gateway::relay`] is the way itself, a line a step, each of which may end it with a refusal.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, future::poll_fn, net::SocketAddr, sync::Arc, task::Poll};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
-    HeaderMap, Method, Request, Response,
+    HeaderMap, Method, Request, Response, Version,
     body::{Body, Incoming},
     http::request::Parts,
 };
@@ -99,7 +99,7 @@ impl Gateway {
         request: Request<Incoming>,
         peer: Peer,
     ) -> Response<Full<Bytes>> {
-        let (parts, mut body) = request.into_parts();
+        let (mut parts, mut body) = request.into_parts();
         let forwarded =
             headers::forwarded(&parts.headers, peer.address.ip(), &self.trusted_proxies);
         let request_id = forwarded
@@ -114,14 +114,16 @@ impl Gateway {
         record.forwarded_for = forwarded.path;
         let mut charged = Charged::default();
 
+        let http2 = parts.version == Version::HTTP_2;
         let outcome = tokio::select! {
             biased;
             outcome = self.relay(&parts, &mut body, &mut record, &mut charged) => outcome,
-            () = self.readiness.ended() => Err(Refusal::ShuttingDown),
+            () = self.time_is_over(http2) => Err(Refusal::ShuttingDown),
         };
 
+        let allowed = self.cors.allowed(&parts.headers);
         let mut response = match outcome {
-            Ok(reply) => reply::accepted(reply, &mut record),
+            Ok(reply) => reply::accepted(reply, std::mem::take(&mut parts.headers), &mut record),
             Err(refusal) => {
                 let mut response = reply::refused(&refusal, &mut record);
                 reply::release(body, &parts, &mut response);
@@ -129,13 +131,26 @@ impl Gateway {
             }
         };
         reply::finish(response.headers_mut(), &record, charged.standings());
-        self.cors.expose(&parts.headers, response.headers_mut());
+        self.cors.expose(allowed, response.headers_mut());
         response
+    }
+
+    /// Resolves when the time for requests under way is over. An HTTP/1.1 connection polls its request when it is, so a look is
+    /// enough there; a request over HTTP/2 has to wait for it on its own.
+    async fn time_is_over(&self, http2: bool) {
+        if http2 {
+            return self.readiness.ended().await;
+        }
+        poll_fn(|_| match self.readiness.is_over() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
     }
 
     /// The journey, top to bottom. Nothing of the body is read before the limits have passed.
     async fn relay(
-        &self,
+        self: &Arc<Self>,
         parts: &Parts,
         body: &mut Incoming,
         record: &mut Record,
@@ -192,7 +207,7 @@ impl Gateway {
         };
         let about = About {
             caller,
-            request_id: record.request_id.clone(),
+            request_id: record.request_id,
             scores_hidden: endpoint.settings.scores_hidden,
             video_sha256: received.video_sha256,
         };

@@ -9,7 +9,7 @@ use hyper::{
 };
 use ipnet::IpNet;
 
-use super::{RouteKind, refusal::Refusal};
+use super::{RouteKind, refusal::Refusal, request_id::RequestId};
 use crate::body::{raw::RawVideo, receive::BodyForm};
 
 const SESSION: &str = "Liveness-Session";
@@ -17,8 +17,6 @@ const FACE_FIELD: &str = "Liveness-Face-Field";
 /// Bytes of these fields at the most.
 const MAX_SESSION: usize = 1024;
 const MAX_FACE_FIELD: usize = 256;
-/// Bytes of an id that a trusted proxy gives.
-const MAX_REQUEST_ID: usize = 64;
 /// Bytes of an `X-Forwarded-For` that is believed.
 const MAX_FORWARDED: usize = 512;
 
@@ -201,7 +199,7 @@ fn is_json(value: &str) -> bool {
 #[derive(Default)]
 pub struct Forwarded {
     /// Its own request id.
-    pub request_id: Option<String>,
+    pub request_id: Option<RequestId>,
     /// The addresses the request came by.
     pub path: Option<String>,
 }
@@ -212,13 +210,9 @@ pub fn forwarded(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> Forwar
     if !trusted.iter().any(|network| network.contains(&peer)) {
         return Forwarded::default();
     }
-    let one = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let is_id = |id: &&str| {
-        (1..=MAX_REQUEST_ID).contains(&id.len())
-            && id
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
-    };
+    let id = headers
+        .get("x-request-id")
+        .and_then(|value| value.to_str().ok());
     let is_path = |path: &&str| {
         path.len() <= MAX_FORWARDED
             && path
@@ -235,7 +229,7 @@ pub fn forwarded(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> Forwar
         .filter(|hops| !hops.is_empty())
         .map(|hops| hops.join(", "));
     Forwarded {
-        request_id: one("x-request-id").filter(is_id).map(str::to_owned),
+        request_id: id.and_then(RequestId::parse),
         path: path.filter(|path| is_path(&path.as_str())),
     }
 }
@@ -294,7 +288,10 @@ mod tests {
         let trusted = ["127.0.0.0/8".parse().unwrap()];
         let believed = forwarded(&headers, "::ffff:127.0.0.1".parse().unwrap(), &trusted);
         assert_eq!(
-            (believed.request_id.as_deref(), believed.path.as_deref()),
+            (
+                believed.request_id.as_ref().map(RequestId::as_str),
+                believed.path.as_deref()
+            ),
             (Some("abc-1"), Some("10.1.2.3, ::1"))
         );
         assert!(

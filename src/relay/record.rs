@@ -8,9 +8,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use super::request_id::RequestId;
 use crate::telemetry::{
     Observer,
-    fields::{Field, line},
+    fields::{Field, Name, field_name, line},
 };
 
 /// The code of a request whose caller did not wait for its answer.
@@ -24,7 +25,7 @@ pub struct Record {
     /// The peer's address.
     pub peer: std::net::SocketAddr,
     /// The name of the request.
-    pub request_id: String,
+    pub request_id: RequestId,
     /// HTTP method; only known ones are recorded.
     pub method: &'static str,
     /// The route, once it is found.
@@ -68,7 +69,7 @@ impl Record {
         observer: Arc<Observer>,
         peer: std::net::SocketAddr,
         method: &hyper::Method,
-        request_id: String,
+        request_id: RequestId,
     ) -> Self {
         Self {
             observer,
@@ -94,48 +95,51 @@ impl Record {
     }
 
     /// What is written, in this order (the names are a contract).
-    fn fields(&self, duration: Duration) -> [(&'static str, Field<'_>); 18] {
+    fn fields(&self, duration: Duration) -> [(Name, Field<'_>); 18] {
         let upstream = self.upstream.as_ref();
         [
-            ("time", self.time.into()),
-            ("request_id", self.request_id.as_str().into()),
-            ("route", self.route.as_deref().into()),
-            ("method", self.method.into()),
-            ("status", u64::from(self.status).into()),
-            ("code", self.code.into()),
-            ("user", self.user.as_deref().into()),
-            ("peer", self.peer.into()),
-            ("forwarded_for", self.forwarded_for.as_deref().into()),
-            ("bytes_in", self.bytes_in.into()),
-            ("bytes_out", self.bytes_out.into()),
-            ("duration_ms", duration.into()),
+            (field_name!("time"), self.time.into()),
+            (field_name!("request_id"), self.request_id.as_str().into()),
+            (field_name!("route"), self.route.as_deref().into()),
+            (field_name!("method"), self.method.into()),
+            (field_name!("status"), u64::from(self.status).into()),
+            (field_name!("code"), self.code.into()),
+            (field_name!("user"), self.user.as_deref().into()),
+            (field_name!("peer"), self.peer.into()),
             (
-                "upstream_ms",
+                field_name!("forwarded_for"),
+                self.forwarded_for.as_deref().into(),
+            ),
+            (field_name!("bytes_in"), self.bytes_in.into()),
+            (field_name!("bytes_out"), self.bytes_out.into()),
+            (field_name!("duration_ms"), duration.into()),
+            (
+                field_name!("upstream_ms"),
                 upstream.and_then(|facts| facts.duration).into(),
             ),
             (
-                "upstream_status",
+                field_name!("upstream_status"),
                 upstream
                     .and_then(|facts| facts.status)
                     .map(u64::from)
                     .into(),
             ),
             (
-                "qiniu_error_code",
+                field_name!("qiniu_error_code"),
                 upstream.and_then(|facts| facts.error_code).into(),
             ),
             (
-                "qiniu_serverlogid",
+                field_name!("qiniu_serverlogid"),
                 upstream
                     .and_then(|facts| facts.serverlogid.as_deref())
                     .into(),
             ),
             (
-                "qiniu_reqid",
+                field_name!("qiniu_reqid"),
                 upstream.and_then(|facts| facts.reqid.as_deref()).into(),
             ),
             (
-                "removed_bytes",
+                field_name!("removed_bytes"),
                 upstream.and_then(|facts| facts.removed).into(),
             ),
         ]

@@ -23,8 +23,10 @@ use crate::limit::rate::Standing;
 const DRAIN_BYTES: usize = 256 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
-/// Fields of an answer; with more, the map's memory would be of a size that is dear to get.
-const USUAL_FIELDS: usize = 6;
+/// Fields that a request's map has room for at the most to become its answer's: hyper keeps that one with the connection.
+const MOST_FIELDS: usize = 32;
+/// Bytes of a field that says where the caller stands, with every number in it as large as can be.
+const LIST: usize = 160;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -63,9 +65,17 @@ pub(super) enum Reply {
     Page(Page),
 }
 
-/// The answer to a request that came through.
-pub(super) fn accepted(reply: Reply, record: &mut Record) -> Response<Full<Bytes>> {
-    let mut headers = HeaderMap::with_capacity(USUAL_FIELDS);
+/// The answer to a request that came through. The request's fields are not needed any more: their map, emptied, is the answer's,
+/// so that none has to be made.
+pub(super) fn accepted(
+    reply: Reply,
+    mut headers: HeaderMap,
+    record: &mut Record,
+) -> Response<Full<Bytes>> {
+    headers.clear();
+    if headers.capacity() > MOST_FIELDS {
+        headers = HeaderMap::new();
+    }
     let (status, body) = match reply {
         Reply::Preflight(allowed) => {
             headers = allowed;
@@ -94,7 +104,7 @@ pub(super) fn refused(refusal: &Refusal, record: &mut Record) -> Response<Full<B
     let told = refusal.told();
     record.status = told.status;
     record.code = told.code;
-    let body = problem::body(&told, &record.request_id);
+    let body = problem::body(&told, record.request_id.as_str());
     record.bytes_out = body.len() as u64;
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() =
@@ -118,39 +128,65 @@ pub(super) fn finish(
     record: &Record,
     limits: impl Iterator<Item = (&'static str, Standing)>,
 ) {
-    if let Ok(id) = HeaderValue::from_str(&record.request_id) {
+    if let Ok(id) = HeaderValue::from_str(record.request_id.as_str()) {
         headers.insert(REQUEST_ID, id);
     }
     headers.insert(CACHE_CONTROL, NO_STORE);
     headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-    let (mut policies, mut standings) = (String::new(), String::new());
+    let (mut policies, mut standings) = (List::default(), List::default());
     for (name, limit) in limits {
         let (quota, window) = (limit.quota.into(), limit.window);
-        list_item(&mut policies, name, [(";q=", quota), (";w=", window)]);
+        policies.push(name, [(";q=", quota), (";w=", window)]);
         let (remaining, reset) = (limit.remaining.into(), limit.reset);
-        list_item(&mut standings, name, [(";r=", remaining), (";t=", reset)]);
+        standings.push(name, [(";r=", remaining), (";t=", reset)]);
     }
-    if policies.is_empty() {
-        return;
-    }
-    if let (Ok(policies), Ok(standings)) = (
-        HeaderValue::from_str(&policies),
-        HeaderValue::from_str(&standings),
-    ) {
+    if let (Some(policies), Some(standings)) = (policies.value(), standings.value()) {
         headers.insert(RATE_LIMIT_POLICY, policies);
         headers.insert(RATE_LIMIT, standings);
     }
 }
 
-/// A list's next item: a name and its parameters (RFC 9651 section 3.1). Every answer has two.
-fn list_item(list: &mut String, name: &str, parameters: [(&str, u64); 2]) {
-    list.reserve(64);
-    list.push_str(if list.is_empty() { "\"" } else { ", \"" });
-    list.push_str(name);
-    list.push('"');
-    for (parameter, value) in parameters {
-        list.push_str(parameter);
-        list.push_str(itoa::Buffer::new().format(value));
+/// A list of names with parameters (RFC 9651 section 3.1), made in place: every answer has two.
+struct List {
+    bytes: [u8; LIST],
+    length: usize,
+}
+
+impl Default for List {
+    fn default() -> Self {
+        Self {
+            bytes: [0; LIST],
+            length: 0,
+        }
+    }
+}
+
+impl List {
+    fn push(&mut self, name: &str, parameters: [(&str, u64); 2]) {
+        self.add(if self.length == 0 { "\"" } else { ", \"" });
+        self.add(name);
+        self.add("\"");
+        for (parameter, value) in parameters {
+            self.add(parameter);
+            self.add(itoa::Buffer::new().format(value));
+        }
+    }
+
+    fn add(&mut self, text: &str) {
+        let end = self.length + text.len();
+        if let Some(room) = self.bytes.get_mut(self.length..end) {
+            room.copy_from_slice(text.as_bytes());
+        }
+        // One that is too long is none.
+        self.length = end;
+    }
+
+    /// Nothing of an empty list.
+    fn value(&self) -> Option<HeaderValue> {
+        let list = self.bytes.get(..self.length)?;
+        HeaderValue::from_bytes(list)
+            .ok()
+            .filter(|_| !list.is_empty())
     }
 }
 

@@ -10,44 +10,50 @@ use std::{
 
 use tokio::runtime::Handle;
 
+use crate::spare::{Boxed, Spare};
+
 /// A future that is never given up half-way, from its first step on.
-pub(super) struct ToTheEnd<F: Future<Output: Send> + Send + 'static> {
-    /// Boxed, so that it can be handed over; nothing once it has ended.
-    work: Option<Pin<Box<F>>>,
+pub(super) struct ToTheEnd<'a, T: Send + 'static> {
+    /// In a box, so that it can be handed over; nothing once it has ended.
+    work: Option<Boxed<T>>,
+    boxes: &'a Spare<T>,
 }
 
 /// It panicked, which is a defect; what it held is dropped.
 #[derive(Debug)]
 pub(super) struct Panicked;
 
-impl<F: Future<Output: Send> + Send + 'static> ToTheEnd<F> {
-    pub(super) fn new(work: F) -> Self {
+impl<'a, T: Send + 'static> ToTheEnd<'a, T> {
+    pub(super) fn new(work: impl Future<Output = T> + Send + 'static, boxes: &'a Spare<T>) -> Self {
         Self {
-            work: Some(Box::pin(work)),
+            work: Some(boxes.hold(work)),
+            boxes,
         }
     }
 }
 
-impl<F: Future<Output: Send> + Send + 'static> Future for ToTheEnd<F> {
-    type Output = Result<F::Output, Panicked>;
+impl<T: Send + 'static> Future for ToTheEnd<'_, T> {
+    type Output = Result<T, Panicked>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(work) = &mut self.work else {
             return Poll::Ready(Err(Panicked));
         };
         // Nothing of it is looked at after a panic: it is dropped.
-        let step = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
+        let step = catch_unwind(AssertUnwindSafe(|| work.poll(cx)));
         let ended = match step {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(output)) => Ok(output),
             Err(_) => Err(Panicked),
         };
-        self.work = None;
+        if let (Some(work), Ok(_)) = (self.work.take(), &ended) {
+            self.boxes.keep(work);
+        }
         Poll::Ready(ended)
     }
 }
 
-impl<F: Future<Output: Send> + Send + 'static> Drop for ToTheEnd<F> {
+impl<T: Send + 'static> Drop for ToTheEnd<'_, T> {
     fn drop(&mut self) {
         if let (Some(work), Ok(runtime)) = (self.work.take(), Handle::try_current()) {
             drop(runtime.spawn(work));
@@ -65,10 +71,12 @@ mod tests {
     async fn what_was_begun_is_finished_though_nobody_waits() {
         let (go, wait) = oneshot::channel::<()>();
         let (tell, told) = oneshot::channel();
-        let mut work = ToTheEnd::new(async move {
+        let boxes = Spare::default();
+        let work = async move {
             wait.await.unwrap();
             tell.send(7).unwrap();
-        });
+        };
+        let mut work = ToTheEnd::new(work, &boxes);
         let begun = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut work).poll(cx))).await;
         assert!(begun.is_pending());
         drop(work);
@@ -78,9 +86,16 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_done_by_whoever_waits_and_a_panic_ends_nothing_else() {
-        assert_eq!(ToTheEnd::new(async { 7 }).await.unwrap(), 7);
-        let mut work = ToTheEnd::new(async { assert_eq!(1, 2, "on purpose") });
+        let boxes = Spare::default();
+        assert_eq!(ToTheEnd::new(async { 7 }, &boxes).await.unwrap(), 7);
+        let bad = async {
+            assert_eq!(1, 2, "on purpose");
+            8
+        };
+        let mut work = ToTheEnd::new(bad, &boxes);
         assert!((&mut work).await.is_err());
         assert!((&mut work).await.is_err());
+        drop(work);
+        assert_eq!(ToTheEnd::new(async { 9 }, &boxes).await.unwrap(), 9);
     }
 }

@@ -84,11 +84,16 @@ impl Readiness {
         self.told.notify_waiters();
     }
 
+    /// Whether the time for requests under way is over.
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
     /// Resolves when the time for requests under way is over.
     pub async fn ended(&self) {
         let told = self.told.notified();
         // Whoever comes after the notification sees the flag, whoever comes before it is woken.
-        if !self.over.load(Ordering::SeqCst) {
+        if !self.is_over() {
             told.await;
         }
     }

@@ -5,7 +5,13 @@
 //! Never reads a body, and never logs anything a peer sent.
 
 use std::{
-    convert::Infallible, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration,
+    convert::Infallible,
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -27,6 +33,7 @@ use tokio::{
 
 use super::{
     activity::{Activity, Answer, Flight, Next, Patience, Protocol},
+    admin::Readiness,
     opening::{Opened, Sniffed, secure, sniff},
     refusal::{HEAD_LATE, HeadRefusal, HeadRefusals},
     tls::Tls,
@@ -34,6 +41,7 @@ use super::{
 };
 use crate::{
     relay::handle::Peer,
+    spare::Spare,
     telemetry::metrics::{InFlight, Metrics},
 };
 
@@ -49,6 +57,8 @@ const PING: Duration = Duration::from_secs(20);
 /// What all connections share.
 pub(super) struct Shared<H> {
     pub(super) handle: H,
+    /// What requests are handled in.
+    pub(super) boxes: Spare<Response<Full<Bytes>>>,
     pub(super) tls: Option<Tls>,
     pub(super) patience: Patience,
     pub(super) max_head_bytes: usize,
@@ -56,6 +66,8 @@ pub(super) struct Shared<H> {
     pub(super) head_refusals: HeadRefusals,
     /// Becomes true when the gateway stops.
     pub(super) stopping: watch::Receiver<bool>,
+    /// Says when the time for requests under way is over.
+    pub(super) readiness: Arc<Readiness>,
 }
 
 /// Serves one connection to its end.
@@ -93,11 +105,14 @@ where
         accepted,
     };
     match opened {
+        // Boxed: it is much the larger one, and every connection would be as large.
         Some(Opened::Tls(tls)) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => {
-            conversation.http2(tls, Bytes::new()).await;
+            Box::pin(conversation.http2(tls, Bytes::new())).await;
         }
         Some(Opened::Tls(tls)) => conversation.http1(tls, Bytes::new()).await,
-        Some(Opened::Plain((tcp, Sniffed::Http2(read)))) => conversation.http2(tcp, read).await,
+        Some(Opened::Plain((tcp, Sniffed::Http2(read)))) => {
+            Box::pin(conversation.http2(tcp, read)).await;
+        }
         Some(Opened::Plain((tcp, Sniffed::Http1(read)))) => conversation.http1(tcp, read).await,
         None => {}
     }
@@ -218,9 +233,10 @@ where
         let mut flight = Flight::begin(activity, &self.shared.metrics);
         let shared = Arc::clone(&self.shared);
         // Boxed: hyper moves what it is given a few times before the first step, and this is large.
-        let handled = Box::pin((shared.handle)(request, self.peer));
+        let mut handled = shared.boxes.hold((shared.handle)(request, self.peer));
         async move {
-            let (mut head, body) = handled.await.into_parts();
+            let (mut head, body) = (&mut handled).await.into_parts();
+            shared.boxes.keep(handled);
             flight.answered();
             if http1 && *shared.stopping.borrow() {
                 head.headers
@@ -242,10 +258,11 @@ fn coarse_head_limit(max_head_bytes: usize) -> usize {
     max_head_bytes.saturating_mul(2).max(64 * 1024)
 }
 
-/// Watches over the quiet times of a connection while hyper serves it.
+/// Watches over the quiet times of a connection while hyper serves it, and over the gateway's stop.
 struct Watch<'a> {
     activity: &'a Activity,
     stopping: watch::Receiver<bool>,
+    readiness: &'a Readiness,
     alarm: Pin<Box<tokio::time::Sleep>>,
     /// While a request is in flight, how often to look whether it ended without a word.
     pace: Duration,
@@ -254,59 +271,78 @@ struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    fn new<H>(shared: &Shared<H>, activity: &'a Activity) -> Self {
+    fn new<H>(shared: &'a Shared<H>, activity: &'a Activity) -> Self {
         let pace = shared.patience.idle;
         let alarm = Box::pin(tokio::time::sleep(pace));
         Self {
             activity,
             stopping: shared.stopping.clone(),
+            readiness: &shared.readiness,
             alarm,
             pace,
             due: Next::Busy,
         }
     }
 
-    /// Polls hyper's connection until it is done (`Some`) or the time is up (`None`, and `due` says why).
+    /// Polls hyper's connection until it is done (`Some`) or the time is up (`None`, and `due` says why). A request is polled
+    /// once more when the time for it is over, so that it need not wait for that itself.
     async fn until_due<C>(&mut self, connection: &mut C) -> Option<hyper::Result<()>>
     where
         C: Future<Output = hyper::Result<()>> + Unpin,
     {
-        use std::task::Poll;
-        let Self {
-            activity,
-            stopping,
-            alarm,
-            pace,
-            due,
-        } = self;
-        let mut told = stopping.clone();
-        let mut told = std::pin::pin!(async move { told.wait_for(|stop| *stop).await.is_ok() });
-        let mut stop = false;
-        std::future::poll_fn(|cx| {
+        let stopping = self.stopping.clone();
+        let mut told = self.stopping.clone();
+        let mut told = pin!(async move { told.wait_for(|stop| *stop).await.is_ok() });
+        let readiness = self.readiness;
+        let mut ended = pin!(readiness.ended());
+        let (mut stop, mut over) = (false, false);
+        let mut waker = Waker::noop().clone();
+        poll_fn(|cx| {
+            // What has been asked with this waker need not be asked again before it has something to say.
+            let asked = waker.will_wake(cx.waker());
+            if !asked {
+                waker.clone_from(cx.waker());
+            }
             if let Poll::Ready(result) = Pin::new(&mut *connection).poll(cx) {
                 return Poll::Ready(Some(result));
             }
-            if !stop {
+            if !stop && (!asked || stopping.has_changed().unwrap_or(true)) {
                 stop = told.as_mut().poll(cx).is_ready();
             }
-            loop {
-                // No deadline is before the alarm's, so the time need not be asked for at each step of a request.
-                let now = alarm.is_elapsed().then(Instant::now);
-                *due = activity.next(now, stop);
-                let wake = match *due {
-                    Next::Busy => now.map_or(alarm.deadline(), |now| now + *pace),
-                    Next::Wait(until) => until,
-                    Next::HeadLate | Next::Close => return Poll::Ready(None),
-                };
-                // A later deadline is left to the alarm as it is set: it then looks again.
-                if wake < alarm.deadline() || alarm.is_elapsed() {
-                    alarm.as_mut().reset(wake);
+            if stop && !over && ended.as_mut().poll(cx).is_ready() {
+                over = true;
+                if let Poll::Ready(result) = Pin::new(&mut *connection).poll(cx) {
+                    return Poll::Ready(Some(result));
                 }
-                if alarm.as_mut().poll(cx).is_pending() {
-                    return Poll::Pending;
-                }
+            }
+            match self.is_due(cx, asked, stop) {
+                true => Poll::Ready(None),
+                false => Poll::Pending,
             }
         })
         .await
+    }
+
+    /// Whether the time is up; else the alarm is set.
+    fn is_due(&mut self, cx: &mut Context<'_>, mut asked: bool, stop: bool) -> bool {
+        let alarm = &mut self.alarm;
+        loop {
+            // No deadline is before the alarm's, so the time need not be asked for at each step of a request.
+            let now = alarm.is_elapsed().then(Instant::now);
+            self.due = self.activity.next(now, stop);
+            let wake = match self.due {
+                Next::Busy => now.map_or(alarm.deadline(), |now| now + self.pace),
+                Next::Wait(until) => until,
+                Next::HeadLate | Next::Close => return true,
+            };
+            // A later deadline is left to the alarm as it is set: it then looks again.
+            if wake < alarm.deadline() || now.is_some() {
+                alarm.as_mut().reset(wake);
+                asked = false;
+            }
+            if asked || alarm.as_mut().poll(cx).is_pending() {
+                return false;
+            }
+        }
     }
 }

@@ -27,7 +27,10 @@ use connection::Shared;
 use drain::DrainOutcome;
 pub use refusal::HeadRefusals;
 
-use crate::relay::handle::{Gateway, Peer};
+use crate::{
+    relay::handle::{Gateway, Peer},
+    spare::Spare,
+};
 
 /// `[server]`, checked.
 pub struct ServerSettings {
@@ -136,6 +139,7 @@ impl Server {
         let (stopping, told) = watch::channel(false);
         let shared = Arc::new(Shared {
             handle,
+            boxes: Spare::default(),
             tls: settings.tls.clone(),
             patience: Patience {
                 head: settings.head_timeout,
@@ -145,6 +149,7 @@ impl Server {
             metrics,
             head_refusals,
             stopping: told,
+            readiness: Arc::clone(&readiness),
         });
         let stop = async {
             stop.await;

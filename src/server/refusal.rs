@@ -86,7 +86,7 @@ impl HeadRefusals {
         let told = refusal.told();
         let (status, title) = (told.status, problem::title(told.status));
         let id = self.ids.next();
-        let body = problem::body(&told, &id);
+        let body = problem::body(&told, id.as_str());
         let mut record = Record::begin(Arc::clone(&self.observer), peer, &method(head), id);
         (record.status, record.code) = (status, told.code);
         record.bytes_out = body.len() as u64;
@@ -99,7 +99,8 @@ impl HeadRefusals {
         )
         .into_bytes();
         let mut headers = HeaderMap::new();
-        self.cors.expose(&origin(head), &mut headers);
+        let allowed = self.cors.allowed(&origin(head));
+        self.cors.expose(allowed, &mut headers);
         for (name, value) in &headers {
             let line = [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"];
             answer.extend(line.concat());

@@ -36,6 +36,8 @@ pub(super) struct Wire<S> {
     /// When something was last written, and how much was read since.
     written: Option<Instant>,
     read_since: usize,
+    /// Whether anything was written since the last flush: hyper flushes at each step of a request.
+    unflushed: bool,
     /// HTTP/1.1: bytes may be written only for a request; hyper's own answer to an unreadable head is held back.
     guarded: bool,
     held_back: Option<u16>,
@@ -57,6 +59,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             ended: false,
             written: None,
             read_since: 0,
+            unflushed: false,
             guarded,
             held_back: None,
             head,
@@ -141,6 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     fn written(&mut self, result: &Poll<io::Result<usize>>) {
+        self.unflushed = true;
         match result {
             Poll::Pending => self.activity.wrote(None),
             Poll::Ready(_) => {
@@ -211,8 +215,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
         match &flushed {
-            Poll::Ready(_) => self.activity.flushed(),
-            Poll::Pending => self.activity.wrote(None),
+            Poll::Ready(_) if std::mem::take(&mut self.unflushed) => self.activity.flushed(),
+            Poll::Ready(_) => {}
+            Poll::Pending => {
+                self.unflushed = true;
+                self.activity.wrote(None);
+            }
         }
         flushed
     }

@@ -30,15 +30,39 @@ pub enum Field<'a> {
     Address(SocketAddr),
 }
 
+/// The name of a value, with all that JSON has between two values: a line has many, so each is one piece.
+#[derive(Clone, Copy)]
+pub struct Name(
+    /// `,"name":`
+    pub &'static str,
+);
+
+/// A [`Name`] from a literal.
+macro_rules! field_name {
+    ($name:literal) => {
+        $crate::telemetry::fields::Name(concat!(",\"", $name, "\":"))
+    };
+}
+pub(crate) use field_name;
+
+impl Name {
+    /// The name alone.
+    fn bare(self) -> &'static str {
+        self.0
+            .get(2..self.0.len().saturating_sub(2))
+            .unwrap_or_default()
+    }
+}
+
 /// One line, without its line feed.
-pub fn line(format: LogFormat, fields: &[(&str, Field<'_>)]) -> String {
+pub fn line(format: LogFormat, fields: &[(Name, Field<'_>)]) -> String {
     let mut text = String::with_capacity(ROOM);
     match format {
         LogFormat::Json => {
+            text.push('{');
             for (name, field) in fields {
-                text.push_str(if text.is_empty() { "{\"" } else { ",\"" });
-                text.push_str(name);
-                text.push_str("\":");
+                let first = usize::from(text.len() == 1);
+                text.push_str(name.0.get(first..).unwrap_or_default());
                 field.write(&mut text);
             }
             text.push('}');
@@ -46,7 +70,7 @@ pub fn line(format: LogFormat, fields: &[(&str, Field<'_>)]) -> String {
         LogFormat::Text => {
             for (name, field) in fields.iter().filter(|(_, field)| *field != Field::Absent) {
                 let before = if text.is_empty() { "" } else { " " };
-                text.extend([before, name, "="]);
+                text.extend([before, name.bare(), "="]);
                 field.write(&mut text);
             }
         }
@@ -75,7 +99,8 @@ impl Field<'_> {
                 text.push('"');
             }
             Self::Time(value) => {
-                let micros = value.as_micros();
+                // 584,000 years are enough, and 64 bits are divided in a fraction of the time.
+                let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
                 text.push_str(itoa::Buffer::new().format(micros / 1000));
                 // Four digits, of which the first is the point's place.
                 let rest = 1000 + micros % 1000;
@@ -156,16 +181,25 @@ impl<'a, T: Into<Field<'a>>> From<Option<T>> for Field<'a> {
 mod tests {
     use super::*;
 
-    fn fields() -> [(&'static str, Field<'static>); 8] {
+    fn fields() -> [(Name, Field<'static>); 8] {
         [
-            ("a", "plain text".into()),
-            ("b", "quote \" back \\ line \n \u{1} \u{7f} ä".into()),
-            ("c", 18_446_744_073_709_551_615_u64.into()),
-            ("d", (-3_i64).into()),
-            ("e", Duration::from_micros(12_034_005).into()),
-            ("f", Option::<u64>::None.into()),
-            ("g", SocketAddr::from(([127, 0, 0, 1], 65_535)).into()),
-            ("h", SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 80)).into()),
+            (field_name!("a"), "plain text".into()),
+            (
+                field_name!("b"),
+                "quote \" back \\ line \n \u{1} \u{7f} ä".into(),
+            ),
+            (field_name!("c"), 18_446_744_073_709_551_615_u64.into()),
+            (field_name!("d"), (-3_i64).into()),
+            (field_name!("e"), Duration::from_micros(12_034_005).into()),
+            (field_name!("f"), Option::<u64>::None.into()),
+            (
+                field_name!("g"),
+                SocketAddr::from(([127, 0, 0, 1], 65_535)).into(),
+            ),
+            (
+                field_name!("h"),
+                SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 80)).into(),
+            ),
         ]
     }
 

@@ -36,8 +36,15 @@ fn draft() -> Draft {
 /// The body, its signed head, and how many pieces it is in.
 fn finished(pieces: Pieces) -> (Vec<u8>, Vec<u8>, usize) {
     let (outgoing, _) = Box::new(pieces).finish();
-    let body = outgoing.body();
-    (body.concat(), outgoing.head().to_vec(), body.len())
+    let head = outgoing.head();
+    let end = memchr::memmem::find(head, b"\r\n\r\n").unwrap() + 4;
+    let (head, small) = head.split_at(end);
+    let mut body = outgoing.body().to_vec();
+    if !small.is_empty() {
+        assert!(body.is_empty(), "a small body is behind the head, whole");
+        body.push(Bytes::copy_from_slice(small));
+    }
+    (body.concat(), head.to_vec(), body.len())
 }
 
 fn in_one(bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
