@@ -4,9 +4,11 @@
 //! Whether a member stays is known only behind its name, or in a long string. So the cut sets a mark in front of the
 //! member, passes its bytes on, and takes them back to the mark when the member has to go.
 
+use smallvec::SmallVec;
+
 pub use super::error::CutError;
 use super::{
-    frame::Frame,
+    frame::{Frame, Names},
     name::Name,
     rules::{Action, Place, Rules, Slot},
     run::Run,
@@ -17,17 +19,17 @@ use super::{
 
 /// A cut under way.
 pub struct Cut<'r> {
-    rules: &'r Rules,
-    scanner: Scanner,
-    frames: Vec<Frame>,
+    pub(super) rules: &'r Rules,
+    pub(super) scanner: Scanner,
+    pub(super) frames: SmallVec<[Frame; 4]>,
     /// Hashes of the names in the open objects that are watched.
-    names: Vec<u64>,
+    pub(super) names: Names,
     name: Name,
     /// The place and fate of the value that comes next or is being read.
     place: Option<Place>,
     scalar: Option<Scalar>,
     /// Depth of the container whose member or element is being left out.
-    removing: Option<usize>,
+    pub(super) removing: Option<usize>,
     values: Vec<Value>,
 }
 
@@ -37,8 +39,8 @@ impl<'r> Cut<'r> {
         Self {
             rules,
             scanner: Scanner::default(),
-            frames: Vec::with_capacity(4),
-            names: Vec::with_capacity(16),
+            frames: SmallVec::new(),
+            names: Names::new(),
             name: Name::new(rules.seed),
             place: Some(Rules::ROOT),
             scalar: None,
@@ -55,6 +57,7 @@ impl<'r> Cut<'r> {
         let mut run = Run::new(chunk, sink);
         let mut at = 0;
         loop {
+            self.plain_members(&mut at, &mut run)?;
             let before = at;
             let event = self.scanner.next(chunk, &mut at)?;
             let bytes = chunk.get(before..at).unwrap_or_default();
@@ -341,7 +344,7 @@ impl<'r> Cut<'r> {
         }
     }
 
-    fn set(&mut self, action: Action, value: Value) {
+    pub(super) fn set(&mut self, action: Action, value: Value) {
         if let Some(place) = action
             .capture
             .and_then(|slot: Slot| self.values.get_mut(slot))

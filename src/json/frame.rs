@@ -1,6 +1,11 @@
 //! An object or array that is being read.
 
+use smallvec::SmallVec;
+
 use super::{error::CutError, rules::Place};
+
+/// Hashes of names. Those of a usual document, its open objects together, need no memory of their own.
+pub(super) type Names = SmallVec<[u64; 16]>;
 
 /// Members of an object in which duplicates are looked for.
 const MAX_MEMBERS: usize = 1024;
@@ -26,8 +31,13 @@ impl Frame {
         }
     }
 
+    /// Whether duplicates are looked for in it.
+    pub(super) fn is_watched(&self) -> bool {
+        self.names.is_some()
+    }
+
     /// One more member; its name by its hash.
-    pub(super) fn note(&self, name: u64, names: &mut Vec<u64>) -> Result<(), CutError> {
+    pub(super) fn note(&self, name: u64, names: &mut Names) -> Result<(), CutError> {
         let Some(first) = self.names else {
             return Ok(());
         };
@@ -43,7 +53,7 @@ impl Frame {
     }
 
     /// It is over: its names are forgotten.
-    pub(super) fn close(&self, names: &mut Vec<u64>) {
+    pub(super) fn close(&self, names: &mut Names) {
         if let Some(first) = self.names {
             names.truncate(first);
         }

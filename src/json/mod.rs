@@ -8,6 +8,7 @@ pub mod cut;
 mod error;
 mod frame;
 pub mod letters;
+mod member;
 mod name;
 pub mod pointer;
 pub mod rules;

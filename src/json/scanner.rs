@@ -185,6 +185,19 @@ impl Scanner {
         Some(text)
     }
 
+    /// Whether a member's name comes next.
+    pub(super) fn expects_member(&self) -> bool {
+        matches!(self.expect, Expect::FirstKey | Expect::Key)
+    }
+
+    /// Says that a member was read, and the comma behind it, if there was one.
+    pub(super) fn member_read(&mut self, comma: bool) {
+        self.expect = match comma {
+            true => Expect::Key,
+            false => Expect::CommaOrEnd,
+        };
+    }
+
     /// Says that no bytes follow. A number at the very end only ends here, hence the event.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The scanner and the cut against `serde_json`, however the input is split.
 
+mod members;
 #[allow(
     unreachable_pub,
     reason = "the fuzzing takes the same file as a public module"

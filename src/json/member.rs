@@ -1,0 +1,146 @@
+//! Members that are short, plain and all there: most of a small document, read at once and not event by event.
+//!
+//! Relies on the general way for all else: a member that is unusual in any respect, or that does not simply stay, is left to it
+//! from its first byte on, before anything has been changed.
+
+use super::{cut::Cut, error::CutError, name, run::Run, sink::Sink, text, value::Value};
+
+/// Bytes of a number that is read here.
+const LONGEST_NUMBER: usize = 64;
+
+/// A name and a string, number or literal, with the comma or the brace behind them seen.
+pub(super) struct Member<'a> {
+    name: &'a [u8],
+    value: Plain<'a>,
+    /// Bytes of the value, quotes aside.
+    length: usize,
+    /// A comma follows, and not the object's end.
+    comma: bool,
+    /// Where the comma is, or the brace.
+    end: usize,
+}
+
+/// A value as it is written.
+enum Plain<'a> {
+    String(&'a [u8]),
+    Number(&'a [u8]),
+    Bool(bool),
+    Null,
+}
+
+impl Plain<'_> {
+    fn owned(&self) -> Value {
+        // All of it is ASCII.
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap_or_default();
+        match *self {
+            Self::String(bytes) => Value::String(text(bytes)),
+            Self::Number(bytes) => Value::Number(text(bytes)),
+            Self::Bool(value) => Value::Bool(value),
+            Self::Null => Value::Null,
+        }
+    }
+}
+
+impl Cut<'_> {
+    /// Goes through the members that come next and simply stay.
+    pub(super) fn plain_members(
+        &mut self,
+        at: &mut usize,
+        run: &mut Run<'_, impl Sink>,
+    ) -> Result<(), CutError> {
+        while self.scanner.expects_member()
+            && self.removing.is_none()
+            && let Some(member) = read(run.chunk, *at)
+            && let Some(frame) = self.frames.last_mut()
+        {
+            let (place, unknown) = self.rules.member(frame.place, member.name);
+            let action = self.rules.action(place);
+            let longest = member.name.len().max(member.length);
+            let too_long = self.rules.max_scalar.is_some_and(|most| longest > most);
+            if unknown || too_long || action.remove || action.stream || action.replace {
+                return Ok(());
+            }
+            if frame.is_watched() {
+                frame.note(name::hash(self.rules.seed, member.name), &mut self.names)?;
+            }
+            frame.kept_any = true;
+            if action.capture.is_some() {
+                self.set(action, member.value.owned());
+            }
+            // A member behind it takes its comma with it, if it has to go.
+            run.mark(member.end);
+            *at = member.end + usize::from(member.comma);
+            self.scanner.member_read(member.comma);
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn read(bytes: &[u8], at: usize) -> Option<Member<'_>> {
+    let at = after_blanks(bytes, at);
+    if bytes.get(at) != Some(&b'"') {
+        return None;
+    }
+    let name = text::short(bytes.get(at + 1..)?)?;
+    let colon = after_blanks(bytes, at + name.len() + 2);
+    if bytes.get(colon) != Some(&b':') {
+        return None;
+    }
+    let start = after_blanks(bytes, colon + 1);
+    let rest = bytes.get(start..)?;
+    let (value, length, quotes) = match rest.first()? {
+        b'"' => {
+            let text = text::short(rest.get(1..)?)?;
+            (Plain::String(text), text.len(), 2)
+        }
+        b't' if rest.starts_with(b"true") => (Plain::Bool(true), 4, 0),
+        b'f' if rest.starts_with(b"false") => (Plain::Bool(false), 5, 0),
+        b'n' if rest.starts_with(b"null") => (Plain::Null, 4, 0),
+        _ => {
+            let length = number(rest)?;
+            (Plain::Number(rest.get(..length)?), length, 0)
+        }
+    };
+    let end = after_blanks(bytes, start + length + quotes);
+    let comma = match bytes.get(end)? {
+        b',' => true,
+        b'}' => false,
+        _ => return None,
+    };
+    Some(Member {
+        name,
+        value,
+        length,
+        comma,
+        end,
+    })
+}
+
+fn after_blanks(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\t' | b'\n' | b'\r') = bytes.get(at) {
+        at += 1;
+    }
+    at
+}
+
+/// Bytes of a number without an exponent (RFC 8259 section 6), so short that it is wanted as it is.
+fn number(bytes: &[u8]) -> Option<usize> {
+    let digits = |from: usize| {
+        let rest = bytes.get(from..).unwrap_or_default();
+        rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
+    };
+    let sign = usize::from(bytes.first() == Some(&b'-'));
+    let integer = digits(sign);
+    if integer == 0 || (integer > 1 && bytes.get(sign) == Some(&b'0')) {
+        return None;
+    }
+    let mut end = sign + integer;
+    if bytes.get(end) == Some(&b'.') {
+        let fraction = digits(end + 1);
+        if fraction == 0 {
+            return None;
+        }
+        end += 1 + fraction;
+    }
+    (end <= LONGEST_NUMBER).then_some(end)
+}
