@@ -32,26 +32,29 @@ pub enum BodyForm {
 ///
 /// # Errors
 /// The refusal; what is left of the body has not been read.
-pub async fn receive(
-    body: &mut Incoming,
-    form: &BodyForm,
-    rules: &BodyRules,
+pub fn receive<'a>(
+    body: &'a mut Incoming,
+    form: &'a BodyForm,
+    rules: &'a BodyRules,
     admission: &Admission,
     draft: Draft,
     holder: Option<Holder>,
-    count: &mut u64,
-) -> Result<Received, BodyRefusal> {
+    count: &'a mut u64,
+) -> impl Future<Output = Result<Received, BodyRefusal>> {
+    // Boxed, and before the first step: what a future is given stays a part of it for as long as it lives.
+    let mut pieces = Box::new(Pieces::new(draft).with(&rules.pins, holder));
+    pieces.digest = rules.video_digest();
     let held = match form {
         BodyForm::Json => |bytes| bytes,
         BodyForm::Video(_) => raw::held,
     };
-    let arrival = Arrival::admit(body, admission, rules.max_body, held, count)?;
-    // What a future holds is moved with it, and this one is moved a few times before its first step.
-    let mut pieces = Box::new(Pieces::new(draft).with(&rules.pins, holder));
-    pieces.digest = rules.video_digest();
-    match form {
-        BodyForm::Json => json(arrival, rules, pieces).await,
-        BodyForm::Video(video) => raw::receive(arrival, video, rules, pieces).await,
+    let arrival = Arrival::admit(body, admission, rules.max_body, held, count);
+    async {
+        match form {
+            BodyForm::Json => json(arrival?, rules, pieces).await,
+            // Boxed, for it is large, and most bodies are the other kind.
+            BodyForm::Video(video) => Box::pin(raw::receive(arrival?, video, rules, pieces)).await,
+        }
     }
 }
 

@@ -39,15 +39,16 @@ pub(super) struct Leave {
 }
 
 impl Gateway {
-    /// Calls Qiniu and makes the caller's answer; to the end, even if the caller goes away.
-    pub(super) async fn call(
+    /// Calls Qiniu and makes the caller's answer; to the end, even if the caller goes away. No `async fn`: what it is given
+    /// goes into the box at once, and is no part of the future that waits for it.
+    pub(super) fn call(
         self: &Arc<Self>,
         endpoint: &Arc<Endpoint>,
         received: Received,
         leave: Leave,
         about: About,
         record: &mut Record,
-    ) -> Result<Bytes, Refusal> {
+    ) -> impl Future<Output = Result<Bytes, Refusal>> {
         let (gateway, endpoint) = (Arc::clone(self), Arc::clone(endpoint));
         let under_way = self.calls.begin();
         let work = async move {
@@ -102,9 +103,11 @@ impl Gateway {
             (Some(facts), body)
         };
         let call = ToTheEnd::new(work, &self.calls.boxes);
-        let (facts, body) = call.await.map_err(|_| Refusal::Internal)?;
-        record.upstream = facts;
-        body
+        async {
+            let (facts, body) = call.await.map_err(|_| Refusal::Internal)?;
+            record.upstream = facts;
+            body
+        }
     }
 }
 

@@ -94,11 +94,13 @@ pub struct Gateway {
 
 impl Gateway {
     /// Answers a request. Never fails: what goes wrong is an answer too.
-    pub async fn handle(
+    ///
+    /// No `async fn`, since the parts of what that is given would stand in the future beside the whole, which stays in there.
+    pub fn handle(
         self: Arc<Self>,
         request: Request<Incoming>,
         peer: Peer,
-    ) -> Response<Full<Bytes>> {
+    ) -> impl Future<Output = Response<Full<Bytes>>> {
         let (mut parts, mut body) = request.into_parts();
         let forwarded =
             headers::forwarded(&parts.headers, peer.address.ip(), &self.trusted_proxies);
@@ -112,27 +114,30 @@ impl Gateway {
             request_id,
         );
         record.forwarded_for = forwarded.path;
-        let mut charged = Charged::default();
+        async move {
+            let mut charged = Charged::default();
+            let http2 = parts.version == Version::HTTP_2;
+            let outcome = tokio::select! {
+                biased;
+                outcome = self.relay(&parts, &mut body, &mut record, &mut charged) => outcome,
+                () = self.time_is_over(http2) => Err(Refusal::ShuttingDown),
+            };
 
-        let http2 = parts.version == Version::HTTP_2;
-        let outcome = tokio::select! {
-            biased;
-            outcome = self.relay(&parts, &mut body, &mut record, &mut charged) => outcome,
-            () = self.time_is_over(http2) => Err(Refusal::ShuttingDown),
-        };
-
-        let allowed = self.cors.allowed(&parts.headers);
-        let mut response = match outcome {
-            Ok(reply) => reply::accepted(reply, std::mem::take(&mut parts.headers), &mut record),
-            Err(refusal) => {
-                let mut response = reply::refused(&refusal, &mut record);
-                reply::release(body, &parts, &mut response);
-                response
-            }
-        };
-        reply::finish(response.headers_mut(), &record, charged.standings());
-        self.cors.expose(allowed, response.headers_mut());
-        response
+            let allowed = self.cors.allowed(&parts.headers);
+            let mut response = match outcome {
+                Ok(reply) => {
+                    reply::accepted(reply, std::mem::take(&mut parts.headers), &mut record)
+                }
+                Err(refusal) => {
+                    let mut response = reply::refused(&refusal, &mut record);
+                    reply::release(body, &parts, &mut response);
+                    response
+                }
+            };
+            reply::finish(response.headers_mut(), &record, charged.standings());
+            self.cors.expose(allowed, response.headers_mut());
+            response
+        }
     }
 
     /// Resolves when the time for requests under way is over. An HTTP/1.1 connection polls its request when it is, so a look is
@@ -184,9 +189,9 @@ impl Gateway {
         // A session is opened on its way up or sealed on its way down; other routes have none.
         let sessions = self.sessions.as_ref().filter(|_| kind != RouteKind::Plain);
         let holder = sessions.map(|it| it.holder(&caller.issuer, &caller.user));
-        let mut received = self
-            .receive(body, &form, endpoint, holder.as_ref(), record)
-            .await?;
+        let received = self.receive(body, &form, endpoint, holder.as_ref(), record);
+        let received = received.await;
+        let mut received = received.inspect_err(|refusal| self.count_finding(refusal))?;
         self.inspect(endpoint, &received, record)?;
         let upload = received.upload.take();
         let patience = turn::patience(endpoint.settings.timeout, self.conclusions.longest());
@@ -238,25 +243,28 @@ impl Gateway {
         }
     }
 
-    async fn receive(
-        &self,
-        body: &mut Incoming,
-        form: &BodyForm,
-        endpoint: &Endpoint,
+    fn receive<'a>(
+        &'a self,
+        body: &'a mut Incoming,
+        form: &'a BodyForm,
+        endpoint: &'a Endpoint,
         holder: Option<&Holder>,
-        record: &mut Record,
-    ) -> Result<Received, Refusal> {
+        record: &'a mut Record,
+    ) -> impl Future<Output = Result<Received, BodyRefusal>> {
         let draft = endpoint.template.draft(record.time());
         let count = &mut record.bytes_in;
         let holder = holder
             .filter(|_| endpoint.settings.kind == RouteKind::Verify)
             .cloned();
         let (rules, admission) = (&endpoint.body, &self.admission);
-        let received = receive(body, form, rules, admission, draft, holder, count).await;
-        if let Err(BodyRefusal::Video(finding)) = &received {
+        receive(body, form, rules, admission, draft, holder, count)
+    }
+
+    /// Counts what was found wrong with a video on its way.
+    fn count_finding(&self, refusal: &BodyRefusal) {
+        if let BodyRefusal::Video(finding) = refusal {
             self.observer.metrics.video_finding(finding.name());
         }
-        Ok(received?)
     }
 
     /// Looks at the video's container; what is wrong with it is counted, or refused.
