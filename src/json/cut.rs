@@ -4,11 +4,9 @@
 //! Whether a member stays is known only behind its name, or in a long string. So the cut sets a mark in front of the
 //! member, passes its bytes on, and takes them back to the mark when the member has to go.
 
-use smallvec::SmallVec;
-
 pub use super::error::CutError;
 use super::{
-    frame::{Frame, Names},
+    frame::{Frame, Frames, Names},
     name::Name,
     rules::{Action, Place, Rules, Slot},
     run::Run,
@@ -21,7 +19,7 @@ use super::{
 pub struct Cut<'r> {
     pub(super) rules: &'r Rules,
     pub(super) scanner: Scanner,
-    pub(super) frames: SmallVec<[Frame; 4]>,
+    pub(super) frames: Frames,
     /// Hashes of the names in the open objects that are watched.
     pub(super) names: Names,
     name: Name,
@@ -39,7 +37,7 @@ impl<'r> Cut<'r> {
         Self {
             rules,
             scanner: Scanner::default(),
-            frames: SmallVec::new(),
+            frames: Frames::new(),
             names: Names::new(),
             name: Name::new(rules.seed),
             place: Some(Rules::ROOT),

@@ -4,7 +4,8 @@ use smallvec::SmallVec;
 
 use super::{error::CutError, rules::Place};
 
-/// Hashes of names. Those of a usual document, its open objects together, need no memory of their own.
+/// Frames inside one another, and hashes of the names in them: those of a usual document need no memory of their own.
+pub(super) type Frames = SmallVec<[Frame; 4]>;
 pub(super) type Names = SmallVec<[u64; 16]>;
 
 /// Members of an object in which duplicates are looked for.

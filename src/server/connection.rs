@@ -5,13 +5,7 @@
 //! Never reads a body, and never logs anything a peer sent.
 
 use std::{
-    convert::Infallible,
-    future::{Future, poll_fn},
-    net::SocketAddr,
-    pin::{Pin, pin},
-    sync::Arc,
-    task::{Context, Poll, Waker},
-    time::Duration,
+    convert::Infallible, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration,
 };
 
 use bytes::Bytes;
@@ -37,6 +31,7 @@ use super::{
     opening::{Opened, Sniffed, secure, sniff},
     refusal::{HEAD_LATE, HeadRefusal, HeadRefusals},
     tls::Tls,
+    watchdog::Watchdog,
     wire::Wire,
 };
 use crate::{
@@ -171,11 +166,13 @@ where
             .header_read_timeout(None)
             .max_header_size(coarse_head_limit(self.shared.max_head_bytes))
             .serve_connection(TokioIo::new(wire), service);
-        let mut watch = Watch::new(&self.shared, activity);
-        let finished = watch.until_due(&mut connection).await;
+        let mut watchdog = self.watchdog(activity);
+        let finished = watchdog.until_due(&mut connection).await;
         match finished {
             Some(result) => End::Done(result),
-            None if watch.due == Next::HeadLate && !connection.into_parts().read_buf.is_empty() => {
+            None if watchdog.due == Next::HeadLate
+                && !connection.into_parts().read_buf.is_empty() =>
+            {
                 End::HeadLate
             }
             None => End::Quiet,
@@ -206,9 +203,9 @@ where
             .keep_alive_timeout(PING)
             .serve_connection(TokioIo::new(wire), service);
         let mut stopping = self.shared.stopping.clone();
-        let mut watch = Watch::new(&self.shared, activity);
+        let mut watchdog = self.watchdog(activity);
         let finished = tokio::select! {
-            finished = watch.until_due(&mut connection) => finished,
+            finished = watchdog.until_due(&mut connection) => finished,
             _ = stopping.wait_for(|stop| *stop) => None,
         };
         if finished.is_some() {
@@ -221,6 +218,16 @@ where
         } else {
             drop(tokio::time::timeout(self.shared.patience.head, connection).await);
         }
+    }
+
+    fn watchdog<'a>(&'a self, activity: &'a Activity) -> Watchdog<'a> {
+        let Shared {
+            patience,
+            stopping,
+            readiness,
+            ..
+        } = &*self.shared;
+        Watchdog::new(activity, patience.idle, stopping, readiness)
     }
 
     /// Hands a request to the relay. It counts as in flight from here to the end of its answer.
@@ -256,93 +263,4 @@ where
 /// Where hyper itself gives up on a head. The exact limit is the relay's, which counts what the design counts.
 fn coarse_head_limit(max_head_bytes: usize) -> usize {
     max_head_bytes.saturating_mul(2).max(64 * 1024)
-}
-
-/// Watches over the quiet times of a connection while hyper serves it, and over the gateway's stop.
-struct Watch<'a> {
-    activity: &'a Activity,
-    stopping: watch::Receiver<bool>,
-    readiness: &'a Readiness,
-    alarm: Pin<Box<tokio::time::Sleep>>,
-    /// While a request is in flight, how often to look whether it ended without a word.
-    pace: Duration,
-    /// Why the time is up.
-    due: Next,
-}
-
-impl<'a> Watch<'a> {
-    fn new<H>(shared: &'a Shared<H>, activity: &'a Activity) -> Self {
-        let pace = shared.patience.idle;
-        let alarm = Box::pin(tokio::time::sleep(pace));
-        Self {
-            activity,
-            stopping: shared.stopping.clone(),
-            readiness: &shared.readiness,
-            alarm,
-            pace,
-            due: Next::Busy,
-        }
-    }
-
-    /// Polls hyper's connection until it is done (`Some`) or the time is up (`None`, and `due` says why). A request is polled
-    /// once more when the time for it is over, so that it need not wait for that itself.
-    async fn until_due<C>(&mut self, connection: &mut C) -> Option<hyper::Result<()>>
-    where
-        C: Future<Output = hyper::Result<()>> + Unpin,
-    {
-        let stopping = self.stopping.clone();
-        let mut told = self.stopping.clone();
-        let mut told = pin!(async move { told.wait_for(|stop| *stop).await.is_ok() });
-        let readiness = self.readiness;
-        let mut ended = pin!(readiness.ended());
-        let (mut stop, mut over) = (false, false);
-        let mut waker = Waker::noop().clone();
-        poll_fn(|cx| {
-            // What has been asked with this waker need not be asked again before it has something to say.
-            let asked = waker.will_wake(cx.waker());
-            if !asked {
-                waker.clone_from(cx.waker());
-            }
-            if let Poll::Ready(result) = Pin::new(&mut *connection).poll(cx) {
-                return Poll::Ready(Some(result));
-            }
-            if !stop && (!asked || stopping.has_changed().unwrap_or(true)) {
-                stop = told.as_mut().poll(cx).is_ready();
-            }
-            if stop && !over && ended.as_mut().poll(cx).is_ready() {
-                over = true;
-                if let Poll::Ready(result) = Pin::new(&mut *connection).poll(cx) {
-                    return Poll::Ready(Some(result));
-                }
-            }
-            match self.is_due(cx, asked, stop) {
-                true => Poll::Ready(None),
-                false => Poll::Pending,
-            }
-        })
-        .await
-    }
-
-    /// Whether the time is up; else the alarm is set.
-    fn is_due(&mut self, cx: &mut Context<'_>, mut asked: bool, stop: bool) -> bool {
-        let alarm = &mut self.alarm;
-        loop {
-            // No deadline is before the alarm's, so the time need not be asked for at each step of a request.
-            let now = alarm.is_elapsed().then(Instant::now);
-            self.due = self.activity.next(now, stop);
-            let wake = match self.due {
-                Next::Busy => now.map_or(alarm.deadline(), |now| now + self.pace),
-                Next::Wait(until) => until,
-                Next::HeadLate | Next::Close => return true,
-            };
-            // A later deadline is left to the alarm as it is set: it then looks again.
-            if wake < alarm.deadline() || now.is_some() {
-                alarm.as_mut().reset(wake);
-                asked = false;
-            }
-            if asked || alarm.as_mut().poll(cx).is_pending() {
-                return false;
-            }
-        }
-    }
 }

@@ -11,6 +11,7 @@ pub mod drain;
 mod opening;
 mod refusal;
 pub mod tls;
+mod watchdog;
 mod wire;
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};

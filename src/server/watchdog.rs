@@ -1,0 +1,185 @@
+//! Watches over the quiet times of one connection while hyper serves it, and over the gateway's stop.
+//!
+//! Relies on the activity to say what is due. Asks the clock, the alarm and the stop only when they can have something to
+//! say: it looks at each step of every request.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use tokio::{
+    sync::watch,
+    task::unconstrained,
+    time::{Instant, Sleep, sleep},
+};
+
+use super::{
+    activity::{Activity, Next},
+    admin::Readiness,
+};
+
+pub(super) struct Watchdog<'a> {
+    activity: &'a Activity,
+    /// Becomes true when the gateway stops.
+    stopping: watch::Receiver<bool>,
+    readiness: &'a Readiness,
+    alarm: Pin<Box<Sleep>>,
+    /// While a request is in flight, how often to look whether it ended without a word.
+    pace: Duration,
+    /// Why the time is up.
+    pub(super) due: Next,
+}
+
+impl<'a> Watchdog<'a> {
+    pub(super) fn new(
+        activity: &'a Activity,
+        pace: Duration,
+        stopping: &watch::Receiver<bool>,
+        readiness: &'a Readiness,
+    ) -> Self {
+        Self {
+            activity,
+            stopping: stopping.clone(),
+            readiness,
+            alarm: Box::pin(sleep(pace)),
+            pace,
+            due: Next::Busy,
+        }
+    }
+
+    /// Polls hyper's connection until it is done (`Some`) or the time is up (`None`, and `due` says why). A request is polled
+    /// once more when the time for it is over, so that it need not wait for that itself.
+    pub(super) async fn until_due<C>(&mut self, connection: &mut C) -> Option<hyper::Result<()>>
+    where
+        C: Future<Output = hyper::Result<()>> + Unpin,
+    {
+        let stopping = self.stopping.clone();
+        let mut told = self.stopping.clone();
+        // Whoever is asked only once must not be put off because the task has had its share of this turn.
+        let mut told = pin!(unconstrained(async move {
+            told.wait_for(|stop| *stop).await.is_ok()
+        }));
+        let readiness = self.readiness;
+        let mut ended = pin!(readiness.ended());
+        let (mut stop, mut over) = (false, false);
+        let mut waker = Waker::noop().clone();
+        poll_fn(|cx| {
+            // What has been asked with this waker need not be asked again before it has something to say.
+            let asked = waker.will_wake(cx.waker());
+            if !asked {
+                waker.clone_from(cx.waker());
+            }
+            if let Poll::Ready(result) = Pin::new(&mut *connection).poll(cx) {
+                return Poll::Ready(Some(result));
+            }
+            if !stop && (!asked || stopping.has_changed().unwrap_or(true)) {
+                stop = told.as_mut().poll(cx).is_ready();
+            }
+            if stop && !over && ended.as_mut().poll(cx).is_ready() {
+                over = true;
+                if let Poll::Ready(result) = Pin::new(&mut *connection).poll(cx) {
+                    return Poll::Ready(Some(result));
+                }
+            }
+            match self.is_due(cx, asked, stop) {
+                true => Poll::Ready(None),
+                false => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Whether the time is up; else the alarm is set.
+    fn is_due(&mut self, cx: &mut Context<'_>, mut asked: bool, stop: bool) -> bool {
+        let alarm = &mut self.alarm;
+        loop {
+            // No deadline is before the alarm's, so the time need not be asked for at each step of a request.
+            let now = alarm.is_elapsed().then(Instant::now);
+            self.due = self.activity.next(now, stop);
+            let wake = match self.due {
+                Next::Busy => now.map_or(alarm.deadline(), |now| now + self.pace),
+                Next::Wait(until) => until,
+                Next::HeadLate | Next::Close => return true,
+            };
+            // A later deadline is left to the alarm as it is set: it then looks again.
+            if wake < alarm.deadline() || now.is_some() {
+                alarm.as_mut().reset(wake);
+                asked = false;
+            }
+            if asked
+                || Pin::new(&mut unconstrained(alarm.as_mut()))
+                    .poll(cx)
+                    .is_pending()
+            {
+                return false;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{task::coop, time::timeout};
+
+    use super::{
+        super::activity::{Patience, Protocol},
+        *,
+    };
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    /// Uses up what a task may do in one turn, once; then nothing comes of it any more.
+    struct Greedy(bool);
+
+    impl Future for Greedy {
+        type Output = hyper::Result<()>;
+
+        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+            while !self.0 {
+                match coop::poll_proceed(cx) {
+                    Poll::Ready(turn) => turn.made_progress(),
+                    Poll::Pending => self.0 = true,
+                }
+            }
+            Poll::Pending
+        }
+    }
+
+    async fn due_of_greedy(idle: Duration, stop: bool) -> Next {
+        let patience = Patience { head: idle, idle };
+        let activity = Activity::new(Protocol::Http1, patience, Instant::now());
+        let (tell, stopping) = watch::channel(false);
+        let readiness = Readiness::new();
+        let mut watchdog = Watchdog::new(&activity, idle, &stopping, &readiness);
+        let mut greedy = Greedy(false);
+        let telling = async {
+            // Not before all that is asked at first has been asked.
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+            tell.send_replace(stop);
+        };
+        let watching = watchdog.until_due(&mut greedy);
+        let (result, ()) = timeout(LONG, async { tokio::join!(watching, telling) })
+            .await
+            .unwrap();
+        assert!(result.is_none());
+        watchdog.due
+    }
+
+    #[tokio::test]
+    async fn a_task_that_had_its_share_hears_its_alarm() {
+        assert_eq!(
+            due_of_greedy(Duration::from_millis(20), false).await,
+            Next::Close
+        );
+    }
+
+    #[tokio::test]
+    async fn a_task_that_had_its_share_hears_of_the_stop() {
+        assert_eq!(due_of_greedy(2 * LONG, true).await, Next::Close);
+    }
+}
