@@ -10,16 +10,14 @@
 
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use liveness_gateway::{auth::remote::Timing, emulator::Scenario};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use support::{
     emulator,
     identity::{DISCOVERY, Does, KEYS, Provider, Signer, gateway, hasty, said},
+    secure::{acceptor, authority},
 };
-use tokio_rustls::TlsAcceptor;
 
 #[tokio::test]
 async fn keys_are_found_by_discovery_or_at_their_address() {
@@ -187,27 +185,9 @@ async fn known_keys_serve_until_they_are_too_old() {
 
 #[tokio::test]
 async fn only_the_named_authority_may_vouch_for_the_provider() {
-    let authority = || {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-    };
     let (trusted, other) = (authority(), authority());
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec!["localhost".to_owned()])
-        .unwrap()
-        .signed_by(&key, &trusted)
-        .unwrap();
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let algorithms = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(algorithms)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)
-        .unwrap();
     let signer = Signer::new("a");
-    let tls = Some(TlsAcceptor::from(Arc::new(config)));
+    let tls = Some(acceptor(&trusted));
     let provider = Provider::start_with(vec![signer.jwk()], tls).await;
     let (qiniu, _) = emulator(Scenario::Pass).await;
     for (authority, outcome, status) in [(&trusted, "success", 200), (&other, "unreachable", 503)] {

@@ -244,7 +244,7 @@ mod tests {
     use super::*;
     use crate::{
         auth::remote::{RemoteSettings, Timing},
-        outbound::tls::client_tls,
+        outbound::tls::{ClientTls, client_config},
         telemetry::log::Lines,
     };
 
@@ -254,7 +254,7 @@ mod tests {
         let nobody = Url::parse("http://127.0.0.1:1/keys").unwrap();
         let settings = RemoteSettings {
             place: Place::KeySet(nobody),
-            tls: client_tls(None).unwrap(),
+            tls: ClientTls::new(client_config(None).unwrap()),
             algorithms: None,
             max_stale: pause,
             timing: Timing {

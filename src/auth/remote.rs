@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{Algorithm, AuthRefusal, key::HMAC, key::Key, keys::KeySet, token::Token};
-use crate::outbound::origin::Url;
+use crate::outbound::{origin::Url, tls::ClientTls};
 
 /// Key ids remembered as unknown at the most.
 const MAX_UNKNOWN: usize = 1024;
@@ -35,7 +35,7 @@ pub struct RemoteSettings {
     /// Where it is.
     pub place: Place,
     /// Whom to trust there.
-    pub tls: Arc<rustls::ClientConfig>,
+    pub tls: ClientTls,
     /// What tokens may be signed with; none: what fits the keys.
     pub algorithms: Option<Vec<Algorithm>>,
     /// How long keys are used after the last fetch that succeeded.
@@ -278,13 +278,13 @@ impl Asked {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outbound::tls::client_tls;
+    use crate::outbound::tls::client_config;
 
     #[test]
     fn a_fetch_is_asked_for_every_half_minute_whatever_ids_come() {
         let settings = RemoteSettings {
             place: Place::KeySet(Url::parse("http://127.0.0.1:1/keys").unwrap()),
-            tls: client_tls(None).unwrap(),
+            tls: ClientTls::new(client_config(None).unwrap()),
             algorithms: None,
             max_stale: Duration::from_secs(3600),
             timing: Timing::default(),

@@ -34,7 +34,7 @@ mod tests;
 use std::{collections::BTreeMap, fs, path::Path};
 
 pub use diagnostics::Report;
-pub use rotation::Rotation;
+pub use rotation::{Authorities, Rotation};
 
 use crate::{auth, qiniu, relay, server, session, telemetry};
 

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     auth::keys::KeySet,
     evidence::signature::WebhookSecret,
+    outbound::tls::ClientTls,
     qiniu::Credentials,
     rotation::{PERIOD, Watched},
     session::SessionSettings,
@@ -30,6 +31,16 @@ pub struct Rotation {
     pub evidence: Option<Watched<WebhookSecret>>,
     /// `store.redis`
     pub store: Option<Watched<Address>>,
+    /// Each `ca_file`
+    pub authorities: Vec<Authorities>,
+}
+
+/// A `ca_file`, and who goes by it.
+pub struct Authorities {
+    /// Trusts whom the file names.
+    pub tls: ClientTls,
+    /// Made of the file.
+    pub watched: Watched<Arc<rustls::ClientConfig>>,
 }
 
 impl Default for Rotation {
@@ -43,6 +54,7 @@ impl Default for Rotation {
             verdict: None,
             evidence: None,
             store: None,
+            authorities: Vec::new(),
         }
     }
 }

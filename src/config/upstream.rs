@@ -1,17 +1,17 @@
 //! `[qiniu]`: where the upstream is, and what signs.
 
-use std::sync::Arc;
-
-use rustls::ClientConfig;
-
 use super::{
     checked::section,
     reader::{Placed, Reader, Section},
+    rotation::Authorities,
     secret::Secret,
     tree::Table,
 };
 use crate::{
-    outbound::{origin::Origin, tls::client_tls},
+    outbound::{
+        origin::Origin,
+        tls::{ClientTls, client_config},
+    },
     qiniu::{Credentials, UpstreamSettings},
     rotation::{Fault, Part, Trouble},
 };
@@ -58,20 +58,24 @@ impl Reader<'_> {
     }
 
     /// Whose certificates an outgoing connection trusts: those of the section's `ca_file`, or the system's.
-    pub(super) fn outgoing_tls(&mut self, section: &Section<'_>) -> Option<Arc<ClientConfig>> {
+    pub(super) fn outgoing_tls(&mut self, section: &Section<'_>) -> Option<ClientTls> {
         let ca_file = self.path(section, "ca_file");
-        match client_tls(ca_file.as_ref().map(|(path, _)| path.as_path())) {
-            Ok(tls) => Some(tls),
-            Err(why) => {
-                let place = ca_file.map_or_else(|| section.place.clone(), |(_, place)| place);
-                self.mistake(
-                    &place,
-                    why,
-                    "name a PEM file with the certificates to trust, or leave `ca_file` out",
-                );
-                None
-            }
+        let path = ca_file.as_ref().map(|(path, _)| path.clone());
+        let part =
+            ca_file.map(|ca_file| self.document_part(section, "ca_file", ca_file, Part::any));
+        let (config, watched) = self.made_of(part.into_iter().collect(), move |texts| {
+            let authorities = path.as_deref().zip(texts.first().map(Secret::reveal));
+            client_config(authorities).map_err(|why| {
+                let mend = "name a PEM file with the certificates to trust, or leave `ca_file` out";
+                Fault::of(0, why, mend)
+            })
+        })?;
+        let tls = ClientTls::new(config);
+        if let Some(watched) = watched {
+            let tls = tls.clone();
+            self.rotation.authorities.push(Authorities { tls, watched });
         }
+        Some(tls)
     }
 
     fn endpoint(&mut self, (text, place): &Placed<String>) -> Option<Origin> {

@@ -19,6 +19,7 @@ use crate::{
     outbound::{
         connection::Connection,
         exchange::{Broken, Request, exchange},
+        tls::ClientTls,
     },
     qiniu::whole::{NotHeld, Whole},
     telemetry::timestamp,
@@ -143,9 +144,12 @@ impl Evidence {
         secret: &WebhookSecret,
     ) -> Result<(), Undelivered> {
         let settings = &self.settings;
-        let mut connection = Connection::open(&settings.url.origin, settings.tls.as_ref())
-            .await
-            .map_err(Undelivered::Unreachable)?;
+        let mut connection = Connection::open(
+            &settings.url.origin,
+            settings.tls.as_ref().map(ClientTls::current),
+        )
+        .await
+        .map_err(Undelivered::Unreachable)?;
         let head = self.head(id, body, secret, SystemTime::now());
         let request = Request { head: &head, body };
         match exchange(&mut connection, &request).await {

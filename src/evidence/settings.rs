@@ -1,16 +1,16 @@
 //! What the operator decides about evidence.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::signature::WebhookSecret;
-use crate::outbound::origin::Url;
+use crate::outbound::{origin::Url, tls::ClientTls};
 
 /// `[evidence]`, checked.
 pub struct EvidenceSettings {
     /// Where it goes.
     pub url: Url,
     /// TLS to there; absent exactly when the URL is `http://`.
-    pub tls: Option<Arc<rustls::ClientConfig>>,
+    pub tls: Option<ClientTls>,
     /// Signs the deliveries.
     pub secret: WebhookSecret,
     /// Of which answers.

@@ -37,19 +37,14 @@ impl Connection {
     ///
     /// # Errors
     /// What the system or TLS says.
-    pub async fn open(
-        origin: &Origin,
-        tls: Option<&Arc<rustls::ClientConfig>>,
-    ) -> io::Result<Self> {
+    pub async fn open(origin: &Origin, tls: Option<Arc<rustls::ClientConfig>>) -> io::Result<Self> {
         let stream = TcpStream::connect((origin.host.as_str(), origin.port)).await?;
         stream.set_nodelay(true)?;
         let Some(tls) = tls else {
             return Ok(Self::new(Stream::Plain(stream)));
         };
         let name = ServerName::try_from(origin.host.clone()).map_err(io::Error::other)?;
-        let stream = TlsConnector::from(Arc::clone(tls))
-            .connect(name, stream)
-            .await?;
+        let stream = TlsConnector::from(tls).connect(name, stream).await?;
         Ok(Self::new(Stream::Tls(Box::new(stream))))
     }
 

@@ -2,13 +2,14 @@
 //!
 //! Has no time limit of its own. Never follows a redirect, and sends nothing but the request itself.
 
-use std::{fmt, io, sync::Arc, time::SystemTime};
+use std::{fmt, io, time::SystemTime};
 
 use super::{
     connection::Connection,
     exchange::{Broken, Request, exchange},
     freshness::{self, Fresh},
     origin::Url,
+    tls::ClientTls,
 };
 
 /// A document that arrived whole.
@@ -36,11 +37,7 @@ pub enum FetchError {
 ///
 /// # Errors
 /// As [`FetchError`] lists them.
-pub async fn fetch(
-    url: &Url,
-    tls: &Arc<rustls::ClientConfig>,
-    most: usize,
-) -> Result<Document, FetchError> {
+pub async fn fetch(url: &Url, tls: &ClientTls, most: usize) -> Result<Document, FetchError> {
     let head = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nAccept: application/json\r\nUser-Agent: liveness-gateway/{}\r\nConnection: close\r\n\r\n",
         url.target,
@@ -51,7 +48,7 @@ pub async fn fetch(
         head: head.as_bytes(),
         body: &[],
     };
-    let mut connection = Connection::open(&url.origin, url.origin.tls.then_some(tls))
+    let mut connection = Connection::open(&url.origin, url.origin.tls.then(|| tls.current()))
         .await
         .map_err(FetchError::Unreachable)?;
     let mut reading = exchange(&mut connection, &request).await?;

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::UpstreamSettings;
-use crate::outbound::connection::Connection;
+use crate::outbound::{connection::Connection, tls::ClientTls};
 
 /// Qiniu, as the gateway reaches it.
 pub struct Upstream {
@@ -85,7 +85,8 @@ impl Upstream {
             }
         }
         // Boxed: it is rare, and would make every call as large as a TLS handshake.
-        let opening = Connection::open(&self.settings.endpoint, self.settings.tls.as_ref());
+        let tls = self.settings.tls.as_ref().map(ClientTls::current);
+        let opening = Connection::open(&self.settings.endpoint, tls);
         match timeout(limit, Box::pin(opening)).await {
             Ok(Ok(connection)) => Ok(Lease {
                 connection,

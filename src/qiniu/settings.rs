@@ -1,8 +1,11 @@
 //! What the operator decides about the upstream.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use crate::{config::secret::Secret, outbound::origin::Origin};
+use crate::{
+    config::secret::Secret,
+    outbound::{origin::Origin, tls::ClientTls},
+};
 
 /// `[qiniu]`, checked.
 #[derive(Clone)]
@@ -14,7 +17,7 @@ pub struct UpstreamSettings {
     /// Whether `X-Qiniu-Date` is sent and signed.
     pub sign_date: bool,
     /// TLS to the upstream; absent exactly when the endpoint is `http://`.
-    pub tls: Option<Arc<rustls::ClientConfig>>,
+    pub tls: Option<ClientTls>,
     /// Time for TCP and TLS together.
     pub connect_timeout: Duration,
     /// Connections at once.

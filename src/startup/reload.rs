@@ -5,11 +5,12 @@ use std::{sync::Arc, time::Instant};
 use aws_lc_rs::error::Unspecified;
 
 use crate::{
-    config::Rotation,
-    relay::handle::Gateway,
-    rotation::Watches,
+    config::{Authorities, Rotation},
+    relay::{conclude::Conclusions, handle::Gateway},
+    rotation::{Watched, Watches},
     server::tls::Tls,
     store::{NamesSeal, Store},
+    verdict::VerdictKeys,
 };
 
 const UNFIT: &str = "no keys can be derived of it";
@@ -49,19 +50,7 @@ pub(super) fn watches(rotation: Rotation, gateway: &Gateway, tls: Option<&Tls>) 
         watches.also(move || retiring.retire_keys(Instant::now()));
     }
     if let Some(watched) = rotation.verdict {
-        let changing = Arc::clone(&gateway.conclusions);
-        let retiring = Arc::clone(&changing);
-        watches.add(Some(watched), move |keys| {
-            if let Some(verdicts) = changing.verdicts() {
-                verdicts.change_keys(keys, Instant::now());
-            }
-            Ok(())
-        });
-        watches.also(move || {
-            if let Some(verdicts) = retiring.verdicts() {
-                verdicts.retire_keys(Instant::now());
-            }
-        });
+        watch_verdict_keys(&mut watches, watched, &gateway.conclusions);
     }
     let conclusions = Arc::clone(&gateway.conclusions);
     watches.add(rotation.evidence, move |secret| {
@@ -70,6 +59,7 @@ pub(super) fn watches(rotation: Rotation, gateway: &Gateway, tls: Option<&Tls>) 
         }
         Ok(())
     });
+    watch_authorities(&mut watches, rotation.authorities);
     if let (Some(watched), Some(store)) = (rotation.store, gateway.store.clone()) {
         watches.add(Some(watched), move |address| {
             store.link.connect_to(address);
@@ -77,6 +67,35 @@ pub(super) fn watches(rotation: Rotation, gateway: &Gateway, tls: Option<&Tls>) 
         });
     }
     watches
+}
+
+fn watch_verdict_keys(
+    watches: &mut Watches,
+    watched: Watched<VerdictKeys>,
+    conclusions: &Arc<Conclusions>,
+) {
+    let (changing, retiring) = (Arc::clone(conclusions), Arc::clone(conclusions));
+    watches.add(Some(watched), move |keys| {
+        if let Some(verdicts) = changing.verdicts() {
+            verdicts.change_keys(keys, Instant::now());
+        }
+        Ok(())
+    });
+    watches.also(move || {
+        if let Some(verdicts) = retiring.verdicts() {
+            verdicts.retire_keys(Instant::now());
+        }
+    });
+}
+
+/// Connections that are opened from then on trust whom the new file names.
+fn watch_authorities(watches: &mut Watches, authorities: Vec<Authorities>) {
+    for Authorities { tls, watched } in authorities {
+        watches.add(Some(watched), move |config| {
+            tls.replace(config);
+            Ok(())
+        });
+    }
 }
 
 /// Replicas that start with the new secret shall know how callers are named.

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     config::secret::Secret,
-    outbound::{connection, origin::Origin},
+    outbound::{connection, origin::Origin, tls::ClientTls},
 };
 
 /// Where the store is, and how to log in. It can't be printed.
@@ -33,7 +33,7 @@ pub struct Address {
 
 #[derive(Clone)]
 enum Place {
-    Tcp(Origin, Option<Arc<ClientConfig>>),
+    Tcp(Origin, Option<ClientTls>),
     Unix(PathBuf),
 }
 
@@ -61,7 +61,7 @@ impl Address {
     ///
     /// # Errors
     /// What is wrong, as a clause for a person, without any part of it.
-    pub fn parse(text: &Secret, tls: &Arc<ClientConfig>) -> Result<Self, &'static str> {
+    pub fn parse(text: &Secret, tls: &ClientTls) -> Result<Self, &'static str> {
         const WRONG: &str = "is not the URL of a Redis";
         let text = str::from_utf8(text.reveal()).map_err(|_| WRONG)?;
         let mut url = redis::parse_redis_url(text).ok_or(WRONG)?;
@@ -84,13 +84,7 @@ impl Address {
                     port: *port,
                     authority: String::new(),
                 };
-                // HTTP's protocols are none that a Redis behind a TLS proxy could choose.
-                let tls = encrypted.then(|| {
-                    let mut tls = ClientConfig::clone(tls);
-                    tls.alpn_protocols.clear();
-                    Arc::new(tls)
-                });
-                Place::Tcp(origin, tls)
+                Place::Tcp(origin, encrypted.then(|| tls.clone()))
             }
             ConnectionAddr::Unix(path) => Place::Unix(path.clone()),
             _ => return Err(WRONG),
@@ -101,13 +95,21 @@ impl Address {
     }
 }
 
+/// HTTP's protocols are none that a Redis behind a TLS proxy could choose.
+fn without_alpn(tls: &ClientTls) -> Arc<ClientConfig> {
+    let mut config = ClientConfig::clone(&tls.current());
+    config.alpn_protocols.clear();
+    Arc::new(config)
+}
+
 impl Connection {
     /// Connects and logs in. Has no time limit of its own.
     pub(super) async fn open(address: &Address) -> Result<Self, Fault> {
         let broken = |error: io::Error| Fault::Unreachable(error.kind());
         match &address.place {
             Place::Tcp(origin, tls) => {
-                let stream = connection::Connection::open(origin, tls.as_ref()).await;
+                let tls = tls.as_ref().map(without_alpn);
+                let stream = connection::Connection::open(origin, tls).await;
                 Self::over(stream.map_err(broken)?, &address.login).await
             }
             Place::Unix(path) => {
@@ -207,10 +209,13 @@ fn fault(error: &RedisError) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outbound::tls::client_tls;
+    use crate::outbound::tls::client_config;
 
     fn parse(text: &str) -> Result<Address, &'static str> {
-        Address::parse(&Secret::new(text), &client_tls(None).unwrap())
+        Address::parse(
+            &Secret::new(text),
+            &ClientTls::new(client_config(None).unwrap()),
+        )
     }
 
     #[test]
@@ -223,7 +228,7 @@ mod tests {
             (origin.host.as_str(), origin.port),
             ("redis.example.com", 6380)
         );
-        assert!(tls.alpn_protocols.is_empty());
+        assert!(without_alpn(tls).alpn_protocols.is_empty());
         let login = &address.login;
         assert_eq!(
             (login.username(), login.password(), login.db()),

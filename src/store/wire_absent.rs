@@ -1,15 +1,13 @@
 //! In the place of `wire` in a build without the cargo feature `redis`: there is no address, so nothing is ever called.
 
-use std::{convert::Infallible, sync::Arc};
-
-use rustls::ClientConfig;
+use std::convert::Infallible;
 
 use super::{
     Name,
     fault::Fault,
     script::{Reply, Script},
 };
-use crate::config::secret::Secret;
+use crate::{config::secret::Secret, outbound::tls::ClientTls};
 
 /// There is none.
 #[derive(Clone)]
@@ -24,7 +22,7 @@ impl Address {
     ///
     /// # Errors
     /// Always.
-    pub fn parse(_: &Secret, _: &Arc<ClientConfig>) -> Result<Self, &'static str> {
+    pub fn parse(_: &Secret, _: &ClientTls) -> Result<Self, &'static str> {
         Err("can't be used: this program was built without Redis (cargo feature `redis`)")
     }
 }

@@ -12,6 +12,7 @@ use crate::{
         Gateway, ISSUER, SECRET, SESSIONCODE, UNBOUND, backend, bearer, emulator,
         identity::{Signer, logged_with},
         sealed::KEY,
+        secure::authority,
     },
     until,
     verdicts::pair,
@@ -50,12 +51,13 @@ fn files() -> Vec<(&'static str, String)> {
         ("verdict.pem", signing),
         ("previous.pem", previous),
         ("webhook", backend::SECRET.to_owned()),
+        ("ca.pem", authority().pem()),
     ]
 }
 
 async fn start(folder: &Folder) -> Gateway {
     let (qiniu, _) = emulator(Scenario::Pass).await;
-    let keys = "access_key = { file = \"access\" }\nsecret_key = { file = \"secret\" }";
+    let keys = "access_key = { file = \"access\" }\nsecret_key = { file = \"secret\" }\nca_file = \"ca.pem\"";
     let other = |issuer: &str, keys: &str| {
         format!("[[identity]]\nissuer = \"{issuer}\"\naudience = \"a\"\n{keys}\n")
     };
@@ -97,10 +99,11 @@ fn wrong_keys_of_tokens() -> [Wrong; 7] {
     ]
 }
 
-fn wrong_other_keys() -> [Wrong; 6] {
+fn wrong_other_keys() -> [Wrong; 8] {
     let (access, secret) = ("qiniu.access_key", "qiniu.secret_key");
     let (seal, webhook) = ("sessions.seal_key", "evidence.secret");
     let (signing, previous) = ("verdict.signing_key", "verdict.previous_keys");
+    let authorities = "qiniu.ca_file";
     let (private, public) = pair();
     let public = format!("{public}\n{MARKER}");
     [
@@ -113,12 +116,24 @@ fn wrong_other_keys() -> [Wrong; 6] {
             public,
             "is a public key; the private",
         ),
-        ("previous.pem", previous, private, "must not be published"),
+        (
+            "previous.pem",
+            previous,
+            private.clone(),
+            "must not be published",
+        ),
         (
             "webhook",
             webhook,
             MARKER.into(),
             "does not begin with `whsec_`",
+        ),
+        ("ca.pem", authorities, MARKER.into(), "holds no certificate"),
+        (
+            "ca.pem",
+            authorities,
+            format!("-----BEGIN {MARKER}\n"),
+            "is not valid PEM",
         ),
     ]
 }

@@ -11,6 +11,7 @@
     missing_docs
 )]
 
+mod authorities;
 mod bad_files;
 mod certificates;
 mod identities;

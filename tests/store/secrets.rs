@@ -1,6 +1,9 @@
 //! What the store gets to see, what the log says of it, and how one logs in.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use data_encoding::BASE64;
 use liveness_gateway::{
@@ -9,9 +12,9 @@ use liveness_gateway::{
 };
 
 use crate::{
-    PASS, replica_at,
+    PASS, configured, replica_at,
     support::{
-        SECRET, SECRET_KEY, SESSIONCODE, VERIFY, bearer, emulator,
+        Gateway, SECRET, SECRET_KEY, SESSIONCODE, VERIFY, bearer, emulator,
         redis::{self, Redis},
         routes, sealed,
         upstream::{self, Does, answer},
@@ -144,7 +147,7 @@ async fn told(said: &Arc<Mutex<Vec<u8>>>, line: &str) {
         if text(said).contains(line) {
             return;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("never {line}: {}", text(said));
 }
@@ -183,5 +186,16 @@ async fn a_store_behind_tls_is_used_when_its_certificate_is_trusted() {
     let distrusting = replica_at(qiniu, &url, "timeout = \"2s\"", &routes()).await;
     assert_eq!(distrusting.post(false, SESSIONCODE, "{}").await.status, 200);
     until(&distrusting, "store_up 0").await;
+    // Another authority's file, until the right one takes its place.
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let authorities = folder.join("authorities.pem");
+    std::fs::write(&authorities, other.cert.pem()).unwrap();
+    let learning = format!("timeout = \"2s\"\nca_file = {authorities:?}");
+    let mut settings = configured(qiniu, &url, &learning, &routes());
+    settings.rotation.period = Duration::from_millis(5);
+    let learning = Gateway::run(settings).await;
+    until(&learning, "store_up 0").await;
+    std::fs::write(&authorities, made.cert.pem()).unwrap();
+    until(&learning, "store_up 1").await;
     std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -17,6 +17,7 @@ pub mod raw;
 pub mod redis;
 pub mod refusal;
 pub mod sealed;
+pub mod secure;
 pub mod upstream;
 
 use std::{

@@ -2,7 +2,10 @@
 
 use std::{fs, path::PathBuf, process::Command, thread};
 
-use super::{SEAL_KEY, good, minimal, report};
+use super::{
+    SEAL_KEY, good, minimal, report,
+    verdict::{PRIVATE, WEBHOOK},
+};
 
 const MARKER: &str = "MARKER-0123456789-0123456789-0123456789";
 
@@ -103,6 +106,38 @@ fn a_file_is_watched_and_a_pipe_is_read_once() {
     writer.join().unwrap();
     assert_eq!(settings.qiniu.credentials.secret_key.reveal(), b"key");
     assert!(settings.rotation.credentials.is_none());
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn every_ca_file_is_watched() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let folder = Folder::new("authorities");
+    let path = folder.0.join("ca.pem");
+    fs::write(&path, made.cert.pem()).unwrap();
+    let ca_file = format!("ca_file = {:?}", path.display().to_string());
+    let text = minimal("").replace("[qiniu]", &format!("[qiniu]\n{ca_file}"));
+    let sections = [
+        "[[identity]]\nissuer = \"https://a/\"\naudience = \"b\"",
+        "[verdict]\nsigning_key = { env = \"PRIVATE\" }\nissuer = \"https://a\"\naudience = \"b\"\n\
+         [evidence]\nurl = \"https://a/\"\nsecret = { env = \"WEBHOOK\" }",
+        "[sessions]\nbind = false\n[store]\nredis = { env = \"REDIS\" }",
+    ];
+    let sections = sections.map(|section| format!("{section}\n{ca_file}\n"));
+    let secrets = [
+        ("PRIVATE", PRIVATE),
+        ("WEBHOOK", WEBHOOK),
+        ("REDIS", "redis://localhost"),
+    ];
+    let settings = good(&format!("{text}{}", sections.concat()), &secrets).settings;
+    assert_eq!(settings.rotation.authorities.len(), 4);
+    assert!(
+        good(&minimal(""), &[])
+            .settings
+            .rotation
+            .authorities
+            .is_empty()
+    );
 }
 
 #[test]
