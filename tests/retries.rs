@@ -131,6 +131,45 @@ async fn another_video_is_refused_during_the_call_and_after_it() {
 }
 
 #[tokio::test]
+async fn whatever_goes_up_beside_a_video_tells_it_from_a_retry() {
+    let qiniu = upstream::start(Does::AnswerAndStay(answer("200 OK", PASS))).await;
+    let fields = "request.fields = [\"session_id\", \"video_base64\", \"a\", \"b.c\"]\nrequest.set = { \"d\" = 1 }\n";
+    let routes = routes().replace(
+        "kind = \"verify\"\n",
+        &format!("kind = \"verify\"\n{fields}"),
+    );
+    let gateway = gateway(qiniu.address, &routes).await;
+    let id = fresh(qiniu.address, "S1");
+    let with = |more: &str| verify_body(&id, &video(0)).replace('}', &format!("{more}}}"));
+    let first = with(",\"a\":1");
+    assert_eq!(gateway.post(false, VERIFY, first).await.body, PASS);
+    // Order, blanks, escapes and what does not go up make no difference.
+    let same = [
+        with(", \"\\u0061\" : 1, \"d\": 2, \"e\": true"),
+        with("").replace('{', "{\"a\":1,"),
+    ];
+    for same in same {
+        assert_eq!(gateway.post(false, VERIFY, same).await.body, PASS);
+    }
+    let different = [
+        "",
+        ",\"a\":2",
+        ",\"a\":\"1\"",
+        ",\"a\":true",
+        ",\"a\":false",
+        ",\"a\":null",
+        ",\"a\":[]",
+        ",\"b.c\":1",
+        ",\"a\":1,\"b.c\":\"\"",
+    ];
+    for more in different {
+        let answer = gateway.post(false, VERIFY, with(more)).await;
+        told(&answer, 409, "session_used");
+    }
+    assert_eq!(qiniu.requests(), 1);
+}
+
+#[tokio::test]
 async fn who_leaves_in_the_middle_finds_the_answer_later() {
     let gate = Arc::new(Semaphore::new(0));
     let qiniu = upstream::start(Does::WhenLet(Arc::clone(&gate), answer("200 OK", PASS))).await;

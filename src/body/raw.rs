@@ -7,7 +7,7 @@ use super::{
     BodyRules, arrival::Arrival, pieces::Pieces, received::Received, refusal::BodyRefusal,
 };
 use crate::{
-    json::sink::Sink,
+    json::{sink::Sink, value::Value},
     media::{Finding, base64::MAX_VIDEO, encode::encode},
 };
 
@@ -77,7 +77,12 @@ pub(super) async fn receive(
     pieces.end(false);
     pieces.append(b"}".to_vec());
     let length = arrival.count();
-    Received::new(pieces, arrival.into_permit(), Some(length), face_field)
+    let face_field = face_field.map_or(Value::Absent, |text| Value::String(text.to_owned()));
+    let asked = rules.asked(|slot| match rules.face_field == Some(slot) {
+        true => &face_field,
+        false => &Value::Absent,
+    });
+    Received::new(pieces, arrival.into_permit(), Some(length), &asked)
 }
 
 /// Base64 of bytes that come in chunks of any size.

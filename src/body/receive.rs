@@ -80,10 +80,6 @@ async fn json(
         Some(_) => Some(pieces.check.finish().map_err(BodyRefusal::Video)?),
         None => None,
     };
-    let face_field = rules.face_field.and_then(|slot| values.get(slot));
-    let face_field = match face_field {
-        Some(Value::String(text)) => Some(text.as_str()),
-        _ => None,
-    };
-    Received::new(pieces, arrival.into_permit(), length, face_field)
+    let asked = rules.asked(|slot| values.get(slot).unwrap_or(&Value::Absent));
+    Received::new(pieces, arrival.into_permit(), length, &asked)
 }

@@ -37,11 +37,11 @@ impl Received {
         mut pieces: Box<Pieces>,
         permit: Permit,
         video_length: Option<u64>,
-        face_field: Option<&str>,
+        asked: &[u8],
     ) -> Result<Self, BodyRefusal> {
         let video_sha256 = pieces.digest.take().map(VideoDigest::finish);
         let upload = pieces.upload.take();
-        let upload = upload.map(|upload| upload.finish(face_field)).transpose();
+        let upload = upload.map(|upload| upload.finish(asked)).transpose();
         let (outgoing, place) = pieces.finish();
         let video = place
             .zip(video_length)

@@ -25,6 +25,8 @@ pub struct BodyRules {
     pub(super) pins: Bytes,
     hash_video: bool,
     typed: Vec<Typed>,
+    /// What goes up beside a video, other than its session and what the operator adds.
+    beside_video: Vec<Slot>,
 }
 
 struct Typed {
@@ -76,6 +78,7 @@ impl BodyRules {
             Some(slot)
         };
         let (mut video, mut face_field) = (None, None);
+        let mut beside_video = Vec::new();
         match route.kind {
             RouteKind::Session => {
                 field(&mut rules, "min_code_length", Kind::Number, false);
@@ -85,6 +88,9 @@ impl BodyRules {
                 field(&mut rules, "session_id", Kind::String, true);
                 video = field(&mut rules, "video_base64", Kind::String, true);
                 face_field = field(&mut rules, "face_field", Kind::String, false);
+                beside_video.extend(face_field);
+                let names = fields.filter(|_| bind).into_iter().flatten();
+                beside_video.extend(others(&mut rules, names.filter(|name| goes_up(name))));
             }
             RouteKind::Plain => {}
         }
@@ -97,6 +103,7 @@ impl BodyRules {
             pins: pins(route),
             hash_video: false,
             typed,
+            beside_video,
         }
     }
 
@@ -109,6 +116,29 @@ impl BodyRules {
     /// A digest to feed, where the video is to be hashed.
     pub(super) fn video_digest(&self) -> Option<VideoDigest> {
         self.hash_video.then(VideoDigest::default)
+    }
+
+    /// What is asked about the video, as a text that two uploads have in common only if they ask the same; of objects, arrays and
+    /// texts over 4 KiB no more than that they are there.
+    pub(super) fn asked<'v>(&self, value: impl Fn(Slot) -> &'v Value) -> Vec<u8> {
+        let mut asked = Vec::new();
+        for (place, slot) in self.beside_video.iter().enumerate() {
+            let (kind, text) = match value(*slot) {
+                Value::Absent => continue,
+                Value::String(text) => (b's', text.as_str()),
+                Value::Number(text) => (b'n', text.as_str()),
+                Value::Bool(true) => (b't', ""),
+                Value::Bool(false) => (b'f', ""),
+                Value::Null => (b'0', ""),
+                Value::Container => (b'c', ""),
+                Value::TooLong | Value::Streamed => (b'l', ""),
+            };
+            asked.extend((place as u64).to_le_bytes());
+            asked.push(kind);
+            asked.extend((text.len() as u64).to_le_bytes());
+            asked.extend(text.as_bytes());
+        }
+        asked
     }
 
     /// Whether every member is there that must be, and of its type; else what is wrong, for the caller.
@@ -127,6 +157,15 @@ impl BodyRules {
         }
         Ok(())
     }
+}
+
+/// What an operator lets up beside what every video has.
+fn others<'n>(rules: &mut Rules, names: impl Iterator<Item = &'n String>) -> Vec<Slot> {
+    const USUAL: [&str; 3] = ["session_id", "video_base64", "face_field"];
+    let others = names.filter(|name| !USUAL.contains(&name.as_str()));
+    others
+        .map(|name| rules.capture(&Pointer::member(name)))
+        .collect()
 }
 
 fn pins(route: &RouteSettings) -> Bytes {

@@ -66,13 +66,13 @@ impl Uploading {
         }
     }
 
-    /// Says that the upload is over.
+    /// Says that the upload is over, and what was asked about the video.
     ///
     /// # Errors
     /// Why the session is refused.
-    pub(super) fn finish(self, face_field: Option<&str>) -> Result<Upload, NotOpened> {
+    pub(super) fn finish(self, asked: &[u8]) -> Result<Upload, NotOpened> {
         let ticket = self.opened.unwrap_or(Err(NotOpened::Rejected))?;
-        let print = self.print.finish(&ticket, face_field);
+        let print = self.print.finish(&ticket, asked);
         Ok(Upload { ticket, print })
     }
 }

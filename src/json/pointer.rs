@@ -21,6 +21,11 @@ impl Pointer {
         &self.0
     }
 
+    /// The root's member of exactly this name.
+    pub fn member(name: &str) -> Self {
+        Self(vec![Step::Member(name.to_owned())])
+    }
+
     /// Parses `a.b[].c`. Member names can't hold `.`, `[` or `]`.
     ///
     /// # Errors

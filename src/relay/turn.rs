@@ -111,7 +111,7 @@ mod tests {
         let holder = sessions.holder("issuer", "user");
         let id = holder.seal("S1", SystemTime::now()).unwrap();
         let ticket = holder.open(&id, SystemTime::now()).ok().unwrap();
-        let print = holder.fingerprint().finish(&ticket, None);
+        let print = holder.fingerprint().finish(&ticket, b"");
         Upload { ticket, print }
     }
 

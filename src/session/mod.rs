@@ -127,16 +127,11 @@ impl BodyPrint {
     }
 
     /// The fingerprint of the video and of what was asked about it.
-    pub fn finish(self, ticket: &Ticket, face_field: Option<&str>) -> Fingerprint {
-        let mut also = Vec::new();
-        if let Some(field) = face_field {
-            also.push(1);
-            also.extend_from_slice(field.as_bytes());
-        }
+    pub fn finish(self, ticket: &Ticket, asked: &[u8]) -> Fingerprint {
         let mut others = self.others.into_iter();
         match others.find(|(keys, _)| Arc::ptr_eq(keys, &ticket.keys)) {
-            Some((_, other)) => other.finish(&also),
-            None => self.current.finish(&also),
+            Some((_, other)) => other.finish(asked),
+            None => self.current.finish(asked),
         }
     }
 }
