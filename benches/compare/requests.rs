@@ -19,7 +19,7 @@ pub(crate) const AUDIENCE: &str = "liveness";
 pub(crate) const SECRET: &str = "the-secret-of-the-comparison-is-long-enough";
 
 /// So many that nobody meets a limit.
-const USERS: usize = 2000;
+pub(crate) const USERS: usize = 2000;
 pub(crate) const SMALL: &str = "{\"min_code_length\": 1, \"max_code_length\": 3}";
 
 pub(crate) struct Requests {

@@ -7,15 +7,21 @@ use crate::{
     options::Options,
     peers::{Peer, Proxy, Setup},
     process::Cores,
+    requests::USERS,
     results::Results,
     stats::median,
-    workloads::{Method, Workload},
+    workloads::{Method, Sent, Workload},
 };
 
 /// Of a latency round.
 const LATENCY_TIME: Duration = Duration::from_secs(2);
 /// Small requests by which a proxy's full rate is found.
 const FULL_LOAD: usize = 10_000;
+/// Rounds that a process is measured for. The same program is up to a tenth faster or slower from one start to the next,
+/// by where its memory happens to lie, so a figure is to rest on several starts.
+const ROUNDS_OF_A_START: usize = 4;
+/// Small requests to a newly started proxy before it is measured: each user comes twice.
+const FIRST_LOAD: usize = 2 * USERS;
 
 /// What all rounds need.
 pub(crate) struct Rounds<'a> {
@@ -36,10 +42,7 @@ impl Rounds<'_> {
                 .filter(|workload| workload.is_tls() == tls);
             let (costs, others): (Vec<_>, Vec<_>) =
                 workloads.partition(|workload| workload.method() == Method::Cost);
-            if !costs.is_empty() {
-                let proxies = self.start(tls);
-                self.costs(&costs, &proxies);
-            }
+            self.costs(&costs, tls);
             for workload in others {
                 match workload.method() {
                     Method::Held => self.held(workload),
@@ -75,9 +78,15 @@ impl Rounds<'_> {
     }
 
     /// A round of each workload after the other, since some are held against each other.
-    fn costs(&mut self, workloads: &[Workload], proxies: &BTreeMap<Peer, Proxy>) {
+    fn costs(&mut self, workloads: &[Workload], tls: bool) {
         let most = workloads.iter().map(|workload| self.rounds(*workload).0);
+        let mut proxies = BTreeMap::new();
         for round in 0..most.max().unwrap_or(0) {
+            if round % ROUNDS_OF_A_START == 0 {
+                proxies.clear();
+                proxies = self.start(tls);
+                self.warm_up(workloads, &proxies);
+            }
             for workload in workloads {
                 let (rounds, requests) = self.rounds(*workload);
                 if round >= rounds {
@@ -91,6 +100,19 @@ impl Rounds<'_> {
             }
         }
         eprintln!();
+    }
+
+    /// Lets what a proxy keeps of each user be there before small requests are measured.
+    fn warm_up(&mut self, workloads: &[Workload], proxies: &BTreeMap<Peer, Proxy>) {
+        let small = |workload: &&Workload| workload.sent() == Sent::Small;
+        let Some(workload) = workloads.iter().find(small) else {
+            return;
+        };
+        for (peer, proxy) in proxies.iter().filter(|(peer, _)| workload.takes(**peer)) {
+            if let Err(error) = self.bench.cost(*workload, proxy, FIRST_LOAD) {
+                self.results.fail(*workload, *peer, error);
+            }
+        }
     }
 
     /// Each in a process of its own, so that no memory of earlier requests is used again.

@@ -122,10 +122,11 @@ impl Workload {
     /// Rounds, and requests in each.
     pub(crate) fn size(self, quick: bool) -> (usize, usize) {
         let (full, short) = match self {
-            Self::Small | Self::SmallTls => ((11, 20_000), (5, 8_000)),
-            Self::Crowd => ((7, 20_000), (3, 10_000)),
-            Self::Video | Self::VideoTls | Self::Raw | Self::RawTls => ((9, 120), (3, 60)),
-            Self::Big | Self::BigTls => ((7, 16), (3, 8)),
+            Self::Small | Self::SmallTls => ((24, 8_000), (5, 8_000)),
+            Self::Crowd => ((8, 20_000), (3, 10_000)),
+            Self::Video | Self::VideoTls => ((20, 60), (3, 60)),
+            Self::Raw | Self::RawTls => ((8, 60), (3, 60)),
+            Self::Big | Self::BigTls => ((8, 16), (3, 8)),
             Self::Held | Self::HeldTls => ((3, 50), (1, 50)),
             // The requests are the rate's: as many as come in its time.
             Self::Latency => ((9, 0), (3, 0)),
