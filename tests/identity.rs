@@ -16,7 +16,7 @@ use liveness_gateway::{auth::remote::Timing, emulator::Scenario};
 use support::{
     emulator,
     identity::{DISCOVERY, Does, KEYS, Provider, Signer, gateway, hasty, said},
-    secure::{acceptor, authority},
+    secure::Authority,
 };
 
 #[tokio::test]
@@ -185,9 +185,9 @@ async fn known_keys_serve_until_they_are_too_old() {
 
 #[tokio::test]
 async fn only_the_named_authority_may_vouch_for_the_provider() {
-    let (trusted, other) = (authority(), authority());
+    let (trusted, other) = (Authority::new(), Authority::new());
     let signer = Signer::new("a");
-    let tls = Some(acceptor(&trusted));
+    let tls = Some(trusted.acceptor());
     let provider = Provider::start_with(vec![signer.jwk()], tls).await;
     let (qiniu, _) = emulator(Scenario::Pass).await;
     for (authority, outcome, status) in [(&trusted, "success", 200), (&other, "unreachable", 503)] {

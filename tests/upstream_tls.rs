@@ -11,7 +11,7 @@ mod support;
 
 use support::{
     Gateway, SESSIONCODE, routes,
-    secure::{self, Authority, authority},
+    secure::{self, Authority},
 };
 
 async fn gateway(port: u16, trusted: &Authority, name: &str) -> Gateway {
@@ -31,7 +31,7 @@ async fn gateway(port: u16, trusted: &Authority, name: &str) -> Gateway {
 
 #[tokio::test]
 async fn the_operator_s_authority_is_trusted_and_the_connection_is_kept() {
-    let authority = authority();
+    let authority = Authority::new();
     let gateway = gateway(secure::qiniu(&authority, 3).await, &authority, "good").await;
     for _ in 0..3 {
         assert_eq!(gateway.post(false, SESSIONCODE, "{}").await.status, 200);
@@ -40,7 +40,12 @@ async fn the_operator_s_authority_is_trusted_and_the_connection_is_kept() {
 
 #[tokio::test]
 async fn another_authority_is_not() {
-    let gateway = gateway(secure::qiniu(&authority(), 1).await, &authority(), "bad").await;
+    let gateway = gateway(
+        secure::qiniu(&Authority::new(), 1).await,
+        &Authority::new(),
+        "bad",
+    )
+    .await;
     let answer = gateway.post(false, SESSIONCODE, "{}").await;
     assert_eq!(
         (answer.status.as_u16(), answer.code().as_str()),

@@ -42,7 +42,9 @@ impl Rounds<'_> {
                 .filter(|workload| workload.is_tls() == tls);
             let (costs, others): (Vec<_>, Vec<_>) =
                 workloads.partition(|workload| workload.method() == Method::Cost);
-            self.costs(&costs, tls);
+            if !costs.is_empty() {
+                self.costs(&costs, tls);
+            }
             for workload in others {
                 match workload.method() {
                     Method::Held => self.held(workload),
@@ -83,6 +85,7 @@ impl Rounds<'_> {
         let mut proxies = BTreeMap::new();
         for round in 0..most.max().unwrap_or(0) {
             if round % ROUNDS_OF_A_START == 0 {
+                // The old ones end before the new ones start.
                 proxies.clear();
                 proxies = self.start(tls);
                 self.warm_up(workloads, &proxies);

@@ -90,7 +90,8 @@ impl BodyRules {
                 face_field = field(&mut rules, "face_field", Kind::String, false);
                 beside_video.extend(face_field);
                 let names = fields.filter(|_| bind).into_iter().flatten();
-                beside_video.extend(others(&mut rules, names.filter(|name| goes_up(name))));
+                let names = names.filter(|name| goes_up(name));
+                beside_video.extend(others(&mut rules, &typed, names));
             }
             RouteKind::Plain => {}
         }
@@ -159,11 +160,14 @@ impl BodyRules {
     }
 }
 
-/// What an operator lets up beside what every video has.
-fn others<'n>(rules: &mut Rules, names: impl Iterator<Item = &'n String>) -> Vec<Slot> {
-    const USUAL: [&str; 3] = ["session_id", "video_base64", "face_field"];
-    let others = names.filter(|name| !USUAL.contains(&name.as_str()));
-    others
+/// The members of these names that have no type here.
+fn others<'n>(
+    rules: &mut Rules,
+    typed: &[Typed],
+    names: impl Iterator<Item = &'n String>,
+) -> Vec<Slot> {
+    names
+        .filter(|name| typed.iter().all(|field| field.name != name.as_str()))
         .map(|name| rules.capture(&Pointer::member(name)))
         .collect()
 }

@@ -1,42 +1,26 @@
 //! `ca_file`: who is trusted from now on, by connections that are opened from now on.
 
-use liveness_gateway::{auth::KeySource, emulator::Scenario};
+use liveness_gateway::emulator::Scenario;
 
 use crate::{
-    Folder, PERIOD, identity, load,
+    Folder, KEYS, identity, settings,
     support::{
         Gateway, SESSIONCODE, UNBOUND, emulator,
-        identity::{Provider, Signer, hasty},
-        routes,
-        secure::{self, acceptor, authority},
+        identity::{Provider, Signer, hasty, timed},
+        secure::{self, Authority},
     },
     until,
 };
 
-async fn gateway(folder: &Folder, qiniu: &str, identities: &str) -> Gateway {
-    crate::support::identity::logged_with("");
-    let text = format!(
-        "server.listen = \"127.0.0.1:0\"\nadmin.listen = \"127.0.0.1:0\"\n\
-         [qiniu]\naccess_key = {{ env = \"AK\" }}\nsecret_key = {{ env = \"SK\" }}\n{qiniu}\n{UNBOUND}{identities}{}",
-        routes()
-    );
-    let mut settings = load(&text, folder.path());
-    settings.rotation.period = PERIOD;
-    for identity in &mut settings.identities {
-        if let KeySource::Remote(remote) = &mut identity.keys {
-            remote.timing = hasty();
-        }
-    }
-    Gateway::run(settings).await
-}
-
 #[tokio::test]
 async fn qiniu_s_new_authority_is_trusted_and_the_old_one_no_more() {
-    let (old, new) = (authority(), authority());
+    let (old, new) = (Authority::new(), Authority::new());
     let folder = Folder::with(&[("ca.pem", &old.pem())]);
     let port = secure::qiniu(&new, 1).await;
-    let qiniu = format!("endpoint = \"https://localhost:{port}\"\nca_file = \"ca.pem\"");
-    let gateway = gateway(&folder, &qiniu, &identity()).await;
+    let endpoint = format!("https://localhost:{port}");
+    let keys = format!("{KEYS}ca_file = \"ca.pem\"");
+    let more = format!("{}{UNBOUND}", identity());
+    let gateway = Gateway::run(settings(&endpoint, &folder, &keys, &more)).await;
     let code = async || gateway.post(false, SESSIONCODE, "{}").await.code();
     assert_eq!(code().await, "upstream_unreachable");
     for _ in 0..2 {
@@ -52,20 +36,16 @@ async fn qiniu_s_new_authority_is_trusted_and_the_old_one_no_more() {
 
 #[tokio::test]
 async fn keys_come_when_their_provider_s_authority_is_trusted() {
-    let (old, new) = (authority(), authority());
+    let (old, new) = (Authority::new(), Authority::new());
     let folder = Folder::with(&[]);
     // As Kubernetes mounts a ConfigMap.
     folder.publish(&[("ca.pem", &old.pem())]);
     let signer = Signer::new("a");
-    let provider = Provider::start_with(vec![signer.jwk()], Some(acceptor(&new))).await;
+    let provider = Provider::start_with(vec![signer.jwk()], Some(new.acceptor())).await;
     let (qiniu, _) = emulator(Scenario::Pass).await;
-    let identities = provider.identity("ca_file = \"ca.pem\"");
-    let gateway = gateway(
-        &folder,
-        &format!("endpoint = \"http://{qiniu}\""),
-        &identities,
-    )
-    .await;
+    let more = format!("{}{UNBOUND}", provider.identity("ca_file = \"ca.pem\""));
+    let settings = settings(&format!("http://{qiniu}"), &folder, "", &more);
+    let gateway = Gateway::run(timed(settings, hasty())).await;
     gateway.until_fetch_was("unreachable").await;
     gateway.until_ready_is(503).await;
     folder.publish(&[("ca.pem", &new.pem())]);

@@ -12,7 +12,7 @@ use crate::{
         Gateway, ISSUER, SECRET, SESSIONCODE, UNBOUND, backend, bearer, emulator,
         identity::{Signer, logged_with},
         sealed::KEY,
-        secure::authority,
+        secure::Authority,
     },
     until,
     verdicts::pair,
@@ -51,7 +51,7 @@ fn files() -> Vec<(&'static str, String)> {
         ("verdict.pem", signing),
         ("previous.pem", previous),
         ("webhook", backend::SECRET.to_owned()),
-        ("ca.pem", authority().pem()),
+        ("ca.pem", Authority::new().pem()),
     ]
 }
 
@@ -128,7 +128,12 @@ fn wrong_other_keys() -> [Wrong; 8] {
             MARKER.into(),
             "does not begin with `whsec_`",
         ),
-        ("ca.pem", authorities, MARKER.into(), "holds no certificate"),
+        (
+            "ca.pem",
+            authorities,
+            format!("{MARKER}\n{private}"),
+            "holds no certificate",
+        ),
         (
             "ca.pem",
             authorities,

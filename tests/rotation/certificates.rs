@@ -4,7 +4,6 @@ use std::{net::SocketAddr, sync::Arc};
 
 use hyper_util::rt::TokioIo;
 use liveness_gateway::emulator::Scenario;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
@@ -14,33 +13,11 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{
     Folder, gateway, identity, logged,
-    support::{Gateway, SESSIONCODE, UNBOUND, bearer, emulator},
+    support::{Gateway, SESSIONCODE, UNBOUND, bearer, emulator, secure::Authority},
     until,
 };
 
 const TLS: &str = "[server.tls]\ncertificate = \"tls.crt\"\nprivate_key = \"tls.key\"\n";
-
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    fn pem(&self) -> String {
-        self.0.pem()
-    }
-
-    /// A certificate for `localhost` and its key.
-    fn issue(&self) -> (String, String) {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
-        (certificate.pem(), key.serialize_pem())
-    }
-}
 
 type Sender = hyper::client::conn::http1::SendRequest<http_body_util::Full<bytes::Bytes>>;
 

@@ -31,6 +31,8 @@ use support::{
 
 /// Between two looks of these gateways.
 const PERIOD: Duration = Duration::from_millis(5);
+/// Qiniu's, in the environment.
+const KEYS: &str = "access_key = { env = \"AK\" }\nsecret_key = { env = \"SK\" }\n";
 
 /// The part of a configuration that says who is asked for identity, with the keys of [`support::token`].
 fn identity() -> String {
@@ -51,20 +53,27 @@ async fn gateway_that_looks(
     keys: &str,
     more: &str,
 ) -> Gateway {
+    let mut settings = settings(&format!("http://{upstream}"), folder, keys, more);
+    settings.rotation.period = period;
+    Gateway::run(settings).await
+}
+
+/// What such a gateway starts with, in front of this endpoint.
+fn settings(endpoint: &str, folder: &Folder, keys: &str, more: &str) -> config::Settings {
     support::identity::logged_with("");
     let keys = match keys {
-        "" => "access_key = { env = \"AK\" }\nsecret_key = { env = \"SK\" }\n",
+        "" => KEYS,
         keys => keys,
     };
     // A section of `more` may be one of the first, so these stand as dotted keys.
     let text = format!(
         "server.listen = \"127.0.0.1:0\"\nadmin.listen = \"127.0.0.1:0\"\n\
-         [qiniu]\nendpoint = \"http://{upstream}\"\n{keys}\n{more}\n{}",
+         [qiniu]\nendpoint = \"{endpoint}\"\n{keys}\n{more}\n{}",
         routes()
     );
     let mut settings = load(&text, folder.path());
-    settings.rotation.period = period;
-    Gateway::run(settings).await
+    settings.rotation.period = PERIOD;
+    settings
 }
 
 fn load(text: &str, base: &Path) -> config::Settings {

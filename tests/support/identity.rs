@@ -11,6 +11,7 @@ use data_encoding::BASE64URL_NOPAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use liveness_gateway::{
     auth::{KeySource, remote::Timing},
+    config::Settings,
     telemetry::{
         LogFormat, LogSettings,
         log::{self, Lines},
@@ -254,13 +255,18 @@ pub fn hasty() -> Timing {
 pub async fn gateway(upstream: SocketAddr, identities: &str, timing: Timing) -> Gateway {
     events();
     let qiniu = format!("endpoint = \"http://{upstream}\"");
-    let mut settings = settings(&qiniu, "", &format!("{identities}{}", routes()));
+    let settings = settings(&qiniu, "", &format!("{identities}{}", routes()));
+    Gateway::run(timed(settings, timing)).await
+}
+
+/// The same settings, with these times for all keys that are fetched.
+pub fn timed(mut settings: Settings, timing: Timing) -> Settings {
     for identity in &mut settings.identities {
         if let KeySource::Remote(remote) = &mut identity.keys {
             remote.timing = timing;
         }
     }
-    Gateway::run(settings).await
+    settings
 }
 
 impl Gateway {
