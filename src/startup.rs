@@ -13,16 +13,18 @@ use tokio::time::timeout;
 
 use crate::{
     auth::{Authenticator, IdentitySettings, Pseudonyms},
-    body::{admission::Admission, memory::BodyMemory},
+    body::admission::Admission,
     config::Settings,
+    lifecycle::Readiness,
     limit::{CallerKeys, clock::Clock},
+    memory::BodyMemory,
     qiniu::{UpstreamSettings, pool::Upstream},
     relay::{
         calls::Calls, conclude::Conclusions, cors::Cors, endpoint::Endpoints, handle::Gateway,
         reply::Page, request_id::RequestIds,
     },
     rotation::Watches,
-    server::{Server, ServerSettings, admin::Readiness, drain::DrainOutcome},
+    server::{Server, ServerSettings, drain::DrainOutcome},
     session::{SessionSettings, Sessions},
     store::{NamesSeal, Store, StoreSettings},
     telemetry::{LogFormat, Observer, log::Lines, metrics::Metrics},

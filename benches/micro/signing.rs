@@ -9,13 +9,13 @@ use aws_lc_rs::hmac;
 use bytes::Bytes;
 use data_encoding::BASE64URL;
 use liveness_gateway::{
-    config::secret::Secret,
     outbound::origin::Origin,
     qiniu::{
         Credentials, UpstreamSettings,
         outgoing::Template,
         signature::{Parts, Signature},
     },
+    secret::Secret,
 };
 
 use crate::{base64::video, measure::Contest};

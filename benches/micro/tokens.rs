@@ -26,7 +26,7 @@ use hyper::{
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use liveness_gateway::{
     auth::{Authenticator, Caller, IdentitySettings, KeySource, Pseudonyms, keys::KeySet},
-    config::secret::Secret,
+    secret::Secret,
 };
 use serde::Deserialize;
 

@@ -21,7 +21,7 @@ use liveness_gateway::{
     auth::{
         AuthRefusal, Authenticator, Caller, IdentitySettings, KeySource, Pseudonyms, keys::KeySet,
     },
-    config::secret::Secret,
+    secret::Secret,
 };
 use serde_json::Value;
 

@@ -9,7 +9,7 @@ use jsonwebtoken::Algorithm;
 use rustls::{pki_types::CertificateDer, server::ParsedCertificate};
 
 use super::{AuthRefusal, jwk, key::Key, pem, token::Token};
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 
 /// How many keys one token is tried with: each try costs a public-key operation.
 const MAX_TRIES: usize = 8;

@@ -3,7 +3,7 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 
 /// Makes pseudonyms of callers: the same on every replica that has the same Qiniu secret key, and meaningless without it.
 pub struct Pseudonyms(Hmac<Sha256>);

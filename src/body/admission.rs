@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::memory::BodyMemory;
+use crate::memory::BodyMemory;
 
 /// What all bodies have in common.
 #[derive(Clone)]

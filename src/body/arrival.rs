@@ -5,14 +5,15 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tokio::time::timeout_at;
 
-use super::{admission::Admission, memory::Permit, pace::Pace, refusal::BodyRefusal};
+use super::{admission::Admission, pace::Pace, refusal::BodyRefusal};
+use crate::memory::MemoryPermit;
 
 /// A body of unknown length is admitted in steps of this many bytes.
 const STEP: u64 = 256 * 1024;
 
 pub(super) struct Arrival<'a> {
     body: &'a mut Incoming,
-    permit: Permit,
+    permit: MemoryPermit,
     pace: Pace,
     max: u64,
     declared: Option<u64>,
@@ -101,7 +102,7 @@ impl<'a> Arrival<'a> {
     }
 
     /// The permit, which goes on to hold the memory.
-    pub(super) fn into_permit(self) -> Permit {
+    pub(super) fn into_permit(self) -> MemoryPermit {
         self.permit
     }
 }

@@ -2,7 +2,6 @@
 
 pub mod admission;
 mod arrival;
-pub mod memory;
 mod pace;
 mod pieces;
 pub mod raw;

@@ -2,11 +2,11 @@
 //! to know. Never a copy of it.
 
 use super::{
-    memory::Permit,
     pieces::{Pieces, VideoPlace},
     refusal::BodyRefusal,
     upload::Upload,
 };
+use crate::memory::MemoryPermit;
 use crate::{
     media::{Finding, digest::VideoDigest, held::HeldVideo, judge, mp4},
     qiniu::outgoing::Outgoing,
@@ -17,7 +17,7 @@ pub struct Received {
     /// The signed request.
     pub outgoing: Outgoing,
     /// Holds the memory for as long as the request lives.
-    pub permit: Permit,
+    pub permit: MemoryPermit,
     /// What may claim its session, where sessions are bound to callers.
     pub upload: Option<Upload>,
     /// SHA-256 of the video, where that was asked for.
@@ -35,7 +35,7 @@ struct Video {
 impl Received {
     pub(super) fn new(
         mut pieces: Box<Pieces>,
-        permit: Permit,
+        permit: MemoryPermit,
         video_length: Option<u64>,
         asked: &[u8],
     ) -> Result<Self, BodyRefusal> {

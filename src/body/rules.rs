@@ -9,7 +9,7 @@ use crate::{
         value::Value,
     },
     media::digest::VideoDigest,
-    relay::{RouteKind, RouteSettings},
+    route::{RouteKind, RouteSettings},
 };
 
 /// A route's rules, built once at start.

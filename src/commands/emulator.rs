@@ -8,8 +8,8 @@ use std::{future::Future, io, io::Write as _, net::SocketAddr, process::ExitCode
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    config::secret::Secret,
     emulator::{Emulator, EmulatorSettings, Scenario},
+    secret::Secret,
 };
 
 const ACCESS_KEY: &str = "QINIU_ACCESS_KEY";

@@ -5,11 +5,11 @@ use std::{env, fs, path::PathBuf, process::ExitCode};
 use clap::Args as ClapArgs;
 
 use crate::{
-    config::secret::Secret,
     qiniu::{
         Credentials,
         signature::{Parts, Signature},
     },
+    secret::Secret,
 };
 
 /// Arguments of `sign`. The keys come from `QINIU_ACCESS_KEY` and `QINIU_SECRET_KEY`.

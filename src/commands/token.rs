@@ -13,7 +13,7 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Map, Value};
 
-use crate::{auth::keys::KeySet, config::secret::Secret};
+use crate::{auth::keys::KeySet, secret::Secret};
 
 /// The longest lifetime of a token, in seconds: 30 days. What lives longer is no development token.
 const MAX_LIFETIME: u64 = 30 * 24 * 60 * 60;

@@ -12,7 +12,7 @@ use super::{
     tree::{Table, Value},
 };
 use crate::{
-    relay::CorsSettings,
+    relay::cors::CorsSettings,
     server::{AdminSettings, ServerSettings},
     telemetry::{LogFormat, LogSettings},
 };

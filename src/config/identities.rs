@@ -6,10 +6,10 @@ use super::{
     checked::{TOP, sections},
     diagnostics, keys,
     reader::{Placed, Reader, Section},
-    secret::Secret,
     tree::{Table, Value},
     units,
 };
+use crate::secret::Secret;
 use crate::{
     auth::{
         Algorithm, IdentitySettings, KeySource, discovery,

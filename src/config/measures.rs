@@ -7,7 +7,7 @@ use super::{
     tree::Value,
     units,
 };
-use crate::limit::Rate;
+use crate::route::Rate;
 
 impl Reader<'_> {
     pub(super) fn size(

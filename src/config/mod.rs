@@ -17,7 +17,6 @@ mod reader;
 mod rotation;
 mod routes;
 pub mod schema;
-pub mod secret;
 mod secret_source;
 mod sessions;
 mod store;
@@ -48,7 +47,7 @@ pub struct Settings {
     /// The admin listener.
     pub admin: server::AdminSettings,
     /// Which origins may call from a browser.
-    pub cors: relay::CorsSettings,
+    pub cors: relay::cors::CorsSettings,
     /// The upstream.
     pub qiniu: qiniu::UpstreamSettings,
     /// Who may vouch for callers.
@@ -56,7 +55,7 @@ pub struct Settings {
     /// How session ids are bound to callers; none: they are not.
     pub sessions: Option<session::SessionSettings>,
     /// What can be called.
-    pub routes: Vec<relay::RouteSettings>,
+    pub routes: Vec<crate::route::RouteSettings>,
     /// Signed results, where they are wanted.
     pub verdict: Option<crate::verdict::VerdictSettings>,
     /// Pictures for the app's backend, where they are wanted.

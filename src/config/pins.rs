@@ -6,7 +6,7 @@ use super::{
     reader::{Reader, Section, quoted},
     tree::{Item, Table, Value},
 };
-use crate::relay::RouteKind;
+use crate::route::RouteKind;
 
 impl Reader<'_> {
     /// Each name with its value: a text, a whole number, or true or false. A pinned member may stand in `request.fields`, by

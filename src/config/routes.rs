@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     json::pointer::Pointer,
-    relay::{RouteKind, RouteSettings, VideoCheck},
+    route::{RouteKind, RouteSettings, VideoCheck},
 };
 
 /// A longer string of an answer to `verify` may well be a picture.

@@ -8,10 +8,10 @@ use std::{fs, path::PathBuf};
 use super::{
     diagnostics::Place,
     reader::{Placed, Reader, Section, quoted},
-    secret::Secret,
     tree::{Item, Value},
 };
 use crate::rotation::{Fault, Form, Part, Recipe, Source, Trouble, Watched};
+use crate::secret::Secret;
 
 impl Reader<'_> {
     /// A value made of these parts, and what it takes to make it anew when a file of theirs changes. A part that is `None`

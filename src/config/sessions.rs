@@ -3,9 +3,9 @@
 use super::{
     checked::section,
     reader::{Reader, Section},
-    secret::Secret,
     tree::Table,
 };
+use crate::secret::Secret;
 use crate::{
     rotation::{Fault, Trouble},
     session::{SessionSettings, seal::SealKey},

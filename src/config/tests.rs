@@ -19,7 +19,7 @@ use std::{
 use serde_json::Value;
 
 use super::{Loaded, Report, keys, load_text, schema::schema};
-use crate::relay::{RouteKind, RouteSettings};
+use crate::route::{RouteKind, RouteSettings};
 
 const EXAMPLE: &str = include_str!("../../config/gateway.toml");
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -186,7 +186,7 @@ fn the_schema_knows_every_key() {
 
 /// Route settings as text, to compare them whole.
 fn shown(route: &RouteSettings) -> String {
-    let per = |rate: crate::limit::Rate| (rate.count.get(), rate.per.as_secs());
+    let per = |rate: crate::route::Rate| (rate.count.get(), rate.per.as_secs());
     format!(
         "{:?} {} | scope {:?} | {} bytes | {:?} | rate {:?} burst {} quota {:?} | {:?} at once | fields {:?} | sets {:?} | removes {} | strings {:?}",
         route.kind,

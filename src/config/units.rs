@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use crate::limit::Rate;
+use crate::route::Rate;
 
 const SIZES: [(&str, u64); 4] = [
     ("GiB", 1 << 30),

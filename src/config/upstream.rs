@@ -4,9 +4,9 @@ use super::{
     checked::section,
     reader::{Placed, Reader, Section},
     rotation::Authorities,
-    secret::Secret,
     tree::Table,
 };
+use crate::secret::Secret;
 use crate::{
     outbound::{
         origin::Origin,

@@ -4,12 +4,12 @@ use super::{
     checked::section,
     keys,
     reader::{Placed, Reader, Section},
-    secret::Secret,
     tree::Table,
 };
+use crate::secret::Secret;
 use crate::{
-    relay::{RouteKind, RouteSettings},
     rotation::{Fault, Trouble},
+    route::{RouteKind, RouteSettings},
     verdict::{
         VerdictKeys, VerdictSettings,
         judge::{ANY_SPOOFING, Rule, Threshold},

@@ -13,7 +13,7 @@ use hyper::{
 };
 use sha1::Sha1;
 
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 
 /// How far `X-Qiniu-Date` may be from the clock; this far is already too far.
 const DATE_TOLERANCE_SECONDS: u64 = 15 * 60;

@@ -34,7 +34,7 @@ pub use self::{
     ledger::Ledger,
     scenario::{Scenario, UnknownScenario},
 };
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 
 /// Connections at once; further ones wait in the listener's queue.
 const MOST_CONNECTIONS: usize = 256;

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 
 const PREFIX: &[u8] = b"whsec_";
 /// Bytes of a key, as the convention has it.

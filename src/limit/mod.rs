@@ -9,22 +9,9 @@ pub mod quota;
 pub mod rate;
 pub mod shared;
 
-use std::{
-    hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
-    num::NonZeroU32,
-    time::Duration,
-};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
 use crate::auth::Caller;
-
-/// A rate or quota as it is written, `"10/min"`: so many in each `per`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    /// How many.
-    pub count: NonZeroU32,
-    /// In how long: a second, minute, hour or day.
-    pub per: Duration,
-}
 
 /// A caller, for counting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -24,10 +24,11 @@ use std::{
 
 use self::windows::{Count, SHARED, Windows, count, enter};
 use super::{
-    CallerKey, Rate,
+    CallerKey,
     clock::{Clock, Moment},
     rate::{Standing, Wait},
 };
+use crate::route::Rate;
 use crate::store::{Tally, Word};
 
 /// Callers counted one by one in each window; beyond, newcomers share counters.

@@ -13,7 +13,8 @@ use governor::{
     state::keyed::DashMapStateStore,
 };
 
-use super::{ByCaller, CallerKey, Rate, shared::Heard};
+use super::{ByCaller, CallerKey, shared::Heard};
+use crate::route::Rate;
 use crate::store::Charged;
 
 /// Callers counted one by one; beyond, newcomers share [`SHARED`] counters until the others have rested.

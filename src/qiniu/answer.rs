@@ -20,13 +20,13 @@ use super::{
     whole::{Collecting, NotHeld, Whole},
 };
 use crate::{
-    body::memory::BodyMemory,
     json::{
         cut::Cut,
         pointer::Pointer,
         rules::{Rules, Slot},
         value::Value,
     },
+    memory::BodyMemory,
     outbound::exchange::{Broken, Reading, exchange},
     session::ticket::Holder,
 };

@@ -17,4 +17,4 @@ pub mod whole;
 
 pub use settings::{Credentials, UpstreamSettings};
 
-use crate::config::secret::Secret;
+use crate::secret::Secret;

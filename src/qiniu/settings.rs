@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    config::secret::Secret,
     outbound::{origin::Origin, tls::ClientTls},
+    secret::Secret,
 };
 
 /// `[qiniu]`, checked.

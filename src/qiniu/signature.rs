@@ -157,7 +157,7 @@ mod tests {
     use serde_json::Value;
 
     use super::{Parts, Prepared, Signature};
-    use crate::{config::secret::Secret, qiniu::Credentials};
+    use crate::{qiniu::Credentials, secret::Secret};
 
     fn authorization(vector: &Value, piece: usize) -> String {
         let text = |name: &str| vector[name].as_str().unwrap();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::body::memory::{BodyMemory, Permit};
+use crate::memory::{BodyMemory, MemoryPermit};
 
 /// Bytes of an answer that are held at the most: eight pictures of 2 MiB.
 pub const MAX_WHOLE: usize = 16 * 1024 * 1024;
@@ -19,7 +19,7 @@ pub struct Whole {
     pieces: Vec<Bytes>,
     length: usize,
     /// Given back when the answer is dropped.
-    _permit: Permit,
+    _permit: MemoryPermit,
 }
 
 /// Why an answer is not held.
@@ -53,7 +53,7 @@ pub(crate) struct Collecting {
     full: Vec<Bytes>,
     filling: BytesMut,
     length: usize,
-    permit: Permit,
+    permit: MemoryPermit,
     failed: Option<NotHeld>,
 }
 

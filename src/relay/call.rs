@@ -6,7 +6,6 @@ use std::{sync::Arc, time::Instant};
 use bytes::Bytes;
 
 use super::{
-    RouteKind,
     conclude::About,
     endpoint::Endpoint,
     handle::Gateway,
@@ -16,6 +15,7 @@ use super::{
     to_the_end::ToTheEnd,
     turn,
 };
+use crate::route::RouteKind;
 use crate::{
     body::received::Received,
     limit::{

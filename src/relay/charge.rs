@@ -2,7 +2,8 @@
 //!
 //! Relies on [`crate::limit`]. A quota is only looked at here: its call is reserved when it is made (`super::call`).
 
-use super::{RouteKind, endpoint::Endpoint, handle::Gateway, refusal::Refusal};
+use super::{endpoint::Endpoint, handle::Gateway, refusal::Refusal};
+use crate::route::RouteKind;
 use crate::{
     auth::Caller,
     limit::{

@@ -12,11 +12,11 @@ use std::{
 use super::{endpoint::Wanted, refusal::Refusal, request_id::RequestId};
 use crate::{
     auth::Caller,
-    body::memory::BodyMemory,
     evidence::{
         EvidenceSettings,
         deliver::{Delivery, Evidence},
     },
+    memory::BodyMemory,
     qiniu::{
         answer::Answer,
         whole::{NotHeld, Whole},

@@ -1,6 +1,8 @@
 //! Cross-origin calls from browsers (Fetch standard, section 3.2): exact origins, and the headers on errors too, so that
 //! a page sees a 401 and not a "CORS error".
 
+use std::time::Duration;
+
 use hyper::{
     HeaderMap,
     header::{
@@ -9,14 +11,21 @@ use hyper::{
     },
 };
 
-use super::CorsSettings;
-
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate",
 );
 const METHODS: HeaderValue = HeaderValue::from_static("POST");
 const HEADERS: HeaderValue =
     HeaderValue::from_static("Authorization, Content-Type, Liveness-Session, Liveness-Face-Field");
+
+/// `[server.cors]`, checked.
+#[derive(Clone, Debug, Default)]
+pub struct CorsSettings {
+    /// Exact origins, as a browser sends them.
+    pub allowed_origins: Vec<String>,
+    /// How long a browser may keep a preflight's answer.
+    pub max_age: Duration,
+}
 
 /// Which origins may read answers.
 #[derive(Clone)]

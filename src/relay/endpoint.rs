@@ -2,10 +2,11 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{RouteKind, RouteSettings};
+use crate::route::{RouteKind, RouteSettings};
 use crate::{
-    body::{BodyRules, memory::BodyMemory},
+    body::BodyRules,
     limit::{clock::Clock, concurrency::Concurrency, quota::Quota, rate::RateLimit},
+    memory::BodyMemory,
     qiniu::{
         Credentials, UpstreamSettings,
         answer::{AnswerRules, Expected},

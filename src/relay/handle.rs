@@ -13,7 +13,6 @@ use hyper::{
 use ipnet::IpNet;
 
 use super::{
-    RouteKind, VideoCheck,
     call::Leave,
     calls::Calls,
     charge::Charged,
@@ -27,6 +26,7 @@ use super::{
     request_id::RequestIds,
     turn,
 };
+use crate::route::{RouteKind, VideoCheck};
 use crate::{
     auth::{Authenticator, Caller},
     body::{
@@ -35,9 +35,9 @@ use crate::{
         received::Received,
         refusal::BodyRefusal,
     },
+    lifecycle::Readiness,
     limit::{CallerKey, CallerKeys, concurrency::Place},
     qiniu::pool::Upstream,
-    server::admin::Readiness,
     session::{
         Sessions,
         ledger::{Claim, Turn},

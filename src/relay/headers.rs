@@ -9,8 +9,9 @@ use hyper::{
 };
 use ipnet::IpNet;
 
-use super::{RouteKind, refusal::Refusal, request_id::RequestId};
+use super::{refusal::Refusal, request_id::RequestId};
 use crate::body::{raw::RawVideo, receive::BodyForm};
+use crate::route::RouteKind;
 
 const SESSION: &str = "Liveness-Session";
 const FACE_FIELD: &str = "Liveness-Face-Field";

@@ -17,8 +17,5 @@ pub mod record;
 pub mod refusal;
 pub mod reply;
 pub mod request_id;
-mod settings;
 mod to_the_end;
 mod turn;
-
-pub use settings::{CorsSettings, RouteKind, RouteSettings, VideoCheck};

@@ -11,7 +11,7 @@ use std::{
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 
 /// Bytes of a secret's file at the most.
 const MAX_SECRET: u64 = 64 * 1024;

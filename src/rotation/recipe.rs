@@ -1,7 +1,7 @@
 //! How a value is made of texts that belong together: at start, and again whenever one of them has changed.
 
 use super::part::{Part, Seen, Source, Trouble};
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 
 /// Makes a value of texts, in the order of the parts.
 type Make<T> = Box<dyn Fn(&[Secret]) -> Result<T, Fault> + Send + Sync>;

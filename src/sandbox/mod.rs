@@ -17,9 +17,10 @@ use crate::{
         keygen,
         token::{Claims, mint},
     },
-    config::{self, secret::Secret},
+    config,
     emulator::{Emulator, EmulatorSettings, Scenario},
     relay::reply::Page,
+    secret::Secret,
     startup::Running,
     telemetry::log::Lines,
 };

@@ -27,13 +27,13 @@ use tokio::{
 
 use super::{
     activity::{Activity, Answer, Flight, Next, Patience, Protocol},
-    admin::Readiness,
     opening::{Opened, Sniffed, secure, sniff},
     refusal::{HEAD_LATE, HeadRefusal, HeadRefusals},
     tls::Tls,
     watchdog::Watchdog,
     wire::Wire,
 };
+use crate::lifecycle::Readiness;
 use crate::{
     relay::handle::Peer,
     spare::Spare,

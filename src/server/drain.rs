@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::admin::Readiness;
+use crate::lifecycle::Readiness;
 
 /// Time for the answers to requests that were given up.
 const LAST_WORDS: Duration = Duration::from_secs(1);

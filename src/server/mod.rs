@@ -21,9 +21,9 @@ use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
+use crate::lifecycle::Readiness;
 pub use accept::bind;
 use activity::Patience;
-use admin::Readiness;
 use connection::Shared;
 use drain::DrainOutcome;
 pub use refusal::HeadRefusals;

@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     use crate::{
-        relay::CorsSettings,
+        relay::cors::CorsSettings,
         telemetry::{LogFormat, log::Lines, metrics::Metrics},
     };
 

@@ -16,10 +16,8 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use super::{
-    activity::{Activity, Next},
-    admin::Readiness,
-};
+use super::activity::{Activity, Next};
+use crate::lifecycle::Readiness;
 
 pub(super) struct Watchdog<'a> {
     activity: &'a Activity,

@@ -14,7 +14,7 @@ use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
 use super::fingerprint;
-use crate::{config::secret::Secret, store::NamesSeal};
+use crate::{secret::Secret, store::NamesSeal};
 
 /// Bytes of a seal key.
 const KEY_BYTES: usize = 32;

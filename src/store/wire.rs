@@ -20,8 +20,8 @@ use super::{
     script::{Reply, Script},
 };
 use crate::{
-    config::secret::Secret,
     outbound::{connection, origin::Origin, tls::ClientTls},
+    secret::Secret,
 };
 
 /// Where the store is, and how to log in. It can't be printed.

@@ -7,7 +7,7 @@ use super::{
     fault::Fault,
     script::{Reply, Script},
 };
-use crate::{config::secret::Secret, outbound::tls::ClientTls};
+use crate::{outbound::tls::ClientTls, secret::Secret};
 
 /// There is none.
 #[derive(Clone)]

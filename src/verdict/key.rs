@@ -12,7 +12,7 @@ use rustls::pki_types::pem::{PemObject, SectionKind};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 
 /// What stands in front of the 32 bytes of an Ed25519 key in a SubjectPublicKeyInfo (RFC 8410).
 const SPKI: [u8; 12] = [

@@ -5,11 +5,10 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Incoming};
 use liveness_gateway::{
+    lifecycle::Readiness,
+    relay::cors::{Cors, CorsSettings},
     relay::handle::Peer,
-    relay::{CorsSettings, cors::Cors},
-    server::{
-        AdminSettings, HeadRefusals, Server, ServerSettings, admin::Readiness, drain::DrainOutcome,
-    },
+    server::{AdminSettings, HeadRefusals, Server, ServerSettings, drain::DrainOutcome},
     telemetry::{LogFormat, Observer, log::Lines, metrics::Metrics},
 };
 use tokio::{

@@ -5,8 +5,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use data_encoding::{BASE64, BASE64URL};
 use hmac::{Hmac, KeyInit, Mac};
 use liveness_gateway::{
-    config::secret::Secret,
     emulator::{Emulator, EmulatorSettings, Ledger, Scenario},
+    secret::Secret,
 };
 use serde_json::{Value, json};
 use tokio::{

@@ -10,8 +10,8 @@ use std::{
 };
 
 use liveness_gateway::{
-    config::secret::Secret,
     emulator::{Emulator, EmulatorSettings, Scenario},
+    secret::Secret,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

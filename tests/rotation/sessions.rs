@@ -12,8 +12,8 @@ use crate::{
     until,
 };
 use liveness_gateway::{
-    config::secret::Secret,
     emulator::{Ledger, Scenario},
+    secret::Secret,
     session::{SessionSettings, Sessions, seal::SealKey},
 };
 

@@ -1,9 +1,7 @@
 //! The key that signs verdicts and the secret that signs evidence. A verdict can be checked at any time: the key that signed it
 //! stays published.
 
-use liveness_gateway::{
-    config::secret::Secret, emulator::Scenario, evidence::signature::WebhookSecret,
-};
+use liveness_gateway::{emulator::Scenario, evidence::signature::WebhookSecret, secret::Secret};
 use serde_json::Value;
 
 use crate::{

@@ -13,8 +13,8 @@ use std::{
 };
 
 use liveness_gateway::{
-    config::secret::Secret,
     emulator::{Emulator, EmulatorSettings, Ledger, Scenario},
+    secret::Secret,
 };
 use tokio::task::{JoinSet, spawn_blocking};
 

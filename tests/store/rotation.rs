@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use liveness_gateway::{
-    config::secret::Secret,
     emulator::{Ledger, Scenario},
+    secret::Secret,
     session::{SessionSettings, Sessions, seal::SealKey},
 };
 

@@ -5,10 +5,11 @@ use std::{cell::Cell, num::NonZeroU32, sync::Arc, time::Duration};
 use liveness_gateway::{
     auth::Caller,
     limit::{
-        CallerKey, CallerKeys, Rate,
+        CallerKey, CallerKeys,
         clock::Clock,
         quota::{Quota, Reservation, shared::Account},
     },
+    route::Rate,
     store::{NamesSeal, Store, Tally, Word},
     telemetry::{log::Lines, metrics::Metrics},
 };

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use liveness_gateway::{config::secret::Secret, evidence::signature::WebhookSecret};
+use liveness_gateway::{evidence::signature::WebhookSecret, secret::Secret};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},

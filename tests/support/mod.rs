@@ -34,9 +34,10 @@ use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use liveness_gateway::{
     commands::token::{Claims, mint},
-    config::{self, Settings, secret::Secret},
+    config::{self, Settings},
     emulator::{Emulator, EmulatorSettings, Ledger, Scenario},
     limit::clock::Clock,
+    secret::Secret,
     startup::Running,
     telemetry::log::Lines,
 };

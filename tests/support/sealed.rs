@@ -6,7 +6,7 @@ use std::{
 };
 
 use liveness_gateway::{
-    config::secret::Secret,
+    secret::Secret,
     session::{SessionSettings, Sessions, seal::SealKey},
 };
 

@@ -72,7 +72,7 @@ use serde_json::{Value, json};
 use super::{
     AuthRefusal, Authenticator, Caller, IdentitySettings, KeySource, Pseudonyms, keys::KeySet,
 };
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 
 const SECRET: &[u8] = b"a secret of the tests, long enough for HMAC";
 const NOW: u64 = 1_800_000_000;

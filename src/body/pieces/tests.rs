@@ -12,9 +12,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    config::secret::Secret,
     outbound::origin::Origin,
     qiniu::{Credentials, UpstreamSettings, outgoing::Template},
+    secret::Secret,
 };
 
 fn draft() -> Draft {

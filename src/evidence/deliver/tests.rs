@@ -13,8 +13,8 @@ use tokio::{
 
 use super::*;
 use crate::{
-    body::memory::BodyMemory, config::secret::Secret, evidence::signature::WebhookSecret,
-    outbound::origin::Url, qiniu::whole::Collecting,
+    evidence::signature::WebhookSecret, memory::BodyMemory, outbound::origin::Url,
+    qiniu::whole::Collecting, secret::Secret,
 };
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";

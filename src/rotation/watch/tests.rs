@@ -12,8 +12,8 @@ use std::{
 
 use super::*;
 use crate::{
-    config::secret::Secret,
     rotation::{Form, Part, Recipe, Source},
+    secret::Secret,
 };
 
 /// A folder of one test, gone at its end.

@@ -14,7 +14,7 @@ use super::{
     ticket::{LIFETIME, NotOpened},
     *,
 };
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 
 const ID: &str = "S659e4a5cc8a91b1f2c33d0";
 

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    config::secret::Secret,
     json::value::Value as Read,
     qiniu::marks::Marks,
+    secret::Secret,
     verdict::{
         judge::{Threshold, judge},
         key::{PublicKey, SigningKey},

@@ -2,15 +2,15 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use crate::{json, limit::Rate};
+use crate::json;
 
-/// `[server.cors]`, checked.
-#[derive(Clone, Debug, Default)]
-pub struct CorsSettings {
-    /// Exact origins, as a browser sends them.
-    pub allowed_origins: Vec<String>,
-    /// How long a browser may keep a preflight's answer.
-    pub max_age: Duration,
+/// A rate or quota as it is written, `"10/min"`: so many in each `per`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many.
+    pub count: NonZeroU32,
+    /// In how long: a second, minute, hour or day.
+    pub per: Duration,
 }
 
 /// What a route does with its body and answer.

@@ -1,4 +1,4 @@
-//! The bytes that bodies may take, all connections together. A [`Permit`] lives inside what was received, so memory is
+//! The bytes that bodies may take, all connections together. A [`MemoryPermit`] lives inside what was received, so memory is
 //! given back however a request ends.
 
 use prometheus_client::metrics::gauge::Gauge;
@@ -17,7 +17,7 @@ pub struct BodyMemory {
 
 /// A part of the memory; given back when dropped.
 #[derive(Debug)]
-pub struct Permit {
+pub struct MemoryPermit {
     memory: Arc<BodyMemory>,
     bytes: u64,
 }
@@ -38,15 +38,15 @@ impl BodyMemory {
     }
 
     /// A permit without any bytes yet.
-    pub fn permit(self: &Arc<Self>) -> Permit {
-        Permit {
+    pub fn permit(self: &Arc<Self>) -> MemoryPermit {
+        MemoryPermit {
             memory: Arc::clone(self),
             bytes: 0,
         }
     }
 }
 
-impl Permit {
+impl MemoryPermit {
     /// Raises the permit to `bytes`; `false`, and nothing changed, when there is no room.
     pub fn raise_to(&mut self, bytes: u64) -> bool {
         let Some(more) = bytes.checked_sub(self.bytes) else {
@@ -67,7 +67,7 @@ impl Permit {
     }
 }
 
-impl Drop for Permit {
+impl Drop for MemoryPermit {
     fn drop(&mut self) {
         self.memory.held.fetch_sub(self.bytes, Ordering::Relaxed);
         self.memory.shown.dec_by(signed(self.bytes));
