@@ -1,0 +1,81 @@
+//! The parts of `benches/compare` that compute: a comparison is only worth what its arithmetic is. Nothing is measured here.
+
+#[path = "../../benches/compare/stats.rs"]
+mod stats;
+#[path = "../../benches/compare/targets.rs"]
+mod targets;
+#[path = "../../benches/compare/wire.rs"]
+mod wire;
+
+use stats::{median, percentile, ratio};
+use targets::Target;
+use wire::{Framing, head, status, unchunk};
+
+#[test]
+fn medians_and_percentiles_interpolate_and_bear_nothing() {
+    assert_eq!(median(&[]), 0.0);
+    assert_eq!(median(&[7.0]), 7.0);
+    assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+    assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
+    let hundred: Vec<f64> = (0..=100).map(f64::from).collect();
+    assert_eq!(percentile(&hundred, 0.99), 99.0);
+    assert_eq!(percentile(&hundred, 1.0), 100.0);
+    assert_eq!(percentile(&hundred, 0.0), 0.0);
+}
+
+#[test]
+fn a_ratio_is_that_of_the_rounds_and_not_of_the_medians() {
+    // A disturbance that doubles both values of a round leaves their ratio.
+    assert_eq!(ratio(&[2.0, 4.0, 2.0], &[1.0, 2.0, 1.0]), Some(2.0));
+    assert_eq!(ratio(&[2.0, 4.0, 9.0], &[1.0, 4.0, 3.0]), Some(2.0));
+    assert_eq!(ratio(&[1.0], &[0.0]), None);
+    assert_eq!(ratio(&[], &[1.0]), None);
+}
+
+#[test]
+fn a_target_knows_which_way_is_better() {
+    let cost = |value| Target::new("", value, 1.0, 1.1).verdict();
+    assert_eq!(cost(Some(0.9)), "goal");
+    assert_eq!(cost(Some(1.004)), "goal");
+    assert_eq!(cost(Some(1.1)), "at least");
+    assert_eq!(cost(Some(1.11)), "missed");
+    assert_eq!(cost(None), "not measured");
+    let lead = |value| Target::new("", value, 3.0, 2.3).verdict();
+    assert_eq!(lead(Some(3.2)), "goal");
+    assert_eq!(lead(Some(2.3)), "at least");
+    assert_eq!(lead(Some(2.2)), "missed");
+    assert_eq!(Target::new("a name", None, 1.0, 1.1).what, "a name");
+}
+
+#[test]
+fn heads_tell_how_their_bodies_are_framed() {
+    let whole = b"HTTP/1.1 401 No\r\ncontent-LENGTH: 12\r\nX: y\r\n\r\nbody";
+    for end in 0..whole.len() - 4 {
+        assert_eq!(head(&whole[..end]), None);
+    }
+    let found = head(whole).unwrap();
+    assert_eq!(
+        (found.framing, found.length),
+        (Framing::Length(12), whole.len() - 4)
+    );
+    assert_eq!(status(found.line), 401);
+    let chunked = head(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+    assert_eq!(
+        (chunked.framing, status(chunked.line)),
+        (Framing::Chunked, 200)
+    );
+    assert_eq!(status(b"nonsense"), 0);
+    assert_eq!(
+        head(b"HTTP/1.1 204 X\r\n\r\n").unwrap().framing,
+        Framing::Length(0)
+    );
+}
+
+#[test]
+fn chunks_are_joined_when_all_are_there() {
+    let whole = b"3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\n\r\n";
+    assert_eq!(unchunk(whole).unwrap(), b"abc0123456789");
+    for end in 0..whole.len() {
+        assert_eq!(unchunk(&whole[..end]), None, "{end}");
+    }
+}

@@ -1,0 +1,145 @@
+//! The graceful stop, the admin listener, addresses.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::{Request, client::conn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{io::AsyncReadExt, net::TcpStream};
+
+use super::peer::{GET, WAIT, connect, exchange, read_all, read_until, settings, soon, start};
+
+#[tokio::test]
+async fn a_stop_lets_requests_finish_and_takes_no_more() {
+    let mut running = start(settings()).await;
+    let mut idle = connect(running.public, GET).await;
+    read_until(&mut idle, "0 tls=false").await;
+    let mut fresh = connect(running.public, "").await;
+    let mut waiting = connect(running.public, WAIT).await;
+    soon(running.gate.arrived.notified()).await;
+    let tcp = TcpStream::connect(running.public).await.unwrap();
+    let (mut sender, connection) = conn::http2::handshake(TokioExecutor::new(), TokioIo::new(tcp))
+        .await
+        .unwrap();
+    let connection = tokio::spawn(connection);
+    let request = Request::get("http://x/wait")
+        .body(Empty::<Bytes>::new())
+        .unwrap();
+    let h2 = tokio::spawn(sender.send_request(request));
+    soon(running.gate.arrived.notified()).await;
+    assert!(
+        exchange(running.admin, "GET /readyz HTTP/1.1")
+            .await
+            .starts_with("HTTP/1.1 200 ")
+    );
+
+    running.stop.take().unwrap().send(()).unwrap();
+    assert_eq!(read_all(&mut idle).await, "");
+    assert_eq!(read_all(&mut fresh).await, "");
+    let ready = exchange(running.admin, "GET /readyz HTTP/1.1").await;
+    assert!(
+        ready.starts_with("HTTP/1.1 503 ") && ready.contains(r#""drain":"draining""#),
+        "{ready}"
+    );
+    assert!(TcpStream::connect(running.public).await.is_err());
+    running.gate.release.notify_waiters();
+    let answer = read_all(&mut waiting).await;
+    assert!(
+        answer.contains("connection: close") && answer.ends_with("waited"),
+        "{answer}"
+    );
+    let answer = soon(h2).await.unwrap().unwrap();
+    assert_eq!(
+        answer.into_body().collect().await.unwrap().to_bytes(),
+        "waited"
+    );
+    soon(connection).await.unwrap().unwrap();
+    assert_eq!(soon(running.outcome).await.unwrap().cut, 0);
+    assert!(
+        running
+            .metrics
+            .encode()
+            .contains("liveness_gateway_requests_in_flight 0")
+    );
+}
+
+#[tokio::test]
+async fn a_stop_cuts_what_does_not_finish() {
+    let mut short = settings();
+    short.drain_timeout = Duration::from_millis(50);
+    let mut running = start(short).await;
+    let mut waiting = connect(running.public, WAIT).await;
+    soon(running.gate.arrived.notified()).await;
+    running.stop.take().unwrap().send(()).unwrap();
+    assert_eq!(soon(running.outcome).await.unwrap().cut, 1);
+    assert!(matches!(
+        soon(waiting.read(&mut [0; 8])).await,
+        Ok(0) | Err(_)
+    ));
+    assert!(
+        running
+            .metrics
+            .encode()
+            .contains("liveness_gateway_connections 0")
+    );
+}
+
+#[tokio::test]
+async fn the_admin_listener_answers_probes_and_scrapes() {
+    let running = start(settings()).await;
+    let ask = |head: &'static str| exchange(running.admin, head);
+    assert!(
+        ask("GET /livez HTTP/1.1")
+            .await
+            .starts_with("HTTP/1.1 200 ")
+    );
+    let ready = ask("GET /readyz HTTP/1.1").await;
+    assert!(
+        ready.starts_with("HTTP/1.1 200 ") && ready.contains(r#"{"ready":true,"#),
+        "{ready}"
+    );
+    running.readiness.set_keys_known(false);
+    let ready = ask("GET /readyz HTTP/1.1").await;
+    let (_, body) = ready.split_once("\r\n\r\n").unwrap();
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert!(ready.starts_with("HTTP/1.1 503 "), "{ready}");
+    assert_eq!(
+        (&body["ready"], &body["checks"]["keys"]),
+        (&false.into(), &"unknown".into())
+    );
+    running.readiness.set_keys_known(true);
+    let head = ask("HEAD /readyz HTTP/1.1").await;
+    assert!(
+        head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"),
+        "{head}"
+    );
+    let metrics = ask("GET /metrics HTTP/1.1").await;
+    assert!(
+        metrics
+            .contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8")
+    );
+    assert!(metrics.ends_with("# EOF\n"), "{metrics}");
+    let refused = ask("POST /livez HTTP/1.1").await;
+    assert!(
+        refused.starts_with("HTTP/1.1 405 ") && refused.contains("allow: GET, HEAD"),
+        "{refused}"
+    );
+    assert!(
+        ask("GET /metrics/ HTTP/1.1")
+            .await
+            .starts_with("HTTP/1.1 404 ")
+    );
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_named() {
+    let running = start(settings()).await;
+    let error = liveness_gateway::server::bind(&[running.public])
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains(&running.public.to_string()),
+        "{error}"
+    );
+}

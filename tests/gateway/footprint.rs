@@ -1,0 +1,238 @@
+//! What a half-sent upload takes of the process's memory, in the shapes that cost its sender least: no more than a tenth
+//! above the bytes that have arrived, and a constant.
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::print_stdout,
+    reason = "a number for the test that started this one, and for a person"
+)]
+
+use std::time::Duration;
+
+use crate::connections::certificates;
+use crate::support::{Gateway, UNBOUND, VERIFY, bearer, emulator, routes};
+use liveness_gateway::emulator::Scenario;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// Bytes of a body that are sent: a little more than two steps of admission, so that the third step tells their arrival.
+const SENT: usize = 525_000;
+const ADMITTED: &str = "liveness_gateway_body_memory_bytes 786432\n";
+/// Buffers of a connection, and what a process takes for reasons of its own.
+const CONSTANT: usize = 3 * 1024 * 1024;
+const OPENING: &str = "{\"session_id\":\"s\",\"video_base64\":\"";
+
+/// Bytes of this process that are in memory.
+fn resident() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages = pages.split(' ').nth(1).unwrap();
+    pages.parse::<usize>().unwrap() * 4096
+}
+
+/// How bytes of a video come to be sent.
+struct Shape {
+    name: &'static str,
+    tls: bool,
+    http2: bool,
+    /// Sent again and again.
+    unit: Vec<u8>,
+    /// Bytes of the video in it.
+    bytes: usize,
+}
+
+fn shapes() -> Vec<Shape> {
+    let shape = |name, http2, unit, bytes| Shape {
+        name,
+        tls: str::contains(name, "TLS"),
+        http2,
+        unit,
+        bytes,
+    };
+    // A frame of a kind that nobody knows, which must be ignored (RFC 9113 section 4.1).
+    let unknown = frame(0xfa, 0, 0, &[0; 16 * 1024]);
+    vec![
+        shape(
+            "chunks of 5,000 bytes behind 400,000 blanks",
+            false,
+            chunk(5_000, 400_000),
+            5_000,
+        ),
+        shape(
+            "chunks of 105,000 bytes behind 400,000 blanks",
+            false,
+            chunk(105_000, 400_000),
+            105_000,
+        ),
+        shape("chunks of 5,000 bytes", false, chunk(5_000, 0), 5_000),
+        shape("chunks of one byte", false, chunk(1, 0), 1),
+        shape(
+            "frames of 5,000 bytes among others",
+            true,
+            [data(5_000), unknown].concat(),
+            5_000,
+        ),
+        shape("frames of 15,000 bytes", true, data(15_000), 15_000),
+        shape("frames of one byte", true, data(1), 1),
+        shape(
+            "chunks of 5,000 bytes in TLS",
+            false,
+            chunk(5_000, 0),
+            5_000,
+        ),
+        shape(
+            "chunks of 15,000 bytes in TLS",
+            false,
+            chunk(15_000, 0),
+            15_000,
+        ),
+        shape(
+            "chunks of 5,000 bytes behind 100,000 blanks in TLS",
+            false,
+            chunk(5_000, 100_000),
+            5_000,
+        ),
+    ]
+}
+
+/// Sends a body in this shape; what the process has grown by when all of it is held.
+async fn grown<S>(gateway: &Gateway, shape: &Shape, mut stream: S) -> usize
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    if shape.http2 {
+        greet(&mut stream).await;
+    }
+    let before = resident();
+    let opening = if shape.http2 { http2() } else { http1() };
+    stream.write_all(&opening).await.unwrap();
+    for _ in 0..SENT / shape.bytes {
+        stream.write_all(&shape.unit).await.unwrap();
+    }
+    stream.flush().await.unwrap();
+    let arrived = async {
+        while !gateway.metrics().await.contains(ADMITTED) {
+            tokio::task::yield_now().await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(60), arrived).await;
+    assert!(waited.is_ok(), "the body did not arrive: {}", gateway.log());
+    resident().saturating_sub(before)
+}
+
+/// Exchanges settings, so that the windows are those of the gateway.
+async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
+    stream
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        .await
+        .unwrap();
+    stream.write_all(&frame(4, 0, 0, b"")).await.unwrap();
+    stream.flush().await.unwrap();
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.unwrap();
+    assert_eq!(head[3], 4, "settings come first");
+    let length = usize::from(head[1]) << 8 | usize::from(head[2]);
+    stream.read_exact(&mut vec![0; length]).await.unwrap();
+    stream.write_all(&frame(4, 1, 0, b"")).await.unwrap();
+}
+
+/// The head of a chunked upload over HTTP/1.1, and the first chunk.
+fn http1() -> Vec<u8> {
+    format!(
+        "POST {VERIFY} HTTP/1.1\r\nHost: a\r\nAuthorization: {}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{OPENING}\r\n",
+        bearer("user-1"),
+        OPENING.len()
+    )
+    .into()
+}
+
+/// A chunk whose size stands in a line of so many bytes, blanks mostly.
+fn chunk(bytes: usize, line: usize) -> Vec<u8> {
+    format!("{bytes:x}{}\r\n{}\r\n", " ".repeat(line), "A".repeat(bytes)).into()
+}
+
+/// The same over HTTP/2 (RFC 9113).
+fn http2() -> Vec<u8> {
+    let mut fields = Vec::new();
+    for (name, value) in [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", VERIFY),
+        (":authority", "a"),
+        ("authorization", &bearer("user-1")),
+        ("content-type", "application/json"),
+    ] {
+        // RFC 7541 section 6.2.2: a literal that is not indexed, with a new name.
+        fields.push(0);
+        for text in [name, value] {
+            match u8::try_from(text.len()) {
+                Ok(length @ 0..=126) => fields.push(length),
+                _ => {
+                    let more = text.len() - 127;
+                    fields.extend([127, 0x80 | (more & 0x7f) as u8, (more >> 7) as u8]);
+                }
+            }
+            fields.extend(text.as_bytes());
+        }
+    }
+    [frame(1, 4, 1, &fields), frame(0, 0, 1, OPENING.as_bytes())].concat()
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+fn data(bytes: usize) -> Vec<u8> {
+    frame(0, 0, 1, &vec![b'A'; bytes])
+}
+
+/// Each shape in a process of its own: memory that one has touched would be there for the next.
+#[test]
+fn a_half_sent_upload_takes_a_tenth_more_than_its_bytes_at_the_most() {
+    let this = std::env::current_exe().unwrap();
+    for (number, Shape { name, .. }) in shapes().iter().enumerate() {
+        let output = std::process::Command::new(&this)
+            .args([
+                "--exact",
+                "footprint::one_shape",
+                "--ignored",
+                "--nocapture",
+            ])
+            .env("SHAPE", number.to_string())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        let grown = said.lines().find_map(|line| line.strip_prefix("grown by "));
+        let grown: usize = grown
+            .unwrap_or_else(|| panic!("{name}: {said}"))
+            .parse()
+            .unwrap();
+        println!("{name}: {grown} bytes for {SENT}");
+        let most = SENT / 10 * 11 + CONSTANT;
+        assert!(grown < most, "{name}: {grown} bytes for {SENT}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "started by the test above"]
+async fn one_shape() {
+    let number: usize = std::env::var("SHAPE").unwrap().parse().unwrap();
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let shape = &shapes()[number];
+    let grown = if shape.tls {
+        let (files, roots) = certificates::files();
+        let keys = format!(
+            "tls.certificate = {:?}\ntls.private_key = {:?}",
+            files.certificate, files.key
+        );
+        let gateway = Gateway::start(qiniu, &keys, &(UNBOUND.to_owned() + &routes())).await;
+        let stream = certificates::connect(gateway.address, &roots, &[]).await;
+        grown(&gateway, shape, stream).await
+    } else {
+        let gateway = Gateway::unbound(qiniu).await;
+        let stream = TcpStream::connect(gateway.address).await.unwrap();
+        grown(&gateway, shape, stream).await
+    };
+    println!("\ngrown by {grown}");
+}

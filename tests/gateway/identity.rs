@@ -1,0 +1,197 @@
+//! Keys that an identity provider publishes: found, and kept while it is away.
+//! Key ids that nobody knows are in `identity_unknown.rs`, how a provider misbehaves in `identity_misbehaving.rs`.
+
+use std::time::Duration;
+
+use crate::support::{
+    emulator,
+    identity::{DISCOVERY, Does, KEYS, Provider, Signer, gateway, hasty, said},
+    secure::Authority,
+};
+use liveness_gateway::{auth::remote::Timing, emulator::Scenario};
+
+#[tokio::test]
+async fn keys_are_found_by_discovery_or_at_their_address() {
+    let signer = Signer::new("a");
+    let provider = Provider::start(vec![signer.jwk()]).await;
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let at_address = format!("jwks_url = \"http://{}{KEYS}\"", provider.address);
+    for (more, documents) in [("", 1), (at_address.as_str(), 1)] {
+        let gateway = gateway(qiniu, &provider.identity(more), hasty()).await;
+        gateway.until_ready_is(200).await;
+        let answer = gateway.ask(&signer.token(&provider, "alice")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let stranger = Signer::new("a").token(&provider, "alice");
+        assert_eq!(
+            said(&gateway.ask(&stranger).await),
+            (401, "invalid_token".into())
+        );
+        assert_eq!(provider.requests(DISCOVERY), documents);
+        let metrics = gateway.metrics().await;
+        let issuer = provider.issuer();
+        for line in [
+            format!(
+                "liveness_gateway_key_set_fetches_total{{issuer=\"{issuer}\",outcome=\"success\"}} 1"
+            ),
+            format!("liveness_gateway_key_set_age_seconds{{issuer=\"{issuer}\"}} 0."),
+        ] {
+            assert!(metrics.contains(&line), "{line} not in {metrics}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_is_down_at_start_makes_the_gateway_wait_for_it() {
+    let signer = Signer::new("a");
+    let provider = Provider::start(vec![signer.jwk()]).await;
+    provider.does(DISCOVERY, Does::Close);
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let gateway = gateway(qiniu, &provider.identity(""), hasty()).await;
+    let ready = gateway.readiness().await;
+    assert_eq!(
+        (ready.status.as_u16(), &ready.json()["checks"]["keys"]),
+        (503, &"unknown".into())
+    );
+    let token = signer.token(&provider, "alice");
+    gateway.until_fetch_was("unreachable").await;
+    let answer = gateway.ask(&token).await;
+    assert_eq!(said(&answer), (503, "not_ready".into()));
+    assert_eq!(answer.header("retry-after"), "5");
+    assert!(answer.headers.get("www-authenticate").is_none());
+    provider.does(DISCOVERY, Does::Well);
+    gateway.until_ready_is(200).await;
+    assert_eq!(gateway.ask(&token).await.status, 200);
+}
+
+#[tokio::test]
+async fn one_issuer_s_trouble_is_not_another_s() {
+    let (signer, other) = (Signer::new("a"), Signer::new("a"));
+    let provider = Provider::start(vec![signer.jwk()]).await;
+    let dark = Provider::start(vec![other.jwk()]).await;
+    dark.does(DISCOVERY, Does::Close);
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let identities = provider.identity("") + &dark.identity("");
+    let gateway = gateway(qiniu, &identities, hasty()).await;
+    gateway.until_fetch_was("success").await;
+    assert_eq!(
+        gateway.ask(&signer.token(&provider, "alice")).await.status,
+        200
+    );
+    let answer = gateway.ask(&other.token(&dark, "alice")).await;
+    assert_eq!(said(&answer), (503, "not_ready".into()));
+    assert_eq!(gateway.readiness().await.status, 503);
+    // Each with its own keys only.
+    let crossed = signer.token_as(Some("a"), &dark.issuer(), "alice");
+    dark.does(DISCOVERY, Does::Well);
+    gateway.until_ready_is(200).await;
+    assert_eq!(
+        said(&gateway.ask(&crossed).await),
+        (401, "invalid_token".into())
+    );
+    assert_eq!(gateway.ask(&other.token(&dark, "alice")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_key_that_goes_takes_its_verified_tokens_along() {
+    let (old, new, kept) = (Signer::new("old"), Signer::new("new"), Signer::new("kept"));
+    let provider = Provider::start(vec![old.jwk(), kept.jwk()]).await;
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let gateway = gateway(qiniu, &provider.identity(""), hasty()).await;
+    gateway.until_ready_is(200).await;
+    let (goes, stays) = (old.token(&provider, "alice"), kept.token(&provider, "bob"));
+    assert_eq!(gateway.ask(&goes).await.status, 200);
+    assert_eq!(gateway.ask(&stays).await.status, 200);
+    provider.publish(vec![kept.jwk(), new.jwk()]);
+    assert_eq!(
+        gateway.ask(&new.token(&provider, "carol")).await.status,
+        200
+    );
+    assert_eq!(
+        said(&gateway.ask(&goes).await),
+        (401, "invalid_token".into())
+    );
+    assert_eq!(gateway.ask(&stays).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_provider_says_how_long_its_keys_may_be_kept() {
+    let (old, new) = (Signer::new("old"), Signer::new("new"));
+    let provider = Provider::start(vec![old.jwk()]).await;
+    provider.does(KEYS, Does::WellWith("Cache-Control: max-age=0\r\n".into()));
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let timing = Timing {
+        shortest: Duration::from_millis(10),
+        usual: Duration::from_secs(3600),
+        ..hasty()
+    };
+    let gateway = gateway(qiniu, &provider.identity(""), timing).await;
+    gateway.until_ready_is(200).await;
+    let token = old.token(&provider, "alice");
+    assert_eq!(gateway.ask(&token).await.status, 200);
+    provider.publish(vec![new.jwk()]);
+    // Nobody asks for a key here: the old one goes because its set has grown old.
+    let mut looks = 0;
+    while gateway.ask(&token).await.status != 401 {
+        looks += 1;
+        assert!(looks < 1000, "the old set is still in use");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert_eq!(
+        gateway.ask(&new.token(&provider, "alice")).await.status,
+        200
+    );
+    assert_eq!(
+        said(&gateway.ask(&token).await),
+        (401, "invalid_token".into())
+    );
+}
+
+#[tokio::test]
+async fn known_keys_serve_until_they_are_too_old() {
+    let signer = Signer::new("a");
+    let provider = Provider::start(vec![signer.jwk()]).await;
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    // Asked again after half of `max_stale`, and from then on in vain.
+    let gateway = gateway(qiniu, &provider.identity("max_stale = \"3s\""), hasty()).await;
+    gateway.until_ready_is(200).await;
+    let token = signer.token(&provider, "alice");
+    assert_eq!(gateway.ask(&token).await.status, 200);
+    provider.does(KEYS, Does::Close);
+    provider.does(DISCOVERY, Does::Close);
+    gateway.until_fetch_was("unreachable").await;
+    assert_eq!(gateway.ask(&token).await.status, 200);
+    assert_eq!(
+        gateway.ask(&signer.token(&provider, "bob")).await.status,
+        200
+    );
+    gateway.until_ready_is(503).await;
+    for token in [&token, &signer.token(&provider, "carol")] {
+        assert_eq!(said(&gateway.ask(token).await), (503, "not_ready".into()));
+    }
+    provider.does(KEYS, Does::Well);
+    provider.does(DISCOVERY, Does::Well);
+    gateway.until_ready_is(200).await;
+    assert_eq!(gateway.ask(&token).await.status, 200);
+}
+
+#[tokio::test]
+async fn only_the_named_authority_may_vouch_for_the_provider() {
+    let (trusted, other) = (Authority::new(), Authority::new());
+    let signer = Signer::new("a");
+    let tls = Some(trusted.acceptor());
+    let provider = Provider::start_with(vec![signer.jwk()], tls).await;
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    for (authority, outcome, status) in [(&trusted, "success", 200), (&other, "unreachable", 503)] {
+        let file = std::env::temp_dir().join(format!(
+            "liveness-gateway-{}-{outcome}.pem",
+            std::process::id()
+        ));
+        std::fs::write(&file, authority.pem()).unwrap();
+        let identity = provider.identity(&format!("ca_file = \"{}\"", file.display()));
+        let gateway = gateway(qiniu, &identity, hasty()).await;
+        std::fs::remove_file(file).unwrap();
+        gateway.until_fetch_was(outcome).await;
+        let answer = gateway.ask(&signer.token(&provider, "alice")).await;
+        assert_eq!(answer.status, status, "{answer:?}");
+    }
+}

@@ -1,0 +1,99 @@
+//! Limits: how often, how many at once, and how much memory; each is told at once, and given back. Quotas are in `quota.rs`.
+
+use crate::support::{
+    Gateway, SESSIONCODE, UNBOUND, VERIFY, bearer, emulator, raw, refusal::refused, routes,
+    upstream, verify_body, video,
+};
+use liveness_gateway::emulator::Scenario;
+
+#[tokio::test]
+async fn limits() {
+    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let tight = routes().replace(
+        "rate = \"1000/s\"\nburst = 1000",
+        "rate = \"6/min\"\nburst = 2",
+    );
+    for http2 in [false, true] {
+        let gateway = Gateway::start(qiniu, "", &tight).await;
+        let first = gateway.post(http2, SESSIONCODE, "{}").await;
+        assert_eq!(first.header("ratelimit-policy"), "\"user\";q=2;w=20");
+        assert_eq!(first.header("ratelimit"), "\"user\";r=1;t=10");
+        gateway.post(http2, SESSIONCODE, "not json").await;
+        let third = gateway.post(http2, SESSIONCODE, "{}").await;
+        refused(&third, 429, "rate_limited");
+        let wait: u64 = third.header("retry-after").parse().unwrap();
+        assert!((1..=10).contains(&wait));
+        assert_eq!(third.header("ratelimit"), "\"user\";r=0;t=20");
+        let other = gateway
+            .request(http2, "POST", SESSIONCODE)
+            .header("authorization", bearer("user-2"))
+            .header("content-type", "application/json");
+        assert_eq!(gateway.send(http2, other, "{}").await.status, 200);
+        let metrics = gateway.metrics().await;
+        assert!(metrics.contains(&format!(
+            "liveness_gateway_limit_refusals_total{{route=\"{SESSIONCODE}\",limit=\"rate\"}} 1"
+        )));
+    }
+    assert_eq!(ledger.session_calls(), 4);
+}
+
+#[tokio::test]
+async fn calls_at_once_are_limited_for_each_user() {
+    let hanging = upstream::start(upstream::Does::Hang).await;
+    let tight = routes()
+        .replace("concurrent_per_user = 100", "concurrent_per_user = 1")
+        .replace("timeout = \"20s\"", "timeout = \"2s\"");
+    let gateway = Gateway::start(hanging.address, "", &(UNBOUND.to_owned() + &tight)).await;
+    let body = verify_body("S", &video(0));
+    let first = gateway.post(false, VERIFY, body.clone());
+    let second = async {
+        while hanging.requests() == 0 {
+            tokio::task::yield_now().await;
+        }
+        gateway.post(true, VERIFY, body.clone()).await
+    };
+    let (first, second) = tokio::join!(first, second);
+    refused(&second, 429, "too_many_concurrent");
+    assert_eq!(second.header("retry-after"), "1");
+    refused(&first, 504, "upstream_timeout");
+    assert_eq!(hanging.requests(), 1);
+}
+
+#[tokio::test]
+async fn no_memory_for_bodies_is_said_at_once_and_memory_comes_back() {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let small = routes().replace(
+        "kind = \"verify\"",
+        "kind = \"verify\"\nmax_body = \"100KiB\"",
+    );
+    let gateway = Gateway::start(qiniu, "body_memory = \"100KiB\"", &small).await;
+    let half = raw::head("user-1", VERIFY, "Content-Length: 90000") + "{";
+    let stream = raw::begin(gateway.address, &half).await;
+    while !gateway
+        .metrics()
+        .await
+        .contains("liveness_gateway_body_memory_bytes 90000\n")
+    {
+        tokio::task::yield_now().await;
+    }
+    for http2 in [false, true] {
+        let answer = gateway
+            .post(http2, VERIFY, verify_body("S", &video(0)))
+            .await;
+        refused(&answer, 503, "overloaded");
+        assert_eq!(answer.header("retry-after"), "1");
+    }
+    drop(stream);
+    while !gateway
+        .metrics()
+        .await
+        .contains("liveness_gateway_body_memory_bytes 0\n")
+    {
+        tokio::task::yield_now().await;
+    }
+    let record = gateway.record("\"bytes_in\":1,").await;
+    assert_eq!(
+        (record["status"].as_u64(), record["route"].as_str()),
+        (Some(400), Some(VERIFY))
+    );
+}

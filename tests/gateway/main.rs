@@ -1,0 +1,117 @@
+//! The tests from outside: whole gateways over real sockets, an emulated Qiniu behind them, one file a promise.
+//!
+//! All files are one program, so the helpers in [`support`] are compiled and linked once, and all tests run at the same time.
+//! Each test starts what it needs on free ports, in files of its own, and needs no other test before it. The process is
+//! shared: a test may neither change its environment, signals or current directory, nor install a log of its own. One that
+//! must do so runs in a process of its own, by [`support::own_process`].
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at once where something is not as it expects, and the lints do not see that helpers are tests"
+)]
+
+// What the tests share: a gateway, its peers (an upstream, a backend, an identity provider, a Redis), and ways to talk to them.
+mod support;
+
+// --- The whole journey ---
+
+// A real video passes, and each side sees only what is meant for it.
+mod journey;
+
+// A video may be sent as JSON or as it is; it is inspected, and rejected where the operator wants that.
+mod video;
+
+// Nothing secret or personal appears in the log, in errors, in metrics or in responses.
+mod markers;
+
+// --- What the gateway rejects ---
+
+// Wrong heads, tokens and bodies have their status, code and headers, over HTTP/1.1 and HTTP/2.
+mod refusals;
+
+// A client can read the response to an upload that is refused halfway, and the connection does not stay open.
+mod refused_uploads;
+
+// Browsers: pages of the configured origins may call the gateway, and can read its errors.
+mod browsers;
+
+// --- Who calls ---
+
+// An identity provider's keys are found by discovery, and kept while the provider is down.
+mod identity;
+
+// A provider that misbehaves harms nobody but its own users, and nothing that it sends is repeated.
+mod identity_misbehaving;
+
+// A provider written by others (the npm package oidc-provider) works with the gateway.
+mod identity_real;
+
+// The first token of a new key is accepted, and unknown key ids cannot make the gateway fetch again and again.
+mod identity_unknown;
+
+// --- How much a caller may use ---
+
+// Rate and concurrency are limited for each user.
+mod limits;
+
+// A quota counts the calls that reached Qiniu and nothing else, and nobody exceeds it.
+mod quota;
+
+// The memory for bodies is returned however a request ends, and no request waits for it.
+mod memory;
+
+// A half-sent upload takes hardly more of the process's memory than its bytes.
+mod footprint;
+
+// --- Sessions and retries ---
+
+// A session id works for its own user, for five minutes, and only there.
+mod sessions;
+
+// However often an upload is sent, Qiniu is called once, and each try gets the same response.
+mod retries;
+
+// --- Qiniu's response, and what is made of it ---
+
+// Whatever Qiniu sends, the caller gets the right response, and nothing of what was wrong.
+mod upstream;
+
+// Only certificates of the system's or of the operator's authority are trusted.
+mod upstream_tls;
+
+// A verdict says what Qiniu said, about this user, and nothing better.
+mod verdict;
+
+// The pictures reach the app's backend before the frontend has its response, and nobody else.
+mod evidence;
+
+// A slow backend delays the caller and the stop only as long as agreed.
+mod slow_evidence;
+
+// --- Several replicas ---
+
+// Replicas share limits and sessions through a real Redis or Valkey, in every state that the store can be in.
+#[cfg(feature = "redis")]
+mod store;
+
+// --- Running it ---
+
+// The listeners: protocols, timeouts, connection limits, TLS, the graceful stop, the admin side.
+mod connections;
+
+// Keys and certificates in files are replaced while the gateway runs, and no request fails.
+mod rotation;
+
+// The commands: exit codes, what they print, and what they never print.
+mod cli;
+
+// --- The tools around it ---
+
+// The emulator behaves as Qiniu's API does, for any client.
+mod emulator;
+
+// The arithmetic of the benchmark in `benches/compare` is right.
+mod comparison;

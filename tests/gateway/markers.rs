@@ -1,0 +1,189 @@
+//! Markers planted in everything that must not get out, and looked for in everything that does: the log at `trace`,
+//! errors, metrics, and answers.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use crate::support::{
+    Gateway, SECRET, SECRET_KEY, SESSIONCODE, VERIFY, bearer, emulator, own_process, routes,
+    sealed, session,
+    upstream::{self, Does, answer},
+    verify_body, video,
+};
+use liveness_gateway::{
+    emulator::Scenario,
+    telemetry::{LogFormat, LogSettings, log},
+};
+
+const PICTURE: &str = "MARKERofApictureMARKER";
+const SESSION: &str = "MARKERofAsessionMARKER";
+const VIDEO: &str = "MARKERofAvideoMARKER";
+const USER: &str = "MARKERofAuserMARKER";
+const FACE_TOKEN: &str = "MARKERofAfaceTOKEN";
+const FACE_FIELD: &str = "MARKERofAfaceFIELD";
+
+/// Everything that left, and what must not be in it.
+struct Watch {
+    left: Vec<(String, String)>,
+    log: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Watch {
+    fn look(&self, markers: &[&str]) {
+        let log = String::from_utf8(self.log.lock().unwrap().clone()).unwrap();
+        for marker in markers {
+            assert!(!log.contains(marker), "{marker} is in the log: {log}");
+            for (what, text) in &self.left {
+                assert!(!text.contains(marker), "{marker} is in {what}: {text}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_marker_leaves() {
+    // The log at `trace` is that of a whole process.
+    if !own_process::is_here("markers::no_marker_leaves") {
+        return;
+    }
+    let (lines, log) = log::Lines::capture();
+    log::subscribe(
+        LogSettings {
+            format: LogFormat::Json,
+            level: tracing::Level::TRACE,
+        },
+        lines,
+    )
+    .unwrap();
+    tracing::trace!(target: "liveness_gateway::markers", "the log is heard");
+    let mut watch = Watch {
+        left: Vec::new(),
+        log,
+    };
+    let token = bearer(USER);
+    let picture = format!(
+        "{{\"error_code\":0,\"result\":{{\"best_image\":{{\"pic\":\"{PICTURE}\"}},\"pic_list\":[{{\"p\\u0069c\":\"{PICTURE}\",\"face_token\":\"{FACE_TOKEN}\"}}],\"new\":[\"{PICTURE}{}\"]}}}}",
+        "x".repeat(4096)
+    );
+    let broken = picture.replace("\"error_code\":0", "\"error_code\":0,\"error_code\":0");
+    let upstreams = [
+        Does::Answer(answer("200 OK", &picture)),
+        Does::Answer(answer("200 OK", &broken)),
+        Does::Answer(answer("401 X", &picture)),
+        Does::Answer(answer("200 OK", picture.get(..picture.len() - 5).unwrap())),
+        Does::Answer(format!("HTTP/1.1 200 OK\r\n{PICTURE}\r\n\r\n").into()),
+        Does::Close,
+    ];
+    for does in upstreams {
+        let upstream = upstream::start(does).await;
+        let bound = sealed::SETTINGS.to_owned() + &routes();
+        let gateway = Gateway::start(upstream.address, "", &bound).await;
+        for http2 in [false, true] {
+            let id = sealed::sealed(
+                sealed::KEY,
+                upstream.address,
+                USER,
+                &format!("{SESSION}{http2}"),
+                Duration::ZERO,
+            );
+            let body = format!("{{\"session_id\":\"{id}\",\"video_base64\":\"{VIDEO}AA\"}}");
+            for (path, body) in [
+                (VERIFY, body.clone()),
+                (VERIFY, body.replace("AA\"", "!\"")),
+                (SESSIONCODE, body.clone()),
+                (VERIFY, format!("{body}x")),
+            ] {
+                for authorization in [
+                    token.clone(),
+                    format!("{token}x"),
+                    token.replace("Bearer", "Basic"),
+                ] {
+                    let request = gateway
+                        .request(http2, "POST", path)
+                        .header("content-type", "application/json")
+                        .header("authorization", authorization);
+                    let answer = gateway.send(http2, request, body.clone()).await;
+                    watch.left.push((
+                        format!("an answer {}", answer.status),
+                        format!(
+                            "{:?} {}",
+                            answer.headers,
+                            String::from_utf8_lossy(&answer.body).replace(FACE_TOKEN, "")
+                        ),
+                    ));
+                }
+            }
+        }
+        for http2 in [false, true] {
+            let id = format!("{SESSION}raw{http2}");
+            let id = sealed::sealed(sealed::KEY, upstream.address, USER, &id, Duration::ZERO);
+            for (session, content_type) in [
+                (id.clone(), "video/mp4"),
+                (format!("{id}\""), "video/mp4"),
+                (SESSION.to_owned(), "video/mp4"),
+                (SESSION.repeat(60), "video/mp4"),
+                (SESSION.to_owned(), "video/webm"),
+            ] {
+                let request = gateway
+                    .request(http2, "POST", VERIFY)
+                    .header("content-type", content_type)
+                    .header("authorization", token.clone())
+                    .header("liveness-session", session)
+                    .header("liveness-face-field", FACE_FIELD);
+                let answer = gateway.send(http2, request, VIDEO).await;
+                watch.left.push((
+                    format!("an answer to a raw video {}", answer.status),
+                    format!(
+                        "{:?} {}",
+                        answer.headers,
+                        String::from_utf8_lossy(&answer.body).replace(FACE_TOKEN, "")
+                    ),
+                ));
+            }
+        }
+        watch
+            .left
+            .push(("the metrics".into(), gateway.metrics().await));
+        watch.left.push(("the records".into(), gateway.log()));
+    }
+    let raw = token.strip_prefix("Bearer ").unwrap();
+    let signature = raw.rsplit('.').next().unwrap();
+    watch.look(&[
+        PICTURE,
+        SESSION,
+        VIDEO,
+        SECRET,
+        SECRET_KEY,
+        raw,
+        signature,
+        FACE_TOKEN,
+        USER,
+        "lg1.",
+        FACE_FIELD,
+        data_encoding::BASE64
+            .encode(VIDEO.as_bytes())
+            .trim_end_matches('='),
+        "AccessKeyOfTheTests:",
+    ]);
+    let log = String::from_utf8(watch.log.lock().unwrap().clone()).unwrap();
+    assert!(
+        log.contains("the log is heard")
+            && log.contains("a video is not what Qiniu asks for")
+            && log.contains("Qiniu refused our credentials"),
+        "the log was looked at: {log}"
+    );
+}
+
+#[tokio::test]
+async fn a_good_journey_leaves_no_session_id_in_the_record() {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let gateway = Gateway::plain(qiniu).await;
+    let id = session(&gateway).await;
+    gateway
+        .post(false, VERIFY, verify_body(&id, &video(0)))
+        .await;
+    gateway.record(VERIFY).await;
+    assert!(!gateway.log().contains(&id) && !gateway.metrics().await.contains(&id));
+}

@@ -1,0 +1,263 @@
+//! The memory for bodies is given back however a request ends, and never waited for.
+
+use std::time::Duration;
+
+use crate::support::{
+    Gateway, SESSIONCODE, UNBOUND, VERIFY, bearer, emulator, raw, routes, session,
+    upstream::{self, Does, answer},
+    verify_body, video,
+};
+use liveness_gateway::emulator::Scenario;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// What is reserved now.
+async fn held(gateway: &Gateway) -> u64 {
+    let metrics = gateway.metrics().await;
+    let line = metrics
+        .lines()
+        .find(|line| line.starts_with("liveness_gateway_body_memory_bytes "));
+    let (_, value) = line.unwrap().split_once(' ').unwrap();
+    value.parse().unwrap()
+}
+
+/// Waits until nothing is reserved any more.
+async fn all_given_back(gateway: &Gateway, what: &str) {
+    for _ in 0..2000 {
+        if held(gateway).await == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("{what}: {} bytes are still held", held(gateway).await);
+}
+
+/// Sends a head and a part of the body, and waits until room is held for it.
+async fn begin(gateway: &Gateway, length: usize, part: &str) -> TcpStream {
+    let head = raw::head("user-1", VERIFY, &format!("Content-Length: {length}"));
+    let stream = raw::begin(gateway.address, &(head + part)).await;
+    while held(gateway).await == 0 {
+        tokio::task::yield_now().await;
+    }
+    stream
+}
+
+#[tokio::test]
+async fn after_answers_and_refusals_of_all_kinds_nothing_is_held() {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let more = routes().replace(
+        "kind = \"verify\"",
+        "kind = \"verify\"\nvideo_check = \"enforce\"",
+    );
+    let gateway = Gateway::start(qiniu, "", &more).await;
+    for http2 in [false, true] {
+        let id = session(&gateway).await;
+        let good = verify_body(&id, &video(300_000));
+        for (what, body, status) in [
+            ("a pass", good.clone(), 200),
+            ("a retry", good.clone(), 200),
+            ("not JSON", good[..good.len() - 5].to_owned(), 400),
+            ("not base64", good.replace(":\"AA", ":\"-A"), 422),
+            ("no MP4", verify_body(&id, &[7; 200_000]), 422),
+            ("too large", verify_body(&id, &video(22 * 1024 * 1024)), 413),
+        ] {
+            let answer = gateway.post(http2, VERIFY, body).await;
+            assert_eq!(answer.status.as_u16(), status, "{what}");
+            all_given_back(&gateway, what).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn after_failures_of_the_upstream_nothing_is_held() {
+    for does in [
+        Does::Close,
+        Does::Hang,
+        Does::Answer(answer("500 Oops", "")),
+        Does::Answer(answer("200 OK", "{")),
+        Does::AnswerEarly(answer("413 Too Large", "")),
+    ] {
+        let qiniu = upstream::start(does).await;
+        let more = routes().replace("timeout = \"20s\"", "timeout = \"300ms\"");
+        let gateway = Gateway::start(qiniu.address, "", &(UNBOUND.to_owned() + &more)).await;
+        for http2 in [false, true] {
+            let answer = gateway
+                .post(http2, VERIFY, verify_body("s", &video(500_000)))
+                .await;
+            assert!(answer.status.as_u16() >= 400);
+            all_given_back(&gateway, "an upstream that fails").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn after_a_caller_that_leaves_nothing_is_held() {
+    let qiniu = upstream::start(Does::Hang).await;
+    let more = routes().replace("timeout = \"20s\"", "timeout = \"1s\"");
+    let mut gateway = Gateway::start(qiniu.address, "", &(UNBOUND.to_owned() + &more)).await;
+    drop(begin(&gateway, 1000, "{\"session").await);
+    all_given_back(&gateway, "left in the middle of the upload").await;
+
+    let body = verify_body("s", &video(100_000));
+    let stream = begin(&gateway, body.len(), &body).await;
+    while qiniu.requests() == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(stream);
+    assert!(held(&gateway).await > 0, "the call goes on, with its body");
+    all_given_back(&gateway, "left while Qiniu was asked").await;
+
+    // A stop in the middle of an upload: the connection is cut when the time is up.
+    let stream = begin(&gateway, 1000, "{").await;
+    gateway.stop();
+    drop(stream);
+    let outcome = (&mut gateway.ended).await.unwrap();
+    assert_eq!(outcome.cut, 0);
+}
+
+#[tokio::test]
+async fn chunks_of_one_byte_take_no_more_than_others() {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let gateway = Gateway::plain(qiniu).await;
+    let lines = "Transfer-Encoding: chunked\r\nConnection: close";
+    let head = raw::head("user-1", SESSIONCODE, lines);
+    let mut stream = raw::begin(gateway.address, &head).await;
+    let body = format!("{{{}\"min_code_length\":2}}", " ".repeat(2000));
+    let chunks: String = body
+        .chars()
+        .map(|byte| format!("1\r\n{byte}\r\n"))
+        .collect();
+    stream
+        .write_all(format!("{chunks}0\r\n\r\n").as_bytes())
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains("session_id"), "{answer}");
+    all_given_back(&gateway, "many small chunks").await;
+}
+
+#[tokio::test]
+async fn without_room_the_answer_is_no_at_once() {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let gateway = Gateway::start(qiniu, "body_memory = \"29MiB\"", &routes()).await;
+    let first = begin(&gateway, 28 * 1024 * 1024, "{").await;
+    for http2 in [false, true] {
+        let refused = gateway
+            .post(http2, VERIFY, verify_body("s", &video(2_000_000)))
+            .await;
+        assert_eq!(
+            (
+                refused.status.as_u16(),
+                refused.code(),
+                refused.header("retry-after")
+            ),
+            (503, "overloaded".into(), "1")
+        );
+    }
+    drop(first);
+    all_given_back(&gateway, "the upload that filled the memory").await;
+    let id = session(&gateway).await;
+    let answer = gateway
+        .post(false, VERIFY, verify_body(&id, &video(2_000_000)))
+        .await;
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn after_videos_sent_as_they_are_nothing_is_held() {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let more = routes().replace(
+        "kind = \"verify\"",
+        "kind = \"verify\"\nvideo_check = \"enforce\"",
+    );
+    let gateway = Gateway::start(
+        qiniu,
+        "body_memory = \"60MiB\"",
+        &(UNBOUND.to_owned() + &more),
+    )
+    .await;
+    for http2 in [false, true] {
+        let id = session(&gateway).await;
+        for (what, video, status) in [
+            ("a pass", video(300_000), 200),
+            ("no MP4", vec![7; 200_000], 422),
+            ("empty", Vec::new(), 422),
+            ("too large", video(21 * 1024 * 1024), 422),
+        ] {
+            let request = gateway
+                .request(http2, "POST", VERIFY)
+                .header("authorization", bearer("user-1"))
+                .header("content-type", "video/mp4")
+                .header("liveness-session", &id);
+            let answer = gateway.send(http2, request, video).await;
+            assert_eq!(answer.status.as_u16(), status, "{what}");
+            all_given_back(&gateway, what).await;
+        }
+    }
+    // Reserved is what is held: its base64 and the JSON around it.
+    let lines = "Liveness-Session: s\r\nContent-Length: 3000000";
+    let head = raw::head("user-1", VERIFY, lines).replace("application/json", "video/mp4");
+    let stream = raw::begin(gateway.address, &(head + "v")).await;
+    while held(&gateway).await == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!((4_000_000..4_010_000).contains(&held(&gateway).await));
+    drop(stream);
+    all_given_back(&gateway, "left in the middle of a video").await;
+}
+
+#[tokio::test]
+async fn after_streams_of_http2_that_are_reset_nothing_is_held() {
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    let qiniu = upstream::start(Does::Hang).await;
+    let more = routes().replace("timeout = \"20s\"", "timeout = \"1s\"");
+    let gateway = Gateway::start(qiniu.address, "", &(UNBOUND.to_owned() + &more)).await;
+    let stream = TokioIo::new(TcpStream::connect(gateway.address).await.unwrap());
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), stream)
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    // One that stops in the middle, and one that Qiniu is asked about.
+    for (declared, whole) in [(900_000, false), (0, true)] {
+        let body = verify_body("s", &video(100_000));
+        let mut request = gateway
+            .request(true, "POST", VERIFY)
+            .header("authorization", bearer("user-1"))
+            .header("content-type", "application/json");
+        if !whole {
+            request = request.header("content-length", declared.to_string());
+        }
+        let asked = qiniu.requests();
+        let request = request.body(Half(Some(body.into()), whole)).unwrap();
+        let call = tokio::spawn(sender.send_request(request));
+        while held(&gateway).await == 0 || (whole && qiniu.requests() == asked) {
+            tokio::task::yield_now().await;
+        }
+        call.abort();
+        all_given_back(&gateway, "a stream that was reset").await;
+    }
+}
+
+/// A body that ends after its first chunk, or never goes on.
+struct Half(Option<bytes::Bytes>, bool);
+
+impl hyper::body::Body for Half {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<bytes::Bytes>, Self::Error>>> {
+        match self.0.take() {
+            Some(chunk) => std::task::Poll::Ready(Some(Ok(hyper::body::Frame::data(chunk)))),
+            None if self.1 => std::task::Poll::Ready(None),
+            None => std::task::Poll::Pending,
+        }
+    }
+}

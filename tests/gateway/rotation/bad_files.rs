@@ -1,0 +1,251 @@
+//! What is wrong with a new content is said once, with the key in the configuration and the mend and nothing of the content,
+//! and the old one stays in use until a good one is there.
+
+use liveness_gateway::{
+    commands::token::{Claims, mint},
+    emulator::Scenario,
+};
+
+use super::{Folder, gateway, identity, logged, until, verdicts::pair};
+use crate::support::{
+    Gateway, ISSUER, SECRET, SESSIONCODE, UNBOUND, backend, bearer, emulator,
+    identity::{Signer, logged_with},
+    sealed::KEY,
+    secure::Authority,
+};
+
+/// In every content that is wrong.
+const MARKER: &str = "MARKERofContent";
+const GOOD_SECRET: &str = "another secret of the tests, long enough too";
+
+fn token(secret: &str) -> String {
+    let claims = Claims {
+        issuer: ISSUER,
+        audience: "liveness",
+        subject: "user-1",
+        scope: None,
+        now: std::time::SystemTime::now(),
+        lifetime: std::time::Duration::from_secs(600),
+    };
+    mint(secret.as_bytes(), &claims).unwrap()
+}
+
+/// Everything by file. Good contents of all files.
+fn files() -> Vec<(&'static str, String)> {
+    let (signing, _) = pair();
+    let (_, previous) = pair();
+    vec![
+        ("access", "AccessKeyOfTheTests".to_owned()),
+        ("secret", "SecretKeyOfTheTests".to_owned()),
+        ("jwt", SECRET.to_owned()),
+        (
+            "keys.json",
+            format!("{{\"keys\":[{}]}}", Signer::new("a").jwk()),
+        ),
+        ("key.pem", Signer::nameless().public_pem()),
+        ("seal", KEY.to_owned()),
+        ("verdict.pem", signing),
+        ("previous.pem", previous),
+        ("webhook", backend::SECRET.to_owned()),
+        ("ca.pem", Authority::new().pem()),
+    ]
+}
+
+async fn start(folder: &Folder) -> Gateway {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let keys = "access_key = { file = \"access\" }\nsecret_key = { file = \"secret\" }\nca_file = \"ca.pem\"";
+    let other = |issuer: &str, keys: &str| {
+        format!("[[identity]]\nissuer = \"{issuer}\"\naudience = \"a\"\n{keys}\n")
+    };
+    let more = [
+        &other("set", "jwks_file = \"keys.json\"\nalgorithms = [\"ES256\"]"),
+        &identity().replace("{ env = \"JWT\" }", "{ file = \"jwt\" }"),
+        &other("pem", "public_key_file = \"key.pem\""),
+        "[sessions]\nseal_key = { file = \"seal\" }\n",
+        "[verdict]\nsigning_key = { file = \"verdict.pem\" }\nprevious_keys = [\"previous.pem\"]\n\
+         issuer = \"https://gateway.example.com\"\naudience = \"backend\"\n",
+        "[evidence]\nurl = \"http://127.0.0.1:1/\"\nsecret = { file = \"webhook\" }\n",
+    ];
+    gateway(qiniu, folder, keys, &more.concat()).await
+}
+
+/// The file, its key, what is wrong and a part of what the log must say.
+type Wrong = (&'static str, &'static str, String, &'static str);
+
+fn wrong_keys_of_tokens() -> [Wrong; 7] {
+    let (secret, set, pem) = (
+        "identity[1].secret",
+        "identity[0].jwks_file",
+        "identity[2].public_key_file",
+    );
+    let jwk = Signer::new("a").jwk().to_string();
+    let private = jwk.replace("\"kty\"", "\"d\":\"AA\",\"kty\"");
+    let private = format!("{{\"keys\":[{private}]}}");
+    let block = format!("-----BEGIN {MARKER}{GOOD_SECRET}");
+    let signing = format!("{MARKER}\n{}", pair().0);
+    let broken = format!("{{{MARKER}");
+    [
+        ("jwt", secret, "MARKERofC".into(), "at least 32 are needed"),
+        ("jwt", secret, block, "is a PEM text"),
+        ("keys.json", set, broken, "is not a JSON Web Key Set"),
+        ("keys.json", set, private, "is a private key"),
+        ("keys.json", set, "{\"keys\":[]}".into(), "holds no keys"),
+        ("key.pem", pem, signing, "holds a private key"),
+        ("key.pem", pem, MARKER.into(), "holds no PEM block"),
+    ]
+}
+
+fn wrong_other_keys() -> [Wrong; 8] {
+    let (access, secret) = ("qiniu.access_key", "qiniu.secret_key");
+    let (seal, webhook) = ("sessions.seal_key", "evidence.secret");
+    let (signing, previous) = ("verdict.signing_key", "verdict.previous_keys");
+    let authorities = "qiniu.ca_file";
+    let (private, public) = pair();
+    let public = format!("{public}\n{MARKER}");
+    [
+        ("access", access, format!("a b {MARKER}"), "holds blanks"),
+        ("secret", secret, String::new(), "is empty"),
+        ("seal", seal, MARKER.into(), "is not base64 of 32 bytes"),
+        (
+            "verdict.pem",
+            signing,
+            public,
+            "is a public key; the private",
+        ),
+        (
+            "previous.pem",
+            previous,
+            private.clone(),
+            "must not be published",
+        ),
+        (
+            "webhook",
+            webhook,
+            MARKER.into(),
+            "does not begin with `whsec_`",
+        ),
+        (
+            "ca.pem",
+            authorities,
+            format!("{MARKER}\n{private}"),
+            "holds no certificate",
+        ),
+        (
+            "ca.pem",
+            authorities,
+            format!("-----BEGIN {MARKER}\n"),
+            "is not valid PEM",
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn wrong_contents_of_every_key_leave_the_old_ones_in_use() {
+    let good = files();
+    let texts: Vec<_> = good
+        .iter()
+        .map(|(name, text)| (*name, text.as_str()))
+        .collect();
+    let folder = Folder::with(&texts);
+    let gateway = start(&folder).await;
+    let mut wrong = wrong_keys_of_tokens().to_vec();
+    wrong.extend(wrong_other_keys());
+    for (file, key, text, said) in &wrong {
+        folder.rename_over(file, text);
+        let lines = logged(&[&format!("{}/{file}\"", folder.name()), said]).await;
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(
+            lines[0].contains(&format!("\"key\":\"{key}\"")),
+            "{lines:?}"
+        );
+        assert!(
+            lines[0].contains("the old one stays in use")
+                && lines[0].contains("\"level\":\"warn\"")
+        );
+        let answer = gateway.post(false, SESSIONCODE, "{}").await;
+        assert_eq!(answer.status, 200, "{file}");
+    }
+    // All of them are wrong now. Each can be mended by itself, and then nothing more is said.
+    for (name, text) in &good {
+        folder.rename_over(name, text);
+    }
+    folder.rename_over("jwt", GOOD_SECRET);
+    until("the new secret", async || {
+        gateway.ask(&token(GOOD_SECRET)).await.status == 200
+    })
+    .await;
+    let about = logged_with(&folder.name());
+    assert_eq!(about.len(), wrong.len(), "{about:#?}");
+    assert!(
+        about.iter().all(|line| !line.contains("MARKER")),
+        "{about:#?}"
+    );
+    assert_eq!(gateway.post(false, SESSIONCODE, "{}").await.status, 401);
+}
+
+#[tokio::test]
+async fn a_file_that_can_t_be_read_leaves_the_old_one_in_use() {
+    let folder = Folder::with(&[("jwt", SECRET)]);
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let more = identity().replace("{ env = \"JWT\" }", "{ file = \"jwt\" }");
+    let gateway = gateway(qiniu, &folder, "", &format!("{more}{UNBOUND}")).await;
+    let wrong: [(&dyn Fn(), &str); 6] = [
+        (&|| (), "No such file"),
+        (&|| folder.make_folder("jwt"), "it is no file"),
+        (&|| folder.link("jwt", "jwt"), "symbolic link"),
+        (&|| folder.rename_over("jwt", "\n"), "is empty"),
+        (
+            &|| folder.rename_over("jwt", &MARKER.repeat(5000)),
+            "is too large for a secret",
+        ),
+        (
+            &|| folder.rename_over("jwt", &format!("\u{0}{}", &MARKER[..9])),
+            "at least 32 are needed",
+        ),
+    ];
+    for (number, (make, said)) in wrong.iter().enumerate() {
+        folder.remove("jwt");
+        make();
+        let lines = logged(&[&folder.name(), said]).await;
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(
+            lines[0].contains("\"key\":\"identity[0].secret\""),
+            "{lines:?}"
+        );
+        // A token that nobody has seen before, by the old secret.
+        let fresh = bearer(&format!("user-{number}"));
+        let fresh = fresh.strip_prefix("Bearer ").unwrap();
+        assert_eq!(gateway.ask(fresh).await.status, 200);
+    }
+    folder.remove("jwt");
+    folder.rename_over("jwt", GOOD_SECRET);
+    until("the new secret", async || {
+        gateway.ask(&token(GOOD_SECRET)).await.status == 200
+    })
+    .await;
+    let about = logged_with(&folder.name());
+    assert!(
+        about.iter().all(|line| !line.contains("MARKER")),
+        "{about:#?}"
+    );
+}
+
+#[tokio::test]
+async fn keys_that_fit_no_listed_algorithm_are_not_taken() {
+    let signer = Signer::new("a");
+    let folder = Folder::with(&[("keys.json", &format!("{{\"keys\":[{}]}}", signer.jwk()))]);
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let more = format!(
+        "[[identity]]\nissuer = \"{ISSUER}\"\naudience = \"liveness\"\njwks_file = \"keys.json\"\nalgorithms = \"ES256\"\n{UNBOUND}"
+    );
+    let gateway = gateway(qiniu, &folder, "", &more).await;
+    let other = "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}";
+    folder.rename_over("keys.json", other);
+    let lines = logged(&[&folder.name(), "allows ES256, which fits none of the keys"]).await;
+    assert!(
+        lines[0].contains("\"key\":\"identity[0].jwks_file\""),
+        "{lines:?}"
+    );
+    let token = signer.token_as(signer.id, ISSUER, "user-1");
+    assert_eq!(gateway.ask(&token).await.status, 200);
+}

@@ -1,0 +1,164 @@
+//! TLS of the listener: new handshakes have the new certificate, connections that are there go on.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use hyper_util::rt::TokioIo;
+use liveness_gateway::emulator::Scenario;
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use super::{Folder, gateway, identity, logged, until};
+use crate::support::{Gateway, SESSIONCODE, UNBOUND, bearer, emulator, secure::Authority};
+
+const TLS: &str = "[server.tls]\ncertificate = \"tls.crt\"\nprivate_key = \"tls.key\"\n";
+
+type Sender = hyper::client::conn::http1::SendRequest<http_body_util::Full<bytes::Bytes>>;
+
+/// A connection of somebody who trusts this authority, and shows this certificate if there is one.
+async fn connect(
+    address: SocketAddr,
+    trusted: &Authority,
+    shown: Option<&(String, String)>,
+) -> Option<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_slice(trusted.pem().as_bytes()).unwrap())
+        .unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    let config = match shown {
+        None => builder.with_no_client_auth(),
+        Some((certificate, key)) => {
+            let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+            builder
+                .with_client_auth_cert(vec![certificate], key)
+                .unwrap()
+        }
+    };
+    let tcp = TcpStream::connect(address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    TlsConnector::from(Arc::new(config))
+        .connect(name, tcp)
+        .await
+        .ok()
+}
+
+/// A request on such a connection; `None`: TLS did not come about. In TLS 1.3 a client certificate that is refused shows here.
+async fn ask(sender: &mut Sender) -> Option<u16> {
+    let request = hyper::Request::post(SESSIONCODE)
+        .header("host", "localhost")
+        .header("authorization", bearer("user-1"))
+        .header("content-type", "application/json")
+        .body(http_body_util::Full::from("{}"))
+        .unwrap();
+    Some(sender.send_request(request).await.ok()?.status().as_u16())
+}
+
+async fn sender(
+    address: SocketAddr,
+    trusted: &Authority,
+    shown: Option<&(String, String)>,
+) -> Option<Sender> {
+    let tls = connect(address, trusted, shown).await?;
+    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tls))
+        .await
+        .ok()?;
+    tokio::spawn(connection);
+    Some(sender)
+}
+
+async fn is_served(
+    gateway: &Gateway,
+    trusted: &Authority,
+    shown: Option<&(String, String)>,
+) -> bool {
+    match sender(gateway.address, trusted, shown).await {
+        Some(mut sender) => ask(&mut sender).await == Some(200),
+        None => false,
+    }
+}
+
+async fn start(folder: &Folder, tls: &str) -> Gateway {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let more = format!("{tls}{}{UNBOUND}", identity());
+    gateway(qiniu, folder, "", &more).await
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_shown_and_connections_go_on() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let (certificate, key) = old.issue();
+    let folder = Folder::with(&[]);
+    folder.publish(&[("tls.crt", &certificate), ("tls.key", &key)]);
+    let gateway = start(&folder, TLS).await;
+    let mut kept = sender(gateway.address, &old, None).await.unwrap();
+    assert_eq!(ask(&mut kept).await, Some(200));
+    let (certificate, key) = new.issue();
+    folder.publish(&[("tls.crt", &certificate), ("tls.key", &key)]);
+    until("the new certificate", async || {
+        let (before, after) = (
+            is_served(&gateway, &old, None).await,
+            is_served(&gateway, &new, None).await,
+        );
+        assert!(before || after, "there is one at any time");
+        after
+    })
+    .await;
+    assert!(!is_served(&gateway, &old, None).await);
+    kept.ready().await.unwrap();
+    assert_eq!(ask(&mut kept).await, Some(200));
+}
+
+#[tokio::test]
+async fn a_certificate_without_its_key_is_not_taken() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let (certificate, key) = old.issue();
+    let folder = Folder::with(&[("tls.crt", &certificate), ("tls.key", &key)]);
+    let gateway = start(&folder, TLS).await;
+    let (certificate, key) = new.issue();
+    folder.rename_over("tls.crt", &certificate);
+    let line = logged(&[&folder.name(), "does not belong to"]).await;
+    assert!(
+        line[0].contains("\"key\":\"server.tls.certificate\"") && line[0].contains("give the pair"),
+        "{line:?}"
+    );
+    assert!(is_served(&gateway, &old, None).await);
+    folder.rename_over("tls.key", &key);
+    until("the pair", async || is_served(&gateway, &new, None).await).await;
+    assert_eq!(logged(&[&folder.name()]).await.len(), 1);
+}
+
+#[tokio::test]
+async fn another_authority_of_clients_counts_for_new_handshakes() {
+    let (own, old, new) = (Authority::new(), Authority::new(), Authority::new());
+    let (mine, theirs) = (old.issue(), new.issue());
+    let (certificate, key) = own.issue();
+    let folder = Folder::with(&[
+        ("tls.crt", &certificate),
+        ("tls.key", &key),
+        ("ca.crt", &old.pem()),
+    ]);
+    let gateway = start(&folder, &format!("{TLS}client_ca = \"ca.crt\"\n")).await;
+    assert!(is_served(&gateway, &own, Some(&mine)).await);
+    assert!(!is_served(&gateway, &own, Some(&theirs)).await);
+    assert!(!is_served(&gateway, &own, None).await);
+    let mut kept = sender(gateway.address, &own, Some(&mine)).await.unwrap();
+    assert_eq!(ask(&mut kept).await, Some(200));
+    folder.rename_over("ca.crt", &new.pem());
+    until("the new authority", async || {
+        is_served(&gateway, &own, Some(&theirs)).await
+    })
+    .await;
+    assert!(!is_served(&gateway, &own, Some(&mine)).await);
+    assert!(!is_served(&gateway, &own, None).await);
+    kept.ready().await.unwrap();
+    assert_eq!(ask(&mut kept).await, Some(200));
+}

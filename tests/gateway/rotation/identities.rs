@@ -1,0 +1,117 @@
+//! The keys of tokens: new ones are known soon, and one that is gone takes its tokens along, those that were verified before
+//! first of all.
+
+use std::time::{Duration, SystemTime};
+
+use liveness_gateway::commands::token::{Claims, mint};
+use serde_json::json;
+
+use super::{Folder, gateway, until};
+use crate::support::{Gateway, ISSUER, UNBOUND, emulator, identity::Signer};
+use liveness_gateway::emulator::Scenario;
+
+const OLD: &str = "an old secret of the tests, long enough for HMAC";
+const NEW: &str = "a new secret of the tests, long enough for HMAC";
+
+async fn start(folder: &Folder, keys: &str) -> Gateway {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let identity =
+        format!("[[identity]]\nissuer = \"{ISSUER}\"\naudience = \"liveness\"\n{keys}\n{UNBOUND}");
+    gateway(qiniu, folder, "", &identity).await
+}
+
+fn secret_token(secret: &str) -> String {
+    let claims = Claims {
+        issuer: ISSUER,
+        audience: "liveness",
+        subject: "user-1",
+        scope: None,
+        now: SystemTime::now(),
+        lifetime: Duration::from_secs(600),
+    };
+    mint(secret.as_bytes(), &claims).unwrap()
+}
+
+fn token(signer: &Signer) -> String {
+    signer.token_as(signer.id, ISSUER, "user-1")
+}
+
+async fn status(gateway: &Gateway, token: &str) -> u16 {
+    gateway.ask(token).await.status.as_u16()
+}
+
+/// The new token is taken in the end; from the first moment on the old one, which was verified before, is not.
+async fn changes(gateway: &Gateway, old: &str, new: &str, change: impl FnOnce()) {
+    assert_eq!(status(gateway, old).await, 200);
+    assert_eq!(status(gateway, old).await, 200);
+    assert_eq!(status(gateway, new).await, 401);
+    change();
+    until("the new key", async || status(gateway, new).await == 200).await;
+    assert_eq!(status(gateway, old).await, 401);
+}
+
+#[tokio::test]
+async fn a_shared_secret() {
+    let folder = Folder::with(&[("secret", OLD)]);
+    let gateway = start(&folder, "secret = { file = \"secret\" }").await;
+    let (old, new) = (secret_token(OLD), secret_token(NEW));
+    changes(&gateway, &old, &new, || folder.write("secret", NEW)).await;
+    changes(&gateway, &new, &old, || folder.rename_over("secret", OLD)).await;
+}
+
+#[tokio::test]
+async fn a_public_key() {
+    let signers = [Signer::nameless(), Signer::nameless()];
+    let [old, new] = &signers;
+    let folder = Folder::with(&[]);
+    folder.publish(&[("key.pem", &old.public_pem())]);
+    let gateway = start(&folder, "public_key_file = \"key.pem\"").await;
+    changes(&gateway, &token(old), &token(new), || {
+        folder.publish(&[("key.pem", &new.public_pem())]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_set_of_which_one_key_stays() {
+    let signers = ["a", "b", "c"].map(Signer::new);
+    let [stays, goes, comes] = &signers;
+    let set = |keys: &[&Signer]| {
+        let keys: Vec<_> = keys.iter().map(|key| key.jwk()).collect();
+        json!({ "keys": keys }).to_string()
+    };
+    let folder = Folder::with(&[("keys.json", &set(&[stays, goes]))]);
+    let keys = "jwks_file = \"keys.json\"\nalgorithms = \"ES256\"";
+    let gateway = start(&folder, keys).await;
+    let steady = token(stays);
+    changes(&gateway, &token(goes), &token(comes), || {
+        folder.rename_over("keys.json", &set(&[comes, stays]));
+    })
+    .await;
+    assert_eq!(status(&gateway, &steady).await, 200);
+}
+
+#[tokio::test]
+async fn nobody_is_refused_while_keys_are_changed_in_two_steps() {
+    let signers = ["a", "b"].map(Signer::new);
+    let [old, new] = &signers;
+    let set = |keys: &[&Signer]| {
+        let keys: Vec<_> = keys.iter().map(|key| key.jwk()).collect();
+        json!({ "keys": keys }).to_string()
+    };
+    let folder = Folder::with(&[("keys.json", &set(&[old]))]);
+    let gateway = start(&folder, "jwks_file = \"keys.json\"").await;
+    folder.rename_over("keys.json", &set(&[old, new]));
+    until("the new key beside the old one", async || {
+        // A fresh token of the old key each time, so that nothing is remembered of it.
+        assert_eq!(status(&gateway, &token(old)).await, 200);
+        status(&gateway, &token(new)).await == 200
+    })
+    .await;
+    folder.rename_over("keys.json", &set(&[new]));
+    until("the end of the old key", async || {
+        assert_eq!(status(&gateway, &token(new)).await, 200);
+        status(&gateway, &token(old)).await == 401
+    })
+    .await;
+}

@@ -1,0 +1,105 @@
+//! Files that change while the gateway runs: the new content is in use soon, no request fails over it, and what is wrong with
+//! a new content leaves the old one in use.
+//!
+//! Every test has a gateway of its own, which looks at its files every few milliseconds, and waits for what can be seen from
+//! outside: an answer, a key set, a log line.
+
+mod authorities;
+mod bad_files;
+mod certificates;
+mod identities;
+mod qiniu;
+mod sessions;
+mod verdicts;
+
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
+
+use liveness_gateway::config;
+
+use crate::support::{
+    ACCESS_KEY, Gateway, ISSUER, SECRET, SECRET_KEY, VERDICT_KEY, backend, folder::Folder, routes,
+};
+
+/// Between two looks of these gateways.
+const PERIOD: Duration = Duration::from_millis(5);
+/// Qiniu's, in the environment.
+const KEYS: &str = "access_key = { env = \"AK\" }\nsecret_key = { env = \"SK\" }\n";
+
+/// The part of a configuration that says who is asked for identity, with the keys of [`crate::support::token`].
+fn identity() -> String {
+    format!(
+        "[[identity]]\nissuer = \"{ISSUER}\"\naudience = \"liveness\"\nsecret = {{ env = \"JWT\" }}\n"
+    )
+}
+
+/// A gateway with these sections beside the least; Qiniu's keys are in the environment unless `keys` says where.
+async fn gateway(upstream: SocketAddr, folder: &Folder, keys: &str, more: &str) -> Gateway {
+    gateway_that_looks(PERIOD, upstream, folder, keys, more).await
+}
+
+async fn gateway_that_looks(
+    period: Duration,
+    upstream: SocketAddr,
+    folder: &Folder,
+    keys: &str,
+    more: &str,
+) -> Gateway {
+    let mut settings = settings(&format!("http://{upstream}"), folder, keys, more);
+    settings.rotation.period = period;
+    Gateway::run(settings).await
+}
+
+/// What such a gateway starts with, in front of this endpoint.
+fn settings(endpoint: &str, folder: &Folder, keys: &str, more: &str) -> config::Settings {
+    crate::support::identity::logged_with("");
+    let keys = match keys {
+        "" => KEYS,
+        keys => keys,
+    };
+    // A section of `more` may be one of the first, so these stand as dotted keys.
+    let text = format!(
+        "server.listen = \"127.0.0.1:0\"\nadmin.listen = \"127.0.0.1:0\"\n\
+         [qiniu]\nendpoint = \"{endpoint}\"\n{keys}\n{more}\n{}",
+        routes()
+    );
+    let mut settings = load(&text, folder.path());
+    settings.rotation.period = PERIOD;
+    settings
+}
+
+fn load(text: &str, base: &Path) -> config::Settings {
+    let variables = [
+        ("AK", ACCESS_KEY),
+        ("SK", SECRET_KEY),
+        ("JWT", SECRET),
+        ("VERDICT", VERDICT_KEY),
+        ("WEBHOOK", backend::SECRET),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    config::load_text(text, "test.toml", base, &BTreeMap::from(variables))
+        .unwrap_or_else(|report| panic!("{report}"))
+        .settings
+}
+
+/// Asks again and again until it is so; gives up after half a minute.
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let end = std::time::Instant::now() + Duration::from_secs(30);
+    while !is_so().await {
+        assert!(std::time::Instant::now() < end, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Waits for a line of the log that holds all of these; all such lines.
+async fn logged(parts: &[&str]) -> Vec<String> {
+    let lines = || {
+        let lines = crate::support::identity::logged_with(parts[0]).into_iter();
+        let all = |line: &String| parts.iter().all(|part| line.contains(part));
+        lines.filter(all).collect::<Vec<_>>()
+    };
+    until(&format!("a log line with {parts:?}"), async || {
+        !lines().is_empty()
+    })
+    .await;
+    lines()
+}

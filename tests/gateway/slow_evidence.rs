@@ -1,0 +1,84 @@
+//! A backend that is slow to take its evidence: who waits for it, and for how long.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::support::{
+    Answer, Gateway, VERIFY,
+    backend::{self, Backend, Does},
+    bearer, routes, sealed, upstream, verify_body, video,
+};
+use serde_json::json;
+
+const PASS: &str = r#"{"error_code":0,"result":{"score":0.9,"action_verify":"pass","thresholds":{"frr_1e-3":0.3}}}"#;
+
+/// A gateway whose seal key is known, with a backend that keeps it waiting; a `verify`, and the first try of it under way.
+async fn waiting(
+    backend: &Backend,
+    server: &str,
+    routes: &str,
+) -> (Gateway, String, tokio::task::JoinHandle<Answer>) {
+    let does = upstream::Does::Answer(upstream::answer("200 OK", PASS));
+    let upstream = upstream::start(does).await.address;
+    let evidence = backend.sections("timeout = \"60s\"");
+    let sections = [sealed::SETTINGS, &evidence, routes].concat();
+    let gateway = Gateway::start(upstream, server, &sections).await;
+    let body = verify_body(&sealed::fresh(upstream, "S1"), &video(0));
+    let request = gateway
+        .request(false, "POST", VERIFY)
+        .header("authorization", bearer("user-1"))
+        .header("content-type", "application/json");
+    let sent = crate::support::send(gateway.address, false, request, body.clone().into());
+    let caller = tokio::spawn(sent);
+    backend.arrived.notified().await;
+    (gateway, body, caller)
+}
+
+#[tokio::test]
+async fn a_retry_waits_for_the_delivery_however_slow() {
+    let backend = backend::start(Does::Waits).await;
+    let short = routes().replace("timeout = \"20s\"", "timeout = \"1s\"");
+    let (gateway, body, first) = waiting(&backend, "", &short).await;
+    let answer = Arc::clone(&backend.answer);
+    let slow = async {
+        // Longer than a call alone would be waited for.
+        tokio::time::sleep(Duration::from_millis(6500)).await;
+        answer.notify_one();
+    };
+    let (again, ()) = tokio::join!(gateway.post(true, VERIFY, body), slow);
+    let first = first.await.unwrap();
+    assert_eq!((again.status.as_u16(), again.body), (200, first.body));
+    assert_eq!(backend.deliveries().len(), 1);
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_a_delivery_and_the_answer_goes_out() {
+    let backend = backend::start(Does::Waits).await;
+    let (mut gateway, _, caller) = waiting(&backend, "", &routes()).await;
+    gateway.stop();
+    backend.answer.notify_one();
+    let answer = caller.await.unwrap();
+    assert!(answer.json()["verdict"].is_string(), "{answer:?}");
+    let ended = tokio::time::timeout(Duration::from_secs(10), &mut gateway.ended);
+    assert_eq!(ended.await.unwrap().unwrap().cut, 0);
+    assert_eq!(gateway.record(VERIFY).await["code"], "ok");
+}
+
+#[tokio::test]
+async fn a_stop_whose_time_is_over_waits_for_no_delivery() {
+    let backend = backend::start(Does::Waits).await;
+    let drain = "drain_timeout = \"300ms\"";
+    let (mut gateway, _, caller) = waiting(&backend, drain, &routes()).await;
+    gateway.stop();
+    let ended = tokio::time::timeout(Duration::from_secs(10), &mut gateway.ended);
+    assert_eq!(ended.await.unwrap().unwrap().cut, 1);
+    let answer = caller.await.unwrap();
+    assert_eq!(
+        (answer.status.as_u16(), answer.code().as_str()),
+        (503, "shutting_down")
+    );
+    let record = gateway.record(VERIFY).await;
+    assert_eq!(
+        (&record["status"], &record["code"]),
+        (&json!(503), &json!("shutting_down"))
+    );
+}

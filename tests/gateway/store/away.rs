@@ -1,0 +1,287 @@
+//! A store that is not there, goes, comes back, is slow, or is no store: no request fails for it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use liveness_gateway::emulator::Scenario;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sync::Semaphore,
+};
+
+use super::{
+    PASS, replica, replica_at, told,
+    traffic::{Traffic, attempt},
+    two, until,
+};
+use crate::support::{
+    Gateway, SESSIONCODE, VERIFY, emulator,
+    redis::{self, Redis, free_port},
+    routes,
+    sealed::fresh,
+    send, session,
+    upstream::{self, Does, answer},
+    verify_body, video,
+};
+
+/// What a bad store says to everything.
+#[derive(Clone, Copy)]
+enum Says {
+    Nothing,
+    Garbage,
+    WrongThing,
+    EndlessText,
+}
+
+async fn bad_store(says: Says) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut request = [0; 4096];
+                while matches!(stream.read(&mut request).await, Ok(1..)) {
+                    let written = match says {
+                        Says::Nothing => continue,
+                        Says::Garbage => {
+                            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await
+                        }
+                        Says::WrongThing => stream.write_all(b"*1\r\n$3\r\nyes\r\n").await,
+                        Says::EndlessText => {
+                            let mut sent = stream.write_all(b"$536870912\r\n").await;
+                            while sent.is_ok() {
+                                sent = stream.write_all(&[b'x'; 65_536]).await;
+                            }
+                            sent
+                        }
+                    };
+                    if written.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    format!("redis://{address}")
+}
+
+async fn is_ready(gateway: &Gateway) -> bool {
+    let request = hyper::Request::get("/readyz").header("host", "admin");
+    send(gateway.admin, false, request, bytes::Bytes::new())
+        .await
+        .status
+        == 200
+}
+
+#[tokio::test]
+async fn whatever_stands_in_the_store_s_place_requests_are_served_at_once() {
+    let (qiniu, _ledger) = emulator(Scenario::Pass).await;
+    let mut urls = vec![format!("redis://127.0.0.1:{}", free_port())];
+    for says in [
+        Says::Nothing,
+        Says::Garbage,
+        Says::WrongThing,
+        Says::EndlessText,
+    ] {
+        urls.push(bad_store(says).await);
+    }
+    for url in urls {
+        let gateway = replica_at(qiniu, &url, "", &routes()).await;
+        assert!(is_ready(&gateway).await);
+        let began = Instant::now();
+        for _ in 0..5 {
+            attempt(&gateway, &gateway).await;
+        }
+        assert!(began.elapsed() < Duration::from_secs(5), "{url}");
+        until(&gateway, "store_up 0").await;
+        assert!(is_ready(&gateway).await);
+    }
+}
+
+#[tokio::test]
+async fn redis_is_killed_paused_and_restarted_and_no_request_fails() {
+    if !redis::is_there() {
+        return;
+    }
+    let (qiniu, _ledger) = emulator(Scenario::Pass).await;
+    let mut redis = Redis::start().await;
+    let url = redis.url();
+    let both = [
+        replica_at(qiniu, &url, "timeout = \"200ms\"", &routes()).await,
+        replica_at(qiniu, &url, "timeout = \"200ms\"", &routes()).await,
+    ]
+    .map(Arc::new);
+    for gateway in &both {
+        until(gateway, "store_up 1").await;
+    }
+    let traffic = Traffic::over(&both);
+    for _ in 0..2 {
+        redis.signal("STOP");
+        for gateway in &both {
+            until(gateway, "store_up 0").await;
+        }
+        redis.signal("CONT");
+        for gateway in &both {
+            until(gateway, "store_up 1").await;
+        }
+        redis.kill();
+        for gateway in &both {
+            until(gateway, "store_up 0").await;
+        }
+        redis.start_again().await;
+        for gateway in &both {
+            until(gateway, "store_up 1").await;
+        }
+    }
+    traffic.ended_well().await;
+}
+
+#[tokio::test]
+async fn what_was_answered_before_and_during_an_outage_is_known_after_it() {
+    if !redis::is_there() {
+        return;
+    }
+    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let mut redis = Redis::start().await;
+    let [one, other] = two(qiniu, &redis, &routes()).await;
+    let before = verify_body(&session(&one).await, &video(0));
+    let during = verify_body(&session(&one).await, &video(0));
+    let first = one.post(false, VERIFY, before.clone()).await;
+    redis.kill();
+    for gateway in [&one, &other] {
+        until(gateway, "store_up 0").await;
+    }
+    let second = one.post(false, VERIFY, during.clone()).await;
+    assert_eq!(second.json()["result"]["action_verify"], "pass");
+    redis.start_again().await;
+    for gateway in [&one, &other] {
+        until(gateway, "store_up 1").await;
+    }
+    known(&redis, 2).await;
+    assert_eq!(other.post(false, VERIFY, before).await.body, first.body);
+    assert_eq!(other.post(false, VERIFY, during).await.body, second.body);
+    assert_eq!(ledger.verify_calls(), 2);
+}
+
+/// How often replicas have looked at sessions.
+pub(crate) async fn looks(redis: &Redis) -> u32 {
+    let stats = redis.ask(&["INFO", "commandstats"]).await;
+    let stats = String::from_utf8(stats[0].clone()).unwrap();
+    let looks = stats.split("cmdstat_hmget:calls=").nth(1);
+    looks.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
+}
+
+/// Until the store knows of so many sessions.
+async fn known(redis: &Redis, sessions: usize) {
+    for _ in 0..2000 {
+        if redis.keys("liveness-gateway:session:*").await.len() == sessions {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("never {sessions}");
+}
+
+#[tokio::test]
+async fn a_call_under_way_is_told_again_to_a_store_that_forgot_it() {
+    if !redis::is_there() {
+        return;
+    }
+    let gate = Arc::new(Semaphore::new(0));
+    let qiniu = upstream::start(Does::WhenLet(Arc::clone(&gate), answer("200 OK", PASS))).await;
+    let mut redis = Redis::start().await;
+    let [one, other] = two(qiniu.address, &redis, &routes()).await.map(Arc::new);
+    let id = fresh(qiniu.address, "S1");
+    let body = verify_body(&id, &video(0));
+    let post = |gateway: &Arc<Gateway>| {
+        let (gateway, body) = (Arc::clone(gateway), body.clone());
+        tokio::spawn(async move { gateway.post(false, VERIFY, body).await })
+    };
+    let first = post(&one);
+    while qiniu.requests() == 0 {
+        tokio::task::yield_now().await;
+    }
+    // This one has heard of the call, and waits through it all.
+    let before = looks(&redis).await;
+    let waiting = post(&other);
+    // It looks again only after it has heard.
+    while looks(&redis).await < before + 2 {
+        tokio::task::yield_now().await;
+    }
+    redis.start_again().await;
+    for gateway in [&one, &other] {
+        until(gateway, "store_up 1").await;
+    }
+    known(&redis, 1).await;
+    let another = verify_body(&id, &video(200_000));
+    let third = replica(qiniu.address, &redis, &routes()).await;
+    until(&third, "store_up 1").await;
+    told(
+        &third.post(false, VERIFY, another).await,
+        409,
+        "session_in_use",
+    );
+    assert_eq!(qiniu.requests(), 1);
+    gate.add_permits(1);
+    for answer in [first, waiting] {
+        assert_eq!(answer.await.unwrap().body, PASS);
+    }
+    assert_eq!(third.post(false, VERIFY, body.clone()).await.body, PASS);
+    assert_eq!(qiniu.requests(), 1);
+}
+
+#[tokio::test]
+async fn a_claim_whose_answer_got_lost_locks_nothing() {
+    if !redis::is_there() {
+        return;
+    }
+    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let redis = Redis::start().await;
+    let short = "timeout = \"100ms\"";
+    let one = replica_at(qiniu, &redis.url(), short, &routes()).await;
+    let other = replica(qiniu, &redis, &routes()).await;
+    for gateway in [&one, &other] {
+        until(gateway, "store_up 1").await;
+    }
+    let body = verify_body(&session(&one).await, &video(0));
+    // The claim arrives and is not answered; once it goes on, Redis carries it out all the same.
+    redis.signal("STOP");
+    let first = one.post(false, VERIFY, body.clone()).await;
+    assert_eq!(first.json()["result"]["action_verify"], "pass");
+    redis.signal("CONT");
+    for gateway in [&one, &other] {
+        until(gateway, "store_up 1").await;
+    }
+    for gateway in [&one, &other] {
+        let again = gateway.post(false, VERIFY, body.clone()).await;
+        assert_eq!(again.body, first.body);
+    }
+    assert_eq!(ledger.verify_calls(), 1);
+}
+
+#[tokio::test]
+async fn a_store_that_is_emptied_hears_everything_again() {
+    if !redis::is_there() {
+        return;
+    }
+    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let redis = Redis::start().await;
+    let [one, other] = two(qiniu, &redis, &routes()).await;
+    let body = verify_body(&session(&one).await, &video(0));
+    let first = one.post(false, VERIFY, body.clone()).await;
+    redis.ask(&["FLUSHALL"]).await;
+    // Asked at once: the other replica waits until the first one has noticed.
+    assert_eq!(other.post(false, VERIFY, body).await.body, first.body);
+    assert_eq!(ledger.verify_calls(), 1);
+}
+
+#[tokio::test]
+async fn without_a_store_there_is_no_metric_of_it() {
+    let (qiniu, _ledger) = emulator(Scenario::Pass).await;
+    let gateway = Gateway::plain(qiniu).await;
+    assert_eq!(gateway.post(false, SESSIONCODE, "{}").await.status, 200);
+    assert!(!gateway.metrics().await.contains("store_up"));
+}

@@ -1,0 +1,127 @@
+//! Replicas that share limits and sessions through a real Redis, with the store in every state that it can be in.
+//!
+//! Each test has its own Redis (`support/redis.rs`); without a `redis-server` they are skipped, under `CI=true` they fail.
+#![cfg(feature = "redis")]
+
+mod away;
+mod limits;
+mod load;
+mod names;
+mod owners;
+mod process;
+mod quotas;
+mod rotation;
+mod scripts;
+mod secrets;
+mod sessions;
+mod slow;
+mod traffic;
+mod words;
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use crate::support::{
+    Answer, Gateway, ISSUER, SESSIONCODE, bearer, folder::Folder, redis::Redis, sealed,
+    settings_with,
+};
+use liveness_gateway::config::Settings;
+
+pub(crate) const PASS: &str = r#"{"error_code":0,"error_msg":"SUCCESS","serverlogid":1730042187,"result":{"score":0.9600000000000001,"action_verify":"pass"}}"#;
+
+/// A replica; calls to the store have plenty of time, for machines that are busy.
+pub(crate) async fn replica(upstream: SocketAddr, redis: &Redis, routes: &str) -> Gateway {
+    replica_at(upstream, &redis.url(), "timeout = \"2s\"", routes).await
+}
+
+/// A replica with this store, whatever it is.
+pub(crate) async fn replica_at(
+    upstream: SocketAddr,
+    url: &str,
+    store: &str,
+    routes: &str,
+) -> Gateway {
+    Gateway::run(configured(upstream, url, store, routes)).await
+}
+
+/// What such a replica starts with.
+pub(crate) fn configured(upstream: SocketAddr, url: &str, store: &str, routes: &str) -> Settings {
+    let store = format!("redis = {{ env = \"REDIS\" }}\n{store}");
+    let more = sections(sealed::SETTINGS, &store, routes);
+    let qiniu = format!("endpoint = \"http://{upstream}\"");
+    settings_with(&qiniu, "", &more, &[("REDIS", url)])
+}
+
+/// The sections of a replica beside those that every gateway has.
+pub(crate) fn sections(sessions: &str, store: &str, routes: &str) -> String {
+    format!(
+        "[[identity]]\nissuer = \"{ISSUER}\"\naudience = \"liveness\"\nsecret = {{ env = \"JWT\" }}\n\
+         {sessions}[store]\n{store}\n{routes}"
+    )
+}
+
+/// Two replicas that both see the store.
+pub(crate) async fn two(upstream: SocketAddr, redis: &Redis, routes: &str) -> [Gateway; 2] {
+    let both = [
+        replica(upstream, redis, routes).await,
+        replica(upstream, redis, routes).await,
+    ];
+    for gateway in &both {
+        until(gateway, "store_up 1").await;
+    }
+    both
+}
+
+/// Asks for a session of this user's.
+pub(crate) async fn ask(gateway: &Gateway, user: &str) -> Answer {
+    let request = gateway
+        .request(false, "POST", SESSIONCODE)
+        .header("authorization", bearer(user))
+        .header("content-type", "application/json");
+    gateway.send(false, request, "{}").await
+}
+
+/// Until the gateway's metrics show this line.
+pub(crate) async fn until(gateway: &Gateway, line: &str) {
+    let line = format!("liveness_gateway_{line}\n");
+    eventually(&line, async || gateway.metrics().await.contains(&line)).await;
+}
+
+/// Until it is so; it is looked at again and again.
+pub(crate) async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !is_so().await {
+        assert!(Instant::now() < end, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A replica whose secrets are in this folder: `seal`, where `keys` says so, and `redis`, which it looks at every few milliseconds.
+pub(crate) async fn rotating(
+    upstream: SocketAddr,
+    folder: &Folder,
+    sessions: &str,
+    routes: &str,
+) -> Gateway {
+    let file = |name: &str| format!("{{ file = \"{}\" }}", folder.path().join(name).display());
+    let sessions = sessions.replace("FILE(seal)", &file("seal"));
+    let sessions = sessions.replace("FILE(previous)", &file("previous"));
+    let store = format!("redis = {}\ntimeout = \"2s\"", file("redis"));
+    let qiniu = format!("endpoint = \"http://{upstream}\"");
+    let more = sections(&sessions, &store, routes);
+    let mut settings = settings_with(&qiniu, "", &more, &[]);
+    settings.rotation.period = Duration::from_millis(5);
+    let gateway = Gateway::run(settings).await;
+    until(&gateway, "store_up 1").await;
+    gateway
+}
+
+pub(crate) fn told(answer: &Answer, status: u16, code: &str) {
+    assert_eq!(
+        (answer.status.as_u16(), answer.code().as_str()),
+        (status, code),
+        "{answer:?}"
+    );
+}

@@ -1,0 +1,103 @@
+//! A replica that ends in the middle of a call: stopped, it brings the call to its end; killed, nobody can know what came of it, and
+//! nobody calls again.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use liveness_gateway::server::drain::DrainOutcome;
+use tokio::{sync::Semaphore, task::JoinSet};
+
+use super::{
+    PASS,
+    process::{Process, shared_secret},
+    replica, told, two, until,
+};
+use crate::support::{
+    VERIFY,
+    quota::with_quota,
+    raw,
+    redis::{self, Redis},
+    routes,
+    sealed::fresh,
+    upstream::{self, Does, answer},
+    verify_body, video,
+};
+
+#[tokio::test]
+async fn a_killed_replica_s_call_is_never_made_again() {
+    if !redis::is_there() {
+        return;
+    }
+    let qiniu = upstream::start(Does::Hang).await;
+    let redis = Redis::guarded(&[]).await;
+    let other = Arc::new(replica(qiniu.address, &redis, &with_quota("5/day")).await);
+    until(&other, "store_up 1").await;
+    let routes = with_quota("5/day");
+    let owner = Process::start(qiniu.address, &redis.url(), &shared_secret(), &routes);
+    let id = fresh(qiniu.address, "S1");
+    let (body, another) = (
+        verify_body(&id, &video(0)),
+        verify_body(&id, &video(200_000)),
+    );
+    let _caller = raw::begin(owner.address, &raw::whole("user-1", VERIFY, &body)).await;
+    while qiniu.requests() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let mut tries = JoinSet::new();
+    let mut retry = |number: usize, body: &String| {
+        let (other, body) = (Arc::clone(&other), body.clone());
+        tries.spawn(async move { other.post(number.is_multiple_of(2), VERIFY, body).await });
+    };
+    // Half of them are there already when it dies.
+    (0..100).for_each(|number| retry(number, &body));
+    until(&other, "requests_in_flight 100").await;
+    drop(owner);
+    let began = Instant::now();
+    (0..100).for_each(|number| retry(number, &body));
+    for answer in tries.join_all().await {
+        told(&answer, 409, "outcome_unknown");
+    }
+    for body in [another, body] {
+        let answer = other.post(false, VERIFY, body).await;
+        told(&answer, 409, "outcome_unknown");
+    }
+    // Its last sign of life is believed for ten seconds.
+    assert!(began.elapsed() < Duration::from_secs(15), "{began:?}");
+    assert_eq!(qiniu.requests(), 1);
+    // It may have been billed, so it counts, and none of the others does.
+    let counts = redis.keys("liveness-gateway:quota:*").await;
+    assert_eq!(counts.len(), 1);
+    assert_eq!(redis.ask(&["HGET", &counts[0], "n"]).await, [b"1"]);
+    assert_eq!(redis.denied().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_stopped_replica_s_call_is_ended_though_its_caller_has_left() {
+    if !redis::is_there() {
+        return;
+    }
+    let gate = Arc::new(Semaphore::new(0));
+    let qiniu = upstream::start(Does::WhenLet(Arc::clone(&gate), answer("200 OK", PASS))).await;
+    let redis = Redis::start().await;
+    let [mut owner, other] = two(qiniu.address, &redis, &routes()).await;
+    let body = verify_body(&fresh(qiniu.address, "S1"), &video(0));
+    let stream = raw::begin(owner.address, &raw::whole("user-1", VERIFY, &body)).await;
+    while qiniu.requests() == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(stream);
+    until(&owner, "connections 0").await;
+    owner.stop();
+    let (again, ()) = tokio::join!(other.post(false, VERIFY, body), async {
+        until(&other, "requests_in_flight 1").await;
+        gate.add_permits(1);
+    });
+    assert_eq!(
+        (again.status.as_u16(), &again.body[..]),
+        (200, PASS.as_bytes())
+    );
+    assert_eq!((&mut owner.ended).await.unwrap(), DrainOutcome::default());
+    assert_eq!(qiniu.requests(), 1);
+}

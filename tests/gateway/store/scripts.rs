@@ -1,0 +1,98 @@
+//! The scripts that run in the store, asked directly: what no gateway can be made to ask at will.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::support::redis::{self, Redis};
+
+const CLAIM: &str = include_str!("../../../src/store/lua/claim.lua");
+const PUBLISH: &str = include_str!("../../../src/store/lua/publish.lua");
+const BEAT: &str = include_str!("../../../src/store/lua/beat.lua");
+
+const SETTLE: &str = "3000";
+const LIFE: &str = "10000";
+
+async fn eval(redis: &Redis, script: &str, keys: &[&str], args: &[&str]) -> Vec<String> {
+    let count = keys.len().to_string();
+    let words = [&["EVAL", script, &count], keys, args].concat();
+    let answer = redis.ask(&words).await;
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    answer.into_iter().map(text).collect()
+}
+
+/// What replica `me` is told that asks about session `S`; `seen` had it at its last look, and
+/// the asker's connection has stood for long.
+async fn claim(redis: &Redis, me: &str, seen: &str, claimed: bool) -> Vec<String> {
+    let sign = format!("sign:{seen}");
+    let claimed = if claimed { "1" } else { "0" };
+    let args = ["print", me, "7", "60000", seen, "1", claimed, SETTLE, LIFE];
+    eval(redis, CLAIM, &["S", &sign, "birth"], &args).await
+}
+
+async fn publish(redis: &Redis, print: &str, turn: &str, state: &str) -> Vec<String> {
+    let args = [print, "A", turn, "60000", state, "sealed"];
+    eval(redis, PUBLISH, &["S"], &args).await
+}
+
+async fn state(redis: &Redis) -> String {
+    let state = redis.ask(&["HGET", "S", "s"]).await.concat();
+    String::from_utf8(state).unwrap()
+}
+
+/// Milliseconds since 1970, so much later than now, or earlier.
+fn time(later: i64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    (i64::try_from(now.as_millis()).unwrap() + later).to_string()
+}
+
+#[tokio::test]
+async fn a_later_turn_of_a_replica_ends_an_earlier_one_that_was_never_told() {
+    if !redis::is_there() {
+        return;
+    }
+    let redis = Redis::start().await;
+    for (news, becomes) in [("f", "f"), ("u", "u"), ("a", "a"), ("r", "f")] {
+        redis.ask(&["DEL", "S"]).await;
+        // What its earlier turn left: under way.
+        let w = ["HSET", "S", "s", "w", "p", "one", "o", "A", "n", "5"];
+        redis.ask(&w).await;
+        publish(&redis, "another", "4", news).await;
+        assert_eq!(state(&redis).await, "w", "an old word changes nothing");
+        publish(&redis, "another", "6", news).await;
+        assert_eq!(state(&redis).await, becomes, "{news}");
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_keeps_no_new_session_waiting() {
+    if !redis::is_there() {
+        return;
+    }
+    let redis = Redis::start().await;
+    assert_eq!(claim(&redis, "B", "", false).await, ["settling"]);
+    redis.ask(&["SET", "birth", &time(-1000)]).await;
+    assert_eq!(claim(&redis, "B", "", false).await, ["settling"]);
+    for born in [-4000, 3_600_000] {
+        redis.ask(&["DEL", "S"]).await;
+        redis.ask(&["SET", "birth", &time(born)]).await;
+        let args = [LIFE, "60000"];
+        eval(&redis, BEAT, &["sign:B", "birth"], &args).await;
+        assert_eq!(claim(&redis, "B", "", false).await, ["first"], "{born}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_taken_for_dead_before_a_store_that_lost_all_can_know() {
+    if !redis::is_there() {
+        return;
+    }
+    let redis = Redis::start().await;
+    // Its owner has not come back to it, or has just come.
+    assert_eq!(claim(&redis, "B", "A", true).await, ["wait", "A"]);
+    redis.ask(&["SET", "birth", &time(-5000)]).await;
+    assert_eq!(claim(&redis, "B", "A", true).await, ["wait", "A"]);
+    redis.ask(&["SET", "birth", &time(-11_000)]).await;
+    redis.ask(&["SET", "sign:A", "1"]).await;
+    assert_eq!(claim(&redis, "B", "A", true).await, ["wait", "A"]);
+    redis.ask(&["DEL", "sign:A"]).await;
+    assert_eq!(claim(&redis, "B", "A", true).await, ["unknown"]);
+}

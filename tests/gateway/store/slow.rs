@@ -1,0 +1,238 @@
+//! A store that answers late: nobody waits for it for long, and what it says late is nobody else's answer.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use liveness_gateway::emulator::Scenario;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, mpsc},
+};
+
+use super::{ask, replica, replica_at, until};
+use crate::support::{
+    Gateway, VERIFY, emulator,
+    quota::{left, with_quota},
+    redis::{self, Redis},
+    routes,
+    sealed::fresh,
+    session,
+    upstream::{self, Does, answer},
+    verify_body, video,
+};
+
+const TIMEOUT: Duration = Duration::from_millis(100);
+
+/// A way to a Redis on which answers take their time.
+struct Delay {
+    address: SocketAddr,
+    times: Arc<Times>,
+}
+
+/// In milliseconds.
+#[derive(Default)]
+struct Times {
+    each: AtomicU64,
+    next: AtomicU64,
+}
+
+impl Delay {
+    async fn before(redis: &Redis) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (port, times) = (redis.port, Arc::<Times>::default());
+        let told = Arc::clone(&times);
+        tokio::spawn(async move {
+            while let Ok((front, _)) = listener.accept().await {
+                let back = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                tokio::spawn(carry(front, back, Arc::clone(&told)));
+            }
+        });
+        Self { address, times }
+    }
+
+    fn set(&self, time: Duration) {
+        let time = u64::try_from(time.as_millis()).unwrap();
+        self.times.each.store(time, Ordering::SeqCst);
+    }
+
+    /// The next answer alone.
+    fn once(&self, time: Duration) {
+        let time = u64::try_from(time.as_millis()).unwrap();
+        self.times.next.store(time, Ordering::SeqCst);
+    }
+
+    fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+}
+
+/// Requests at once, answers later, in their order.
+async fn carry(front: TcpStream, back: TcpStream, times: Arc<Times>) {
+    let (mut from_gateway, mut to_gateway) = front.into_split();
+    let (mut from_redis, mut to_redis) = back.into_split();
+    tokio::spawn(async move { tokio::io::copy(&mut from_gateway, &mut to_redis).await });
+    let (late, mut due) = mpsc::unbounded_channel::<(tokio::time::Instant, Vec<u8>)>();
+    tokio::spawn(async move {
+        while let Some((at, bytes)) = due.recv().await {
+            tokio::time::sleep_until(at).await;
+            if to_gateway.write_all(&bytes).await.is_err() {
+                return;
+            }
+        }
+    });
+    let mut bytes = vec![0; 65_536];
+    while let Ok(read @ 1..) = from_redis.read(&mut bytes).await {
+        let next = times.next.swap(0, Ordering::SeqCst);
+        let delay = next.max(times.each.load(Ordering::SeqCst));
+        let at = tokio::time::Instant::now() + Duration::from_millis(delay);
+        if late.send((at, bytes[..read].to_vec())).is_err() {
+            return;
+        }
+    }
+}
+
+/// A replica that reaches its store over this way.
+async fn behind(delay: &Delay, upstream: SocketAddr, routes: &str) -> Gateway {
+    let timeout = format!("timeout = \"{}ms\"", TIMEOUT.as_millis());
+    let gateway = replica_at(upstream, &delay.url(), &timeout, routes).await;
+    until(&gateway, "store_up 1").await;
+    gateway
+}
+
+#[tokio::test]
+async fn late_answers_cost_a_request_a_few_time_outs_and_then_nobody_waits() {
+    if !redis::is_there() {
+        return;
+    }
+    let (qiniu, _ledger) = emulator(Scenario::Pass).await;
+    let redis = Redis::start().await;
+    let delay = Delay::before(&redis).await;
+    let quota = with_quota("1000/day");
+    let gateway = behind(&delay, qiniu, &quota).await;
+    let id = session(&gateway).await;
+    let body = verify_body(&id, &video(0));
+    delay.set(20 * TIMEOUT);
+    let began = Instant::now();
+    let answer = gateway.post(false, VERIFY, body).await;
+    let took = began.elapsed();
+    assert_eq!(answer.json()["result"]["action_verify"], "pass");
+    // Three in a row make the store away, whichever they are. A verify waits a moment for it to come back; the rest is for the
+    // verify itself on a busy machine.
+    let most = 3 * TIMEOUT + Duration::from_secs(3 + 1);
+    assert!(took >= TIMEOUT && took < most, "{took:?}");
+    until(&gateway, "store_up 0").await;
+    // What it says now is late as well, so nobody asks it.
+    let began = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(ask(&gateway, "user-1").await.status, 200);
+    }
+    assert!(began.elapsed() < 20 * TIMEOUT, "{:?}", began.elapsed());
+    assert!(gateway.metrics().await.contains("store_up 0"));
+    delay.set(Duration::ZERO);
+    until(&gateway, "store_up 1").await;
+}
+
+#[tokio::test]
+async fn a_late_answer_is_never_taken_for_that_of_a_later_call() {
+    if !redis::is_there() {
+        return;
+    }
+    let (qiniu, _ledger) = emulator(Scenario::Pass).await;
+    let redis = Redis::start().await;
+    let delay = Delay::before(&redis).await;
+    let limited = routes().replace(
+        "rate = \"1000/s\"\nburst = 1000\n",
+        "rate = \"1/day\"\nburst = 300\n",
+    );
+    let gateway = behind(&delay, qiniu, &limited).await;
+    // Through another replica the first user has nearly used up what the second has not touched.
+    let other = replica(qiniu, &redis, &limited).await;
+    until(&other, "store_up 1").await;
+    for _ in 0..200 {
+        assert_eq!(ask(&other, "user-1").await.status, 200);
+    }
+    let mut late = 0;
+    for asked in 1..=8 {
+        // A beat that is late as well may have been one too many.
+        until(&gateway, "store_up 1").await;
+        // This one's answer comes while the next one waits for its own.
+        delay.set(TIMEOUT * 3 / 2);
+        let began = Instant::now();
+        assert_eq!(ask(&gateway, "user-1").await.status, 200);
+        late += u32::from(began.elapsed() >= TIMEOUT);
+        delay.set(Duration::ZERO);
+        let answer = ask(&gateway, "user-2").await;
+        let left = format!(";r={};", 300 - asked);
+        assert!(
+            answer.header("ratelimit").contains(&left),
+            "{asked} {answer:?}"
+        );
+    }
+    assert!(late >= 4, "{late}");
+}
+
+#[tokio::test]
+async fn a_store_far_away_that_lost_all_is_told_all_in_time() {
+    const SESSIONS: usize = 120;
+    if !redis::is_there() {
+        return;
+    }
+    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let redis = Redis::start().await;
+    let delay = Delay::before(&redis).await;
+    let wide = routes().replace("concurrent_per_user = 1\n", "");
+    let one = behind(&delay, qiniu, &wide).await;
+    let other = replica(qiniu, &redis, &wide).await;
+    until(&other, "store_up 1").await;
+    let mut bodies = Vec::new();
+    for _ in 0..SESSIONS {
+        let body = verify_body(&session(&one).await, &video(0));
+        assert_eq!(one.post(false, VERIFY, body.clone()).await.status, 200);
+        bodies.push(body);
+    }
+    // One after the other they would take six seconds to tell; the others wait for three.
+    delay.set(Duration::from_millis(50));
+    redis.ask(&["FLUSHALL"]).await;
+    for body in bodies {
+        let answer = other.post(false, VERIFY, body).await;
+        assert_eq!(answer.json()["result"]["action_verify"], "pass");
+    }
+    assert_eq!(ledger.verify_calls(), SESSIONS as u64);
+}
+
+#[tokio::test]
+async fn a_call_is_given_back_though_the_store_was_late_to_say_that_it_forgot_how() {
+    if !redis::is_there() {
+        return;
+    }
+    let gate = Arc::new(Semaphore::new(0));
+    let busy = answer("503 X", "{}");
+    let qiniu = upstream::start(Does::WhenLet(Arc::clone(&gate), busy)).await;
+    let redis = Redis::start().await;
+    let delay = Delay::before(&redis).await;
+    let (timeout, quota) = ("timeout = \"2s\"", with_quota("5/day"));
+    let gateway = replica_at(qiniu.address, &delay.url(), timeout, &quota).await;
+    until(&gateway, "store_up 1").await;
+    let body = verify_body(&fresh(qiniu.address, "S1"), &video(0));
+    let (refused, counts) = tokio::join!(gateway.post(false, VERIFY, body), async {
+        while qiniu.requests() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let counts = redis.keys("liveness-gateway:quota:*").await;
+        assert_eq!(redis.ask(&["HGET", &counts[0], "n"]).await, [b"1"]);
+        redis.ask(&["SCRIPT", "FLUSH"]).await;
+        delay.once(Duration::from_millis(2500));
+        gate.add_permits(1);
+        counts
+    });
+    assert_eq!(left(&refused), 5, "{refused:?}");
+    assert_eq!(redis.ask(&["HGET", &counts[0], "n"]).await, [b"0"]);
+}

@@ -1,0 +1,344 @@
+//! An identity provider that does as it is told, badly too, and keys to sign tokens with.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, OnceLock},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use data_encoding::BASE64URL_NOPAD;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use liveness_gateway::{
+    auth::{KeySource, remote::Timing},
+    config::Settings,
+    telemetry::{
+        LogFormat, LogSettings,
+        log::{self, Lines},
+    },
+};
+use rcgen::{KeyPair, PublicKeyData as _};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{Answer, Gateway, SESSIONCODE, routes, settings};
+
+pub(crate) const DISCOVERY: &str = "/.well-known/openid-configuration";
+pub(crate) const KEYS: &str = "/keys";
+
+/// How a document is answered.
+#[derive(Clone)]
+pub(crate) enum Does {
+    /// With the document.
+    Well,
+    /// With the document and these fields in the head.
+    WellWith(String),
+    /// With these bytes, whatever they are.
+    Answer(Vec<u8>),
+    /// Never.
+    Hang,
+    /// By closing the connection.
+    Close,
+}
+
+struct State {
+    does: BTreeMap<&'static str, Does>,
+    issuer: String,
+    keys: Vec<Value>,
+    requests: Vec<String>,
+}
+
+/// A running provider.
+#[derive(Clone)]
+pub(crate) struct Provider {
+    pub(crate) address: SocketAddr,
+    state: Arc<Mutex<State>>,
+}
+
+impl Provider {
+    /// Publishes these keys over plain HTTP.
+    pub(crate) async fn start(keys: Vec<Value>) -> Self {
+        Self::start_with(keys, None).await
+    }
+
+    /// Over TLS, as `localhost`.
+    pub(crate) async fn start_with(keys: Vec<Value>, tls: Option<TlsAcceptor>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let issuer = match &tls {
+            Some(_) => format!("https://localhost:{}", address.port()),
+            None => format!("http://{address}"),
+        };
+        let state = State {
+            does: BTreeMap::new(),
+            issuer,
+            keys,
+            requests: Vec::new(),
+        };
+        let provider = Self {
+            address,
+            state: Arc::new(Mutex::new(state)),
+        };
+        let serving = provider.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (provider, tls) = (serving.clone(), tls.clone());
+                // The gateway hanging up is how some of these end.
+                tokio::spawn(async move {
+                    let _ = match tls {
+                        None => provider.answer(stream).await,
+                        Some(tls) => match tls.accept(stream).await {
+                            Ok(stream) => provider.answer(stream).await,
+                            Err(error) => Err(error),
+                        },
+                    };
+                });
+            }
+        });
+        provider
+    }
+
+    async fn answer(
+        &self,
+        mut stream: impl AsyncReadExt + AsyncWriteExt + Unpin,
+    ) -> std::io::Result<()> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await?);
+        }
+        let head = String::from_utf8(head).unwrap();
+        let target = head.split(' ').nth(1).unwrap().to_owned();
+        let (does, document) = {
+            let mut state = self.state.lock().unwrap();
+            state.requests.push(target.clone());
+            let document = match target.as_str() {
+                DISCOVERY => {
+                    json!({"issuer": state.issuer, "jwks_uri": format!("{}{KEYS}", self.issuer_of(&state))})
+                }
+                _ => json!({"keys": state.keys}),
+            };
+            (
+                state.does.get(target.as_str()).cloned(),
+                document.to_string(),
+            )
+        };
+        let good = |fields: &str| {
+            let length = document.len();
+            format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n{fields}\r\n{document}")
+        };
+        match does.unwrap_or(Does::Well) {
+            Does::Well => stream.write_all(good("").as_bytes()).await?,
+            Does::WellWith(fields) => stream.write_all(good(&fields).as_bytes()).await?,
+            Does::Answer(bytes) => stream.write_all(&bytes).await?,
+            Does::Hang => std::future::pending().await,
+            Does::Close => return Ok(()),
+        }
+        stream.shutdown().await
+    }
+
+    fn issuer_of(&self, state: &State) -> String {
+        let scheme = state.issuer.split(':').next().unwrap();
+        let host = if scheme == "https" {
+            "localhost"
+        } else {
+            "127.0.0.1"
+        };
+        format!("{scheme}://{host}:{}", self.address.port())
+    }
+
+    pub(crate) fn issuer(&self) -> String {
+        self.state.lock().unwrap().issuer.clone()
+    }
+
+    /// What the discovery document says from now on.
+    pub(crate) fn set_issuer(&self, issuer: &str) {
+        self.state.lock().unwrap().issuer = issuer.into();
+    }
+
+    pub(crate) fn publish(&self, keys: Vec<Value>) {
+        self.state.lock().unwrap().keys = keys;
+    }
+
+    pub(crate) fn does(&self, path: &'static str, does: Does) {
+        self.state.lock().unwrap().does.insert(path, does);
+    }
+
+    /// How often this path was asked for.
+    pub(crate) fn requests(&self, path: &str) -> usize {
+        let state = self.state.lock().unwrap();
+        state.requests.iter().filter(|it| *it == path).count()
+    }
+
+    /// `[[identity]]`, its keys by discovery or by what `more` says.
+    pub(crate) fn identity(&self, more: &str) -> String {
+        section(&self.issuer(), more)
+    }
+}
+
+/// `[[identity]]` for this issuer.
+pub(crate) fn section(issuer: &str, more: &str) -> String {
+    format!("[[identity]]\nissuer = \"{issuer}\"\naudience = \"liveness\"\n{more}\n")
+}
+
+/// Somebody with a P-256 key.
+pub(crate) struct Signer {
+    pub(crate) id: Option<&'static str>,
+    key: KeyPair,
+}
+
+impl Signer {
+    pub(crate) fn new(id: &'static str) -> Self {
+        Self {
+            id: Some(id),
+            key: KeyPair::generate().unwrap(),
+        }
+    }
+
+    pub(crate) fn nameless() -> Self {
+        Self {
+            id: None,
+            key: KeyPair::generate().unwrap(),
+        }
+    }
+
+    pub(crate) fn public_pem(&self) -> String {
+        self.key.public_key_pem()
+    }
+
+    pub(crate) fn jwk(&self) -> Value {
+        let point = self.key.der_bytes();
+        let mut jwk = json!({"kty": "EC", "crv": "P-256", "use": "sig",
+            "x": BASE64URL_NOPAD.encode(&point[1..33]), "y": BASE64URL_NOPAD.encode(&point[33..])});
+        if let Some(id) = self.id {
+            jwk["kid"] = id.into();
+        }
+        jwk
+    }
+
+    /// With this `kid` in its header.
+    pub(crate) fn token_as(&self, id: Option<&str>, issuer: &str, user: &str) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let claims =
+            json!({"iss": issuer, "aud": "liveness", "sub": user, "exp": now.as_secs() + 600});
+        self.sign(id, &claims)
+    }
+
+    pub(crate) fn sign(&self, id: Option<&str>, claims: &Value) -> String {
+        let header = Header {
+            kid: id.map(str::to_owned),
+            ..Header::new(Algorithm::ES256)
+        };
+        let key = EncodingKey::from_ec_der(&self.key.serialize_der());
+        jsonwebtoken::encode(&header, claims, &key).unwrap()
+    }
+
+    pub(crate) fn token(&self, provider: &Provider, user: &str) -> String {
+        self.token_as(self.id, &provider.issuer(), user)
+    }
+}
+
+/// Times short enough for a test that has to see them pass, the half minute between two questions aside.
+pub(crate) fn hasty() -> Timing {
+    Timing {
+        fetch: Duration::from_secs(2),
+        first_retry: Duration::from_millis(5),
+        last_retry: Duration::from_millis(20),
+        ..Timing::default()
+    }
+}
+
+/// A gateway with these `[[identity]]` sections and times.
+pub(crate) async fn gateway(upstream: SocketAddr, identities: &str, timing: Timing) -> Gateway {
+    events();
+    let qiniu = format!("endpoint = \"http://{upstream}\"");
+    let settings = settings(&qiniu, "", &format!("{identities}{}", routes()));
+    Gateway::run(timed(settings, timing)).await
+}
+
+/// The same settings, with these times for all keys that are fetched.
+pub(crate) fn timed(mut settings: Settings, timing: Timing) -> Settings {
+    for identity in &mut settings.identities {
+        if let KeySource::Remote(remote) = &mut identity.keys {
+            remote.timing = timing;
+        }
+    }
+    settings
+}
+
+impl Gateway {
+    /// Asks for a session with this token.
+    pub(crate) async fn ask(&self, token: &str) -> Answer {
+        let request = self
+            .request(false, "POST", SESSIONCODE)
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json");
+        self.send(false, request, "{}").await
+    }
+
+    pub(crate) async fn readiness(&self) -> Answer {
+        let request = hyper::Request::get("/readyz").header("host", "admin");
+        super::send(self.admin, false, request, bytes::Bytes::new()).await
+    }
+
+    /// Waits until `/readyz` has this status.
+    pub(crate) async fn until_ready_is(&self, status: u16) {
+        for _ in 0..5000 {
+            if self.readiness().await.status == status {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("never {status}: {}", self.log());
+    }
+
+    /// Waits until a fetch of this issuer's keys has ended so.
+    pub(crate) async fn until_fetch_was(&self, outcome: &str) {
+        let wanted = format!("outcome=\"{outcome}\"}}");
+        for _ in 0..5000 {
+            let metrics = self.metrics().await;
+            let mut fetches = metrics
+                .lines()
+                .filter(|line| line.starts_with("liveness_gateway_key_set_fetches_total"));
+            if fetches.any(|line| line.contains(&wanted)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("never {outcome}: {}", self.log());
+    }
+}
+
+/// The events of the whole process, which has one log; set up by the first who asks.
+fn events() -> &'static Mutex<Vec<u8>> {
+    static MEMORY: OnceLock<Arc<Mutex<Vec<u8>>>> = OnceLock::new();
+    MEMORY.get_or_init(|| {
+        let (lines, memory) = Lines::capture();
+        let settings = LogSettings {
+            format: LogFormat::Json,
+            level: "debug".parse().unwrap(),
+        };
+        log::subscribe(settings, lines).unwrap();
+        memory
+    })
+}
+
+/// What was logged about this provider.
+pub(crate) fn logged(provider: &Provider) -> String {
+    logged_with(&format!(":{}", provider.address.port())).join("\n")
+}
+
+/// The lines logged in this process that hold this.
+pub(crate) fn logged_with(part: &str) -> Vec<String> {
+    let text = String::from_utf8(events().lock().unwrap().clone()).unwrap();
+    let lines = text.lines().filter(|line| line.contains(part));
+    lines.map(str::to_owned).collect()
+}
+
+/// Status and code at once; a good answer has no code.
+pub(crate) fn said(answer: &Answer) -> (u16, String) {
+    (answer.status.as_u16(), answer.code())
+}

@@ -1,0 +1,343 @@
+//! A whole gateway in the test's process, on ports of its own, and what tests need to talk to it.
+
+pub(crate) mod backend;
+pub(crate) mod folder;
+pub(crate) mod identity;
+pub(crate) mod own_process;
+pub(crate) mod quota;
+pub(crate) mod raw;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
+pub(crate) mod refusal;
+pub(crate) mod sealed;
+pub(crate) mod secure;
+pub(crate) mod upstream;
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{HeaderMap, Request, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use liveness_gateway::{
+    commands::token::{Claims, mint},
+    config::{self, Settings},
+    emulator::{Emulator, EmulatorSettings, Ledger, Scenario},
+    limit::clock::Clock,
+    secret::Secret,
+    startup::Running,
+    telemetry::log::Lines,
+};
+use tokio::{net::TcpStream, sync::oneshot};
+
+pub(crate) const SESSIONCODE: &str = "/v2/actionliveness/sessioncode";
+pub(crate) const VERIFY: &str = "/v2/actionliveness/verify";
+pub(crate) const SECRET: &str = "an HMAC secret of the tests, long enough";
+pub(crate) const ACCESS_KEY: &str = "AccessKeyOfTheTests";
+pub(crate) const SECRET_KEY: &str = "SecretKeyOfTheTests";
+pub(crate) const ISSUER: &str = "https://login.example.com/";
+/// RFC 8037 appendix A.1.
+pub(crate) const VERDICT_KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
+pub(crate) const VERDICT: &str = "[verdict]\nsigning_key = { env = \"VERDICT\" }\nissuer = \"https://gateway.example.com\"\naudience = \"backend\"\n";
+
+/// Session ids pass as they are, and retries are calls.
+pub(crate) const UNBOUND: &str = "[sessions]\nbind = false\n";
+
+/// A running gateway; it stops when this is dropped.
+pub(crate) struct Gateway {
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) log: Arc<Mutex<Vec<u8>>>,
+    stop: Option<oneshot::Sender<()>>,
+    pub(crate) ended: tokio::task::JoinHandle<liveness_gateway::server::drain::DrainOutcome>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    pub(crate) fn code(&self) -> String {
+        self.json()["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+/// The default routes, with limits that tests do not meet by accident.
+pub(crate) fn routes() -> String {
+    format!(
+        "[[routes]]\npath = \"{SESSIONCODE}\"\nkind = \"session\"\nrate = \"1000/s\"\nburst = 1000\nconcurrent_per_user = 100\ntimeout = \"2s\"\n\
+         [[routes]]\npath = \"{VERIFY}\"\nkind = \"verify\"\nrate = \"1000/s\"\nburst = 1000\nconcurrent_per_user = 100\ntimeout = \"20s\"\n"
+    )
+}
+
+/// What a configuration with these parts says.
+pub(crate) fn settings(qiniu: &str, server: &str, more: &str) -> Settings {
+    settings_with(qiniu, server, more, &[])
+}
+
+/// With more secrets in the environment.
+pub(crate) fn settings_with(
+    qiniu: &str,
+    server: &str,
+    more: &str,
+    secrets: &[(&str, &str)],
+) -> Settings {
+    let text = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[admin]\nlisten = \"127.0.0.1:0\"\n[qiniu]\n{qiniu}\n\
+         access_key = {{ env = \"AK\" }}\nsecret_key = {{ env = \"SK\" }}\nconnect_timeout = \"2s\"\n{more}"
+    );
+    let variables = [
+        ("AK", ACCESS_KEY),
+        ("SK", SECRET_KEY),
+        ("JWT", SECRET),
+        ("VERDICT", VERDICT_KEY),
+        ("WEBHOOK", backend::SECRET),
+        ("SEAL", sealed::KEY),
+        ("OTHER_SEAL", sealed::OTHER_KEY),
+    ];
+    let variables = variables.iter().chain(secrets);
+    let variables = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let variables: BTreeMap<_, _> = variables.collect();
+    config::load_text(&text, "test.toml", Path::new("."), &variables)
+        .unwrap_or_else(|report| panic!("{report}"))
+        .settings
+}
+
+impl Gateway {
+    /// In front of `upstream`; `more` is configuration: top-level sections and routes.
+    pub(crate) async fn start(upstream: SocketAddr, server: &str, more: &str) -> Self {
+        Self::start_at(&format!("endpoint = \"http://{upstream}\""), server, more).await
+    }
+
+    /// With these keys of `[qiniu]` besides the credentials.
+    pub(crate) async fn start_at(qiniu: &str, server: &str, more: &str) -> Self {
+        Self::run(Self::settings(qiniu, server, more)).await
+    }
+
+    /// What [`Self::start_at`] starts with.
+    pub(crate) fn settings(qiniu: &str, server: &str, more: &str) -> Settings {
+        let shared = identity::section(ISSUER, "secret = { env = \"JWT\" }");
+        settings(qiniu, server, &(shared + more))
+    }
+
+    /// With settings that a test may have changed.
+    pub(crate) async fn run(settings: Settings) -> Self {
+        Self::run_by(settings, &Clock::default()).await
+    }
+
+    /// With quotas that go by this clock.
+    pub(crate) async fn run_by(settings: Settings, clock: &Clock) -> Self {
+        let (lines, log) = Lines::capture();
+        let running = Running::start_at(settings, lines, clock).await.unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let (address, admin) = (running.public_addresses()[0], running.admin_address());
+        let ended = tokio::spawn(running.serve(async move { drop(stopped.await) }));
+        Self {
+            address,
+            admin,
+            log,
+            stop: Some(stop),
+            ended,
+        }
+    }
+
+    /// With the default routes and wide limits.
+    pub(crate) async fn plain(upstream: SocketAddr) -> Self {
+        Self::start(upstream, "", &routes()).await
+    }
+
+    /// The same, with Qiniu's session ids as they are: for tests that are about something else, and make theirs up.
+    pub(crate) async fn unbound(upstream: SocketAddr) -> Self {
+        Self::start(upstream, "", &(UNBOUND.to_owned() + &routes())).await
+    }
+
+    pub(crate) fn stop(&mut self) {
+        drop(self.stop.take());
+    }
+
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8(self.log.lock().unwrap().clone()).unwrap()
+    }
+
+    /// The access record that holds `part`, once it is there.
+    pub(crate) async fn record(&self, part: &str) -> serde_json::Value {
+        for _ in 0..1000 {
+            if let Some(line) = self.log().lines().find(|line| line.contains(part)) {
+                return serde_json::from_str(line).unwrap();
+            }
+            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        panic!("no record holds {part}: {}", self.log());
+    }
+
+    pub(crate) async fn metrics(&self) -> String {
+        let request = Request::get("/metrics").header("host", "admin");
+        String::from_utf8(
+            send(self.admin, false, request, Bytes::new())
+                .await
+                .body
+                .to_vec(),
+        )
+        .unwrap()
+    }
+
+    /// A `POST` of JSON with a good token.
+    pub(crate) async fn post(&self, http2: bool, path: &str, body: impl Into<Bytes>) -> Answer {
+        let request = self
+            .request(http2, "POST", path)
+            .header("authorization", bearer("user-1"))
+            .header("content-type", "application/json");
+        self.send(http2, request, body).await
+    }
+
+    pub(crate) fn request(
+        &self,
+        http2: bool,
+        method: &str,
+        path: &str,
+    ) -> hyper::http::request::Builder {
+        let request = Request::builder().method(method);
+        if http2 {
+            request.uri(format!("http://{}{path}", self.address))
+        } else {
+            request.uri(path).header("host", self.address.to_string())
+        }
+    }
+
+    pub(crate) async fn send(
+        &self,
+        http2: bool,
+        request: hyper::http::request::Builder,
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        send(self.address, http2, request, body.into()).await
+    }
+}
+
+pub(crate) async fn send(
+    address: SocketAddr,
+    http2: bool,
+    request: hyper::http::request::Builder,
+    body: Bytes,
+) -> Answer {
+    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let request = request.body(Full::new(body)).unwrap();
+    let response = if http2 {
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), stream)
+                .await
+                .unwrap();
+        tokio::spawn(connection);
+        sender.send_request(request).await.unwrap()
+    } else {
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        sender.send_request(request).await.unwrap()
+    };
+    let (parts, body) = response.into_parts();
+    Answer {
+        status: parts.status,
+        headers: parts.headers,
+        body: body.collect().await.unwrap().to_bytes(),
+    }
+}
+
+pub(crate) async fn emulator(scenario: Scenario) -> (SocketAddr, Arc<Ledger>) {
+    let emulator = Emulator::bind(EmulatorSettings {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        access_key: Secret::new(ACCESS_KEY),
+        secret_key: Secret::new(SECRET_KEY),
+        scenario,
+        latency: Duration::ZERO,
+    })
+    .await
+    .unwrap();
+    let (address, ledger) = (emulator.address(), emulator.ledger());
+    tokio::spawn(emulator.run(std::future::pending()));
+    (address, ledger)
+}
+
+pub(crate) fn bearer(user: &str) -> String {
+    format!("Bearer {}", token(user, None))
+}
+
+pub(crate) fn token(user: &str, scope: Option<&str>) -> String {
+    let claims = Claims {
+        issuer: ISSUER,
+        audience: "liveness",
+        subject: user,
+        scope,
+        now: SystemTime::now(),
+        lifetime: Duration::from_secs(600),
+    };
+    mint(SECRET.as_bytes(), &claims).unwrap()
+}
+
+/// The claims of a verdict, checked as a backend does it: with the published keys.
+pub(crate) async fn claims(gateway: &Gateway, verdict: &str) -> serde_json::Value {
+    use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
+    let request = gateway.request(false, "GET", "/.well-known/jwks.json");
+    let answer = gateway.send(false, request, Bytes::new()).await;
+    let keys: JwkSet = serde_json::from_slice(&answer.body).unwrap();
+    let header = jsonwebtoken::decode_header(verdict).unwrap();
+    assert_eq!(header.typ.as_deref(), Some("liveness-verdict+jwt"));
+    let key = DecodingKey::from_jwk(keys.find(&header.kid.unwrap()).unwrap()).unwrap();
+    let mut validation = Validation::new(Algorithm::EdDSA);
+    validation.set_audience(&["backend"]);
+    validation.set_issuer(&["https://gateway.example.com"]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    jsonwebtoken::decode::<serde_json::Value>(verdict, &key, &validation)
+        .unwrap()
+        .claims
+}
+
+/// A real video, padded by a `free` box (ISO/IEC 14496-12 section 8.1.2) to exactly `size` bytes.
+pub(crate) fn video(size: usize) -> Vec<u8> {
+    let mut video =
+        std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/h264-moov-first.mp4"))
+            .unwrap();
+    if size > video.len() {
+        let padding = size - video.len();
+        assert!(padding >= 8);
+        video.extend(u32::try_from(padding).unwrap().to_be_bytes());
+        video.extend(b"free");
+        video.resize(size, 0);
+    }
+    video
+}
+
+pub(crate) fn verify_body(session: &str, video: &[u8]) -> String {
+    format!(
+        "{{\"session_id\":\"{session}\",\"video_base64\":\"{}\"}}",
+        data_encoding::BASE64.encode(video)
+    )
+}
+
+pub(crate) async fn session(gateway: &Gateway) -> String {
+    let answer = gateway.post(false, SESSIONCODE, "{}").await;
+    answer.json()["result"]["session_id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{answer:?}"))
+        .to_owned()
+}

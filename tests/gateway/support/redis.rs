@@ -1,0 +1,234 @@
+//! A real Redis, of the test's own: on a free port, in a folder of its own, ended by its process id. `REDIS_SERVER` in the environment
+//! names another program in its place, like `valkey-server`.
+
+use std::{
+    net::TcpListener,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+};
+
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+pub(crate) struct Redis {
+    pub(crate) port: u16,
+    folder: PathBuf,
+    more: Vec<String>,
+    password: Option<String>,
+    process: Option<Child>,
+}
+
+fn program() -> String {
+    std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into())
+}
+
+/// Whether there is such a program; without it a test is skipped, but in CI it fails.
+pub(crate) fn is_there() -> bool {
+    let found = Command::new(program())
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    assert!(found || !ci, "CI has no {}", program());
+    if !found {
+        eprintln!("skipped: there is no {}", program());
+    }
+    found
+}
+
+/// When a store was born, in milliseconds since 1970.
+const BIRTH: &str = "liveness-gateway:birth";
+
+impl Redis {
+    /// One that has been there for long: replicas need not wait for what others may have to tell it.
+    pub(crate) async fn start() -> Self {
+        let redis = Self::start_with(&[]).await;
+        redis.ask(&["SET", BIRTH, "1"]).await;
+        redis
+    }
+
+    /// With the user of the documentation, whom the gateway logs in as, and more options.
+    pub(crate) async fn guarded(more: &[&str]) -> Self {
+        let page = include_str!("../../../docs/store.md");
+        let line = page.lines().find(|line| line.contains("ACL SETUSER"));
+        let words = line.unwrap().split_whitespace().skip(2);
+        let user: Vec<_> = ["--user"].into_iter().chain(words).collect();
+        Self::start_with(&[&user, more].concat()).await
+    }
+
+    /// With more of its options.
+    pub(crate) async fn start_with(more: &[&str]) -> Self {
+        let number = NUMBER.fetch_add(1, Ordering::SeqCst);
+        let folder = format!("liveness-gateway-redis-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let password = more.iter().position(|word| *word == "--requirepass");
+        let mut redis = Self {
+            port: 0,
+            folder,
+            password: password.map(|at| more[at + 1].to_owned()),
+            more: more.iter().map(|&word| word.to_owned()).collect(),
+            process: None,
+        };
+        // Somebody may take the port between our look at it and Redis'.
+        for _ in 0..20 {
+            redis.port = free_port();
+            redis.spawn();
+            if redis.answers().await {
+                return redis;
+            }
+            redis.kill();
+        }
+        panic!("redis-server does not start");
+    }
+
+    pub(crate) fn url(&self) -> String {
+        match &self.password {
+            Some(password) => format!("redis://:{password}@127.0.0.1:{}", self.port),
+            None if self.more.iter().any(|word| word == "--user") => {
+                format!("redis://gateway:PASSWORD@127.0.0.1:{}", self.port)
+            }
+            None => format!("redis://127.0.0.1:{}", self.port),
+        }
+    }
+
+    fn spawn(&mut self) {
+        let port = self.port.to_string();
+        let child = Command::new(program())
+            .args(["--port", &port, "--bind", "127.0.0.1"])
+            .args(["--save", "", "--daemonize", "no", "--dir"])
+            .arg(&self.folder)
+            .args(&self.more)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.process = Some(child);
+    }
+
+    async fn answers(&mut self) -> bool {
+        for _ in 0..2000 {
+            let ended = self.process.as_mut().unwrap().try_wait().unwrap();
+            if ended.is_some() {
+                return false;
+            }
+            if TcpStream::connect(("127.0.0.1", self.port)).await.is_ok() {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        false
+    }
+
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    /// The same again, on the same port, with what it wrote to its disk: nothing, unless its options say otherwise.
+    pub(crate) async fn start_again(&mut self) {
+        self.kill();
+        self.spawn();
+        assert!(self.answers().await, "redis-server does not start again");
+    }
+
+    /// Clears the disk of one that was killed.
+    pub(crate) fn forget(&self) {
+        assert!(self.process.is_none());
+        std::fs::remove_dir_all(&self.folder).unwrap();
+        std::fs::create_dir_all(&self.folder).unwrap();
+    }
+
+    /// `STOP` or `CONT`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.process.as_ref().unwrap().id().to_string();
+        let sent = Command::new("kill")
+            .args([&format!("-{signal}"), &id])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Sends a command and reads its answer: the bulk strings and other values in it, in their order.
+    pub(crate) async fn ask(&self, words: &[&str]) -> Vec<Vec<u8>> {
+        let mut stream =
+            BufReader::new(TcpStream::connect(("127.0.0.1", self.port)).await.unwrap());
+        if let Some(password) = &self.password {
+            stream
+                .write_all(&command(&["AUTH", password]))
+                .await
+                .unwrap();
+            read_values(&mut stream).await;
+        }
+        stream.write_all(&command(words)).await.unwrap();
+        read_values(&mut stream).await
+    }
+
+    /// What users were not allowed to do.
+    pub(crate) async fn denied(&self) -> Vec<String> {
+        let log = self.ask(&["ACL", "LOG"]).await;
+        log.iter()
+            .map(|part| String::from_utf8_lossy(part).into_owned())
+            .collect()
+    }
+
+    pub(crate) async fn keys(&self, pattern: &str) -> Vec<String> {
+        let keys = self.ask(&["KEYS", pattern]).await;
+        keys.into_iter()
+            .map(|key| String::from_utf8(key).unwrap())
+            .collect()
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+fn command(words: &[&str]) -> Vec<u8> {
+    let mut text = format!("*{}\r\n", words.len());
+    for word in words {
+        text.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+    }
+    text.into_bytes()
+}
+
+async fn read_values(stream: &mut BufReader<TcpStream>) -> Vec<Vec<u8>> {
+    let mut values = Vec::new();
+    let mut left = 1_i64;
+    while left > 0 {
+        left -= 1;
+        let mut line = String::new();
+        stream.read_line(&mut line).await.unwrap();
+        let line = line.trim_end();
+        let (kind, rest) = line.split_at(1);
+        match kind {
+            "*" => left += rest.parse::<i64>().unwrap().max(0),
+            "$" if rest == "-1" => {}
+            "$" => {
+                let mut bytes = vec![0; rest.parse::<usize>().unwrap() + 2];
+                stream.read_exact(&mut bytes).await.unwrap();
+                bytes.truncate(bytes.len() - 2);
+                values.push(bytes);
+            }
+            _ => values.push(rest.as_bytes().to_vec()),
+        }
+    }
+    values
+}

@@ -1,0 +1,41 @@
+//! Session ids as a gateway with a known key seals them, for tests that need no session of Qiniu's, or an old one.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
+
+use liveness_gateway::{
+    secret::Secret,
+    session::{SessionSettings, Sessions, seal::SealKey},
+};
+
+use super::ISSUER;
+
+pub(crate) const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+pub(crate) const OTHER_KEY: &str = "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=";
+
+/// The part of a configuration that gives a gateway this key.
+pub(crate) const SETTINGS: &str = "[sessions]\nseal_key = { env = \"SEAL\" }\n";
+
+/// `id` of the Qiniu at `upstream`, sealed for a user as long ago as `age` says.
+pub(crate) fn sealed(
+    key: &str,
+    upstream: SocketAddr,
+    user: &str,
+    id: &str,
+    age: Duration,
+) -> String {
+    let settings = SessionSettings {
+        seal_key: Some(SealKey::from_base64(&Secret::new(key)).unwrap()),
+        previous_seal_key: None,
+    };
+    let sessions = Sessions::new(&settings, &upstream.to_string()).unwrap();
+    let sent = SystemTime::now() - age;
+    sessions.holder(ISSUER, user).seal(id, sent).unwrap()
+}
+
+/// A fresh one of the user that [`super::Gateway::post`] asks for.
+pub(crate) fn fresh(upstream: SocketAddr, id: &str) -> String {
+    sealed(KEY, upstream, "user-1", id, Duration::ZERO)
+}

@@ -1,0 +1,169 @@
+//! An upstream that misbehaves in one way, on purpose.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::Semaphore,
+};
+
+/// What happens to each request.
+#[derive(Clone)]
+pub(crate) enum Does {
+    /// Answers with these bytes and closes.
+    Answer(Vec<u8>),
+    /// Answers with these bytes and keeps the connection open.
+    AnswerAndStay(Vec<u8>),
+    /// Answers a first request well and closes without a word on the next of the same connection.
+    DieOnReuse(Vec<u8>),
+    /// Answers each request with the next of these, the last one again and again, and closes.
+    InTurn(Vec<Vec<u8>>),
+    /// Takes a permit for each request before it answers.
+    WhenLet(Arc<Semaphore>, Vec<u8>),
+    /// Closes without an answer.
+    Close,
+    /// Never answers.
+    Hang,
+    /// Begins an answer and never ends it: a head, then the same bytes again and again.
+    Endless(Vec<u8>, Vec<u8>),
+    /// Answers before the body has arrived, and closes.
+    AnswerEarly(Vec<u8>),
+    /// Sends the first of these before the body has arrived, the second once it has, and closes.
+    AnswerTwice(Vec<u8>, Vec<u8>),
+}
+
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
+    /// Requests whose head has arrived.
+    pub(crate) requests: Arc<AtomicUsize>,
+    last_body: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Upstream {
+    pub(crate) fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+
+    /// The body of the last request that arrived whole.
+    pub(crate) fn last_body(&self) -> Vec<u8> {
+        self.last_body.lock().unwrap().clone()
+    }
+}
+
+pub(crate) async fn start(does: Does) -> Upstream {
+    serve_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), does)
+}
+
+/// An address that refuses connections until its socket listens, and that nobody else can take.
+pub(crate) fn not_listening() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
+}
+
+/// On a listener that was bound before.
+pub(crate) fn serve_on(listener: TcpListener, does: Does) -> Upstream {
+    let address = listener.local_addr().unwrap();
+    let requests = Arc::new(AtomicUsize::new(0));
+    let last_body = Arc::new(Mutex::new(Vec::new()));
+    let (counted, kept) = (Arc::clone(&requests), Arc::clone(&last_body));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (does, counted, kept) = (does.clone(), Arc::clone(&counted), Arc::clone(&kept));
+            tokio::spawn(async move {
+                // The gateway hanging up is how most of these end.
+                let _ = serve(stream, does, &counted, &kept).await;
+            });
+        }
+    });
+    Upstream {
+        address,
+        requests,
+        last_body,
+    }
+}
+
+async fn serve(
+    mut stream: TcpStream,
+    does: Does,
+    requests: &AtomicUsize,
+    last_body: &Mutex<Vec<u8>>,
+) -> std::io::Result<()> {
+    for served in 0.. {
+        let length = read_head(&mut stream).await?;
+        let before = requests.fetch_add(1, Ordering::SeqCst);
+        if let Does::AnswerEarly(bytes) = &does {
+            stream.write_all(bytes).await?;
+            stream.shutdown().await?;
+            drain(&mut stream).await;
+            return Ok(());
+        }
+        if let Does::AnswerTwice(first, _) = &does {
+            stream.write_all(first).await?;
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).await?;
+        *last_body.lock().unwrap() = body;
+        match &does {
+            Does::Answer(bytes) | Does::AnswerTwice(_, bytes) => {
+                stream.write_all(bytes).await?;
+                return stream.shutdown().await;
+            }
+            Does::InTurn(answers) => {
+                let bytes = answers.get(before).or(answers.last()).unwrap();
+                stream.write_all(bytes).await?;
+                return stream.shutdown().await;
+            }
+            Does::WhenLet(permits, bytes) => {
+                permits.acquire().await.unwrap().forget();
+                stream.write_all(bytes).await?;
+                return stream.shutdown().await;
+            }
+            Does::AnswerAndStay(bytes) => stream.write_all(bytes).await?,
+            Does::DieOnReuse(_) if served > 0 => return Ok(()),
+            Does::DieOnReuse(bytes) => stream.write_all(bytes).await?,
+            Does::Hang => std::future::pending().await,
+            Does::Endless(head, more) => {
+                stream.write_all(head).await?;
+                loop {
+                    stream.write_all(more).await?;
+                }
+            }
+            Does::Close | Does::AnswerEarly(_) => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+async fn drain(stream: &mut TcpStream) {
+    let mut unread = vec![0; 65_536];
+    while matches!(stream.read(&mut unread).await, Ok(1..)) {}
+}
+
+/// Reads a request's head; the length of its body.
+async fn read_head(stream: &mut TcpStream) -> std::io::Result<usize> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .expect("an exact length");
+    assert!(!head.contains("transfer-encoding"));
+    Ok(length.parse().unwrap())
+}
+
+/// A well-formed answer of this status and body.
+pub(crate) fn answer(status: &str, body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nX-Reqid: reqid-1\r\n\r\n{body}", body.len()).into()
+}
