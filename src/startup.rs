@@ -12,7 +12,7 @@ use std::{
 use tokio::time::timeout;
 
 use crate::{
-    auth::{Authenticator, IdentitySettings, Pseudonyms},
+    auth::{Authenticator, IdentitySettings, Pseudonymizer},
     body::admission::Admission,
     config::Settings,
     lifecycle::Readiness,
@@ -28,7 +28,7 @@ use crate::{
     session::{SessionSettings, Sessions},
     store::{NamesSeal, Store, StoreSettings},
     telemetry::{LogFormat, Observer, log::Lines, metrics::Metrics},
-    verdict::sign::Verdicts,
+    verdict::sign::VerdictSigner,
 };
 
 mod reload;
@@ -85,7 +85,7 @@ impl Running {
         let sessions = bound(sessions.as_ref(), &qiniu, store.clone())?;
         let memory = body_memory(server.body_memory, &observer.metrics);
         let authenticator = authenticator(identities, &qiniu);
-        readiness.set_keys_known(authenticator.knows_keys());
+        readiness.set_keys_known(authenticator.has_all_keys());
         let conclusions = Conclusions::new(verdict, evidence);
         let wanted = conclusions.wanted(&memory, sessions.is_some());
         let endpoints = Endpoints::new(routes, &qiniu, &wanted, clock);
@@ -143,7 +143,7 @@ impl Running {
         let metrics = Arc::clone(&gateway.observer.metrics);
         let ready = Arc::clone(&self.readiness);
         let keys = Arc::clone(&gateway.authenticator);
-        let keys = tokio::spawn(keys.keep_keys(metrics, move |known| {
+        let keys = tokio::spawn(keys.refresh_keys(metrics, move |known| {
             ready.set_keys_known(known);
         }));
         let rotation = tokio::spawn(self.rotation.keep());
@@ -192,7 +192,7 @@ fn observer(lines: Lines, format: LogFormat) -> Arc<Observer> {
 
 /// The public keys of verdicts, for everybody to read.
 fn key_set(conclusions: &Conclusions) -> HashMap<&'static str, Page> {
-    let page = |verdicts: &Verdicts| Page {
+    let page = |verdicts: &VerdictSigner| Page {
         content_type: "application/json",
         body: Arc::clone(verdicts.published()),
     };
@@ -210,7 +210,7 @@ fn authenticator(
     identities: Vec<IdentitySettings>,
     qiniu: &UpstreamSettings,
 ) -> Arc<Authenticator> {
-    let pseudonyms = Pseudonyms::new(&qiniu.credentials.secret_key);
+    let pseudonyms = Pseudonymizer::new(&qiniu.credentials.secret_key);
     Arc::new(Authenticator::new(identities, pseudonyms))
 }
 

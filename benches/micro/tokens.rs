@@ -25,7 +25,10 @@ use hyper::{
 };
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use liveness_gateway::{
-    auth::{Authenticator, Caller, IdentitySettings, KeySource, Pseudonyms, keys::KeySet},
+    auth::{
+        Authenticator, Caller, IdentitySettings, KeySource, Pseudonymizer,
+        key_set::VerificationKeys,
+    },
     secret::Secret,
 };
 use serde::Deserialize;
@@ -51,7 +54,7 @@ pub(crate) fn contests(is_wanted: &dyn Fn(&str) -> bool) -> Vec<Contest> {
                 .as_ref()
                 .to_vec()
         };
-        let keys = KeySet::from_secret(&Secret::new(SECRET)).unwrap();
+        let keys = VerificationKeys::from_secret(&Secret::new(SECRET)).unwrap();
         contests.push(contest(
             "token, HS256",
             Algorithm::HS256,
@@ -72,7 +75,7 @@ pub(crate) fn contests(is_wanted: &dyn Fn(&str) -> bool) -> Vec<Contest> {
 fn es256() -> Contest {
     let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
     let spki: PublicKeyX509Der<'_> = key.public_key().as_der().unwrap();
-    let keys = KeySet::from_pem(pem("PUBLIC KEY", spki.as_ref()).as_bytes()).unwrap();
+    let keys = VerificationKeys::from_pem(pem("PUBLIC KEY", spki.as_ref()).as_bytes()).unwrap();
     let theirs = DecodingKey::from_ec_der(spki.as_ref());
     let sign = move |text: &[u8]| {
         let signature = key.sign(&SystemRandom::new(), text).unwrap();
@@ -84,7 +87,7 @@ fn es256() -> Contest {
 fn rs256() -> Contest {
     let key = RsaKeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
     let pkcs1 = key.public_key().as_ref();
-    let keys = KeySet::from_pem(pem("RSA PUBLIC KEY", pkcs1).as_bytes()).unwrap();
+    let keys = VerificationKeys::from_pem(pem("RSA PUBLIC KEY", pkcs1).as_bytes()).unwrap();
     let theirs = DecodingKey::from_rsa_der(pkcs1);
     let sign = move |text: &[u8]| {
         let mut signature = vec![0; key.public_modulus_len()];
@@ -104,7 +107,7 @@ fn pem(label: &str, der: &[u8]) -> String {
 fn contest(
     name: &'static str,
     algorithm: Algorithm,
-    keys: KeySet,
+    keys: VerificationKeys,
     theirs: DecodingKey,
     sign: impl Fn(&[u8]) -> Vec<u8> + 'static,
 ) -> Contest {
@@ -127,7 +130,7 @@ fn contest(
         user_claim: "sub".into(),
         leeway: Duration::from_secs(30),
     };
-    let pseudonyms = Pseudonyms::new(&Secret::new("a secret"));
+    let pseudonyms = Pseudonymizer::new(&Secret::new("a secret"));
     let authenticator = Rc::new(Authenticator::new(vec![identity], pseudonyms));
     let remembering = Rc::clone(&authenticator);
     let known_headers = headers(&known);

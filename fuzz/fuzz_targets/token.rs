@@ -19,7 +19,8 @@ use hyper::{
 use libfuzzer_sys::fuzz_target;
 use liveness_gateway::{
     auth::{
-        AuthRefusal, Authenticator, Caller, IdentitySettings, KeySource, Pseudonyms, keys::KeySet,
+        AuthRefusal, Authenticator, Caller, IdentitySettings, KeySource, Pseudonymizer,
+        key_set::VerificationKeys,
     },
     secret::Secret,
 };
@@ -42,11 +43,11 @@ static AUTHENTICATOR: LazyLock<Authenticator> = LazyLock::new(|| {
     let identities = vec![
         identity(
             "a",
-            KeySet::from_secret(&Secret::new(SECRET)).expect("a long secret"),
+            VerificationKeys::from_secret(&Secret::new(SECRET)).expect("a long secret"),
         ),
-        identity("b", KeySet::from_jwks(KEYS).expect("good keys")),
+        identity("b", VerificationKeys::from_jwks(KEYS).expect("good keys")),
     ];
-    Authenticator::new(identities, Pseudonyms::new(&Secret::new("a secret")))
+    Authenticator::new(identities, Pseudonymizer::new(&Secret::new("a secret")))
 });
 
 fuzz_target!(|data: &[u8]| {

@@ -14,7 +14,7 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use super::{AuthRefusal, Caller, claims::Times, key::Key};
+use super::{AuthRefusal, Caller, claims::TokenValidity, key::VerificationKey};
 
 /// Each has its own lock.
 const SHARDS: usize = 16;
@@ -25,9 +25,9 @@ const MAX_CALLER: usize = 2048;
 
 /// The SHA-256 of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Digest([u8; 32]);
+pub(super) struct TokenDigest([u8; 32]);
 
-impl Digest {
+impl TokenDigest {
     /// Of the token's bytes as they came.
     pub(super) fn of(token: &[u8]) -> Self {
         Self(Sha256::digest(token).into())
@@ -35,30 +35,30 @@ impl Digest {
 }
 
 /// What is known of a token.
-struct Verified {
+struct VerifiedToken {
     caller: Arc<Caller>,
     /// Who vouched for it. Weak, so that a key that is no longer published takes its tokens with it.
-    key: Weak<Key>,
-    times: Times,
+    key: Weak<VerificationKey>,
+    times: TokenValidity,
 }
 
 /// All that is remembered. The maps hash with random keys, so nobody can choose tokens that meet in one bucket.
 #[derive(Default)]
-pub(super) struct VerifiedTokens {
-    shards: [Mutex<Shard>; SHARDS],
+pub(super) struct TokenCache {
+    shards: [Mutex<TokenCacheShard>; SHARDS],
 }
 
 #[derive(Default)]
-struct Shard {
-    young: HashMap<Digest, Verified>,
-    old: HashMap<Digest, Verified>,
+struct TokenCacheShard {
+    young: HashMap<TokenDigest, VerifiedToken>,
+    old: HashMap<TokenDigest, VerifiedToken>,
 }
 
-impl VerifiedTokens {
+impl TokenCache {
     /// The caller of a token that was verified before, or why it may not be used now; `None`: it has to be verified.
     pub(super) fn find(
         &self,
-        digest: &Digest,
+        digest: &TokenDigest,
         now: SystemTime,
     ) -> Option<Result<Arc<Caller>, AuthRefusal>> {
         let mut shard = self.shard(digest);
@@ -77,15 +77,15 @@ impl VerifiedTokens {
     /// Remembers a token that has kept every rule.
     pub(super) fn remember(
         &self,
-        digest: Digest,
+        digest: TokenDigest,
         caller: &Arc<Caller>,
-        key: &Arc<Key>,
-        times: Times,
+        key: &Arc<VerificationKey>,
+        times: TokenValidity,
     ) {
         if caller.bytes() > MAX_CALLER {
             return;
         }
-        let verified = Verified {
+        let verified = VerifiedToken {
             caller: Arc::clone(caller),
             key: Arc::downgrade(key),
             times,
@@ -96,7 +96,7 @@ impl VerifiedTokens {
         drop(outdated);
     }
 
-    fn shard(&self, Digest(bytes): &Digest) -> MutexGuard<'_, Shard> {
+    fn shard(&self, TokenDigest(bytes): &TokenDigest) -> MutexGuard<'_, TokenCacheShard> {
         let [first, ..] = bytes;
         let at = usize::from(*first) % SHARDS;
         // The index is below the length; the first one is there to have no panic in the code.
@@ -106,9 +106,13 @@ impl VerifiedTokens {
     }
 }
 
-impl Shard {
+impl TokenCacheShard {
     /// Puts an entry into the young generation; the generation that had to go for it is handed back.
-    fn put(&mut self, digest: Digest, verified: Verified) -> Option<HashMap<Digest, Verified>> {
+    fn put(
+        &mut self,
+        digest: TokenDigest,
+        verified: VerifiedToken,
+    ) -> Option<HashMap<TokenDigest, VerifiedToken>> {
         let full = self.young.len() >= GENERATION;
         let outdated = full.then(|| {
             let young = std::mem::take(&mut self.young);
@@ -119,7 +123,7 @@ impl Shard {
     }
 }
 
-impl Verified {
+impl VerifiedToken {
     fn answer(&self, now: SystemTime) -> Option<Result<Arc<Caller>, AuthRefusal>> {
         if self.key.strong_count() == 0 {
             return None;
@@ -143,38 +147,38 @@ mod tests {
         })
     }
 
-    fn key() -> Arc<Key> {
-        Arc::new(Key::secret(&[7; 32]).ok().unwrap())
+    fn key() -> Arc<VerificationKey> {
+        Arc::new(VerificationKey::secret(&[7; 32]).ok().unwrap())
     }
 
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
-    fn until(expiry: f64) -> Times {
-        Times::new(expiry, None, None, Duration::from_secs(30))
+    fn until(expiry: f64) -> TokenValidity {
+        TokenValidity::new(expiry, None, None, Duration::from_secs(30))
     }
 
-    fn count(cache: &VerifiedTokens) -> usize {
+    fn count(cache: &TokenCache) -> usize {
         let shards = cache.shards.iter().map(|shard| shard.lock().unwrap());
         shards.map(|it| it.young.len() + it.old.len()).sum()
     }
 
     #[test]
     fn what_was_remembered_is_found_and_nothing_else() {
-        let (cache, key, alice) = (VerifiedTokens::default(), key(), caller("alice"));
-        assert!(cache.find(&Digest::of(b"a.b.c"), at(0)).is_none());
-        cache.remember(Digest::of(b"a.b.c"), &alice, &key, until(100.0));
-        let found = cache.find(&Digest::of(b"a.b.c"), at(0)).unwrap().ok();
+        let (cache, key, alice) = (TokenCache::default(), key(), caller("alice"));
+        assert!(cache.find(&TokenDigest::of(b"a.b.c"), at(0)).is_none());
+        cache.remember(TokenDigest::of(b"a.b.c"), &alice, &key, until(100.0));
+        let found = cache.find(&TokenDigest::of(b"a.b.c"), at(0)).unwrap().ok();
         assert!(Arc::ptr_eq(&found.unwrap(), &alice));
-        assert!(cache.find(&Digest::of(b"a.b.d"), at(0)).is_none());
+        assert!(cache.find(&TokenDigest::of(b"a.b.d"), at(0)).is_none());
     }
 
     #[test]
     fn a_hit_is_held_against_the_clock_with_the_leeway_of_the_rule() {
-        let (cache, key) = (VerifiedTokens::default(), key());
-        let token = Digest::of(b"a.b.c");
-        let times = Times::new(100.0, Some(50.0), None, Duration::from_secs(30));
+        let (cache, key) = (TokenCache::default(), key());
+        let token = TokenDigest::of(b"a.b.c");
+        let times = TokenValidity::new(100.0, Some(50.0), None, Duration::from_secs(30));
         cache.remember(token, &caller("alice"), &key, times);
         let answer = |seconds| cache.find(&token, at(seconds)).unwrap().map(|_| ());
         assert_eq!(answer(19), Err(AuthRefusal::NotYetValid));
@@ -184,22 +188,22 @@ mod tests {
 
     #[test]
     fn a_token_goes_with_its_key() {
-        let (cache, first, second) = (VerifiedTokens::default(), key(), key());
-        cache.remember(Digest::of(b"1"), &caller("a"), &first, until(100.0));
-        cache.remember(Digest::of(b"2"), &caller("b"), &second, until(100.0));
+        let (cache, first, second) = (TokenCache::default(), key(), key());
+        cache.remember(TokenDigest::of(b"1"), &caller("a"), &first, until(100.0));
+        cache.remember(TokenDigest::of(b"2"), &caller("b"), &second, until(100.0));
         drop(first);
-        assert!(cache.find(&Digest::of(b"1"), at(0)).is_none());
-        assert!(cache.find(&Digest::of(b"2"), at(0)).is_some());
+        assert!(cache.find(&TokenDigest::of(b"1"), at(0)).is_none());
+        assert!(cache.find(&TokenDigest::of(b"2"), at(0)).is_some());
     }
 
     #[test]
     fn a_flood_stays_within_bounds_and_leaves_what_is_in_use() {
-        let (cache, key, alice) = (VerifiedTokens::default(), key(), caller("alice"));
-        let kept = Digest::of(b"in use");
+        let (cache, key, alice) = (TokenCache::default(), key(), caller("alice"));
+        let kept = TokenDigest::of(b"in use");
         cache.remember(kept, &alice, &key, until(100.0));
         for number in 0..3 * SHARDS * GENERATION {
             cache.remember(
-                Digest::of(&number.to_be_bytes()),
+                TokenDigest::of(&number.to_be_bytes()),
                 &alice,
                 &key,
                 until(100.0),
@@ -212,29 +216,29 @@ mod tests {
         assert!(count(&cache) > SHARDS * GENERATION);
         assert!(
             cache
-                .find(&Digest::of(&0_usize.to_be_bytes()), at(0))
+                .find(&TokenDigest::of(&0_usize.to_be_bytes()), at(0))
                 .is_none()
         );
     }
 
     #[test]
     fn a_caller_that_takes_much_room_is_not_remembered() {
-        let (cache, key) = (VerifiedTokens::default(), key());
+        let (cache, key) = (TokenCache::default(), key());
         let mut many = Caller::clone(&caller("alice"));
         many.scopes = vec!["a".into(); 1000];
-        cache.remember(Digest::of(b"1"), &Arc::new(many), &key, until(100.0));
+        cache.remember(TokenDigest::of(b"1"), &Arc::new(many), &key, until(100.0));
         assert_eq!(count(&cache), 0);
     }
 
     #[test]
     fn many_threads_see_their_own_callers() {
-        let (cache, key) = (VerifiedTokens::default(), key());
+        let (cache, key) = (TokenCache::default(), key());
         std::thread::scope(|scope| {
             for thread in 0..8_u32 {
                 let (cache, key) = (&cache, &key);
                 scope.spawn(move || {
                     for number in 0..2000_u32 {
-                        let digest = Digest::of(&(number % 500).to_be_bytes());
+                        let digest = TokenDigest::of(&(number % 500).to_be_bytes());
                         let name = (number % 500).to_string();
                         match cache.find(&digest, at(0)) {
                             Some(found) => assert_eq!(*found.ok().unwrap().user, *name, "{thread}"),

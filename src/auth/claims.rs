@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::{AuthRefusal, object::Object};
+use super::{AuthRefusal, object::JsonObject};
 
 /// The longest user id, in bytes: it becomes a key of the limits.
 const MAX_USER: usize = 256;
@@ -16,7 +16,7 @@ const MAX_USER: usize = 256;
 ///
 /// # Errors
 /// `MissingClaim("iss")`, `BadClaim("iss")` when it is not a string.
-pub(super) fn issuer(claims: &Object) -> Result<&str, AuthRefusal> {
+pub(super) fn issuer(claims: &JsonObject) -> Result<&str, AuthRefusal> {
     required(claims, "iss", "iss")
 }
 
@@ -24,7 +24,7 @@ pub(super) fn issuer(claims: &Object) -> Result<&str, AuthRefusal> {
 ///
 /// # Errors
 /// `MissingClaim("aud")`, `BadClaim("aud")`, `WrongAudience`.
-pub(super) fn check_audience(claims: &Object, accepted: &[String]) -> Result<(), AuthRefusal> {
+pub(super) fn check_audience(claims: &JsonObject, accepted: &[String]) -> Result<(), AuthRefusal> {
     let found = match claims.member("aud") {
         None => return Err(AuthRefusal::MissingClaim("aud")),
         Some(Value::String(audience)) => vec![audience.as_str()],
@@ -41,7 +41,7 @@ pub(super) fn check_audience(claims: &Object, accepted: &[String]) -> Result<(),
 
 /// When a token may be used, by its own word.
 #[derive(Clone, Copy)]
-pub(super) struct Times {
+pub(super) struct TokenValidity {
     expiry: f64,
     not_before: Option<f64>,
     issued: Option<f64>,
@@ -52,14 +52,14 @@ pub(super) struct Times {
 ///
 /// # Errors
 /// `MissingClaim("exp")`, `BadClaim` for what is no number.
-pub(super) fn times(claims: &Object, leeway: Duration) -> Result<Times, AuthRefusal> {
+pub(super) fn times(claims: &JsonObject, leeway: Duration) -> Result<TokenValidity, AuthRefusal> {
     let expiry = seconds(claims, "exp")?.ok_or(AuthRefusal::MissingClaim("exp"))?;
     let not_before = seconds(claims, "nbf")?;
     let issued = seconds(claims, "iat")?;
-    Ok(Times::new(expiry, not_before, issued, leeway))
+    Ok(TokenValidity::new(expiry, not_before, issued, leeway))
 }
 
-impl Times {
+impl TokenValidity {
     /// In seconds since 1970, all finite.
     pub(super) fn new(
         expiry: f64,
@@ -98,7 +98,7 @@ impl Times {
 ///
 /// # Errors
 /// `MissingClaim("user")`, `BadClaim("user")`.
-pub(super) fn user<'a>(claims: &'a Object, claim: &str) -> Result<&'a str, AuthRefusal> {
+pub(super) fn user<'a>(claims: &'a JsonObject, claim: &str) -> Result<&'a str, AuthRefusal> {
     let user = required(claims, claim, "user")?;
     if user.is_empty() || user.len() > MAX_USER {
         return Err(AuthRefusal::BadClaim("user"));
@@ -110,7 +110,7 @@ pub(super) fn user<'a>(claims: &'a Object, claim: &str) -> Result<&'a str, AuthR
 ///
 /// # Errors
 /// `BadClaim` for another type than these: a scope that is guessed is a right that is given away.
-pub(super) fn scopes(claims: &Object) -> Result<Vec<Box<str>>, AuthRefusal> {
+pub(super) fn scopes(claims: &JsonObject) -> Result<Vec<Box<str>>, AuthRefusal> {
     let scope = claims
         .text("scope")
         .map_err(|()| AuthRefusal::BadClaim("scope"))?;
@@ -127,7 +127,7 @@ pub(super) fn scopes(claims: &Object) -> Result<Vec<Box<str>>, AuthRefusal> {
 }
 
 fn required<'a>(
-    claims: &'a Object,
+    claims: &'a JsonObject,
     claim: &str,
     name: &'static str,
 ) -> Result<&'a str, AuthRefusal> {
@@ -143,7 +143,7 @@ fn strings(value: &Value) -> Option<Vec<&str>> {
 }
 
 /// A NumericDate: seconds since 1970, fractions allowed.
-fn seconds(claims: &Object, name: &'static str) -> Result<Option<f64>, AuthRefusal> {
+fn seconds(claims: &JsonObject, name: &'static str) -> Result<Option<f64>, AuthRefusal> {
     let Some(value) = claims.member(name) else {
         return Ok(None);
     };

@@ -15,7 +15,7 @@ pub fn document_of(issuer: &str) -> Option<Url> {
 }
 
 #[derive(Deserialize)]
-struct Document {
+struct DiscoveryDocument {
     issuer: String,
     jwks_uri: String,
 }
@@ -25,7 +25,7 @@ struct Document {
 /// # Errors
 /// What is wrong with it, as a clause for a person.
 pub(super) fn keys_of(document: &[u8], issuer: &str) -> Result<Url, String> {
-    let document: Document = serde_json::from_slice(document)
+    let document: DiscoveryDocument = serde_json::from_slice(document)
         .map_err(|_| "is not a JSON object with the texts `issuer` and `jwks_uri`".to_owned())?;
     if document.issuer != issuer {
         let other: String = document.issuer.chars().take(200).collect();

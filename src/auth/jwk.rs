@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::str::FromStr as _;
 
-use super::{key::Key, object::Object};
+use super::{key::VerificationKey, object::JsonObject};
 
 /// Members that only private keys have.
 const PRIVATE: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "oth"];
@@ -24,23 +24,23 @@ const MAX_KEYS: usize = 256;
 const MAX_REMARKS: usize = 8;
 
 #[derive(Deserialize)]
-struct Set {
-    keys: Vec<Object>,
+struct JwkSet {
+    keys: Vec<JsonObject>,
 }
 
 /// Why one key gives nothing.
-enum Unfit {
+enum JwkError {
     /// Passed over.
-    NotForUs(String),
+    Unsupported(String),
     /// Stops the set.
-    Wrong(String),
+    Invalid(String),
 }
 
 /// All usable keys of a set; at least one.
 ///
 /// # Errors
 /// What is wrong, as a clause for a person.
-pub(super) fn read_set(json: &[u8]) -> Result<Vec<Key>, String> {
+pub(super) fn read_set(json: &[u8]) -> Result<Vec<VerificationKey>, String> {
     let set = parse(json)?;
     let mut keys = Vec::new();
     let mut passed_over = Vec::new();
@@ -48,8 +48,8 @@ pub(super) fn read_set(json: &[u8]) -> Result<Vec<Key>, String> {
         let name = name(at, jwk);
         match read(jwk) {
             Ok(key) => keys.push(key),
-            Err(Unfit::NotForUs(why)) => passed_over.push(format!("{name} {why}")),
-            Err(Unfit::Wrong(why)) => return Err(format!("holds {name}, which {why}")),
+            Err(JwkError::Unsupported(why)) => passed_over.push(format!("{name} {why}")),
+            Err(JwkError::Invalid(why)) => return Err(format!("holds {name}, which {why}")),
         }
     }
     match keys.is_empty() {
@@ -63,7 +63,7 @@ pub(super) fn read_set(json: &[u8]) -> Result<Vec<Key>, String> {
 ///
 /// # Errors
 /// What is wrong, as a clause for a person.
-pub(super) fn read_published(json: &[u8]) -> Result<(Vec<Key>, Vec<String>), String> {
+pub(super) fn read_published(json: &[u8]) -> Result<(Vec<VerificationKey>, Vec<String>), String> {
     let set = parse(json)?;
     if set.keys.len() > MAX_KEYS {
         return Err(format!("holds more than {MAX_KEYS} keys"));
@@ -72,15 +72,15 @@ pub(super) fn read_published(json: &[u8]) -> Result<(Vec<Key>, Vec<String>), Str
     for (at, jwk) in set.keys.iter().enumerate() {
         let name = name(at, jwk);
         let read = match jwk.text("kty") {
-            Ok(Some("oct")) => Err(Unfit::Wrong(
+            Ok(Some("oct")) => Err(JwkError::Invalid(
                 "is a shared secret, which everybody can read there".into(),
             )),
             _ => read(jwk),
         };
         match read {
             Ok(key) => keys.push(key),
-            Err(Unfit::NotForUs(why)) => passed_over.push(format!("{name} {why}")),
-            Err(Unfit::Wrong(why)) => remarks.push(format!("{name} is left out: it {why}")),
+            Err(JwkError::Unsupported(why)) => passed_over.push(format!("{name} {why}")),
+            Err(JwkError::Invalid(why)) => remarks.push(format!("{name} is left out: it {why}")),
         }
     }
     if keys.is_empty() {
@@ -91,11 +91,11 @@ pub(super) fn read_published(json: &[u8]) -> Result<(Vec<Key>, Vec<String>), Str
     Ok((keys, remarks))
 }
 
-fn parse(json: &[u8]) -> Result<Set, String> {
+fn parse(json: &[u8]) -> Result<JwkSet, String> {
     serde_json::from_slice(json).map_err(|error| {
         // Not the error's own text: it can quote the file.
         format!(
-            "is not a JSON Web Key Set `{{\"keys\": [{{…}}]}}` (line {}, column {})",
+            "is not a JSON Web VerificationKey JwkSet `{{\"keys\": [{{…}}]}}` (line {}, column {})",
             error.line(),
             error.column()
         )
@@ -111,19 +111,19 @@ fn nothing(mut passed_over: Vec<String>) -> String {
 }
 
 /// How a message calls a key: by its place, and by its id when it has a short one.
-fn name(at: usize, jwk: &Object) -> String {
+fn name(at: usize, jwk: &JsonObject) -> String {
     match jwk.text("kid") {
         Ok(Some(id)) if id.len() <= 64 => format!("key {} ({id:?})", at + 1),
         _ => format!("key {}", at + 1),
     }
 }
 
-fn read(jwk: &Object) -> Result<Key, Unfit> {
+fn read(jwk: &JsonObject) -> Result<VerificationKey, JwkError> {
     if jwk.has_duplicate() {
-        return Err(Unfit::Wrong("gives a member twice".into()));
+        return Err(JwkError::Invalid("gives a member twice".into()));
     }
     if let Some(member) = PRIVATE.iter().find(|member| jwk.member(member).is_some()) {
-        return Err(Unfit::Wrong(format!(
+        return Err(JwkError::Invalid(format!(
             "is a private key (it has `{member}`): only public keys belong here"
         )));
     }
@@ -133,17 +133,22 @@ fn read(jwk: &Object) -> Result<Key, Unfit> {
     let algorithm = wanted
         .map(Algorithm::from_str)
         .transpose()
-        .map_err(|_| Unfit::NotForUs("has an `alg` that is not known here".into()))?;
+        .map_err(|_| JwkError::Unsupported("has an `alg` that is not known here".into()))?;
     let mut key = match required(jwk, "kty")? {
-        "RSA" => Key::rsa_numbers(&bytes(jwk, "n")?, &bytes(jwk, "e")?).map_err(Unfit::Wrong)?,
+        "RSA" => VerificationKey::rsa_numbers(&bytes(jwk, "n")?, &bytes(jwk, "e")?)
+            .map_err(JwkError::Invalid)?,
         "EC" => elliptic(jwk)?,
         "OKP" => edwards(jwk)?,
-        "oct" => Key::secret(&bytes(jwk, "k")?).map_err(Unfit::Wrong)?,
-        _ => return Err(Unfit::NotForUs("has a `kty` that is not known here".into())),
+        "oct" => VerificationKey::secret(&bytes(jwk, "k")?).map_err(JwkError::Invalid)?,
+        _ => {
+            return Err(JwkError::Unsupported(
+                "has a `kty` that is not known here".into(),
+            ));
+        }
     };
     if let Some(algorithm) = algorithm {
         if !key.algorithms.contains(&algorithm) {
-            return Err(Unfit::Wrong(format!(
+            return Err(JwkError::Invalid(format!(
                 "has the `alg` {algorithm:?}, which does not fit it"
             )));
         }
@@ -154,58 +159,62 @@ fn read(jwk: &Object) -> Result<Key, Unfit> {
 }
 
 /// `use` and `key_ops`, where given, must allow the checking of signatures.
-fn check_purpose(jwk: &Object) -> Result<(), Unfit> {
+fn check_purpose(jwk: &JsonObject) -> Result<(), JwkError> {
     if text(jwk, "use")?.is_some_and(|purpose| purpose != "sig") {
-        return Err(Unfit::NotForUs("is not for signatures (`use`)".into()));
+        return Err(JwkError::Unsupported(
+            "is not for signatures (`use`)".into(),
+        ));
     }
     match jwk.member("key_ops") {
         None => Ok(()),
         Some(Value::Array(operations)) if operations.iter().any(|op| op == "verify") => Ok(()),
-        Some(Value::Array(_)) => Err(Unfit::NotForUs(
+        Some(Value::Array(_)) => Err(JwkError::Unsupported(
             "is not for checking signatures (`key_ops`)".into(),
         )),
-        Some(_) => Err(Unfit::Wrong("has a `key_ops` that is no list".into())),
+        Some(_) => Err(JwkError::Invalid("has a `key_ops` that is no list".into())),
     }
 }
 
-fn elliptic(jwk: &Object) -> Result<Key, Unfit> {
+fn elliptic(jwk: &JsonObject) -> Result<VerificationKey, JwkError> {
     let (algorithm, size) = match required(jwk, "crv")? {
         "P-256" => (Algorithm::ES256, 32),
         "P-384" => (Algorithm::ES384, 48),
         _ => {
-            return Err(Unfit::NotForUs(
+            return Err(JwkError::Unsupported(
                 "is on a curve that is not known here".into(),
             ));
         }
     };
     let (x, y) = (bytes(jwk, "x")?, bytes(jwk, "y")?);
     if x.len() != size || y.len() != size {
-        return Err(Unfit::Wrong("has coordinates of the wrong length".into()));
+        return Err(JwkError::Invalid(
+            "has coordinates of the wrong length".into(),
+        ));
     }
     let point = [&[4][..], &x, &y].concat();
-    Key::ec_point(algorithm, &point).map_err(Unfit::Wrong)
+    VerificationKey::ec_point(algorithm, &point).map_err(JwkError::Invalid)
 }
 
-fn edwards(jwk: &Object) -> Result<Key, Unfit> {
+fn edwards(jwk: &JsonObject) -> Result<VerificationKey, JwkError> {
     match required(jwk, "crv")? {
-        "Ed25519" => Key::ed25519(&bytes(jwk, "x")?).map_err(Unfit::Wrong),
-        _ => Err(Unfit::NotForUs(
+        "Ed25519" => VerificationKey::ed25519(&bytes(jwk, "x")?).map_err(JwkError::Invalid),
+        _ => Err(JwkError::Unsupported(
             "is on a curve that is not known here".into(),
         )),
     }
 }
 
-fn text<'a>(jwk: &'a Object, member: &str) -> Result<Option<&'a str>, Unfit> {
+fn text<'a>(jwk: &'a JsonObject, member: &str) -> Result<Option<&'a str>, JwkError> {
     jwk.text(member)
-        .map_err(|()| Unfit::Wrong(format!("has a `{member}` that is no string")))
+        .map_err(|()| JwkError::Invalid(format!("has a `{member}` that is no string")))
 }
 
-fn required<'a>(jwk: &'a Object, member: &str) -> Result<&'a str, Unfit> {
-    text(jwk, member)?.ok_or_else(|| Unfit::Wrong(format!("lacks `{member}`")))
+fn required<'a>(jwk: &'a JsonObject, member: &str) -> Result<&'a str, JwkError> {
+    text(jwk, member)?.ok_or_else(|| JwkError::Invalid(format!("lacks `{member}`")))
 }
 
-fn bytes(jwk: &Object, member: &str) -> Result<Vec<u8>, Unfit> {
+fn bytes(jwk: &JsonObject, member: &str) -> Result<Vec<u8>, JwkError> {
     BASE64URL_NOPAD
         .decode(required(jwk, member)?.as_bytes())
-        .map_err(|_| Unfit::Wrong(format!("has a `{member}` that is not base64url")))
+        .map_err(|_| JwkError::Invalid(format!("has a `{member}` that is not base64url")))
 }

@@ -14,7 +14,7 @@ use aws_lc_rs::{
 };
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 
-use super::token::Token;
+use super::token::UnverifiedToken;
 
 /// The shortest HMAC secret, in bytes: as long as the shortest hash it is used with.
 const MIN_SECRET: usize = 32;
@@ -37,7 +37,7 @@ const RSASSA_PSS: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10];
 
 /// One key for checking signatures.
 #[derive(Clone)]
-pub(super) struct Key {
+pub(super) struct VerificationKey {
     /// Its `kid`, when it came from a key set.
     pub(super) id: Option<String>,
     /// What it may be used with; never anything that its type does not fit.
@@ -45,7 +45,7 @@ pub(super) struct Key {
     verifier: DecodingKey,
 }
 
-impl Key {
+impl VerificationKey {
     /// An HMAC secret.
     pub(super) fn secret(secret: &[u8]) -> Result<Self, String> {
         if secret.len() < MIN_SECRET {
@@ -154,8 +154,8 @@ impl Key {
     }
 
     /// Whether this key made the signature. Any trouble is a no.
-    pub(super) fn made(&self, token: &Token<'_>) -> bool {
-        let Token {
+    pub(super) fn made(&self, token: &UnverifiedToken<'_>) -> bool {
+        let UnverifiedToken {
             signature,
             signed,
             algorithm,

@@ -1,7 +1,7 @@
 //! Who is calling: the bearer token of a request, checked, becomes a [`Caller`].
 //!
 //! The header is found by `bearer`; a token that was verified before is known to `cache`; any other is taken apart and
-//! judged by `token` and `claims`, its key found in [`keys`].
+//! judged by `token` and `claims`, its key found in [`key_set`].
 //! Keys that an issuer publishes are found by [`discovery`], kept by [`remote`] and fetched by `refresh` in the background;
 //! a request waits for them only when its token names a key that nobody knows yet.
 //! It relies on the clock it is handed; it never reads a file, and no token byte, user id or key leaves it in an error.
@@ -12,7 +12,7 @@ mod claims;
 pub mod discovery;
 mod jwk;
 mod key;
-pub mod keys;
+pub mod key_set;
 mod object;
 mod pem;
 mod pseudonym;
@@ -33,13 +33,13 @@ use hyper::HeaderMap;
 pub use jsonwebtoken::Algorithm;
 
 use self::{
-    cache::{Digest, VerifiedTokens},
-    claims::Times,
-    keys::KeySet,
-    object::Object,
-    remote::{RemoteKeys, RemoteSettings},
+    cache::{TokenCache, TokenDigest},
+    claims::TokenValidity,
+    key_set::VerificationKeys,
+    object::JsonObject,
+    remote::{RemoteKeySettings, RemoteKeys},
 };
-pub use self::{pseudonym::Pseudonyms, refusal::AuthRefusal};
+pub use self::{pseudonym::Pseudonymizer, refusal::AuthRefusal};
 use crate::telemetry::metrics::Metrics;
 
 /// One `[[identity]]`, checked.
@@ -59,9 +59,9 @@ pub struct IdentitySettings {
 /// Where the keys of an identity come from.
 pub enum KeySource {
     /// The configuration.
-    Fixed(KeySet),
+    Fixed(VerificationKeys),
     /// The issuer, who may change them.
-    Remote(Box<RemoteSettings>),
+    Remote(Box<RemoteKeySettings>),
 }
 
 /// An authenticated user behind a frontend. It has no `Debug`: user ids are personal.
@@ -94,8 +94,8 @@ impl Caller {
 /// Checks bearer tokens against the configured identities.
 pub struct Authenticator {
     identities: Vec<Identity>,
-    pseudonyms: Pseudonyms,
-    verified: VerifiedTokens,
+    pseudonyms: Pseudonymizer,
+    verified: TokenCache,
 }
 
 /// An identity with its issuer in the form that callers share.
@@ -104,21 +104,21 @@ struct Identity {
     audience: Vec<String>,
     user_claim: String,
     leeway: Duration,
-    keys: Keys,
+    keys: IdentityKeys,
 }
 
-enum Keys {
-    Fixed(ArcSwap<KeySet>),
+enum IdentityKeys {
+    Fixed(ArcSwap<VerificationKeys>),
     Remote(Arc<RemoteKeys>),
 }
 
 impl Authenticator {
     /// Of several identities with one issuer only the first would ever be asked: the configuration refuses that.
-    pub fn new(identities: Vec<IdentitySettings>, pseudonyms: Pseudonyms) -> Self {
+    pub fn new(identities: Vec<IdentitySettings>, pseudonyms: Pseudonymizer) -> Self {
         Self {
             identities: identities.into_iter().map(Identity::new).collect(),
             pseudonyms,
-            verified: VerifiedTokens::default(),
+            verified: TokenCache::default(),
         }
     }
 
@@ -136,7 +136,7 @@ impl Authenticator {
         now: SystemTime,
     ) -> Result<Arc<Caller>, AuthRefusal> {
         let token = bearer::credentials(headers)?;
-        let digest = Digest::of(token);
+        let digest = TokenDigest::of(token);
         match self.verified.find(&digest, now) {
             Some(answer) => answer,
             // Boxed: a token is seen for the first time once, and what a future holds is moved with it.
@@ -147,7 +147,7 @@ impl Authenticator {
     async fn verify(
         &self,
         token: &[u8],
-        digest: Digest,
+        digest: TokenDigest,
         now: SystemTime,
     ) -> Result<Arc<Caller>, AuthRefusal> {
         let token = token::take_apart(bearer::text(token)?)?;
@@ -159,8 +159,8 @@ impl Authenticator {
             .find(|identity| *identity.issuer == *issuer)
             .ok_or(AuthRefusal::UnknownIssuer)?;
         let key = match &identity.keys {
-            Keys::Fixed(keys) => Arc::clone(keys.load().verify(&token)?),
-            Keys::Remote(keys) => {
+            IdentityKeys::Fixed(keys) => Arc::clone(keys.load().verify(&token)?),
+            IdentityKeys::Remote(keys) => {
                 // Nobody is asked about a token that would be refused anyhow.
                 let worth_asking = || identity.judge(&token.claims, now).is_ok();
                 keys.verify(&token, worth_asking).await?
@@ -179,22 +179,22 @@ impl Authenticator {
 
     /// Checks this issuer's tokens with other keys of the configuration from now on. Keys that go take the tokens they
     /// vouched for along.
-    pub fn change_keys(&self, issuer: &str, keys: KeySet) {
+    pub fn change_keys(&self, issuer: &str, keys: VerificationKeys) {
         let mut of_issuer = self.identities.iter().filter(|it| *it.issuer == *issuer);
-        if let Some(Keys::Fixed(known)) = of_issuer.next().map(|identity| &identity.keys) {
+        if let Some(IdentityKeys::Fixed(known)) = of_issuer.next().map(|identity| &identity.keys) {
             let keys = keys.keeping(&known.load());
             known.store(Arc::new(keys));
         }
     }
 
     /// Whether there are keys for every identity.
-    pub fn knows_keys(&self) -> bool {
+    pub fn has_all_keys(&self) -> bool {
         self.remotes().all(|keys| keys.fetched().is_some())
     }
 
     /// Fetches the keys that issuers publish, now and for as long as it is not dropped; `known` is told whether there are
     /// keys for every identity, whenever that may have changed.
-    pub async fn keep_keys(
+    pub async fn refresh_keys(
         self: Arc<Self>,
         metrics: Arc<Metrics>,
         known: impl Fn(bool) + Clone + Send + Sync + 'static,
@@ -202,7 +202,7 @@ impl Authenticator {
         let mut tasks = tokio::task::JoinSet::new();
         for keys in self.remotes() {
             let (all, known) = (Arc::clone(&self), known.clone());
-            let changed = move || known(all.knows_keys());
+            let changed = move || known(all.has_all_keys());
             tasks.spawn(refresh::keep(
                 Arc::clone(keys),
                 Arc::clone(&metrics),
@@ -214,8 +214,8 @@ impl Authenticator {
 
     fn remotes(&self) -> impl Iterator<Item = &Arc<RemoteKeys>> {
         self.identities.iter().filter_map(|it| match &it.keys {
-            Keys::Fixed(_) => None,
-            Keys::Remote(keys) => Some(keys),
+            IdentityKeys::Fixed(_) => None,
+            IdentityKeys::Remote(keys) => Some(keys),
         })
     }
 }
@@ -225,9 +225,9 @@ impl Identity {
         let issuer: Arc<str> = Arc::from(settings.issuer.as_str());
         Self {
             keys: match settings.keys {
-                KeySource::Fixed(keys) => Keys::Fixed(ArcSwap::from_pointee(keys)),
+                KeySource::Fixed(keys) => IdentityKeys::Fixed(ArcSwap::from_pointee(keys)),
                 KeySource::Remote(remote) => {
-                    Keys::Remote(Arc::new(RemoteKeys::new(Arc::clone(&issuer), *remote)))
+                    IdentityKeys::Remote(Arc::new(RemoteKeys::new(Arc::clone(&issuer), *remote)))
                 }
             },
             issuer,
@@ -240,9 +240,9 @@ impl Identity {
     /// The rules of all claims but `iss`: the user, the scopes, and when the token may be used.
     fn judge<'a>(
         &self,
-        claims: &'a Object,
+        claims: &'a JsonObject,
         now: SystemTime,
-    ) -> Result<(&'a str, Vec<Box<str>>, Times), AuthRefusal> {
+    ) -> Result<(&'a str, Vec<Box<str>>, TokenValidity), AuthRefusal> {
         claims::check_audience(claims, &self.audience)?;
         let times = claims::times(claims, self.leeway)?;
         times.check(now)?;

@@ -12,13 +12,13 @@ use serde::{
 use serde_json::{Map, Value};
 
 /// The members of one JSON object, and whether a name came twice.
-pub(super) struct Object {
+pub(super) struct JsonObject {
     members: Map<String, Value>,
     duplicate: bool,
 }
 
-impl Object {
-    /// Whether any name was given more than once. What [`Object::member`] then gives must not be used.
+impl JsonObject {
+    /// Whether any name was given more than once. What [`JsonObject::member`] then gives must not be used.
     pub(super) fn has_duplicate(&self) -> bool {
         self.duplicate
     }
@@ -38,23 +38,23 @@ impl Object {
     }
 }
 
-impl<'de> Deserialize<'de> for Object {
+impl<'de> Deserialize<'de> for JsonObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Members)
+        deserializer.deserialize_map(JsonObjectVisitor)
     }
 }
 
-struct Members;
+struct JsonObjectVisitor;
 
-impl<'de> Visitor<'de> for Members {
-    type Value = Object;
+impl<'de> Visitor<'de> for JsonObjectVisitor {
+    type Value = JsonObject;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Object, A::Error> {
-        let mut object = Object {
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<JsonObject, A::Error> {
+        let mut object = JsonObject {
             members: Map::new(),
             duplicate: false,
         };
@@ -69,7 +69,7 @@ impl<'de> Visitor<'de> for Members {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Object {
+    fn read(text: &str) -> JsonObject {
         serde_json::from_str(text).unwrap()
     }
 
@@ -92,7 +92,7 @@ mod tests {
             "{\"a\":1e400}",
             "{\"a\":1,}",
         ] {
-            assert!(serde_json::from_str::<Object>(text).is_err(), "{text}");
+            assert!(serde_json::from_str::<JsonObject>(text).is_err(), "{text}");
         }
     }
 }

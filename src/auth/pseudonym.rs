@@ -6,9 +6,9 @@ use sha2::Sha256;
 use crate::secret::Secret;
 
 /// Makes pseudonyms of callers: the same on every replica that has the same Qiniu secret key, and meaningless without it.
-pub struct Pseudonyms(Hmac<Sha256>);
+pub struct Pseudonymizer(Hmac<Sha256>);
 
-impl Pseudonyms {
+impl Pseudonymizer {
     /// Derives the key from a secret.
     pub fn new(secret: &Secret) -> Self {
         let mut mac: Hmac<Sha256> = Hmac::new_from_slice(secret.reveal())

@@ -15,8 +15,8 @@ use tokio::{
 
 use super::{
     discovery,
-    keys::{KeySet, Published},
-    remote::{Fetched, Place, RemoteKeys},
+    key_set::{ParsedKeySet, VerificationKeys},
+    remote::{FetchedKeys, KeySetLocation, RemoteKeys},
 };
 use crate::{
     outbound::{
@@ -38,7 +38,10 @@ pub(super) async fn keep(
     loop {
         let mut task = JoinSet::new();
         let (keys, metrics) = (Arc::clone(&keys), Arc::clone(&metrics));
-        let (issuer, pause) = (Arc::clone(&keys.issuer), keys.settings.timing.last_retry);
+        let (issuer, pause) = (
+            Arc::clone(&keys.issuer),
+            keys.settings.timing.max_retry_delay,
+        );
         task.spawn(keep_until_a_bug(keys, metrics, changed.clone()));
         drop(task.join_next().await);
         // Without this the keys would quietly stay as they are for ever.
@@ -48,7 +51,7 @@ pub(super) async fn keep(
 }
 
 async fn keep_until_a_bug(keys: Arc<RemoteKeys>, metrics: Arc<Metrics>, changed: impl Fn()) {
-    let refresher = Refresher {
+    let refresher = KeySetFetcher {
         keys: &keys,
         metrics: &metrics,
         address: None,
@@ -58,7 +61,7 @@ async fn keep_until_a_bug(keys: Arc<RemoteKeys>, metrics: Arc<Metrics>, changed:
     tokio::join!(refresher.run(&changed), expire(&keys, &changed));
 }
 
-struct Refresher<'a> {
+struct KeySetFetcher<'a> {
     keys: &'a RemoteKeys,
     metrics: &'a Metrics,
     /// Where discovery said the keys are, and until when that may be believed.
@@ -69,23 +72,23 @@ struct Refresher<'a> {
 }
 
 /// Why a fetch brought no keys.
-struct Failure {
+struct KeySetFetchError {
     /// Its label.
     outcome: &'static str,
     /// A clause for a person.
     why: String,
 }
 
-impl Refresher<'_> {
+impl KeySetFetcher<'_> {
     async fn run(mut self, changed: &impl Fn()) {
         loop {
             self.keys
                 .progress
                 .send_modify(|progress| progress.started = progress.started.saturating_add(1));
-            let limit = self.keys.settings.timing.fetch;
+            let limit = self.keys.settings.timing.fetch_timeout;
             let result = match timeout(limit, self.fetch()).await {
                 Ok(result) => result,
-                Err(_) => Err(Failure {
+                Err(_) => Err(KeySetFetchError {
                     outcome: "timeout",
                     why: format!("it took longer than {limit:?}"),
                 }),
@@ -105,16 +108,19 @@ impl Refresher<'_> {
         }
     }
 
-    async fn fetch(&mut self) -> Result<(Published, Option<Duration>), Failure> {
+    async fn fetch(&mut self) -> Result<(ParsedKeySet, Option<Duration>), KeySetFetchError> {
         let settings = &self.keys.settings;
         let now = Instant::now();
-        let url = match (&settings.place, &self.address) {
-            (Place::KeySet(url), _) => url.clone(),
-            (Place::Discovery(_), Some((url, until))) if *until > now => url.clone(),
-            (Place::Discovery(place), _) => {
+        let url = match (&settings.location, &self.address) {
+            (KeySetLocation::KeySet(url), _) => url.clone(),
+            (KeySetLocation::Discovery(_), Some((url, until))) if *until > now => url.clone(),
+            (KeySetLocation::Discovery(place), _) => {
                 let document = self.document(place).await?;
                 let url = discovery::keys_of(&document.body, &self.keys.issuer).map_err(|why| {
-                    Failure::invalid(format!("the discovery document at {} {why}", shown(place)))
+                    KeySetFetchError::invalid(format!(
+                        "the discovery document at {} {why}",
+                        shown(place)
+                    ))
                 })?;
                 self.address = Some((url.clone(), now + settings.timing.lifetime(document.fresh)));
                 url
@@ -123,15 +129,17 @@ impl Refresher<'_> {
         let document = self.document(&url).await?;
         let previous = self.keys.fetched();
         let previous = previous.as_ref().map(|fetched| &*fetched.keys);
-        KeySet::from_published(&document.body, settings.algorithms.as_deref(), previous)
+        VerificationKeys::from_published(&document.body, settings.algorithms.as_deref(), previous)
             .map(|published| (published, document.fresh))
-            .map_err(|why| Failure::invalid(format!("the key set at {} {why}", shown(&url))))
+            .map_err(|why| {
+                KeySetFetchError::invalid(format!("the key set at {} {why}", shown(&url)))
+            })
     }
 
-    async fn document(&self, url: &Url) -> Result<Document, Failure> {
+    async fn document(&self, url: &Url) -> Result<Document, KeySetFetchError> {
         fetch(url, &self.keys.settings.tls, MAX_DOCUMENT)
             .await
-            .map_err(|error| Failure {
+            .map_err(|error| KeySetFetchError {
                 outcome: match error {
                     FetchError::Unreachable(_) => "unreachable",
                     FetchError::Broken(_) => "invalid",
@@ -143,8 +151,8 @@ impl Refresher<'_> {
     }
 
     /// Puts the keys to use; how long they may rest.
-    fn succeeded(&mut self, published: Published, fresh: Option<Duration>) -> Duration {
-        let Published { keys, remarks } = published;
+    fn succeeded(&mut self, published: ParsedKeySet, fresh: Option<Duration>) -> Duration {
+        let ParsedKeySet { keys, remarks } = published;
         let issuer = &self.keys.issuer;
         let known = self.keys.fetched();
         let same = known.is_some_and(|known| known.keys.is(&keys));
@@ -157,7 +165,7 @@ impl Refresher<'_> {
             }
             self.remarks = remarks;
         }
-        self.keys.set(Some(Fetched {
+        self.keys.set(Some(FetchedKeys {
             keys: Arc::new(keys),
             at: Instant::now(),
         }));
@@ -170,7 +178,7 @@ impl Refresher<'_> {
     }
 
     /// Keeps what is known; how long to wait with the next try.
-    fn failed(&mut self, failure: &Failure) -> Duration {
+    fn failed(&mut self, failure: &KeySetFetchError) -> Duration {
         let pause = self.keys.settings.timing.pause(self.failures);
         self.failures = self.failures.saturating_add(1);
         // What was discovered may be what is wrong.
@@ -209,7 +217,7 @@ impl Refresher<'_> {
 async fn expire(keys: &RemoteKeys, changed: &impl Fn()) {
     let mut progress = keys.progress.subscribe();
     loop {
-        let Some(Fetched { at, .. }) = keys.fetched() else {
+        let Some(FetchedKeys { at, .. }) = keys.fetched() else {
             drop(progress.changed().await);
             continue;
         };
@@ -223,7 +231,7 @@ async fn expire(keys: &RemoteKeys, changed: &impl Fn()) {
     }
 }
 
-impl Failure {
+impl KeySetFetchError {
     fn invalid(why: String) -> Self {
         Self {
             outcome: "invalid",
@@ -243,7 +251,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        auth::remote::{RemoteSettings, Timing},
+        auth::remote::{FetchTiming, RemoteKeySettings},
         outbound::tls::{ClientTls, client_config},
         telemetry::log::Lines,
     };
@@ -252,15 +260,15 @@ mod tests {
     async fn a_bug_does_not_end_the_fetching() {
         let pause = Duration::from_millis(1);
         let nobody = Url::parse("http://127.0.0.1:1/keys").unwrap();
-        let settings = RemoteSettings {
-            place: Place::KeySet(nobody),
+        let settings = RemoteKeySettings {
+            location: KeySetLocation::KeySet(nobody),
             tls: ClientTls::new(client_config(None).unwrap()),
             algorithms: None,
             max_stale: pause,
-            timing: Timing {
-                first_retry: pause,
-                last_retry: pause,
-                ..Timing::default()
+            timing: FetchTiming {
+                initial_retry_delay: pause,
+                max_retry_delay: pause,
+                ..FetchTiming::default()
             },
         };
         let keys = Arc::new(RemoteKeys::new("i".into(), settings));

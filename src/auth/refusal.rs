@@ -20,7 +20,7 @@ pub enum AuthRefusal {
     /// `iss` is none of the configured issuers.
     UnknownIssuer,
     /// The issuer's keys are not known, or whether they are the newest can't be found out: not the token's fault.
-    NoKeys,
+    KeysUnavailable,
     /// `kid` names no key of the issuer.
     UnknownKey,
     /// `alg` is unknown, is not on the issuer's list, or does not belong to the key's type.
@@ -59,7 +59,7 @@ impl AuthRefusal {
             Self::TokenTooLong => "token_too_long",
             Self::Malformed => "malformed",
             Self::UnknownIssuer => "unknown_issuer",
-            Self::NoKeys => "no_keys",
+            Self::KeysUnavailable => "no_keys",
             Self::UnknownKey => "unknown_key",
             Self::AlgorithmNotAllowed => "algorithm_not_allowed",
             Self::BadSignature => "bad_signature",
@@ -82,7 +82,7 @@ impl AuthRefusal {
             Self::DuplicateHeader => "malformed_request",
             Self::MissingToken | Self::WrongScheme => "missing_token",
             Self::Expired => "expired_token",
-            Self::NoKeys => "not_ready",
+            Self::KeysUnavailable => "not_ready",
             Self::TokenTooLong
             | Self::Malformed
             | Self::UnknownIssuer
@@ -110,7 +110,7 @@ impl AuthRefusal {
             Self::TokenTooLong => "the token is longer than 8 KiB",
             Self::Malformed => "not a signed JWT in compact form",
             Self::UnknownIssuer => "the token's issuer is not accepted here",
-            Self::NoKeys => "the keys of the token's issuer can't be had at the moment",
+            Self::KeysUnavailable => "the keys of the token's issuer can't be had at the moment",
             Self::UnknownKey => "the token's kid names no key of its issuer",
             Self::AlgorithmNotAllowed => {
                 "the token's algorithm is not accepted for its issuer and key"

@@ -16,14 +16,17 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Algorithm, AuthRefusal, key::HMAC, key::Key, keys::KeySet, token::Token};
+use super::{
+    Algorithm, AuthRefusal, key::HMAC, key::VerificationKey, key_set::VerificationKeys,
+    token::UnverifiedToken,
+};
 use crate::outbound::{origin::Url, tls::ClientTls};
 
 /// Key ids remembered as unknown at the most.
 const MAX_UNKNOWN: usize = 1024;
 
 /// Where keys are published.
-pub enum Place {
+pub enum KeySetLocation {
     /// The issuer's discovery document says where.
     Discovery(Url),
     /// Here.
@@ -31,9 +34,9 @@ pub enum Place {
 }
 
 /// A key set that is fetched.
-pub struct RemoteSettings {
+pub struct RemoteKeySettings {
     /// Where it is.
-    pub place: Place,
+    pub location: KeySetLocation,
     /// Whom to trust there.
     pub tls: ClientTls,
     /// What tokens may be signed with; none: what fits the keys.
@@ -41,65 +44,67 @@ pub struct RemoteSettings {
     /// How long keys are used after the last fetch that succeeded.
     pub max_stale: Duration,
     /// When things are done.
-    pub timing: Timing,
+    pub timing: FetchTiming,
 }
 
 /// The times of fetching. Fixed in a gateway; tests have no patience.
 #[derive(Clone, Copy, Debug)]
-pub struct Timing {
+pub struct FetchTiming {
     /// For one fetch, from connecting to the last byte of the key set.
-    pub fetch: Duration,
+    pub fetch_timeout: Duration,
     /// Until the next try after a failure; doubled with each further one …
-    pub first_retry: Duration,
+    pub initial_retry_delay: Duration,
     /// … up to this.
-    pub last_retry: Duration,
+    pub max_retry_delay: Duration,
     /// A key set is kept at least so long, whatever the provider says,
-    pub shortest: Duration,
+    pub min_lifetime: Duration,
     /// at most so long,
-    pub longest: Duration,
+    pub max_lifetime: Duration,
     /// and so long when the provider says nothing.
-    pub usual: Duration,
+    pub default_lifetime: Duration,
     /// Between two fetches for the sake of an unknown key id.
-    pub ask_again: Duration,
+    pub refetch_interval: Duration,
     /// How long an id that no fetch brought counts as unknown.
-    pub unknown: Duration,
+    pub unknown_lifetime: Duration,
     /// How long a request waits for a fetch.
-    pub wait: Duration,
+    pub wait_timeout: Duration,
 }
 
-impl Default for Timing {
+impl Default for FetchTiming {
     fn default() -> Self {
         Self {
-            fetch: Duration::from_secs(10),
-            first_retry: Duration::from_secs(1),
-            last_retry: Duration::from_secs(60),
-            shortest: Duration::from_secs(60),
-            longest: Duration::from_secs(24 * 60 * 60),
-            usual: Duration::from_secs(5 * 60),
-            ask_again: Duration::from_secs(30),
-            unknown: Duration::from_secs(5 * 60),
-            wait: Duration::from_secs(5),
+            fetch_timeout: Duration::from_secs(10),
+            initial_retry_delay: Duration::from_secs(1),
+            max_retry_delay: Duration::from_secs(60),
+            min_lifetime: Duration::from_secs(60),
+            max_lifetime: Duration::from_secs(24 * 60 * 60),
+            default_lifetime: Duration::from_secs(5 * 60),
+            refetch_interval: Duration::from_secs(30),
+            unknown_lifetime: Duration::from_secs(5 * 60),
+            wait_timeout: Duration::from_secs(5),
         }
     }
 }
 
-impl Timing {
+impl FetchTiming {
     /// How long a document is kept when its sender says this.
     pub(super) fn lifetime(&self, fresh: Option<Duration>) -> Duration {
-        let wanted = fresh.unwrap_or(self.usual);
-        wanted.min(self.longest).max(self.shortest)
+        let wanted = fresh.unwrap_or(self.default_lifetime);
+        wanted.min(self.max_lifetime).max(self.min_lifetime)
     }
 
     /// How long to wait after a failure that followed so many others.
     pub(super) fn pause(&self, failures: u32) -> Duration {
         let factor = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
-        self.first_retry.saturating_mul(factor).min(self.last_retry)
+        self.initial_retry_delay
+            .saturating_mul(factor)
+            .min(self.max_retry_delay)
     }
 }
 
 /// How far fetching has come.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Progress {
+pub(super) struct FetchProgress {
     pub(super) started: u64,
     pub(super) finished: u64,
     /// The last one brought keys.
@@ -108,24 +113,24 @@ pub(super) struct Progress {
 
 /// Keys and when they came.
 #[derive(Clone)]
-pub(super) struct Fetched {
-    pub(super) keys: Arc<KeySet>,
+pub(super) struct FetchedKeys {
+    pub(super) keys: Arc<VerificationKeys>,
     pub(super) at: Instant,
 }
 
 /// The keys of one issuer.
 pub(super) struct RemoteKeys {
     pub(super) issuer: Arc<str>,
-    pub(super) settings: RemoteSettings,
-    pub(super) progress: watch::Sender<Progress>,
+    pub(super) settings: RemoteKeySettings,
+    pub(super) progress: watch::Sender<FetchProgress>,
     pub(super) wake: Notify,
-    fetched: RwLock<Option<Fetched>>,
-    asked: Mutex<Asked>,
+    fetched: RwLock<Option<FetchedKeys>>,
+    asked: Mutex<FetchRequests>,
 }
 
 /// Who asked for what.
 #[derive(Default)]
-struct Asked {
+struct FetchRequests {
     /// The fetch that was asked for last, and when.
     number: u64,
     at: Option<Instant>,
@@ -135,15 +140,15 @@ struct Asked {
 }
 
 /// What an unknown id leads to.
-enum Answer {
-    Wait(u64),
+enum FetchDecision {
+    WaitFor(u64),
     /// It stays unknown for now.
-    No,
+    Refuse,
 }
 
 impl RemoteKeys {
     /// Knows no keys yet.
-    pub(super) fn new(issuer: Arc<str>, settings: RemoteSettings) -> Self {
+    pub(super) fn new(issuer: Arc<str>, settings: RemoteKeySettings) -> Self {
         Self {
             issuer,
             settings,
@@ -155,7 +160,7 @@ impl RemoteKeys {
     }
 
     /// What is known now; nothing before the first fetch, and when the last one was too long ago.
-    pub(super) fn fetched(&self) -> Option<Fetched> {
+    pub(super) fn fetched(&self) -> Option<FetchedKeys> {
         self.fetched
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -163,7 +168,7 @@ impl RemoteKeys {
     }
 
     /// Replaces what is known. The keys that go take the tokens they vouched for along.
-    pub(super) fn set(&self, fetched: Option<Fetched>) {
+    pub(super) fn set(&self, fetched: Option<FetchedKeys>) {
         *self.fetched.write().unwrap_or_else(PoisonError::into_inner) = fetched;
     }
 
@@ -182,14 +187,14 @@ impl RemoteKeys {
     /// fetch is waited for first.
     ///
     /// # Errors
-    /// `UnknownKey`, `AlgorithmNotAllowed`, `BadSignature`; `NoKeys` when that can't be told, since the provider can't be
+    /// `UnknownKey`, `AlgorithmNotAllowed`, `BadSignature`; `KeysUnavailable` when that can't be told, since the provider can't be
     /// asked.
     pub(super) async fn verify(
         &self,
-        token: &Token<'_>,
+        token: &UnverifiedToken<'_>,
         worth_asking: impl FnOnce() -> bool,
-    ) -> Result<Arc<Key>, AuthRefusal> {
-        let known = self.fetched().ok_or(AuthRefusal::NoKeys)?;
+    ) -> Result<Arc<VerificationKey>, AuthRefusal> {
+        let known = self.fetched().ok_or(AuthRefusal::KeysUnavailable)?;
         let refusal = match known.keys.verify(token) {
             Ok(key) => return Ok(Arc::clone(key)),
             Err(refusal) => refusal,
@@ -199,20 +204,21 @@ impl RemoteKeys {
         }
         let id = token.key_id.as_deref();
         match self.ask(id, Instant::now()) {
-            Answer::No if self.progress.borrow().succeeded => return Err(refusal),
-            Answer::No => return Err(AuthRefusal::NoKeys),
-            Answer::Wait(number) => self.wait_for(number).await?,
+            FetchDecision::Refuse if self.progress.borrow().succeeded => return Err(refusal),
+            FetchDecision::Refuse => return Err(AuthRefusal::KeysUnavailable),
+            FetchDecision::WaitFor(number) => self.wait_for(number).await?,
         }
-        let known = self.fetched().ok_or(AuthRefusal::NoKeys)?;
+        let known = self.fetched().ok_or(AuthRefusal::KeysUnavailable)?;
         let verified = known.keys.verify(token).map(Arc::clone);
         if let (Err(AuthRefusal::UnknownKey), Some(id)) = (&verified, id) {
-            self.asked().note_unknown(id, self.settings.timing.unknown);
+            self.asked()
+                .note_unknown(id, self.settings.timing.unknown_lifetime);
         }
         verified
     }
 
     /// Whether a key that is not known could have signed the token. Without an id, that is any that fits none.
-    fn may_be_new(&self, token: &Token<'_>, refusal: AuthRefusal) -> bool {
+    fn may_be_new(&self, token: &UnverifiedToken<'_>, refusal: AuthRefusal) -> bool {
         let allowed = match &self.settings.algorithms {
             Some(allowed) => allowed.contains(&token.algorithm),
             None => !HMAC.contains(&token.algorithm),
@@ -221,41 +227,41 @@ impl RemoteKeys {
     }
 
     /// Asks for a fetch, unless one is on its way or was made a moment ago.
-    fn ask(&self, id: Option<&str>, now: Instant) -> Answer {
+    fn ask(&self, id: Option<&str>, now: Instant) -> FetchDecision {
         let mut asked = self.asked();
         if id.is_some_and(|id| asked.is_unknown(id, now)) {
-            return Answer::No;
+            return FetchDecision::Refuse;
         }
         let progress = *self.progress.borrow();
         if asked.number > progress.finished {
-            return Answer::Wait(asked.number);
+            return FetchDecision::WaitFor(asked.number);
         }
-        let again = self.settings.timing.ask_again;
+        let again = self.settings.timing.refetch_interval;
         if asked.at.is_some_and(|at| now.duration_since(at) < again) {
-            return Answer::No;
+            return FetchDecision::Refuse;
         }
         asked.at = Some(now);
         // One that is under way now may have begun before the key was published.
         asked.number = progress.started.saturating_add(1);
         self.wake.notify_one();
-        Answer::Wait(asked.number)
+        FetchDecision::WaitFor(asked.number)
     }
 
     async fn wait_for(&self, number: u64) -> Result<(), AuthRefusal> {
         let mut progress = self.progress.subscribe();
         let finished = progress.wait_for(|progress| progress.finished >= number);
-        match timeout(self.settings.timing.wait, finished).await {
+        match timeout(self.settings.timing.wait_timeout, finished).await {
             Ok(Ok(progress)) if progress.succeeded => Ok(()),
-            _ => Err(AuthRefusal::NoKeys),
+            _ => Err(AuthRefusal::KeysUnavailable),
         }
     }
 
-    fn asked(&self) -> MutexGuard<'_, Asked> {
+    fn asked(&self) -> MutexGuard<'_, FetchRequests> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Asked {
+impl FetchRequests {
     fn is_unknown(&self, id: &str, now: Instant) -> bool {
         self.unknown
             .get(&self.hasher.hash_one(id))
@@ -282,12 +288,12 @@ mod tests {
 
     #[test]
     fn a_fetch_is_asked_for_every_half_minute_whatever_ids_come() {
-        let settings = RemoteSettings {
-            place: Place::KeySet(Url::parse("http://127.0.0.1:1/keys").unwrap()),
+        let settings = RemoteKeySettings {
+            location: KeySetLocation::KeySet(Url::parse("http://127.0.0.1:1/keys").unwrap()),
             tls: ClientTls::new(client_config(None).unwrap()),
             algorithms: None,
             max_stale: Duration::from_secs(3600),
-            timing: Timing::default(),
+            timing: FetchTiming::default(),
         };
         let keys = RemoteKeys::new("i".into(), settings);
         let fetched = |number| {
@@ -297,8 +303,8 @@ mod tests {
         };
         let start = Instant::now();
         let asked = |id, later| match keys.ask(Some(id), start + Duration::from_millis(later)) {
-            Answer::Wait(number) => Some(number),
-            Answer::No => None,
+            FetchDecision::WaitFor(number) => Some(number),
+            FetchDecision::Refuse => None,
         };
         // The fetch at start doesn't count.
         fetched(1);
@@ -317,7 +323,7 @@ mod tests {
     fn a_key_set_is_kept_from_a_minute_to_a_day() {
         let kept = |seconds: Option<u64>| {
             let fresh = seconds.map(Duration::from_secs);
-            Timing::default().lifetime(fresh).as_secs()
+            FetchTiming::default().lifetime(fresh).as_secs()
         };
         assert_eq!(
             [kept(Some(0)), kept(Some(59)), kept(Some(61))],
@@ -330,13 +336,13 @@ mod tests {
     #[test]
     fn tries_become_rarer_up_to_a_limit() {
         let pauses =
-            [0, 1, 2, 5, 6, 31, 32, u32::MAX].map(|it| Timing::default().pause(it).as_secs());
+            [0, 1, 2, 5, 6, 31, 32, u32::MAX].map(|it| FetchTiming::default().pause(it).as_secs());
         assert_eq!(pauses, [1, 2, 4, 32, 60, 60, 60, 60]);
     }
 
     #[test]
     fn the_memory_of_unknown_ids_is_bounded_and_fades() {
-        let mut asked = Asked::default();
+        let mut asked = FetchRequests::default();
         let keep = Duration::from_secs(60);
         for number in 0..5000 {
             asked.note_unknown(&number.to_string(), keep);

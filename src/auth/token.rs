@@ -8,10 +8,10 @@ use std::str::FromStr as _;
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::Value;
 
-use super::{Algorithm, AuthRefusal, object::Object};
+use super::{Algorithm, AuthRefusal, object::JsonObject};
 
 /// The parts of a token, unverified.
-pub(super) struct Token<'a> {
+pub(super) struct UnverifiedToken<'a> {
     /// What the signature is over: the first two parts as they came.
     pub(super) signed: &'a str,
     /// The third part as it came, known to be strict base64url.
@@ -21,14 +21,14 @@ pub(super) struct Token<'a> {
     /// `kid`.
     pub(super) key_id: Option<String>,
     /// The claims; no name twice.
-    pub(super) claims: Object,
+    pub(super) claims: JsonObject,
 }
 
 /// Takes a token apart and checks all that needs neither key nor clock.
 ///
 /// # Errors
 /// `Malformed`, `WrongType`, `UnknownCrit`, `AlgorithmNotAllowed`, `DuplicateClaim`, `DuplicateHeaderParameter`.
-pub(super) fn take_apart(token: &str) -> Result<Token<'_>, AuthRefusal> {
+pub(super) fn take_apart(token: &str) -> Result<UnverifiedToken<'_>, AuthRefusal> {
     // Exactly three parts: five are an encrypted token, two an unsigned one. A further dot ends up in the claims, where
     // base64url refuses it.
     let (signed, signature) = token.rsplit_once('.').ok_or(AuthRefusal::Malformed)?;
@@ -51,7 +51,7 @@ pub(super) fn take_apart(token: &str) -> Result<Token<'_>, AuthRefusal> {
     if claims.has_duplicate() {
         return Err(AuthRefusal::DuplicateClaim);
     }
-    Ok(Token {
+    Ok(UnverifiedToken {
         signed,
         signature,
         algorithm,
@@ -67,13 +67,13 @@ fn decode(part: &str) -> Result<Vec<u8>, AuthRefusal> {
         .map_err(|_| AuthRefusal::Malformed)
 }
 
-fn object(part: &str) -> Result<Object, AuthRefusal> {
+fn object(part: &str) -> Result<JsonObject, AuthRefusal> {
     serde_json::from_slice(&decode(part)?).map_err(|_| AuthRefusal::Malformed)
 }
 
 /// `typ` may be absent, `JWT` or `at+jwt`, as a media type too: an ID token for e-mail confirmation, a logout token
 /// and the like say something else here, and may well be signed by the same key.
-fn check_type(header: &Object) -> Result<(), AuthRefusal> {
+fn check_type(header: &JsonObject) -> Result<(), AuthRefusal> {
     let Some(kind) = header.text("typ").map_err(|()| AuthRefusal::WrongType)? else {
         return Ok(());
     };
@@ -85,7 +85,7 @@ fn check_type(header: &Object) -> Result<(), AuthRefusal> {
 }
 
 /// `alg`, case-sensitive as the standard wants it; `none` is not a name that is known here.
-fn algorithm(header: &Object) -> Result<Algorithm, AuthRefusal> {
+fn algorithm(header: &JsonObject) -> Result<Algorithm, AuthRefusal> {
     match header.member("alg") {
         Some(Value::String(name)) => {
             Algorithm::from_str(name).map_err(|_| AuthRefusal::AlgorithmNotAllowed)

@@ -95,7 +95,7 @@ fn pem(label: &str, der: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::keys::KeySet;
+    use crate::auth::key_set::VerificationKeys;
 
     #[test]
     fn a_seal_key_is_32_fresh_bytes() {
@@ -114,7 +114,7 @@ mod tests {
         };
         let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der(&private)).unwrap();
         assert!(der(&public).ends_with(pair.public_key().as_ref()));
-        assert!(KeySet::from_pem(public.as_bytes()).is_ok());
+        assert!(VerificationKeys::from_pem(public.as_bytes()).is_ok());
         assert!(
             private.lines().all(|line| line.len() <= 64),
             "PEM lines hold at most 64 characters"

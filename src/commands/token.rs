@@ -13,7 +13,7 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Map, Value};
 
-use crate::{auth::keys::KeySet, secret::Secret};
+use crate::{auth::key_set::VerificationKeys, secret::Secret};
 
 /// The longest lifetime of a token, in seconds: 30 days. What lives longer is no development token.
 const MAX_LIFETIME: u64 = 30 * 24 * 60 * 60;
@@ -93,7 +93,7 @@ impl Args {
 /// A secret that an identity would refuse, a time that can't be written; as a clause for a person.
 pub fn mint(secret: &[u8], claims: &Claims<'_>) -> Result<String, String> {
     // The same rule as for the gateway that is to accept the token.
-    KeySet::from_secret(&Secret::new(secret))?;
+    VerificationKeys::from_secret(&Secret::new(secret))?;
     let issued = claims
         .now
         .duration_since(SystemTime::UNIX_EPOCH)
@@ -153,7 +153,7 @@ fn fail(why: &str) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::{Authenticator, IdentitySettings, KeySource, Pseudonyms};
+    use crate::auth::{Authenticator, IdentitySettings, KeySource, Pseudonymizer};
     use hyper::{HeaderMap, header::AUTHORIZATION};
 
     const SECRET: &[u8] = b"thirty-two bytes are the minimum!";
@@ -176,11 +176,11 @@ mod tests {
         let identity = IdentitySettings {
             issuer: "dev".into(),
             audience: vec!["liveness".into()],
-            keys: KeySource::Fixed(KeySet::from_secret(&Secret::new(SECRET)).unwrap()),
+            keys: KeySource::Fixed(VerificationKeys::from_secret(&Secret::new(SECRET)).unwrap()),
             user_claim: "sub".into(),
             leeway: Duration::ZERO,
         };
-        let pseudonyms = Pseudonyms::new(&Secret::new("k"));
+        let pseudonyms = Pseudonymizer::new(&Secret::new("k"));
         let authenticator = Authenticator::new(vec![identity], pseudonyms);
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());

@@ -6,7 +6,7 @@ use super::{
     tree::Table,
 };
 use crate::{
-    evidence::{EvidenceSettings, When, signature::WebhookSecret},
+    evidence::{DeliveryCondition, EvidenceSettings, signature::WebhookSecret},
     outbound::origin::Url,
     rotation::{Fault, Part},
 };
@@ -42,8 +42,8 @@ impl Reader<'_> {
             url,
             secret: secret?,
             on: match on?.as_str() {
-                "always" => When::Always,
-                _ => When::Pass,
+                "always" => DeliveryCondition::Always,
+                _ => DeliveryCondition::Pass,
             },
             required,
             timeout: timeout?,

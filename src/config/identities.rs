@@ -13,8 +13,8 @@ use crate::secret::Secret;
 use crate::{
     auth::{
         Algorithm, IdentitySettings, KeySource, discovery,
-        keys::KeySet,
-        remote::{Place, RemoteSettings, Timing},
+        key_set::VerificationKeys,
+        remote::{FetchTiming, KeySetLocation, RemoteKeySettings},
     },
     outbound::origin::Url,
     rotation::{Fault, Part, Source},
@@ -24,7 +24,7 @@ use crate::{
 const SOURCES: [&str; 4] = ["jwks_url", "jwks_file", "public_key_file", "secret"];
 
 /// Reads the keys of a text; what is wrong with it is a clause for a person.
-type ReadKeys = fn(&Secret) -> Result<KeySet, String>;
+type ReadKeys = fn(&Secret) -> Result<VerificationKeys, String>;
 
 impl Reader<'_> {
     pub(super) fn identities(&mut self, root: &Table) -> Vec<IdentitySettings> {
@@ -143,17 +143,17 @@ impl Reader<'_> {
         at: usize,
         source: &str,
         issuer: Option<&str>,
-    ) -> Option<KeySet> {
+    ) -> Option<VerificationKeys> {
         let (part, read): (_, ReadKeys) = match source {
             "secret" => (
                 self.secret_part(section, "secret", Part::any),
-                KeySet::from_secret,
+                VerificationKeys::from_secret,
             ),
             "public_key_file" => (self.keys_part(section, "public_key_file"), |text| {
-                KeySet::from_pem(text.reveal())
+                VerificationKeys::from_pem(text.reveal())
             }),
             _ => (self.keys_part(section, "jwks_file"), |text| {
-                KeySet::from_jwks(text.reveal())
+                VerificationKeys::from_jwks(text.reveal())
             }),
         };
         // Which of the identities it is, counted as the environment's overrides count them.
@@ -210,7 +210,7 @@ impl Reader<'_> {
         section: &Section<'_>,
         issuer: Option<&Placed<String>>,
         discovery: bool,
-    ) -> Option<Place> {
+    ) -> Option<KeySetLocation> {
         if discovery {
             let (issuer, place) = issuer?;
             let Some(url) = discovery::document_of(issuer) else {
@@ -224,7 +224,7 @@ impl Reader<'_> {
                 );
                 return None;
             };
-            return self.trustworthy(url, place).map(Place::Discovery);
+            return self.trustworthy(url, place).map(KeySetLocation::Discovery);
         }
         let (text, place) = self.required(
             section,
@@ -239,7 +239,7 @@ impl Reader<'_> {
             );
             return None;
         };
-        self.trustworthy(url, &place).map(Place::KeySet)
+        self.trustworthy(url, &place).map(KeySetLocation::KeySet)
     }
 
     fn trustworthy(&mut self, url: Url, place: &diagnostics::Place) -> Option<Url> {
@@ -254,7 +254,11 @@ impl Reader<'_> {
         Some(url)
     }
 
-    fn remote(&mut self, section: &Section<'_>, place: Option<Place>) -> Option<KeySource> {
+    fn remote(
+        &mut self,
+        section: &Section<'_>,
+        place: Option<KeySetLocation>,
+    ) -> Option<KeySource> {
         let algorithms = self.texts(section, "algorithms");
         if let Some(list) = &algorithms {
             for (algorithm, place) in list {
@@ -284,12 +288,12 @@ impl Reader<'_> {
                     .collect::<Option<Vec<_>>>()?,
             ),
         };
-        Some(KeySource::Remote(Box::new(RemoteSettings {
-            place: place?,
+        Some(KeySource::Remote(Box::new(RemoteKeySettings {
+            location: place?,
             tls: tls?,
             algorithms,
             max_stale: max_stale?,
-            timing: Timing::default(),
+            timing: FetchTiming::default(),
         })))
     }
 

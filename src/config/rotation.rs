@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    auth::keys::KeySet,
+    auth::key_set::VerificationKeys,
     evidence::signature::WebhookSecret,
     outbound::tls::ClientTls,
     qiniu::Credentials,
@@ -22,7 +22,7 @@ pub struct Rotation {
     /// `qiniu.access_key` and `secret_key`
     pub credentials: Option<Watched<Credentials>>,
     /// The keys of each `[[identity]]`, with its issuer.
-    pub identities: Vec<(String, Option<Watched<KeySet>>)>,
+    pub identities: Vec<(String, Option<Watched<VerificationKeys>>)>,
     /// `sessions.seal_key` and `previous_seal_key`
     pub seal_keys: Option<Watched<SessionSettings>>,
     /// `verdict.signing_key` and `previous_keys`

@@ -12,8 +12,8 @@ use crate::{
     route::{RouteKind, RouteSettings},
     verdict::{
         VerdictKeys, VerdictSettings,
-        judge::{ANY_SPOOFING, Rule, Threshold},
-        key::{PublicKey, SigningKey},
+        judge::{ANY_SPOOFING, PassRule, ScoreThreshold},
+        key::{VerdictPublicKey, VerdictSigningKey},
     },
 };
 
@@ -40,7 +40,7 @@ impl Reader<'_> {
         );
         let lifetime = self.duration(&section, "lifetime");
         let threshold = self.word(&section, "threshold", keys::THRESHOLDS);
-        let threshold = Threshold::ALL
+        let threshold = ScoreThreshold::ALL
             .into_iter()
             .find(|known| threshold.as_deref() == Some(known.name()));
         let max_spoofing = self.fraction(&section, "max_spoofing");
@@ -60,7 +60,7 @@ impl Reader<'_> {
             issuer: issuer?.0,
             audience: audience?.0,
             lifetime: lifetime?,
-            rule: Rule {
+            rule: PassRule {
                 threshold: threshold?,
                 max_spoofing: max_spoofing?.0,
             },
@@ -119,8 +119,8 @@ impl Reader<'_> {
     }
 }
 
-fn signing_key(pem: &Secret) -> Result<SigningKey, Trouble> {
-    SigningKey::from_pem(pem).map_err(|why| {
+fn signing_key(pem: &Secret) -> Result<VerdictSigningKey, Trouble> {
+    VerdictSigningKey::from_pem(pem).map_err(|why| {
         Trouble::new(
             format!("`signing_key` {why}"),
             "give it an Ed25519 key in PKCS#8 PEM: `liveness-gateway keygen verdict` prints one",
@@ -128,8 +128,8 @@ fn signing_key(pem: &Secret) -> Result<SigningKey, Trouble> {
     })
 }
 
-fn previous_key(pem: &Secret) -> Result<PublicKey, Trouble> {
-    PublicKey::from_pem(pem.reveal()).map_err(|why| {
+fn previous_key(pem: &Secret) -> Result<VerdictPublicKey, Trouble> {
+    VerdictPublicKey::from_pem(pem.reveal()).map_err(|why| {
         Trouble::new(
             format!("a file of `previous_keys` {why}"),
             "name a PEM file with the public key alone: `openssl pkey -in KEY.pem -pubout`",

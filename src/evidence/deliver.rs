@@ -14,7 +14,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio::time::{sleep, timeout};
 
-use super::{EvidenceSettings, When, signature::WebhookSecret};
+use super::{DeliveryCondition, EvidenceSettings, signature::WebhookSecret};
 use crate::{
     outbound::{
         connection::Connection,
@@ -29,14 +29,14 @@ use crate::{
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// Takes evidence to the app's backend.
-pub struct Evidence {
+pub struct EvidenceSender {
     settings: EvidenceSettings,
     /// What signs now.
     secret: ArcSwap<WebhookSecret>,
 }
 
 /// What is delivered.
-pub struct Delivery<'a> {
+pub struct EvidenceDelivery<'a> {
     /// The verdict's name.
     pub id: &'a str,
     /// Whom it is about,
@@ -51,7 +51,7 @@ pub struct Delivery<'a> {
 
 /// Why a delivery was not acknowledged.
 #[derive(Debug)]
-pub enum Undelivered {
+pub enum DeliveryError {
     /// The answer could not be held.
     NotHeld(NotHeld),
     /// No connection could be made, or TLS failed.
@@ -68,7 +68,7 @@ pub enum Undelivered {
 
 /// The members before `answer`.
 #[derive(Serialize)]
-struct About<'a> {
+struct DeliveryPreamble<'a> {
     id: &'a str,
     user: &'a str,
     issuer: &'a str,
@@ -76,7 +76,7 @@ struct About<'a> {
     passed: bool,
 }
 
-impl Evidence {
+impl EvidenceSender {
     /// Opens nothing yet.
     pub fn new(settings: EvidenceSettings) -> Self {
         Self {
@@ -86,13 +86,13 @@ impl Evidence {
     }
 
     /// Signs with this for deliveries that begin from now on.
-    pub fn sign_with(&self, secret: WebhookSecret) {
+    pub fn set_secret(&self, secret: WebhookSecret) {
         self.secret.store(Arc::new(secret));
     }
 
     /// Whether an answer is to be delivered.
-    pub fn wants(&self, passed: bool) -> bool {
-        passed || self.settings.on == When::Always
+    pub fn should_deliver(&self, passed: bool) -> bool {
+        passed || self.settings.on == DeliveryCondition::Always
     }
 
     /// Whether what was not acknowledged is no pass.
@@ -101,7 +101,7 @@ impl Evidence {
     }
 
     /// What a delivery takes at the most: both tries and the pause between them.
-    pub fn longest(&self) -> Duration {
+    pub fn timeout(&self) -> Duration {
         self.settings.timeout
     }
 
@@ -109,59 +109,64 @@ impl Evidence {
     ///
     /// # Errors
     /// Why it was not acknowledged. The backend may have got it all the same.
-    pub async fn deliver(&self, delivery: &Delivery<'_>) -> Result<(), Undelivered> {
+    pub async fn deliver(&self, delivery: &EvidenceDelivery<'_>) -> Result<(), DeliveryError> {
         let whole = match delivery.answer {
             Ok(whole) => whole,
-            Err(why) => return Err(Undelivered::NotHeld(*why)),
+            Err(why) => return Err(DeliveryError::NotHeld(*why)),
         };
         let body = body(delivery, whole, SystemTime::now());
         let secret = self.secret.load_full();
-        match timeout(self.longest(), self.twice(delivery.id, &body, &secret)).await {
+        match timeout(
+            self.timeout(),
+            self.deliver_with_retry(delivery.id, &body, &secret),
+        )
+        .await
+        {
             Ok(outcome) => outcome,
-            Err(_) => Err(Undelivered::Timeout),
+            Err(_) => Err(DeliveryError::Timeout),
         }
     }
 
-    async fn twice(
+    async fn deliver_with_retry(
         &self,
         id: &str,
         body: &[Bytes],
         secret: &WebhookSecret,
-    ) -> Result<(), Undelivered> {
-        match self.once(id, body, secret).await {
+    ) -> Result<(), DeliveryError> {
+        match self.attempt(id, body, secret).await {
             Err(why) if why.may_pass() => {
                 sleep(PAUSE).await;
-                self.once(id, body, secret).await
+                self.attempt(id, body, secret).await
             }
             outcome => outcome,
         }
     }
 
-    async fn once(
+    async fn attempt(
         &self,
         id: &str,
         body: &[Bytes],
         secret: &WebhookSecret,
-    ) -> Result<(), Undelivered> {
+    ) -> Result<(), DeliveryError> {
         let settings = &self.settings;
         let mut connection = Connection::open(
             &settings.url.origin,
             settings.tls.as_ref().map(ClientTls::current),
         )
         .await
-        .map_err(Undelivered::Unreachable)?;
+        .map_err(DeliveryError::Unreachable)?;
         let head = self.head(id, body, secret, SystemTime::now());
         let request = Request { head: &head, body };
         match exchange(&mut connection, &request).await {
             Ok(reading) if !(200..300).contains(&reading.status()) => {
-                Err(Undelivered::Status(reading.status()))
+                Err(DeliveryError::Status(reading.status()))
             }
-            Ok(reading) if reading.is_early() => {
-                Err(Undelivered::Broken("it came before the delivery was there"))
-            }
+            Ok(reading) if reading.is_early() => Err(DeliveryError::Broken(
+                "it came before the delivery was there",
+            )),
             Ok(_) => Ok(()),
-            Err(Broken::NoAnswer(error)) => Err(Undelivered::NoAnswer(error)),
-            Err(Broken::Answer(what)) => Err(Undelivered::Broken(what)),
+            Err(Broken::NoAnswer(error)) => Err(DeliveryError::NoAnswer(error)),
+            Err(Broken::Answer(what)) => Err(DeliveryError::Broken(what)),
         }
     }
 
@@ -184,7 +189,7 @@ impl Evidence {
     }
 }
 
-impl Undelivered {
+impl DeliveryError {
     /// Whether it may go better a moment later: not where the backend has said no.
     fn may_pass(&self) -> bool {
         match self {
@@ -195,7 +200,7 @@ impl Undelivered {
     }
 }
 
-impl fmt::Display for Undelivered {
+impl fmt::Display for DeliveryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotHeld(NotHeld::TooLarge) => f.write_str("Qiniu's answer is too large"),
@@ -212,8 +217,8 @@ impl fmt::Display for Undelivered {
 }
 
 /// The JSON around the answer, and the answer as it came.
-fn body(delivery: &Delivery<'_>, whole: &Whole, now: SystemTime) -> Vec<Bytes> {
-    let about = About {
+fn body(delivery: &EvidenceDelivery<'_>, whole: &Whole, now: SystemTime) -> Vec<Bytes> {
+    let about = DeliveryPreamble {
         id: delivery.id,
         user: delivery.user,
         issuer: delivery.issuer,

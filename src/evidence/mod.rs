@@ -9,4 +9,4 @@ pub mod deliver;
 mod settings;
 pub mod signature;
 
-pub use settings::{EvidenceSettings, When};
+pub use settings::{DeliveryCondition, EvidenceSettings};

@@ -14,7 +14,7 @@ pub struct EvidenceSettings {
     /// Signs the deliveries.
     pub secret: WebhookSecret,
     /// Of which answers.
-    pub on: When,
+    pub on: DeliveryCondition,
     /// What was not acknowledged is no pass.
     pub required: bool,
     /// Time for a delivery, its retry included.
@@ -23,7 +23,7 @@ pub struct EvidenceSettings {
 
 /// Which answers are delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
+pub enum DeliveryCondition {
     /// Those that pass.
     Pass,
     /// All.

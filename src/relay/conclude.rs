@@ -14,7 +14,7 @@ use crate::{
     auth::Caller,
     evidence::{
         EvidenceSettings,
-        deliver::{Delivery, Evidence},
+        deliver::{EvidenceDelivery, EvidenceSender},
     },
     memory::BodyMemory,
     qiniu::{
@@ -25,17 +25,17 @@ use crate::{
     verdict::{
         VerdictSettings,
         judge::{Judgement, judge},
-        member::with_verdict,
-        sign::{NotSigned, Statement, VerdictId, Verdicts},
+        member::insert_verdict,
+        sign::{VerdictId, VerdictInput, VerdictSigner, VerdictSigningError},
     },
 };
 
 /// What concludes an answer, made once at start.
 pub struct Conclusions {
     /// Signs, where the operator wants verdicts.
-    verdicts: Option<Verdicts>,
+    verdicts: Option<VerdictSigner>,
     /// Takes pictures to the app's backend, where the operator wants that.
-    evidence: Option<Evidence>,
+    evidence: Option<EvidenceSender>,
 }
 
 /// Whom an answer is about, and how it is to be concluded.
@@ -54,18 +54,18 @@ impl Conclusions {
     /// From what the operator wants; a connection is opened only for a delivery.
     pub fn new(verdict: Option<VerdictSettings>, evidence: Option<EvidenceSettings>) -> Self {
         Self {
-            verdicts: verdict.map(Verdicts::new),
-            evidence: evidence.map(Evidence::new),
+            verdicts: verdict.map(VerdictSigner::new),
+            evidence: evidence.map(EvidenceSender::new),
         }
     }
 
     /// What signs, where the operator wants verdicts.
-    pub fn verdicts(&self) -> Option<&Verdicts> {
+    pub fn verdicts(&self) -> Option<&VerdictSigner> {
         self.verdicts.as_ref()
     }
 
     /// What delivers, where the operator wants that.
-    pub fn evidence(&self) -> Option<&Evidence> {
+    pub fn evidence(&self) -> Option<&EvidenceSender> {
         self.evidence.as_ref()
     }
 
@@ -75,7 +75,7 @@ impl Conclusions {
         Wanted {
             threshold: verdicts.map(|verdicts| verdicts.rule().threshold),
             whole: self.evidence.as_ref().map(|_| Arc::clone(memory)),
-            video_digest: verdicts.is_some_and(Verdicts::wants_video_digest),
+            video_digest: verdicts.is_some_and(VerdictSigner::wants_video_digest),
             bound,
         }
     }
@@ -83,7 +83,7 @@ impl Conclusions {
     /// How long it may take beyond the call.
     pub(super) fn longest(&self) -> Duration {
         let evidence = self.evidence.as_ref();
-        evidence.map_or(Duration::ZERO, Evidence::longest)
+        evidence.map_or(Duration::ZERO, EvidenceSender::timeout)
     }
 
     /// The bytes that the caller gets.
@@ -102,10 +102,15 @@ impl Conclusions {
         // Boxed, for it is large, and few gateways deliver anything.
         let delivered = self.deliver(&id, &judgement, whole, about, observer);
         let delivered = Box::pin(delivered).await;
-        if delivered == Some(false) && self.evidence.as_ref().is_some_and(Evidence::is_required) {
+        if delivered == Some(false)
+            && self
+                .evidence
+                .as_ref()
+                .is_some_and(EvidenceSender::is_required)
+        {
             judgement.passed = false;
         }
-        let statement = Statement {
+        let statement = VerdictInput {
             id: &id,
             user: &about.caller.user,
             issuer: &about.caller.issuer,
@@ -116,7 +121,7 @@ impl Conclusions {
         };
         let verdict = verdicts.sign(&statement, SystemTime::now())?;
         observer.metrics.verdict_signed(judgement.passed);
-        Ok(with_verdict(answer.body, &verdict).ok_or(NotSigned)?)
+        Ok(insert_verdict(answer.body, &verdict).ok_or(VerdictSigningError)?)
     }
 
     /// Whether the backend acknowledged it; nothing where there was nothing for it.
@@ -131,8 +136,8 @@ impl Conclusions {
         let evidence = self
             .evidence
             .as_ref()
-            .filter(|evidence| evidence.wants(judgement.passed))?;
-        let delivery = Delivery {
+            .filter(|evidence| evidence.should_deliver(judgement.passed))?;
+        let delivery = EvidenceDelivery {
             id: id.as_str(),
             user: &about.caller.user,
             issuer: &about.caller.issuer,
@@ -148,8 +153,8 @@ impl Conclusions {
     }
 }
 
-impl From<NotSigned> for Refusal {
-    fn from(_: NotSigned) -> Self {
+impl From<VerdictSigningError> for Refusal {
+    fn from(_: VerdictSigningError) -> Self {
         Self::Internal
     }
 }

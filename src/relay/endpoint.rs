@@ -12,7 +12,7 @@ use crate::{
         answer::{AnswerRules, Expected},
         outgoing::Template,
     },
-    verdict::judge::Threshold,
+    verdict::judge::ScoreThreshold,
 };
 
 /// A route, ready to serve.
@@ -39,7 +39,7 @@ pub struct Endpoint {
 #[derive(Clone, Default)]
 pub struct Wanted {
     /// The marks of a verdict, with this threshold.
-    pub threshold: Option<Threshold>,
+    pub threshold: Option<ScoreThreshold>,
     /// The whole, held in this memory.
     pub whole: Option<Arc<BodyMemory>>,
     /// The digest of the video that was judged.

@@ -120,7 +120,9 @@ impl Refusal {
                     refusal.detail(),
                 )
             }
-            Self::NotReady => Told::new(503, "not_ready", AuthRefusal::NoKeys.detail()).later(5),
+            Self::NotReady => {
+                Told::new(503, "not_ready", AuthRefusal::KeysUnavailable.detail()).later(5)
+            }
             Self::Scope(scope) => Told::new(
                 403,
                 "insufficient_scope",
@@ -311,7 +313,7 @@ fn logged_upstream(failure: &Failure) -> (tracing::Level, String) {
 impl From<AuthRefusal> for Refusal {
     fn from(refusal: AuthRefusal) -> Self {
         match refusal {
-            AuthRefusal::NoKeys => Self::NotReady,
+            AuthRefusal::KeysUnavailable => Self::NotReady,
             other => Self::Auth(other),
         }
     }

@@ -55,7 +55,7 @@ pub(super) fn watches(rotation: Rotation, gateway: &Gateway, tls: Option<&Tls>) 
     let conclusions = Arc::clone(&gateway.conclusions);
     watches.add(rotation.evidence, move |secret| {
         if let Some(evidence) = conclusions.evidence() {
-            evidence.sign_with(secret);
+            evidence.set_secret(secret);
         }
         Ok(())
     });

@@ -15,7 +15,7 @@ const MAX_LOG_ID: usize = 64;
 
 /// Which of Qiniu's thresholds decides; named after the share of live people that it refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Threshold {
+pub enum ScoreThreshold {
     /// One of 10,000.
     Frr1e4,
     /// One of 1,000.
@@ -24,7 +24,7 @@ pub enum Threshold {
     Frr1e2,
 }
 
-impl Threshold {
+impl ScoreThreshold {
     /// All of them, from the most lenient to the strictest.
     pub const ALL: [Self; 3] = [Self::Frr1e4, Self::Frr1e3, Self::Frr1e2];
 
@@ -40,9 +40,9 @@ impl Threshold {
 
 /// What a pass is.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Rule {
+pub struct PassRule {
     /// The score must be above this one.
-    pub threshold: Threshold,
+    pub threshold: ScoreThreshold,
     /// The synthetic-image score may be this at the most; at 1.0 it need not even be there.
     pub max_spoofing: f64,
 }
@@ -57,7 +57,7 @@ pub struct Judgement {
     /// From 0 to 1, as Qiniu wrote it.
     pub score: Option<Box<RawValue>>,
     /// Which threshold decided.
-    pub threshold: Threshold,
+    pub threshold: ScoreThreshold,
     /// Its value, from 0 to 1, as Qiniu wrote it.
     pub threshold_value: Option<Box<RawValue>>,
     /// From 0 to 1, as Qiniu wrote it.
@@ -67,7 +67,7 @@ pub struct Judgement {
 }
 
 /// Judges an answer.
-pub fn judge(marks: &Marks, rule: &Rule) -> Judgement {
+pub fn judge(marks: &Marks, rule: &PassRule) -> Judgement {
     let success = matches!(&marks.error_code, Value::Number(code) if code == "0");
     let action_verify = ["pass", "fail"]
         .into_iter()

@@ -20,14 +20,14 @@ const SPKI: [u8; 12] = [
 ];
 
 /// Signs verdicts.
-pub struct SigningKey {
+pub struct VerdictSigningKey {
     pair: Ed25519KeyPair,
-    public: PublicKey,
+    public: VerdictPublicKey,
 }
 
 /// Checks verdicts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicKey {
+pub struct VerdictPublicKey {
     /// The key itself, base64url.
     x: String,
     /// Its thumbprint.
@@ -36,7 +36,7 @@ pub struct PublicKey {
 
 /// A public key as a JSON Web Key (RFC 8037).
 #[derive(Serialize)]
-pub(super) struct Jwk<'a> {
+pub(super) struct PublicJwk<'a> {
     kty: &'static str,
     crv: &'static str,
     x: &'a str,
@@ -45,7 +45,7 @@ pub(super) struct Jwk<'a> {
     r#use: &'static str,
 }
 
-impl SigningKey {
+impl VerdictSigningKey {
     /// A PKCS#8 PEM text with an Ed25519 key, as `keygen verdict` and OpenSSL write it.
     ///
     /// # Errors
@@ -63,12 +63,12 @@ impl SigningKey {
         }
         let pair = Ed25519KeyPair::from_pkcs8(&der)
             .map_err(|_| "is a private key of another type than Ed25519, or damaged")?;
-        let public = PublicKey::new(pair.public_key().as_ref());
+        let public = VerdictPublicKey::new(pair.public_key().as_ref());
         Ok(Self { pair, public })
     }
 
     /// Its public half.
-    pub fn public(&self) -> &PublicKey {
+    pub fn public(&self) -> &VerdictPublicKey {
         &self.public
     }
 
@@ -78,7 +78,7 @@ impl SigningKey {
     }
 }
 
-impl PublicKey {
+impl VerdictPublicKey {
     /// A PEM text with an Ed25519 `PUBLIC KEY`.
     ///
     /// # Errors
@@ -110,8 +110,8 @@ impl PublicKey {
         &self.id
     }
 
-    pub(super) fn jwk(&self) -> Jwk<'_> {
-        Jwk {
+    pub(super) fn jwk(&self) -> PublicJwk<'_> {
+        PublicJwk {
             kty: "OKP",
             crv: "Ed25519",
             x: &self.x,
@@ -143,8 +143,8 @@ mod tests {
 
     #[test]
     fn a_key_is_named_by_its_thumbprint() {
-        let private = SigningKey::from_pem(&Secret::new(PRIVATE)).unwrap();
-        let public = PublicKey::from_pem(PUBLIC.as_bytes()).unwrap();
+        let private = VerdictSigningKey::from_pem(&Secret::new(PRIVATE)).unwrap();
+        let public = VerdictPublicKey::from_pem(PUBLIC.as_bytes()).unwrap();
         assert_eq!(private.public(), &public);
         assert_eq!(public.x, "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo");
         assert_eq!(public.id(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
@@ -168,7 +168,7 @@ mod tests {
             &format!("{PRIVATE}{PRIVATE}"),
             &PRIVATE.replace("MC4", "!!!"),
         ] {
-            let why = SigningKey::from_pem(&Secret::new(text)).err();
+            let why = VerdictSigningKey::from_pem(&Secret::new(text)).err();
             assert!(why.is_some_and(|why| !why.contains("nWGxne")), "{text}");
         }
         for text in [
@@ -180,10 +180,13 @@ mod tests {
             &format!("{PUBLIC}{PRIVATE}"),
             &PUBLIC.replace("AyEA11", "AyEA1"),
         ] {
-            assert!(PublicKey::from_pem(text.as_bytes()).is_err(), "{text}");
+            assert!(
+                VerdictPublicKey::from_pem(text.as_bytes()).is_err(),
+                "{text}"
+            );
         }
         assert_eq!(
-            PublicKey::from_pem(PRIVATE.as_bytes()).unwrap_err(),
+            VerdictPublicKey::from_pem(PRIVATE.as_bytes()).unwrap_err(),
             "holds a private key, which must not be published"
         );
     }

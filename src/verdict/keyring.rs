@@ -15,52 +15,52 @@ use serde::Serialize;
 
 use super::{
     VerdictKeys,
-    key::{Jwk, PublicKey, SigningKey},
+    key::{PublicJwk, VerdictPublicKey, VerdictSigningKey},
 };
 
 /// For how long backends may keep a key set that they fetched.
 const CACHED: Duration = Duration::from_secs(60 * 60);
 
 /// All keys.
-pub(super) struct Keyring {
-    signer: ArcSwap<Signer>,
+pub(super) struct VerdictKeyring {
+    signer: ArcSwap<ActiveKey>,
     published: Arc<ArcSwap<Bytes>>,
-    others: Mutex<Others>,
+    others: Mutex<OtherKeys>,
     /// How long a key stays published that signs no more.
     keep: Duration,
 }
 
 /// The key that signs, and what names it.
-pub(super) struct Signer {
-    pub(super) key: SigningKey,
+pub(super) struct ActiveKey {
+    pub(super) key: VerdictSigningKey,
     /// The protected header, ready.
     pub(super) header: String,
 }
 
 /// What is published beside the signing key.
-struct Others {
-    listed: Vec<PublicKey>,
+struct OtherKeys {
+    listed: Vec<VerdictPublicKey>,
     /// Signed before, until when.
-    retired: Vec<(PublicKey, Instant)>,
+    retired: Vec<(VerdictPublicKey, Instant)>,
 }
 
 #[derive(Serialize)]
-struct Header<'a> {
+struct VerdictHeader<'a> {
     typ: &'static str,
     alg: &'static str,
     kid: &'a str,
 }
 
-impl Keyring {
+impl VerdictKeyring {
     /// For verdicts that live so long.
     pub(super) fn new(keys: VerdictKeys, lifetime: Duration) -> Self {
-        let others = Others {
+        let others = OtherKeys {
             listed: keys.previous_keys,
             retired: Vec::new(),
         };
         let published = others.with(keys.signing_key.public());
         Self {
-            signer: ArcSwap::from_pointee(Signer::new(keys.signing_key)),
+            signer: ArcSwap::from_pointee(ActiveKey::new(keys.signing_key)),
             published: Arc::new(ArcSwap::from_pointee(published)),
             others: Mutex::new(others),
             keep: lifetime.saturating_add(CACHED),
@@ -68,7 +68,7 @@ impl Keyring {
     }
 
     /// What signs now.
-    pub(super) fn signer(&self) -> Guard<Arc<Signer>> {
+    pub(super) fn signer(&self) -> Guard<Arc<ActiveKey>> {
         self.signer.load()
     }
 
@@ -91,7 +91,8 @@ impl Keyring {
         }
         // Before the first verdict of its is out.
         self.published.store(Arc::new(others.with(after)));
-        self.signer.store(Arc::new(Signer::new(keys.signing_key)));
+        self.signer
+            .store(Arc::new(ActiveKey::new(keys.signing_key)));
     }
 
     /// Withdraws keys that signed long ago.
@@ -105,15 +106,15 @@ impl Keyring {
         }
     }
 
-    fn others(&self) -> MutexGuard<'_, Others> {
+    fn others(&self) -> MutexGuard<'_, OtherKeys> {
         // What is in it is complete at any time.
         self.others.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Signer {
-    fn new(key: SigningKey) -> Self {
-        let header = Header {
+impl ActiveKey {
+    fn new(key: VerdictSigningKey) -> Self {
+        let header = VerdictHeader {
             typ: "liveness-verdict+jwt",
             alg: "EdDSA",
             kid: key.public().id(),
@@ -123,12 +124,12 @@ impl Signer {
     }
 }
 
-impl Others {
+impl OtherKeys {
     /// The key set: the signing key first; a key that is listed twice stands there once.
-    fn with(&self, signing: &PublicKey) -> Bytes {
+    fn with(&self, signing: &VerdictPublicKey) -> Bytes {
         #[derive(Serialize)]
-        struct KeySet<'a> {
-            keys: Vec<Jwk<'a>>,
+        struct PublishedKeySet<'a> {
+            keys: Vec<PublicJwk<'a>>,
         }
         let mut keys = vec![signing];
         for key in self
@@ -140,7 +141,7 @@ impl Others {
                 keys.push(key);
             }
         }
-        let set = KeySet {
+        let set = PublishedKeySet {
             keys: keys.iter().map(|key| key.jwk()).collect(),
         };
         serde_json::to_vec(&set).unwrap_or_default().into()

@@ -2,7 +2,7 @@
 
 /// The answer with a last member `verdict`; `None` when it is no object. `answer` must be valid JSON without a member of
 /// that name, and `verdict` a text that needs no escapes, as a compact JWS is.
-pub fn with_verdict(mut answer: Vec<u8>, verdict: &str) -> Option<Vec<u8>> {
+pub fn insert_verdict(mut answer: Vec<u8>, verdict: &str) -> Option<Vec<u8>> {
     let content = |bytes: &[u8]| bytes.iter().rposition(|byte| !b" \t\r\n".contains(byte));
     let brace = content(&answer).filter(|at| answer.get(*at) == Some(&b'}'))?;
     let before = answer.get(..brace)?;
@@ -34,7 +34,7 @@ mod tests {
             ),
             (r#"{"a":"\"}{"}"#, r#"{"a":"\"}{","verdict":"a.b-_.c"}"#),
         ] {
-            let made = with_verdict(answer.into(), "a.b-_.c").unwrap();
+            let made = insert_verdict(answer.into(), "a.b-_.c").unwrap();
             assert_eq!(str::from_utf8(&made), Ok(wanted));
             let read: serde_json::Value = serde_json::from_slice(&made).unwrap();
             assert_eq!(read["verdict"], "a.b-_.c");
@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn what_is_no_object_gets_none() {
         for answer in ["", " ", "[]", "1", "}", "null"] {
-            assert_eq!(with_verdict(answer.into(), "x"), None, "{answer}");
+            assert_eq!(insert_verdict(answer.into(), "x"), None, "{answer}");
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    judge::Rule,
-    key::{PublicKey, SigningKey},
+    judge::PassRule,
+    key::{VerdictPublicKey, VerdictSigningKey},
 };
 
 /// `[verdict]`, checked.
@@ -18,7 +18,7 @@ pub struct VerdictSettings {
     /// From `iat` to `exp`.
     pub lifetime: Duration,
     /// What a pass is.
-    pub rule: Rule,
+    pub rule: PassRule,
     /// The digest of the video is in the verdict.
     pub video_digest: bool,
 }
@@ -26,7 +26,7 @@ pub struct VerdictSettings {
 /// The keys of verdicts at one time.
 pub struct VerdictKeys {
     /// Signs.
-    pub signing_key: SigningKey,
+    pub signing_key: VerdictSigningKey,
     /// Published too: keys that signed before, or will sign next.
-    pub previous_keys: Vec<PublicKey>,
+    pub previous_keys: Vec<VerdictPublicKey>,
 }

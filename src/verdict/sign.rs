@@ -15,17 +15,17 @@ use serde_json::value::RawValue;
 
 use super::{
     VerdictKeys, VerdictSettings,
-    judge::{Judgement, Rule},
-    keyring::Keyring,
+    judge::{Judgement, PassRule},
+    keyring::VerdictKeyring,
 };
 
 /// Signs verdicts and publishes the keys.
-pub struct Verdicts {
-    keys: Keyring,
+pub struct VerdictSigner {
+    keys: VerdictKeyring,
     issuer: String,
     audience: String,
     lifetime: Duration,
-    rule: Rule,
+    rule: PassRule,
     video_digest: bool,
 }
 
@@ -35,10 +35,10 @@ pub struct VerdictId(String);
 
 /// The system gave no randomness, or would not sign.
 #[derive(Debug, PartialEq, Eq)]
-pub struct NotSigned;
+pub struct VerdictSigningError;
 
 /// What a verdict says.
-pub struct Statement<'a> {
+pub struct VerdictInput<'a> {
     /// Its name.
     pub id: &'a VerdictId,
     /// Whom it is about: the user,
@@ -56,7 +56,7 @@ pub struct Statement<'a> {
 }
 
 #[derive(Serialize)]
-struct Claims<'a> {
+struct VerdictClaims<'a> {
     iss: &'a str,
     aud: &'a str,
     sub: &'a str,
@@ -64,12 +64,12 @@ struct Claims<'a> {
     iat: u64,
     exp: u64,
     jti: &'a str,
-    liveness: Liveness<'a>,
+    liveness: LivenessClaim<'a>,
 }
 
 /// What was not fit to be judged is `null`; what is hidden or was not asked for is not there at all.
 #[derive(Serialize)]
-struct Liveness<'a> {
+struct LivenessClaim<'a> {
     passed: bool,
     action_verify: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,9 +91,9 @@ impl VerdictId {
     ///
     /// # Errors
     /// The system gives no randomness.
-    pub fn random() -> Result<Self, NotSigned> {
+    pub fn random() -> Result<Self, VerdictSigningError> {
         let mut bytes = [0; 16];
-        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| NotSigned)?;
+        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| VerdictSigningError)?;
         Ok(Self(HEXLOWER.encode(&bytes)))
     }
 
@@ -103,7 +103,7 @@ impl VerdictId {
     }
 }
 
-impl Verdicts {
+impl VerdictSigner {
     /// Makes the header and the key set ready.
     pub fn new(settings: VerdictSettings) -> Self {
         let VerdictSettings {
@@ -115,7 +115,7 @@ impl Verdicts {
             video_digest,
         } = settings;
         Self {
-            keys: Keyring::new(keys, lifetime),
+            keys: VerdictKeyring::new(keys, lifetime),
             issuer,
             audience,
             lifetime,
@@ -125,7 +125,7 @@ impl Verdicts {
     }
 
     /// What a pass is.
-    pub fn rule(&self) -> &Rule {
+    pub fn rule(&self) -> &PassRule {
         &self.rule
     }
 
@@ -153,18 +153,25 @@ impl Verdicts {
     ///
     /// # Errors
     /// The system would not sign.
-    pub fn sign(&self, statement: &Statement<'_>, now: SystemTime) -> Result<String, NotSigned> {
+    pub fn sign(
+        &self,
+        statement: &VerdictInput<'_>,
+        now: SystemTime,
+    ) -> Result<String, VerdictSigningError> {
         let claims = self.claims(statement, now);
-        let claims = serde_json::to_vec(&claims).map_err(|_| NotSigned)?;
+        let claims = serde_json::to_vec(&claims).map_err(|_| VerdictSigningError)?;
         let signer = self.keys.signer();
         let mut token = format!("{}.{}", signer.header, BASE64URL_NOPAD.encode(&claims));
-        let signature = signer.key.sign(token.as_bytes()).ok_or(NotSigned)?;
+        let signature = signer
+            .key
+            .sign(token.as_bytes())
+            .ok_or(VerdictSigningError)?;
         token.push('.');
         BASE64URL_NOPAD.encode_append(signature.as_ref(), &mut token);
         Ok(token)
     }
 
-    fn claims<'a>(&'a self, statement: &Statement<'a>, now: SystemTime) -> Claims<'a> {
+    fn claims<'a>(&'a self, statement: &VerdictInput<'a>, now: SystemTime) -> VerdictClaims<'a> {
         // A clock before 1970 makes a verdict that has expired.
         let issued = now
             .duration_since(UNIX_EPOCH)
@@ -173,7 +180,7 @@ impl Verdicts {
         let shown = |number: &'a Option<Box<RawValue>>| {
             (!statement.scores_hidden).then_some(number.as_deref())
         };
-        Claims {
+        VerdictClaims {
             iss: &self.issuer,
             aud: &self.audience,
             sub: statement.user,
@@ -181,7 +188,7 @@ impl Verdicts {
             iat: issued,
             exp: issued.saturating_add(self.lifetime.as_secs()),
             jti: statement.id.as_str(),
-            liveness: Liveness {
+            liveness: LivenessClaim {
                 passed: judgement.passed,
                 action_verify: judgement.action_verify,
                 score: shown(&judgement.score),

@@ -8,7 +8,7 @@ use crate::support::{
     identity::{DISCOVERY, Does, KEYS, Provider, Signer, gateway, hasty, said},
     secure::Authority,
 };
-use liveness_gateway::{auth::remote::Timing, emulator::Scenario};
+use liveness_gateway::{auth::remote::FetchTiming, emulator::Scenario};
 
 #[tokio::test]
 async fn keys_are_found_by_discovery_or_at_their_address() {
@@ -119,9 +119,9 @@ async fn the_provider_says_how_long_its_keys_may_be_kept() {
     let provider = Provider::start(vec![old.jwk()]).await;
     provider.does(KEYS, Does::WellWith("Cache-Control: max-age=0\r\n".into()));
     let (qiniu, _) = emulator(Scenario::Pass).await;
-    let timing = Timing {
-        shortest: Duration::from_millis(10),
-        usual: Duration::from_secs(3600),
+    let timing = FetchTiming {
+        min_lifetime: Duration::from_millis(10),
+        default_lifetime: Duration::from_secs(3600),
         ..hasty()
     };
     let gateway = gateway(qiniu, &provider.identity(""), timing).await;

@@ -7,15 +7,15 @@ use crate::support::{
     Gateway, emulator,
     identity::{DISCOVERY, Does, KEYS, Provider, Signer, gateway, hasty, logged, said},
 };
-use liveness_gateway::{auth::remote::Timing, emulator::Scenario};
+use liveness_gateway::{auth::remote::FetchTiming, emulator::Scenario};
 use serde_json::{Value, json};
 
 /// What stands in every bad document, to look for it where it must not be.
 const MARKER: &str = "text-of-the-provider";
 
-fn impatient() -> Timing {
-    Timing {
-        fetch: Duration::from_millis(300),
+fn impatient() -> FetchTiming {
+    FetchTiming {
+        fetch_timeout: Duration::from_millis(300),
         ..hasty()
     }
 }
@@ -183,9 +183,9 @@ async fn nobody_waits_longer_than_agreed() {
     let (signer, new) = (Signer::new("a"), Signer::new("b"));
     let provider = Provider::start(vec![signer.jwk()]).await;
     let (qiniu, _) = emulator(Scenario::Pass).await;
-    let timing = Timing {
-        fetch: Duration::from_secs(3600),
-        wait: Duration::from_millis(50),
+    let timing = FetchTiming {
+        fetch_timeout: Duration::from_secs(3600),
+        wait_timeout: Duration::from_millis(50),
         ..hasty()
     };
     let gateway = gateway(qiniu, &provider.identity(""), timing).await;

@@ -7,12 +7,12 @@ use crate::support::{
     emulator,
     identity::{Does, KEYS, Provider, Signer, gateway, hasty, said},
 };
-use liveness_gateway::{auth::remote::Timing, emulator::Scenario};
+use liveness_gateway::{auth::remote::FetchTiming, emulator::Scenario};
 
 /// Each unknown id may ask at once.
-fn inquisitive() -> Timing {
-    Timing {
-        ask_again: Duration::ZERO,
+fn inquisitive() -> FetchTiming {
+    FetchTiming {
+        refetch_interval: Duration::ZERO,
         ..hasty()
     }
 }

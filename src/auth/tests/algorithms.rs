@@ -173,9 +173,9 @@ impl Signer {
         }
     }
 
-    fn key_set(&self) -> KeySet {
+    fn key_set(&self) -> VerificationKeys {
         match self.key {
-            Some(_) => KeySet::from_pem(self.pem().as_bytes()).unwrap(),
+            Some(_) => VerificationKeys::from_pem(self.pem().as_bytes()).unwrap(),
             None => shared(),
         }
     }
@@ -257,7 +257,8 @@ fn a_public_key_is_never_an_hmac_secret() {
         let token = format!("{signed}.{}", BASE64URL_NOPAD.encode(mac.as_ref()));
         for keys in [
             rsa.key_set(),
-            KeySet::from_jwks(json!({"keys": [rsa.jwk()]}).to_string().as_bytes()).unwrap(),
+            VerificationKeys::from_jwks(json!({"keys": [rsa.jwk()]}).to_string().as_bytes())
+                .unwrap(),
         ] {
             assert_eq!(
                 user_with(keys, &token),
@@ -274,7 +275,7 @@ fn the_alg_of_a_jwk_is_the_only_one_it_verifies() {
     jwk["alg"] = json!("RS512");
     let set = json!({"keys": [jwk]}).to_string();
     let ask = |algorithm| {
-        let keys = KeySet::from_jwks(set.as_bytes()).unwrap();
+        let keys = VerificationKeys::from_jwks(set.as_bytes()).unwrap();
         user_with(
             keys,
             &rsa.sign_as(algorithm, "{}", &good_claims().to_string()),

@@ -3,8 +3,8 @@
 use super::{algorithms::Signer, *};
 use crate::auth::{Algorithm, pem};
 
-fn jwks(keys: &[Value]) -> Result<KeySet, String> {
-    KeySet::from_jwks(json!({"keys": keys}).to_string().as_bytes())
+fn jwks(keys: &[Value]) -> Result<VerificationKeys, String> {
+    VerificationKeys::from_jwks(json!({"keys": keys}).to_string().as_bytes())
 }
 
 fn jwks_error(keys: &[Value]) -> String {
@@ -12,7 +12,7 @@ fn jwks_error(keys: &[Value]) -> String {
 }
 
 fn pem_error(pem: &str) -> String {
-    KeySet::from_pem(pem.as_bytes())
+    VerificationKeys::from_pem(pem.as_bytes())
         .err()
         .expect("the text was accepted")
 }
@@ -27,7 +27,7 @@ pub(super) fn set(mut jwk: Value, changes: &[(&str, Value)]) -> Value {
 #[test]
 fn secrets_have_32_bytes_and_are_no_pem() {
     let secret = |text: &str| {
-        KeySet::from_secret(&Secret::new(text))
+        VerificationKeys::from_secret(&Secret::new(text))
             .err()
             .unwrap_or_default()
     };
@@ -43,17 +43,17 @@ fn every_kind_of_public_pem_is_read() {
         let token = signer.sign("{}", &good_claims().to_string());
         let pem = format!("subject=somebody\n{}", signer.pem().replace('\n', "\r\n"));
         assert_eq!(
-            user_with(KeySet::from_pem(pem.as_bytes()).unwrap(), &token),
+            user_with(VerificationKeys::from_pem(pem.as_bytes()).unwrap(), &token),
             Ok("alice".into())
         );
-        let certificate = KeySet::from_pem(signer.certificate().as_bytes()).unwrap();
+        let certificate = VerificationKeys::from_pem(signer.certificate().as_bytes()).unwrap();
         assert_eq!(user_with(certificate, &token), Ok("alice".into()));
     }
     let rsa = Signer::rsa();
     let token = rsa.sign("{}", &good_claims().to_string());
     assert_eq!(
         user_with(
-            KeySet::from_pem(rsa.pkcs1_pem().as_bytes()).unwrap(),
+            VerificationKeys::from_pem(rsa.pkcs1_pem().as_bytes()).unwrap(),
             &token
         ),
         Ok("alice".into())
@@ -104,7 +104,7 @@ fn damaged_pem_is_refused() {
         pem_error("-----BEGIN X-----\nAAAA\n-----END X-----").contains("expected `PUBLIC KEY`")
     );
     assert!(
-        KeySet::from_pem(&[0x30, 0x82, 0xff])
+        VerificationKeys::from_pem(&[0x30, 0x82, 0xff])
             .err()
             .unwrap()
             .contains("DER")
@@ -213,7 +213,12 @@ fn damaged_jwks_stop_the_set() {
 #[test]
 fn what_is_no_key_set_is_refused_without_being_quoted() {
     let twice = br#"{"keys":[{"kty":"OKP","kty":"oct"}]}"#;
-    assert!(KeySet::from_jwks(twice).err().unwrap().contains("twice"));
+    assert!(
+        VerificationKeys::from_jwks(twice)
+            .err()
+            .unwrap()
+            .contains("twice")
+    );
     for text in [
         "",
         "[]",
@@ -222,7 +227,7 @@ fn what_is_no_key_set_is_refused_without_being_quoted() {
         r#"{"keys":["topsecret"]}"#,
         r#"{"keys":[],"keys":[]}"#,
     ] {
-        let error = KeySet::from_jwks(text.as_bytes()).err().unwrap();
+        let error = VerificationKeys::from_jwks(text.as_bytes()).err().unwrap();
         assert!(
             error.contains("JSON Web Key Set") && !error.contains("topsecret"),
             "{error}"
@@ -283,7 +288,7 @@ fn a_key_id_chooses_the_key() {
     assert_eq!(ask(&three, r#"{"kid":"b"}"#), Err(AuthRefusal::UnknownKey));
     assert_eq!(ask(&three, r#"{"kid":""}"#), Err(AuthRefusal::UnknownKey));
     // A single key has no id: whatever the token calls it, it is the one.
-    let alone = KeySet::from_pem(one.pem().as_bytes()).unwrap();
+    let alone = VerificationKeys::from_pem(one.pem().as_bytes()).unwrap();
     let token = one.sign(r#"{"kid":"anything"}"#, &good_claims().to_string());
     assert_eq!(user_with(alone, &token), Ok("alice".into()));
 }
@@ -308,7 +313,7 @@ fn at_most_eight_keys_are_tried() {
 #[test]
 fn the_operator_can_restrict_the_algorithms() {
     let rsa = Signer::rsa();
-    let keys = || KeySet::from_pem(rsa.pem().as_bytes()).unwrap();
+    let keys = || VerificationKeys::from_pem(rsa.pem().as_bytes()).unwrap();
     let token = |algorithm| rsa.sign_as(algorithm, "{}", &good_claims().to_string());
     let only = || keys().restrict(&[Algorithm::PS256]).ok().unwrap();
     assert_eq!(

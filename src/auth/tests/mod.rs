@@ -70,7 +70,8 @@ use hyper::{
 use serde_json::{Value, json};
 
 use super::{
-    AuthRefusal, Authenticator, Caller, IdentitySettings, KeySource, Pseudonyms, keys::KeySet,
+    AuthRefusal, Authenticator, Caller, IdentitySettings, KeySource, Pseudonymizer,
+    key_set::VerificationKeys,
 };
 use crate::secret::Secret;
 
@@ -82,7 +83,7 @@ fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(NOW)
 }
 
-fn identity(issuer: &str, keys: KeySet) -> IdentitySettings {
+fn identity(issuer: &str, keys: VerificationKeys) -> IdentitySettings {
     IdentitySettings {
         issuer: issuer.into(),
         audience: vec!["liveness".into(), "other-name".into()],
@@ -95,12 +96,12 @@ fn identity(issuer: &str, keys: KeySet) -> IdentitySettings {
 fn gate(identities: Vec<IdentitySettings>) -> Authenticator {
     Authenticator::new(
         identities,
-        Pseudonyms::new(&Secret::new("a key of the tests")),
+        Pseudonymizer::new(&Secret::new("a key of the tests")),
     )
 }
 
-fn shared() -> KeySet {
-    KeySet::from_secret(&Secret::new(SECRET)).unwrap()
+fn shared() -> VerificationKeys {
+    VerificationKeys::from_secret(&Secret::new(SECRET)).unwrap()
 }
 
 fn encode(text: &str) -> String {
@@ -144,7 +145,7 @@ fn at_once(
 }
 
 /// The user that a key set gives for the token, or the refusal. (`Caller` has no `Debug`.)
-fn user_with(keys: KeySet, token: &str) -> Result<String, AuthRefusal> {
+fn user_with(keys: VerificationKeys, token: &str) -> Result<String, AuthRefusal> {
     let authenticator = gate(vec![identity("https://login", keys)]);
     ask(&authenticator, token).map(|caller| caller.user.to_string())
 }

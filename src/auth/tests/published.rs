@@ -7,9 +7,9 @@ use crate::auth::Algorithm;
 fn a_key_that_is_still_published_is_the_same_key() {
     let (stays, goes, comes) = (Signer::ed25519(), Signer::es256(), Signer::es256());
     let named = |signer: &Signer, id: &str| set(signer.jwk(), &[("kid", json!(id))]);
-    let read = |keys: &[Value], previous: Option<&KeySet>| {
+    let read = |keys: &[Value], previous: Option<&VerificationKeys>| {
         let text = json!({"keys": keys}).to_string();
-        let published = KeySet::from_published(text.as_bytes(), None, previous);
+        let published = VerificationKeys::from_published(text.as_bytes(), None, previous);
         published.ok().unwrap().keys
     };
     let first = read(&[named(&stays, "a"), named(&goes, "b")], None);
@@ -36,7 +36,7 @@ fn of_what_fits_a_key_only_what_the_operator_lists_is_allowed() {
     let text = json!({"keys": [rsa.jwk(), ed.jwk()]}).to_string();
     let ask = |token: &str| {
         let allowed = [Algorithm::PS256];
-        let published = KeySet::from_published(text.as_bytes(), Some(&allowed), None);
+        let published = VerificationKeys::from_published(text.as_bytes(), Some(&allowed), None);
         user_with(published.ok().unwrap().keys, token)
     };
     let claims = good_claims().to_string();

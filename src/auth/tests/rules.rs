@@ -220,7 +220,8 @@ fn the_issuer_is_one_of_the_configured_exactly() {
 #[test]
 fn a_token_is_checked_with_the_keys_of_its_own_issuer_alone() {
     let other =
-        KeySet::from_secret(&Secret::new(&b"the secret of quite another issuer"[..])).unwrap();
+        VerificationKeys::from_secret(&Secret::new(&b"the secret of quite another issuer"[..]))
+            .unwrap();
     let both = gate(vec![
         identity("https://other", other),
         identity("https://login", shared()),

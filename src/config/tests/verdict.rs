@@ -3,7 +3,7 @@
 use std::{fs, time::Duration};
 
 use super::{good, load, minimal, wrong::only};
-use crate::{evidence::When, verdict::judge::Threshold};
+use crate::{evidence::DeliveryCondition, verdict::judge::ScoreThreshold};
 
 pub(super) const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
 const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n";
@@ -41,13 +41,13 @@ fn the_defaults_and_what_is_said() {
     );
     assert_eq!(
         (verdict.rule.threshold, verdict.rule.max_spoofing),
-        (Threshold::Frr1e3, 1.0)
+        (ScoreThreshold::Frr1e3, 1.0)
     );
     assert_eq!(verdict.lifetime, Duration::from_secs(300));
     assert!(!verdict.video_digest && verdict.keys.previous_keys.is_empty());
     assert_eq!(
         (evidence.on, evidence.required, evidence.timeout),
-        (When::Pass, false, Duration::from_secs(5))
+        (DeliveryCondition::Pass, false, Duration::from_secs(5))
     );
     assert!(evidence.tls.is_none());
     // What is printed can be loaded, says the same, and has no secret in it.
@@ -63,10 +63,10 @@ fn the_defaults_and_what_is_said() {
     let (verdict, evidence) = (settings.verdict.unwrap(), settings.evidence.unwrap());
     assert_eq!(
         (verdict.rule.threshold, verdict.rule.max_spoofing),
-        (Threshold::Frr1e2, 0.25)
+        (ScoreThreshold::Frr1e2, 0.25)
     );
     assert!(verdict.video_digest && evidence.required && evidence.tls.is_some());
-    assert_eq!(evidence.on, When::Always);
+    assert_eq!(evidence.on, DeliveryCondition::Always);
     assert!(settings.routes[0].scores_hidden);
 }
 

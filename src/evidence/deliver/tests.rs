@@ -64,12 +64,12 @@ async fn serve(mut stream: TcpStream, answer: &str) -> String {
     String::from_utf8(request).unwrap()
 }
 
-fn evidence(address: SocketAddr, timeout: Duration) -> Evidence {
-    Evidence::new(EvidenceSettings {
+fn evidence(address: SocketAddr, timeout: Duration) -> EvidenceSender {
+    EvidenceSender::new(EvidenceSettings {
         url: Url::parse(&format!("http://{address}/liveness?a=1")).unwrap(),
         tls: None,
         secret: WebhookSecret::parse(&Secret::new(SECRET)).ok().unwrap(),
-        on: When::Pass,
+        on: DeliveryCondition::Pass,
         required: false,
         timeout,
     })
@@ -82,8 +82,11 @@ fn whole(answer: &[u8]) -> Result<Whole, NotHeld> {
     collecting.finish()
 }
 
-async fn deliver(evidence: &Evidence, answer: &Result<Whole, NotHeld>) -> Result<(), Undelivered> {
-    let delivery = Delivery {
+async fn deliver(
+    evidence: &EvidenceSender,
+    answer: &Result<Whole, NotHeld>,
+) -> Result<(), DeliveryError> {
+    let delivery = EvidenceDelivery {
         id: "0123abcd",
         user: "u\"1",
         issuer: "https://login.example.com/",
@@ -173,7 +176,7 @@ async fn a_no_is_not_asked_again_and_a_redirect_not_followed() {
         let backend = Backend::start(answers).await;
         let outcome = deliver(&evidence(backend.address, LONG), &whole(b"{}")).await;
         assert!(
-            matches!(outcome, Err(Undelivered::Status(told)) if told == status),
+            matches!(outcome, Err(DeliveryError::Status(told)) if told == status),
             "{outcome:?}"
         );
         assert_eq!(backend.got().len(), 1);
@@ -185,7 +188,7 @@ async fn two_failures_are_the_end() {
     let backend = Backend::start(&["HTTP/1.1 500 x\r\n\r\n", "HTTP/1.1 502 x\r\n\r\n", OK]).await;
     let outcome = deliver(&evidence(backend.address, LONG), &whole(b"{}")).await;
     assert!(
-        matches!(outcome, Err(Undelivered::Status(502))),
+        matches!(outcome, Err(DeliveryError::Status(502))),
         "{outcome:?}"
     );
     assert_eq!(backend.got().len(), 2);
@@ -198,15 +201,18 @@ async fn down_slow_and_not_held_are_undelivered() {
     let slow = evidence(address, Duration::from_millis(50));
     // It listens, and nobody ever answers.
     let outcome = deliver(&slow, &whole(b"{}")).await;
-    assert!(matches!(outcome, Err(Undelivered::Timeout)), "{outcome:?}");
+    assert!(
+        matches!(outcome, Err(DeliveryError::Timeout)),
+        "{outcome:?}"
+    );
     for why in [NotHeld::TooLarge, NotHeld::NoRoom] {
         let outcome = deliver(&slow, &Err(why)).await;
-        assert!(matches!(outcome, Err(Undelivered::NotHeld(told)) if told == why));
+        assert!(matches!(outcome, Err(DeliveryError::NotHeld(told)) if told == why));
     }
     drop(closed);
     let outcome = deliver(&evidence(address, LONG), &whole(b"{}")).await;
     assert!(
-        matches!(outcome, Err(Undelivered::Unreachable(_))),
+        matches!(outcome, Err(DeliveryError::Unreachable(_))),
         "{outcome:?}"
     );
 }
@@ -215,7 +221,7 @@ async fn down_slow_and_not_held_are_undelivered() {
 fn passes_are_delivered_and_the_rest_only_when_asked_for() {
     let address = SocketAddr::from(([127, 0, 0, 1], 1));
     let mut evidence = evidence(address, LONG);
-    assert!(evidence.wants(true) && !evidence.wants(false));
-    evidence.settings.on = When::Always;
-    assert!(evidence.wants(true) && evidence.wants(false));
+    assert!(evidence.should_deliver(true) && !evidence.should_deliver(false));
+    evidence.settings.on = DeliveryCondition::Always;
+    assert!(evidence.should_deliver(true) && evidence.should_deliver(false));
 }

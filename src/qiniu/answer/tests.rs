@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     json::{cut::CutError, sink::Buffer},
-    verdict::judge::{Rule, Threshold, judge},
+    verdict::judge::{PassRule, ScoreThreshold, judge},
 };
 
 const ANSWER: &str = concat!(
@@ -146,7 +146,7 @@ proptest! {
             r#""error_code":0"#, r#""score":0.9600000000000001"#, r#""action_verify":"pass""#, r#""frr_1e-3":0.3"#,
             r#""maxspoofing":4.1e-4"#,
         ];
-        let rule = Rule { threshold: Threshold::Frr1e3, max_spoofing: 0.5 };
+        let rule = PassRule { threshold: ScoreThreshold::Frr1e3, max_spoofing: 0.5 };
         let rules = rules(&[]).judged(rule.threshold.name());
         let (_, found) = cut(&rules, ANSWER, piece).unwrap();
         prop_assert!(judge(&found, &rule).passed);

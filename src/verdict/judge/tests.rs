@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const RULE: Rule = Rule {
-    threshold: Threshold::Frr1e3,
+const RULE: PassRule = PassRule {
+    threshold: ScoreThreshold::Frr1e3,
     max_spoofing: 0.5,
 };
 
@@ -29,7 +29,7 @@ fn good() -> Marks {
 }
 
 /// Changes one mark of a good answer.
-fn passes(rule: &Rule, change: impl FnOnce(&mut Marks)) -> bool {
+fn passes(rule: &PassRule, change: impl FnOnce(&mut Marks)) -> bool {
     let mut marks = good();
     change(&mut marks);
     judge(&marks, rule).passed
@@ -88,14 +88,14 @@ fn spoofing_up_to_the_limit_passes_and_at_one_is_not_asked_for() {
             "{spoofing}"
         );
     }
-    let any = Rule {
+    let any = PassRule {
         max_spoofing: ANY_SPOOFING,
         ..RULE
     };
     for spoofing in [Value::Absent, number("1"), number("7"), string("x")] {
         assert!(passes(&any, |marks| marks.maxspoofing = spoofing));
     }
-    let none = Rule {
+    let none = PassRule {
         max_spoofing: 0.0,
         ..RULE
     };
@@ -264,7 +264,7 @@ proptest! {
         if fill & 4 > 0 { marks.score = fine.score; }
         if fill & 8 > 0 { marks.threshold = fine.threshold; }
         if fill & 16 > 0 { marks.maxspoofing = fine.maxspoofing; }
-        let rule = Rule { threshold: Threshold::Frr1e2, max_spoofing };
+        let rule = PassRule { threshold: ScoreThreshold::Frr1e2, max_spoofing };
         let judgement = judge(&marks, &rule);
         if judgement.passed {
             let read = |value: &Value| match value {

@@ -9,8 +9,8 @@ use crate::{
     qiniu::marks::Marks,
     secret::Secret,
     verdict::{
-        judge::{Threshold, judge},
-        key::{PublicKey, SigningKey},
+        judge::{ScoreThreshold, judge},
+        key::{VerdictPublicKey, VerdictSigningKey},
     },
 };
 
@@ -19,18 +19,18 @@ const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/
 const OTHER: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAPUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=\n-----END PUBLIC KEY-----\n";
 const ID: &str = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
 
-fn verdicts() -> Verdicts {
-    let public = |pem: &str| PublicKey::from_pem(pem.as_bytes()).unwrap();
-    Verdicts::new(VerdictSettings {
+fn verdicts() -> VerdictSigner {
+    let public = |pem: &str| VerdictPublicKey::from_pem(pem.as_bytes()).unwrap();
+    VerdictSigner::new(VerdictSettings {
         keys: VerdictKeys {
-            signing_key: SigningKey::from_pem(&Secret::new(PRIVATE)).unwrap(),
+            signing_key: VerdictSigningKey::from_pem(&Secret::new(PRIVATE)).unwrap(),
             previous_keys: vec![public(OTHER), public(PUBLIC), public(OTHER)],
         },
         issuer: "https://gateway.example.com".into(),
         audience: "backend".into(),
         lifetime: Duration::from_secs(300),
-        rule: Rule {
-            threshold: Threshold::Frr1e3,
+        rule: PassRule {
+            threshold: ScoreThreshold::Frr1e3,
             max_spoofing: 1.0,
         },
         video_digest: false,
@@ -55,7 +55,7 @@ fn now() -> SystemTime {
 }
 
 /// The header and claims as text, the signature checked by another implementation with the published key.
-fn opened(token: &str, verdicts: &Verdicts) -> (String, String) {
+fn opened(token: &str, verdicts: &VerdictSigner) -> (String, String) {
     let set: JwkSet = serde_json::from_slice(&verdicts.published().load()).unwrap();
     let kid = jsonwebtoken::decode_header(token).unwrap().kid.unwrap();
     let key = DecodingKey::from_jwk(set.find(&kid).unwrap()).unwrap();
@@ -70,8 +70,8 @@ fn opened(token: &str, verdicts: &Verdicts) -> (String, String) {
     (text(), text())
 }
 
-fn statement<'a>(id: &'a VerdictId, judgement: &'a Judgement) -> Statement<'a> {
-    Statement {
+fn statement<'a>(id: &'a VerdictId, judgement: &'a Judgement) -> VerdictInput<'a> {
+    VerdictInput {
         id,
         user: "u\"ser",
         issuer: "https://login.example.com/",
@@ -107,7 +107,7 @@ fn hidden_scores_are_not_in_it_and_what_is_on_is() {
     let (verdicts, judgement, id) = (verdicts(), judgement(), VerdictId::random().unwrap());
     let token = verdicts
         .sign(
-            &Statement {
+            &VerdictInput {
                 scores_hidden: true,
                 video_sha256: Some([0xab; 32]),
                 delivered: Some(false),
@@ -174,10 +174,10 @@ fn a_key_that_signed_stays_published_for_its_verdicts_and_an_hour() {
         ))
     };
     let keys = |seed, listed: &[&str]| VerdictKeys {
-        signing_key: SigningKey::from_pem(&pem(seed)).unwrap(),
+        signing_key: VerdictSigningKey::from_pem(&pem(seed)).unwrap(),
         previous_keys: listed
             .iter()
-            .map(|pem| PublicKey::from_pem(pem.as_bytes()).unwrap())
+            .map(|pem| VerdictPublicKey::from_pem(pem.as_bytes()).unwrap())
             .collect(),
     };
     let verdicts = verdicts();
@@ -189,7 +189,7 @@ fn a_key_that_signed_stays_published_for_its_verdicts_and_an_hour() {
             .collect()
     };
     let id = |seed| {
-        SigningKey::from_pem(&pem(seed))
+        VerdictSigningKey::from_pem(&pem(seed))
             .unwrap()
             .public()
             .id()

@@ -10,7 +10,7 @@ use std::{
 use data_encoding::BASE64URL_NOPAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use liveness_gateway::{
-    auth::{KeySource, remote::Timing},
+    auth::{KeySource, remote::FetchTiming},
     config::Settings,
     telemetry::{
         LogFormat, LogSettings,
@@ -242,17 +242,21 @@ impl Signer {
 }
 
 /// Times short enough for a test that has to see them pass, the half minute between two questions aside.
-pub(crate) fn hasty() -> Timing {
-    Timing {
-        fetch: Duration::from_secs(2),
-        first_retry: Duration::from_millis(5),
-        last_retry: Duration::from_millis(20),
-        ..Timing::default()
+pub(crate) fn hasty() -> FetchTiming {
+    FetchTiming {
+        fetch_timeout: Duration::from_secs(2),
+        initial_retry_delay: Duration::from_millis(5),
+        max_retry_delay: Duration::from_millis(20),
+        ..FetchTiming::default()
     }
 }
 
 /// A gateway with these `[[identity]]` sections and times.
-pub(crate) async fn gateway(upstream: SocketAddr, identities: &str, timing: Timing) -> Gateway {
+pub(crate) async fn gateway(
+    upstream: SocketAddr,
+    identities: &str,
+    timing: FetchTiming,
+) -> Gateway {
     events();
     let qiniu = format!("endpoint = \"http://{upstream}\"");
     let settings = settings(&qiniu, "", &format!("{identities}{}", routes()));
@@ -260,7 +264,7 @@ pub(crate) async fn gateway(upstream: SocketAddr, identities: &str, timing: Timi
 }
 
 /// The same settings, with these times for all keys that are fetched.
-pub(crate) fn timed(mut settings: Settings, timing: Timing) -> Settings {
+pub(crate) fn timed(mut settings: Settings, timing: FetchTiming) -> Settings {
     for identity in &mut settings.identities {
         if let KeySource::Remote(remote) = &mut identity.keys {
             remote.timing = timing;

@@ -8,28 +8,28 @@ use std::sync::Arc;
 use jsonwebtoken::Algorithm;
 use rustls::{pki_types::CertificateDer, server::ParsedCertificate};
 
-use super::{AuthRefusal, jwk, key::Key, pem, token::Token};
+use super::{AuthRefusal, jwk, key::VerificationKey, pem, token::UnverifiedToken};
 use crate::secret::Secret;
 
 /// How many keys one token is tried with: each try costs a public-key operation.
 const MAX_TRIES: usize = 8;
 
 /// The keys of one identity, each with the algorithms it may verify.
-pub struct KeySet {
+pub struct VerificationKeys {
     /// Shared, so that what a key has vouched for can be forgotten with it.
-    keys: Vec<Arc<Key>>,
+    keys: Vec<Arc<VerificationKey>>,
     /// Whether a token's `kid` chooses the key. A secret or a single PEM key has no id, so any `kid` will do there.
     by_id: bool,
 }
 
 /// A set that an identity provider publishes.
-pub(super) struct Published {
-    pub(super) keys: KeySet,
+pub(super) struct ParsedKeySet {
+    pub(super) keys: VerificationKeys,
     /// What the operator should know, each a clause for a person.
     pub(super) remarks: Vec<String>,
 }
 
-impl KeySet {
+impl VerificationKeys {
     /// A shared HMAC secret.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ impl KeySet {
             );
         }
         Ok(Self {
-            keys: vec![Arc::new(Key::secret(secret.reveal())?)],
+            keys: vec![Arc::new(VerificationKey::secret(secret.reveal())?)],
             by_id: false,
         })
     }
@@ -60,8 +60,8 @@ impl KeySet {
     pub fn from_pem(pem: &[u8]) -> Result<Self, String> {
         let (label, der) = pem::only_block(pem)?;
         let key = match label.as_str() {
-            "PUBLIC KEY" => Key::public(&der)?,
-            "RSA PUBLIC KEY" => Key::rsa(&der)?,
+            "PUBLIC KEY" => VerificationKey::public(&der)?,
+            "RSA PUBLIC KEY" => VerificationKey::rsa(&der)?,
             "CERTIFICATE" => certified(der)?,
             _ => {
                 return Err(format!(
@@ -100,7 +100,7 @@ impl KeySet {
         json: &[u8],
         allowed: Option<&[Algorithm]>,
         previous: Option<&Self>,
-    ) -> Result<Published, String> {
+    ) -> Result<ParsedKeySet, String> {
         let (mut keys, mut remarks) = jwk::read_published(json)?;
         if let Some(allowed) = allowed {
             for algorithm in allowed {
@@ -122,7 +122,7 @@ impl KeySet {
             keys: keys.into_iter().map(Arc::new).collect(),
             by_id: true,
         };
-        Ok(Published {
+        Ok(ParsedKeySet {
             keys: match previous {
                 Some(previous) => keys.keeping(previous),
                 None => keys,
@@ -186,13 +186,17 @@ impl KeySet {
     ///
     /// # Errors
     /// `UnknownKey`, `AlgorithmNotAllowed`, `BadSignature`.
-    pub(super) fn verify(&self, token: &Token<'_>) -> Result<&Arc<Key>, AuthRefusal> {
+    pub(super) fn verify(
+        &self,
+        token: &UnverifiedToken<'_>,
+    ) -> Result<&Arc<VerificationKey>, AuthRefusal> {
         let wanted = token.key_id.as_deref().filter(|_| self.by_id);
-        let named = |key: &&Arc<Key>| wanted.is_none() || key.id.as_deref() == wanted;
+        let named = |key: &&Arc<VerificationKey>| wanted.is_none() || key.id.as_deref() == wanted;
         if !self.keys.iter().any(|key| named(&key)) {
             return Err(AuthRefusal::UnknownKey);
         }
-        let fits = |key: &&Arc<Key>| named(key) && key.algorithms.contains(&token.algorithm);
+        let fits =
+            |key: &&Arc<VerificationKey>| named(key) && key.algorithms.contains(&token.algorithm);
         let mut fitting = self.keys.iter().filter(fits).take(MAX_TRIES).peekable();
         if fitting.peek().is_none() {
             return Err(AuthRefusal::AlgorithmNotAllowed);
@@ -203,10 +207,10 @@ impl KeySet {
     }
 }
 
-fn certified(der: Vec<u8>) -> Result<Key, String> {
+fn certified(der: Vec<u8>) -> Result<VerificationKey, String> {
     let der = CertificateDer::from(der);
     let certificate = ParsedCertificate::try_from(&der).map_err(|_| {
         "holds a certificate that can't be read; take its key out with `openssl x509 -in CERT.pem -pubkey -noout`".to_owned()
     })?;
-    Key::public(&certificate.subject_public_key_info())
+    VerificationKey::public(&certificate.subject_public_key_info())
 }
