@@ -13,7 +13,7 @@ use crate::{
     json::{rules::Slot, sink::Sink, value::Value},
     media::{base64::Check, digest::VideoDigest},
     qiniu::outgoing::{Draft, Outgoing},
-    session::ticket::Holder,
+    session::ticket::SessionOwner,
 };
 
 /// A shorter piece is copied, which costs little while it is in the processor's cache. Buffers grow while a body comes in
@@ -91,10 +91,10 @@ impl Pieces {
     }
 
     /// With these members at the end, and for this caller's session.
-    pub(super) fn with(self, pins: &Bytes, holder: Option<Holder>) -> Self {
+    pub(super) fn with(self, pins: &Bytes, owner: Option<SessionOwner>) -> Self {
         Self {
             pins: pins.clone(),
-            upload: holder.map(|holder| Box::new(Uploading::new(holder))),
+            upload: owner.map(|owner| Box::new(Uploading::new(owner))),
             ..self
         }
     }

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     json::{cut::Cut, value::Value},
     qiniu::outgoing::Draft,
-    session::ticket::Holder,
+    session::ticket::SessionOwner,
 };
 
 /// What a body is, by its request's head.
@@ -27,7 +27,7 @@ pub enum BodyForm {
     Video(RawVideo),
 }
 
-/// Receives `body`, for a session of `holder`'s where sessions are bound to callers; `count` is told how many bytes have
+/// Receives `body`, for a session of `owner`'s where sessions are bound to callers; `count` is told how many bytes have
 /// arrived, also when it ends in a refusal.
 ///
 /// # Errors
@@ -38,11 +38,11 @@ pub fn receive<'a>(
     rules: &'a BodyRules,
     admission: &Admission,
     draft: Draft,
-    holder: Option<Holder>,
+    owner: Option<SessionOwner>,
     count: &'a mut u64,
 ) -> impl Future<Output = Result<Received, BodyRefusal>> {
     // Boxed, and before the first step: what a future is given stays a part of it for as long as it lives.
-    let mut pieces = Box::new(Pieces::new(draft).with(&rules.pins, holder));
+    let mut pieces = Box::new(Pieces::new(draft).with(&rules.pins, owner));
     pieces.digest = rules.video_digest();
     let held = match form {
         BodyForm::Json => |bytes| bytes,

@@ -1,6 +1,6 @@
 //! Why a body is refused, at whatever step. What a caller is told of it is decided elsewhere.
 
-use crate::{json::cut::CutError, media::Finding, session::ticket::NotOpened};
+use crate::{json::cut::CutError, media::Finding, session::ticket::TicketError};
 
 /// Why a body was refused.
 #[derive(Debug)]
@@ -20,5 +20,5 @@ pub enum BodyRefusal {
     /// Not a video that Qiniu would look at.
     Video(Finding),
     /// The session is not this caller's, or over.
-    Session(NotOpened),
+    Session(TicketError),
 }

@@ -6,9 +6,9 @@
 use std::time::SystemTime;
 
 use crate::session::{
-    BodyPrint,
+    UploadFingerprint,
     fingerprint::Fingerprint,
-    ticket::{Holder, NotOpened, Ticket},
+    ticket::{SessionOwner, Ticket, TicketError},
 };
 
 /// An upload that may claim its session.
@@ -16,27 +16,27 @@ pub struct Upload {
     /// The opened session.
     pub ticket: Ticket,
     /// What it is known by.
-    pub print: Fingerprint,
+    pub fingerprint: Fingerprint,
 }
 
 pub(super) struct Uploading {
-    holder: Holder,
-    print: BodyPrint,
-    opened: Option<Result<Ticket, NotOpened>>,
+    owner: SessionOwner,
+    fingerprint: UploadFingerprint,
+    opened: Option<Result<Ticket, TicketError>>,
 }
 
 impl Uploading {
-    pub(super) fn new(holder: Holder) -> Self {
+    pub(super) fn new(owner: SessionOwner) -> Self {
         Self {
-            print: holder.fingerprint(),
-            holder,
+            fingerprint: owner.fingerprint(),
+            owner,
             opened: None,
         }
     }
 
     /// Opens the session; its id as a JSON value, or `null` if it is refused.
     pub(super) fn open(&mut self, text: &str) -> String {
-        let opened = self.holder.open(text, SystemTime::now());
+        let opened = self.owner.open(text, SystemTime::now());
         let id = match &opened {
             Ok(ticket) => serde_json::Value::from(ticket.id.reveal()).to_string(),
             Err(_) => "null".to_owned(),
@@ -47,19 +47,19 @@ impl Uploading {
 
     /// Refuses what can't be a session id at all.
     pub(super) fn reject(&mut self) {
-        self.opened = Some(Err(NotOpened::Rejected));
+        self.opened = Some(Err(TicketError::Rejected));
     }
 
     /// Takes the next bytes of the video's base64.
     pub(super) fn video(&mut self, base64: &[u8]) {
-        self.print.feed(base64);
+        self.fingerprint.feed(base64);
     }
 
     /// What is wrong already, so that the rest need not be awaited.
     ///
     /// # Errors
     /// Why the session is refused.
-    pub(super) fn so_far(&self) -> Result<(), NotOpened> {
+    pub(super) fn so_far(&self) -> Result<(), TicketError> {
         match self.opened {
             Some(Err(refusal)) => Err(refusal),
             _ => Ok(()),
@@ -70,9 +70,12 @@ impl Uploading {
     ///
     /// # Errors
     /// Why the session is refused.
-    pub(super) fn finish(self, asked: &[u8]) -> Result<Upload, NotOpened> {
-        let ticket = self.opened.unwrap_or(Err(NotOpened::Rejected))?;
-        let print = self.print.finish(&ticket, asked);
-        Ok(Upload { ticket, print })
+    pub(super) fn finish(self, asked: &[u8]) -> Result<Upload, TicketError> {
+        let ticket = self.opened.unwrap_or(Err(TicketError::Rejected))?;
+        let fingerprint = self.fingerprint.finish(&ticket, asked);
+        Ok(Upload {
+            ticket,
+            fingerprint,
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! How many calls to Qiniu a caller may have under way on a route. A [`Place`] is given back when it is dropped, however
+//! How many calls to Qiniu a caller may have under way on a route. A [`ConcurrencyPermit`] is given back when it is dropped, however
 //! the call ends; a caller without a call takes no memory.
 
 use std::{
@@ -16,7 +16,7 @@ pub struct Concurrency {
 }
 
 /// One call under way.
-pub struct Place {
+pub struct ConcurrencyPermit {
     of: Arc<Concurrency>,
     caller: CallerKey,
 }
@@ -31,21 +31,21 @@ impl Concurrency {
     }
 
     /// A place for one call; `None` when the caller has all of theirs taken.
-    pub fn enter(self: &Arc<Self>, caller: CallerKey) -> Option<Place> {
+    pub fn enter(self: &Arc<Self>, caller: CallerKey) -> Option<ConcurrencyPermit> {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         let under_way = calls.entry(caller).or_default();
         if *under_way >= self.most.get() {
             return None;
         }
         *under_way = under_way.saturating_add(1);
-        Some(Place {
+        Some(ConcurrencyPermit {
             of: Arc::clone(self),
             caller,
         })
     }
 }
 
-impl Drop for Place {
+impl Drop for ConcurrencyPermit {
     fn drop(&mut self) {
         let mut calls = self.of.calls.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(under_way) = calls.get_mut(&self.caller) {

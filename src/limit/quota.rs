@@ -26,10 +26,10 @@ use self::windows::{Count, SHARED, Windows, count, enter};
 use super::{
     CallerKey,
     clock::{Clock, Moment},
-    rate::{Standing, Wait},
+    rate::{LimitExceeded, RateLimitStatus},
 };
 use crate::route::Rate;
-use crate::store::{Tally, Word};
+use crate::store::{CounterTotal, CounterUpdate};
 
 /// Callers counted one by one in each window; beyond, newcomers share counters.
 const MOST_CALLERS: usize = 1 << 20;
@@ -85,7 +85,7 @@ impl Quota {
     }
 
     /// What is left to a caller.
-    pub fn standing(&self, caller: CallerKey) -> Standing {
+    pub fn standing(&self, caller: CallerKey) -> RateLimitStatus {
         let now = self.clock.look();
         let windows = self.windows();
         self.stands(count(&windows, self.number(now), caller).all(), now)
@@ -96,7 +96,7 @@ impl Quota {
     ///
     /// # Errors
     /// The quota is used up.
-    pub fn admit(&self, caller: CallerKey, kept: Option<Duration>) -> Result<(), Wait> {
+    pub fn admit(&self, caller: CallerKey, kept: Option<Duration>) -> Result<(), LimitExceeded> {
         let now = self.clock.look();
         let windows = self.windows();
         let used = count(&windows, self.number(now), caller).all();
@@ -122,7 +122,10 @@ impl Quota {
     ///
     /// # Errors
     /// This replica's calls alone have used the quota up.
-    pub fn hold(self: &Arc<Self>, caller: CallerKey) -> Result<(Reservation, Word), Wait> {
+    pub fn hold(
+        self: &Arc<Self>,
+        caller: CallerKey,
+    ) -> Result<(Reservation, CounterUpdate), LimitExceeded> {
         let now = self.clock.look();
         let number = self.number(now);
         let mut windows = self.windows();
@@ -148,7 +151,7 @@ impl Quota {
     }
 
     /// What there is to tell of a caller's calls, in this window or the present one. Of a window that is forgotten there is nothing.
-    pub fn word(&self, caller: CallerKey, window: Option<u64>) -> Word {
+    pub fn word(&self, caller: CallerKey, window: Option<u64>) -> CounterUpdate {
         let now = self.clock.look();
         let number = window.unwrap_or_else(|| self.number(now));
         let windows = self.windows();
@@ -158,7 +161,7 @@ impl Quota {
     }
 
     /// What all replicas have counted of a caller, in the window of this number.
-    pub fn hear(&self, caller: CallerKey, number: u64, tally: &Tally) {
+    pub fn hear(&self, caller: CallerKey, number: u64, tally: &CounterTotal) {
         let now = self.clock.look();
         let elsewhere = tally.all.saturating_sub(tally.own);
         let mut windows = self.windows();
@@ -186,7 +189,7 @@ impl Quota {
     }
 
     /// The quota is used up.
-    pub fn used_up(&self) -> Wait {
+    pub fn used_up(&self) -> LimitExceeded {
         self.wait(self.most.get(), self.clock.look())
     }
 
@@ -230,12 +233,12 @@ impl Quota {
         }
     }
 
-    fn speak(&self, window: u64, calls: Option<u32>, now: Moment) -> Word {
+    fn speak(&self, window: u64, calls: Option<u32>, now: Moment) -> CounterUpdate {
         let ends = window
             .saturating_add(1)
             .saturating_mul(self.window.as_secs());
         let left = Duration::from_secs(ends).saturating_sub(now.utc);
-        Word {
+        CounterUpdate {
             window,
             number: self.words.fetch_add(1, Ordering::Relaxed).saturating_add(1),
             calls,
@@ -244,16 +247,16 @@ impl Quota {
         }
     }
 
-    fn wait(&self, used: u32, now: Moment) -> Wait {
-        Wait {
+    fn wait(&self, used: u32, now: Moment) -> LimitExceeded {
+        LimitExceeded {
             retry_after: self.left(now),
             standing: self.stands(used, now),
         }
     }
 
-    fn stands(&self, used: u32, now: Moment) -> Standing {
+    fn stands(&self, used: u32, now: Moment) -> RateLimitStatus {
         let left = self.left(now);
-        Standing {
+        RateLimitStatus {
             quota: self.most.get(),
             window: self.window.as_secs(),
             remaining: self.most.get().saturating_sub(used),
@@ -290,7 +293,7 @@ impl Reservation {
     ///
     /// # Errors
     /// Together with those the quota is used up, and the call is given back.
-    pub fn alone(mut self) -> Result<Self, Wait> {
+    pub fn alone(mut self) -> Result<Self, LimitExceeded> {
         let quota = Arc::clone(&self.quota);
         let now = quota.clock.look();
         let mut windows = quota.windows();

@@ -15,7 +15,7 @@ use governor::{
 
 use super::{ByCaller, CallerKey, shared::Heard};
 use crate::route::Rate;
-use crate::store::Charged;
+use crate::store::RateDecision;
 
 /// Callers counted one by one; beyond, newcomers share [`SHARED`] counters until the others have rested.
 pub(super) const MOST_CALLERS: usize = 1 << 20;
@@ -39,7 +39,7 @@ pub struct RateLimit {
 
 /// What is left to a caller, in the terms of draft-ietf-httpapi-ratelimit-headers-10.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct RateLimitStatus {
     /// Requests that may be made at once (`q`).
     pub quota: u32,
     /// Seconds in which all of them come back (`w`).
@@ -52,11 +52,11 @@ pub struct Standing {
 
 /// The caller has to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wait {
+pub struct LimitExceeded {
     /// For so long.
     pub retry_after: Duration,
     /// For the headers.
-    pub standing: Standing,
+    pub standing: RateLimitStatus,
 }
 
 impl RateLimit {
@@ -78,7 +78,7 @@ impl RateLimit {
     ///
     /// # Errors
     /// The caller has used up the burst; nothing was counted.
-    pub fn check(&self, CallerKey(key): CallerKey) -> Result<Standing, Wait> {
+    pub fn check(&self, CallerKey(key): CallerKey) -> Result<RateLimitStatus, LimitExceeded> {
         let key = if self.crowded.load(Ordering::Relaxed) {
             key % SHARED
         } else {
@@ -86,7 +86,7 @@ impl RateLimit {
         };
         match self.limiter.check_key(&key) {
             Ok(snapshot) => Ok(self.standing(snapshot.remaining_burst_capacity())),
-            Err(until) => Err(Wait {
+            Err(until) => Err(LimitExceeded {
                 retry_after: until.wait_time_from(self.clock.now()),
                 standing: self.standing(0),
             }),
@@ -99,10 +99,10 @@ impl RateLimit {
     }
 
     /// What the store counted, in the same terms.
-    pub(super) fn told(&self, charged: Charged) -> Result<Standing, Wait> {
+    pub(super) fn told(&self, charged: RateDecision) -> Result<RateLimitStatus, LimitExceeded> {
         match charged {
-            Charged::Passes(remaining) => Ok(self.standing(remaining)),
-            Charged::Waits(retry_after) => Err(Wait {
+            RateDecision::Passes(remaining) => Ok(self.standing(remaining)),
+            RateDecision::Waits(retry_after) => Err(LimitExceeded {
                 retry_after,
                 standing: self.standing(0),
             }),
@@ -121,14 +121,14 @@ impl RateLimit {
             .store(self.limiter.len() > MOST_CALLERS, Ordering::Relaxed);
     }
 
-    fn standing(&self, remaining: u32) -> Standing {
+    fn standing(&self, remaining: u32) -> RateLimitStatus {
         let seconds = |requests: u32| {
             (self.interval.as_secs_f64() * f64::from(requests))
                 .ceil()
                 .max(1.0) as u64
         };
         let used = self.burst.get().saturating_sub(remaining);
-        Standing {
+        RateLimitStatus {
             quota: self.burst.get(),
             window: seconds(self.burst.get()),
             remaining,
@@ -163,7 +163,7 @@ mod tests {
         );
         assert_eq!(
             wait.standing,
-            Standing {
+            RateLimitStatus {
                 quota: 3,
                 window: 30,
                 remaining: 0,

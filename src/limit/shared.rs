@@ -11,11 +11,11 @@ use std::{
 
 use super::{
     CallerKey,
-    rate::{MOST_CALLERS, RateLimit, Standing, Wait},
+    rate::{LimitExceeded, MOST_CALLERS, RateLimit, RateLimitStatus},
 };
 use crate::{
     auth::Caller,
-    store::{Away, Charged, Counted, Store},
+    store::{Counted, RateDecision, Store, Unavailable},
 };
 
 /// When each caller has all of the burst back; whoever is not here has it.
@@ -43,7 +43,7 @@ pub async fn check(
     route: &str,
     caller: &Caller,
     key: CallerKey,
-) -> Result<Standing, Wait> {
+) -> Result<RateLimitStatus, LimitExceeded> {
     let (interval, burst) = limit.terms();
     let now = limit.heard.now();
     let counted = match store.name("rate", route, caller) {
@@ -58,7 +58,7 @@ pub async fn check(
             limit.heard.hear(key, now, &counted);
             limit.told(counted.charged)
         }
-        Err(Away) => match limit.heard.charge(key, now, interval, burst.get()) {
+        Err(Unavailable) => match limit.heard.charge(key, now, interval, burst.get()) {
             Some(charged) => limit.told(charged),
             None => limit.check(key),
         },
@@ -107,7 +107,13 @@ impl Heard {
     }
 
     /// Counts a request as the store does (`store/lua/rate.lua`). `None`: there are too many callers to remember this one.
-    fn charge(&self, key: CallerKey, now: u64, interval: Duration, burst: u32) -> Option<Charged> {
+    fn charge(
+        &self,
+        key: CallerKey,
+        now: u64,
+        interval: Duration,
+        burst: u32,
+    ) -> Option<RateDecision> {
         let interval = micros(interval).max(1);
         let full = interval.saturating_mul(burst.into());
         let mut callers = self.callers();
@@ -115,7 +121,7 @@ impl Heard {
         let back = known.here.clamp(now, now.saturating_add(full));
         let wait = (back - now).saturating_sub(full - interval);
         if wait > 0 {
-            return Some(Charged::Waits(Duration::from_micros(wait)));
+            return Some(RateDecision::Waits(Duration::from_micros(wait)));
         }
         let back = back.saturating_add(interval);
         if known.there > 0 {
@@ -123,7 +129,9 @@ impl Heard {
         }
         known.here = back;
         let left = now.saturating_add(full).saturating_sub(back) / interval;
-        Some(Charged::Passes(u32::try_from(left).unwrap_or(u32::MAX)))
+        Some(RateDecision::Passes(
+            u32::try_from(left).unwrap_or(u32::MAX),
+        ))
     }
 
     fn callers(&self) -> MutexGuard<'_, HashMap<CallerKey, Back>> {
@@ -151,7 +159,7 @@ mod tests {
     /// The store said so when its clock was at `there`, and this one's at `now`.
     fn hear(heard: &Heard, now: u64, owed: u64, there: u64) {
         let counted = Counted {
-            charged: Charged::Passes(0),
+            charged: RateDecision::Passes(0),
             owed: Duration::from_micros(owed),
             back: there + owed,
         };
@@ -164,16 +172,16 @@ mod tests {
         let charge = |now: u64| heard.charge(KEY, now * 1_000_000, SECOND, 5).unwrap();
         // Three of five are used up.
         hear(&heard, 10_000_000, 3_000_000, 500_000_000);
-        assert_eq!(charge(10), Charged::Passes(1));
-        assert_eq!(charge(10), Charged::Passes(0));
-        assert_eq!(charge(10), Charged::Waits(SECOND));
-        assert_eq!(charge(11), Charged::Passes(0));
+        assert_eq!(charge(10), RateDecision::Passes(1));
+        assert_eq!(charge(10), RateDecision::Passes(0));
+        assert_eq!(charge(10), RateDecision::Waits(SECOND));
+        assert_eq!(charge(11), RateDecision::Passes(0));
         let known = heard.of(KEY);
         assert_eq!((known.here, known.there), (16_000_000, 506_000_000));
         // An answer that was overtaken.
         hear(&heard, 11_000_000, 3_000_000, 500_000_000);
         assert_eq!(heard.of(KEY).here, 16_000_000);
-        assert_eq!(charge(100), Charged::Passes(4));
+        assert_eq!(charge(100), RateDecision::Passes(4));
         // The same moment still, by both clocks.
         let known = heard.of(KEY);
         assert_eq!((known.here, known.there), (101_000_000, 591_000_000));
@@ -184,10 +192,13 @@ mod tests {
         let heard = Heard::default();
         hear(&heard, u64::MAX, 1, u64::MAX - 1);
         let charge = |key, interval, burst| heard.charge(CallerKey(key), 0, interval, burst);
-        assert_eq!(charge(1, SECOND, 5), Some(Charged::Waits(SECOND)));
+        assert_eq!(charge(1, SECOND, 5), Some(RateDecision::Waits(SECOND)));
         // A burst of a million years.
         let charged = charge(2, Duration::from_secs(86_400), u32::MAX);
-        assert!(matches!(charged, Some(Charged::Passes(1..))), "{charged:?}");
+        assert!(
+            matches!(charged, Some(RateDecision::Passes(1..))),
+            "{charged:?}"
+        );
         assert_eq!(heard.of(CallerKey(2)).there, 0, "the store never said");
     }
 

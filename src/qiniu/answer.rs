@@ -28,7 +28,7 @@ use crate::{
     },
     memory::BodyMemory,
     outbound::exchange::{Broken, Reading, exchange},
-    session::ticket::Holder,
+    session::ticket::SessionOwner,
 };
 
 /// Bytes that may be left of an answer when the pictures are gone.
@@ -155,7 +155,7 @@ impl AnswerRules {
         &self,
         reading: &mut Reading,
         lease: &mut Lease,
-        seal: Option<(&Holder, SystemTime)>,
+        seal: Option<(&SessionOwner, SystemTime)>,
     ) -> Result<Answer, Invalid> {
         if reading.is_encoded() {
             return Err("the answer has a content coding that was not asked for".into());
@@ -214,7 +214,7 @@ impl AnswerRules {
 
 impl Upstream {
     /// Makes one call. With `resend` a request is sent once more when a kept connection turns out to have been closed
-    /// before it was answered; a billed request must never be. A session that it brings is sealed for `holder`.
+    /// before it was answered; a billed request must never be. A session that it brings is sealed for `owner`.
     ///
     /// # Errors
     /// Why there is no answer to pass on.
@@ -224,12 +224,12 @@ impl Upstream {
         rules: &AnswerRules,
         limit: Duration,
         resend: bool,
-        holder: Option<&Holder>,
+        owner: Option<&SessionOwner>,
     ) -> Result<Answer, Failure> {
         let mut begun = None;
         let result = {
             // Pinned where it is made: the limit around it would move it a few times.
-            let call = pin!(self.call_without_limit(request, rules, resend, holder, &mut begun));
+            let call = pin!(self.call_without_limit(request, rules, resend, owner, &mut begun));
             timeout(limit, call).await
         };
         let result = result.unwrap_or_else(|_| Err(FailureKind::Timeout.into()));
@@ -244,7 +244,7 @@ impl Upstream {
         request: Outgoing,
         rules: &AnswerRules,
         resend: bool,
-        holder: Option<&Holder>,
+        owner: Option<&SessionOwner>,
         begun: &mut Option<SystemTime>,
     ) -> Result<Answer, Failure> {
         let mut lease = self.lease(false).await?;
@@ -268,7 +268,7 @@ impl Upstream {
                 begun: true,
             });
         }
-        let seal = holder.map(|holder| (holder, sent));
+        let seal = owner.map(|owner| (owner, sent));
         match rules.read(&mut reading, &mut lease, seal).await {
             Ok(answer) => {
                 if reading.finish(&mut lease.connection) {

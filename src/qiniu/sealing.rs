@@ -8,20 +8,20 @@ use crate::{
         sink::{Buffer, Sink},
         value::Value,
     },
-    session::ticket::Holder,
+    session::ticket::SessionOwner,
 };
 
 /// Collects what stays of an answer.
 pub(super) struct Sealing<'h> {
     kept: Buffer,
     /// Whom a session is for, and when it was asked for.
-    seal: Option<(&'h Holder, SystemTime)>,
+    seal: Option<(&'h SessionOwner, SystemTime)>,
     failed: bool,
 }
 
 impl<'h> Sealing<'h> {
     /// With room for so many bytes.
-    pub(super) fn new(seal: Option<(&'h Holder, SystemTime)>, room: usize) -> Self {
+    pub(super) fn new(seal: Option<(&'h SessionOwner, SystemTime)>, room: usize) -> Self {
         Self {
             kept: Buffer::with_capacity(room),
             seal,
@@ -67,7 +67,7 @@ impl Sink for Sealing<'_> {
 
     fn replace(&mut self, _slot: Slot, value: &Value) {
         let sealed = match (value, self.seal) {
-            (Value::String(id), Some((holder, sent))) => holder.seal(id, sent),
+            (Value::String(id), Some((owner, sent))) => owner.seal(id, sent),
             // No session, which is right beside an error of Qiniu's.
             _ => return self.kept.keep(b"null"),
         };

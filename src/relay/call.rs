@@ -19,23 +19,23 @@ use crate::route::RouteKind;
 use crate::{
     body::received::Received,
     limit::{
-        concurrency::Place,
-        quota::shared::{Account, Reserved},
-        rate::Wait,
+        concurrency::ConcurrencyPermit,
+        quota::shared::{CallerQuota, Reserved},
+        rate::LimitExceeded,
     },
-    session::{ledger::Turn, ticket::Holder},
+    session::{ledger::VerifyLease, ticket::SessionOwner},
 };
 
 /// What a call to Qiniu is made with, besides the request.
 pub(super) struct Leave {
     /// Where the call is reserved.
-    pub(super) quota: Option<Account>,
+    pub(super) quota: Option<CallerQuota>,
     /// Whom a session is for.
-    pub(super) holder: Option<Holder>,
+    pub(super) owner: Option<SessionOwner>,
     /// One of the caller's calls under way.
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<ConcurrencyPermit>,
     /// The one call of its session.
-    pub(super) turn: Option<Turn>,
+    pub(super) turn: Option<VerifyLease>,
 }
 
 impl Gateway {
@@ -77,7 +77,7 @@ impl Gateway {
                     &endpoint.answer,
                     endpoint.settings.timeout,
                     resend,
-                    leave.holder.as_ref(),
+                    leave.owner.as_ref(),
                 )
                 .await;
             drop((received.permit, leave.place));
@@ -111,7 +111,7 @@ impl Gateway {
     }
 }
 
-async fn reserve(quota: Option<Account>) -> Result<Option<Reserved>, Wait> {
+async fn reserve(quota: Option<CallerQuota>) -> Result<Option<Reserved>, LimitExceeded> {
     match quota {
         Some(quota) => Box::pin(quota.reserve()).await.map(Some),
         None => Ok(None),

@@ -8,8 +8,8 @@ use crate::{
     auth::Caller,
     limit::{
         CallerKey,
-        quota::shared::Account,
-        rate::{Standing, Wait},
+        quota::shared::CallerQuota,
+        rate::{LimitExceeded, RateLimitStatus},
         shared,
     },
     session::ledger::REMEMBERED,
@@ -19,14 +19,14 @@ use crate::{
 /// The limits that a request was held against.
 #[derive(Default)]
 pub(super) struct Charged {
-    rate: Option<Standing>,
-    quota: Option<Account>,
+    rate: Option<RateLimitStatus>,
+    quota: Option<CallerQuota>,
 }
 
 impl Charged {
     /// Where the caller stands, by the policies' names; with the quota as it is now, so that the request's own call is in it, or
     /// given back.
-    pub(super) fn standings(&self) -> impl Iterator<Item = (&'static str, Standing)> {
+    pub(super) fn standings(&self) -> impl Iterator<Item = (&'static str, RateLimitStatus)> {
         let quota = self.quota.as_ref();
         let quota = quota.map(|quota| ("quota", quota.standing()));
         let rate = self.rate.map(|standing| ("user", standing));
@@ -34,7 +34,7 @@ impl Charged {
     }
 
     /// Where the caller's call is reserved, if it has to be.
-    pub(super) fn quota(&self) -> Option<Account> {
+    pub(super) fn quota(&self) -> Option<CallerQuota> {
         self.quota.clone()
     }
 }
@@ -53,7 +53,7 @@ impl Gateway {
         let account = endpoint
             .quota
             .as_ref()
-            .map(|quota| Account::new(quota, caller, store, &endpoint.path, who));
+            .map(|quota| CallerQuota::new(quota, caller, store, &endpoint.path, who));
         let checked = match store {
             // Boxed, so that a request is not made larger where there is no store.
             Some(store) => Box::pin(ask(store, endpoint, account.as_ref(), who, caller)).await,
@@ -82,10 +82,10 @@ impl Gateway {
 async fn ask(
     store: &Store,
     endpoint: &Endpoint,
-    quota: Option<&Account>,
+    quota: Option<&CallerQuota>,
     who: &Caller,
     caller: CallerKey,
-) -> Option<Result<Standing, Wait>> {
+) -> Option<Result<RateLimitStatus, LimitExceeded>> {
     let looked = async {
         if let Some(account) = quota {
             account.look().await;

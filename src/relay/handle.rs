@@ -36,12 +36,12 @@ use crate::{
         refusal::BodyRefusal,
     },
     lifecycle::Readiness,
-    limit::{CallerKey, CallerKeys, concurrency::Place},
+    limit::{CallerKey, CallerKeys, concurrency::ConcurrencyPermit},
     qiniu::pool::Upstream,
     session::{
         Sessions,
-        ledger::{Claim, Turn},
-        ticket::Holder,
+        ledger::{Claim, VerifyLease},
+        ticket::SessionOwner,
     },
     store::Store,
     telemetry::Observer,
@@ -188,25 +188,25 @@ impl Gateway {
         let form = headers::body_form(&parts.headers, kind, body.is_end_stream())?;
         // A session is opened on its way up or sealed on its way down; other routes have none.
         let sessions = self.sessions.as_ref().filter(|_| kind != RouteKind::Plain);
-        let holder = sessions.map(|it| it.holder(&caller.issuer, &caller.user));
-        let received = self.receive(body, &form, endpoint, holder.as_ref(), record);
+        let owner = sessions.map(|it| it.owner(&caller.issuer, &caller.user));
+        let received = self.receive(body, &form, endpoint, owner.as_ref(), record);
         let received = received.await;
         let mut received = received.inspect_err(|refusal| self.count_finding(refusal))?;
         self.inspect(endpoint, &received, record)?;
         let upload = received.upload.take();
         let patience = turn::patience(endpoint.settings.timeout, self.conclusions.longest());
         let turn = match turn::claim(self.sessions.as_ref(), upload, patience).await? {
-            Some(Claim::Answered(kept)) => {
+            Some(Claim::Replayed(kept)) => {
                 record.upstream = Some(turn::recalled(&kept));
                 return Ok(Reply::Json(kept.body.clone()));
             }
-            Some(Claim::First(turn)) => Some(turn),
+            Some(Claim::Acquired(turn)) => Some(turn),
             None => None,
         };
         let (place, turn) = self.enter(endpoint, key, turn).await?;
         let leave = Leave {
             quota: charged.quota(),
-            holder,
+            owner,
             place,
             turn,
         };
@@ -248,16 +248,16 @@ impl Gateway {
         body: &'a mut Incoming,
         form: &'a BodyForm,
         endpoint: &'a Endpoint,
-        holder: Option<&Holder>,
+        owner: Option<&SessionOwner>,
         record: &'a mut Record,
     ) -> impl Future<Output = Result<Received, BodyRefusal>> {
         let draft = endpoint.template.draft(record.time());
         let count = &mut record.bytes_in;
-        let holder = holder
+        let owner = owner
             .filter(|_| endpoint.settings.kind == RouteKind::Verify)
             .cloned();
         let (rules, admission) = (&endpoint.body, &self.admission);
-        receive(body, form, rules, admission, draft, holder, count)
+        receive(body, form, rules, admission, draft, owner, count)
     }
 
     /// Counts what was found wrong with a video on its way.
@@ -297,8 +297,8 @@ impl Gateway {
         &self,
         endpoint: &Endpoint,
         caller: CallerKey,
-        turn: Option<Turn>,
-    ) -> Result<(Option<Place>, Option<Turn>), Refusal> {
+        turn: Option<VerifyLease>,
+    ) -> Result<(Option<ConcurrencyPermit>, Option<VerifyLease>), Refusal> {
         let concurrency = endpoint.concurrency.as_ref();
         let place = concurrency.map(|concurrency| concurrency.enter(caller));
         if let Some(None) = place {

@@ -10,10 +10,10 @@ use std::{borrow::Cow, time::Duration};
 use crate::{
     auth::AuthRefusal,
     body::refusal::BodyRefusal,
-    limit::rate::Wait,
+    limit::rate::LimitExceeded,
     media::Finding,
     qiniu::answer::{Failure, FailureKind},
-    session::ledger::NotClaimed,
+    session::ledger::ClaimError,
 };
 
 const A_BUG: &str = "something went wrong here; the log has the request id";
@@ -36,9 +36,9 @@ pub enum Refusal {
     /// The token lacks the route's scope, named here.
     Scope(String),
     /// Too often.
-    Rate(Wait),
+    Rate(LimitExceeded),
     /// All calls of this day, or whatever the quota is for.
-    Quota(Wait),
+    Quota(LimitExceeded),
     /// Too many calls at once.
     Concurrent,
     /// Not a body we take; a clause for the caller.
@@ -46,7 +46,7 @@ pub enum Refusal {
     /// The body.
     Body(BodyRefusal),
     /// The session can't be used for this upload.
-    Session(NotClaimed),
+    Session(ClaimError),
     /// The call to Qiniu.
     Upstream(Failure),
     /// The gateway stops, and the time for requests under way is over.
@@ -164,7 +164,7 @@ impl Refusal {
                 tracing::Level::WARN,
                 "no body memory left; raise server.body_memory".into(),
             )),
-            Self::Session(NotClaimed::Full) => Some((
+            Self::Session(ClaimError::Full) => Some((
                 tracing::Level::WARN,
                 "too many sessions are remembered; add a replica, or look who uses so many".into(),
             )),
@@ -186,7 +186,7 @@ impl Refusal {
     }
 }
 
-fn used_up(wait: &Wait, code: &'static str, detail: &'static str) -> Told {
+fn used_up(wait: &LimitExceeded, code: &'static str, detail: &'static str) -> Told {
     Told {
         retry_after: Some(wait.retry_after),
         ..Told::new(429, code, detail)

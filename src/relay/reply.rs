@@ -17,7 +17,7 @@ use hyper::{
 };
 
 use super::{headers, problem, record::Record, refusal::Refusal};
-use crate::limit::rate::Standing;
+use crate::limit::rate::RateLimitStatus;
 
 /// After a refusal so much of an upload is still read, for so long, so that its sender gets to see the answer.
 const DRAIN_BYTES: usize = 256 * 1024;
@@ -126,7 +126,7 @@ pub(super) fn refused(refusal: &Refusal, record: &mut Record) -> Response<Full<B
 pub(super) fn finish(
     headers: &mut HeaderMap,
     record: &Record,
-    limits: impl Iterator<Item = (&'static str, Standing)>,
+    limits: impl Iterator<Item = (&'static str, RateLimitStatus)>,
 ) {
     if let Ok(id) = HeaderValue::from_str(record.request_id.as_str()) {
         headers.insert(REQUEST_ID, id);

@@ -13,9 +13,9 @@ use crate::{
     qiniu::answer::FailureKind,
     session::{
         Sessions,
-        kept::Kept,
-        ledger::{Claim, Turn},
-        ticket::Name,
+        cached::CachedResponse,
+        ledger::{Claim, VerifyLease},
+        ticket::SessionDigest,
     },
 };
 
@@ -33,11 +33,18 @@ pub(super) async fn claim(
     upload: Option<Upload>,
     patience: Duration,
 ) -> Result<Option<Claim>, Refusal> {
-    let (Some(sessions), Some(Upload { ticket, print })) = (sessions, upload) else {
+    let (
+        Some(sessions),
+        Some(Upload {
+            ticket,
+            fingerprint,
+        }),
+    ) = (sessions, upload)
+    else {
         return Ok(None);
     };
     // Boxed, as what follows a verify alone is everywhere here: a future is moved with all that it may come to hold.
-    let claim = Box::pin(sessions.claim(&ticket, print));
+    let claim = Box::pin(sessions.claim(&ticket, fingerprint));
     match timeout(patience, claim).await {
         Ok(claim) => claim.map(Some).map_err(Refusal::Session),
         Err(_) => Err(Refusal::Upstream(FailureKind::Timeout.into())),
@@ -48,14 +55,14 @@ pub(super) async fn claim(
 /// Qiniu's that could not be concluded was billed all the same, so it counts as lost. The other replicas hear of it first.
 pub(super) async fn end(
     sessions: Option<&Arc<Sessions>>,
-    turn: Turn,
+    turn: VerifyLease,
     body: Option<&Bytes>,
     facts: &UpstreamFacts,
     untaken: bool,
 ) {
     let name = turn.name();
     match body {
-        Some(body) => drop(turn.answered(Kept {
+        Some(body) => drop(turn.answered(CachedResponse {
             // Not the buffer that it was made in, which may be many times larger: the ledger counts what it keeps by its length.
             body: Bytes::copy_from_slice(body),
             error_code: facts.error_code,
@@ -69,20 +76,20 @@ pub(super) async fn end(
 }
 
 /// Gives a turn back that can't be taken now: its session is as good as before.
-pub(super) async fn give_back(sessions: Option<&Arc<Sessions>>, turn: Turn) {
+pub(super) async fn give_back(sessions: Option<&Arc<Sessions>>, turn: VerifyLease) {
     let name = turn.name();
     turn.not_sent();
     tell(sessions, &name).await;
 }
 
-async fn tell(sessions: Option<&Arc<Sessions>>, name: &Name) {
+async fn tell(sessions: Option<&Arc<Sessions>>, name: &SessionDigest) {
     if let Some(sessions) = sessions {
         Box::pin(sessions.tell(name)).await;
     }
 }
 
 /// What the record says of an answer that was kept: whose it is, and that no call was made for it.
-pub(super) fn recalled(kept: &Arc<Kept>) -> UpstreamFacts {
+pub(super) fn recalled(kept: &Arc<CachedResponse>) -> UpstreamFacts {
     UpstreamFacts {
         error_code: kept.error_code,
         serverlogid: kept.serverlogid.clone(),
@@ -108,11 +115,14 @@ mod tests {
 
     /// The same one each time.
     fn upload(sessions: &Arc<Sessions>) -> Upload {
-        let holder = sessions.holder("issuer", "user");
-        let id = holder.seal("S1", SystemTime::now()).unwrap();
-        let ticket = holder.open(&id, SystemTime::now()).ok().unwrap();
-        let print = holder.fingerprint().finish(&ticket, b"");
-        Upload { ticket, print }
+        let owner = sessions.owner("issuer", "user");
+        let id = owner.seal("S1", SystemTime::now()).unwrap();
+        let ticket = owner.open(&id, SystemTime::now()).ok().unwrap();
+        let fingerprint = owner.fingerprint().finish(&ticket, b"");
+        Upload {
+            ticket,
+            fingerprint,
+        }
     }
 
     async fn claimed(sessions: &Arc<Sessions>, patience: Duration) -> Result<Claim, Refusal> {
@@ -120,9 +130,9 @@ mod tests {
         claim.map(|claim| claim.unwrap())
     }
 
-    async fn first(sessions: &Arc<Sessions>) -> Turn {
+    async fn first(sessions: &Arc<Sessions>) -> VerifyLease {
         match claimed(sessions, Duration::ZERO).await {
-            Ok(Claim::First(turn)) => turn,
+            Ok(Claim::Acquired(turn)) => turn,
             _ => panic!("it was not the first"),
         }
     }
@@ -148,7 +158,7 @@ mod tests {
         let answer = Bytes::from(answer);
         let facts = UpstreamFacts::default();
         end(None, turn, Some(&answer), &facts, false).await;
-        let Ok(Claim::Answered(kept)) = claimed(&sessions, Duration::ZERO).await else {
+        let Ok(Claim::Replayed(kept)) = claimed(&sessions, Duration::ZERO).await else {
             panic!("it was not kept");
         };
         assert_eq!(kept.body, answer);

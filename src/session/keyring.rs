@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Instant};
 use aws_lc_rs::error::Unspecified;
 
 use super::{
-    BodyPrint, SessionSettings,
+    SessionSettings, UploadFingerprint,
     fingerprint::Running,
     ledger::REMEMBERED,
     seal::{Keys, SealKey},
@@ -103,10 +103,10 @@ impl Keyring {
     }
 
     /// Opens an id, with the keys that its session belongs to from then on; `None`: it was sealed with other keys, for another
-    /// holder, or not at all.
+    /// owner, or not at all.
     pub(super) fn open_id(
         &self,
-        holder: &[u8],
+        owner: &[u8],
         sealed: &[u8],
         now: Instant,
     ) -> Option<(Arc<Keys>, Vec<u8>)> {
@@ -115,16 +115,16 @@ impl Keyring {
         std::iter::once(&self.current)
             .chain(others)
             .find_map(|keys| {
-                let plain = keys.open_id(holder, sealed)?;
+                let plain = keys.open_id(owner, sealed)?;
                 Some((Arc::clone(keys), plain))
             })
     }
 
     /// Starts a fingerprint under each of the keys.
-    pub(super) fn fingerprint(&self) -> BodyPrint {
-        let start = |keys: &Arc<Keys>| Running::new(&keys.prints);
+    pub(super) fn fingerprint(&self) -> UploadFingerprint {
+        let start = |keys: &Arc<Keys>| Running::new(&keys.fingerprints);
         let others = self.others.iter().map(|other| &other.keys);
-        BodyPrint {
+        UploadFingerprint {
             current: start(&self.current),
             others: others.map(|keys| (Arc::clone(keys), start(keys))).collect(),
         }

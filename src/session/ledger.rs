@@ -1,6 +1,6 @@
 //! What became of each session, so that one is billed once however often its upload is sent.
 //!
-//! The first upload of a session gets a [`Turn`], the right and the duty to call Qiniu; the same upload again waits for its
+//! The first upload of a session gets a [`VerifyLease`], the right and the duty to call Qiniu; the same upload again waits for its
 //! outcome or gets the answer that is kept; another video is refused. A turn ends in one of three ways, and one that is dropped
 //! without a word counts as a call whose outcome nobody knows: such a session is never sent again.
 //!
@@ -8,7 +8,7 @@
 //! opened any more. Memory is bounded: beyond [`MOST_SESSIONS`] new ones are refused until others have been forgotten, and
 //! beyond [`MOST_KEPT`] bytes the oldest answers are let go, whose sessions stay used. Nothing is ever billed twice for want of room.
 //! Never knows a caller, a session id or a key: only names and fingerprints, which are keyed hashes. Where replicas share sessions, it
-//! also knows what of each the others have been told (`untold`); it never asks them itself.
+//! also knows what of each the others have been told (`outbox`); it never asks them itself.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -19,10 +19,10 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
+    cached::CachedResponse,
     fingerprint::Fingerprint,
-    kept::Kept,
-    ticket::{LIFETIME, Name},
-    untold::{Mark, Untold},
+    outbox::{Mark, Outbox},
+    ticket::{LIFETIME, SessionDigest},
 };
 
 /// Sessions known at once; each takes about 200 bytes.
@@ -35,7 +35,7 @@ pub(super) const GRACE: Duration = Duration::from_secs(60);
 pub const REMEMBERED: Duration = LIFETIME.saturating_add(GRACE);
 
 /// Every session that was used of late.
-pub struct Ledger {
+pub struct VerifyLedger {
     pages: Mutex<Pages>,
     most_sessions: usize,
     most_kept: usize,
@@ -44,14 +44,14 @@ pub struct Ledger {
 /// What a claim comes to.
 pub enum Claim {
     /// The caller is the first: Qiniu is to be called.
-    First(Turn),
+    Acquired(VerifyLease),
     /// It was answered before; this is the answer.
-    Answered(Arc<Kept>),
+    Replayed(Arc<CachedResponse>),
 }
 
 /// Why a session can't be used for an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotClaimed {
+pub enum ClaimError {
     /// Another video of it is under way.
     InUse,
     /// Another video of it was answered.
@@ -66,28 +66,28 @@ pub enum NotClaimed {
 
 /// The one upload of a session that may call Qiniu. To be ended by one of its methods.
 #[must_use = "a turn that is dropped uses the session up"]
-pub struct Turn {
-    ledger: Arc<Ledger>,
-    name: Name,
+pub struct VerifyLease {
+    ledger: Arc<VerifyLedger>,
+    name: SessionDigest,
     elsewhere: bool,
     ended: bool,
 }
 
 #[derive(Default)]
 pub(super) struct Pages {
-    pub(super) sessions: HashMap<Name, Entry>,
+    pub(super) sessions: HashMap<SessionDigest, Entry>,
     /// In the order in which they will be forgotten.
-    by_age: VecDeque<(Instant, Name)>,
+    by_age: VecDeque<(Instant, SessionDigest)>,
     /// Those with a kept answer, in the order of the answers. Forgotten ones stand in it until they come to the front.
-    answered: VecDeque<Name>,
+    answered: VecDeque<SessionDigest>,
     /// Bytes of the kept answers.
     kept: usize,
     /// What other replicas have to hear.
-    pub(super) untold: Untold,
+    pub(super) outbox: Outbox,
 }
 
 pub(super) struct Entry {
-    pub(super) print: Fingerprint,
+    pub(super) fingerprint: Fingerprint,
     pub(super) state: State,
     /// Where replicas share sessions: what they know of it.
     pub(super) mark: Option<Mark>,
@@ -100,7 +100,7 @@ pub(super) enum State {
     Elsewhere,
     /// Being called for. Those who wait hear that it is over when the sender goes away.
     UnderWay(watch::Sender<()>),
-    Answered(Arc<Kept>),
+    Answered(Arc<CachedResponse>),
     /// Also an answer that was let go.
     Unknown,
 }
@@ -111,7 +111,7 @@ enum Looked {
     Wait(watch::Receiver<()>),
 }
 
-impl Ledger {
+impl VerifyLedger {
     /// Knows nothing yet.
     pub fn new() -> Arc<Self> {
         Self::with_room(MOST_SESSIONS, MOST_KEPT)
@@ -132,12 +132,12 @@ impl Ledger {
     /// Why it can't be used.
     pub async fn claim(
         self: &Arc<Self>,
-        name: Name,
-        print: Fingerprint,
+        name: SessionDigest,
+        fingerprint: Fingerprint,
         ends: Instant,
-    ) -> Result<Claim, NotClaimed> {
+    ) -> Result<Claim, ClaimError> {
         loop {
-            match self.look(name, print, ends, Instant::now())? {
+            match self.look(name, fingerprint, ends, Instant::now())? {
                 Looked::Here(claim) => return Ok(claim),
                 // An error is the news: the sender is gone. When nothing was sent, one of those who waited is first now.
                 Looked::Wait(mut over) => while over.changed().await.is_ok() {},
@@ -152,40 +152,47 @@ impl Ledger {
 
     fn look(
         self: &Arc<Self>,
-        name: Name,
-        print: Fingerprint,
+        name: SessionDigest,
+        fingerprint: Fingerprint,
         ends: Instant,
         now: Instant,
-    ) -> Result<Looked, NotClaimed> {
+    ) -> Result<Looked, ClaimError> {
         let mut pages = self.pages();
         pages.forget(now);
         let full = pages.sessions.len() >= self.most_sessions;
         let mut elsewhere = false;
         match pages.sessions.get(&name) {
-            None if ends <= now => return Err(NotClaimed::Expired),
-            None if full => return Err(NotClaimed::Full),
+            None if ends <= now => return Err(ClaimError::Expired),
+            None if full => return Err(ClaimError::Full),
             None => pages.by_age.push_back((now + REMEMBERED, name)),
             Some(entry) => match &entry.state {
                 State::Free | State::Elsewhere if ends <= now => {
-                    return Err(NotClaimed::Expired);
+                    return Err(ClaimError::Expired);
                 }
                 State::Free => {}
                 State::Elsewhere => elsewhere = true,
-                State::UnderWay(over) if entry.print == print => {
+                State::UnderWay(over) if entry.fingerprint == fingerprint => {
                     return Ok(Looked::Wait(over.subscribe()));
                 }
-                State::UnderWay(_) => return Err(NotClaimed::InUse),
-                State::Answered(kept) if entry.print == print => {
-                    return Ok(Looked::Here(Claim::Answered(Arc::clone(kept))));
+                State::UnderWay(_) => return Err(ClaimError::InUse),
+                State::Answered(kept) if entry.fingerprint == fingerprint => {
+                    return Ok(Looked::Here(Claim::Replayed(Arc::clone(kept))));
                 }
-                State::Answered(_) => return Err(NotClaimed::Used),
-                State::Unknown => return Err(NotClaimed::OutcomeUnknown),
+                State::Answered(_) => return Err(ClaimError::Used),
+                State::Unknown => return Err(ClaimError::OutcomeUnknown),
             },
         }
         let state = State::UnderWay(watch::Sender::new(()));
         let mark = None;
-        pages.sessions.insert(name, Entry { print, state, mark });
-        Ok(Looked::Here(Claim::First(Turn {
+        pages.sessions.insert(
+            name,
+            Entry {
+                fingerprint,
+                state,
+                mark,
+            },
+        );
+        Ok(Looked::Here(Claim::Acquired(VerifyLease {
             ledger: Arc::clone(self),
             name,
             elsewhere,
@@ -193,20 +200,20 @@ impl Ledger {
         })))
     }
 
-    fn end(&self, name: Name, state: State) {
+    fn end(&self, name: SessionDigest, state: State) {
         let mut pages = self.pages();
         let size = match &state {
             State::Answered(kept) => kept.size(),
             _ => 0,
         };
         let Pages {
-            sessions, untold, ..
+            sessions, outbox, ..
         } = &mut *pages;
         // The sender in the old state goes here, under the lock: who waited looks again and finds the new one.
         if let Some(entry) = sessions.get_mut(&name) {
             entry.state = state;
             if let Some(mark) = &mut entry.mark {
-                untold.note(name, mark);
+                outbox.note(name, mark);
             }
             if size > 0 {
                 pages.kept = pages.kept.saturating_add(size);
@@ -266,9 +273,9 @@ impl Pages {
     }
 }
 
-impl Turn {
+impl VerifyLease {
     /// Qiniu answered, be it with an error of its own: the answer is kept for retries.
-    pub fn answered(self, kept: Kept) -> Arc<Kept> {
+    pub fn answered(self, kept: CachedResponse) -> Arc<CachedResponse> {
         let kept = Arc::new(kept);
         self.end(State::Answered(Arc::clone(&kept)));
         kept
@@ -290,7 +297,7 @@ impl Turn {
     }
 
     /// The session's name.
-    pub fn name(&self) -> Name {
+    pub fn name(&self) -> SessionDigest {
         self.name
     }
 
@@ -312,7 +319,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for VerifyLease {
     fn drop(&mut self) {
         if !self.ended {
             self.ledger.end(self.name, State::Unknown);

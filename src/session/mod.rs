@@ -1,18 +1,18 @@
 //! Liveness sessions as frontends see them: bound to their user, and good for one billed call.
 //!
 //! [`seal`] makes the keys, `keyring` holds them, [`ticket`] seals and opens session ids, [`fingerprint`] tells a retry from another video, [`ledger`]
-//! knows what became of each session, [`kept`] is an answer that may be given again, `shared` asks and tells
-//! other replicas, of which `untold` keeps account. Nothing here talks to Qiniu or
+//! knows what became of each session, [`cached`] is an answer that may be given again, `shared` asks and tells
+//! other replicas, of which `outbox` keeps account. Nothing here talks to Qiniu or
 //! knows HTTP. With `sessions.bind = false` none of it is used.
 
+pub mod cached;
 pub mod fingerprint;
-pub mod kept;
 mod keyring;
 pub mod ledger;
+mod outbox;
 pub mod seal;
 mod shared;
 pub mod ticket;
-mod untold;
 
 use std::{sync::Arc, time::Instant};
 
@@ -22,10 +22,10 @@ use aws_lc_rs::error::Unspecified;
 use self::{
     fingerprint::{Fingerprint, Running},
     keyring::Keyring,
-    ledger::Ledger,
+    ledger::VerifyLedger,
     seal::{Keys, SealKey},
     shared::Shared,
-    ticket::{Holder, Ticket},
+    ticket::{SessionOwner, Ticket},
 };
 use crate::store::{NamesSeal, Store};
 
@@ -55,7 +55,7 @@ pub struct Sessions {
     /// Qiniu's address: an id of a test system is of no use here, even under the same key.
     deployment: String,
     /// What became of each session, as far as this replica knows.
-    pub ledger: Arc<Ledger>,
+    pub ledger: Arc<VerifyLedger>,
     /// The other replicas, where there are any.
     shared: Option<Shared>,
 }
@@ -81,7 +81,7 @@ impl Sessions {
         Ok(Arc::new(Self {
             keys: ArcSwap::from_pointee(Keyring::new(settings)?),
             deployment: deployment.to_owned(),
-            ledger: Ledger::new(),
+            ledger: VerifyLedger::new(),
             shared: store.map(Shared::new),
         }))
     }
@@ -105,19 +105,19 @@ impl Sessions {
     }
 
     /// A user, and who vouches for them, to seal and open ids for.
-    pub fn holder(self: &Arc<Self>, issuer: &str, user: &str) -> Holder {
-        Holder::new(self, issuer, user)
+    pub fn owner(self: &Arc<Self>, issuer: &str, user: &str) -> SessionOwner {
+        SessionOwner::new(self, issuer, user)
     }
 }
 
 /// A fingerprint of an upload under way, under each key that its session may turn out to belong to: replicas that
 /// change keys one after the other must agree.
-pub struct BodyPrint {
+pub struct UploadFingerprint {
     current: Running,
     others: Vec<(Arc<Keys>, Running)>,
 }
 
-impl BodyPrint {
+impl UploadFingerprint {
     /// Takes the next bytes of the video, in base64 as Qiniu gets it.
     pub fn feed(&mut self, text: &[u8]) {
         self.current.feed(text);

@@ -2,7 +2,7 @@
 //!
 //! From 32 bytes HKDF-SHA256 (RFC 5869) derives the key that seals session ids (AES-256-GCM-SIV, RFC 8452), the one that
 //! names sessions in the ledger (HMAC-SHA256), the one of the fingerprints, and the one that seals an answer before it may leave
-//! the process. Relies on `aws-lc-rs`. What seals and opens at one time is a [`super::keyring::Keyring`]. Never prints or logs a
+//! the process. Relies on `aws-lc-rs`. What seals and opens at one time is a [`super::keyring::Keyring`]. Never fingerprints or logs a
 //! key.
 
 use aws_lc_rs::{
@@ -30,7 +30,7 @@ pub(super) const OVERHEAD: usize = NONCE_LEN + TAG_BYTES;
 pub struct SealKey(Zeroizing<[u8; KEY_BYTES]>);
 
 impl SealKey {
-    /// Reads a key as `keygen seal` prints it.
+    /// Reads a key as `keygen seal` fingerprints it.
     ///
     /// # Errors
     /// It is not base64 of 32 bytes.
@@ -73,7 +73,7 @@ pub(super) struct Keys {
     ids: RandomizedNonceKey,
     answers: RandomizedNonceKey,
     pub(super) names: hmac::Key,
-    pub(super) prints: std::sync::Arc<fingerprint::Key>,
+    pub(super) fingerprints: std::sync::Arc<fingerprint::Key>,
 }
 
 /// Asks HKDF for so many bytes.
@@ -100,24 +100,24 @@ impl Keys {
         let names = hmac::Key::new(hmac::HMAC_SHA256, bytes.as_slice());
         let mut long = Zeroizing::new([0; fingerprint::KEY_BYTES]);
         derive(b"fingerprints", long.as_mut())?;
-        let prints = fingerprint::Key::new(&long).into();
+        let fingerprints = fingerprint::Key::new(&long).into();
         Ok(Self {
             root: key.clone(),
             ids,
             answers,
             names,
-            prints,
+            fingerprints,
         })
     }
 
-    /// Seals an id and what goes with it, bound to `holder`: a nonce, the text, its tag.
-    pub(super) fn seal_id(&self, holder: &[u8], plain: &[&[u8]]) -> Result<Vec<u8>, Unspecified> {
-        seal(&self.ids, holder, plain)
+    /// Seals an id and what goes with it, bound to `owner`: a nonce, the text, its tag.
+    pub(super) fn seal_id(&self, owner: &[u8], plain: &[&[u8]]) -> Result<Vec<u8>, Unspecified> {
+        seal(&self.ids, owner, plain)
     }
 
-    /// Opens an id; `None`: it was sealed with other keys, for another holder, or not at all.
-    pub(super) fn open_id(&self, holder: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
-        open(&self.ids, holder, sealed)
+    /// Opens an id; `None`: it was sealed with other keys, for another owner, or not at all.
+    pub(super) fn open_id(&self, owner: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+        open(&self.ids, owner, sealed)
     }
 
     /// Seals an answer, bound to the name of its session.
@@ -196,14 +196,14 @@ mod tests {
     #[test]
     fn two_seals_of_one_text_differ_and_any_flipped_bit_is_seen() {
         let ring = Keys::derive(&SealKey::random().unwrap()).unwrap();
-        let sealed = ring.seal_id(b"holder", &[b"te", b"xt"]).unwrap();
-        assert_ne!(sealed, ring.seal_id(b"holder", &[b"te", b"xt"]).unwrap());
+        let sealed = ring.seal_id(b"owner", &[b"te", b"xt"]).unwrap();
+        assert_ne!(sealed, ring.seal_id(b"owner", &[b"te", b"xt"]).unwrap());
         assert_eq!(sealed.len(), OVERHEAD + 4);
         for bit in 0..sealed.len() * 8 {
             let mut forged = sealed.clone();
             forged[bit / 8] ^= 1 << (bit % 8);
-            assert!(ring.open_id(b"holder", &forged).is_none());
+            assert!(ring.open_id(b"owner", &forged).is_none());
         }
-        assert!(ring.open_id(b"holder", &sealed[..OVERHEAD - 1]).is_none());
+        assert!(ring.open_id(b"owner", &sealed[..OVERHEAD - 1]).is_none());
     }
 }

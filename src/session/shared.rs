@@ -19,14 +19,14 @@ use tokio::{sync::Notify, task::JoinSet, time::sleep};
 
 use super::{
     Sessions,
+    cached::CachedResponse,
     fingerprint::Fingerprint,
-    kept::Kept,
-    ledger::{Claim, NotClaimed, Turn},
-    ticket::{Name, Ticket},
-    untold::{Item, Known, Mark},
+    ledger::{Claim, ClaimError, VerifyLease},
+    outbox::{Known, Mark, SessionUpdate},
+    ticket::{SessionDigest, Ticket},
 };
 use crate::store::{
-    Away, News, Seen, Store, Told, Try,
+    ClaimReply, ClaimRequest, KnownClaim, PublishedState, Store, Unavailable,
     link::{MOMENT, jittered},
 };
 
@@ -51,7 +51,7 @@ pub(super) struct Shared {
 
 /// What is known while it is asked again and again.
 struct Look {
-    seen: Seen,
+    seen: KnownClaim,
     pause: Duration,
     away_since: Option<Instant>,
 }
@@ -60,18 +60,18 @@ struct Look {
 enum Step {
     First,
     Answered(Vec<u8>),
-    Refused(NotClaimed),
+    Refused(ClaimError),
     Again,
     Wait,
 }
 
 /// A turn that is being asked for. Whoever leaves in the middle gives it back.
 struct Asking<'s> {
-    turn: Option<Turn>,
+    turn: Option<VerifyLease>,
     look: Look,
     /// The store may have noted a claim that nobody heard of.
     unsure: bool,
-    name: Name,
+    name: SessionDigest,
     sessions: &'s Sessions,
     shared: &'s Shared,
 }
@@ -92,23 +92,31 @@ impl Sessions {
     ///
     /// # Errors
     /// Why it can't be used.
-    pub async fn claim(&self, ticket: &Ticket, print: Fingerprint) -> Result<Claim, NotClaimed> {
-        match self.ledger.claim(ticket.name, print, ticket.ends).await? {
-            Claim::First(turn) => match &self.shared {
-                Some(shared) => self.ask(shared, turn, ticket, print).await,
-                None => Ok(Claim::First(turn)),
+    pub async fn claim(
+        &self,
+        ticket: &Ticket,
+        fingerprint: Fingerprint,
+    ) -> Result<Claim, ClaimError> {
+        match self
+            .ledger
+            .claim(ticket.name, fingerprint, ticket.ends)
+            .await?
+        {
+            Claim::Acquired(turn) => match &self.shared {
+                Some(shared) => self.ask(shared, turn, ticket, fingerprint).await,
+                None => Ok(Claim::Acquired(turn)),
             },
-            answered @ Claim::Answered(_) => Ok(answered),
+            answered @ Claim::Replayed(_) => Ok(answered),
         }
     }
 
     async fn ask(
         &self,
         shared: &Shared,
-        turn: Turn,
+        turn: VerifyLease,
         ticket: &Ticket,
-        print: Fingerprint,
-    ) -> Result<Claim, NotClaimed> {
+        fingerprint: Fingerprint,
+    ) -> Result<Claim, ClaimError> {
         let mark = Mark {
             turn: shared.turns.fetch_add(1, Ordering::Relaxed),
             keys: Arc::clone(&ticket.keys),
@@ -117,9 +125,9 @@ impl Sessions {
             told: false,
         };
         turn.mark(mark.clone());
-        let seen = Seen {
+        let seen = KnownClaim {
             claimed: turn.was_elsewhere(),
-            ..Seen::default()
+            ..KnownClaim::default()
         };
         let mut asking = Asking {
             turn: Some(turn),
@@ -134,9 +142,9 @@ impl Sessions {
             shared,
         };
         loop {
-            let it = Try {
+            let it = ClaimRequest {
                 name: &ticket.name,
-                print,
+                fingerprint,
                 turn: mark.turn,
                 remember: mark.remember(),
             };
@@ -147,22 +155,22 @@ impl Sessions {
             match asking.look.next(told, just_went) {
                 Step::First => return asking.first(mark),
                 Step::Answered(sealed) => {
-                    let kept = Kept::open(&ticket.keys, &ticket.name, &sealed);
-                    let kept = kept.ok_or(NotClaimed::OutcomeUnknown)?;
-                    let answered = asking.with(|turn| Claim::Answered(turn.answered(kept)));
+                    let kept = CachedResponse::open(&ticket.keys, &ticket.name, &sealed);
+                    let kept = kept.ok_or(ClaimError::OutcomeUnknown)?;
+                    let answered = asking.with(|turn| Claim::Replayed(turn.answered(kept)));
                     self.ledger.heard(&ticket.name);
                     return answered;
                 }
                 Step::Refused(why) => return Err(why),
                 Step::Again => {}
-                Step::Wait if ticket.ends <= Instant::now() => return Err(NotClaimed::Expired),
+                Step::Wait if ticket.ends <= Instant::now() => return Err(ClaimError::Expired),
                 Step::Wait => sleep(asking.look.pause()).await,
             }
         }
     }
 
     /// Tells the others what became of a session, if there is news and the store is there; else it is told later.
-    pub async fn tell(&self, name: &Name) {
+    pub async fn tell(&self, name: &SessionDigest) {
         let Some(shared) = &self.shared else { return };
         for _ in 0..2 {
             match self.ledger.untold(name) {
@@ -206,8 +214,8 @@ impl Sessions {
     }
 
     /// Tells this, and what else has not been told, until there is nothing left or nobody to hear it.
-    async fn tell_on(&self, mut item: Item) -> Result<(), Away> {
-        let shared = self.shared.as_ref().ok_or(Away)?;
+    async fn tell_on(&self, mut item: SessionUpdate) -> Result<(), Unavailable> {
+        let shared = self.shared.as_ref().ok_or(Unavailable)?;
         loop {
             if let Err(away) = self.tell_item(shared, &item).await {
                 self.ledger.not_told(&item);
@@ -220,22 +228,22 @@ impl Sessions {
         }
     }
 
-    async fn tell_item(&self, shared: &Shared, item: &Item) -> Result<(), Away> {
+    async fn tell_item(&self, shared: &Shared, item: &SessionUpdate) -> Result<(), Unavailable> {
         let sealed = match &item.state {
             // What can't be sealed is known as answered all the same: the others say that they don't know what.
             Known::Answered(kept) => kept.seal(&item.mark.keys, &item.name).unwrap_or_default(),
             _ => Vec::new(),
         };
         let news = match &item.state {
-            Known::UnderWay => News::UnderWay,
-            Known::Answered(_) => News::Answered(&sealed),
-            Known::Unknown => News::Unknown,
-            Known::Free => News::Free,
-            Known::Left => News::Left,
+            Known::UnderWay => PublishedState::UnderWay,
+            Known::Answered(_) => PublishedState::Answered(&sealed),
+            Known::Unknown => PublishedState::Unknown,
+            Known::Free => PublishedState::Free,
+            Known::Left => PublishedState::Left,
         };
-        let it = Try {
+        let it = ClaimRequest {
             name: &item.name,
-            print: item.print,
+            fingerprint: item.fingerprint,
             turn: item.mark.turn,
             remember: item.mark.remember(),
         };
@@ -247,38 +255,47 @@ impl Sessions {
 
 impl Shared {
     /// Asks; once more if the store is there and only this answer was late.
-    async fn claim(&self, it: Try<'_>, seen: &Seen) -> Result<Told, Away> {
+    async fn claim(
+        &self,
+        it: ClaimRequest<'_>,
+        seen: &KnownClaim,
+    ) -> Result<ClaimReply, Unavailable> {
         match self.store.claim(it, seen).await {
-            Err(Away) if self.store.link.is_up() => self.store.claim(it, seen).await,
+            Err(Unavailable) if self.store.link.is_up() => self.store.claim(it, seen).await,
             told => told,
         }
     }
 }
 
 impl Look {
-    fn next(&mut self, told: Result<Told, Away>, just_went: bool) -> Step {
+    fn next(&mut self, told: Result<ClaimReply, Unavailable>, just_went: bool) -> Step {
         // Whoever leaves after this has heard of another replica that had the session.
-        self.seen.claimed |= matches!(told, Ok(Told::Answered(_) | Told::Used | Told::Unknown));
+        self.seen.claimed |= matches!(
+            told,
+            Ok(ClaimReply::Answered(_) | ClaimReply::Used | ClaimReply::Unknown)
+        );
         match told {
-            Ok(Told::First) => Step::First,
-            Ok(Told::Answered(sealed)) => Step::Answered(sealed),
-            Ok(Told::Used) => Step::Refused(NotClaimed::Used),
-            Ok(Told::Unknown) => Step::Refused(NotClaimed::OutcomeUnknown),
-            Ok(Told::InUse(owner)) if owner == self.seen.owner => Step::Refused(NotClaimed::InUse),
+            Ok(ClaimReply::First) => Step::First,
+            Ok(ClaimReply::Answered(sealed)) => Step::Answered(sealed),
+            Ok(ClaimReply::Used) => Step::Refused(ClaimError::Used),
+            Ok(ClaimReply::Unknown) => Step::Refused(ClaimError::OutcomeUnknown),
+            Ok(ClaimReply::InUse(owner)) if owner == self.seen.owner => {
+                Step::Refused(ClaimError::InUse)
+            }
             // Asked once more with the owner's name: it may be dead.
-            Ok(Told::InUse(owner)) => {
+            Ok(ClaimReply::InUse(owner)) => {
                 self.elsewhere(owner);
                 Step::Again
             }
-            Ok(Told::Wait(owner)) => {
+            Ok(ClaimReply::Wait(owner)) => {
                 self.elsewhere(owner);
                 Step::Wait
             }
-            Ok(Told::Settling) => Step::Wait,
-            Err(Away) => {
+            Ok(ClaimReply::Settling) => Step::Wait,
+            Err(Unavailable) => {
                 let since = self.away_since.get_or_insert_with(Instant::now).elapsed();
                 match self.seen.claimed {
-                    true if since > PATIENCE => Step::Refused(NotClaimed::OutcomeUnknown),
+                    true if since > PATIENCE => Step::Refused(ClaimError::OutcomeUnknown),
                     true => Step::Wait,
                     // Worth a moment: without the store nobody knows whether another replica has sent it.
                     false if just_went && since < MOMENT => Step::Wait,
@@ -289,7 +306,7 @@ impl Look {
     }
 
     fn elsewhere(&mut self, owner: String) {
-        self.seen = Seen {
+        self.seen = KnownClaim {
             owner,
             claimed: true,
         };
@@ -305,19 +322,19 @@ impl Look {
 }
 
 impl Asking<'_> {
-    fn first(&mut self, mark: Mark) -> Result<Claim, NotClaimed> {
+    fn first(&mut self, mark: Mark) -> Result<Claim, ClaimError> {
         self.with(|turn| {
             turn.mark(Mark {
                 calls: true,
                 ..mark
             });
-            Claim::First(turn)
+            Claim::Acquired(turn)
         })
     }
 
-    fn with(&mut self, with: impl FnOnce(Turn) -> Claim) -> Result<Claim, NotClaimed> {
+    fn with(&mut self, with: impl FnOnce(VerifyLease) -> Claim) -> Result<Claim, ClaimError> {
         // It is there until now.
-        self.turn.take().map(with).ok_or(NotClaimed::OutcomeUnknown)
+        self.turn.take().map(with).ok_or(ClaimError::OutcomeUnknown)
     }
 }
 

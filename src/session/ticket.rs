@@ -3,7 +3,7 @@
 //! The text is `lg1.` and base64url without padding of: a nonce, the sealed text, its tag. Sealed are a version, the time at which
 //! the session ends, and Qiniu's id; bound to them are the deployment and the caller (issuer and user), each with its
 //! length in front, so that no two callers look the same. Whatever does not open is one and the same refusal, and only
-//! who holds a real one learns that it is too old. Relies on [`super::seal`]. Never prints a session id.
+//! who holds a real one learns that it is too old. Relies on [`super::seal`]. Never fingerprints a session id.
 
 use std::{
     sync::Arc,
@@ -15,7 +15,7 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use zeroize::Zeroizing;
 
 use super::{
-    BodyPrint, Sessions,
+    Sessions, UploadFingerprint,
     keyring::Keyring,
     seal::{Keys, OVERHEAD},
 };
@@ -34,7 +34,7 @@ const MOST_TEXT: usize = PREFIX.len() + (OVERHEAD + FRONT + MOST_ID).div_ceil(3)
 
 /// A caller, as sessions are bound to them, for one request: it opens with the keys of the moment at which it was made.
 #[derive(Clone)]
-pub struct Holder {
+pub struct SessionOwner {
     sessions: Arc<Sessions>,
     keys: Arc<Keyring>,
     bound: Vec<u8>,
@@ -45,7 +45,7 @@ pub struct Ticket {
     /// Qiniu's id.
     pub id: SessionId,
     /// What the ledger knows the session by.
-    pub name: Name,
+    pub name: SessionDigest,
     /// When it ends.
     pub ends: Instant,
     /// Those that opened its id.
@@ -64,9 +64,9 @@ impl SessionId {
 
 /// A keyed hash of a session and its caller: tells nothing about them, and nobody can choose it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Name(pub(super) [u8; 16]);
+pub struct SessionDigest(pub(super) [u8; 16]);
 
-impl Name {
+impl SessionDigest {
     /// For the store.
     pub fn to_hex(&self) -> String {
         HEXLOWER.encode(&self.0)
@@ -75,14 +75,14 @@ impl Name {
 
 /// Why an id is no good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotOpened {
+pub enum TicketError {
     /// Forged, of another caller, of another deployment, or no sealed id at all.
     Rejected,
     /// It was good, and its five minutes are over.
     Expired,
 }
 
-impl Holder {
+impl SessionOwner {
     pub(super) fn new(sessions: &Arc<Sessions>, issuer: &str, user: &str) -> Self {
         let parts = [&sessions.deployment, issuer, user];
         let length = parts.iter().map(|part| size_of::<u64>() + part.len()).sum();
@@ -120,11 +120,11 @@ impl Holder {
     ///
     /// # Errors
     /// It is not this caller's, or too old.
-    pub fn open(&self, text: &str, now: SystemTime) -> Result<Ticket, NotOpened> {
-        let (keys, id, ends) = self.read(text).ok_or(NotOpened::Rejected)?;
+    pub fn open(&self, text: &str, now: SystemTime) -> Result<Ticket, TicketError> {
+        let (keys, id, ends) = self.read(text).ok_or(TicketError::Rejected)?;
         let left = ends.duration_since(now).unwrap_or_default();
         if left.is_zero() {
-            return Err(NotOpened::Expired);
+            return Err(TicketError::Expired);
         }
         Ok(Ticket {
             name: self.name(&keys, &id),
@@ -136,7 +136,7 @@ impl Holder {
     }
 
     /// Starts a fingerprint, before it is known which session the upload is for.
-    pub fn fingerprint(&self) -> BodyPrint {
+    pub fn fingerprint(&self) -> UploadFingerprint {
         self.keys.fingerprint()
     }
 
@@ -158,12 +158,12 @@ impl Holder {
         Some((keys, SessionId(Zeroizing::new(id)), ends))
     }
 
-    fn name(&self, keys: &Keys, id: &SessionId) -> Name {
+    fn name(&self, keys: &Keys, id: &SessionId) -> SessionDigest {
         let mut hash = hmac::Context::with_key(&keys.names);
         // `bound` is unambiguous, so the id needs no length.
         hash.update(&self.bound);
         hash.update(id.reveal().as_bytes());
         let tag = hash.sign();
-        Name(tag.as_ref().first_chunk().copied().unwrap_or_default())
+        SessionDigest(tag.as_ref().first_chunk().copied().unwrap_or_default())
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, io};
 
 /// Why a call or a connection failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum StoreError {
     /// No answer in the time that a call has.
     Slow,
     /// No connection, or it broke.
@@ -17,7 +17,7 @@ pub(super) enum Fault {
     Garbled,
 }
 
-impl Fault {
+impl StoreError {
     /// By the code of an error: its first word, if it looks like one.
     pub(super) fn refused(code: Option<&str>) -> Self {
         match code {
@@ -32,7 +32,7 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Slow => f.write_str("it does not answer in time"),
@@ -50,14 +50,14 @@ mod tests {
 
     #[test]
     fn only_a_code_gets_into_a_line() {
-        assert_eq!(Fault::refused(Some("WRONGPASS")), Fault::Login);
+        assert_eq!(StoreError::refused(Some("WRONGPASS")), StoreError::Login);
         assert_eq!(
-            Fault::refused(Some("READONLY")),
-            Fault::Refused("READONLY".into())
+            StoreError::refused(Some("READONLY")),
+            StoreError::Refused("READONLY".into())
         );
         for odd in [Some("redis://user:secret@host"), Some("secret"), None] {
             assert_eq!(
-                Fault::refused(odd).to_string(),
+                StoreError::refused(odd).to_string(),
                 "it refuses with ERR",
                 "{odd:?}"
             );

@@ -2,7 +2,7 @@
 //! requests the wait while the store is away.
 //!
 //! The breaker opens when the connection breaks, the store refuses or talks nonsense, or lets three calls in a row wait too
-//! long. From then on every call is [`Away`] at once, until a probe in the background, under the same time limit, has succeeded. A probe is
+//! long. From then on every call is [`Unavailable`] at once, until a probe in the background, under the same time limit, has succeeded. A probe is
 //! this replica's sign of life, which it also gives every two seconds while all is well, and which tells whether the store has
 //! forgotten everything meanwhile. Each change is a line in the log
 //! and a metric. Never makes anybody wait for a connection.
@@ -22,8 +22,8 @@ use tokio::{
 };
 
 use super::{
-    Name, StoreSettings,
-    fault::Fault,
+    StoreKey, StoreSettings,
+    fault::StoreError,
     names,
     naming::Naming,
     script::{Reply, Script, Scripts},
@@ -51,14 +51,14 @@ const SLOW_CALLS: u32 = 3;
 
 /// The store can't be asked, or did not answer in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Away;
+pub struct Unavailable;
 
 /// The connection, or its absence.
 pub struct Link {
     address: ArcSwap<Address>,
     timeout: Duration,
     /// This replica's sign of life, and the store's birth.
-    signs: [Name; 2],
+    signs: [StoreKey; 2],
     /// When the store was born, by its own clock.
     born: AtomicI64,
     open: RwLock<Option<Open>>,
@@ -79,7 +79,7 @@ struct Open {
 }
 
 impl Link {
-    pub(super) fn new(settings: StoreSettings, replica: Name, metric: StoreUp) -> Self {
+    pub(super) fn new(settings: StoreSettings, replica: StoreKey, metric: StoreUp) -> Self {
         metric.set(false);
         Self {
             address: ArcSwap::from_pointee(settings.address),
@@ -125,10 +125,10 @@ impl Link {
     pub(super) async fn call(
         &self,
         script: &Script,
-        keys: &[&Name],
+        keys: &[&StoreKey],
         args: &[&[u8]],
-    ) -> Result<Reply, Away> {
-        let Open { number, connection } = self.opened().ok_or(Away)?;
+    ) -> Result<Reply, Unavailable> {
+        let Open { number, connection } = self.opened().ok_or(Unavailable)?;
         match timeout(self.timeout, connection.run(script, keys, args)).await {
             Ok(Ok(reply)) => {
                 self.slow.store(0, Ordering::Relaxed);
@@ -136,14 +136,14 @@ impl Link {
             }
             Ok(Err(fault)) => {
                 self.close(number, &fault);
-                Err(Away)
+                Err(Unavailable)
             }
             Err(_) => {
                 let slow = self.slow.fetch_add(1, Ordering::Relaxed).saturating_add(1);
                 if slow >= SLOW_CALLS {
-                    self.close(number, &Fault::Slow);
+                    self.close(number, &StoreError::Slow);
                 }
-                Err(Away)
+                Err(Unavailable)
             }
         }
     }
@@ -154,9 +154,9 @@ impl Link {
     }
 
     /// The answer to a call was not of the script's making.
-    pub(super) fn misunderstood(&self) -> Away {
-        self.close(self.made.load(Ordering::Relaxed), &Fault::Garbled);
-        Away
+    pub(super) fn misunderstood(&self) -> Unavailable {
+        self.close(self.made.load(Ordering::Relaxed), &StoreError::Garbled);
+        Unavailable
     }
 
     /// Connects and probes for ever.
@@ -182,8 +182,8 @@ impl Link {
         }
     }
 
-    async fn connect(&self, scripts: &Scripts, naming: &Naming) -> Result<Connection, Fault> {
-        let slow = |_| Fault::Slow;
+    async fn connect(&self, scripts: &Scripts, naming: &Naming) -> Result<Connection, StoreError> {
+        let slow = |_| StoreError::Slow;
         let address = self.address.load_full();
         let connection = timeout(CONNECT, Connection::open(&address))
             .await
@@ -196,7 +196,7 @@ impl Link {
             Reply::Number(born) => {
                 self.born.store(born, Ordering::Relaxed);
             }
-            _ => return Err(Fault::Garbled),
+            _ => return Err(StoreError::Garbled),
         }
         naming
             .agree(&connection, &scripts.names, self.timeout)
@@ -219,7 +219,7 @@ impl Link {
         let closed = async {
             connection.closed().await;
             let kind = std::io::ErrorKind::ConnectionReset;
-            self.close(number, &Fault::Unreachable(kind));
+            self.close(number, &StoreError::Unreachable(kind));
         };
         let beats = async {
             loop {
@@ -238,7 +238,7 @@ impl Link {
         }
     }
 
-    async fn beat(&self, number: u64, beat: &Script) -> Result<(), Away> {
+    async fn beat(&self, number: u64, beat: &Script) -> Result<(), Unavailable> {
         let times = times();
         let args = times.each_ref().map(|time| time.as_bytes());
         match self.call(beat, &self.signs.each_ref(), &args).await? {
@@ -264,7 +264,7 @@ impl Link {
         self.up.send_replace(Some(Instant::now()));
     }
 
-    fn close(&self, number: u64, fault: &Fault) {
+    fn close(&self, number: u64, fault: &StoreError) {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         // News of a connection before this one is old.
         if open.as_ref().is_none_or(|open| open.number != number) {
@@ -285,7 +285,7 @@ fn times() -> [String; 2] {
     [LIFE, BIRTH].map(|time| time.as_millis().to_string())
 }
 
-fn warn(fault: &Fault) {
+fn warn(fault: &StoreError) {
     tracing::warn!(
         "the store is away: {fault}; limits and sessions are this replica's own until it is back"
     );

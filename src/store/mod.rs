@@ -2,7 +2,7 @@
 //! Qiniu that came to ([`quotas`]), and what became of each session
 //! ([`sessions`]). [`link`] keeps the one connection, gives each call its time, and says whether the store is there.
 //!
-//! Relies on nothing that it finds there: while the store is away, slow or talks nonsense, [`Away`] is the answer at once, and
+//! Relies on nothing that it finds there: while the store is away, slow or talks nonsense, [`Unavailable`] is the answer at once, and
 //! callers do with what they know themselves. All names are keyed hashes and all that tells something of a person is sealed before it
 //! comes here, so whoever reads the store learns nothing; every name has an expiry. One round trip is one script, which
 //! touches only the names it is given. Never logs an address, a password or what the store said beyond its error's code.
@@ -30,16 +30,16 @@ use std::{sync::Arc, time::Duration};
 
 use aws_lc_rs::error::Unspecified;
 
+use self::{link::Link, naming::Naming, script::Scripts};
 pub use self::{
-    link::Away,
-    names::Name,
+    link::Unavailable,
+    names::StoreKey,
     naming::NamesSeal,
-    quotas::{Tally, Word},
-    rates::{Charged, Counted},
-    sessions::{News, Seen, Told, Try},
+    quotas::{CounterTotal, CounterUpdate},
+    rates::{Counted, RateDecision},
+    sessions::{ClaimReply, ClaimRequest, KnownClaim, PublishedState},
     wire::Address,
 };
-use self::{link::Link, naming::Naming, script::Scripts};
 use crate::{auth::Caller, telemetry::metrics::Metrics};
 
 /// `[store]`, checked.
@@ -87,9 +87,14 @@ impl Store {
     ///
     /// # Errors
     /// The store has never been there.
-    pub fn name(&self, what: &'static str, route: &str, caller: &Caller) -> Result<Name, Away> {
+    pub fn name(
+        &self,
+        what: &'static str,
+        route: &str,
+        caller: &Caller,
+    ) -> Result<StoreKey, Unavailable> {
         let named = |key: &_| names::caller(key, what, route, caller);
-        self.naming.with(named).ok_or(Away)
+        self.naming.with(named).ok_or(Unavailable)
     }
 
     /// Those who know this secret shall name callers as it is done now.

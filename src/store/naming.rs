@@ -22,8 +22,8 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::{
-    Name,
-    fault::Fault,
+    StoreKey,
+    fault::StoreError,
     names,
     script::{Reply, Script},
     wire::Connection,
@@ -43,7 +43,7 @@ const BYTES: usize = TIME_BYTES + 32;
 /// What seals the key for those who know a secret, and where that is left.
 #[derive(Clone)]
 pub struct NamesSeal {
-    place: Name,
+    place: StoreKey,
     seal: Arc<RandomizedNonceKey>,
 }
 
@@ -166,7 +166,7 @@ impl Naming {
         connection: &Connection,
         script: &Script,
         time: Duration,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), StoreError> {
         let seals = self.seals();
         let places: Vec<_> = seals.iter().map(|seal| &seal.place).collect();
         let remember = REMEMBERED.as_millis().to_string();
@@ -178,14 +178,14 @@ impl Naming {
                 args.extend([pair.0.as_slice(), pair.1.as_slice()]);
             }
             let reply = timeout(time, connection.run(script, &places, &args));
-            let reply = reply.await.map_err(|_| Fault::Slow)??;
-            seen = read(reply, seals.len()).ok_or(Fault::Garbled)?;
-            match self.look(&seals, &seen).map_err(|_| Fault::Garbled)? {
+            let reply = reply.await.map_err(|_| StoreError::Slow)??;
+            seen = read(reply, seals.len()).ok_or(StoreError::Garbled)?;
+            match self.look(&seals, &seen).map_err(|_| StoreError::Garbled)? {
                 Look::Agreed => return Ok(()),
                 Look::Write(better) => write = better,
             }
         }
-        Err(Fault::Garbled)
+        Err(StoreError::Garbled)
     }
 
     /// Looks at what is in the places of these seals. What nobody has yet agreed to is only offered: somebody may be quicker.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Away, Name, Store, script::Reply};
+use super::{Store, StoreKey, Unavailable, script::Reply};
 
 /// What a replica says of a caller's calls in one window.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Word {
+pub struct CounterUpdate {
     /// The window, by how many came before it.
     pub window: u64,
     /// Later words have greater numbers.
@@ -21,7 +21,7 @@ pub struct Word {
 
 /// What all replicas have counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tally {
+pub struct CounterTotal {
     /// There was room for all that the word spoke of.
     pub fits: bool,
     /// All calls.
@@ -38,7 +38,12 @@ impl Store {
     ///
     /// # Errors
     /// The store is away; it may have heard all the same.
-    pub async fn count(&self, name: &Name, word: &Word, most: Option<u32>) -> Result<Tally, Away> {
+    pub async fn count(
+        &self,
+        name: &StoreKey,
+        word: &CounterUpdate,
+        most: Option<u32>,
+    ) -> Result<CounterTotal, Unavailable> {
         let text = |number: Option<u32>| number.map(|it| it.to_string()).unwrap_or_default();
         let (number, calls, most) = (word.number.to_string(), text(word.calls), text(most));
         let (at, remember) = (word.at.to_string(), word.remember.as_millis().to_string());
@@ -50,7 +55,7 @@ impl Store {
     }
 }
 
-fn read(reply: &Reply) -> Option<Tally> {
+fn read(reply: &Reply) -> Option<CounterTotal> {
     let Reply::List(parts) = reply else {
         return None;
     };
@@ -63,7 +68,7 @@ fn read(reply: &Reply) -> Option<Tally> {
     else {
         return None;
     };
-    Some(Tally {
+    Some(CounterTotal {
         fits: *fits == 1,
         all: u32::try_from(*all).ok()?,
         own: u32::try_from(*own).ok()?,

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Away, Name, Store, script::Reply};
+use super::{Store, StoreKey, Unavailable, script::Reply};
 
 /// What one counted request comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Charged {
+pub enum RateDecision {
     /// It passes, and so many more would.
     Passes(u32),
     /// It has to wait so long; nothing was counted.
@@ -16,7 +16,7 @@ pub enum Charged {
 /// What the store says of a request.
 pub struct Counted {
     /// What it comes to.
-    pub charged: Charged,
+    pub charged: RateDecision,
     /// How long until all of the burst is back.
     pub owed: Duration,
     /// When that is, in microseconds of the store's own clock. It may be told again to a store that has forgotten.
@@ -30,11 +30,11 @@ impl Store {
     /// The store is away.
     pub async fn charge(
         &self,
-        name: &Name,
+        name: &StoreKey,
         interval: Duration,
         burst: u32,
         back: u64,
-    ) -> Result<Counted, Away> {
+    ) -> Result<Counted, Unavailable> {
         let interval = interval.as_micros().max(1).to_string();
         let (burst, back) = (burst.to_string(), back.to_string());
         let args = [interval.as_bytes(), burst.as_bytes(), back.as_bytes()];
@@ -55,8 +55,8 @@ fn read(reply: &Reply) -> Option<Counted> {
         _ => None,
     };
     let charged = match number(passes)? {
-        1 => Charged::Passes(u32::try_from(number(left)?).ok()?),
-        0 => Charged::Waits(Duration::from_micros(number(wait)?)),
+        1 => RateDecision::Passes(u32::try_from(number(left)?).ok()?),
+        0 => RateDecision::Waits(Duration::from_micros(number(wait)?)),
         _ => return None,
     };
     Some(Counted {

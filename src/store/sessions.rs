@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Away, Store,
+    Store, Unavailable,
     link::LIFE,
     names,
     script::{Reply, Script},
@@ -15,7 +15,7 @@ const SETTLE: Duration = Duration::from_secs(3);
 
 /// What a claim comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum ClaimReply {
     /// Nobody called for it.
     First,
     /// The same upload is under way on another replica.
@@ -37,7 +37,7 @@ pub(super) type Owner = String;
 
 /// What is known of a session before it is claimed.
 #[derive(Default)]
-pub struct Seen {
+pub struct KnownClaim {
     /// Who had it under way at the last look.
     pub owner: Owner,
     /// Somebody claimed it, whether or not the store still knows.
@@ -46,7 +46,7 @@ pub struct Seen {
 
 /// What is to be told of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News<'n> {
+pub enum PublishedState<'n> {
     /// Its call is under way here.
     UnderWay,
     /// It was answered; this is the sealed answer.
@@ -61,11 +61,11 @@ pub enum News<'n> {
 
 /// A try at a session: what is asked about, by which of this replica's turns, and how long it is to be remembered.
 #[derive(Clone, Copy)]
-pub struct Try<'t> {
+pub struct ClaimRequest<'t> {
     /// The session.
-    pub name: &'t ticket::Name,
+    pub name: &'t ticket::SessionDigest,
     /// The upload.
-    pub print: Fingerprint,
+    pub fingerprint: Fingerprint,
     /// Tells this replica's turns apart.
     pub turn: u64,
     /// From now.
@@ -77,7 +77,11 @@ impl Store {
     ///
     /// # Errors
     /// The store is away; the claim may have been noted all the same.
-    pub async fn claim(&self, it: Try<'_>, seen: &Seen) -> Result<Told, Away> {
+    pub async fn claim(
+        &self,
+        it: ClaimRequest<'_>,
+        seen: &KnownClaim,
+    ) -> Result<ClaimReply, Unavailable> {
         let flag = |on| if on { b"1".as_slice() } else { b"0".as_slice() };
         // After the store was away, everybody has the time of a sign of life to be heard again.
         let judge = self.link.up_for().is_some_and(|time| time >= LIFE);
@@ -100,13 +104,17 @@ impl Store {
     ///
     /// # Errors
     /// The store is away; it may know all the same.
-    pub async fn publish(&self, it: Try<'_>, news: News<'_>) -> Result<(), Away> {
+    pub async fn publish(
+        &self,
+        it: ClaimRequest<'_>,
+        news: PublishedState<'_>,
+    ) -> Result<(), Unavailable> {
         let (state, answer) = match news {
-            News::UnderWay => ("w", [].as_slice()),
-            News::Answered(sealed) => ("a", sealed),
-            News::Unknown => ("u", [].as_slice()),
-            News::Free => ("f", [].as_slice()),
-            News::Left => ("r", [].as_slice()),
+            PublishedState::UnderWay => ("w", [].as_slice()),
+            PublishedState::Answered(sealed) => ("a", sealed),
+            PublishedState::Unknown => ("u", [].as_slice()),
+            PublishedState::Free => ("f", [].as_slice()),
+            PublishedState::Left => ("r", [].as_slice()),
         };
         let more = [state.as_bytes(), answer];
         match self.tried(&self.scripts.publish, it, &[], &more).await? {
@@ -118,16 +126,16 @@ impl Store {
     async fn tried(
         &self,
         script: &Script,
-        it: Try<'_>,
-        also: &[&super::Name],
+        it: ClaimRequest<'_>,
+        also: &[&super::StoreKey],
         more: &[&[u8]],
-    ) -> Result<Reply, Away> {
+    ) -> Result<Reply, Unavailable> {
         let name = names::session(it.name);
         let turn = it.turn.to_string();
         let remember = it.remember.as_millis().max(1).to_string();
-        let print = it.print.to_bytes();
+        let fingerprint = it.fingerprint.to_bytes();
         let mut args = vec![
-            print.as_slice(),
+            fingerprint.as_slice(),
             self.me.as_bytes(),
             turn.as_bytes(),
             remember.as_bytes(),
@@ -139,7 +147,7 @@ impl Store {
     }
 }
 
-fn read_told(reply: Reply) -> Option<Told> {
+fn read_told(reply: Reply) -> Option<ClaimReply> {
     let Reply::List(parts) = reply else {
         return None;
     };
@@ -151,13 +159,13 @@ fn read_told(reply: Reply) -> Option<Told> {
     let also = parts.next().flatten();
     let owner = |also: Option<Vec<u8>>| String::from_utf8(also?).ok();
     Some(match word.as_slice() {
-        b"first" => Told::First,
-        b"wait" => Told::Wait(owner(also)?),
-        b"in_use" => Told::InUse(owner(also)?),
-        b"answered" => Told::Answered(also?),
-        b"used" => Told::Used,
-        b"unknown" => Told::Unknown,
-        b"settling" => Told::Settling,
+        b"first" => ClaimReply::First,
+        b"wait" => ClaimReply::Wait(owner(also)?),
+        b"in_use" => ClaimReply::InUse(owner(also)?),
+        b"answered" => ClaimReply::Answered(also?),
+        b"used" => ClaimReply::Used,
+        b"unknown" => ClaimReply::Unknown,
+        b"settling" => ClaimReply::Settling,
         _ => return None,
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! TCP and TLS are opened as towards everybody else ([`crate::outbound`]), so that the same certificates are trusted; the crate's
 //! part is the protocol, and sharing one connection among all requests. Errors of the crate may hold an address or what the
-//! store said: they end here, as a [`Fault`].
+//! store said: they end here, as a [`StoreError`].
 
 use std::{io, path::PathBuf, sync::Arc};
 
@@ -15,8 +15,8 @@ use rustls::ClientConfig;
 use tokio::{net::UnixStream, sync::watch, task::AbortHandle};
 
 use super::{
-    Name,
-    fault::Fault,
+    StoreKey,
+    fault::StoreError,
     script::{Reply, Script},
 };
 use crate::{
@@ -104,8 +104,8 @@ fn without_alpn(tls: &ClientTls) -> Arc<ClientConfig> {
 
 impl Connection {
     /// Connects and logs in. Has no time limit of its own.
-    pub(super) async fn open(address: &Address) -> Result<Self, Fault> {
-        let broken = |error: io::Error| Fault::Unreachable(error.kind());
+    pub(super) async fn open(address: &Address) -> Result<Self, StoreError> {
+        let broken = |error: io::Error| StoreError::Unreachable(error.kind());
         match &address.place {
             Place::Tcp(origin, tls) => {
                 let tls = tls.as_ref().map(without_alpn);
@@ -119,7 +119,7 @@ impl Connection {
         }
     }
 
-    async fn over<S>(stream: S, login: &RedisConnectionInfo) -> Result<Self, Fault>
+    async fn over<S>(stream: S, login: &RedisConnectionInfo) -> Result<Self, StoreError>
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
@@ -146,9 +146,9 @@ impl Connection {
     pub(super) async fn run(
         &self,
         script: &Script,
-        keys: &[&Name],
+        keys: &[&StoreKey],
         args: &[&[u8]],
-    ) -> Result<Reply, Fault> {
+    ) -> Result<Reply, StoreError> {
         let run = |how: &'static str, script: &str| {
             let mut command = redis::cmd(how);
             command.arg(script).arg(keys.len());
@@ -193,16 +193,16 @@ fn read(value: Value) -> Reply {
     }
 }
 
-fn fault(error: &RedisError) -> Fault {
+fn fault(error: &RedisError) -> StoreError {
     match error.kind() {
-        ErrorKind::AuthenticationFailed => Fault::Login,
-        ErrorKind::Io => Fault::Unreachable(if error.is_timeout() {
+        ErrorKind::AuthenticationFailed => StoreError::Login,
+        ErrorKind::Io => StoreError::Unreachable(if error.is_timeout() {
             io::ErrorKind::TimedOut
         } else {
             io::ErrorKind::ConnectionReset
         }),
-        ErrorKind::Server(_) | ErrorKind::Extension => Fault::refused(error.code()),
-        _ => Fault::Garbled,
+        ErrorKind::Server(_) | ErrorKind::Extension => StoreError::refused(error.code()),
+        _ => StoreError::Garbled,
     }
 }
 

@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 
 use super::{
-    Name,
-    fault::Fault,
+    StoreKey,
+    fault::StoreError,
     script::{Reply, Script},
 };
 use crate::{outbound::tls::ClientTls, secret::Secret};
@@ -28,11 +28,16 @@ impl Address {
 }
 
 impl Connection {
-    pub(super) async fn open(address: &Address) -> Result<Self, Fault> {
+    pub(super) async fn open(address: &Address) -> Result<Self, StoreError> {
         match address.0 {}
     }
 
-    pub(super) async fn run(&self, _: &Script, _: &[&Name], _: &[&[u8]]) -> Result<Reply, Fault> {
+    pub(super) async fn run(
+        &self,
+        _: &Script,
+        _: &[&StoreKey],
+        _: &[&[u8]],
+    ) -> Result<Reply, StoreError> {
         match self.0 {}
     }
 

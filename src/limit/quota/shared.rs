@@ -11,14 +11,14 @@ use crate::{
     auth::Caller,
     limit::{
         CallerKey,
-        rate::{Standing, Wait},
+        rate::{LimitExceeded, RateLimitStatus},
     },
-    store::{Away, Name, Store, Tally, Word},
+    store::{CounterTotal, CounterUpdate, Store, StoreKey, Unavailable},
 };
 
 /// A caller's part in the quota of a route.
 #[derive(Clone)]
-pub struct Account {
+pub struct CallerQuota {
     quota: Arc<Quota>,
     key: CallerKey,
     shared: Option<Shared>,
@@ -28,18 +28,18 @@ pub struct Account {
 #[derive(Clone)]
 struct Shared {
     store: Arc<Store>,
-    name: Name,
+    name: StoreKey,
 }
 
 /// One call that is reserved.
 #[must_use = "a call that is dropped before it begins is given back"]
 pub struct Reserved {
-    account: Account,
+    account: CallerQuota,
     call: Reservation,
     window: u64,
 }
 
-impl Account {
+impl CallerQuota {
     /// Of a caller, by the key of this process and by name.
     pub fn new(
         quota: &Arc<Quota>,
@@ -62,7 +62,7 @@ impl Account {
     }
 
     /// What is left to the caller, as far as it is known here.
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> RateLimitStatus {
         self.quota.standing(self.key)
     }
 
@@ -70,14 +70,14 @@ impl Account {
     ///
     /// # Errors
     /// The quota is used up.
-    pub fn admit(&self, kept: Option<Duration>) -> Result<(), Wait> {
+    pub fn admit(&self, kept: Option<Duration>) -> Result<(), LimitExceeded> {
         self.quota.admit(self.key, kept)
     }
 
     /// Hears what the other replicas have counted in this window, and tells them what they may have missed.
     pub async fn look(&self) {
         let word = self.quota.word(self.key, None);
-        // Away: what is known here has to do.
+        // Unavailable: what is known here has to do.
         let _ = self.tell(&word, None).await;
     }
 
@@ -85,7 +85,7 @@ impl Account {
     ///
     /// # Errors
     /// The quota is used up.
-    pub async fn reserve(self) -> Result<Reserved, Wait> {
+    pub async fn reserve(self) -> Result<Reserved, LimitExceeded> {
         let (call, word) = self.quota.hold(self.key)?;
         let call = match self.tell(&word, Some(self.quota.most())).await {
             Ok(tally) if tally.fits => call,
@@ -98,7 +98,7 @@ impl Account {
                 }
                 return Err(self.quota.used_up());
             }
-            Err(Away) => call.alone()?,
+            Err(Unavailable) => call.alone()?,
         };
         Ok(Reserved {
             account: self,
@@ -107,8 +107,12 @@ impl Account {
         })
     }
 
-    async fn tell(&self, word: &Word, most: Option<u32>) -> Result<Tally, Away> {
-        let Shared { store, name } = self.shared.as_ref().ok_or(Away)?;
+    async fn tell(
+        &self,
+        word: &CounterUpdate,
+        most: Option<u32>,
+    ) -> Result<CounterTotal, Unavailable> {
+        let Shared { store, name } = self.shared.as_ref().ok_or(Unavailable)?;
         let tally = store.count(name, word, most).await?;
         self.quota.hear(self.key, word.window, &tally);
         Ok(tally)

@@ -59,7 +59,7 @@ impl Bench {
     }
 
     /// As without a store.
-    fn reserve(&self, caller: CallerKey) -> Result<Reservation, Wait> {
+    fn reserve(&self, caller: CallerKey) -> Result<Reservation, LimitExceeded> {
         reserve(&self.quota, caller)
     }
 
@@ -82,7 +82,7 @@ impl Bench {
     }
 }
 
-fn reserve(quota: &Arc<Quota>, caller: CallerKey) -> Result<Reservation, Wait> {
+fn reserve(quota: &Arc<Quota>, caller: CallerKey) -> Result<Reservation, LimitExceeded> {
     let (call, _) = quota.hold(caller)?;
     call.alone()
 }
@@ -90,7 +90,7 @@ fn reserve(quota: &Arc<Quota>, caller: CallerKey) -> Result<Reservation, Wait> {
 #[test]
 fn so_many_calls_of_each_caller_count_and_the_window_ends_at_midnight_utc() {
     let bench = Bench::new(2, DAY);
-    let standing = |remaining, reset| Standing {
+    let standing = |remaining, reset| RateLimitStatus {
         quota: 2,
         window: DAY,
         remaining,

@@ -9,9 +9,9 @@ use data_encoding::{BASE64, BASE64URL_NOPAD};
 use proptest::prelude::*;
 
 use super::{
+    cached::CachedResponse,
     fingerprint::Fingerprint,
-    kept::Kept,
-    ticket::{LIFETIME, NotOpened},
+    ticket::{LIFETIME, TicketError},
     *,
 };
 use crate::secret::Secret;
@@ -30,23 +30,23 @@ fn sessions(current: u8, previous: Option<u8>) -> Arc<Sessions> {
     Sessions::new(&settings, "https://qiniu.example").unwrap()
 }
 
-fn holder(sessions: &Arc<Sessions>, issuer: &str, user: &str) -> Holder {
-    sessions.holder(issuer, user)
+fn owner(sessions: &Arc<Sessions>, issuer: &str, user: &str) -> SessionOwner {
+    sessions.owner(issuer, user)
 }
 
 fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
 }
 
-fn opened(holder: &Holder, text: &str, at: SystemTime) -> Result<String, NotOpened> {
-    holder
+fn opened(owner: &SessionOwner, text: &str, at: SystemTime) -> Result<String, TicketError> {
+    owner
         .open(text, at)
         .map(|ticket| ticket.id.reveal().to_owned())
 }
 
 #[test]
 fn what_was_sealed_opens_for_its_caller_for_five_minutes() {
-    let mine = holder(&sessions(1, None), "issuer", "me");
+    let mine = owner(&sessions(1, None), "issuer", "me");
     let sealed = mine.seal(ID, now()).unwrap();
     assert!(sealed.starts_with("lg1.") && !sealed.contains(ID) && sealed.len() < 100);
     let last = LIFETIME - Duration::from_millis(1);
@@ -54,7 +54,10 @@ fn what_was_sealed_opens_for_its_caller_for_five_minutes() {
         assert_eq!(opened(&mine, &sealed, now() + age).unwrap(), ID);
     }
     for age in [LIFETIME, 10 * LIFETIME] {
-        assert_eq!(opened(&mine, &sealed, now() + age), Err(NotOpened::Expired));
+        assert_eq!(
+            opened(&mine, &sealed, now() + age),
+            Err(TicketError::Expired)
+        );
     }
     assert!(
         sealed
@@ -65,7 +68,7 @@ fn what_was_sealed_opens_for_its_caller_for_five_minutes() {
 
 #[test]
 fn a_clock_that_was_set_back_gives_no_more_time() {
-    let mine = holder(&sessions(1, None), "issuer", "me");
+    let mine = owner(&sessions(1, None), "issuer", "me");
     let sealed = mine.seal(ID, now() + 3 * LIFETIME).unwrap();
     let ends = mine.open(&sealed, now()).ok().unwrap().ends;
     assert!(ends <= Instant::now() + LIFETIME);
@@ -74,7 +77,7 @@ fn a_clock_that_was_set_back_gives_no_more_time() {
 #[test]
 fn another_s_or_a_forged_one_is_rejected_and_never_called_expired() {
     let ours = sessions(1, None);
-    let sealed = holder(&ours, "issuer", "me").seal(ID, now()).unwrap();
+    let sealed = owner(&ours, "issuer", "me").seal(ID, now()).unwrap();
     let elsewhere = Sessions::new(
         &SessionSettings {
             seal_key: Some(key(1)),
@@ -83,24 +86,24 @@ fn another_s_or_a_forged_one_is_rejected_and_never_called_expired() {
         "https://test.example",
     );
     for other in [
-        holder(&ours, "issuer", "you"),
-        holder(&ours, "other", "me"),
-        holder(&ours, "issuerm", "e"),
-        holder(&ours, "issue", "rme"),
-        holder(&ours, "", "issuerme"),
-        holder(&sessions(2, None), "issuer", "me"),
-        holder(&sessions(2, Some(3)), "issuer", "me"),
-        holder(&elsewhere.unwrap(), "issuer", "me"),
+        owner(&ours, "issuer", "you"),
+        owner(&ours, "other", "me"),
+        owner(&ours, "issuerm", "e"),
+        owner(&ours, "issue", "rme"),
+        owner(&ours, "", "issuerme"),
+        owner(&sessions(2, None), "issuer", "me"),
+        owner(&sessions(2, Some(3)), "issuer", "me"),
+        owner(&elsewhere.unwrap(), "issuer", "me"),
     ] {
         for at in [now(), now() + 2 * LIFETIME] {
-            assert_eq!(opened(&other, &sealed, at), Err(NotOpened::Rejected));
+            assert_eq!(opened(&other, &sealed, at), Err(TicketError::Rejected));
         }
     }
 }
 
 #[test]
 fn no_changed_text_opens() {
-    let mine = holder(&sessions(1, None), "issuer", "me");
+    let mine = owner(&sessions(1, None), "issuer", "me");
     let sealed = mine.seal(ID, now()).unwrap();
     let mut wrong = vec![
         String::new(),
@@ -123,7 +126,7 @@ fn no_changed_text_opens() {
     for text in wrong {
         assert_eq!(
             opened(&mine, &text, now()),
-            Err(NotOpened::Rejected),
+            Err(TicketError::Rejected),
             "{text}"
         );
     }
@@ -139,7 +142,7 @@ fn keys_change_in_two_steps_without_a_lost_session() {
     .into_iter()
     .enumerate()
     .map(|(step, (old, new))| {
-        let (old, new) = (holder(&old, "issuer", "me"), holder(&new, "issuer", "me"));
+        let (old, new) = (owner(&old, "issuer", "me"), owner(&new, "issuer", "me"));
         let sealers = if step == 2 {
             [&new, &new]
         } else {
@@ -148,7 +151,7 @@ fn keys_change_in_two_steps_without_a_lost_session() {
         for sealer in sealers {
             let sealed = sealer.seal(ID, now()).unwrap();
             let names: Vec<_> = [&old, &new]
-                .map(|holder| holder.open(&sealed, now()).ok().unwrap().name)
+                .map(|owner| owner.open(&sealed, now()).ok().unwrap().name)
                 .into();
             assert_eq!(names[0], names[1], "replicas call a session by one name");
         }
@@ -156,31 +159,31 @@ fn keys_change_in_two_steps_without_a_lost_session() {
     })
     .collect();
     assert_eq!(ids.len(), 3);
-    let sealed = holder(&sessions(1, None), "issuer", "me")
+    let sealed = owner(&sessions(1, None), "issuer", "me")
         .seal(ID, now())
         .unwrap();
-    let late = holder(&sessions(3, Some(2)), "issuer", "me");
-    assert_eq!(opened(&late, &sealed, now()), Err(NotOpened::Rejected));
+    let late = owner(&sessions(3, Some(2)), "issuer", "me");
+    assert_eq!(opened(&late, &sealed, now()), Err(TicketError::Rejected));
 }
 
 #[test]
 fn replicas_in_the_middle_of_a_change_of_keys_agree_on_a_fingerprint() {
     let (old, new) = (sessions(1, Some(2)), sessions(2, Some(1)));
-    let sealed = holder(&old, "issuer", "me").seal(ID, now()).unwrap();
-    let print = |sessions: &Arc<Sessions>, asked: &[u8]| {
-        let ticket = holder(sessions, "issuer", "me").open(&sealed, now());
-        let mut print = holder(sessions, "issuer", "me").fingerprint();
-        print.feed(b"AAAA");
-        print.feed(b"BBBB");
-        print.finish(&ticket.ok().unwrap(), asked)
+    let sealed = owner(&old, "issuer", "me").seal(ID, now()).unwrap();
+    let fingerprint = |sessions: &Arc<Sessions>, asked: &[u8]| {
+        let ticket = owner(sessions, "issuer", "me").open(&sealed, now());
+        let mut fingerprint = owner(sessions, "issuer", "me").fingerprint();
+        fingerprint.feed(b"AAAA");
+        fingerprint.feed(b"BBBB");
+        fingerprint.finish(&ticket.ok().unwrap(), asked)
     };
-    assert_eq!(print(&old, b""), print(&new, b""));
+    assert_eq!(fingerprint(&old, b""), fingerprint(&new, b""));
     let asked: [&[u8]; 4] = [b"", b"\0", b"quality", b"spoofing"];
     let different: HashSet<[u8; 16]> = asked
         .into_iter()
         .map(|asked| {
-            let Fingerprint(print) = print(&old, asked);
-            print
+            let Fingerprint(fingerprint) = fingerprint(&old, asked);
+            fingerprint
         })
         .collect();
     assert_eq!(different.len(), 4, "what was asked about the video counts");
@@ -197,31 +200,31 @@ fn changed_to(sessions: &Sessions, current: u8, previous: Option<u8>, at: Instan
 #[test]
 fn a_replaced_key_opens_for_the_life_of_a_session_and_a_minute_and_never_seals() {
     let ours = sessions(1, None);
-    let before = holder(&ours, "issuer", "me");
+    let before = owner(&ours, "issuer", "me");
     let old = before.seal(ID, now()).unwrap();
     // The ring looks at the clock of the machine, so the change is put into the past.
     let minutes = |count: u64| Instant::now() - Duration::from_secs(60 * count);
     changed_to(&ours, 2, None, minutes(5));
-    let after = holder(&ours, "issuer", "me");
+    let after = owner(&ours, "issuer", "me");
     let (one, two) = (before.open(&old, now()), after.open(&old, now()));
     assert_eq!(one.ok().unwrap().name, two.ok().unwrap().name);
     // A request that began before the change seals for a session that lives after it.
     for sealer in [&before, &after] {
         let new = sealer.seal(ID, now()).unwrap();
         assert_eq!(opened(&after, &new, now()).unwrap(), ID);
-        let theirs = holder(&sessions(2, None), "issuer", "me");
+        let theirs = owner(&sessions(2, None), "issuer", "me");
         assert_eq!(opened(&theirs, &new, now()).unwrap(), ID);
     }
     ours.retire_keys(Instant::now());
     assert_eq!(
-        opened(&holder(&ours, "issuer", "me"), &old, now()).unwrap(),
+        opened(&owner(&ours, "issuer", "me"), &old, now()).unwrap(),
         ID
     );
 
     let late = sessions(1, None);
     changed_to(&late, 2, None, minutes(6));
-    let me = holder(&late, "issuer", "me");
-    assert_eq!(opened(&me, &old, now()), Err(NotOpened::Rejected));
+    let me = owner(&late, "issuer", "me");
+    assert_eq!(opened(&me, &old, now()), Err(TicketError::Rejected));
     late.retire_keys(Instant::now());
     assert_eq!(late.keys.load().fingerprint().others.len(), 0);
 }
@@ -229,9 +232,9 @@ fn a_replaced_key_opens_for_the_life_of_a_session_and_a_minute_and_never_seals()
 #[test]
 fn keys_that_change_often_do_not_pile_up_and_one_that_comes_back_is_the_same() {
     let ours = sessions(1, Some(2));
-    let first = holder(&ours, "issuer", "me").seal(ID, now()).unwrap();
+    let first = owner(&ours, "issuer", "me").seal(ID, now()).unwrap();
     let name = |sessions: &Arc<Sessions>| {
-        let ticket = holder(sessions, "issuer", "me").open(&first, now());
+        let ticket = owner(sessions, "issuer", "me").open(&first, now());
         ticket.ok().unwrap().name
     };
     let known = name(&ours);
@@ -250,39 +253,38 @@ fn keys_that_change_often_do_not_pile_up_and_one_that_comes_back_is_the_same() {
 #[test]
 fn a_retry_is_known_as_one_across_a_change_of_keys() {
     let ours = sessions(1, None);
-    let sealed = holder(&ours, "issuer", "me").seal(ID, now()).unwrap();
-    let print = |video: &[u8]| {
-        let holder = holder(&ours, "issuer", "me");
-        let mut print = holder.fingerprint();
-        print.feed(video);
-        print.finish(&holder.open(&sealed, now()).ok().unwrap(), b"")
+    let sealed = owner(&ours, "issuer", "me").seal(ID, now()).unwrap();
+    let fingerprint = |video: &[u8]| {
+        let owner = owner(&ours, "issuer", "me");
+        let mut fingerprint = owner.fingerprint();
+        fingerprint.feed(video);
+        fingerprint.finish(&owner.open(&sealed, now()).ok().unwrap(), b"")
     };
-    let (before, other) = (print(b"AAAA"), print(b"BBBB"));
+    let (before, other) = (fingerprint(b"AAAA"), fingerprint(b"BBBB"));
     changed_to(&ours, 2, None, Instant::now());
-    assert_eq!(print(b"AAAA"), before);
-    assert_eq!(print(b"BBBB"), other);
+    assert_eq!(fingerprint(b"AAAA"), before);
+    assert_eq!(fingerprint(b"BBBB"), other);
     assert_ne!(before, other);
 }
 
 #[test]
 fn an_answer_leaves_the_process_sealed_and_opens_for_its_session_alone() {
     let ours = sessions(1, None);
-    let (mine, yours) = (
-        holder(&ours, "issuer", "me"),
-        holder(&ours, "issuer", "you"),
-    );
-    let ticket = |holder: &Holder, id| {
-        let sealed = holder.seal(id, now()).unwrap();
-        holder.open(&sealed, now()).ok().unwrap()
+    let (mine, yours) = (owner(&ours, "issuer", "me"), owner(&ours, "issuer", "you"));
+    let ticket = |owner: &SessionOwner, id| {
+        let sealed = owner.seal(id, now()).unwrap();
+        owner.open(&sealed, now()).ok().unwrap()
     };
-    let kept = Kept {
+    let kept = CachedResponse {
         body: bytes::Bytes::from_static(b"{\"score\":0.9713}"),
         error_code: Some(0),
         serverlogid: Some("1".into()),
         reqid: Some("r".into()),
     };
     let seal = |Ticket { keys, name, .. }: Ticket| kept.seal(&keys, &name);
-    let open = |Ticket { keys, name, .. }: Ticket, sealed: &[u8]| Kept::open(&keys, &name, sealed);
+    let open = |Ticket { keys, name, .. }: Ticket, sealed: &[u8]| {
+        CachedResponse::open(&keys, &name, sealed)
+    };
     let sealed = seal(ticket(&mine, ID)).unwrap();
     assert!(!sealed.windows(6).any(|part| part == b"0.9713"));
     assert_eq!(open(ticket(&mine, ID), &sealed).unwrap(), kept);
@@ -292,7 +294,7 @@ fn an_answer_leaves_the_process_sealed_and_opens_for_its_session_alone() {
 
 #[test]
 fn an_id_that_can_t_be_one_is_not_sealed() {
-    let mine = holder(&sessions(1, None), "issuer", "me");
+    let mine = owner(&sessions(1, None), "issuer", "me");
     assert!(mine.seal("", now()).is_none());
     assert!(mine.seal(&"S".repeat(513), now()).is_none());
 }
@@ -305,17 +307,17 @@ proptest! {
         other in ("\\PC{0,20}", "\\PC{0,20}"),
     ) {
         let ours = sessions(1, Some(2));
-        let holder_of = |(issuer, user): &(String, String)| holder(&ours, issuer, user);
+        let holder_of = |(issuer, user): &(String, String)| owner(&ours, issuer, user);
         let sealed = holder_of(&mine).seal(&id, now()).unwrap();
         prop_assert_eq!(opened(&holder_of(&mine), &sealed, now()), Ok(id));
         if mine != other {
-            prop_assert_eq!(opened(&holder_of(&other), &sealed, now()), Err(NotOpened::Rejected));
+            prop_assert_eq!(opened(&holder_of(&other), &sealed, now()), Err(TicketError::Rejected));
         }
     }
 
     #[test]
     fn no_text_of_a_stranger_s_opens(text in "(lg1\\.)?[A-Za-z0-9_-]{0,120}") {
-        let mine = holder(&sessions(1, Some(2)), "issuer", "me");
-        prop_assert_eq!(opened(&mine, &text, now()), Err(NotOpened::Rejected));
+        let mine = owner(&sessions(1, Some(2)), "issuer", "me");
+        prop_assert_eq!(opened(&mine, &text, now()), Err(TicketError::Rejected));
     }
 }

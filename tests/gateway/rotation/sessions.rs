@@ -52,8 +52,8 @@ fn opens(key: &str, qiniu: &Qiniu, id: &str) -> bool {
         previous_seal_key: None,
     };
     let sessions = Sessions::new(&settings, &qiniu.address.to_string()).unwrap();
-    let holder = sessions.holder(ISSUER, "user-1");
-    holder.open(id, std::time::SystemTime::now()).is_ok()
+    let owner = sessions.owner(ISSUER, "user-1");
+    owner.open(id, std::time::SystemTime::now()).is_ok()
 }
 
 #[tokio::test]

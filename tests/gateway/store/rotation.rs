@@ -130,8 +130,8 @@ fn opens(key: &str, upstream: SocketAddr, id: &str) -> bool {
         previous_seal_key: None,
     };
     let sessions = Sessions::new(&settings, &upstream.to_string()).unwrap();
-    let holder = sessions.holder(ISSUER, "user-1");
-    holder.open(id, std::time::SystemTime::now()).is_ok()
+    let owner = sessions.owner(ISSUER, "user-1");
+    owner.open(id, std::time::SystemTime::now()).is_ok()
 }
 
 async fn until_sealed_with(key: &str, upstream: SocketAddr, gateway: &Gateway) {

@@ -7,10 +7,10 @@ use liveness_gateway::{
     limit::{
         CallerKey, CallerKeys,
         clock::Clock,
-        quota::{Quota, Reservation, shared::Account},
+        quota::{Quota, Reservation, shared::CallerQuota},
     },
     route::Rate,
-    store::{NamesSeal, Store, Tally, Word},
+    store::{CounterTotal, CounterUpdate, NamesSeal, Store},
     telemetry::{log::Lines, metrics::Metrics},
 };
 use proptest::{
@@ -32,9 +32,9 @@ struct Replica {
     store: Arc<Store>,
     quota: Arc<Quota>,
     key: CallerKey,
-    asked: Vec<(Reservation, Word)>,
+    asked: Vec<(Reservation, CounterUpdate)>,
     granted: Vec<Reservation>,
-    words: Vec<Word>,
+    words: Vec<CounterUpdate>,
 }
 
 /// A replica's part of the store, which is there.
@@ -76,18 +76,18 @@ impl Replica {
         }
     }
 
-    fn account(&self, caller: &Caller) -> Account {
-        Account::new(&self.quota, self.key, Some(&self.store), "/route", caller)
+    fn account(&self, caller: &Caller) -> CallerQuota {
+        CallerQuota::new(&self.quota, self.key, Some(&self.store), "/route", caller)
     }
 
-    async fn tell(&self, caller: &Caller, word: &Word, most: Option<u32>) -> Tally {
+    async fn tell(&self, caller: &Caller, word: &CounterUpdate, most: Option<u32>) -> CounterTotal {
         let name = self.store.name("quota", "/route", caller).unwrap();
         let tally = self.store.count(&name, word, most).await.unwrap();
         self.quota.hear(self.key, word.window, &tally);
         tally
     }
 
-    fn word(&self) -> Word {
+    fn word(&self) -> CounterUpdate {
         self.quota.word(self.key, None)
     }
 
@@ -183,7 +183,7 @@ async fn who_only_asks_changes_nothing_and_no_clock_makes_the_last_call_an_earli
     let caller = caller("user-1");
     let told = async |replica: usize, number, calls: Option<u32>, at| {
         let name = both[replica].name("quota", "/route", &caller).unwrap();
-        let word = Word {
+        let word = CounterUpdate {
             window: 1,
             number,
             calls,
@@ -193,7 +193,7 @@ async fn who_only_asks_changes_nothing_and_no_clock_makes_the_last_call_an_earli
         let most = calls.map(|_| MOST);
         both[replica].count(&name, &word, most).await.unwrap()
     };
-    let tally = |all, own| Tally {
+    let tally = |all, own| CounterTotal {
         fits: true,
         all,
         own,

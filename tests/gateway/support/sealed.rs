@@ -32,7 +32,7 @@ pub(crate) fn sealed(
     };
     let sessions = Sessions::new(&settings, &upstream.to_string()).unwrap();
     let sent = SystemTime::now() - age;
-    sessions.holder(ISSUER, user).seal(id, sent).unwrap()
+    sessions.owner(ISSUER, user).seal(id, sent).unwrap()
 }
 
 /// A fresh one of the user that [`super::Gateway::post`] asks for.

@@ -3,12 +3,12 @@
 use std::sync::Barrier;
 
 use super::*;
-use crate::store::Tally;
+use crate::store::CounterTotal;
 
 /// Of so many calls, so many are this replica's; the last one was made so long ago.
 fn hear(bench: &Bench, all: u32, own: u32, ago: u64) {
     let now = bench.time.lock().unwrap().utc.as_secs();
-    let tally = Tally {
+    let tally = CounterTotal {
         fits: true,
         all,
         own,
@@ -86,7 +86,7 @@ fn a_word_speaks_of_all_calls_and_is_of_use_for_a_window_more() {
     let window = one.window;
     bench.pass(3 * DAY);
     bench.quota.sweep();
-    let tally = Tally {
+    let tally = CounterTotal {
         fits: true,
         all: 9,
         own: 1,

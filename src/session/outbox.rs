@@ -8,11 +8,11 @@ use std::{
 };
 
 use super::{
+    cached::CachedResponse,
     fingerprint::Fingerprint,
-    kept::Kept,
-    ledger::{GRACE, Ledger, Pages, State},
+    ledger::{GRACE, Pages, State, VerifyLedger},
     seal::Keys,
-    ticket::Name,
+    ticket::SessionDigest,
 };
 
 /// Names that wait at the most; beyond, they are told when the store comes back the next time.
@@ -35,12 +35,12 @@ pub(super) struct Mark {
 
 /// Sessions with news, in the order of the news; some stand in it twice, or were told meanwhile.
 #[derive(Default)]
-pub(super) struct Untold(VecDeque<Name>);
+pub(super) struct Outbox(VecDeque<SessionDigest>);
 
 /// What is to be told of a session.
-pub(super) struct Item {
-    pub(super) name: Name,
-    pub(super) print: Fingerprint,
+pub(super) struct SessionUpdate {
+    pub(super) name: SessionDigest,
+    pub(super) fingerprint: Fingerprint,
     pub(super) mark: Mark,
     pub(super) state: Known,
 }
@@ -48,7 +48,7 @@ pub(super) struct Item {
 /// A session's state, to be told.
 pub(super) enum Known {
     UnderWay,
-    Answered(Arc<Kept>),
+    Answered(Arc<CachedResponse>),
     Unknown,
     Free,
     Left,
@@ -61,9 +61,9 @@ impl Mark {
     }
 }
 
-impl Untold {
+impl Outbox {
     /// There is news of a session.
-    pub(super) fn note(&mut self, name: Name, mark: &mut Mark) {
+    pub(super) fn note(&mut self, name: SessionDigest, mark: &mut Mark) {
         mark.told = false;
         if self.0.len() < MOST {
             self.0.push_back(name);
@@ -71,9 +71,9 @@ impl Untold {
     }
 }
 
-impl Ledger {
+impl VerifyLedger {
     /// What the others have not heard of a session; nothing when they know, or need not.
-    pub(super) fn untold(&self, name: &Name) -> Option<Item> {
+    pub(super) fn untold(&self, name: &SessionDigest) -> Option<SessionUpdate> {
         let pages = self.pages();
         let entry = pages.sessions.get(name)?;
         let mark = entry.mark.clone().filter(|mark| !mark.told)?;
@@ -81,9 +81,9 @@ impl Ledger {
         if matches!(entry.state, State::UnderWay(_)) && !mark.calls {
             return None;
         }
-        Some(Item {
+        Some(SessionUpdate {
             name: *name,
-            print: entry.print,
+            fingerprint: entry.fingerprint,
             state: match &entry.state {
                 State::UnderWay(_) => Known::UnderWay,
                 State::Answered(kept) => Known::Answered(Arc::clone(kept)),
@@ -98,9 +98,9 @@ impl Ledger {
     }
 
     /// The next session with news.
-    pub(super) fn next_untold(&self) -> Option<Item> {
+    pub(super) fn next_untold(&self) -> Option<SessionUpdate> {
         loop {
-            let name = self.pages().untold.0.pop_front()?;
+            let name = self.pages().outbox.0.pop_front()?;
             if let Some(item) = self.untold(&name) {
                 return Some(item);
             }
@@ -108,7 +108,7 @@ impl Ledger {
     }
 
     /// This was told. What has happened meanwhile is news still.
-    pub(super) fn told(&self, item: &Item) {
+    pub(super) fn told(&self, item: &SessionUpdate) {
         let mut pages = self.pages();
         if let Some(entry) = pages.sessions.get_mut(&item.name)
             && let Some(mark) = entry.mark.as_mut()
@@ -121,7 +121,7 @@ impl Ledger {
     }
 
     /// The store knows as much as this replica.
-    pub(super) fn heard(&self, name: &Name) {
+    pub(super) fn heard(&self, name: &SessionDigest) {
         let mut pages = self.pages();
         if let Some(mark) = pages.sessions.get_mut(name).and_then(|it| it.mark.as_mut()) {
             mark.told = true;
@@ -130,8 +130,8 @@ impl Ledger {
     }
 
     /// It could not be told; it is the next again.
-    pub(super) fn not_told(&self, item: &Item) {
-        self.pages().untold.0.push_front(item.name);
+    pub(super) fn not_told(&self, item: &SessionUpdate) {
+        self.pages().outbox.0.push_front(item.name);
     }
 
     /// The store may have forgotten all: what can still be of use is news.
@@ -139,7 +139,7 @@ impl Ledger {
         let now = Instant::now();
         let mut pages = self.pages();
         let pages = &mut *pages;
-        pages.untold.0.clear();
+        pages.outbox.0.clear();
         for (name, entry) in &mut pages.sessions {
             let Some(mark) = entry.mark.as_mut().filter(|mark| mark.ends > now) else {
                 continue;
@@ -147,7 +147,7 @@ impl Ledger {
             // Who is free, or elsewhere, need not be told twice.
             let lasting = !matches!(entry.state, State::Free | State::Elsewhere);
             if lasting || !mark.told {
-                pages.untold.note(*name, mark);
+                pages.outbox.note(*name, mark);
             }
         }
     }
@@ -156,14 +156,14 @@ impl Ledger {
 impl Pages {
     /// So that names of what was told at once don't pile up.
     fn drop_told(&mut self) {
-        while let Some(name) = self.untold.0.front()
+        while let Some(name) = self.outbox.0.front()
             && self
                 .sessions
                 .get(name)
                 .and_then(|entry| entry.mark.clone())
                 .is_none_or(|mark| mark.told)
         {
-            self.untold.0.pop_front();
+            self.outbox.0.pop_front();
         }
     }
 }
@@ -182,5 +182,5 @@ impl Known {
 }
 
 #[cfg(test)]
-#[path = "tests/untold.rs"]
+#[path = "tests/outbox.rs"]
 mod tests;

@@ -4,16 +4,17 @@ use bytes::Bytes;
 
 use super::*;
 use crate::session::{
-    ledger::{Claim, Turn},
+    ledger::{Claim, VerifyLease},
     seal::SealKey,
     ticket::LIFETIME,
 };
 
 const VIDEO: Fingerprint = Fingerprint([1; 16]);
 
-async fn first(ledger: &Arc<Ledger>, number: u8) -> Turn {
+async fn first(ledger: &Arc<VerifyLedger>, number: u8) -> VerifyLease {
     let ends = Instant::now() + LIFETIME;
-    let Ok(Claim::First(turn)) = ledger.claim(Name([number; 16]), VIDEO, ends).await else {
+    let Ok(Claim::Acquired(turn)) = ledger.claim(SessionDigest([number; 16]), VIDEO, ends).await
+    else {
         panic!("not first");
     };
     turn.mark(Mark {
@@ -26,8 +27,8 @@ async fn first(ledger: &Arc<Ledger>, number: u8) -> Turn {
     turn
 }
 
-fn kept() -> Kept {
-    Kept {
+fn kept() -> CachedResponse {
+    CachedResponse {
         body: Bytes::from_static(b"{}"),
         error_code: None,
         serverlogid: None,
@@ -35,14 +36,14 @@ fn kept() -> Kept {
     }
 }
 
-fn next(ledger: &Ledger) -> Option<(u8, Item)> {
+fn next(ledger: &VerifyLedger) -> Option<(u8, SessionUpdate)> {
     let item = ledger.next_untold()?;
     Some((item.name.0[0], item))
 }
 
 #[tokio::test]
 async fn what_ended_is_told_once_and_in_its_order() {
-    let ledger = Ledger::new();
+    let ledger = VerifyLedger::new();
     first(&ledger, 1).await.lost();
     drop(first(&ledger, 2).await.answered(kept()));
     first(&ledger, 3).await.not_sent();
@@ -66,7 +67,7 @@ async fn what_ended_is_told_once_and_in_its_order() {
 
 #[tokio::test]
 async fn a_store_that_comes_back_hears_all_that_is_still_of_use() {
-    let ledger = Ledger::new();
+    let ledger = VerifyLedger::new();
     first(&ledger, 1).await.lost();
     drop(first(&ledger, 2).await.answered(kept()));
     first(&ledger, 3).await.not_sent();
@@ -85,7 +86,7 @@ async fn a_store_that_comes_back_hears_all_that_is_still_of_use() {
                 (2, _),
                 (
                     4,
-                    Item {
+                    SessionUpdate {
                         state: Known::UnderWay,
                         ..
                     }
@@ -101,7 +102,7 @@ async fn a_store_that_comes_back_hears_all_that_is_still_of_use() {
 
 #[tokio::test]
 async fn news_that_came_while_the_old_was_told_is_news_still() {
-    let ledger = Ledger::new();
+    let ledger = VerifyLedger::new();
     let turn = first(&ledger, 1).await;
     let old = ledger.untold(&turn.name()).unwrap();
     let name = turn.name();
@@ -115,19 +116,19 @@ async fn news_that_came_while_the_old_was_told_is_news_still() {
 
 #[tokio::test]
 async fn what_was_told_at_once_does_not_pile_up() {
-    let ledger = Ledger::new();
+    let ledger = VerifyLedger::new();
     for number in 0..100 {
         let turn = first(&ledger, number).await;
         let name = turn.name();
         turn.lost();
         ledger.told(&ledger.untold(&name).unwrap());
     }
-    assert!(ledger.pages().untold.0.is_empty());
+    assert!(ledger.pages().outbox.0.is_empty());
 }
 
 #[tokio::test]
 async fn who_only_asks_does_not_say_that_it_calls() {
-    let ledger = Ledger::new();
+    let ledger = VerifyLedger::new();
     let turn = first(&ledger, 1).await;
     turn.mark(Mark {
         calls: false,
@@ -141,7 +142,7 @@ async fn who_only_asks_does_not_say_that_it_calls() {
 
 #[tokio::test]
 async fn who_only_asked_and_left_takes_back_no_more_than_a_claim() {
-    let ledger = Ledger::new();
+    let ledger = VerifyLedger::new();
     let turn = first(&ledger, 1).await;
     let name = turn.name();
     turn.mark(Mark {

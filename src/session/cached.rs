@@ -5,14 +5,14 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{seal::Keys, ticket::Name};
+use super::{seal::Keys, ticket::SessionDigest};
 
 /// What is reckoned for an answer beside its text.
 const BESIDE: usize = 256;
 
 /// An answer that was given once and may be given again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct CachedResponse {
     /// The body, byte for byte as the first caller got it.
     pub body: Bytes,
     /// Qiniu's verdict on the request; 0 is success.
@@ -33,19 +33,19 @@ struct Written<'k> {
     reqid: Option<String>,
 }
 
-impl Kept {
+impl CachedResponse {
     /// The memory that it takes, about.
     pub(super) fn size(&self) -> usize {
         self.body.len().saturating_add(BESIDE)
     }
 
     /// Written down and sealed for its session, so that it may leave the process; `None`: it can't be, and stays here.
-    pub(super) fn seal(&self, keys: &Keys, name: &Name) -> Option<Vec<u8>> {
+    pub(super) fn seal(&self, keys: &Keys, name: &SessionDigest) -> Option<Vec<u8>> {
         keys.seal_answer(&name.0, &self.write()?).ok()
     }
 
     /// What was sealed so; `None`: it is another session's, or forged.
-    pub(super) fn open(keys: &Keys, name: &Name, sealed: &[u8]) -> Option<Self> {
+    pub(super) fn open(keys: &Keys, name: &SessionDigest, sealed: &[u8]) -> Option<Self> {
         Self::read(&keys.open_answer(&name.0, sealed)?)
     }
 
@@ -78,13 +78,13 @@ mod tests {
 
     #[test]
     fn what_is_written_can_be_read_to_the_byte() {
-        let kept = Kept {
+        let kept = CachedResponse {
             body: Bytes::from_static("{\"a\" :\t1.50, \"ü\":\"\\u00e9\\\"\"}\n".as_bytes()),
             error_code: Some(-3),
             serverlogid: Some("0587756642".into()),
             reqid: None,
         };
-        assert_eq!(Kept::read(&kept.write().unwrap()).unwrap(), kept);
-        assert_eq!(Kept::read(b"{}"), None);
+        assert_eq!(CachedResponse::read(&kept.write().unwrap()).unwrap(), kept);
+        assert_eq!(CachedResponse::read(b"{}"), None);
     }
 }
