@@ -162,7 +162,12 @@ fn the_tests_of_the_table_exist() {
     let named = cells.flat_map(|cell| cell.split('`').filter_map(|part| part.split_once("::")));
     let mut count = 0;
     for (file, test) in named {
-        let folders = ["src/auth/tests", "src/auth", "src/config/tests", "tests/gateway"];
+        let folders = [
+            "src/auth/tests",
+            "src/auth",
+            "src/config/tests",
+            "tests/gateway",
+        ];
         let files =
             folders.map(|folder| format!("{}/{folder}/{file}.rs", env!("CARGO_MANIFEST_DIR")));
         let text = files.iter().find_map(|it| std::fs::read_to_string(it).ok());
