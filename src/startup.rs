@@ -27,7 +27,7 @@ use crate::{
     server::{Server, ServerSettings, drain::DrainOutcome},
     session::{SessionSettings, Sessions},
     store::{NamesSeal, Store, StoreSettings},
-    telemetry::{LogFormat, Observer, log::Lines, metrics::Metrics},
+    telemetry::{LogFormat, Telemetry, log::LogWriter, metrics::Metrics},
     verdict::sign::VerdictSigner,
 };
 
@@ -55,7 +55,7 @@ impl Running {
     ///
     /// # Errors
     /// An address can't be listened on.
-    pub async fn start(settings: Settings, lines: Lines) -> io::Result<Self> {
+    pub async fn start(settings: Settings, lines: LogWriter) -> io::Result<Self> {
         Self::start_at(settings, lines, &Clock::default()).await
     }
 
@@ -63,7 +63,7 @@ impl Running {
     ///
     /// # Errors
     /// An address can't be listened on.
-    pub async fn start_at(settings: Settings, lines: Lines, clock: &Clock) -> io::Result<Self> {
+    pub async fn start_at(settings: Settings, lines: LogWriter, clock: &Clock) -> io::Result<Self> {
         let Settings {
             server,
             admin,
@@ -78,18 +78,18 @@ impl Running {
             log,
             rotation,
         } = settings;
-        let observer = observer(lines, log.format);
+        let telemetry = telemetry(lines, log.format);
         let listening = Server::bind(&server, &admin).await?;
         let readiness = Arc::<Readiness>::default();
-        let store = shared(store, sessions.as_ref(), &qiniu, &observer.metrics)?;
+        let store = shared(store, sessions.as_ref(), &qiniu, &telemetry.metrics)?;
         let sessions = bound(sessions.as_ref(), &qiniu, store.clone())?;
-        let memory = body_memory(server.body_memory, &observer.metrics);
+        let memory = body_memory(server.body_memory, &telemetry.metrics);
         let authenticator = authenticator(identities, &qiniu);
         readiness.set_keys_known(authenticator.has_all_keys());
         let conclusions = Conclusions::new(verdict, evidence);
         let wanted = conclusions.wanted(&memory, sessions.is_some());
         let endpoints = Endpoints::new(routes, &qiniu, &wanted, clock);
-        observer.metrics.know_routes(endpoints.paths());
+        telemetry.metrics.prepare_routes(endpoints.paths());
         let gateway = Gateway {
             request_ids: RequestIds::default(),
             endpoints: Arc::new(endpoints),
@@ -106,7 +106,7 @@ impl Running {
             calls: Calls::default(),
             pages: key_set(&conclusions),
             conclusions: Arc::new(conclusions),
-            observer,
+            telemetry,
             readiness: Arc::clone(&readiness),
             trusted_proxies: server.trusted_proxies.clone(),
             max_head_bytes: server.max_head_bytes,
@@ -140,7 +140,7 @@ impl Running {
     /// Serves until `stop`, then lets what is under way finish, calls to Qiniu whose callers have left included.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> DrainOutcome {
         let gateway = Arc::new(self.gateway);
-        let metrics = Arc::clone(&gateway.observer.metrics);
+        let metrics = Arc::clone(&gateway.telemetry.metrics);
         let ready = Arc::clone(&self.readiness);
         let keys = Arc::clone(&gateway.authenticator);
         let keys = tokio::spawn(keys.refresh_keys(metrics, move |known| {
@@ -182,10 +182,10 @@ impl Running {
     }
 }
 
-fn observer(lines: Lines, format: LogFormat) -> Arc<Observer> {
-    Arc::new(Observer {
+fn telemetry(lines: LogWriter, format: LogFormat) -> Arc<Telemetry> {
+    Arc::new(Telemetry {
         metrics: Metrics::new(lines.clone()),
-        lines,
+        log: lines,
         format,
     })
 }

@@ -170,7 +170,7 @@ impl KeySetFetcher<'_> {
             at: Instant::now(),
         }));
         self.failures = 0;
-        self.metrics.key_sets.fetched(issuer, "success");
+        self.metrics.key_sets.record_fetch(issuer, "success");
         let settings = &self.keys.settings;
         // Not so long that one failure would make them too old.
         let most = settings.max_stale / 2;
@@ -184,7 +184,7 @@ impl KeySetFetcher<'_> {
         // What was discovered may be what is wrong.
         self.address = None;
         let issuer = &self.keys.issuer;
-        self.metrics.key_sets.fetched(issuer, failure.outcome);
+        self.metrics.key_sets.record_fetch(issuer, failure.outcome);
         let seconds = pause.as_secs_f64();
         match self.keys.fetched() {
             Some(known) => tracing::warn!(
@@ -253,7 +253,7 @@ mod tests {
     use crate::{
         auth::remote::{FetchTiming, RemoteKeySettings},
         outbound::tls::{ClientTls, client_config},
-        telemetry::log::Lines,
+        telemetry::log::LogWriter,
     };
 
     #[tokio::test]
@@ -278,7 +278,7 @@ mod tests {
             calls.send(()).unwrap();
             assert!(count.fetch_add(1, Ordering::SeqCst) > 1, "a bug, twice");
         };
-        let keeping = tokio::spawn(keep(keys, Metrics::new(Lines::discard()), changed));
+        let keeping = tokio::spawn(keep(keys, Metrics::new(LogWriter::discard()), changed));
         for _ in 0..5 {
             called.recv().await.unwrap();
         }

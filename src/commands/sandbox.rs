@@ -59,9 +59,9 @@ impl Args {
         .map_err(io::Error::other)?;
         let runtime = super::runtime()?;
         runtime.block_on(async {
-            let stop = server::drain::termination();
+            let stop = server::drain::termination_signal();
             let settings = SandboxSettings { listen: self.listen, scenario: self.outcome, latency: self.latency };
-            let sandbox = Sandbox::bind(settings, log.lines()).await?;
+            let sandbox = Sandbox::bind(settings, log.writer()).await?;
             super::print(&sandbox.guide());
             if !self.listen.ip().is_loopback() {
                 eprintln!("warning: {} can be reached by other machines, and the page hands its token to everyone", self.listen);

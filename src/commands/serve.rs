@@ -39,13 +39,13 @@ impl Args {
                 return ExitCode::FAILURE;
             }
         };
-        runtime.block_on(serve(loaded.settings, log.lines()))
+        runtime.block_on(serve(loaded.settings, log.writer()))
     }
 }
 
-async fn serve(settings: config::Settings, lines: log::Lines) -> ExitCode {
+async fn serve(settings: config::Settings, lines: log::LogWriter) -> ExitCode {
     // Before anything says that the gateway is there: whoever reads that may stop it at once.
-    let stop = server::drain::termination();
+    let stop = server::drain::termination_signal();
     let running = match Running::start(settings, lines).await {
         Ok(running) => running,
         Err(error) => {

@@ -9,12 +9,12 @@ use super::{
 };
 use crate::{
     rotation::{Fault, Part},
-    server::tls::{Pem, Tls, server_config},
+    server::tls::{PemFile, ServerTls, server_config},
 };
 
 impl Reader<'_> {
     /// `None` without the section.
-    pub(super) fn tls(&mut self, root: &Table) -> Option<Tls> {
+    pub(super) fn tls(&mut self, root: &Table) -> Option<ServerTls> {
         let section = nested(root, "server", "tls", "server.tls");
         section.table?;
         self.header("[server.tls]");
@@ -41,7 +41,7 @@ impl Reader<'_> {
         let (config, watched) = self.made_of(parts, move |texts| {
             let files = paths.iter().flatten().zip(texts);
             let files: Vec<_> = files
-                .map(|(path, text)| Pem {
+                .map(|(path, text)| PemFile {
                     path,
                     text: text.reveal(),
                 })
@@ -57,7 +57,7 @@ impl Reader<'_> {
                 .map_err(|why| Fault::of(0, why, "name readable PEM files that belong together"))
         })?;
         self.rotation.tls = watched;
-        Some(Tls::new(config))
+        Some(ServerTls::new(config))
     }
 
     fn tls_part(

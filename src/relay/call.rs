@@ -53,12 +53,14 @@ impl Gateway {
         let under_way = self.calls.begin();
         let work = async move {
             let _until_its_end = under_way;
-            let (observer, sessions) = (&gateway.observer, gateway.sessions.as_ref());
+            let (telemetry, sessions) = (&gateway.telemetry, gateway.sessions.as_ref());
             // Here, not before: between this and the call, nothing can take the turn away from a caller that leaves.
             let mut reserved = match reserve(leave.quota).await {
                 Ok(reserved) => reserved,
                 Err(wait) => {
-                    observer.metrics.limit_refused(&endpoint.path, "quota");
+                    telemetry
+                        .metrics
+                        .count_limit_refusal(&endpoint.path, "quota");
                     if let Some(turn) = leave.turn {
                         turn::give_back(sessions, turn).await;
                     }
@@ -82,7 +84,7 @@ impl Gateway {
                 .await;
             drop((received.permit, leave.place));
             let duration = started.elapsed();
-            observe(observer, &endpoint.path, &result, duration);
+            observe(telemetry, &endpoint.path, &result, duration);
             let facts = facts(&mut result, duration);
             let untaken = matches!(&result, Err(failure) if failure.nothing_was_taken());
             match reserved {
@@ -92,7 +94,7 @@ impl Gateway {
             let body = match result {
                 Ok(answer) => {
                     let conclusions = &gateway.conclusions;
-                    conclusions.conclude(answer, &about, observer).await
+                    conclusions.conclude(answer, &about, telemetry).await
                 }
                 Err(failure) => Err(failure.into()),
             };

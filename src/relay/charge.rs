@@ -63,7 +63,9 @@ impl Gateway {
         if let Some(checked) = checked {
             charged.rate = Some(checked.unwrap_or_else(|wait| wait.standing));
             checked.map_err(|wait| {
-                self.observer.metrics.limit_refused(&endpoint.path, "rate");
+                self.telemetry
+                    .metrics
+                    .count_limit_refusal(&endpoint.path, "rate");
                 Refusal::Rate(wait)
             })?;
         }
@@ -72,7 +74,9 @@ impl Gateway {
         };
         let keeps = endpoint.settings.kind == RouteKind::Verify && self.sessions.is_some();
         account.admit(keeps.then_some(REMEMBERED)).map_err(|wait| {
-            self.observer.metrics.limit_refused(&endpoint.path, "quota");
+            self.telemetry
+                .metrics
+                .count_limit_refusal(&endpoint.path, "quota");
             Refusal::Quota(wait)
         })
     }

@@ -21,7 +21,7 @@ use crate::{
         answer::Answer,
         whole::{NotHeld, Whole},
     },
-    telemetry::Observer,
+    telemetry::Telemetry,
     verdict::{
         VerdictSettings,
         judge::{Judgement, judge},
@@ -91,7 +91,7 @@ impl Conclusions {
         &self,
         mut answer: Answer,
         about: &About,
-        observer: &Observer,
+        telemetry: &Telemetry,
     ) -> Result<Vec<u8>, Refusal> {
         let (Some(verdicts), Some(marks)) = (&self.verdicts, &answer.marks) else {
             return Ok(answer.body);
@@ -100,7 +100,7 @@ impl Conclusions {
         let id = VerdictId::random()?;
         let whole = answer.whole.take();
         // Boxed, for it is large, and few gateways deliver anything.
-        let delivered = self.deliver(&id, &judgement, whole, about, observer);
+        let delivered = self.deliver(&id, &judgement, whole, about, telemetry);
         let delivered = Box::pin(delivered).await;
         if delivered == Some(false)
             && self
@@ -120,7 +120,7 @@ impl Conclusions {
             delivered,
         };
         let verdict = verdicts.sign(&statement, SystemTime::now())?;
-        observer.metrics.verdict_signed(judgement.passed);
+        telemetry.metrics.count_verdict(judgement.passed);
         Ok(insert_verdict(answer.body, &verdict).ok_or(VerdictSigningError)?)
     }
 
@@ -131,7 +131,7 @@ impl Conclusions {
         judgement: &Judgement,
         whole: Option<Result<Whole, NotHeld>>,
         about: &About,
-        observer: &Observer,
+        telemetry: &Telemetry,
     ) -> Option<bool> {
         let evidence = self
             .evidence
@@ -148,7 +148,7 @@ impl Conclusions {
         if let Err(why) = &outcome {
             tracing::warn!(request_id = %about.request_id, "evidence was not acknowledged: {why}");
         }
-        observer.metrics.evidence_sent(outcome.is_ok());
+        telemetry.metrics.count_evidence_delivery(outcome.is_ok());
         Some(outcome.is_ok())
     }
 }

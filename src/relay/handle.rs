@@ -44,7 +44,7 @@ use crate::{
         ticket::SessionOwner,
     },
     store::Store,
-    telemetry::Observer,
+    telemetry::Telemetry,
 };
 
 /// Where a request came from.
@@ -83,7 +83,7 @@ pub struct Gateway {
     /// Shown to anybody who asks by `GET`.
     pub pages: HashMap<&'static str, Page>,
     /// Records and metrics.
-    pub observer: Arc<Observer>,
+    pub telemetry: Arc<Telemetry>,
     /// Says when the time for requests under way is over.
     pub readiness: Arc<Readiness>,
     /// Whose word counts on where a request came from.
@@ -108,7 +108,7 @@ impl Gateway {
             .request_id
             .unwrap_or_else(|| self.request_ids.next());
         let mut record = Record::begin(
-            Arc::clone(&self.observer),
+            Arc::clone(&self.telemetry),
             peer.address,
             &parts.method,
             request_id,
@@ -231,12 +231,14 @@ impl Gateway {
             .authenticate(headers, record.time())
             .await
             .inspect_err(|refusal| {
-                self.observer.metrics.auth_refused(refusal.reason());
+                self.telemetry.metrics.count_auth_refusal(refusal.reason());
             })?;
         record.user = Some(Arc::clone(&caller.pseudonym));
         match &endpoint.settings.scope {
             Some(scope) if !caller.has_scope(scope) => {
-                self.observer.metrics.auth_refused("insufficient_scope");
+                self.telemetry
+                    .metrics
+                    .count_auth_refusal("insufficient_scope");
                 Err(Refusal::Scope(scope.clone()))
             }
             _ => Ok(caller),
@@ -263,7 +265,7 @@ impl Gateway {
     /// Counts what was found wrong with a video on its way.
     fn count_finding(&self, refusal: &BodyRefusal) {
         if let BodyRefusal::Video(finding) = refusal {
-            self.observer.metrics.video_finding(finding.name());
+            self.telemetry.metrics.count_video_finding(finding.name());
         }
     }
 
@@ -280,7 +282,7 @@ impl Gateway {
         let Err(finding) = received.inspect() else {
             return Ok(());
         };
-        self.observer.metrics.video_finding(finding.name());
+        self.telemetry.metrics.count_video_finding(finding.name());
         if endpoint.settings.video_check == VideoCheck::Enforce {
             return Err(BodyRefusal::Video(finding).into());
         }
@@ -302,9 +304,9 @@ impl Gateway {
         let concurrency = endpoint.concurrency.as_ref();
         let place = concurrency.map(|concurrency| concurrency.enter(caller));
         if let Some(None) = place {
-            self.observer
+            self.telemetry
                 .metrics
-                .limit_refused(&endpoint.path, "concurrent");
+                .count_limit_refusal(&endpoint.path, "concurrent");
             if let Some(turn) = turn {
                 turn::give_back(self.sessions.as_ref(), turn).await;
             }

@@ -5,24 +5,24 @@ use std::{sync::Arc, time::Duration};
 use super::record::UpstreamFacts;
 use crate::{
     qiniu::answer::{Answer, Failure, FailureKind},
-    telemetry::Observer,
+    telemetry::Telemetry,
 };
 
 /// Counts a call that has ended.
 pub(super) fn observe(
-    observer: &Observer,
+    telemetry: &Telemetry,
     route: &Arc<str>,
     result: &Result<Answer, Failure>,
     duration: Duration,
 ) {
-    let metrics = &observer.metrics;
+    let metrics = &telemetry.metrics;
     let outcome = match result {
         Ok(answer) => {
-            metrics.removed_bytes(answer.removed);
+            metrics.add_removed_bytes(answer.removed);
             match answer.error_code {
                 None | Some(0) => "success",
                 Some(code) => {
-                    metrics.qiniu_error(route, code);
+                    metrics.count_qiniu_error(route, code);
                     "qiniu_error"
                 }
             }
@@ -40,7 +40,7 @@ pub(super) fn observe(
             FailureKind::Invalid(_) => "invalid_response",
         },
     };
-    metrics.upstream_done(route, outcome, duration);
+    metrics.record_upstream_call(route, outcome, duration);
 }
 
 /// What a record keeps of a call; the names in an answer are taken out of it, nothing else asks for them.

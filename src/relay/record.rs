@@ -10,8 +10,8 @@ use std::{
 
 use super::request_id::RequestId;
 use crate::telemetry::{
-    Observer,
-    fields::{Field, Name, field_name, line},
+    Telemetry,
+    log_line::{FieldName, FieldValue, field_name, format_line},
 };
 
 /// The code of a request whose caller did not wait for its answer.
@@ -19,7 +19,7 @@ const CALLER_LEFT: &str = "caller_left";
 
 /// What is gathered on the way.
 pub struct Record {
-    observer: Arc<Observer>,
+    telemetry: Arc<Telemetry>,
     started: Instant,
     time: SystemTime,
     /// The peer's address.
@@ -66,13 +66,13 @@ pub struct UpstreamFacts {
 impl Record {
     /// Starts the clock.
     pub fn begin(
-        observer: Arc<Observer>,
+        telemetry: Arc<Telemetry>,
         peer: std::net::SocketAddr,
         method: &hyper::Method,
         request_id: RequestId,
     ) -> Self {
         Self {
-            observer,
+            telemetry,
             started: Instant::now(),
             time: SystemTime::now(),
             peer,
@@ -95,7 +95,7 @@ impl Record {
     }
 
     /// What is written, in this order (the names are a contract).
-    fn fields(&self, duration: Duration) -> [(Name, Field<'_>); 18] {
+    fn fields(&self, duration: Duration) -> [(FieldName, FieldValue<'_>); 18] {
         let upstream = self.upstream.as_ref();
         [
             (field_name!("time"), self.time.into()),
@@ -148,13 +148,13 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let metrics = &self.observer.metrics;
+        let metrics = &self.telemetry.metrics;
         let route = self.route.as_ref().unwrap_or(metrics.no_route());
         let duration = self.started.elapsed();
-        metrics.request_done(route, self.status, self.code, duration);
-        metrics.body_bytes(self.bytes_in);
-        let line = line(self.observer.format, &self.fields(duration));
-        self.observer.lines.write(line.as_bytes());
+        metrics.record_request(route, self.status, self.code, duration);
+        metrics.add_body_bytes(self.bytes_in);
+        let line = format_line(self.telemetry.format, &self.fields(duration));
+        self.telemetry.log.write(line.as_bytes());
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
     relay::reply::Page,
     secret::Secret,
     startup::Running,
-    telemetry::log::Lines,
+    telemetry::log::LogWriter,
 };
 
 const ISSUER: &str = "https://sandbox.localhost/";
@@ -60,7 +60,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// An address can't be listened on, or there is no randomness.
-    pub async fn bind(settings: SandboxSettings, lines: Lines) -> io::Result<Self> {
+    pub async fn bind(settings: SandboxSettings, lines: LogWriter) -> io::Result<Self> {
         let (access_key, secret_key, token_secret) = (random_key()?, random_key()?, random_key()?);
         let emulator = Emulator::bind(EmulatorSettings {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),

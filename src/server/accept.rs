@@ -30,7 +30,7 @@ pub async fn bind(listen: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
 }
 
 /// A connection just accepted. The permit is given back when it is dropped.
-pub(super) struct Accepted {
+pub(super) struct AcceptedConnection {
     pub(super) tcp: TcpStream,
     pub(super) address: SocketAddr,
     pub(super) permit: OwnedSemaphorePermit,
@@ -42,7 +42,7 @@ pub(super) async fn accept_until<F>(
     listeners: Vec<TcpListener>,
     limit: usize,
     stop: impl Future<Output = ()>,
-    mut serve: impl FnMut(Accepted) -> F,
+    mut serve: impl FnMut(AcceptedConnection) -> F,
 ) -> JoinSet<()>
 where
     F: Future<Output = ()> + Send + 'static,
@@ -72,11 +72,11 @@ async fn next(
     listeners: &[TcpListener],
     turn: &mut usize,
     permits: &Arc<Semaphore>,
-) -> Option<Accepted> {
+) -> Option<AcceptedConnection> {
     // The semaphore is never closed.
     let permit = Arc::clone(permits).acquire_owned().await.ok()?;
     match accept_any(listeners, turn).await {
-        Ok((tcp, address)) => Some(Accepted {
+        Ok((tcp, address)) => Some(AcceptedConnection {
             tcp,
             address,
             permit,

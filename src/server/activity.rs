@@ -1,6 +1,6 @@
 //! What one connection is doing: requests in flight, bytes that came, since when nothing happens.
 //!
-//! The wire reports bytes, a [`Flight`] lives as long as its request, and the connection asks [`Activity::next`] when to
+//! The wire reports bytes, a [`RequestGuard`] lives as long as its request, and the connection asks [`ConnectionActivity::next`] when to
 //! look again. Relies on tokio's clock. Never acts on the connection itself.
 
 use std::{
@@ -15,11 +15,11 @@ use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use crate::telemetry::metrics::{InFlight, Metrics};
+use crate::telemetry::metrics::{GaugeGuard, Metrics};
 
 /// Times of `[server]` that a connection is held to.
 #[derive(Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct ConnectionTimeouts {
     /// For a head, from its first byte (the first head of a connection: from its accept).
     pub(super) head: Duration,
     /// Between requests, and for an answer that the peer does not read.
@@ -28,7 +28,7 @@ pub(super) struct Patience {
 
 /// How a connection's protocol shows that a head has begun.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Protocol {
+pub(super) enum HttpVersion {
     /// Any byte outside a request begins a head.
     Http1,
     /// Bytes come outside of requests too (settings, pings).
@@ -37,35 +37,35 @@ pub(super) enum Protocol {
 
 /// What bytes from the peer belong to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Read {
+pub(super) enum ReadPhase {
     /// A request under way.
     Request,
     /// A head that begins with them.
-    NewHead,
+    HeadStart,
     /// A head that has begun.
     Head,
 }
 
 /// What to do about the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum TimeoutDecision {
     /// A request is in flight: its own time-outs apply.
     Busy,
     /// Nothing before then.
-    Wait(Instant),
+    WaitUntil(Instant),
     /// A head was begun and did not arrive in time.
-    HeadLate,
+    HeadTimeout,
     /// Nothing came for too long, or the gateway stops and nothing is under way.
     Close,
 }
 
-pub(super) struct Activity {
-    protocol: Protocol,
-    patience: Patience,
-    state: Mutex<State>,
+pub(super) struct ConnectionActivity {
+    protocol: HttpVersion,
+    timeouts: ConnectionTimeouts,
+    state: Mutex<ActivityState>,
 }
 
-struct State {
+struct ActivityState {
     accepted: Instant,
     /// The last byte written, or the end of the last request.
     quiet_since: Instant,
@@ -79,9 +79,13 @@ struct State {
     write_blocked: bool,
 }
 
-impl Activity {
-    pub(super) fn new(protocol: Protocol, patience: Patience, accepted: Instant) -> Arc<Self> {
-        let state = State {
+impl ConnectionActivity {
+    pub(super) fn new(
+        protocol: HttpVersion,
+        timeouts: ConnectionTimeouts,
+        accepted: Instant,
+    ) -> Arc<Self> {
+        let state = ActivityState {
             accepted,
             quiet_since: accepted,
             begun: None,
@@ -93,31 +97,31 @@ impl Activity {
         };
         Arc::new(Self {
             protocol,
-            patience,
+            timeouts,
             state: Mutex::new(state),
         })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ActivityState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Bytes came from the peer.
-    pub(super) fn read(&self) -> Read {
+    pub(super) fn read(&self) -> ReadPhase {
         let mut state = self.state();
         state.any_byte = true;
         if state.in_flight > 0 {
-            return Read::Request;
+            return ReadPhase::Request;
         }
         if state.begun.is_some() {
-            return Read::Head;
+            return ReadPhase::Head;
         }
         state.begun = Some(if state.any_request {
             Instant::now()
         } else {
             state.accepted
         });
-        Read::NewHead
+        ReadPhase::HeadStart
     }
 
     /// Bytes went to the peer at this time, or (`None`) could not because it does not read.
@@ -125,7 +129,7 @@ impl Activity {
         let mut state = self.state();
         state.write_blocked = at.is_none();
         // HTTP/2 writes pings of its own, which must not keep a connection open.
-        if let Some(at) = at.filter(|_| self.protocol == Protocol::Http1) {
+        if let Some(at) = at.filter(|_| self.protocol == HttpVersion::Http1) {
             state.quiet_since = at;
         }
     }
@@ -144,34 +148,40 @@ impl Activity {
 
     /// What to do now; without a time, no deadline counts as passed. `stopping`: the gateway stops, so nothing is waited for
     /// that has not begun.
-    pub(super) fn next(&self, now: Option<Instant>, stopping: bool) -> Next {
+    pub(super) fn next(&self, now: Option<Instant>, stopping: bool) -> TimeoutDecision {
         let state = self.state();
-        let http1 = self.protocol == Protocol::Http1;
+        let http1 = self.protocol == HttpVersion::Http1;
         let (deadline, verdict) = match state.begun {
-            _ if state.in_flight > 0 => return Next::Busy,
-            _ if state.write_blocked => (state.quiet_since + self.patience.idle, Next::Close),
-            Some(begun) if http1 => (begun + self.patience.head, Next::HeadLate),
-            _ if stopping => return Next::Close,
-            _ if !state.any_byte => (state.accepted + self.patience.head, Next::Close),
-            _ => (state.quiet_since + self.patience.idle, Next::Close),
+            _ if state.in_flight > 0 => return TimeoutDecision::Busy,
+            _ if state.write_blocked => (
+                state.quiet_since + self.timeouts.idle,
+                TimeoutDecision::Close,
+            ),
+            Some(begun) if http1 => (begun + self.timeouts.head, TimeoutDecision::HeadTimeout),
+            _ if stopping => return TimeoutDecision::Close,
+            _ if !state.any_byte => (state.accepted + self.timeouts.head, TimeoutDecision::Close),
+            _ => (
+                state.quiet_since + self.timeouts.idle,
+                TimeoutDecision::Close,
+            ),
         };
         if now.is_some_and(|now| now >= deadline) {
             verdict
         } else {
-            Next::Wait(deadline)
+            TimeoutDecision::WaitUntil(deadline)
         }
     }
 }
 
 /// One request under way, from its head to the last byte of its answer handed to the connection.
-pub(super) struct Flight {
+pub(super) struct RequestGuard {
     /// `None` once the connection's quiet time runs again.
-    activity: Option<Arc<Activity>>,
-    _counted: InFlight,
+    activity: Option<Arc<ConnectionActivity>>,
+    _counted: GaugeGuard,
 }
 
-impl Flight {
-    pub(super) fn begin(activity: &Arc<Activity>, metrics: &Metrics) -> Self {
+impl RequestGuard {
+    pub(super) fn begin(activity: &Arc<ConnectionActivity>, metrics: &Metrics) -> Self {
         let mut state = activity.state();
         state.in_flight = state.in_flight.saturating_add(1);
         state.any_request = true;
@@ -180,7 +190,7 @@ impl Flight {
         drop(state);
         Self {
             activity: Some(Arc::clone(activity)),
-            _counted: InFlight::new(&metrics.requests_in_flight),
+            _counted: GaugeGuard::new(&metrics.requests_in_flight),
         }
     }
 
@@ -190,7 +200,7 @@ impl Flight {
         if self
             .activity
             .as_ref()
-            .is_some_and(|activity| activity.protocol == Protocol::Http2)
+            .is_some_and(|activity| activity.protocol == HttpVersion::Http2)
         {
             self.land();
         }
@@ -207,19 +217,19 @@ impl Flight {
     }
 }
 
-impl Drop for Flight {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.land();
     }
 }
 
 /// An answer's body, which ends its request when it is dropped.
-pub(super) struct Answer {
+pub(super) struct TrackedResponseBody {
     pub(super) body: Full<Bytes>,
-    pub(super) _flight: Flight,
+    pub(super) _guard: RequestGuard,
 }
 
-impl Body for Answer {
+impl Body for TrackedResponseBody {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 

@@ -26,18 +26,21 @@ use tokio::{
 };
 
 use super::{
-    activity::{Activity, Answer, Flight, Next, Patience, Protocol},
-    opening::{Opened, Sniffed, secure, sniff},
-    refusal::{HEAD_LATE, HeadRefusal, HeadRefusals},
-    tls::Tls,
-    watchdog::Watchdog,
-    wire::Wire,
+    activity::{
+        ConnectionActivity, ConnectionTimeouts, HttpVersion, RequestGuard, TimeoutDecision,
+        TrackedResponseBody,
+    },
+    head_refusal::{HEAD_TIMEOUT, HeadRefusal, HeadResponder},
+    opening::{DetectedProtocol, OpenedStream, detect_protocol, tls_handshake},
+    tls::ServerTls,
+    watchdog::ConnectionWatchdog,
+    wire::ConnectionStream,
 };
 use crate::lifecycle::Readiness;
 use crate::{
     relay::handle::Peer,
     spare::Spare,
-    telemetry::metrics::{InFlight, Metrics},
+    telemetry::metrics::{GaugeGuard, Metrics},
 };
 
 /// What an upload may have under way, so that a long way does not slow it: 200 ms at 160 Mbit/s. One upload may have all
@@ -50,15 +53,15 @@ const MIN_HTTP2_HEAD: usize = 128 * 1024;
 const PING: Duration = Duration::from_secs(20);
 
 /// What all connections share.
-pub(super) struct Shared<H> {
+pub(super) struct ServerContext<H> {
     pub(super) handle: H,
     /// What requests are handled in.
     pub(super) boxes: Spare<Response<Full<Bytes>>>,
-    pub(super) tls: Option<Tls>,
-    pub(super) patience: Patience,
+    pub(super) tls: Option<ServerTls>,
+    pub(super) timeouts: ConnectionTimeouts,
     pub(super) max_head_bytes: usize,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) head_refusals: HeadRefusals,
+    pub(super) head_responder: HeadResponder,
     /// Becomes true when the gateway stops.
     pub(super) stopping: watch::Receiver<bool>,
     /// Says when the time for requests under way is over.
@@ -66,14 +69,14 @@ pub(super) struct Shared<H> {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve<H, F>(tcp: TcpStream, address: SocketAddr, shared: Arc<Shared<H>>)
+pub(super) async fn serve<H, F>(tcp: TcpStream, address: SocketAddr, shared: Arc<ServerContext<H>>)
 where
     H: Fn(Request<Incoming>, Peer) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
-    let _open = InFlight::new(&shared.metrics.connections);
+    let _open = GaugeGuard::new(&shared.metrics.connections);
     let accepted = Instant::now();
-    let late = accepted + shared.patience.head;
+    let late = accepted + shared.timeouts.head;
     if let Err(error) = tcp.set_nodelay(true) {
         tracing::debug!(%error, "a connection was gone at once");
         return;
@@ -85,8 +88,8 @@ where
     let mut stopping = shared.stopping.clone();
     let opening = async {
         match &shared.tls {
-            Some(tls) => secure(tls, tcp, late).await.map(Opened::Tls),
-            None => sniff(tcp, late).await.map(Opened::Plain),
+            Some(tls) => tls_handshake(tls, tcp, late).await.map(OpenedStream::Tls),
+            None => detect_protocol(tcp, late).await.map(OpenedStream::Plain),
         }
     };
     let opened = tokio::select! {
@@ -94,66 +97,73 @@ where
         // Nothing has been asked yet on this connection.
         _ = stopping.wait_for(|stop| *stop) => None,
     };
-    let conversation = Conversation {
+    let connection = HttpConnection {
         shared,
         peer,
         accepted,
     };
     match opened {
         // Boxed: it is much the larger one, and every connection would be as large.
-        Some(Opened::Tls(tls)) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => {
-            Box::pin(conversation.http2(tls, Bytes::new())).await;
+        Some(OpenedStream::Tls(tls)) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => {
+            Box::pin(connection.http2(tls, Bytes::new())).await;
         }
-        Some(Opened::Tls(tls)) => conversation.http1(tls, Bytes::new()).await,
-        Some(Opened::Plain((tcp, Sniffed::Http2(read)))) => {
-            Box::pin(conversation.http2(tcp, read)).await;
+        Some(OpenedStream::Tls(tls)) => connection.http1(tls, Bytes::new()).await,
+        Some(OpenedStream::Plain((tcp, DetectedProtocol::Http2(read)))) => {
+            Box::pin(connection.http2(tcp, read)).await;
         }
-        Some(Opened::Plain((tcp, Sniffed::Http1(read)))) => conversation.http1(tcp, read).await,
+        Some(OpenedStream::Plain((tcp, DetectedProtocol::Http1(read)))) => {
+            connection.http1(tcp, read).await
+        }
         None => {}
     }
 }
 
 /// What came of an HTTP/1.1 connection.
-enum End {
+enum ConnectionEnd {
     /// hyper is done with it.
     Done(hyper::Result<()>),
     /// Time is up, in the middle of a head.
-    HeadLate,
+    HeadTimeout,
     /// Nothing is under way.
     Quiet,
 }
 
-struct Conversation<H> {
-    shared: Arc<Shared<H>>,
+struct HttpConnection<H> {
+    shared: Arc<ServerContext<H>>,
     peer: Peer,
     accepted: Instant,
 }
 
-impl<H, F> Conversation<H>
+impl<H, F> HttpConnection<H>
 where
     H: Fn(Request<Incoming>, Peer) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
     async fn http1<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, read: Bytes) {
-        let activity = Activity::new(Protocol::Http1, self.shared.patience, self.accepted);
-        let mut wire = Wire::new(stream, read, Arc::clone(&activity), true);
+        let activity =
+            ConnectionActivity::new(HttpVersion::Http1, self.shared.timeouts, self.accepted);
+        let mut wire = ConnectionStream::new(stream, read, Arc::clone(&activity), true);
         let end = self.drive_http1(&mut wire, &activity).await;
         let refusal = match end {
-            End::HeadLate => Some(HEAD_LATE),
-            End::Done(Err(_)) => wire.held_back().map(HeadRefusal::instead_of),
-            End::Done(Ok(())) => None,
-            End::Quiet => return wire.close().await,
+            ConnectionEnd::HeadTimeout => Some(HEAD_TIMEOUT),
+            ConnectionEnd::Done(Err(_)) => wire.held_back().map(HeadRefusal::instead_of),
+            ConnectionEnd::Done(Ok(())) => None,
+            ConnectionEnd::Quiet => return wire.close().await,
         };
         if let Some(refusal) = refusal {
-            let refusals = &self.shared.head_refusals;
-            let answer = refusals.answer(refusal, wire.head(), self.peer.address);
+            let responder = &self.shared.head_responder;
+            let answer = responder.response(refusal, wire.head(), self.peer.address);
             wire.answer(&answer).await;
         }
         wire.close_lingering().await;
     }
 
     /// Lets hyper serve until it is done or the time is up; the wire can be used again afterwards.
-    async fn drive_http1<S>(&self, wire: &mut Wire<S>, activity: &Arc<Activity>) -> End
+    async fn drive_http1<S>(
+        &self,
+        wire: &mut ConnectionStream<S>,
+        activity: &Arc<ConnectionActivity>,
+    ) -> ConnectionEnd
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -169,25 +179,29 @@ where
         let mut watchdog = self.watchdog(activity);
         let finished = watchdog.until_due(&mut connection).await;
         match finished {
-            Some(result) => End::Done(result),
-            None if watchdog.due == Next::HeadLate
+            Some(result) => ConnectionEnd::Done(result),
+            None if watchdog.due == TimeoutDecision::HeadTimeout
                 && !connection.into_parts().read_buf.is_empty() =>
             {
-                End::HeadLate
+                ConnectionEnd::HeadTimeout
             }
-            None => End::Quiet,
+            None => ConnectionEnd::Quiet,
         }
     }
 
     async fn http2<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, read: Bytes) {
-        let activity = Activity::new(Protocol::Http2, self.shared.patience, self.accepted);
-        let mut wire = Wire::new(stream, read, Arc::clone(&activity), false);
+        let activity =
+            ConnectionActivity::new(HttpVersion::Http2, self.shared.timeouts, self.accepted);
+        let mut wire = ConnectionStream::new(stream, read, Arc::clone(&activity), false);
         self.drive_http2(&mut wire, &activity).await;
         wire.close_lingering().await;
     }
 
-    async fn drive_http2<S>(&self, wire: &mut Wire<S>, activity: &Arc<Activity>)
-    where
+    async fn drive_http2<S>(
+        &self,
+        wire: &mut ConnectionStream<S>,
+        activity: &Arc<ConnectionActivity>,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let head_limit = coarse_head_limit(self.shared.max_head_bytes).max(MIN_HTTP2_HEAD);
@@ -216,44 +230,45 @@ where
         if *self.shared.stopping.borrow() {
             drop(connection.await);
         } else {
-            drop(tokio::time::timeout(self.shared.patience.head, connection).await);
+            drop(tokio::time::timeout(self.shared.timeouts.head, connection).await);
         }
     }
 
-    fn watchdog<'a>(&'a self, activity: &'a Activity) -> Watchdog<'a> {
-        let Shared {
-            patience,
+    fn watchdog<'a>(&'a self, activity: &'a ConnectionActivity) -> ConnectionWatchdog<'a> {
+        let ServerContext {
+            timeouts,
             stopping,
             readiness,
             ..
         } = &*self.shared;
-        Watchdog::new(activity, patience.idle, stopping, readiness)
+        ConnectionWatchdog::new(activity, timeouts.idle, stopping, readiness)
     }
 
     /// Hands a request to the relay. It counts as in flight from here to the end of its answer.
     fn respond(
         &self,
         request: Request<Incoming>,
-        activity: &Arc<Activity>,
+        activity: &Arc<ConnectionActivity>,
         http1: bool,
-    ) -> impl Future<Output = Result<Response<Answer>, Infallible>> + Send + use<H, F> {
-        let mut flight = Flight::begin(activity, &self.shared.metrics);
+    ) -> impl Future<Output = Result<Response<TrackedResponseBody>, Infallible>> + Send + use<H, F>
+    {
+        let mut guard = RequestGuard::begin(activity, &self.shared.metrics);
         let shared = Arc::clone(&self.shared);
         // Boxed: hyper moves what it is given a few times before the first step, and this is large.
         let mut handled = shared.boxes.hold((shared.handle)(request, self.peer));
         async move {
             let (mut head, body) = (&mut handled).await.into_parts();
             shared.boxes.keep(handled);
-            flight.answered();
+            guard.answered();
             if http1 && *shared.stopping.borrow() {
                 head.headers
                     .insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok(Response::from_parts(
                 head,
-                Answer {
+                TrackedResponseBody {
                     body,
-                    _flight: flight,
+                    _guard: guard,
                 },
             ))
         }

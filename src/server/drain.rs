@@ -27,7 +27,7 @@ pub struct DrainOutcome {
 
 /// Resolves on the first SIGTERM or SIGINT after the call, polled or not: one that comes while the gateway starts is not
 /// lost. Where a signal can't be listened for, that is logged and the system's default (to end at once) stays.
-pub fn termination() -> impl Future<Output = ()> {
+pub fn termination_signal() -> impl Future<Output = ()> {
     let terminate = listen(SignalKind::terminate());
     let interrupt = listen(SignalKind::interrupt());
     async move {
@@ -79,7 +79,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_signal_counts_before_anybody_waits_for_it() {
-        let stop = termination();
+        let stop = termination_signal();
         let me = std::process::id().to_string();
         let sent = std::process::Command::new("kill")
             .args(["-INT", &me])

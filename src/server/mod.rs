@@ -8,8 +8,8 @@ mod activity;
 pub mod admin;
 mod connection;
 pub mod drain;
+mod head_refusal;
 mod opening;
-mod refusal;
 pub mod tls;
 mod watchdog;
 mod wire;
@@ -23,10 +23,10 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::lifecycle::Readiness;
 pub use accept::bind;
-use activity::Patience;
-use connection::Shared;
+use activity::ConnectionTimeouts;
+use connection::ServerContext;
 use drain::DrainOutcome;
-pub use refusal::HeadRefusals;
+pub use head_refusal::HeadResponder;
 
 use crate::{
     relay::handle::{Gateway, Peer},
@@ -54,7 +54,7 @@ pub struct ServerSettings {
     /// Time given to the requests under way when the gateway stops.
     pub drain_timeout: Duration,
     /// Absent: plain HTTP.
-    pub tls: Option<tls::Tls>,
+    pub tls: Option<tls::ServerTls>,
 }
 
 /// `[admin]`, checked.
@@ -107,9 +107,10 @@ impl Server {
         readiness: Arc<Readiness>,
         stop: impl Future<Output = ()>,
     ) -> DrainOutcome {
-        let head_refusals = HeadRefusals::new(Arc::clone(&gateway.observer), gateway.cors.clone());
+        let head_responder =
+            HeadResponder::new(Arc::clone(&gateway.telemetry), gateway.cors.clone());
         let handle = move |request, peer| Arc::clone(&gateway).handle(request, peer);
-        self.run_with(settings, handle, head_refusals, readiness, stop)
+        self.run_with(settings, handle, head_responder, readiness, stop)
             .await
     }
 
@@ -121,7 +122,7 @@ impl Server {
         self,
         settings: &ServerSettings,
         handle: H,
-        head_refusals: HeadRefusals,
+        head_responder: HeadResponder,
         readiness: Arc<Readiness>,
         stop: impl Future<Output = ()>,
     ) -> DrainOutcome
@@ -129,7 +130,7 @@ impl Server {
         H: Fn(Request<Incoming>, Peer) -> F + Send + Sync + 'static,
         F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
     {
-        let metrics = Arc::clone(&head_refusals.observer.metrics);
+        let metrics = Arc::clone(&head_responder.telemetry.metrics);
         // A set, because it ends the task when it is dropped.
         let mut admin = JoinSet::new();
         admin.spawn(admin::serve(
@@ -138,17 +139,17 @@ impl Server {
             Arc::clone(&readiness),
         ));
         let (stopping, told) = watch::channel(false);
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ServerContext {
             handle,
             boxes: Spare::default(),
             tls: settings.tls.clone(),
-            patience: Patience {
+            timeouts: ConnectionTimeouts {
                 head: settings.head_timeout,
                 idle: settings.idle_timeout,
             },
             max_head_bytes: settings.max_head_bytes,
             metrics,
-            head_refusals,
+            head_responder,
             stopping: told,
             readiness: Arc::clone(&readiness),
         });

@@ -15,18 +15,18 @@ use rustls::{
 /// What handshakes are made with, which may be replaced: a handshake keeps what it began with. All of it is replaced at
 /// once, since what is remembered of old sessions must not outlive the authority that vouched for a client.
 #[derive(Clone)]
-pub struct Tls(Arc<ArcSwap<ServerConfig>>);
+pub struct ServerTls(Arc<ArcSwap<ServerConfig>>);
 
 /// A PEM file, read.
 #[derive(Clone, Copy)]
-pub struct Pem<'a> {
+pub struct PemFile<'a> {
     /// For messages.
     pub path: &'a Path,
     /// Its content.
     pub text: &'a [u8],
 }
 
-impl Tls {
+impl ServerTls {
     /// With this, until it is replaced.
     pub fn new(config: Arc<ServerConfig>) -> Self {
         Self(Arc::new(ArcSwap::new(config)))
@@ -48,9 +48,9 @@ impl Tls {
 /// # Errors
 /// What is wrong with which file, and the mend, as a clause for a person.
 pub fn server_config(
-    certificate: &Pem<'_>,
-    private_key: &Pem<'_>,
-    client_ca: Option<&Pem<'_>>,
+    certificate: &PemFile<'_>,
+    private_key: &PemFile<'_>,
+    client_ca: Option<&PemFile<'_>>,
 ) -> Result<Arc<ServerConfig>, String> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let chain = certificates(certificate)?;
@@ -77,7 +77,7 @@ pub fn server_config(
     Ok(Arc::new(config))
 }
 
-fn certificates(file: &Pem<'_>) -> Result<Vec<CertificateDer<'static>>, String> {
+fn certificates(file: &PemFile<'_>) -> Result<Vec<CertificateDer<'static>>, String> {
     let wanted = "certificates in PEM (`CERTIFICATE`), the server's own first";
     let read = CertificateDer::pem_slice_iter(file.text).collect::<Result<Vec<_>, _>>();
     match read {
@@ -90,7 +90,7 @@ fn certificates(file: &Pem<'_>) -> Result<Vec<CertificateDer<'static>>, String> 
 }
 
 fn client_verifier(
-    file: &Pem<'_>,
+    file: &PemFile<'_>,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, String> {
     let mut roots = RootCertStore::empty();

@@ -16,11 +16,11 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use super::activity::{Activity, Next};
+use super::activity::{ConnectionActivity, TimeoutDecision};
 use crate::lifecycle::Readiness;
 
-pub(super) struct Watchdog<'a> {
-    activity: &'a Activity,
+pub(super) struct ConnectionWatchdog<'a> {
+    activity: &'a ConnectionActivity,
     /// Becomes true when the gateway stops.
     stopping: watch::Receiver<bool>,
     readiness: &'a Readiness,
@@ -28,12 +28,12 @@ pub(super) struct Watchdog<'a> {
     /// While a request is in flight, how often to look whether it ended without a word.
     pace: Duration,
     /// Why the time is up.
-    pub(super) due: Next,
+    pub(super) due: TimeoutDecision,
 }
 
-impl<'a> Watchdog<'a> {
+impl<'a> ConnectionWatchdog<'a> {
     pub(super) fn new(
-        activity: &'a Activity,
+        activity: &'a ConnectionActivity,
         pace: Duration,
         stopping: &watch::Receiver<bool>,
         readiness: &'a Readiness,
@@ -44,7 +44,7 @@ impl<'a> Watchdog<'a> {
             readiness,
             alarm: Box::pin(sleep(pace)),
             pace,
-            due: Next::Busy,
+            due: TimeoutDecision::Busy,
         }
     }
 
@@ -98,9 +98,9 @@ impl<'a> Watchdog<'a> {
             let now = alarm.is_elapsed().then(Instant::now);
             self.due = self.activity.next(now, stop);
             let wake = match self.due {
-                Next::Busy => now.map_or(alarm.deadline(), |now| now + self.pace),
-                Next::Wait(until) => until,
-                Next::HeadLate | Next::Close => return true,
+                TimeoutDecision::Busy => now.map_or(alarm.deadline(), |now| now + self.pace),
+                TimeoutDecision::WaitUntil(until) => until,
+                TimeoutDecision::HeadTimeout | TimeoutDecision::Close => return true,
             };
             // A later deadline is left to the alarm as it is set: it then looks again.
             if wake < alarm.deadline() || now.is_some() {

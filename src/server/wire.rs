@@ -1,5 +1,5 @@
 //! The stream of one connection as hyper sees it: bytes read while telling the protocols apart are replayed, progress is
-//! reported, and closing is left to [`Wire::close`].
+//! reported, and closing is left to [`ConnectionStream::close`].
 //!
 //! Holds back the bare answers that hyper itself writes to a head it can't read, so that the connection can give a
 //! proper one. Never copies a body.
@@ -18,7 +18,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::activity::{Activity, Read};
+use super::activity::{ConnectionActivity, ReadPhase};
 
 /// How long, and how much, of what a peer still sends is taken after the last answer, so that its end of the
 /// connection is not reset before the answer is read.
@@ -27,11 +27,11 @@ const LINGER_BYTES: usize = 256 * 1024;
 /// Bytes of a head that are remembered, for an answer to it that hyper does not give.
 const REMEMBERED: usize = 8 * 1024;
 
-pub(super) struct Wire<S> {
+pub(super) struct ConnectionStream<S> {
     stream: S,
     /// Read before the protocol was known.
     replay: Bytes,
-    activity: Arc<Activity>,
+    activity: Arc<ConnectionActivity>,
     ended: bool,
     /// When something was last written, and how much was read since.
     written: Option<Instant>,
@@ -45,8 +45,13 @@ pub(super) struct Wire<S> {
     head: Vec<u8>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    pub(super) fn new(stream: S, replay: Bytes, activity: Arc<Activity>, guarded: bool) -> Self {
+impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionStream<S> {
+    pub(super) fn new(
+        stream: S,
+        replay: Bytes,
+        activity: Arc<ConnectionActivity>,
+        guarded: bool,
+    ) -> Self {
         let mut head = Vec::new();
         if !replay.is_empty() {
             activity.read();
@@ -74,9 +79,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Remembers bytes that came from the peer, if they are a head's.
     fn remember(&mut self, bytes: &[u8]) {
         match self.activity.read() {
-            Read::Request => return,
-            Read::NewHead => self.head.clear(),
-            Read::Head => {}
+            ReadPhase::Request => return,
+            ReadPhase::HeadStart => self.head.clear(),
+            ReadPhase::Head => {}
         }
         let room = REMEMBERED.saturating_sub(self.head.len());
         if self.guarded {
@@ -155,7 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ConnectionStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -180,7 +185,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ConnectionStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

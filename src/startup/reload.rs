@@ -8,7 +8,7 @@ use crate::{
     config::{Authorities, Rotation},
     relay::{conclude::Conclusions, handle::Gateway},
     rotation::{Watched, Watches},
-    server::tls::Tls,
+    server::tls::ServerTls,
     store::{NamesSeal, Store},
     verdict::VerdictKeys,
 };
@@ -16,7 +16,7 @@ use crate::{
 const UNFIT: &str = "no keys can be derived of it";
 
 /// Everything that is watched, each with the part of the gateway that uses it.
-pub(super) fn watches(rotation: Rotation, gateway: &Gateway, tls: Option<&Tls>) -> Watches {
+pub(super) fn watches(rotation: Rotation, gateway: &Gateway, tls: Option<&ServerTls>) -> Watches {
     let mut watches = Watches::new(rotation.period);
     if let Some(tls) = tls.cloned() {
         watches.add(rotation.tls, move |config| {

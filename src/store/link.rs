@@ -29,7 +29,7 @@ use super::{
     script::{Reply, Script, Scripts},
     wire::{Address, Connection},
 };
-use crate::telemetry::metrics::StoreUp;
+use crate::telemetry::metrics::StoreUpGauge;
 
 /// How long a sign of life is believed.
 pub const LIFE: Duration = Duration::from_secs(10);
@@ -69,7 +69,7 @@ pub struct Link {
     up: watch::Sender<Option<Instant>>,
     /// When it was last lost.
     lost: Mutex<Option<Instant>>,
-    metric: StoreUp,
+    metric: StoreUpGauge,
 }
 
 #[derive(Clone)]
@@ -79,7 +79,7 @@ struct Open {
 }
 
 impl Link {
-    pub(super) fn new(settings: StoreSettings, replica: StoreKey, metric: StoreUp) -> Self {
+    pub(super) fn new(settings: StoreSettings, replica: StoreKey, metric: StoreUpGauge) -> Self {
         metric.set(false);
         Self {
             address: ArcSwap::from_pointee(settings.address),

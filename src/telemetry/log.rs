@@ -1,6 +1,6 @@
 //! One stream of lines on standard output: events of `tracing`, and access records handed over whole.
 //!
-//! Relies on [`lines`] so that no request waits for standard output. Never writes what other crates say below `warn`: at `debug` and `trace` HTTP and TLS
+//! Relies on [`log_writer`] so that no request waits for standard output. Never writes what other crates say below `warn`: at `debug` and `trace` HTTP and TLS
 //! libraries print headers and bodies.
 
 use std::{
@@ -21,19 +21,19 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-pub use super::lines::Lines;
-use super::{LogFormat, LogSettings, lines, timestamp};
+pub use super::log_writer::LogWriter;
+use super::{LogFormat, LogSettings, log_writer, timestamp};
 
 /// The running log. Keep it until the end of `main`: dropping it writes out what is queued.
-pub struct Log {
-    lines: Lines,
-    _writer: lines::Writer,
+pub struct LogGuard {
+    writer: LogWriter,
+    _thread: log_writer::WriterThread,
 }
 
-impl Log {
+impl LogGuard {
     /// A handle for access records, which go to the same stream.
-    pub fn lines(&self) -> Lines {
-        self.lines.clone()
+    pub fn writer(&self) -> LogWriter {
+        self.writer.clone()
     }
 }
 
@@ -41,22 +41,22 @@ impl Log {
 ///
 /// # Errors
 /// A log was started before, or there is no thread for it; as a clause for a person.
-pub fn init(settings: LogSettings) -> Result<Log, String> {
-    let (lines, writer) = lines::start(io::stdout())
+pub fn init(settings: LogSettings) -> Result<LogGuard, String> {
+    let (writer, thread) = log_writer::start(io::stdout())
         .map_err(|error| format!("its thread can't be started: {error}"))?;
-    subscribe(settings, lines.clone())?;
-    Ok(Log {
-        lines,
-        _writer: writer,
+    subscribe(settings, writer.clone())?;
+    Ok(LogGuard {
+        writer,
+        _thread: thread,
     })
 }
 
-/// Sends the process's events where `lines` go.
+/// Sends the process's events to `writer`.
 ///
 /// # Errors
 /// A log was started before; as a clause for a person.
-pub fn subscribe(settings: LogSettings, lines: Lines) -> Result<(), String> {
-    tracing::subscriber::set_global_default(subscriber(settings, move || lines.clone()))
+pub fn subscribe(settings: LogSettings, writer: LogWriter) -> Result<(), String> {
+    tracing::subscriber::set_global_default(subscriber(settings, move || writer.clone()))
         .map_err(|_| "the log was started twice in one process".to_owned())
 }
 
@@ -72,28 +72,33 @@ where
     let layer = tracing_subscriber::fmt::layer().with_writer(writer);
     match settings.format {
         LogFormat::Json => Box::new(
-            tracing_subscriber::registry().with(layer.event_format(JsonLines).with_filter(filter)),
+            tracing_subscriber::registry()
+                .with(layer.event_format(JsonEventFormat).with_filter(filter)),
         ),
         LogFormat::Text => Box::new(
-            tracing_subscriber::registry()
-                .with(layer.with_timer(Utc).with_ansi(false).with_filter(filter)),
+            tracing_subscriber::registry().with(
+                layer
+                    .with_timer(UtcTimer)
+                    .with_ansi(false)
+                    .with_filter(filter),
+            ),
         ),
     }
 }
 
 /// The time of a text line.
-struct Utc;
+struct UtcTimer;
 
-impl FormatTime for Utc {
+impl FormatTime for UtcTimer {
     fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
         writer.write_str(&timestamp::rfc3339_millis(SystemTime::now()))
     }
 }
 
 /// An event as one flat JSON object: `time`, `level`, `message`, then its own fields.
-struct JsonLines;
+struct JsonEventFormat;
 
-impl<S, N> FormatEvent<S, N> for JsonLines
+impl<S, N> FormatEvent<S, N> for JsonEventFormat
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -104,7 +109,7 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut fields = JsonFields::default();
+        let mut fields = JsonFieldVisitor::default();
         event.record(&mut fields);
         let level = match *event.metadata().level() {
             Level::ERROR => "error",
@@ -124,13 +129,13 @@ where
 }
 
 #[derive(Default)]
-struct JsonFields {
+struct JsonFieldVisitor {
     message: String,
     /// `,"name":value` for each field.
     others: String,
 }
 
-impl JsonFields {
+impl JsonFieldVisitor {
     /// `value` is JSON already.
     fn push(&mut self, field: &Field, value: &str) {
         // A field may not take the place of the line's own members.
@@ -144,7 +149,7 @@ impl JsonFields {
     }
 }
 
-impl Visit for JsonFields {
+impl Visit for JsonFieldVisitor {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.record_str(field, &format!("{value:?}"));
     }

@@ -8,8 +8,8 @@ mod dropped_lines;
 mod in_flight;
 mod key_sets;
 mod labels;
+mod route_series;
 mod store_up;
-mod usual;
 
 use std::{
     collections::HashSet,
@@ -25,16 +25,16 @@ use prometheus_client::{
 };
 
 use self::{
-    dropped_lines::DroppedLines,
-    key_sets::KeySets,
+    dropped_lines::DroppedLinesCounter,
+    key_sets::KeySetMetrics,
     labels::{
-        AuthRefusal, Delivery, ErrorCode, LimitRefusal, QiniuError, Request, Route, Upstream,
-        Verdict, VideoFinding,
+        AuthRefusalLabels, DeliveryLabels, LimitRefusalLabels, QiniuErrorCode, QiniuErrorLabels,
+        RequestLabels, RouteLabels, UpstreamLabels, VerdictLabels, VideoFindingLabels,
     },
-    usual::Usual,
+    route_series::RouteSeries,
 };
-pub use self::{in_flight::InFlight, store_up::StoreUp};
-use super::log::Lines;
+pub use self::{in_flight::GaugeGuard, store_up::StoreUpGauge};
+use super::log::LogWriter;
 
 /// The route label of a request that met no route.
 pub const NO_ROUTE: &str = "none";
@@ -45,26 +45,26 @@ const BUCKETS: [f64; 14] = [
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 ];
 
-type Durations = Family<Route, Histogram, fn() -> Histogram>;
+type DurationFamily = Family<RouteLabels, Histogram, fn() -> Histogram>;
 
 /// All metrics of one gateway.
 pub struct Metrics {
     registry: Registry,
-    requests: Family<Request, Counter>,
-    request_duration: Durations,
-    upstream_duration: Durations,
-    upstream_requests: Family<Upstream, Counter>,
-    qiniu_errors: Family<QiniuError, Counter>,
+    requests: Family<RequestLabels, Counter>,
+    request_duration: DurationFamily,
+    upstream_duration: DurationFamily,
+    upstream_requests: Family<UpstreamLabels, Counter>,
+    qiniu_errors: Family<QiniuErrorLabels, Counter>,
     error_codes: RwLock<HashSet<i64>>,
     request_body: Counter,
     response_removed: Counter,
-    auth_refusals: Family<AuthRefusal, Counter>,
-    limit_refusals: Family<LimitRefusal, Counter>,
-    verdicts: Family<Verdict, Counter>,
-    evidence: Family<Delivery, Counter>,
-    video_findings: Family<VideoFinding, Counter>,
+    auth_refusals: Family<AuthRefusalLabels, Counter>,
+    limit_refusals: Family<LimitRefusalLabels, Counter>,
+    verdicts: Family<VerdictLabels, Counter>,
+    evidence: Family<DeliveryLabels, Counter>,
+    video_findings: Family<VideoFindingLabels, Counter>,
     no_route: Arc<str>,
-    usual: OnceLock<Vec<Usual>>,
+    route_series: OnceLock<Vec<RouteSeries>>,
     /// Open connections of the public listener.
     pub connections: Gauge,
     /// Requests whose head has arrived and whose answer is not finished.
@@ -74,15 +74,15 @@ pub struct Metrics {
     /// The most that `body_memory` can be, in bytes.
     pub body_memory_limit: Gauge,
     /// The keys that issuers publish.
-    pub key_sets: KeySets,
+    pub key_sets: KeySetMetrics,
     /// Whether the store is there.
-    pub store_up: StoreUp,
+    pub store_up: StoreUpGauge,
 }
 
 impl Metrics {
     /// Registers every family; `lines` tells how many log lines were dropped.
-    pub fn new(lines: Lines) -> Arc<Self> {
-        let durations = || Durations::new_with_constructor(|| Histogram::new(BUCKETS));
+    pub fn new(lines: LogWriter) -> Arc<Self> {
+        let durations = || DurationFamily::new_with_constructor(|| Histogram::new(BUCKETS));
         let mut metrics = Self {
             registry: Registry::with_prefix("liveness_gateway"),
             requests: Family::default(),
@@ -99,13 +99,13 @@ impl Metrics {
             evidence: Family::default(),
             video_findings: Family::default(),
             no_route: NO_ROUTE.into(),
-            usual: OnceLock::new(),
+            route_series: OnceLock::new(),
             connections: Gauge::default(),
             requests_in_flight: Gauge::default(),
             body_memory: Gauge::default(),
             body_memory_limit: Gauge::default(),
-            key_sets: KeySets::default(),
-            store_up: StoreUp::default(),
+            key_sets: KeySetMetrics::default(),
+            store_up: StoreUpGauge::default(),
         };
         metrics.register_requests();
         metrics.register_process(lines);
@@ -174,7 +174,7 @@ impl Metrics {
         self.key_sets.register(r);
     }
 
-    fn register_process(&mut self, lines: Lines) {
+    fn register_process(&mut self, lines: LogWriter) {
         let r = &mut self.registry;
         r.register_with_unit(
             "body_memory",
@@ -203,7 +203,7 @@ impl Metrics {
             "The running version",
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
         );
-        r.register_collector(Box::new(DroppedLines(lines)));
+        r.register_collector(Box::new(DroppedLinesCounter(lines)));
         r.register_collector(Box::new(self.store_up.clone()));
     }
 
@@ -213,7 +213,7 @@ impl Metrics {
     }
 
     /// Counts one answered request; `code` is empty for an answer that is not a refusal.
-    pub fn request_done(
+    pub fn record_request(
         &self,
         route: &Arc<str>,
         status: u16,
@@ -221,35 +221,40 @@ impl Metrics {
         duration: Duration,
     ) {
         let seconds = duration.as_secs_f64();
-        if self.usual_request(route, status, code, seconds) {
+        if self.record_prepared_request(route, status, code, seconds) {
             return;
         }
-        let labels = Request {
+        let labels = RequestLabels {
             route: Arc::clone(route),
             status,
             code,
         };
         self.requests.get_or_create(&labels).inc();
         self.request_duration
-            .get_or_create(&Route {
+            .get_or_create(&RouteLabels {
                 route: labels.route,
             })
             .observe(seconds);
     }
 
     /// Counts one call to Qiniu.
-    pub fn upstream_done(&self, route: &Arc<str>, outcome: &'static str, duration: Duration) {
+    pub fn record_upstream_call(
+        &self,
+        route: &Arc<str>,
+        outcome: &'static str,
+        duration: Duration,
+    ) {
         let seconds = duration.as_secs_f64();
-        if self.usual_call(route, outcome, seconds) {
+        if self.record_prepared_call(route, outcome, seconds) {
             return;
         }
-        let labels = Upstream {
+        let labels = UpstreamLabels {
             route: Arc::clone(route),
             outcome,
         };
         self.upstream_requests.get_or_create(&labels).inc();
         self.upstream_duration
-            .get_or_create(&Route {
+            .get_or_create(&RouteLabels {
                 route: labels.route,
             })
             .observe(seconds);
@@ -257,24 +262,24 @@ impl Metrics {
 
     /// Counts an answer of Qiniu's with an `error_code` that is not 0. The first 256 distinct codes have their own
     /// series, later ones share `other`.
-    pub fn qiniu_error(&self, route: &Arc<str>, error_code: i64) {
+    pub fn count_qiniu_error(&self, route: &Arc<str>, error_code: i64) {
         let error_code = self.bounded(error_code);
         self.qiniu_errors
-            .get_or_create(&QiniuError {
+            .get_or_create(&QiniuErrorLabels {
                 route: Arc::clone(route),
                 error_code,
             })
             .inc();
     }
 
-    fn bounded(&self, code: i64) -> ErrorCode {
+    fn bounded(&self, code: i64) -> QiniuErrorCode {
         if self
             .error_codes
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .contains(&code)
         {
-            return ErrorCode::Known(code);
+            return QiniuErrorCode::Known(code);
         }
         let mut known = self
             .error_codes
@@ -282,22 +287,22 @@ impl Metrics {
             .unwrap_or_else(PoisonError::into_inner);
         if known.len() < MAX_ERROR_CODES || known.contains(&code) {
             known.insert(code);
-            return ErrorCode::Known(code);
+            return QiniuErrorCode::Known(code);
         }
-        ErrorCode::Other
+        QiniuErrorCode::Other
     }
 
     /// Counts a request refused for its token.
-    pub fn auth_refused(&self, reason: &'static str) {
+    pub fn count_auth_refusal(&self, reason: &'static str) {
         self.auth_refusals
-            .get_or_create(&AuthRefusal { reason })
+            .get_or_create(&AuthRefusalLabels { reason })
             .inc();
     }
 
     /// Counts a request refused by a limit.
-    pub fn limit_refused(&self, route: &Arc<str>, limit: &'static str) {
+    pub fn count_limit_refusal(&self, route: &Arc<str>, limit: &'static str) {
         self.limit_refusals
-            .get_or_create(&LimitRefusal {
+            .get_or_create(&LimitRefusalLabels {
                 route: Arc::clone(route),
                 limit,
             })
@@ -305,35 +310,37 @@ impl Metrics {
     }
 
     /// Counts a signed verdict.
-    pub fn verdict_signed(&self, passed: bool) {
+    pub fn count_verdict(&self, passed: bool) {
         let passed = if passed { "true" } else { "false" };
-        self.verdicts.get_or_create(&Verdict { passed }).inc();
+        self.verdicts.get_or_create(&VerdictLabels { passed }).inc();
     }
 
     /// Counts evidence for the app's backend, by whether it was acknowledged.
-    pub fn evidence_sent(&self, delivered: bool) {
+    pub fn count_evidence_delivery(&self, delivered: bool) {
         let outcome = if delivered {
             "delivered"
         } else {
             "undelivered"
         };
-        self.evidence.get_or_create(&Delivery { outcome }).inc();
+        self.evidence
+            .get_or_create(&DeliveryLabels { outcome })
+            .inc();
     }
 
     /// Counts something that is wrong with a video.
-    pub fn video_finding(&self, finding: &'static str) {
+    pub fn count_video_finding(&self, finding: &'static str) {
         self.video_findings
-            .get_or_create(&VideoFinding { finding })
+            .get_or_create(&VideoFindingLabels { finding })
             .inc();
     }
 
     /// Adds bytes of request bodies received.
-    pub fn body_bytes(&self, bytes: u64) {
+    pub fn add_body_bytes(&self, bytes: u64) {
         self.request_body.inc_by(bytes);
     }
 
     /// Adds bytes cut out of answers.
-    pub fn removed_bytes(&self, bytes: u64) {
+    pub fn add_removed_bytes(&self, bytes: u64) {
         self.response_removed.inc_by(bytes);
     }
 

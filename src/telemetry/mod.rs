@@ -3,9 +3,9 @@
 //! Relies on nothing else in the crate. Never holds or writes a body, a token, a key or a session id: callers hand over
 //! counts, names out of fixed lists, and finished access records.
 
-pub mod fields;
-mod lines;
 pub mod log;
+pub mod log_line;
+mod log_writer;
 pub mod metrics;
 pub mod timestamp;
 
@@ -30,11 +30,11 @@ pub enum LogFormat {
 }
 
 /// Where a request leaves its traces.
-pub struct Observer {
+pub struct Telemetry {
     /// Counters and durations.
     pub metrics: Arc<metrics::Metrics>,
     /// Access records.
-    pub lines: log::Lines,
+    pub log: log::LogWriter,
     /// How records look.
     pub format: LogFormat,
 }

@@ -10,7 +10,7 @@ const LAST_SECOND: u64 = 253_402_300_799;
 const DAY: u64 = 86_400;
 
 /// A time taken apart; every field is in its usual range.
-struct Civil {
+struct CivilTime {
     year: u64,
     month: u64,
     day: u64,
@@ -29,7 +29,7 @@ pub fn rfc3339_millis(time: SystemTime) -> String {
 
 /// The same, behind what is there.
 pub fn push_rfc3339_millis(text: &mut String, time: SystemTime) {
-    let at = civil(time);
+    let at = civil_time(time);
     pair(text, at.year / 100);
     pair(text, at.year);
     for (before, value) in [
@@ -51,7 +51,7 @@ pub fn push_rfc3339_millis(text: &mut String, time: SystemTime) {
 
 /// ISO 8601 basic, to the second, behind what is there: `20260102T030405Z`.
 pub fn push_basic_utc(text: &mut String, time: SystemTime) {
-    let at = civil(time);
+    let at = civil_time(time);
     for value in [at.year / 100, at.year, at.month, at.day] {
         pair(text, value);
     }
@@ -73,7 +73,7 @@ fn digit(value: u64) -> char {
 }
 
 /// All values stay far below `u64::MAX`, since the seconds are capped first.
-fn civil(time: SystemTime) -> Civil {
+fn civil_time(time: SystemTime) -> CivilTime {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = since.as_secs().min(LAST_SECOND);
     let of_day = seconds % DAY;
@@ -90,7 +90,7 @@ fn civil(time: SystemTime) -> Civil {
     } else {
         month_from_march - 9
     };
-    Civil {
+    CivilTime {
         year: cycle * 400 + year_of_cycle + u64::from(month <= 2),
         month,
         day: of_year - (153 * month_from_march + 2) / 5 + 1,

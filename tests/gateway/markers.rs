@@ -48,7 +48,7 @@ async fn no_marker_leaves() {
     if !own_process::is_here("markers::no_marker_leaves") {
         return;
     }
-    let (lines, log) = log::Lines::capture();
+    let (lines, log) = log::LogWriter::capture();
     log::subscribe(
         LogSettings {
             format: LogFormat::Json,

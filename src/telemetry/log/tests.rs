@@ -77,10 +77,10 @@ fn less_severe_events_than_the_level_are_left_out() {
 
 #[test]
 fn captured_lines_end_in_one_line_feed() {
-    let (lines, memory) = Lines::capture();
+    let (lines, memory) = LogWriter::capture();
     lines.clone().write(b"{\"a\":1}");
     lines.write(b"{\"b\":2}\n");
     assert_eq!(*memory.lock().unwrap(), b"{\"a\":1}\n{\"b\":2}\n");
     assert_eq!(lines.dropped(), 0);
-    Lines::discard().write(b"x");
+    LogWriter::discard().write(b"x");
 }

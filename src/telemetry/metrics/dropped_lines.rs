@@ -8,13 +8,13 @@ use prometheus_client::{
     metrics::counter::ConstCounter,
 };
 
-use crate::telemetry::log::Lines;
+use crate::telemetry::log::LogWriter;
 
 /// Read from the log's own counter at each scrape.
 #[derive(Debug)]
-pub(super) struct DroppedLines(pub(super) Lines);
+pub(super) struct DroppedLinesCounter(pub(super) LogWriter);
 
-impl Collector for DroppedLines {
+impl Collector for DroppedLinesCounter {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let counter = ConstCounter::new(self.0.dropped());
         let help = "Log lines dropped because standard output was too slow";

@@ -3,9 +3,9 @@
 use prometheus_client::metrics::gauge::Gauge;
 
 /// Counts in a gauge for as long as it lives.
-pub struct InFlight(Gauge);
+pub struct GaugeGuard(Gauge);
 
-impl InFlight {
+impl GaugeGuard {
     /// One more.
     pub fn new(gauge: &Gauge) -> Self {
         gauge.inc();
@@ -13,7 +13,7 @@ impl InFlight {
     }
 }
 
-impl Drop for InFlight {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         self.0.dec();
     }

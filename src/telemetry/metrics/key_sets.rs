@@ -14,20 +14,20 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::labels::KeySetFetch;
+use super::labels::KeySetFetchLabels;
 
 /// Counts fetches and remembers when the last good one was.
 #[derive(Default)]
-pub struct KeySets {
-    fetches: Family<KeySetFetch, Counter>,
-    ages: Ages,
+pub struct KeySetMetrics {
+    fetches: Family<KeySetFetchLabels, Counter>,
+    ages: KeySetAges,
 }
 
 /// When each issuer's keys were last fetched.
 #[derive(Clone, Debug, Default)]
-struct Ages(Arc<Mutex<BTreeMap<Arc<str>, Instant>>>);
+struct KeySetAges(Arc<Mutex<BTreeMap<Arc<str>, Instant>>>);
 
-impl KeySets {
+impl KeySetMetrics {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register(
             "key_set_fetches",
@@ -38,12 +38,12 @@ impl KeySets {
     }
 
     /// Counts a fetch of an issuer's keys; `success` also sets their age to zero.
-    pub fn fetched(&self, issuer: &Arc<str>, outcome: &'static str) {
+    pub fn record_fetch(&self, issuer: &Arc<str>, outcome: &'static str) {
         if outcome == "success" {
             let mut times = self.ages.0.lock().unwrap_or_else(PoisonError::into_inner);
             times.insert(Arc::clone(issuer), Instant::now());
         }
-        let labels = KeySetFetch {
+        let labels = KeySetFetchLabels {
             issuer: Arc::clone(issuer),
             outcome,
         };
@@ -51,7 +51,7 @@ impl KeySets {
     }
 }
 
-impl Collector for Ages {
+impl Collector for KeySetAges {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let times = self
             .0

@@ -7,68 +7,68 @@ use std::{fmt, sync::Arc};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct Request {
+pub(super) struct RequestLabels {
     pub(super) route: Arc<str>,
     pub(super) status: u16,
     pub(super) code: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct Route {
+pub(super) struct RouteLabels {
     pub(super) route: Arc<str>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct Upstream {
+pub(super) struct UpstreamLabels {
     pub(super) route: Arc<str>,
     pub(super) outcome: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct QiniuError {
+pub(super) struct QiniuErrorLabels {
     pub(super) route: Arc<str>,
-    pub(super) error_code: ErrorCode,
+    pub(super) error_code: QiniuErrorCode,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct AuthRefusal {
+pub(super) struct AuthRefusalLabels {
     pub(super) reason: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct LimitRefusal {
+pub(super) struct LimitRefusalLabels {
     pub(super) route: Arc<str>,
     pub(super) limit: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct Verdict {
+pub(super) struct VerdictLabels {
     pub(super) passed: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct Delivery {
+pub(super) struct DeliveryLabels {
     pub(super) outcome: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct VideoFinding {
+pub(super) struct VideoFindingLabels {
     pub(super) finding: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct KeySetFetch {
+pub(super) struct KeySetFetchLabels {
     pub(super) issuer: Arc<str>,
     pub(super) outcome: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq)]
-pub(super) enum ErrorCode {
+pub(super) enum QiniuErrorCode {
     Known(i64),
     Other,
 }
 
-impl EncodeLabelValue for ErrorCode {
+impl EncodeLabelValue for QiniuErrorCode {
     fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
         match self {
             Self::Known(code) => code.encode(encoder),

@@ -19,22 +19,22 @@ const NO_STORE: i64 = -1;
 
 /// Told at each scrape.
 #[derive(Clone, Debug)]
-pub struct StoreUp(Arc<AtomicI64>);
+pub struct StoreUpGauge(Arc<AtomicI64>);
 
-impl Default for StoreUp {
+impl Default for StoreUpGauge {
     fn default() -> Self {
         Self(Arc::new(AtomicI64::new(NO_STORE)))
     }
 }
 
-impl StoreUp {
+impl StoreUpGauge {
     /// Says how it is.
     pub fn set(&self, up: bool) {
         self.0.store(i64::from(up), Ordering::Relaxed);
     }
 }
 
-impl Collector for StoreUp {
+impl Collector for StoreUpGauge {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let up = self.0.load(Ordering::Relaxed);
         if up == NO_STORE {

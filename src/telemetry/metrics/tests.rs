@@ -8,16 +8,18 @@ fn lines_of(metrics: &Metrics) -> Vec<String> {
 
 #[test]
 fn every_family_is_exposed_under_its_exact_name() {
-    let metrics = Metrics::new(Lines::discard());
+    let metrics = Metrics::new(LogWriter::discard());
     let route: Arc<str> = "/v2/x".into();
-    metrics.request_done(&route, 200, "", Duration::from_millis(20));
-    metrics.upstream_done(&route, "answered", Duration::from_millis(10));
-    metrics.qiniu_error(&route, 216_100);
-    metrics.auth_refused("expired_token");
-    metrics.limit_refused(metrics.no_route(), "rate");
-    metrics.key_sets.fetched(&"https://i".into(), "success");
-    metrics.body_bytes(7);
-    metrics.removed_bytes(9);
+    metrics.record_request(&route, 200, "", Duration::from_millis(20));
+    metrics.record_upstream_call(&route, "answered", Duration::from_millis(10));
+    metrics.count_qiniu_error(&route, 216_100);
+    metrics.count_auth_refusal("expired_token");
+    metrics.count_limit_refusal(metrics.no_route(), "rate");
+    metrics
+        .key_sets
+        .record_fetch(&"https://i".into(), "success");
+    metrics.add_body_bytes(7);
+    metrics.add_removed_bytes(9);
     metrics.body_memory.set(5);
     metrics.body_memory_limit.set(512);
     let text = lines_of(&metrics);
@@ -59,12 +61,12 @@ fn every_family_is_exposed_under_its_exact_name() {
 
 #[test]
 fn error_codes_beyond_the_bound_share_one_series() {
-    let metrics = Metrics::new(Lines::discard());
+    let metrics = Metrics::new(LogWriter::discard());
     let route: Arc<str> = "/".into();
     for code in 1..=1_000 {
-        metrics.qiniu_error(&route, code);
+        metrics.count_qiniu_error(&route, code);
     }
-    metrics.qiniu_error(&route, 5);
+    metrics.count_qiniu_error(&route, 5);
     let text = metrics.encode();
     assert!(
         text.contains(r#"error_code="5"} 2"#) && text.contains(r#"error_code="other"} 744"#),
@@ -76,8 +78,8 @@ fn error_codes_beyond_the_bound_share_one_series() {
 #[test]
 fn a_guard_counts_down_however_it_ends() {
     let gauge = Gauge::default();
-    let guard = InFlight::new(&gauge);
-    let moved = InFlight::new(&gauge);
+    let guard = GaugeGuard::new(&gauge);
+    let moved = GaugeGuard::new(&gauge);
     assert_eq!(gauge.get(), 2);
     drop(guard);
     drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use liveness_gateway::server::tls::{self, Pem, Tls};
+use liveness_gateway::server::tls::{self, PemFile, ServerTls};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -20,8 +20,8 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    pub(crate) fn server_config(&self, client_ca: Option<&Path>) -> Result<Tls, String> {
-        server_config(&self.certificate, &self.key, client_ca).map(Tls::new)
+    pub(crate) fn server_config(&self, client_ca: Option<&Path>) -> Result<ServerTls, String> {
+        server_config(&self.certificate, &self.key, client_ca).map(ServerTls::new)
     }
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn server_config(
         read(key),
         client_ca.map(read).unwrap_or_default(),
     ];
-    let pem = |path, text| Pem { path, text };
+    let pem = |path, text| PemFile { path, text };
     let authority = client_ca.map(|path| pem(path, &texts[2]));
     tls::server_config(
         &pem(certificate, &texts[0]),

@@ -8,8 +8,8 @@ use liveness_gateway::{
     lifecycle::Readiness,
     relay::cors::{Cors, CorsSettings},
     relay::handle::Peer,
-    server::{AdminSettings, HeadRefusals, Server, ServerSettings, drain::DrainOutcome},
-    telemetry::{LogFormat, Observer, log::Lines, metrics::Metrics},
+    server::{AdminSettings, HeadResponder, Server, ServerSettings, drain::DrainOutcome},
+    telemetry::{LogFormat, Telemetry, log::LogWriter, metrics::Metrics},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -86,17 +86,17 @@ pub(crate) async fn start(settings: ServerSettings) -> Running {
         server.admin_address().unwrap(),
     );
     let gate = Arc::new(Gate::default());
-    let metrics = Metrics::new(Lines::discard());
-    let observer = Arc::new(Observer {
+    let metrics = Metrics::new(LogWriter::discard());
+    let telemetry = Arc::new(Telemetry {
         metrics: Arc::clone(&metrics),
-        lines: Lines::discard(),
+        log: LogWriter::discard(),
         format: LogFormat::Json,
     });
     let cors = Cors::new(&CorsSettings {
         allowed_origins: Vec::new(),
         max_age: Duration::ZERO,
     });
-    let head_refusals = HeadRefusals::new(observer, cors);
+    let head_responder = HeadResponder::new(telemetry, cors);
     let readiness = Arc::new(Readiness::new());
     let (stop, told) = oneshot::channel::<()>();
     let outcome = tokio::spawn({
@@ -105,7 +105,7 @@ pub(crate) async fn start(settings: ServerSettings) -> Running {
             let handle = move |request, peer| answer(request, peer, Arc::clone(&gate));
             let stop = async { drop(told.await) };
             server
-                .run_with(&settings, handle, head_refusals, readiness, stop)
+                .run_with(&settings, handle, head_responder, readiness, stop)
                 .await
         }
     });

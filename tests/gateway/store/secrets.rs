@@ -105,7 +105,7 @@ async fn a_wrong_password_is_told_without_it_and_a_right_one_opens() {
     if !redis::is_there() || !own_process::is_here(name) {
         return;
     }
-    let (lines, said) = log::Lines::capture();
+    let (lines, said) = log::LogWriter::capture();
     let settings = LogSettings {
         format: LogFormat::Json,
         level: tracing::Level::TRACE,

@@ -11,7 +11,7 @@ use liveness_gateway::{
     },
     route::Rate,
     store::{CounterTotal, CounterUpdate, NamesSeal, Store},
-    telemetry::{log::Lines, metrics::Metrics},
+    telemetry::{log::LogWriter, metrics::Metrics},
 };
 use proptest::{
     prelude::*,
@@ -42,7 +42,7 @@ pub(crate) async fn store(redis: &Redis) -> Arc<Store> {
     let nowhere = ([127, 0, 0, 1], 9).into();
     let settings = configured(nowhere, &redis.url(), "timeout = \"5s\"", &routes());
     let seal = NamesSeal::of(b"of all replicas").unwrap();
-    let metrics = Metrics::new(Lines::capture().0);
+    let metrics = Metrics::new(LogWriter::capture().0);
     let store = Store::new(settings.store.unwrap(), vec![seal], &metrics).unwrap();
     let kept = Arc::clone(&store);
     tokio::spawn(async move { kept.keep().await });

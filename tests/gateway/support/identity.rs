@@ -14,7 +14,7 @@ use liveness_gateway::{
     config::Settings,
     telemetry::{
         LogFormat, LogSettings,
-        log::{self, Lines},
+        log::{self, LogWriter},
     },
 };
 use rcgen::{KeyPair, PublicKeyData as _};
@@ -320,7 +320,7 @@ impl Gateway {
 fn events() -> &'static Mutex<Vec<u8>> {
     static MEMORY: OnceLock<Arc<Mutex<Vec<u8>>>> = OnceLock::new();
     MEMORY.get_or_init(|| {
-        let (lines, memory) = Lines::capture();
+        let (lines, memory) = LogWriter::capture();
         let settings = LogSettings {
             format: LogFormat::Json,
             level: "debug".parse().unwrap(),

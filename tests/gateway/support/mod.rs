@@ -32,7 +32,7 @@ use liveness_gateway::{
     limit::clock::Clock,
     secret::Secret,
     startup::Running,
-    telemetry::log::Lines,
+    telemetry::log::LogWriter,
 };
 use tokio::{net::TcpStream, sync::oneshot};
 
@@ -147,7 +147,7 @@ impl Gateway {
 
     /// With quotas that go by this clock.
     pub(crate) async fn run_by(settings: Settings, clock: &Clock) -> Self {
-        let (lines, log) = Lines::capture();
+        let (lines, log) = LogWriter::capture();
         let running = Running::start_at(settings, lines, clock).await.unwrap();
         let (stop, stopped) = oneshot::channel();
         let (address, admin) = (running.public_addresses()[0], running.admin_address());

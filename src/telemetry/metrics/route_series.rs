@@ -7,7 +7,7 @@ use prometheus_client::metrics::{counter::Counter, histogram::Histogram};
 
 use super::{
     Metrics,
-    labels::{Request, Route, Upstream},
+    labels::{RequestLabels, RouteLabels, UpstreamLabels},
 };
 
 /// How a request ends, and a call to Qiniu, when all is well.
@@ -16,7 +16,7 @@ const CODE: &str = "ok";
 const OUTCOME: &str = "success";
 
 /// The series of one route.
-pub(super) struct Usual {
+pub(super) struct RouteSeries {
     route: Arc<str>,
     requests: Counter,
     request_duration: Histogram,
@@ -26,26 +26,26 @@ pub(super) struct Usual {
 
 impl Metrics {
     /// Makes the series of these routes; told once, at start.
-    pub fn know_routes<'a>(&self, routes: impl Iterator<Item = &'a Arc<str>>) {
-        let usual = routes.map(|route| self.make_usual(route)).collect();
+    pub fn prepare_routes<'a>(&self, routes: impl Iterator<Item = &'a Arc<str>>) {
+        let series = routes.map(|route| self.prepare_route(route)).collect();
         // A second telling would change nothing but the cost.
-        let _ = self.usual.set(usual);
+        let _ = self.route_series.set(series);
     }
 
-    fn make_usual(&self, route: &Arc<str>) -> Usual {
-        let labels = Route {
+    fn prepare_route(&self, route: &Arc<str>) -> RouteSeries {
+        let labels = RouteLabels {
             route: Arc::clone(route),
         };
-        let request = Request {
+        let request = RequestLabels {
             route: Arc::clone(route),
             status: STATUS,
             code: CODE,
         };
-        let upstream = Upstream {
+        let upstream = UpstreamLabels {
             route: Arc::clone(route),
             outcome: OUTCOME,
         };
-        Usual {
+        RouteSeries {
             route: Arc::clone(route),
             requests: self.requests.get_or_create_owned(&request),
             request_duration: self.request_duration.get_or_create_owned(&labels),
@@ -55,37 +55,42 @@ impl Metrics {
     }
 
     /// The series of a route that was told at start; the very same string, not only an equal one.
-    fn usual(&self, route: &Arc<str>) -> Option<&Usual> {
-        let mut usual = self.usual.get()?.iter();
-        usual.find(|usual| Arc::ptr_eq(&usual.route, route))
+    fn route_series(&self, route: &Arc<str>) -> Option<&RouteSeries> {
+        let mut series = self.route_series.get()?.iter();
+        series.find(|series| Arc::ptr_eq(&series.route, route))
     }
 
     /// Counts a request in them, if it is one.
-    pub(super) fn usual_request(
+    pub(super) fn record_prepared_request(
         &self,
         route: &Arc<str>,
         status: u16,
         code: &str,
         seconds: f64,
     ) -> bool {
-        let usual = self
-            .usual(route)
+        let series = self
+            .route_series(route)
             .filter(|_| (status, code) == (STATUS, CODE));
-        if let Some(usual) = usual {
-            usual.requests.inc();
-            usual.request_duration.observe(seconds);
+        if let Some(series) = series {
+            series.requests.inc();
+            series.request_duration.observe(seconds);
         }
-        usual.is_some()
+        series.is_some()
     }
 
     /// Counts a call to Qiniu in them, if it is one.
-    pub(super) fn usual_call(&self, route: &Arc<str>, outcome: &str, seconds: f64) -> bool {
-        let usual = self.usual(route).filter(|_| outcome == OUTCOME);
-        if let Some(usual) = usual {
-            usual.upstream_requests.inc();
-            usual.upstream_duration.observe(seconds);
+    pub(super) fn record_prepared_call(
+        &self,
+        route: &Arc<str>,
+        outcome: &str,
+        seconds: f64,
+    ) -> bool {
+        let series = self.route_series(route).filter(|_| outcome == OUTCOME);
+        if let Some(series) = series {
+            series.upstream_requests.inc();
+            series.upstream_duration.observe(seconds);
         }
-        usual.is_some()
+        series.is_some()
     }
 }
 
@@ -94,13 +99,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::telemetry::log::Lines;
+    use crate::telemetry::log::LogWriter;
 
     #[test]
     fn they_are_the_same_series_and_there_from_the_start() {
-        let metrics = Metrics::new(Lines::discard());
+        let metrics = Metrics::new(LogWriter::discard());
         let route: Arc<str> = "/v2/x".into();
-        metrics.know_routes([&route].into_iter());
+        metrics.prepare_routes([&route].into_iter());
         let counted = |wanted: u32| {
             let text = metrics.encode();
             for series in [
@@ -116,8 +121,8 @@ mod tests {
         counted(0);
         let elsewhere: Arc<str> = "/v2/x".into();
         for route in [&route, &elsewhere] {
-            metrics.request_done(route, STATUS, CODE, Duration::from_millis(1));
-            metrics.upstream_done(route, OUTCOME, Duration::from_millis(1));
+            metrics.record_request(route, STATUS, CODE, Duration::from_millis(1));
+            metrics.record_upstream_call(route, OUTCOME, Duration::from_millis(1));
         }
         counted(2);
     }

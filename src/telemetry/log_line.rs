@@ -9,11 +9,11 @@ use std::{
 use super::{LogFormat, timestamp::push_rfc3339_millis};
 
 /// A usual line fits.
-const ROOM: usize = 640;
+const USUAL_LINE: usize = 640;
 
 /// A value of a line.
 #[derive(Debug, PartialEq)]
-pub enum Field<'a> {
+pub enum FieldValue<'a> {
     /// Nothing is known: `null`, or left out for a person.
     Absent,
     /// Text of any kind.
@@ -32,20 +32,20 @@ pub enum Field<'a> {
 
 /// The name of a value, with all that JSON has between two values: a line has many, so each is one piece.
 #[derive(Clone, Copy)]
-pub struct Name(
+pub struct FieldName(
     /// `,"name":`
     pub &'static str,
 );
 
-/// A [`Name`] from a literal.
+/// A [`FieldName`] from a literal.
 macro_rules! field_name {
     ($name:literal) => {
-        $crate::telemetry::fields::Name(concat!(",\"", $name, "\":"))
+        $crate::telemetry::log_line::FieldName(concat!(",\"", $name, "\":"))
     };
 }
 pub(crate) use field_name;
 
-impl Name {
+impl FieldName {
     /// The name alone.
     fn bare(self) -> &'static str {
         self.0
@@ -55,8 +55,8 @@ impl Name {
 }
 
 /// One line, without its line feed.
-pub fn line(format: LogFormat, fields: &[(Name, Field<'_>)]) -> String {
-    let mut text = String::with_capacity(ROOM);
+pub fn format_line(format: LogFormat, fields: &[(FieldName, FieldValue<'_>)]) -> String {
+    let mut text = String::with_capacity(USUAL_LINE);
     match format {
         LogFormat::Json => {
             text.push('{');
@@ -68,7 +68,10 @@ pub fn line(format: LogFormat, fields: &[(Name, Field<'_>)]) -> String {
             text.push('}');
         }
         LogFormat::Text => {
-            for (name, field) in fields.iter().filter(|(_, field)| *field != Field::Absent) {
+            for (name, field) in fields
+                .iter()
+                .filter(|(_, field)| *field != FieldValue::Absent)
+            {
                 let before = if text.is_empty() { "" } else { " " };
                 text.extend([before, name.bare(), "="]);
                 field.write(&mut text);
@@ -78,7 +81,7 @@ pub fn line(format: LogFormat, fields: &[(Name, Field<'_>)]) -> String {
     text
 }
 
-impl Field<'_> {
+impl FieldValue<'_> {
     /// As JSON.
     fn write(&self, text: &mut String) {
         match self {
@@ -129,49 +132,49 @@ fn is_plain(text: &str) -> bool {
     })
 }
 
-impl<'a> From<&'a str> for Field<'a> {
+impl<'a> From<&'a str> for FieldValue<'a> {
     fn from(text: &'a str) -> Self {
         Self::Text(text.into())
     }
 }
 
-impl From<String> for Field<'_> {
+impl From<String> for FieldValue<'_> {
     fn from(text: String) -> Self {
         Self::Text(text.into())
     }
 }
 
-impl From<u64> for Field<'_> {
+impl From<u64> for FieldValue<'_> {
     fn from(value: u64) -> Self {
         Self::Count(value)
     }
 }
 
-impl From<i64> for Field<'_> {
+impl From<i64> for FieldValue<'_> {
     fn from(value: i64) -> Self {
         Self::Number(value)
     }
 }
 
-impl From<SystemTime> for Field<'_> {
+impl From<SystemTime> for FieldValue<'_> {
     fn from(value: SystemTime) -> Self {
         Self::Moment(value)
     }
 }
 
-impl From<Duration> for Field<'_> {
+impl From<Duration> for FieldValue<'_> {
     fn from(value: Duration) -> Self {
         Self::Time(value)
     }
 }
 
-impl From<SocketAddr> for Field<'_> {
+impl From<SocketAddr> for FieldValue<'_> {
     fn from(value: SocketAddr) -> Self {
         Self::Address(value)
     }
 }
 
-impl<'a, T: Into<Field<'a>>> From<Option<T>> for Field<'a> {
+impl<'a, T: Into<FieldValue<'a>>> From<Option<T>> for FieldValue<'a> {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Absent, Into::into)
     }
@@ -181,7 +184,7 @@ impl<'a, T: Into<Field<'a>>> From<Option<T>> for Field<'a> {
 mod tests {
     use super::*;
 
-    fn fields() -> [(Name, Field<'static>); 8] {
+    fn fields() -> [(FieldName, FieldValue<'static>); 8] {
         [
             (field_name!("a"), "plain text".into()),
             (
@@ -205,7 +208,7 @@ mod tests {
 
     #[test]
     fn json_is_read_back_as_it_was_meant() {
-        let text = line(LogFormat::Json, &fields());
+        let text = format_line(LogFormat::Json, &fields());
         let read: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(
             read,
@@ -225,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_person_is_spared_what_is_absent() {
-        let text = line(LogFormat::Text, &fields());
+        let text = format_line(LogFormat::Text, &fields());
         assert!(text.starts_with("a=\"plain text\" b="), "{text}");
         assert!(
             text.ends_with("d=-3 e=12034.005 g=\"127.0.0.1:65535\" h=\"[::1]:80\""),

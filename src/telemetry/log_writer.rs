@@ -13,31 +13,31 @@ use std::{
 };
 
 /// Bytes of lines that wait at the most.
-const MOST_WAITING: usize = 16 * 1024 * 1024;
+const MAX_QUEUED: usize = 16 * 1024 * 1024;
 /// How long lines gather before they are written.
-const REST: Duration = Duration::from_millis(5);
+const WRITE_INTERVAL: Duration = Duration::from_millis(5);
 /// How long the end waits for an output that does not take the last lines.
-const PATIENCE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Memory that is kept for the next lines; what a burst took beyond is given back.
-const KEPT: usize = 256 * 1024;
+const KEPT_CAPACITY: usize = 256 * 1024;
 
 /// A cheap handle that takes whole lines.
 #[derive(Clone)]
-pub struct Lines(Sink);
+pub struct LogWriter(LogSink);
 
 #[derive(Clone)]
-enum Sink {
-    Queue(Arc<Queue>),
+enum LogSink {
+    Queue(Arc<LogQueue>),
     Memory(Arc<Mutex<Vec<u8>>>),
     Nowhere,
 }
 
 /// The thread that writes. Dropping it writes what is there, for at most a second.
-pub(super) struct Writer(Arc<Queue>);
+pub(super) struct WriterThread(Arc<LogQueue>);
 
 #[derive(Default)]
-struct Queue {
-    state: Mutex<State>,
+struct LogQueue {
+    state: Mutex<QueueState>,
     /// There are lines, or it is over.
     ready: Condvar,
     /// The thread has written its last.
@@ -45,8 +45,8 @@ struct Queue {
 }
 
 #[derive(Default)]
-struct State {
-    waiting: Vec<u8>,
+struct QueueState {
+    queued: Vec<u8>,
     dropped: u64,
     /// The thread waits to be woken.
     asleep: bool,
@@ -58,51 +58,54 @@ struct State {
 ///
 /// # Errors
 /// The system gives no thread.
-pub(super) fn start(output: impl Write + Send + 'static) -> io::Result<(Lines, Writer)> {
-    let queue = Arc::new(Queue::default());
+pub(super) fn start(output: impl Write + Send + 'static) -> io::Result<(LogWriter, WriterThread)> {
+    let queue = Arc::new(LogQueue::default());
     let written = Arc::clone(&queue);
     thread::Builder::new()
         .name("log".into())
         .spawn(move || written.write_until_closed(output))?;
-    Ok((Lines(Sink::Queue(Arc::clone(&queue))), Writer(queue)))
+    Ok((
+        LogWriter(LogSink::Queue(Arc::clone(&queue))),
+        WriterThread(queue),
+    ))
 }
 
-impl Lines {
+impl LogWriter {
     /// For tests: lines are collected in the memory that is returned beside the handle.
     pub fn capture() -> (Self, Arc<Mutex<Vec<u8>>>) {
         let memory = Arc::new(Mutex::new(Vec::new()));
-        (Self(Sink::Memory(Arc::clone(&memory))), memory)
+        (Self(LogSink::Memory(Arc::clone(&memory))), memory)
     }
 
-    /// Lines go nowhere.
+    /// LogWriter go nowhere.
     pub fn discard() -> Self {
-        Self(Sink::Nowhere)
+        Self(LogSink::Nowhere)
     }
 
     /// Takes one line; the line feed at its end may be left out. Never waits.
     pub fn write(&self, line: &[u8]) {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         match &self.0 {
-            Sink::Queue(queue) => queue.push(line),
-            Sink::Memory(memory) => {
+            LogSink::Queue(queue) => queue.push(line),
+            LogSink::Memory(memory) => {
                 let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
                 memory.extend_from_slice(line);
                 memory.push(b'\n');
             }
-            Sink::Nowhere => {}
+            LogSink::Nowhere => {}
         }
     }
 
     /// How many lines were dropped since the start.
     pub fn dropped(&self) -> u64 {
         match &self.0 {
-            Sink::Queue(queue) => queue.state().dropped,
-            Sink::Memory(_) | Sink::Nowhere => 0,
+            LogSink::Queue(queue) => queue.state().dropped,
+            LogSink::Memory(_) | LogSink::Nowhere => 0,
         }
     }
 }
 
-impl Write for Lines {
+impl Write for LogWriter {
     /// Takes one whole line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         Self::write(self, line);
@@ -114,25 +117,25 @@ impl Write for Lines {
     }
 }
 
-impl fmt::Debug for Lines {
+impl fmt::Debug for LogWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Lines")
+        f.write_str("LogWriter")
     }
 }
 
-impl Queue {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl LogQueue {
+    fn state(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn push(&self, line: &[u8]) {
         let mut state = self.state();
-        if state.waiting.len().saturating_add(line.len()) >= MOST_WAITING {
+        if state.queued.len().saturating_add(line.len()) >= MAX_QUEUED {
             state.dropped = state.dropped.saturating_add(1);
             return;
         }
-        state.waiting.extend_from_slice(line);
-        state.waiting.push(b'\n');
+        state.queued.extend_from_slice(line);
+        state.queued.push(b'\n');
         if std::mem::take(&mut state.asleep) {
             self.ready.notify_one();
         }
@@ -152,9 +155,9 @@ impl Queue {
                 state.dropped = state.dropped.saturating_add(lost as u64);
             }
             lines.clear();
-            lines.shrink_to(KEPT);
+            lines.shrink_to(KEPT_CAPACITY);
             if !self.state().closing {
-                thread::sleep(REST);
+                thread::sleep(WRITE_INTERVAL);
             }
         }
         self.state().over = true;
@@ -164,7 +167,7 @@ impl Queue {
     /// Waits for lines and takes all of them; `false` when there are none and never will be.
     fn take(&self, lines: &mut Vec<u8>) -> bool {
         let mut state = self.state();
-        while state.waiting.is_empty() && !state.closing {
+        while state.queued.is_empty() && !state.closing {
             state.asleep = true;
             state = self
                 .ready
@@ -172,12 +175,12 @@ impl Queue {
                 .unwrap_or_else(PoisonError::into_inner);
         }
         state.asleep = false;
-        std::mem::swap(&mut state.waiting, lines);
+        std::mem::swap(&mut state.queued, lines);
         !lines.is_empty()
     }
 }
 
-impl Drop for Writer {
+impl Drop for WriterThread {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.closing = true;
@@ -185,7 +188,7 @@ impl Drop for Writer {
         let waited = self
             .0
             .ended
-            .wait_timeout_while(state, PATIENCE, |state| !state.over);
+            .wait_timeout_while(state, CLOSE_TIMEOUT, |state| !state.over);
         drop(waited);
     }
 }

@@ -12,7 +12,7 @@ use hyper::{
 
 use crate::{
     relay::{cors::Cors, problem, record::Record, refusal::Told, request_id::RequestIds},
-    telemetry::Observer,
+    telemetry::Telemetry,
 };
 
 /// A refusal of a head.
@@ -24,7 +24,7 @@ pub(super) struct HeadRefusal {
 }
 
 /// The head did not arrive within `head_timeout`.
-pub(super) const HEAD_LATE: HeadRefusal = HeadRefusal {
+pub(super) const HEAD_TIMEOUT: HeadRefusal = HeadRefusal {
     status: 408,
     code: "request_timeout",
     detail: "The request's head did not arrive in time.",
@@ -64,30 +64,30 @@ impl HeadRefusal {
 }
 
 /// Refuses heads that never become a request.
-pub struct HeadRefusals {
+pub struct HeadResponder {
     /// Records and metrics.
-    pub(super) observer: Arc<Observer>,
+    pub(super) telemetry: Arc<Telemetry>,
     cors: Cors,
     ids: RequestIds,
 }
 
-impl HeadRefusals {
+impl HeadResponder {
     /// `cors` says which pages may read the answers.
-    pub fn new(observer: Arc<Observer>, cors: Cors) -> Self {
+    pub fn new(telemetry: Arc<Telemetry>, cors: Cors) -> Self {
         Self {
-            observer,
+            telemetry,
             cors,
             ids: RequestIds::default(),
         }
     }
 
     /// The whole answer as bytes, recorded. `head` is what came of the head.
-    pub(super) fn answer(&self, refusal: HeadRefusal, head: &[u8], peer: SocketAddr) -> Vec<u8> {
+    pub(super) fn response(&self, refusal: HeadRefusal, head: &[u8], peer: SocketAddr) -> Vec<u8> {
         let told = refusal.told();
         let (status, title) = (told.status, problem::title(told.status));
         let id = self.ids.next();
         let body = problem::body(&told, id.as_str());
-        let mut record = Record::begin(Arc::clone(&self.observer), peer, &method(head), id);
+        let mut record = Record::begin(Arc::clone(&self.telemetry), peer, &method(head), id);
         (record.status, record.code) = (status, told.code);
         record.bytes_out = body.len() as u64;
         let mut answer = format!(
@@ -144,32 +144,32 @@ mod tests {
 
     use crate::{
         relay::cors::CorsSettings,
-        telemetry::{LogFormat, log::Lines, metrics::Metrics},
+        telemetry::{LogFormat, log::LogWriter, metrics::Metrics},
     };
 
     const PEER: SocketAddr =
         SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7);
 
-    fn refusals() -> (HeadRefusals, Arc<std::sync::Mutex<Vec<u8>>>) {
-        let (lines, log) = Lines::capture();
+    fn responder() -> (HeadResponder, Arc<std::sync::Mutex<Vec<u8>>>) {
+        let (lines, log) = LogWriter::capture();
         let cors = CorsSettings {
             allowed_origins: vec!["https://app.example.com".into()],
             max_age: std::time::Duration::from_secs(600),
         };
-        let observer = Observer {
+        let telemetry = Telemetry {
             metrics: Metrics::new(lines.clone()),
-            lines,
+            log: lines,
             format: LogFormat::Json,
         };
-        let refusals = HeadRefusals::new(Arc::new(observer), Cors::new(&cors));
-        (refusals, log)
+        let responder = HeadResponder::new(Arc::new(telemetry), Cors::new(&cors));
+        (responder, log)
     }
 
     #[test]
     fn an_answer_is_a_whole_problem_with_its_headers_and_a_record() {
-        let (refusals, log) = refusals();
+        let (responder, log) = responder();
         let head = b"POST /x HTTP/1.1\r\nORIGIN:https://app.example.com\r\nX";
-        let text = String::from_utf8(refusals.answer(HEAD_LATE, head, PEER)).unwrap();
+        let text = String::from_utf8(responder.response(HEAD_TIMEOUT, head, PEER)).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         let problem: serde_json::Value = serde_json::from_str(body).unwrap();
         let id = problem["request_id"].as_str().unwrap();
@@ -211,23 +211,23 @@ mod tests {
             )
         );
         assert_ne!(
-            refusals.answer(HEAD_LATE, b"", PEER),
-            refusals.answer(HEAD_LATE, b"", PEER),
+            responder.response(HEAD_TIMEOUT, b"", PEER),
+            responder.response(HEAD_TIMEOUT, b"", PEER),
             "ids differ"
         );
     }
 
     #[test]
     fn a_method_that_is_none_is_recorded_as_other() {
-        let (refusals, log) = refusals();
-        drop(refusals.answer(HEAD_MALFORMED, b"\x16\x03\x01 /", PEER));
+        let (responder, log) = responder();
+        drop(responder.response(HEAD_MALFORMED, b"\x16\x03\x01 /", PEER));
         let line = String::from_utf8(log.lock().unwrap().clone()).unwrap();
         assert!(line.contains(r#""method":"other""#), "{line}");
     }
 
     #[test]
     fn only_a_whole_line_of_an_allowed_origin_is_repeated() {
-        let (refusals, _) = refusals();
+        let (responder, _) = responder();
         for head in [
             &b""[..],
             b"Origin: https://app.example.com\r\n",
@@ -235,7 +235,7 @@ mod tests {
             b"GET / HTTP/1.1\r\nOrigin: https://evil.example\r\n",
             b"GET / HTTP/1.1\r\nX-Origin: https://app.example.com\r\n",
         ] {
-            let text = String::from_utf8(refusals.answer(HEAD_LATE, head, PEER)).unwrap();
+            let text = String::from_utf8(responder.response(HEAD_TIMEOUT, head, PEER)).unwrap();
             assert!(!text.contains("allow-origin"), "{text}");
         }
     }
