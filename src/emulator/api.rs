@@ -1,8 +1,8 @@
-//! The two endpoints behind the signature: fields in, envelope out.
+//! The two endpoints behind the signature check: JSON fields in, response body out.
 //!
-//! The order is Qiniu's as far as it is known: the body's form, each parameter, the session, the
-//! video. A verify that names a session spends it whatever comes of it. Unknown members are ignored.
-//! Never looks at what a video shows.
+//! The order of checks is Qiniu's as far as it is known: JSON, each parameter, the session, the
+//! video. A verify that names a session spends it, whatever its outcome. Unknown members are
+//! ignored. It never looks at the pictures of a video.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,24 +10,25 @@ use aws_lc_rs::rand;
 use serde_json::{Map, Value};
 
 use super::{
-    codes,
-    ledger::{Ledger, Now},
-    mint::{self, Album, Serial, Wanted},
-    sessions::{NotIssued, Sessions},
-    video::{self, Fault},
+    error_code::ErrorCode,
+    handle::{EmulatorHandle, EmulatorTime},
+    pictures::SamplePictures,
+    responses::{self, FaceFields, ResponseIds},
+    sessions::{EmulatedSessions, IssueError},
+    video::{self, VideoError},
 };
 
-/// Fewest and most actions there can be.
+/// Range of `min_code_length` and `max_code_length`.
 const CODE_LENGTHS: std::ops::RangeInclusive<u64> = 1..=3;
 
 /// One of the two endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Call {
+pub(super) enum EmulatedEndpoint {
     SessionCode,
     Verify,
 }
 
-impl Call {
+impl EmulatedEndpoint {
     /// The endpoint at a path.
     pub(super) fn at(path: &str) -> Option<Self> {
         match path {
@@ -38,110 +39,138 @@ impl Call {
     }
 }
 
-/// The system gave no randomness.
-#[derive(Debug)]
-pub(super) struct NoRandomness;
+/// The operating system returned no random bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the system returned no random bytes")]
+pub(super) struct NoRandomBytes;
 
-/// What the endpoints work on.
-pub(super) struct Desk {
-    sessions: Mutex<Sessions>,
-    album: Album,
+/// Why a call has no `result`.
+#[derive(Debug, thiserror::Error)]
+enum CallError {
+    /// The API refuses the call, with HTTP status 200.
+    #[error(transparent)]
+    Code(#[from] ErrorCode),
+    #[error(transparent)]
+    NoRandomBytes(#[from] NoRandomBytes),
 }
 
-impl Desk {
-    /// Opens without sessions; draws the pictures.
-    pub(super) fn open() -> Self {
+impl From<IssueError> for CallError {
+    fn from(error: IssueError) -> Self {
+        match error {
+            IssueError::Full => Self::Code(ErrorCode::BUSY),
+            IssueError::NoRandomBytes(error) => Self::NoRandomBytes(error),
+        }
+    }
+}
+
+/// The state of the endpoints: valid sessions and the pictures of the responses.
+pub(super) struct EmulatorApi {
+    sessions: Mutex<EmulatedSessions>,
+    pictures: SamplePictures,
+}
+
+impl EmulatorApi {
+    /// Starts without sessions.
+    pub(super) fn new() -> Self {
         Self {
             sessions: Mutex::default(),
-            album: Album::new(),
+            pictures: SamplePictures::new(),
         }
     }
 
-    /// Answers a call whose signature was good. The answer's HTTP status is 200.
+    /// Returns the response body of a call whose signature is valid. Its HTTP status is 200.
     ///
     /// # Errors
-    /// [`NoRandomness`], which is the machine's fault.
-    pub(super) fn answer(
+    /// [`NoRandomBytes`], a fault of this machine.
+    pub(super) fn call(
         &self,
-        call: Call,
+        endpoint: EmulatedEndpoint,
         body: &[u8],
-        now: Now,
-        ledger: &Ledger,
-    ) -> Result<Vec<u8>, NoRandomness> {
-        let serial = serial()?;
+        now: EmulatorTime,
+        handle: &EmulatorHandle,
+    ) -> Result<Vec<u8>, NoRandomBytes> {
+        let ids = response_ids()?;
         let Ok(fields) = serde_json::from_slice::<Map<String, Value>>(body) else {
-            return Ok(mint::error(codes::NOT_JSON, serial));
+            return Ok(responses::error(ErrorCode::NOT_JSON, ids));
         };
-        let answered = match call {
-            Call::SessionCode => self.issue(&fields, now, serial)?,
-            Call::Verify => self
+        let result = match endpoint {
+            EmulatedEndpoint::SessionCode => self.issue(&fields, now, ids),
+            EmulatedEndpoint::Verify => self
                 .verify(&fields, now)
-                .map(|wanted| self.album.verified(ledger.scenario(), wanted, serial)),
+                .map(|wanted| responses::verify(&self.pictures, handle.scenario(), wanted, ids))
+                .map_err(CallError::Code),
         };
-        Ok(answered.unwrap_or_else(|code| mint::error(code, serial)))
+        match result {
+            Ok(body) => Ok(body),
+            Err(CallError::Code(code)) => Ok(responses::error(code, ids)),
+            Err(CallError::NoRandomBytes(error)) => Err(error),
+        }
     }
 
     fn issue(
         &self,
         fields: &Map<String, Value>,
-        now: Now,
-        serial: Serial,
-    ) -> Result<Result<Vec<u8>, u32>, NoRandomness> {
-        let (fewest, most) = match code_lengths(fields) {
-            Ok(lengths) => lengths,
-            Err(code) => return Ok(Err(code)),
-        };
+        now: EmulatorTime,
+        ids: ResponseIds,
+    ) -> Result<Vec<u8>, CallError> {
+        let (min, max) = code_lengths(fields)?;
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        match sessions.issue(now.instant, fewest, most) {
-            Ok(issued) => Ok(Ok(mint::session(&issued, serial))),
-            Err(NotIssued::Full) => Ok(Err(codes::BUSY)),
-            Err(NotIssued::NoRandomness) => Err(NoRandomness),
-        }
+        let issued = sessions.issue(now.instant, min, max)?;
+        Ok(responses::session(&issued, ids))
     }
 
-    fn verify(&self, fields: &Map<String, Value>, now: Now) -> Result<Wanted, u32> {
-        let session = text(fields, "session_id", codes::SESSION_ID_FORMAT);
-        // Before any other parameter can be found wrong: a session is spent by every outcome.
-        let was_live = session.is_ok_and(|id| {
+    fn verify(
+        &self,
+        fields: &Map<String, Value>,
+        now: EmulatorTime,
+    ) -> Result<FaceFields, ErrorCode> {
+        let session = text(fields, "session_id", ErrorCode::SESSION_ID_FORMAT);
+        // Before the other parameters are checked: every outcome spends the session.
+        let was_valid = session.is_ok_and(|id| {
             let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
             sessions.spend(id, now.instant)
         });
         session?;
-        let video = text(fields, "video_base64", codes::VIDEO_FORMAT)?;
-        let wanted = wanted(fields)?;
-        if !was_live {
-            return Err(codes::SESSION_LAPSE);
+        let video = text(fields, "video_base64", ErrorCode::VIDEO_FORMAT)?;
+        let face_fields = face_fields(fields)?;
+        if !was_valid {
+            return Err(ErrorCode::SESSION_LAPSE);
         }
-        video::check(video).map_err(|fault| match fault {
-            Fault::Unusable => codes::NO_VIDEO,
-            Fault::TooLong => codes::VIDEO_TOO_LONG,
+        video::check(video).map_err(|error| match error {
+            VideoError::Unusable => ErrorCode::NO_VIDEO,
+            VideoError::TooLong => ErrorCode::VIDEO_TOO_LONG,
         })?;
-        Ok(wanted)
+        Ok(face_fields)
     }
 }
 
-fn serial() -> Result<Serial, NoRandomness> {
+fn response_ids() -> Result<ResponseIds, NoRandomBytes> {
     let mut log_id = [0; 4];
     let mut face = [0; 15];
     rand::fill(&mut log_id)
         .and_then(|()| rand::fill(&mut face))
-        .map_err(|_| NoRandomness)?;
-    Ok(Serial {
+        .map_err(|_| NoRandomBytes)?;
+    Ok(ResponseIds {
         log_id: u32::from_be_bytes(log_id),
         face,
     })
 }
 
-/// A string that must be there; `malformed` is the code for anything but a string.
-fn text<'a>(fields: &'a Map<String, Value>, name: &str, malformed: u32) -> Result<&'a str, u32> {
+/// Reads a required string; `malformed` is the code for a member of another type.
+fn text<'a>(
+    fields: &'a Map<String, Value>,
+    name: &str,
+    malformed: ErrorCode,
+) -> Result<&'a str, ErrorCode> {
     match fields.get(name) {
-        None | Some(Value::Null) => Err(codes::PARAMETER_MISSING),
+        None | Some(Value::Null) => Err(ErrorCode::PARAMETER_MISSING),
         Some(Value::String(text)) => Ok(text),
         Some(_) => Err(malformed),
     }
 }
 
-fn code_lengths(fields: &Map<String, Value>) -> Result<(usize, usize), u32> {
+/// Reads the minimum and maximum number of actions.
+fn code_lengths(fields: &Map<String, Value>) -> Result<(usize, usize), ErrorCode> {
     let length = |name, default, malformed| match fields.get(name) {
         None => Ok(default),
         Some(value) => value
@@ -150,31 +179,31 @@ fn code_lengths(fields: &Map<String, Value>) -> Result<(usize, usize), u32> {
             .and_then(|length| usize::try_from(length).ok())
             .ok_or(malformed),
     };
-    let fewest = length("min_code_length", 1, codes::MIN_CODE_LENGTH_FORMAT)?;
-    let most = length("max_code_length", 3, codes::MAX_CODE_LENGTH_FORMAT)?;
-    if fewest > most {
-        Err(codes::CODE_LENGTHS)
+    let min = length("min_code_length", 1, ErrorCode::MIN_CODE_LENGTH_FORMAT)?;
+    let max = length("max_code_length", 3, ErrorCode::MAX_CODE_LENGTH_FORMAT)?;
+    if min > max {
+        Err(ErrorCode::CODE_LENGTHS)
     } else {
-        Ok((fewest, most))
+        Ok((min, max))
     }
 }
 
 /// Reads `face_field`: names joined by commas, without blanks, none twice.
-fn wanted(fields: &Map<String, Value>) -> Result<Wanted, u32> {
-    let mut wanted = Wanted::default();
+fn face_fields(fields: &Map<String, Value>) -> Result<FaceFields, ErrorCode> {
+    let mut wanted = FaceFields::default();
     let names = match fields.get("face_field") {
         None => return Ok(wanted),
         Some(Value::String(names)) => names,
-        Some(_) => return Err(codes::FACE_FIELD_FORMAT),
+        Some(_) => return Err(ErrorCode::FACE_FIELD_FORMAT),
     };
     for name in names.split(',') {
         let slot = match name {
             "spoofing" => &mut wanted.spoofing,
             "quality" => &mut wanted.quality,
-            _ => return Err(codes::FACE_FIELD_FORMAT),
+            _ => return Err(ErrorCode::FACE_FIELD_FORMAT),
         };
         if std::mem::replace(slot, true) {
-            return Err(codes::FACE_FIELD_FORMAT);
+            return Err(ErrorCode::FACE_FIELD_FORMAT);
         }
     }
     Ok(wanted)

@@ -1,4 +1,4 @@
-//! Every error code of the two endpoints, and what spends a session.
+//! Each error code of the two endpoints, and the outcomes that spend a session.
 
 use std::time::{Duration, Instant};
 
@@ -11,36 +11,36 @@ use crate::emulator::{scenario::Scenario, sessions::LIFETIME};
 const VIDEO: &[u8] = include_bytes!("../../tests/data/h264-moov-first.mp4");
 const TOO_LONG: &[u8] = include_bytes!("../../tests/data/too-long.mp4");
 
-struct Bench {
-    desk: Desk,
-    ledger: Ledger,
-    now: Now,
+struct ApiFixture {
+    api: EmulatorApi,
+    handle: EmulatorHandle,
+    now: EmulatorTime,
 }
 
-impl Bench {
+impl ApiFixture {
     fn new() -> Self {
-        let now = Now {
+        let now = EmulatorTime {
             instant: Instant::now(),
             unix: 0,
         };
         Self {
-            desk: Desk::open(),
-            ledger: Ledger::new(Scenario::Pass),
+            api: EmulatorApi::new(),
+            handle: EmulatorHandle::new(Scenario::Pass),
             now,
         }
     }
 
-    fn raw(&self, call: Call, body: &[u8]) -> Value {
+    fn raw(&self, endpoint: EmulatedEndpoint, body: &[u8]) -> Value {
         let answer = self
-            .desk
-            .answer(call, body, self.now, &self.ledger)
+            .api
+            .call(endpoint, body, self.now, &self.handle)
             .unwrap();
         serde_json::from_slice(&answer).unwrap()
     }
 
-    /// The error code of a call; an error must come without a result, a success with one.
-    fn code(&self, call: Call, body: &Value) -> u64 {
-        let answer = self.raw(call, body.to_string().as_bytes());
+    /// The error code of a call. An error must have no result, and a success must have one.
+    fn code(&self, endpoint: EmulatedEndpoint, body: &Value) -> u64 {
+        let answer = self.raw(endpoint, body.to_string().as_bytes());
         let code = answer["error_code"].as_u64().unwrap();
         assert_eq!(answer.get("result").is_some(), code == 0);
         assert_eq!(answer["error_msg"] == "SUCCESS", code == 0);
@@ -49,11 +49,11 @@ impl Bench {
     }
 
     fn session(&self) -> String {
-        let answer = self.raw(Call::SessionCode, b"{}");
+        let answer = self.raw(EmulatedEndpoint::SessionCode, b"{}");
         answer["result"]["session_id"].as_str().unwrap().to_owned()
     }
 
-    /// Verifies with a new session, `fields` laid over good ones (null takes one away).
+    /// Verifies with a new session; `fields` replace valid ones, and null removes one.
     fn verify_with(&self, fields: &Value) -> u64 {
         let mut body = json!({"session_id": self.session(), "video_base64": BASE64.encode(VIDEO)});
         for (name, value) in fields.as_object().unwrap() {
@@ -62,13 +62,13 @@ impl Bench {
         body.as_object_mut()
             .unwrap()
             .retain(|_, value| !value.is_null());
-        self.code(Call::Verify, &body)
+        self.code(EmulatedEndpoint::Verify, &body)
     }
 }
 
 #[test]
-fn only_an_object_is_a_body() {
-    let bench = Bench::new();
+fn a_body_that_is_no_object_is_refused() {
+    let api = ApiFixture::new();
     let deep = "[".repeat(100_000);
     for body in [
         "",
@@ -83,23 +83,23 @@ fn only_an_object_is_a_body() {
         "{\"\u{0}\":1",
         &deep,
     ] {
-        for call in [Call::SessionCode, Call::Verify] {
+        for endpoint in [EmulatedEndpoint::SessionCode, EmulatedEndpoint::Verify] {
             assert_eq!(
-                bench.raw(call, body.as_bytes())["error_code"],
+                api.raw(endpoint, body.as_bytes())["error_code"],
                 222_200,
                 "{body:.20}"
             );
         }
     }
     assert_eq!(
-        bench.raw(Call::Verify, b"{\"session_id\":\"\xff\"}")["error_code"],
+        api.raw(EmulatedEndpoint::Verify, b"{\"session_id\":\"\xff\"}")["error_code"],
         222_200
     );
 }
 
 #[test]
 fn code_lengths_are_checked() {
-    let bench = Bench::new();
+    let api = ApiFixture::new();
     let wrong = [
         json!(0),
         json!(4),
@@ -112,36 +112,42 @@ fn code_lengths_are_checked() {
     ];
     for value in &wrong {
         assert_eq!(
-            bench.code(Call::SessionCode, &json!({"min_code_length": value})),
+            api.code(
+                EmulatedEndpoint::SessionCode,
+                &json!({"min_code_length": value})
+            ),
             222_028,
             "{value}"
         );
         assert_eq!(
-            bench.code(Call::SessionCode, &json!({"max_code_length": value})),
+            api.code(
+                EmulatedEndpoint::SessionCode,
+                &json!({"max_code_length": value})
+            ),
             222_029,
             "{value}"
         );
     }
     let turned = json!({"min_code_length": 3, "max_code_length": 2});
-    assert_eq!(bench.code(Call::SessionCode, &turned), 222_027);
+    assert_eq!(api.code(EmulatedEndpoint::SessionCode, &turned), 222_027);
 }
 
 #[test]
 fn codes_keep_to_the_lengths_asked_for() {
-    let bench = Bench::new();
-    for (fewest, most) in [(1, 1), (1, 2), (2, 2), (2, 3), (3, 3)] {
-        let asked = json!({"min_code_length": fewest, "max_code_length": most, "unknown": {}});
+    let api = ApiFixture::new();
+    for (min, max) in [(1, 1), (1, 2), (2, 2), (2, 3), (3, 3)] {
+        let asked = json!({"min_code_length": min, "max_code_length": max, "unknown": {}});
         for _ in 0..20 {
-            let answer = bench.raw(Call::SessionCode, asked.to_string().as_bytes());
+            let answer = api.raw(EmulatedEndpoint::SessionCode, asked.to_string().as_bytes());
             let length = answer["result"]["code"].as_str().unwrap().len();
-            assert!((fewest..=most).contains(&length));
+            assert!((min..=max).contains(&length));
         }
     }
 }
 
 #[test]
 fn parameters_of_verify_are_checked() {
-    let bench = Bench::new();
+    let api = ApiFixture::new();
     for (fields, code) in [
         (json!({"session_id": null}), 222_001),
         (json!({"session_id": 7}), 222_002),
@@ -163,18 +169,13 @@ fn parameters_of_verify_are_checked() {
         (json!({"face_field": "quality,spoofing"}), 0),
         (json!({"type_identify": "voice", "other": [1]}), 0),
     ] {
-        assert_eq!(
-            bench.verify_with(&fields),
-            code,
-            "{:.60}",
-            fields.to_string()
-        );
+        assert_eq!(api.verify_with(&fields), code, "{:.60}", fields.to_string());
     }
 }
 
 #[test]
 fn every_outcome_spends_the_session() {
-    let bench = Bench::new();
+    let api = ApiFixture::new();
     let good = BASE64.encode(VIDEO);
     for first in [
         json!({"video_base64": good}),
@@ -183,37 +184,37 @@ fn every_outcome_spends_the_session() {
         json!({"video_base64": good, "face_field": "age"}),
         json!({}),
     ] {
-        let id = bench.session();
+        let id = api.session();
         let mut body = first.clone();
         body["session_id"] = json!(id);
-        let _ = bench.code(Call::Verify, &body);
+        let _ = api.code(EmulatedEndpoint::Verify, &body);
         let again = json!({"session_id": id, "video_base64": good});
-        assert_eq!(bench.code(Call::Verify, &again), 216_502);
+        assert_eq!(api.code(EmulatedEndpoint::Verify, &again), 216_502);
     }
-    bench.ledger.set_scenario(Scenario::Error(216_501));
-    let body = json!({"session_id": bench.session(), "video_base64": good});
-    assert_eq!(bench.code(Call::Verify, &body), 216_501);
-    assert_eq!(bench.code(Call::Verify, &body), 216_502);
+    api.handle.set_scenario(Scenario::Error(216_501));
+    let body = json!({"session_id": api.session(), "video_base64": good});
+    assert_eq!(api.code(EmulatedEndpoint::Verify, &body), 216_501);
+    assert_eq!(api.code(EmulatedEndpoint::Verify, &body), 216_502);
 }
 
 #[test]
-fn a_session_lapses_by_the_clock_that_is_passed_in() {
-    let mut bench = Bench::new();
-    let (early, late) = (bench.session(), bench.session());
+fn a_session_expires_by_the_clock_that_is_passed_in() {
+    let mut api = ApiFixture::new();
+    let (early, late) = (api.session(), api.session());
     let verify = |id: &str| json!({"session_id": id, "video_base64": BASE64.encode(VIDEO)});
-    bench.now.instant += LIFETIME - Duration::from_millis(1);
-    assert_eq!(bench.code(Call::Verify, &verify(&early)), 0);
-    bench.now.instant += Duration::from_millis(1);
-    assert_eq!(bench.code(Call::Verify, &verify(&late)), 216_502);
+    api.now.instant += LIFETIME - Duration::from_millis(1);
+    assert_eq!(api.code(EmulatedEndpoint::Verify, &verify(&early)), 0);
+    api.now.instant += Duration::from_millis(1);
+    assert_eq!(api.code(EmulatedEndpoint::Verify, &verify(&late)), 216_502);
 }
 
 #[test]
-fn of_many_verifies_at_once_one_wins() {
-    let bench = Bench::new();
-    let body = json!({"session_id": bench.session(), "video_base64": BASE64.encode(VIDEO)});
+fn one_of_many_concurrent_verifies_succeeds() {
+    let api = ApiFixture::new();
+    let body = json!({"session_id": api.session(), "video_base64": BASE64.encode(VIDEO)});
     let codes: Vec<u64> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..8)
-            .map(|_| scope.spawn(|| bench.code(Call::Verify, &body)))
+            .map(|_| scope.spawn(|| api.code(EmulatedEndpoint::Verify, &body)))
             .collect();
         threads
             .into_iter()

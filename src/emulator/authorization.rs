@@ -1,8 +1,9 @@
-//! The emulator's own check of `Authorization: Qiniu <access key>:<sign>`.
+//! Checks `Authorization: Qiniu <access key>:<sign>`, independently of the gateway's signer.
 //!
-//! Written from the description of the token alone and sharing no code with the gateway's signer,
-//! so that a mistake there is found here instead of being made twice. Relies on HMAC-SHA1 and on a
-//! comparison in constant time; never prints or stores a key, and never tells what was wrong.
+//! It is written from Qiniu's documentation of the token and shares no code with
+//! [`crate::qiniu::signature`], so that a mistake there is found here instead of being repeated. It
+//! relies on HMAC-SHA1 and a comparison in constant time. It never prints a key, and never reveals
+//! which part of a token is wrong.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use data_encoding::BASE64URL;
@@ -15,77 +16,90 @@ use sha1::Sha1;
 
 use crate::secret::Secret;
 
-/// How far `X-Qiniu-Date` may be from the clock; this far is already too far.
+/// `X-Qiniu-Date` must differ from the clock by less than this.
 const DATE_TOLERANCE_SECONDS: u64 = 15 * 60;
 const DATE_HEADER: &str = "x-qiniu-date";
 const SIGNED_PREFIX: &str = "x-qiniu-";
 
-/// The one account the emulator knows.
-pub(super) struct Account {
+/// The keys of the emulator's only account.
+pub(super) struct EmulatorAccount {
     pub(super) access_key: Secret,
     pub(super) secret_key: Secret,
 }
 
-/// Why a request is not from our account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Denied {
-    /// No token, a malformed one, or a wrong one: HTTP 401.
+/// Why the authorization of a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum AuthorizationError {
+    /// The token is missing, malformed or wrong: HTTP status 401.
+    #[error("bad token")]
     BadToken,
-    /// Rightly signed, but `X-Qiniu-Date` is unreadable or 15 minutes or more off: HTTP 403.
+    /// The signature is valid, but `X-Qiniu-Date` is malformed or 15 minutes or more off: HTTP
+    /// status 403.
+    #[error("stale date")]
     StaleDate,
 }
 
-/// The head of a request, as it arrived.
-pub(super) struct Head<'a> {
+/// The head of a received request.
+pub(super) struct SignedHead<'a> {
     pub(super) method: &'a Method,
     pub(super) uri: &'a Uri,
     pub(super) headers: &'a HeaderMap,
 }
 
-impl Account {
-    /// Whether the token at least claims to be this account's, which can be told without the body.
+impl EmulatorAccount {
+    /// Checks that the token names this account's access key, which needs no body.
     ///
     /// # Errors
-    /// [`Denied::BadToken`] if the header is missing, doubled, of another scheme or another account.
-    pub(super) fn check_claim(&self, headers: &HeaderMap) -> Result<(), Denied> {
-        let token = single(headers, AUTHORIZATION.as_str())?.ok_or(Denied::BadToken)?;
-        let claim = self.claim();
-        let claimed = token.get(..claim.len()).ok_or(Denied::BadToken)?;
-        verify_slices_are_equal(claimed, &claim).map_err(|_| Denied::BadToken)
+    /// [`AuthorizationError::BadToken`] if the header is missing or repeated, or has another scheme
+    /// or access key.
+    pub(super) fn check_access_key(&self, headers: &HeaderMap) -> Result<(), AuthorizationError> {
+        let token = single(headers, AUTHORIZATION.as_str())?.ok_or(AuthorizationError::BadToken)?;
+        let expected = self.token_prefix();
+        let prefix = token
+            .get(..expected.len())
+            .ok_or(AuthorizationError::BadToken)?;
+        verify_slices_are_equal(prefix, &expected).map_err(|_| AuthorizationError::BadToken)
     }
 
-    /// Recomputes the token over the bytes that arrived and compares the whole header.
+    /// Recomputes the token over the received bytes and compares the whole header.
     ///
-    /// `now` is the Unix time in seconds. The date is judged only once the signature is good.
+    /// `now` is the Unix time in seconds. The date is checked after the signature.
     ///
     /// # Errors
-    /// See [`Denied`].
-    pub(super) fn check(&self, head: &Head<'_>, body: &[u8], now: i64) -> Result<(), Denied> {
-        let token = single(head.headers, AUTHORIZATION.as_str())?.ok_or(Denied::BadToken)?;
-        let mut expected = self.claim();
+    /// See [`AuthorizationError`].
+    pub(super) fn check(
+        &self,
+        head: &SignedHead<'_>,
+        body: &[u8],
+        now: i64,
+    ) -> Result<(), AuthorizationError> {
+        let token =
+            single(head.headers, AUTHORIZATION.as_str())?.ok_or(AuthorizationError::BadToken)?;
+        let mut expected = self.token_prefix();
         expected.extend_from_slice(self.sign(head, body)?.as_bytes());
-        verify_slices_are_equal(token, &expected).map_err(|_| Denied::BadToken)?;
+        verify_slices_are_equal(token, &expected).map_err(|_| AuthorizationError::BadToken)?;
         match single(head.headers, DATE_HEADER)? {
             None => Ok(()),
             Some(date) => {
-                let at = unix_seconds(date).ok_or(Denied::StaleDate)?;
+                let at = unix_seconds(date).ok_or(AuthorizationError::StaleDate)?;
                 if now.abs_diff(at) < DATE_TOLERANCE_SECONDS {
                     Ok(())
                 } else {
-                    Err(Denied::StaleDate)
+                    Err(AuthorizationError::StaleDate)
                 }
             }
         }
     }
 
-    fn claim(&self) -> Vec<u8> {
+    fn token_prefix(&self) -> Vec<u8> {
         [b"Qiniu ", self.access_key.reveal(), b":"].concat()
     }
 
-    fn sign(&self, head: &Head<'_>, body: &[u8]) -> Result<String, Denied> {
+    fn sign(&self, head: &SignedHead<'_>, body: &[u8]) -> Result<String, AuthorizationError> {
         let key = self.secret_key.reveal();
-        let mut mac = Hmac::<Sha1>::new_from_slice(key).map_err(|_| Denied::BadToken)?;
-        let host = single(head.headers, HOST.as_str())?.ok_or(Denied::BadToken)?;
+        let mut mac =
+            Hmac::<Sha1>::new_from_slice(key).map_err(|_| AuthorizationError::BadToken)?;
+        let host = single(head.headers, HOST.as_str())?.ok_or(AuthorizationError::BadToken)?;
         let content_type = single(head.headers, CONTENT_TYPE.as_str())?.unwrap_or_default();
 
         mac.update(head.method.as_str().as_bytes());
@@ -115,18 +129,18 @@ impl Account {
     }
 }
 
-/// The one value of a header; a doubled header could be read in two ways and is refused.
-fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a [u8]>, Denied> {
+/// The value of a header. A repeated header is refused, since it could be read in two ways.
+fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a [u8]>, AuthorizationError> {
     let mut values = headers.get_all(name).iter();
     let first = values.next();
     if values.next().is_some() {
-        return Err(Denied::BadToken);
+        return Err(AuthorizationError::BadToken);
     }
     Ok(first.map(|value| value.as_bytes()))
 }
 
-/// Every `X-Qiniu-<something>`, canonical and sorted by name.
-fn signed_headers(headers: &HeaderMap) -> Result<Vec<(String, &[u8])>, Denied> {
+/// Every `X-Qiniu-<something>` header, with its canonical name, sorted by name.
+fn signed_headers(headers: &HeaderMap) -> Result<Vec<(String, &[u8])>, AuthorizationError> {
     let mut signed = Vec::new();
     for name in headers.keys() {
         let longer = name.as_str().len() > SIGNED_PREFIX.len();
@@ -139,23 +153,23 @@ fn signed_headers(headers: &HeaderMap) -> Result<Vec<(String, &[u8])>, Denied> {
     Ok(signed)
 }
 
-/// The first letter and each after a hyphen in upper case; the name comes in lower case.
+/// Capitalises the first letter and each letter after a hyphen of a lower-case name.
 fn canonical(name: &str) -> String {
     let mut word_starts = true;
     name.chars()
         .map(|letter| {
-            let shown = if word_starts {
+            let capitalised = if word_starts {
                 letter.to_ascii_uppercase()
             } else {
                 letter
             };
             word_starts = letter == '-';
-            shown
+            capitalised
         })
         .collect()
 }
 
-/// Reads `yyyyMMddTHHmmssZ` as Unix seconds; nothing looser.
+/// Parses `yyyyMMddTHHmmssZ`, and no other form, to Unix seconds.
 fn unix_seconds(text: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(text)
         .ok()
@@ -188,7 +202,8 @@ fn days_in_month(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days from 1970-01-01 in the Gregorian calendar, counted with years that begin in March.
+/// Days since 1970-01-01 in the Gregorian calendar. Internally, years begin in March, so that the
+/// leap day is the last of its year.
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let months_since_march = (month + 9) % 12;

@@ -1,24 +1,24 @@
-//! The check against the published vectors, and against everything that must not pass.
+//! The check accepts the published vectors and refuses every deviation from them.
 
 use hyper::header::{HeaderName, HeaderValue};
 use serde_json::Value;
 
 use super::*;
 
-/// 2026-11-23T09:00:10Z, the date in the vectors.
+/// 2026-11-23T09:00:10Z, the date of the vectors.
 const VECTOR_TIME: i64 = 1_795_424_410;
 
-struct Sample {
-    account: Account,
+struct SignedSample {
+    account: EmulatorAccount,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Vec<u8>,
 }
 
-impl Sample {
-    fn check_at(&self, now: i64) -> Result<(), Denied> {
-        let head = Head {
+impl SignedSample {
+    fn check_at(&self, now: i64) -> Result<(), AuthorizationError> {
+        let head = SignedHead {
             method: &self.method,
             uri: &self.uri,
             headers: &self.headers,
@@ -27,12 +27,12 @@ impl Sample {
     }
 }
 
-fn samples(set: &str) -> Vec<(String, Sample)> {
+fn samples(set: &str) -> Vec<(String, SignedSample)> {
     let file: Value = serde_json::from_str(include_str!("../../tests/vectors.json")).unwrap();
     file[set].as_array().unwrap().iter().map(sample).collect()
 }
 
-fn sample(vector: &Value) -> (String, Sample) {
+fn sample(vector: &Value) -> (String, SignedSample) {
     let text = |key: &str| vector[key].as_str().unwrap();
     let mut headers = HeaderMap::new();
     headers.insert(HOST, text("host").parse().unwrap());
@@ -57,8 +57,8 @@ fn sample(vector: &Value) -> (String, Sample) {
         "" => text("path").to_owned(),
         query => format!("{}?{query}", text("path")),
     };
-    let sample = Sample {
-        account: Account {
+    let sample = SignedSample {
+        account: EmulatorAccount {
             access_key: Secret::new(text("access_key")),
             secret_key: Secret::new(text("secret_key")),
         },
@@ -78,7 +78,7 @@ fn every_vector_is_accepted() {
         for (name, sample) in samples {
             assert_eq!(sample.check_at(VECTOR_TIME), Ok(()), "{name}");
             assert_eq!(
-                sample.account.check_claim(&sample.headers),
+                sample.account.check_access_key(&sample.headers),
                 Ok(()),
                 "{name}"
             );
@@ -88,7 +88,7 @@ fn every_vector_is_accepted() {
 
 #[test]
 fn any_change_is_a_bad_token() {
-    let changes: [fn(&mut Sample); 10] = [
+    let changes: [fn(&mut SignedSample); 10] = [
         |s| s.body.push(b' '),
         |s| s.method = Method::PUT,
         |s| s.uri = "/v2/actionliveness/verify".parse().unwrap(),
@@ -110,7 +110,7 @@ fn any_change_is_a_bad_token() {
         change(&mut sample);
         assert_eq!(
             sample.check_at(VECTOR_TIME),
-            Err(Denied::BadToken),
+            Err(AuthorizationError::BadToken),
             "change {index}"
         );
     }
@@ -135,13 +135,16 @@ fn other_schemes_and_spellings_are_bad_tokens() {
         sample.headers.insert(AUTHORIZATION, token.parse().unwrap());
         assert_eq!(
             sample.check_at(VECTOR_TIME),
-            Err(Denied::BadToken),
+            Err(AuthorizationError::BadToken),
             "{token}"
         );
     }
     let (_, mut doubled) = samples("vectors").swap_remove(0);
     doubled.headers.append(AUTHORIZATION, good.parse().unwrap());
-    assert_eq!(doubled.check_at(VECTOR_TIME), Err(Denied::BadToken));
+    assert_eq!(
+        doubled.check_at(VECTOR_TIME),
+        Err(AuthorizationError::BadToken)
+    );
 }
 
 #[test]
@@ -150,8 +153,8 @@ fn the_date_may_be_almost_fifteen_minutes_off() {
     for (offset, expected) in [
         (899, Ok(())),
         (-899, Ok(())),
-        (900, Err(Denied::StaleDate)),
-        (-900, Err(Denied::StaleDate)),
+        (900, Err(AuthorizationError::StaleDate)),
+        (-900, Err(AuthorizationError::StaleDate)),
     ] {
         assert_eq!(dated.check_at(VECTOR_TIME + offset), expected, "{offset}");
     }

@@ -1,19 +1,22 @@
-//! An embedded stand-in for Qiniu's two endpoints, as strict as their description allows.
+//! A strict emulator of Qiniu's two action-liveness endpoints.
 //!
-//! For development without an account and for tests of this gateway or of any other client. It
-//! checks signatures with code of its own, hands out sessions that die after one use or five
-//! minutes, looks into the video's container, and answers in Qiniu's words with drawn pictures.
-//! It relies on nothing of the gateway but the type for secrets. It never judges a face, never
-//! contacts Qiniu, never writes to disk, and never logs.
+//! It serves development without a Qiniu account, and tests of this gateway or of any other client.
+//! It checks signatures, issues sessions that are valid for five minutes and one use, checks the
+//! container of each video, and responds with the documented JSON and sample pictures.
+//!
+//! It relies on two modules of the gateway: [`crate::secret`], so that no key can be printed, and
+//! [`crate::media`], which reads the container of a video. Its signature check shares no code with
+//! the gateway's signer ([`crate::qiniu::signature`]), so that a mistake in one is found by the
+//! other. It never judges a face, never contacts Qiniu, never writes to disk, and never logs.
 
 mod api;
 mod authorization;
-mod codes;
-mod exchange;
-mod jpeg;
-mod ledger;
-mod mint;
+mod error_code;
+mod handle;
+mod pictures;
+mod responses;
 mod scenario;
+mod server;
 mod sessions;
 mod video;
 
@@ -29,96 +32,97 @@ use tokio::{
     task::JoinSet,
 };
 
-use self::{api::Desk, authorization::Account, exchange::Shop};
+use self::{api::EmulatorApi, authorization::EmulatorAccount, server::EmulatorServer};
 pub use self::{
-    ledger::Ledger,
+    handle::EmulatorHandle,
     scenario::{Scenario, UnknownScenario},
 };
 use crate::secret::Secret;
 
-/// Connections at once; further ones wait in the listener's queue.
-const MOST_CONNECTIONS: usize = 256;
-/// Time for a request's head.
-const HEAD_TIME: Duration = Duration::from_secs(30);
-/// A pause after a failed accept (no free file descriptors), so that it does not spin.
+/// Maximum number of open connections; further ones wait in the listener's queue.
+const MAX_CONNECTIONS: usize = 256;
+/// Time limit for the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Pause after a failed accept, which otherwise would spin while no file descriptor is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How an emulator is set up.
+/// Settings of an emulator.
 pub struct EmulatorSettings {
-    /// Where to listen; port 0 picks a free one.
+    /// Address to listen on; port 0 picks a free port.
     pub listen: SocketAddr,
-    /// The access key of the one account there is.
+    /// Access key of the only account.
     pub access_key: Secret,
-    /// Its secret key.
+    /// Secret key of the same account.
     pub secret_key: Secret,
-    /// What good verifies are answered, until [`Ledger::set_scenario`].
+    /// Outcome of verifies whose session and video are valid, until
+    /// [`EmulatorHandle::set_scenario`] changes it.
     pub scenario: Scenario,
-    /// How long each answer of the API is held back; refusals are not.
+    /// Delay of each response of the API. Rejections below the API are not delayed.
     pub latency: Duration,
 }
 
-/// A bound emulator. Connections queue up from now on and are served by [`Emulator::run`].
+/// A bound emulator. The listener queues connections until [`Emulator::run`] serves them.
 pub struct Emulator {
     listener: TcpListener,
     address: SocketAddr,
-    shop: Arc<Shop>,
+    server: Arc<EmulatorServer>,
 }
 
 impl Emulator {
-    /// Takes the port and draws the pictures.
+    /// Binds the listener and encodes the sample pictures.
     ///
     /// # Errors
-    /// The address cannot be bound.
+    /// The address can't be bound.
     pub async fn bind(settings: EmulatorSettings) -> io::Result<Self> {
         let listener = TcpListener::bind(settings.listen).await?;
         let address = listener.local_addr()?;
-        let shop = Shop {
-            account: Account {
+        let server = EmulatorServer {
+            account: EmulatorAccount {
                 access_key: settings.access_key,
                 secret_key: settings.secret_key,
             },
-            desk: Desk::open(),
-            ledger: Arc::new(Ledger::new(settings.scenario)),
+            api: EmulatorApi::new(),
+            handle: Arc::new(EmulatorHandle::new(settings.scenario)),
             latency: settings.latency,
         };
         Ok(Self {
             listener,
             address,
-            shop: Arc::new(shop),
+            server: Arc::new(server),
         })
     }
 
-    /// Where it listens, with the port that was picked.
+    /// The bound address, with the actual port.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it saw and will see; also the handle to change its answers.
-    pub fn ledger(&self) -> Arc<Ledger> {
-        Arc::clone(&self.shop.ledger)
+    /// A handle that observes the emulator and changes its scenario and clock.
+    pub fn handle(&self) -> Arc<EmulatorHandle> {
+        Arc::clone(&self.server.handle)
     }
 
     /// Serves until `stop` resolves, then drops every connection at once.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
-        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let mut connections = JoinSet::new();
         loop {
             let accepted = async {
-                let place = Arc::clone(&places).acquire_owned().await;
-                (place, self.listener.accept().await)
+                let permit = Arc::clone(&permits).acquire_owned().await;
+                (permit, self.listener.accept().await)
             };
-            let (place, accepted) = tokio::select! {
+            let (permit, accepted) = tokio::select! {
                 () = &mut stop => return,
                 accepted = accepted => accepted,
             };
             while connections.try_join_next().is_some() {}
             match accepted {
                 Ok((stream, _)) => {
-                    let connection = serve(stream, Arc::clone(&self.shop));
+                    let connection = serve(stream, Arc::clone(&self.server));
                     connections.spawn(async move {
                         connection.await;
-                        drop(place);
+                        drop(permit);
                     });
                 }
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
@@ -127,16 +131,16 @@ impl Emulator {
     }
 }
 
-/// Serves one connection until either side ends it; how it ended interests nobody.
-async fn serve(stream: TcpStream, shop: Arc<Shop>) {
+/// Serves one connection until either side closes it. Errors of the connection are ignored.
+async fn serve(stream: TcpStream, server: Arc<EmulatorServer>) {
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request: Request<Incoming>| {
-        let shop = Arc::clone(&shop);
-        async move { Ok::<_, Infallible>(shop.serve(request).await) }
+        let server = Arc::clone(&server);
+        async move { Ok::<_, Infallible>(server.serve(request).await) }
     });
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
+        .header_read_timeout(HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }

@@ -1,36 +1,30 @@
-//! What the emulator answers to a verify whose session and video are good.
+//! The outcome of a verify whose session and video are valid.
 //!
-//! Pure data: parsed from the command line or set by a test. Never judges the video's content.
+//! Plain data: parsed from the command line, or set by a test. It never depends on the video.
 
 use std::{fmt, str::FromStr};
 
-/// The outcome of every verify that gets as far as being judged.
+/// The outcome of every verify that passes the checks of its parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scenario {
-    /// The actions were seen and the score is above every threshold.
+    /// The actions are recognised and the score is above every threshold.
     #[default]
     Pass,
-    /// A high score, but the actions were not seen.
+    /// The score is high, but the actions are not recognised.
     ActionFail,
-    /// The actions were seen, but the score is below every threshold.
+    /// The actions are recognised, but the score is below every threshold.
     LowScore,
-    /// As `Pass`, but with high synthetic-image scores (visible only if `spoofing` was asked for).
+    /// As `Pass`, but with high synthetic-image scores. They are in the response only if
+    /// `face_field` asks for `spoofing`.
     Spoof,
-    /// HTTP 200 with this `error_code` (not 0) and no result.
+    /// HTTP status 200 with this `error_code`, which is not 0, and no result.
     Error(u32),
 }
 
-/// The text is no scenario.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The text names no scenario.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected pass, action-fail, low-score, spoof, or error:CODE, for example error:216501")]
 pub struct UnknownScenario;
-
-impl fmt::Display for UnknownScenario {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("expected pass, action-fail, low-score, spoof, or error:CODE with a number other than 0")
-    }
-}
-
-impl std::error::Error for UnknownScenario {}
 
 impl FromStr for Scenario {
     type Err = UnknownScenario;
@@ -72,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_printed_can_be_read() {
+    fn a_printed_scenario_parses_to_itself() {
         for scenario in [
             Scenario::Pass,
             Scenario::ActionFail,
@@ -85,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn any_other_text_is_refused() {
         for text in [
             "",
             "Pass",

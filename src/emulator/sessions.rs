@@ -1,7 +1,7 @@
-//! Liveness sessions as the emulator hands them out: five minutes, one use.
+//! The emulator's liveness sessions: each is valid for five minutes and one use.
 //!
-//! Time is passed in, so nothing here waits or reads a clock. Memory is bounded: past
-//! [`MOST_SESSIONS`] live ones no more are issued. Never prints a session id.
+//! The caller passes the time in, so nothing here waits or reads a clock. Memory is bounded: no
+//! session is issued while [`MAX_SESSIONS`] are valid. It never prints a session id.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -11,95 +11,99 @@ use std::{
 use aws_lc_rs::rand;
 use data_encoding::HEXLOWER;
 
-/// How long a session lives, from issue.
+use super::api::NoRandomBytes;
+
+/// Validity of a session, from its issue.
 pub(super) const LIFETIME: Duration = Duration::from_secs(5 * 60);
-/// The most sessions that can be live at once; each takes about 100 bytes.
-const MOST_SESSIONS: usize = 200_000;
-/// Blink, head up, head down, turn left and right.
+/// Maximum number of valid sessions; each takes about 100 bytes.
+const MAX_SESSIONS: usize = 200_000;
+/// Codes of the actions: blink, head up, head down, turn left and right.
 const ACTIONS: [char; 4] = ['0', '4', '5', '7'];
-/// "S" and the hex digits of this many bytes.
+/// Random bytes of a session id, which is "S" and their hexadecimal digits.
 const RANDOM_BYTES: usize = 11;
 
-/// A session just issued.
-pub(super) struct Issued {
+/// A new session.
+pub(super) struct IssuedSession {
     pub(super) session_id: String,
-    /// One digit an action, none twice.
+    /// One digit for each action; no digit occurs twice.
     pub(super) code: String,
 }
 
-/// Why none was issued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NotIssued {
-    /// Too many are live.
+/// Why no session was issued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum IssueError {
+    /// [`MAX_SESSIONS`] are valid.
+    #[error("too many valid sessions")]
     Full,
-    /// The system has no randomness.
-    NoRandomness,
+    #[error(transparent)]
+    NoRandomBytes(#[from] NoRandomBytes),
 }
 
-/// Every session that is live.
+/// All valid sessions.
 #[derive(Default)]
-pub(super) struct Sessions {
-    live: HashSet<String>,
-    /// In order of issue, so also of expiry. Spent ones stay until they expire or the queue is tidied.
+pub(super) struct EmulatedSessions {
+    valid: HashSet<String>,
+    /// Ids in order of issue, and so of expiry. It also holds spent ids until they expire or
+    /// [`EmulatedSessions::spend`] removes them.
     order: VecDeque<(Instant, String)>,
 }
 
-impl Sessions {
-    /// Issues a session with `fewest..=most` actions (each 1 to 3).
+impl EmulatedSessions {
+    /// Issues a session with `min..=max` actions (each 1 to 3).
     ///
     /// # Errors
-    /// See [`NotIssued`].
+    /// See [`IssueError`].
     pub(super) fn issue(
         &mut self,
         now: Instant,
-        fewest: usize,
-        most: usize,
-    ) -> Result<Issued, NotIssued> {
-        self.forget_expired(now);
-        if self.live.len() >= MOST_SESSIONS {
-            return Err(NotIssued::Full);
+        min: usize,
+        max: usize,
+    ) -> Result<IssuedSession, IssueError> {
+        self.remove_expired(now);
+        if self.valid.len() >= MAX_SESSIONS {
+            return Err(IssueError::Full);
         }
         let session_id = format!("S{}", HEXLOWER.encode(&random::<RANDOM_BYTES>()?));
-        let code = code(fewest, most)?;
-        self.live.insert(session_id.clone());
+        let code = code(min, max)?;
+        self.valid.insert(session_id.clone());
         self.order.push_back((now, session_id.clone()));
-        Ok(Issued { session_id, code })
+        Ok(IssuedSession { session_id, code })
     }
 
-    /// Takes the session out of circulation. True if it was live, at most once for each id.
+    /// Invalidates a session. Returns whether it was valid, which is true at most once for each id.
     pub(super) fn spend(&mut self, session_id: &str, now: Instant) -> bool {
-        self.forget_expired(now);
-        let was_live = self.live.remove(session_id);
-        // Spent ids pile up in the queue; tidy it once they are most of it.
-        if self.order.len() > 1024 && self.order.len() / 2 > self.live.len() {
-            self.order.retain(|(_, id)| self.live.contains(id));
+        self.remove_expired(now);
+        let was_valid = self.valid.remove(session_id);
+        // Spent ids accumulate in the queue: remove them once they outnumber the valid ones.
+        if self.order.len() > 1024 && self.order.len() / 2 > self.valid.len() {
+            self.order.retain(|(_, id)| self.valid.contains(id));
         }
-        was_live
+        was_valid
     }
 
-    fn forget_expired(&mut self, now: Instant) {
+    fn remove_expired(&mut self, now: Instant) {
         while let Some((issued, _)) = self.order.front() {
             if now.saturating_duration_since(*issued) < LIFETIME {
                 return;
             }
             if let Some((_, id)) = self.order.pop_front() {
-                self.live.remove(&id);
+                self.valid.remove(&id);
             }
         }
     }
 }
 
-fn random<const N: usize>() -> Result<[u8; N], NotIssued> {
+fn random<const N: usize>() -> Result<[u8; N], NoRandomBytes> {
     let mut bytes = [0; N];
-    rand::fill(&mut bytes).map_err(|_| NotIssued::NoRandomness)?;
+    rand::fill(&mut bytes).map_err(|_| NoRandomBytes)?;
     Ok(bytes)
 }
 
-/// Draws the actions one by one, without putting them back.
-fn code(fewest: usize, most: usize) -> Result<String, NotIssued> {
+/// Draws `min` to `max` distinct actions.
+fn code(min: usize, max: usize) -> Result<String, NoRandomBytes> {
     let [length, picks @ ..] = random::<{ ACTIONS.len() + 1 }>()?;
-    let spread = most.saturating_sub(fewest).saturating_add(1);
-    let length = fewest.saturating_add(usize::from(length) % spread);
+    let spread = max.saturating_sub(min).saturating_add(1);
+    let length = min.saturating_add(usize::from(length) % spread);
     let mut left = ACTIONS.to_vec();
     let mut code = String::new();
     for pick in picks.iter().take(length) {
@@ -113,8 +117,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_is_good_once() {
-        let (mut sessions, now) = (Sessions::default(), Instant::now());
+    fn a_session_is_valid_once() {
+        let (mut sessions, now) = (EmulatedSessions::default(), Instant::now());
         let id = sessions.issue(now, 1, 3).unwrap().session_id;
         assert!(sessions.spend(&id, now));
         assert!(!sessions.spend(&id, now));
@@ -123,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_session_ends_five_minutes_after_issue() {
-        let (mut sessions, start) = (Sessions::default(), Instant::now());
+        let (mut sessions, start) = (EmulatedSessions::default(), Instant::now());
         let early = sessions.issue(start, 1, 3).unwrap().session_id;
         let late = sessions.issue(start, 1, 3).unwrap().session_id;
         assert!(sessions.spend(&early, start + LIFETIME - Duration::from_millis(1)));
@@ -132,7 +136,7 @@ mod tests {
 
     #[test]
     fn ids_and_codes_have_the_documented_form() {
-        let (mut sessions, now) = (Sessions::default(), Instant::now());
+        let (mut sessions, now) = (EmulatedSessions::default(), Instant::now());
         let mut lengths = HashSet::new();
         for _ in 0..300 {
             let issued = sessions.issue(now, 1, 3).unwrap();
@@ -150,15 +154,15 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let (mut sessions, now) = (Sessions::default(), Instant::now());
+        let (mut sessions, now) = (EmulatedSessions::default(), Instant::now());
         for _ in 0..5_000 {
             let id = sessions.issue(now, 1, 3).unwrap().session_id;
             sessions.spend(&id, now);
         }
-        assert!(sessions.order.len() < 2_000, "spent sessions are forgotten");
-        for index in 0..MOST_SESSIONS {
-            sessions.live.insert(index.to_string());
+        assert!(sessions.order.len() < 2_000, "spent sessions are removed");
+        for index in 0..MAX_SESSIONS {
+            sessions.valid.insert(index.to_string());
         }
-        assert_eq!(sessions.issue(now, 1, 3).err(), Some(NotIssued::Full));
+        assert_eq!(sessions.issue(now, 1, 3).err(), Some(IssueError::Full));
     }
 }

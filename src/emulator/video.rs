@@ -1,5 +1,7 @@
-//! Whether a `video_base64` is one Qiniu would look at: strict base64, then [`crate::media::mp4`]'s facts
-//! against the documented limits. Decodes no picture. Never panics, whatever the bytes.
+//! Checks whether Qiniu would accept a `video_base64`.
+//!
+//! It decodes strict base64, reads the container with [`crate::media::mp4`], and compares the result
+//! with the documented limits. It decodes no picture, and never panics, whatever the bytes.
 
 use std::time::Duration;
 
@@ -7,45 +9,47 @@ use data_encoding::BASE64;
 
 use crate::media::{Finding, judge, mp4};
 
-/// Decoded bytes at the most.
-pub(super) const MOST_BYTES: usize = 20 * 1024 * 1024;
-/// Qiniu has an answer of its own for a longer one.
-const LONGEST: Duration = Duration::from_secs(10);
+/// Maximum decoded size, in bytes.
+pub(super) const MAX_BYTES: usize = 20 * 1024 * 1024;
+/// Maximum duration; Qiniu has an error code of its own for a longer video.
+const MAX_DURATION: Duration = Duration::from_secs(10);
 
-/// What is wrong with a video.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// No usable video: encoding, container, codec, size, too short.
+/// Why a video is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum VideoError {
+    /// Wrong encoding, container, codec, size or dimensions, or too short.
+    #[error("no usable video")]
     Unusable,
     /// Longer than ten seconds.
+    #[error("the video is too long")]
     TooLong,
 }
 
-/// Checks the text of a `video_base64`: the standard alphabet with its padding, no blanks, no prefix.
+/// Checks the text of a `video_base64`: standard alphabet and padding, no blanks, no prefix.
 ///
 /// # Errors
-/// See [`Fault`].
-pub(super) fn check(base64: &str) -> Result<(), Fault> {
-    if base64.is_empty() || base64.len() > MOST_BYTES.div_ceil(3) * 4 {
-        return Err(Fault::Unusable);
+/// See [`VideoError`].
+pub(super) fn check(base64: &str) -> Result<(), VideoError> {
+    if base64.is_empty() || base64.len() > MAX_BYTES.div_ceil(3) * 4 {
+        return Err(VideoError::Unusable);
     }
     let video = BASE64
         .decode(base64.as_bytes())
-        .map_err(|_| Fault::Unusable)?;
+        .map_err(|_| VideoError::Unusable)?;
     check_bytes(&video)
 }
 
-fn check_bytes(video: &[u8]) -> Result<(), Fault> {
-    if video.len() > MOST_BYTES {
-        return Err(Fault::Unusable);
+fn check_bytes(video: &[u8]) -> Result<(), VideoError> {
+    if video.len() > MAX_BYTES {
+        return Err(VideoError::Unusable);
     }
     let read = mp4::read_slice(video);
     match judge(read) {
         Ok(()) => Ok(()),
-        Err(Finding::Duration) if read.is_ok_and(|facts| facts.duration > LONGEST) => {
-            Err(Fault::TooLong)
+        Err(Finding::Duration) if read.is_ok_and(|facts| facts.duration > MAX_DURATION) => {
+            Err(VideoError::TooLong)
         }
-        Err(_) => Err(Fault::Unusable),
+        Err(_) => Err(VideoError::Unusable),
     }
 }
 
@@ -66,7 +70,7 @@ mod tests {
     const TOO_SMALL: &[u8] = include_bytes!("../../tests/data/too-small.mp4");
     const TOO_WIDE: &[u8] = include_bytes!("../../tests/data/too-wide.mp4");
 
-    /// Appends a `free` box, which every reader skips, so that the file is `size` bytes long.
+    /// Appends a `free` box, which every reader skips, so that the file has `size` bytes.
     fn padded(video: &[u8], size: usize) -> Vec<u8> {
         let mut video = video.to_vec();
         let free = u32::try_from(size - video.len()).unwrap();
@@ -77,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn real_videos_are_told_apart() {
+    fn good_and_unusable_real_videos_are_distinguished() {
         for good in [MOOV_FIRST, MOOV_LAST, FRAGMENTED, WITH_AUDIO] {
             assert_eq!(check_bytes(good), Ok(()));
             let facts = mp4::read_slice(good).unwrap();
@@ -87,23 +91,23 @@ mod tests {
         for bad in [
             HEVC, AUDIO_ONLY, TOO_SHORT, TOO_SMALL, TOO_WIDE, b"", b"GIF89a",
         ] {
-            assert_eq!(check_bytes(bad), Err(Fault::Unusable));
+            assert_eq!(check_bytes(bad), Err(VideoError::Unusable));
         }
-        assert_eq!(check_bytes(TOO_LONG), Err(Fault::TooLong));
+        assert_eq!(check_bytes(TOO_LONG), Err(VideoError::TooLong));
     }
 
     #[test]
-    fn twenty_mebibytes_is_the_limit() {
+    fn videos_up_to_20_mebibytes_are_accepted() {
         assert_eq!(
-            check(&BASE64.encode(&padded(MOOV_FIRST, MOST_BYTES))),
+            check(&BASE64.encode(&padded(MOOV_FIRST, MAX_BYTES))),
             Ok(())
         );
-        let over = BASE64.encode(&padded(MOOV_FIRST, MOST_BYTES + 1));
-        assert_eq!(check(&over), Err(Fault::Unusable));
+        let over = BASE64.encode(&padded(MOOV_FIRST, MAX_BYTES + 1));
+        assert_eq!(check(&over), Err(VideoError::Unusable));
     }
 
     #[test]
-    fn base64_is_read_strictly() {
+    fn only_strict_base64_is_accepted() {
         let good = BASE64.encode(MOOV_FIRST);
         assert_eq!(check(&good), Ok(()));
         let padded = BASE64.encode(&padded(MOOV_FIRST, MOOV_FIRST.len() / 3 * 3 + 301));
@@ -118,17 +122,17 @@ mod tests {
             data_encoding::BASE64URL.encode(MOOV_FIRST),
             "https://example.test/video.mp4".to_owned(),
         ] {
-            assert_eq!(check(&bad), Err(Fault::Unusable));
+            assert_eq!(check(&bad), Err(VideoError::Unusable));
         }
     }
 
     #[test]
-    fn a_file_cut_anywhere_is_refused() {
+    fn a_truncated_file_is_refused() {
         for whole in [MOOV_FIRST, MOOV_LAST, WITH_AUDIO] {
             for length in (0..whole.len()).step_by(7) {
                 assert_eq!(
                     check_bytes(&whole[..length]),
-                    Err(Fault::Unusable),
+                    Err(VideoError::Unusable),
                     "{length}"
                 );
             }
@@ -151,7 +155,7 @@ mod tests {
             damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..64),
         ) {
             let mut video = [MOOV_FIRST, FRAGMENTED, WITH_AUDIO, TOO_SMALL][which].to_vec();
-            // The boxes at the front are where damage is read.
+            // Readers look at the boxes at the front, so the damage goes there.
             let front = video.len().min(2_000);
             for (place, byte) in damage {
                 video[place.index(front)] = byte;

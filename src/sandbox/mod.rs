@@ -121,8 +121,8 @@ impl Sandbox {
     }
 
     /// What was asked of the emulator.
-    pub fn ledger(&self) -> std::sync::Arc<crate::emulator::Ledger> {
-        self.emulator.ledger()
+    pub fn handle(&self) -> std::sync::Arc<crate::emulator::EmulatorHandle> {
+        self.emulator.handle()
     }
 
     /// What to tell the person who started it.

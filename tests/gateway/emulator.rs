@@ -32,12 +32,12 @@ async fn a_session_and_a_verify_pass() {
     assert!(result["maxspoofing"].is_number() && result["best_image"]["quality"].is_object());
     assert_eq!(
         (
-            emulator.ledger.session_calls(),
-            emulator.ledger.verify_calls()
+            emulator.handle.session_calls(),
+            emulator.handle.verify_calls()
         ),
         (1, 1)
     );
-    assert_eq!(emulator.ledger.signature_failures(), 0);
+    assert_eq!(emulator.handle.signature_failures(), 0);
 }
 
 #[tokio::test]
@@ -92,13 +92,13 @@ async fn each_scenario_can_be_set_while_it_runs() {
         emulator.verify(VIDEO, "").await.json()["result"]["action_verify"],
         "fail"
     );
-    emulator.ledger.set_scenario(Scenario::LowScore);
+    emulator.handle.set_scenario(Scenario::LowScore);
     let low = emulator.verify(VIDEO, "").await.json();
     assert!(low["result"]["score"].as_f64().unwrap() < 0.05);
-    emulator.ledger.set_scenario(Scenario::Spoof);
+    emulator.handle.set_scenario(Scenario::Spoof);
     let fake = emulator.verify(VIDEO, "spoofing").await.json();
     assert!(fake["result"]["maxspoofing"].as_f64().unwrap() > 0.9);
-    emulator.ledger.set_scenario(Scenario::Error(223_120));
+    emulator.handle.set_scenario(Scenario::Error(223_120));
     let error = emulator.verify(VIDEO, "").await;
     assert_eq!(error.code(), 223_120);
     assert!(error.json().get("result").is_none());
@@ -134,8 +134,8 @@ async fn a_wrong_signature_is_told_as_qiniu_tells_it() {
         );
         assert!(answer.head.contains("\r\nx-reqid: ") && answer.head.contains("\r\nx-log: "));
     }
-    assert_eq!(emulator.ledger.signature_failures(), spoiled.len() as u64);
-    assert_eq!(emulator.ledger.session_calls(), 0);
+    assert_eq!(emulator.handle.signature_failures(), spoiled.len() as u64);
+    assert_eq!(emulator.handle.session_calls(), 0);
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn a_stale_date_is_forbidden() {
         .await;
     assert_eq!(answer.status, 403);
     assert!(answer.json()["error"].is_string());
-    assert_eq!(emulator.ledger.signature_failures(), 1);
+    assert_eq!(emulator.handle.signature_failures(), 1);
 }
 
 #[tokio::test]
@@ -206,7 +206,7 @@ async fn a_session_lapses_after_five_minutes_of_the_emulators_clock() {
     let emulator = start().await;
     let body =
         json!({"session_id": emulator.session().await, "video_base64": BASE64.encode(VIDEO)});
-    emulator.ledger.advance_clock(Duration::from_secs(300));
+    emulator.handle.advance_clock(Duration::from_secs(300));
     assert_eq!(emulator.call(VERIFY, &body).await.code(), 216_502);
 }
 
@@ -219,7 +219,7 @@ async fn of_two_verifies_at_once_one_wins() {
     let mut codes = [one.code(), two.code()];
     codes.sort_unstable();
     assert_eq!(codes, [0, 216_502]);
-    assert_eq!(emulator.ledger.verify_calls(), 2);
+    assert_eq!(emulator.handle.verify_calls(), 2);
 }
 
 #[tokio::test]
@@ -234,7 +234,7 @@ async fn a_video_of_twenty_mebibytes_is_taken() {
 }
 
 #[tokio::test]
-async fn the_ledger_knows_the_last_request_but_no_secret() {
+async fn the_handle_shows_the_last_request_but_no_secret() {
     let emulator = start().await;
     let body = br#"{"min_code_length":1,"marker":"body-text"}"#;
     let headers = signed(
@@ -250,15 +250,15 @@ async fn the_ledger_knows_the_last_request_but_no_secret() {
             .code(),
         0
     );
-    let ledger = &emulator.ledger;
-    assert_eq!(ledger.last_body_sha256(), Some(Sha256::digest(body).into()));
-    assert_eq!(ledger.last_body_length(), Some(body.len() as u64));
-    assert_eq!(ledger.last_host(), Some(emulator.address.to_string()));
+    let handle = &emulator.handle;
+    assert_eq!(handle.last_body_sha256(), Some(Sha256::digest(body).into()));
+    assert_eq!(handle.last_body_length(), Some(body.len() as u64));
+    assert_eq!(handle.last_host(), Some(emulator.address.to_string()));
     assert_eq!(
-        ledger.last_content_type().as_deref(),
+        handle.last_content_type().as_deref(),
         Some("application/json")
     );
-    let mut names = ledger.last_header_names();
+    let mut names = handle.last_header_names();
     names.sort_unstable();
     assert_eq!(
         names,
@@ -271,7 +271,7 @@ async fn the_ledger_knows_the_last_request_but_no_secret() {
             "x-qiniu-extra"
         ]
     );
-    let shown = format!("{ledger:?}");
+    let shown = format!("{handle:?}");
     for secret in [ACCESS_KEY, SECRET_KEY, "body-text", "header-text"] {
         assert!(!shown.contains(secret));
     }

@@ -113,7 +113,7 @@ async fn tokens_of_a_real_provider_are_taken_before_and_after_it_rotates_its_key
         return eprintln!("skipped: LIVENESS_TEST_OIDC_PROVIDER is not set");
     };
     let mut provider = Real::start(&folder);
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let identity = section(&provider.issuer, "");
     let gateway = gateway(qiniu, &identity, hasty()).await;
     gateway.until_ready_is(200).await;
@@ -141,5 +141,5 @@ async fn tokens_of_a_real_provider_are_taken_before_and_after_it_rotates_its_key
     let (_, signature) = old[1].rsplit_once('.').unwrap();
     let forged = gateway.ask(&format!("{signed}.{signature}")).await;
     assert_eq!(said(&forged), (401, "invalid_token".into()));
-    assert_eq!(ledger.session_calls(), 12);
+    assert_eq!(handle.session_calls(), 12);
 }

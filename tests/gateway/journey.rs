@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 #[tokio::test]
 async fn a_live_person_passes_and_no_picture_is_seen() {
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     for http2 in [false, true] {
         let body = verify_body(&session(&gateway).await, &video(0));
@@ -30,7 +30,7 @@ async fn a_live_person_passes_and_no_picture_is_seen() {
         );
         assert!(answer.body.len() < 8192);
     }
-    assert_eq!((ledger.verify_calls(), ledger.signature_failures()), (2, 0));
+    assert_eq!((handle.verify_calls(), handle.signature_failures()), (2, 0));
     let record = gateway.record(VERIFY).await;
     assert!(record["removed_bytes"].as_u64().unwrap() > 800_000);
     assert!(record["qiniu_reqid"].is_string() && record["qiniu_serverlogid"].is_string());
@@ -38,7 +38,7 @@ async fn a_live_person_passes_and_no_picture_is_seen() {
 
 #[tokio::test]
 async fn qiniu_gets_the_bytes_of_the_client_and_only_our_headers() {
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let gateway = Gateway::unbound(qiniu).await;
     let base64 = data_encoding::BASE64.encode(&video(0)).replace('/', "\\/");
     let kept = format!(
@@ -56,10 +56,10 @@ async fn qiniu_gets_the_bytes_of_the_client_and_only_our_headers() {
         0
     );
     assert_eq!(
-        ledger.last_body_sha256().unwrap(),
+        handle.last_body_sha256().unwrap(),
         <[u8; 32]>::from(Sha256::digest(&kept))
     );
-    let mut names = ledger.last_header_names();
+    let mut names = handle.last_header_names();
     names
         .iter_mut()
         .for_each(|name| name.make_ascii_lowercase());
@@ -77,7 +77,7 @@ async fn qiniu_gets_the_bytes_of_the_client_and_only_our_headers() {
         ]
     );
     assert_eq!(
-        ledger.last_content_type().as_deref(),
+        handle.last_content_type().as_deref(),
         Some("application/json")
     );
 
@@ -92,14 +92,14 @@ async fn qiniu_gets_the_bytes_of_the_client_and_only_our_headers() {
     );
     let wanted = format!("{{\"session_id\":\"{id}\",\"video_base64\":\"{base64}\"}}");
     assert_eq!(
-        ledger.last_body_sha256().unwrap(),
+        handle.last_body_sha256().unwrap(),
         <[u8; 32]>::from(Sha256::digest(wanted))
     );
 }
 
 #[tokio::test]
 async fn an_empty_session_request_goes_up_as_an_empty_object() {
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     for http2 in [false, true] {
         let bare = gateway
@@ -107,7 +107,7 @@ async fn an_empty_session_request_goes_up_as_an_empty_object() {
             .header("authorization", bearer("u"));
         assert_eq!(gateway.send(http2, bare, "").await.json()["error_code"], 0);
         assert_eq!(
-            ledger.last_body_sha256().unwrap(),
+            handle.last_body_sha256().unwrap(),
             <[u8; 32]>::from(Sha256::digest("{}"))
         );
     }
@@ -115,7 +115,7 @@ async fn an_empty_session_request_goes_up_as_an_empty_object() {
 
 #[tokio::test]
 async fn twenty_mebibytes_pass_and_one_byte_over_the_cap_does_not() {
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     for http2 in [false, true] {
         let body = verify_body(&session(&gateway).await, &video(20 << 20));
@@ -132,7 +132,7 @@ async fn twenty_mebibytes_pass_and_one_byte_over_the_cap_does_not() {
         body.push(b' ');
         assert_eq!(gateway.post(http2, VERIFY, body).await.status, 413);
     }
-    assert_eq!(ledger.verify_calls(), 4);
+    assert_eq!(handle.verify_calls(), 4);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use liveness_gateway::emulator::Scenario;
 
 #[tokio::test]
 async fn limits() {
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let tight = routes().replace(
         "rate = \"1000/s\"\nburst = 1000",
         "rate = \"6/min\"\nburst = 2",
@@ -34,7 +34,7 @@ async fn limits() {
             "liveness_gateway_limit_refusals_total{{route=\"{SESSIONCODE}\",limit=\"rate\"}} 1"
         )));
     }
-    assert_eq!(ledger.session_calls(), 4);
+    assert_eq!(handle.session_calls(), 4);
 }
 
 #[tokio::test]

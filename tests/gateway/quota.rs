@@ -57,7 +57,7 @@ async fn seen(qiniu: &upstream::Upstream, requests: usize) {
 
 #[tokio::test]
 async fn both_limits_are_told_and_the_quota_begins_anew_at_midnight() {
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let tight = with_quota("2/day").replace("burst = 1000", "burst = 100");
     let (gateway, passed) = gateway(qiniu, &tight).await;
     for http2 in [false, true] {
@@ -93,7 +93,7 @@ async fn both_limits_are_told_and_the_quota_begins_anew_at_midnight() {
         assert_eq!(left(&gateway.send(http2, other, "{}").await), 1);
         passed.fetch_add(until, Ordering::SeqCst);
     }
-    assert_eq!(ledger.session_calls(), 6);
+    assert_eq!(handle.session_calls(), 6);
     let metrics = gateway.metrics().await;
     let counted = format!("limit_refusals_total{{route=\"{SESSIONCODE}\",limit=\"quota\"}} 4\n");
     assert!(metrics.contains(&counted), "{metrics}");

@@ -8,7 +8,7 @@ use liveness_gateway::emulator::Scenario;
 
 #[tokio::test]
 async fn heads() {
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     for http2 in [false, true] {
         let post = |path: &str| {
@@ -76,12 +76,12 @@ async fn heads() {
             );
         }
     }
-    assert_eq!(ledger.session_calls(), 0);
+    assert_eq!(handle.session_calls(), 0);
 }
 
 #[tokio::test]
 async fn tokens() {
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let scoped = routes().replace(
         "kind = \"verify\"",
         "kind = \"verify\"\nscope = \"liveness:verify\"",
@@ -148,12 +148,12 @@ async fn tokens() {
             "malformed_request",
         );
     }
-    assert_eq!(ledger.session_calls() + ledger.verify_calls(), 0);
+    assert_eq!(handle.session_calls() + handle.verify_calls(), 0);
 }
 
 #[tokio::test]
 async fn bodies() {
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let gateway = Gateway::unbound(qiniu).await;
     let good = data_encoding::BASE64.encode(&video(0));
     for http2 in [false, true] {
@@ -217,7 +217,7 @@ async fn bodies() {
             .await;
         refused(&answer, 422, "video_rejected");
     }
-    assert_eq!(ledger.session_calls() + ledger.verify_calls(), 0);
+    assert_eq!(handle.session_calls() + handle.verify_calls(), 0);
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ async fn until(gateway: &Gateway, line: &str) {
 
 #[tokio::test]
 async fn a_retry_gets_the_first_answer_again_and_costs_nothing() {
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     let body = verify_body(&session(&gateway).await, &video(0));
     let first = gateway.post(false, VERIFY, body.clone()).await;
@@ -64,7 +64,7 @@ async fn a_retry_gets_the_first_answer_again_and_costs_nothing() {
         value["session_id"].as_str().unwrap()
     );
     assert_eq!(gateway.post(false, VERIFY, again).await.body, first.body);
-    assert_eq!(ledger.verify_calls(), 1);
+    assert_eq!(handle.verify_calls(), 1);
 }
 
 #[tokio::test]
@@ -269,15 +269,15 @@ async fn what_never_left_the_gateway_leaves_the_session_free() {
 
 #[tokio::test]
 async fn an_error_of_qiniu_s_own_is_an_answer_like_any_other() {
-    let (qiniu, ledger) = emulator(Scenario::Error(216_501)).await;
+    let (qiniu, handle) = emulator(Scenario::Error(216_501)).await;
     let gateway = Gateway::plain(qiniu).await;
     let body = verify_body(&session(&gateway).await, &video(0));
     let first = gateway.post(false, VERIFY, body.clone()).await;
     assert_eq!(first.json()["error_code"], 216_501);
-    ledger.set_scenario(Scenario::Pass);
+    handle.set_scenario(Scenario::Pass);
     let again = gateway.post(false, VERIFY, body).await;
     assert_eq!((again.status.as_u16(), again.body), (200, first.body));
-    assert_eq!(ledger.verify_calls(), 1);
+    assert_eq!(handle.verify_calls(), 1);
 }
 
 #[tokio::test]
@@ -310,7 +310,7 @@ async fn only_calls_to_qiniu_count_as_under_way() {
 
 #[tokio::test]
 async fn without_bound_sessions_every_try_goes_up() {
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let gateway = Gateway::start(
         qiniu,
         "",
@@ -323,7 +323,7 @@ async fn without_bound_sessions_every_try_goes_up() {
         let answer = gateway.post(false, VERIFY, body.clone()).await;
         assert_eq!(answer.json()["error_code"], error);
     }
-    assert_eq!(ledger.verify_calls(), 2);
+    assert_eq!(handle.verify_calls(), 2);
 }
 
 #[tokio::test]

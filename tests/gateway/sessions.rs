@@ -41,7 +41,7 @@ async fn post_raw(gateway: &Gateway, user: &str, id: &str, video: &[u8]) -> Answ
 
 #[tokio::test]
 async fn a_stolen_id_is_of_no_use_and_nothing_reaches_qiniu() {
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     let id = session(&gateway).await;
     let stolen = post_as(&gateway, "thief", verify_body(&id, &video(0))).await;
@@ -51,13 +51,13 @@ async fn a_stolen_id_is_of_no_use_and_nothing_reaches_qiniu() {
         403,
         "session_rejected",
     );
-    assert_eq!(ledger.verify_calls(), 0);
+    assert_eq!(handle.verify_calls(), 0);
     // Nor did the attempt spoil it for its owner.
     let answer = gateway
         .post(false, VERIFY, verify_body(&id, &video(0)))
         .await;
     assert_eq!(answer.json()["error_code"], 0);
-    assert_eq!(ledger.verify_calls(), 1);
+    assert_eq!(handle.verify_calls(), 1);
     // The answer that is kept for its owner is not for the thief either.
     let stolen = post_as(&gateway, "thief", verify_body(&id, &video(0))).await;
     told(&stolen, 403, "session_rejected");
@@ -78,7 +78,7 @@ async fn an_id_that_stands_in_front_of_the_video_is_refused_before_the_video_has
 
 #[tokio::test]
 async fn every_id_that_is_none_of_ours_gets_the_same_answer() {
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let more = format!("{}{}", sealed::SETTINGS, routes());
     let gateway = Gateway::start(qiniu, "", &more).await;
     let good = session(&gateway).await;
@@ -113,12 +113,12 @@ async fn every_id_that_is_none_of_ours_gets_the_same_answer() {
         details.insert(answer.json()["detail"].to_string());
     }
     assert_eq!(details.len(), 1);
-    assert_eq!(ledger.verify_calls(), 0);
+    assert_eq!(handle.verify_calls(), 0);
 }
 
 #[tokio::test]
 async fn five_minutes_after_it_was_asked_for_a_session_is_over() {
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let more = format!("{}{}", sealed::SETTINGS, routes());
     let gateway = Gateway::start(qiniu, "", &more).await;
     for (age, gone) in [
@@ -139,12 +139,12 @@ async fn five_minutes_after_it_was_asked_for_a_session_is_over() {
             assert_eq!(answer.json()["error_code"], 216_502);
         }
     }
-    assert_eq!(ledger.verify_calls(), 1);
+    assert_eq!(handle.verify_calls(), 1);
 }
 
 #[tokio::test]
 async fn qiniu_s_own_id_is_seen_by_qiniu_alone() {
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let more = format!("{}{}", sealed::SETTINGS, routes());
     let gateway = Gateway::start(qiniu, "", &more).await;
     let id = session(&gateway).await;
@@ -165,7 +165,7 @@ async fn qiniu_s_own_id_is_seen_by_qiniu_alone() {
         let wanted = body(&format!("S\\\"of-Qiniu\\\\{number}"));
         let wanted = wanted.replace("\n\"x\":\"\",", "");
         assert_eq!(
-            ledger.last_body_sha256().unwrap(),
+            handle.last_body_sha256().unwrap(),
             <[u8; 32]>::from(Sha256::digest(wanted))
         );
     }
@@ -178,7 +178,7 @@ async fn qiniu_s_own_id_is_seen_by_qiniu_alone() {
 
 #[tokio::test]
 async fn a_raw_upload_names_its_session_in_a_header_and_is_the_same_upload_as_the_json() {
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     let id = session(&gateway).await;
     let first = post_raw(&gateway, "user-1", &id, &video(0)).await;
@@ -193,12 +193,12 @@ async fn a_raw_upload_names_its_session_in_a_header_and_is_the_same_upload_as_th
     }
     let other = post_raw(&gateway, "user-1", &id, &video(200_000)).await;
     told(&other, 409, "session_used");
-    assert_eq!(ledger.verify_calls(), 1);
+    assert_eq!(handle.verify_calls(), 1);
 }
 
 #[tokio::test]
 async fn keys_change_without_a_lost_session() {
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let keys = [
         "[sessions]\nseal_key = { env = \"SEAL\" }\n",
         "[sessions]\nseal_key = { env = \"SEAL\" }\nprevious_seal_key = { env = \"OTHER_SEAL\" }\n",
@@ -220,12 +220,12 @@ async fn keys_change_without_a_lost_session() {
         403,
         "session_rejected",
     );
-    assert_eq!(ledger.verify_calls(), 6);
+    assert_eq!(handle.verify_calls(), 6);
 }
 
 #[tokio::test]
 async fn unbound_ids_pass_as_they_are() {
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let more = format!("[sessions]\nbind = false\n{}", routes());
     let gateway = Gateway::start(qiniu, "", &more).await;
     let id = session(&gateway).await;
@@ -234,7 +234,7 @@ async fn unbound_ids_pass_as_they_are() {
     let answer = post_as(&gateway, "anybody", body.clone()).await;
     assert_eq!(answer.json()["error_code"], 0);
     assert_eq!(
-        ledger.last_body_sha256().unwrap(),
+        handle.last_body_sha256().unwrap(),
         <[u8; 32]>::from(Sha256::digest(&body))
     );
     let id = session(&gateway).await;
@@ -244,7 +244,7 @@ async fn unbound_ids_pass_as_they_are() {
 
 #[tokio::test]
 async fn a_pinned_member_goes_up_as_the_operator_says_under_every_spelling() {
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let pinned = routes()
         .replacen(
             "kind = \"session\"",
@@ -279,7 +279,7 @@ async fn a_pinned_member_goes_up_as_the_operator_says_under_every_spelling() {
         let answer = gateway.post(false, SESSIONCODE, body).await;
         assert_eq!(answer.json()["result"]["code"].as_str().unwrap().len(), 2);
         let wanted = sent(&around.join(pins));
-        assert_eq!(ledger.last_body_sha256().unwrap(), wanted, "{body}");
+        assert_eq!(handle.last_body_sha256().unwrap(), wanted, "{body}");
     }
     for twice in [
         "{\"min_code_length\":1,\"min_code_length\":1}",
@@ -301,10 +301,10 @@ async fn a_pinned_member_goes_up_as_the_operator_says_under_every_spelling() {
         ))
     };
     gateway.post(false, VERIFY, asked).await;
-    assert_eq!(ledger.last_body_sha256().unwrap(), wanted("S1"));
+    assert_eq!(handle.last_body_sha256().unwrap(), wanted("S1"));
     let id = sealed(KEY, qiniu, "user-1", "S2", Duration::ZERO);
     post_raw(&gateway, "user-1", &id, &video(0)).await;
-    assert_eq!(ledger.last_body_sha256().unwrap(), wanted("S2"));
+    assert_eq!(handle.last_body_sha256().unwrap(), wanted("S2"));
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ async fn send_raw(
 
 #[tokio::test]
 async fn a_video_sent_as_it_is_passes_like_one_in_json() {
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     for http2 in [false, true] {
         for size in [0, 100_000, 3_000_001] {
@@ -60,7 +60,7 @@ async fn a_video_sent_as_it_is_passes_like_one_in_json() {
             assert!(!String::from_utf8_lossy(&answer.body).contains("\"pic\""));
         }
     }
-    assert_eq!(ledger.verify_calls(), 6);
+    assert_eq!(handle.verify_calls(), 6);
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn upstream_gets_the_json_that_a_client_would_have_sent() {
 
 #[tokio::test]
 async fn header_fields_of_a_video_must_be_there_once_and_plain() {
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let gateway = Gateway::unbound(qiniu).await;
     let long = "x".repeat(1025);
     for http2 in [false, true] {
@@ -141,7 +141,7 @@ async fn header_fields_of_a_video_must_be_there_once_and_plain() {
         let other = gateway.send(http2, other, "v").await;
         assert_eq!(other.status, 415);
     }
-    assert_eq!(ledger.verify_calls(), 0);
+    assert_eq!(handle.verify_calls(), 0);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use data_encoding::{BASE64, BASE64URL};
 use hmac::{Hmac, KeyInit, Mac};
 use liveness_gateway::{
-    emulator::{Emulator, EmulatorSettings, Ledger, Scenario},
+    emulator::{Emulator, EmulatorHandle, EmulatorSettings, Scenario},
     secret::Secret,
 };
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ pub(crate) const VIDEO: &[u8] = include_bytes!("../../data/h264-moov-first.mp4")
 
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
-    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) handle: Arc<EmulatorHandle>,
     pub(crate) stop: oneshot::Sender<()>,
     pub(crate) task: JoinHandle<()>,
 }
@@ -40,11 +40,11 @@ pub(crate) async fn start_with(scenario: Scenario, latency: Duration) -> Running
     .await
     .unwrap();
     let (stop, stopped) = oneshot::channel();
-    let (address, ledger) = (emulator.address(), emulator.ledger());
+    let (address, handle) = (emulator.address(), emulator.handle());
     let task = tokio::spawn(emulator.run(async move { drop(stopped.await) }));
     Running {
         address,
-        ledger,
+        handle,
         stop,
         task,
     }

@@ -9,7 +9,7 @@ use crate::support::{
     session, verify_body, video,
 };
 use liveness_gateway::{
-    emulator::{Ledger, Scenario},
+    emulator::{EmulatorHandle, Scenario},
     secret::Secret,
     session::{SessionSettings, Sessions, seal::SealKey},
 };
@@ -18,14 +18,14 @@ const THIRD_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 struct Qiniu {
     address: SocketAddr,
-    ledger: Arc<Ledger>,
+    handle: Arc<EmulatorHandle>,
 }
 
 async fn start(folder: &Folder, keys: &str) -> (Qiniu, Gateway) {
-    let (address, ledger) = emulator(Scenario::Pass).await;
+    let (address, handle) = emulator(Scenario::Pass).await;
     let more = format!("{}[sessions]\n{keys}\n", identity());
     let gateway = gateway(address, folder, "", &more).await;
-    (Qiniu { address, ledger }, gateway)
+    (Qiniu { address, handle }, gateway)
 }
 
 async fn verify(gateway: &Gateway, id: &str) -> u16 {
@@ -69,14 +69,14 @@ async fn a_replaced_key_goes_on_opening() {
     let new = session(&gateway).await;
     assert!(opens(OTHER_KEY, &qiniu, &new) && !opens(KEY, &qiniu, &new));
     // What was used before is known, what was not used is good, and a retry is no call.
-    let before = qiniu.ledger.verify_calls();
+    let before = qiniu.handle.verify_calls();
     assert_eq!(verify(&gateway, &first).await, 200);
-    assert_eq!(qiniu.ledger.verify_calls(), before);
+    assert_eq!(qiniu.handle.verify_calls(), before);
     for id in [&second, &new] {
         assert_eq!(verify(&gateway, id).await, 200);
         assert_eq!(verify(&gateway, id).await, 200);
     }
-    assert_eq!(qiniu.ledger.verify_calls(), before + 2);
+    assert_eq!(qiniu.handle.verify_calls(), before + 2);
 
     folder.write("seal", THIRD_KEY);
     until_opens(&gateway, &qiniu, THIRD_KEY).await;

@@ -78,7 +78,7 @@ async fn is_ready(gateway: &Gateway) -> bool {
 
 #[tokio::test]
 async fn whatever_stands_in_the_store_s_place_requests_are_served_at_once() {
-    let (qiniu, _ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, _handle) = emulator(Scenario::Pass).await;
     let mut urls = vec![format!("redis://127.0.0.1:{}", free_port())];
     for says in [
         Says::Nothing,
@@ -106,7 +106,7 @@ async fn redis_is_killed_paused_and_restarted_and_no_request_fails() {
     if !redis::is_there() {
         return;
     }
-    let (qiniu, _ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, _handle) = emulator(Scenario::Pass).await;
     let mut redis = Redis::start().await;
     let url = redis.url();
     let both = [
@@ -144,7 +144,7 @@ async fn what_was_answered_before_and_during_an_outage_is_known_after_it() {
     if !redis::is_there() {
         return;
     }
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let mut redis = Redis::start().await;
     let [one, other] = two(qiniu, &redis, &routes()).await;
     let before = verify_body(&session(&one).await, &video(0));
@@ -163,7 +163,7 @@ async fn what_was_answered_before_and_during_an_outage_is_known_after_it() {
     known(&redis, 2).await;
     assert_eq!(other.post(false, VERIFY, before).await.body, first.body);
     assert_eq!(other.post(false, VERIFY, during).await.body, second.body);
-    assert_eq!(ledger.verify_calls(), 2);
+    assert_eq!(handle.verify_calls(), 2);
 }
 
 /// How often replicas have looked at sessions.
@@ -238,7 +238,7 @@ async fn a_claim_whose_answer_got_lost_locks_nothing() {
     if !redis::is_there() {
         return;
     }
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let redis = Redis::start().await;
     let short = "timeout = \"100ms\"";
     let one = replica_at(qiniu, &redis.url(), short, &routes()).await;
@@ -259,7 +259,7 @@ async fn a_claim_whose_answer_got_lost_locks_nothing() {
         let again = gateway.post(false, VERIFY, body.clone()).await;
         assert_eq!(again.body, first.body);
     }
-    assert_eq!(ledger.verify_calls(), 1);
+    assert_eq!(handle.verify_calls(), 1);
 }
 
 #[tokio::test]
@@ -267,7 +267,7 @@ async fn a_store_that_is_emptied_hears_everything_again() {
     if !redis::is_there() {
         return;
     }
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let redis = Redis::start().await;
     let [one, other] = two(qiniu, &redis, &routes()).await;
     let body = verify_body(&session(&one).await, &video(0));
@@ -275,12 +275,12 @@ async fn a_store_that_is_emptied_hears_everything_again() {
     redis.ask(&["FLUSHALL"]).await;
     // Asked at once: the other replica waits until the first one has noticed.
     assert_eq!(other.post(false, VERIFY, body).await.body, first.body);
-    assert_eq!(ledger.verify_calls(), 1);
+    assert_eq!(handle.verify_calls(), 1);
 }
 
 #[tokio::test]
 async fn without_a_store_there_is_no_metric_of_it() {
-    let (qiniu, _ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, _handle) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     assert_eq!(gateway.post(false, SESSIONCODE, "{}").await.status, 200);
     assert!(!gateway.metrics().await.contains("store_up"));

@@ -24,7 +24,7 @@ async fn two_replicas_hold_one_limit_for_each_user() {
     if !redis::is_there() {
         return;
     }
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let redis = Redis::start().await;
     let both = two(qiniu, &redis, &limited("6/h", 10)).await;
     let mut left = Vec::new();
@@ -48,7 +48,7 @@ async fn two_replicas_hold_one_limit_for_each_user() {
         assert!(refused.header("ratelimit").contains(";r=0;t=6000"));
         assert_eq!(ask(gateway, "user-2").await.status, 200);
     }
-    assert_eq!(ledger.session_calls(), 12);
+    assert_eq!(handle.session_calls(), 12);
     // The counts go by themselves.
     for key in redis.keys("*").await {
         let left = redis.ask(&["PTTL", &key]).await;
@@ -62,7 +62,7 @@ async fn what_was_used_up_comes_back_with_the_store_s_time() {
     if !redis::is_there() {
         return;
     }
-    let (qiniu, _ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, _handle) = emulator(Scenario::Pass).await;
     let redis = Redis::start().await;
     let both = two(qiniu, &redis, &limited("2/s", 2)).await;
     let mut passed = 0;
@@ -84,7 +84,7 @@ async fn a_replica_alone_goes_on_with_what_it_has_counted() {
     if !redis::is_there() {
         return;
     }
-    let (qiniu, _ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, _handle) = emulator(Scenario::Pass).await;
     let mut redis = Redis::start().await;
     let gateway = replica_at(qiniu, &redis.url(), "timeout = \"2s\"", &limited("6/h", 4)).await;
     until(&gateway, "store_up 1").await;
@@ -110,7 +110,7 @@ async fn what_all_replicas_granted_counts_while_the_store_is_away() {
     if !redis::is_there() {
         return;
     }
-    let (qiniu, _ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, _handle) = emulator(Scenario::Pass).await;
     let mut redis = Redis::start().await;
     let both = two(qiniu, &redis, &limited("6/h", 4)).await;
     for number in [0, 1, 1, 0] {
@@ -131,7 +131,7 @@ async fn a_store_that_forgot_everything_gives_nobody_a_fresh_burst() {
     if !redis::is_there() {
         return;
     }
-    let (qiniu, _ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, _handle) = emulator(Scenario::Pass).await;
     let redis = Redis::start().await;
     let both = two(qiniu, &redis, &limited("6/h", 4)).await;
     for number in [0, 1, 0, 1] {

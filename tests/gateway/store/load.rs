@@ -13,7 +13,7 @@ use std::{
 };
 
 use liveness_gateway::{
-    emulator::{Emulator, EmulatorSettings, Ledger, Scenario},
+    emulator::{Emulator, EmulatorHandle, EmulatorSettings, Scenario},
     secret::Secret,
 };
 use tokio::task::{JoinSet, spawn_blocking};
@@ -41,7 +41,7 @@ const LAPSED: u64 = 216_502;
 /// Two replicas and what is around them.
 struct Site {
     qiniu: SocketAddr,
-    ledger: Arc<Ledger>,
+    handle: Arc<EmulatorHandle>,
     redis: Redis,
     provider: Provider,
     identity: String,
@@ -56,7 +56,7 @@ struct Outage {
 
 impl Site {
     async fn open(signer: &Signer) -> Self {
-        let (qiniu, ledger) = slow_emulator().await;
+        let (qiniu, handle) = slow_emulator().await;
         let redis = Redis::guarded(&["--appendonly", "yes", "--appendfsync", "always"]).await;
         let provider = Provider::start(vec![signer.jwk()]).await;
         // Half of it is how often keys are looked for, so that one run sees it.
@@ -67,7 +67,7 @@ impl Site {
         );
         Self {
             qiniu,
-            ledger,
+            handle,
             redis,
             provider,
             identity,
@@ -154,7 +154,7 @@ async fn fetches(replica: &Process) -> u64 {
 }
 
 /// Slow enough for something to happen while a call is under way.
-async fn slow_emulator() -> (SocketAddr, Arc<Ledger>) {
+async fn slow_emulator() -> (SocketAddr, Arc<EmulatorHandle>) {
     let emulator = Emulator::bind(EmulatorSettings {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         access_key: Secret::new(ACCESS_KEY),
@@ -163,9 +163,9 @@ async fn slow_emulator() -> (SocketAddr, Arc<Ledger>) {
         latency: Duration::from_millis(50),
     });
     let emulator = emulator.await.unwrap();
-    let (address, ledger) = (emulator.address(), emulator.ledger());
+    let (address, handle) = (emulator.address(), emulator.handle());
     tokio::spawn(emulator.run(std::future::pending()));
-    (address, ledger)
+    (address, handle)
 }
 
 /// Until each user has had a whole attempt from now on.
@@ -235,7 +235,7 @@ async fn nobody_notices_what_goes_on_behind_the_replicas() {
     greedy.join_all().await;
     limits_held(&world.asked(), began, &outages);
     let attempts: Vec<_> = users.join_all().await.into_iter().flatten().collect();
-    billed_once(&attempts, &outages, site.ledger.verify_calls());
+    billed_once(&attempts, &outages, site.handle.verify_calls());
     let again = world.again.each_ref().map(|it| it.load(Ordering::SeqCst));
     eprintln!(
         "{} attempts, {again:?} connections and 503s",

@@ -60,7 +60,7 @@ async fn who_starts_after_a_change_of_the_seal_key_goes_on_with_the_same_counts(
     if !redis::is_there() {
         return;
     }
-    let (qiniu, _ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, _handle) = emulator(Scenario::Pass).await;
     let redis = Redis::start().await;
     let folder = Folder::with(&[("seal", KEY), ("redis", &redis.url())]);
     let one = replica(qiniu, &folder, ONE_KEY).await;
@@ -83,7 +83,7 @@ async fn keys_that_change_places_name_callers_alike() {
     if !redis::is_there() {
         return;
     }
-    let (qiniu, _ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, _handle) = emulator(Scenario::Pass).await;
     let redis = Redis::start().await;
     let url = redis.url();
     let before = Folder::with(&[("seal", KEY), ("previous", OTHER_KEY), ("redis", &url)]);
@@ -101,7 +101,7 @@ async fn replicas_that_named_callers_apart_soon_agree() {
     if !redis::is_there() {
         return;
     }
-    let (qiniu, _ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, _handle) = emulator(Scenario::Pass).await;
     let redis = Redis::start().await;
     let url = redis.url();
     let [old, new] = [KEY, OTHER_KEY].map(|key| Folder::with(&[("seal", key), ("redis", &url)]));
@@ -145,7 +145,7 @@ async fn a_store_that_forgot_everything_is_told_how_callers_are_named() {
     if !redis::is_there() {
         return;
     }
-    let (qiniu, _ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, _handle) = emulator(Scenario::Pass).await;
     let redis = Redis::start().await;
     let folder = Folder::with(&[("seal", KEY), ("redis", &redis.url())]);
     let one = replica(qiniu, &folder, ONE_KEY).await;

@@ -54,7 +54,7 @@ async fn two_replicas_count_together_and_begin_anew_together() {
     if !redis::is_there() {
         return;
     }
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let redis = Redis::start().await;
     let (clock, passed) = clock();
     let both = two_by(&clock, qiniu, &redis, "6/day").await;
@@ -73,7 +73,7 @@ async fn two_replicas_count_together_and_begin_anew_together() {
             told(&refused, 429, "quota_exceeded");
             assert_eq!(refused.header("retry-after"), until.to_string());
         }
-        assert_eq!(ledger.session_calls(), day * 6);
+        assert_eq!(handle.session_calls(), day * 6);
         passed.fetch_add(until - 1, Ordering::SeqCst);
         told(&call(&both[0]).await, 429, "quota_exceeded");
         passed.fetch_add(1, Ordering::SeqCst);
@@ -93,7 +93,7 @@ async fn calls_at_once_over_two_replicas_never_pass_the_quota_together() {
     if !redis::is_there() {
         return;
     }
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let redis = Redis::start().await;
     let (clock, _) = clock();
     let both = two_by(&clock, qiniu, &redis, "10/day").await.map(Arc::new);
@@ -104,7 +104,7 @@ async fn calls_at_once_over_two_replicas_never_pass_the_quota_together() {
     }
     let answers = tries.join_all().await;
     let (passed, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 200);
-    assert_eq!((passed.len(), ledger.session_calls()), (10, 10));
+    assert_eq!((passed.len(), handle.session_calls()), (10, 10));
     for answer in refused {
         told(answer, 429, "quota_exceeded");
     }
@@ -184,7 +184,7 @@ async fn without_the_store_a_replica_goes_on_with_what_it_knows_and_tells_it_lat
     if !redis::is_there() {
         return;
     }
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let mut redis = Redis::start().await;
     let (clock, _) = clock();
     let both = two_by(&clock, qiniu, &redis, "8/day").await;
@@ -212,7 +212,7 @@ async fn without_the_store_a_replica_goes_on_with_what_it_knows_and_tells_it_lat
     for gateway in &both {
         told(&call(gateway).await, 429, "quota_exceeded");
     }
-    assert_eq!(ledger.session_calls(), 9);
+    assert_eq!(handle.session_calls(), 9);
 }
 
 #[tokio::test]
@@ -241,7 +241,7 @@ async fn who_makes_no_call_leaves_nothing_in_the_store() {
     if !redis::is_there() {
         return;
     }
-    let (qiniu, _ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, _handle) = emulator(Scenario::Pass).await;
     let redis = Redis::start().await;
     let (clock, _) = clock();
     let one = one_by(&clock, qiniu, &redis, "5/day").await;
@@ -258,7 +258,7 @@ async fn a_call_is_counted_once_though_the_store_was_too_slow_to_say_so() {
     if !redis::is_there() {
         return;
     }
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let redis = Redis::start().await;
     let (clock, _) = clock();
     let impatient = configured(
@@ -283,7 +283,7 @@ async fn a_call_is_counted_once_though_the_store_was_too_slow_to_say_so() {
     for gateway in [&one, &other] {
         told(&call(gateway).await, 429, "quota_exceeded");
     }
-    assert_eq!(ledger.session_calls(), 4);
+    assert_eq!(handle.session_calls(), 4);
 }
 
 #[tokio::test]
@@ -291,7 +291,7 @@ async fn a_restart_forgets_nothing() {
     if !redis::is_there() {
         return;
     }
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let redis = Redis::start().await;
     let (clock, _) = clock();
     for _ in 0..3 {
@@ -300,5 +300,5 @@ async fn a_restart_forgets_nothing() {
     }
     let one = one_by(&clock, qiniu, &redis, "3/day").await;
     told(&call(&one).await, 429, "quota_exceeded");
-    assert_eq!(ledger.session_calls(), 3);
+    assert_eq!(handle.session_calls(), 3);
 }

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use liveness_gateway::{
-    emulator::{Ledger, Scenario},
+    emulator::{EmulatorHandle, Scenario},
     secret::Secret,
     session::{SessionSettings, Sessions, seal::SealKey},
 };
@@ -70,11 +70,11 @@ async fn verify(gateway: &Gateway, id: &str) -> Answer {
 }
 
 /// What one does is known to the other.
-async fn they_share(both: &[Arc<Gateway>; 2], ledger: &Ledger) {
-    let (id, before) = (session(&both[0]).await, ledger.verify_calls());
+async fn they_share(both: &[Arc<Gateway>; 2], handle: &EmulatorHandle) {
+    let (id, before) = (session(&both[0]).await, handle.verify_calls());
     let first = verify(&both[0], &id).await;
     assert_eq!(verify(&both[1], &id).await.body, first.body);
-    assert_eq!(ledger.verify_calls(), before + 1);
+    assert_eq!(handle.verify_calls(), before + 1);
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn the_store_s_password_changes_and_no_request_is_refused() {
     if !redis::is_there() {
         return;
     }
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let redis = guarded("first").await;
     let folder = Folder::with(&[("redis", &url(&redis, "first"))]);
     let both = two(qiniu, &folder).await;
@@ -97,7 +97,7 @@ async fn the_store_s_password_changes_and_no_request_is_refused() {
         both_use(&redis, &both).await;
     }
     traffic.ended_well().await;
-    they_share(&both, &ledger).await;
+    they_share(&both, &handle).await;
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn replicas_move_to_another_store_and_take_along_what_they_know() {
     if !redis::is_there() {
         return;
     }
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let mut old = guarded("first").await;
     let new = guarded("second").await;
     let folder = Folder::with(&[("redis", &url(&old, "first"))]);
@@ -117,10 +117,10 @@ async fn replicas_move_to_another_store_and_take_along_what_they_know() {
     old.kill();
     both_use(&new, &both).await;
     traffic.ended_well().await;
-    let before = ledger.verify_calls();
+    let before = handle.verify_calls();
     assert_eq!(verify(&both[1], &id).await.body, first.body);
-    assert_eq!(ledger.verify_calls(), before);
-    they_share(&both, &ledger).await;
+    assert_eq!(handle.verify_calls(), before);
+    they_share(&both, &handle).await;
 }
 
 /// Whether this key alone opens an id.
@@ -149,7 +149,7 @@ async fn a_session_of_the_old_seal_key_is_verified_elsewhere_after_the_change_an
     if !redis::is_there() {
         return;
     }
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let redis = Redis::start().await;
     let keys = "[sessions]\nseal_key = FILE(seal)\nprevious_seal_key = FILE(previous)\n";
     let folders = [(); 2].map(|()| {
@@ -169,7 +169,7 @@ async fn a_session_of_the_old_seal_key_is_verified_elsewhere_after_the_change_an
         for gateway in tries {
             assert_eq!(verify(gateway, id).await.body, first.body);
         }
-        assert_eq!(ledger.verify_calls(), calls);
+        assert_eq!(handle.verify_calls(), calls);
     };
     let (unused, half, used) = (
         session(&one).await,
@@ -192,5 +192,5 @@ async fn a_session_of_the_old_seal_key_is_verified_elsewhere_after_the_change_an
             assert_eq!(verify(gateway, id).await.status, 200);
         }
     }
-    assert_eq!(ledger.verify_calls(), 4);
+    assert_eq!(handle.verify_calls(), 4);
 }

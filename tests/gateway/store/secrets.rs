@@ -111,7 +111,7 @@ async fn a_wrong_password_is_told_without_it_and_a_right_one_opens() {
         level: tracing::Level::TRACE,
     };
     log::subscribe(settings, lines).unwrap();
-    let (qiniu, _ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, _handle) = emulator(Scenario::Pass).await;
     let redis = Redis::start_with(&["--requirepass", PASSWORD]).await;
     let timeout = "timeout = \"2s\"";
     let gateway = replica_at(qiniu, &redis.url(), timeout, &routes()).await;
@@ -155,7 +155,7 @@ async fn a_store_behind_tls_is_used_when_its_certificate_is_trusted() {
     if !redis::is_there() {
         return;
     }
-    let (qiniu, _ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, _handle) = emulator(Scenario::Pass).await;
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let folder = std::env::temp_dir().join(format!("liveness-gateway-tls-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();

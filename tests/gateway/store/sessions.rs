@@ -21,7 +21,7 @@ async fn two_hundred_tries_over_two_replicas_are_one_call() {
     if !redis::is_there() {
         return;
     }
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let redis = Redis::start().await;
     let both = two(qiniu, &redis, &routes()).await.map(Arc::new);
     let body = verify_body(&session(&both[0]).await, &video(0));
@@ -38,7 +38,7 @@ async fn two_hundred_tries_over_two_replicas_are_one_call() {
         );
     }
     assert_eq!(answers[0].json()["result"]["action_verify"], "pass");
-    assert_eq!(ledger.verify_calls(), 1);
+    assert_eq!(handle.verify_calls(), 1);
     let mut counted = 0;
     for gateway in &both {
         let metrics = gateway.metrics().await;
@@ -49,7 +49,7 @@ async fn two_hundred_tries_over_two_replicas_are_one_call() {
             .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
             .sum::<u64>();
     }
-    assert_eq!(counted, ledger.verify_calls());
+    assert_eq!(counted, handle.verify_calls());
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn an_answer_is_there_for_the_other_replica_before_its_caller_has_it() {
     if !redis::is_there() {
         return;
     }
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let redis = Redis::start().await;
     let [one, other] = two(qiniu, &redis, &routes()).await;
     for round in 0..20 {
@@ -119,7 +119,7 @@ async fn an_answer_is_there_for_the_other_replica_before_its_caller_has_it() {
         }
         let again = other.post(false, VERIFY, body).await;
         assert_eq!((again.status, &again.body), (first.status, &first.body));
-        assert_eq!(ledger.verify_calls(), round + 1);
+        assert_eq!(handle.verify_calls(), round + 1);
     }
 }
 
@@ -201,7 +201,7 @@ async fn who_leaves_while_a_new_store_hears_from_others_spoils_nothing() {
     if !redis::is_there() {
         return;
     }
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let redis = Redis::start_with(&[]).await;
     let [one, _other] = two(qiniu, &redis, &routes()).await;
     let body = verify_body(&session(&one).await, &video(0));
@@ -218,5 +218,5 @@ async fn who_leaves_while_a_new_store_hears_from_others_spoils_nothing() {
         "pass",
         "{answer:?}"
     );
-    assert_eq!(ledger.verify_calls(), 1);
+    assert_eq!(handle.verify_calls(), 1);
 }

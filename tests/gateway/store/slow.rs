@@ -112,7 +112,7 @@ async fn late_answers_cost_a_request_a_few_time_outs_and_then_nobody_waits() {
     if !redis::is_there() {
         return;
     }
-    let (qiniu, _ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, _handle) = emulator(Scenario::Pass).await;
     let redis = Redis::start().await;
     let delay = Delay::before(&redis).await;
     let quota = with_quota("1000/day");
@@ -145,7 +145,7 @@ async fn a_late_answer_is_never_taken_for_that_of_a_later_call() {
     if !redis::is_there() {
         return;
     }
-    let (qiniu, _ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, _handle) = emulator(Scenario::Pass).await;
     let redis = Redis::start().await;
     let delay = Delay::before(&redis).await;
     let limited = routes().replace(
@@ -185,7 +185,7 @@ async fn a_store_far_away_that_lost_all_is_told_all_in_time() {
     if !redis::is_there() {
         return;
     }
-    let (qiniu, ledger) = emulator(Scenario::Pass).await;
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
     let redis = Redis::start().await;
     let delay = Delay::before(&redis).await;
     let wide = routes().replace("concurrent_per_user = 1\n", "");
@@ -205,7 +205,7 @@ async fn a_store_far_away_that_lost_all_is_told_all_in_time() {
         let answer = other.post(false, VERIFY, body).await;
         assert_eq!(answer.json()["result"]["action_verify"], "pass");
     }
-    assert_eq!(ledger.verify_calls(), SESSIONS as u64);
+    assert_eq!(handle.verify_calls(), SESSIONS as u64);
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use liveness_gateway::{
     commands::token::{Claims, mint},
     config::{self, Settings},
-    emulator::{Emulator, EmulatorSettings, Ledger, Scenario},
+    emulator::{Emulator, EmulatorHandle, EmulatorSettings, Scenario},
     limit::clock::Clock,
     secret::Secret,
     startup::Running,
@@ -263,7 +263,7 @@ pub(crate) async fn send(
     }
 }
 
-pub(crate) async fn emulator(scenario: Scenario) -> (SocketAddr, Arc<Ledger>) {
+pub(crate) async fn emulator(scenario: Scenario) -> (SocketAddr, Arc<EmulatorHandle>) {
     let emulator = Emulator::bind(EmulatorSettings {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         access_key: Secret::new(ACCESS_KEY),
@@ -273,9 +273,9 @@ pub(crate) async fn emulator(scenario: Scenario) -> (SocketAddr, Arc<Ledger>) {
     })
     .await
     .unwrap();
-    let (address, ledger) = (emulator.address(), emulator.ledger());
+    let (address, handle) = (emulator.address(), emulator.handle());
     tokio::spawn(emulator.run(std::future::pending()));
-    (address, ledger)
+    (address, handle)
 }
 
 pub(crate) fn bearer(user: &str) -> String {
