@@ -12,12 +12,12 @@ use std::{
 use rustls::ClientConfig;
 
 use crate::{
-    peers::Proxy,
+    peers::RunningPeer,
     process::Cpu,
     requests::{self, Requests},
-    rig::{Load, Outcome, Plan, Rig},
+    rig::{Load, Rig, RunOutcome, RunPlan},
     stats::percentile,
-    workloads::{Sent, Workload},
+    workloads::{Payload, Workload},
 };
 
 const MIB: usize = 1024 * 1024;
@@ -93,12 +93,12 @@ impl Bench {
     pub(crate) fn cost(
         &mut self,
         workload: Workload,
-        proxy: &Proxy,
+        proxy: &RunningPeer,
         requests: usize,
     ) -> Result<Sample, String> {
         let connections = workload.connections();
         let mut load = self.connect(proxy.address, workload.is_tls(), connections)?;
-        if workload.sent() == Sent::Small {
+        if workload.payload() == Payload::Small {
             self.small(&mut load, connections * 4, None)?;
             let before = proxy.running.cpu();
             let outcome = self.small(&mut load, requests, None)?;
@@ -107,9 +107,9 @@ impl Bench {
         // A session for each, fetched before: it is not in what is measured.
         let sessions = self.sessions(&mut load, connections + requests)?;
         let (warm_up, sessions) = sessions.split_at(connections);
-        self.videos(&mut load, workload.sent(), warm_up, 0)?;
+        self.videos(&mut load, workload.payload(), warm_up, 0)?;
         let before = proxy.running.cpu();
-        let outcome = self.videos(&mut load, workload.sent(), sessions, connections)?;
+        let outcome = self.videos(&mut load, workload.payload(), sessions, connections)?;
         Ok(sample(proxy.running.cpu().since(before), &outcome))
     }
 
@@ -133,7 +133,7 @@ impl Bench {
     pub(crate) fn held(
         &mut self,
         workload: Workload,
-        proxy: &Proxy,
+        proxy: &RunningPeer,
         uploads: usize,
     ) -> Result<Sample, String> {
         let mut load = self.connect(proxy.address, workload.is_tls(), 1)?;
@@ -159,7 +159,7 @@ impl Bench {
     }
 
     /// The proxy's memory once it has read what was sent.
-    fn settled(&mut self, load: &mut Load, proxy: &Proxy) -> Result<u64, String> {
+    fn settled(&mut self, load: &mut Load, proxy: &RunningPeer) -> Result<u64, String> {
         let started = Instant::now();
         let (mut most, mut since) = (0, Instant::now());
         while since.elapsed() < SETTLED && started.elapsed() < NEVER_SETTLES {
@@ -177,11 +177,11 @@ impl Bench {
         load: &mut Load,
         requests: usize,
         pace: Option<Duration>,
-    ) -> Result<Outcome, String> {
+    ) -> Result<RunOutcome, String> {
         let prepared = &self.requests;
         self.rig.run(
             load,
-            Plan {
+            RunPlan {
                 requests,
                 next: &mut |number| prepared.session(number),
                 pace,
@@ -195,7 +195,7 @@ impl Bench {
         let prepared = &self.requests;
         let outcome = self.rig.run(
             load,
-            Plan {
+            RunPlan {
                 requests: count,
                 next: &mut |number| prepared.session(number),
                 pace: None,
@@ -215,20 +215,24 @@ impl Bench {
     fn videos(
         &mut self,
         load: &mut Load,
-        sent: Sent,
+        sent: Payload,
         sessions: &[String],
         first: usize,
-    ) -> Result<Outcome, String> {
+    ) -> Result<RunOutcome, String> {
         let (prepared, video, raw) = (&self.requests, &self.video, &self.raw);
-        let video = if sent == Sent::Big { &self.big } else { video };
+        let video = if sent == Payload::Big {
+            &self.big
+        } else {
+            video
+        };
         self.rig.run(
             load,
-            Plan {
+            RunPlan {
                 requests: sessions.len(),
                 next: &mut |number| {
                     let session = sessions.get(number).map_or("", String::as_str);
                     match sent {
-                        Sent::Raw => prepared.raw(first + number, session, raw),
+                        Payload::Raw => prepared.raw(first + number, session, raw),
                         _ => prepared.verify(first + number, session, video),
                     }
                 },
@@ -239,7 +243,7 @@ impl Bench {
     }
 }
 
-fn sample(cpu: Cpu, outcome: &Outcome) -> Sample {
+fn sample(cpu: Cpu, outcome: &RunOutcome) -> Sample {
     let requests = outcome.latencies.len() as f64;
     Sample {
         cpu: cpu.total / requests,

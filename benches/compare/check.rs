@@ -7,30 +7,30 @@ use serde_json::Value;
 
 use crate::{
     bench::Bench,
-    peers::{self, GATEWAY_PROGRAM, Job, Peer, Proxy, Setup},
-    process::{Cores, Running, free_address},
+    load::{LoadRequest, LoadResponse},
+    peers::{self, GATEWAY_PROGRAM, Job, Peer, PeerSetup, RunningPeer},
+    process::{Cores, Process, free_address},
     requests::{self, SMALL, VERIFY},
-    rig::Plan,
-    visitor::{Answer, Request},
+    rig::RunPlan,
 };
 
 /// A string that long in an answer is a picture.
 const PICTURE: usize = 4096;
 
 /// The strict upstream, until it is dropped.
-pub(crate) struct Strict {
-    _running: Running,
+pub(crate) struct StrictUpstream {
+    _running: Process,
     address: std::net::SocketAddr,
 }
 
-impl Strict {
+impl StrictUpstream {
     pub(crate) fn start(cores: &Cores) -> Result<Self, String> {
         let address = free_address().map_err(|error| error.to_string())?;
         let mut command = std::process::Command::new(GATEWAY_PROGRAM);
         command.args(["emulator", "--listen", &address.to_string()]);
         let cores = cores.pinned.then(|| cores.rig.to_string());
         let command = peers::with_keys(command);
-        let running = Running::start(&command, cores.as_deref(), address)?;
+        let running = Process::start(&command, cores.as_deref(), address)?;
         Ok(Self {
             _running: running,
             address,
@@ -42,14 +42,14 @@ impl Strict {
 pub(crate) fn check(
     peer: Peer,
     bench: &mut Bench,
-    strict: &Strict,
-    setup: &Setup,
+    strict: &StrictUpstream,
+    setup: &PeerSetup,
 ) -> Result<(), String> {
     let upstream = match peer.job() {
         Job::PassThrough => bench.rig.address(),
         Job::Floor | Job::Full => strict.address,
     };
-    let proxy = peer.start(&Setup {
+    let proxy = peer.start(&PeerSetup {
         upstream,
         ..setup.clone()
     })?;
@@ -68,7 +68,7 @@ pub(crate) fn check(
     }
 }
 
-fn passes_through(bench: &mut Bench, proxy: &Proxy, tls: bool) -> Result<(), String> {
+fn passes_through(bench: &mut Bench, proxy: &RunningPeer, tls: bool) -> Result<(), String> {
     let video = bench.video();
     let request = bench.requests.verify(0, "S1", &video);
     let answer = ask(bench, proxy, tls, request)?;
@@ -84,7 +84,7 @@ fn passes_through(bench: &mut Bench, proxy: &Proxy, tls: bool) -> Result<(), Str
 }
 
 /// A session, then a verify with a real video: the emulator accepts the signature of both, and no picture is left.
-fn does_the_job(bench: &mut Bench, proxy: &Proxy, tls: bool) -> Result<(), String> {
+fn does_the_job(bench: &mut Bench, proxy: &RunningPeer, tls: bool) -> Result<(), String> {
     let request = bench.requests.session(0);
     let answer = ask(bench, proxy, tls, request)?;
     let session = requests::session_id(&answer.body)
@@ -109,7 +109,7 @@ fn does_the_job(bench: &mut Bench, proxy: &Proxy, tls: bool) -> Result<(), Strin
 }
 
 /// A member that a frontend must not choose does not get upstream: it is dropped, or the request is refused.
-fn keeps_members_back(bench: &mut Bench, proxy: &Proxy, tls: bool) -> Result<(), String> {
+fn keeps_members_back(bench: &mut Bench, proxy: &RunningPeer, tls: bool) -> Result<(), String> {
     let extra = "{\"min_code_length\": 1, \"type_identify\": 2, \"face_field\": \"quality\"}";
     let authorization = bench.requests.authorization(1);
     let request = requests::session(&authorization, extra);
@@ -124,7 +124,7 @@ fn keeps_members_back(bench: &mut Bench, proxy: &Proxy, tls: bool) -> Result<(),
     }
 }
 
-fn refuses_bad_tokens(bench: &mut Bench, proxy: &Proxy, tls: bool) -> Result<(), String> {
+fn refuses_bad_tokens(bench: &mut Bench, proxy: &RunningPeer, tls: bool) -> Result<(), String> {
     let good = requests::token("somebody")?;
     let (signed, signature) = good.rsplit_once('.').unwrap_or_default();
     let head = signed.split('.').next().unwrap_or_default();
@@ -151,8 +151,12 @@ fn refuses_bad_tokens(bench: &mut Bench, proxy: &Proxy, tls: bool) -> Result<(),
 }
 
 /// Whether the gateway at hand takes a video as it is.
-pub(crate) fn takes_raw(bench: &mut Bench, strict: &Strict, setup: &Setup) -> Result<(), String> {
-    let proxy = Peer::Gateway.start(&Setup {
+pub(crate) fn takes_raw(
+    bench: &mut Bench,
+    strict: &StrictUpstream,
+    setup: &PeerSetup,
+) -> Result<(), String> {
+    let proxy = Peer::Gateway.start(&PeerSetup {
         upstream: strict.address,
         ..setup.clone()
     })?;
@@ -171,12 +175,17 @@ pub(crate) fn takes_raw(bench: &mut Bench, strict: &Strict, setup: &Setup) -> Re
 }
 
 /// One request on a connection of its own: a refusal may close it.
-fn ask(bench: &mut Bench, proxy: &Proxy, tls: bool, request: Request) -> Result<Answer, String> {
+fn ask(
+    bench: &mut Bench,
+    proxy: &RunningPeer,
+    tls: bool,
+    request: LoadRequest,
+) -> Result<LoadResponse, String> {
     let mut load = bench.connect(proxy.address, tls, 1)?;
     let mut request = Some(request);
     let mut outcome = bench.rig.run(
         &mut load,
-        Plan {
+        RunPlan {
             requests: 1,
             next: &mut |_| request.take().unwrap_or_default(),
             pace: None,
@@ -201,7 +210,7 @@ fn has_picture(value: &Value) -> bool {
     }
 }
 
-fn told(answer: &Answer) -> String {
+fn told(answer: &LoadResponse) -> String {
     let text = String::from_utf8_lossy(&answer.body);
     let text: String = text.chars().take(200).collect();
     format!("status {}, {text}", answer.status)

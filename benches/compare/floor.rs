@@ -24,8 +24,8 @@ use rustls::{
 };
 
 use self::{
-    back::Back,
-    front::{Front, Signer},
+    back::BackConnection,
+    front::{FrontConnection, Signer},
 };
 use crate::stream::Stream;
 
@@ -47,8 +47,8 @@ pub(crate) struct Settings {
 /// What all connections share.
 struct Floor {
     poll: Poll,
-    fronts: Vec<Option<Front>>,
-    backs: Vec<Option<Back>>,
+    fronts: Vec<Option<FrontConnection>>,
+    backs: Vec<Option<BackConnection>>,
     /// Connections upstream that serve nobody.
     idle: Vec<usize>,
     buffers: Vec<Vec<u8>>,
@@ -108,7 +108,7 @@ impl Floor {
             let place = free(&mut self.fronts);
             let mut stream = Stream::server(tcp, self.tls.clone()).map_err(io::Error::other)?;
             stream.register(self.poll.registry(), Token(place * 2 + 1))?;
-            self.fronts[place] = Some(Front::new(stream));
+            self.fronts[place] = Some(FrontConnection::new(stream));
         }
     }
 
@@ -143,7 +143,7 @@ impl Floor {
                 self.poll
                     .registry()
                     .register(&mut tcp, Token(back * 2 + 2), both)?;
-                self.backs[back] = Some(Back::new(tcp));
+                self.backs[back] = Some(BackConnection::new(tcp));
                 back
             }
         };

@@ -14,8 +14,9 @@ mod bench;
 mod check;
 mod floor;
 mod goals;
-mod mock;
+mod load;
 mod options;
+mod pair;
 mod peers;
 mod process;
 mod report;
@@ -26,7 +27,7 @@ mod run;
 mod stats;
 mod stream;
 mod targets;
-mod visitor;
+mod upstream;
 mod wire;
 mod workloads;
 
@@ -41,15 +42,15 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::{
     bench::Bench,
-    check::Strict,
+    check::StrictUpstream,
     options::Options,
-    peers::Setup,
+    peers::PeerSetup,
     process::Cores,
     requests::Requests,
     results::Results,
     rig::Rig,
     run::Rounds,
-    workloads::{Sent, Workload},
+    workloads::{Payload, Workload},
 };
 
 fn main() -> ExitCode {
@@ -100,6 +101,9 @@ fn compare(options: &Options) -> Result<(), String> {
     let bench = Bench::new(rig, Requests::prepare()?, tls);
     let mut bench = bench.map_err(|error| format!("the videos: {error}"))?;
 
+    if let Some(builds) = &options.pair {
+        return pair::compare(options, builds, &cores, &folder.path, &mut bench);
+    }
     let mut options = options.clone();
     options.peers.retain(|peer| report::is_installed(*peer));
     check_all(&mut options, &mut bench, &cores, &folder.path)?;
@@ -124,24 +128,25 @@ fn check_all(
     cores: &Cores,
     folder: &Path,
 ) -> Result<(), String> {
-    let strict = Strict::start(cores)?;
+    let strict = StrictUpstream::start(cores)?;
     for tls in [false, true] {
-        let setup = Setup {
+        let setup = PeerSetup {
             reading: options.reading,
-            ..Setup::new(folder, cores, bench.rig.address(), tls)
+            ..PeerSetup::new(folder, cores, bench.rig.address(), tls)
         };
         options.peers.retain(|peer| {
             let checked = check::check(*peer, bench, &strict, &setup);
             report::is_right(*peer, tls, checked)
         });
-        let raw = |workload: &Workload| workload.sent() == Sent::Raw && workload.is_tls() == tls;
+        let raw =
+            |workload: &Workload| workload.payload() == Payload::Raw && workload.is_tls() == tls;
         if options.workloads.iter().any(raw)
             && let Err(why) = check::takes_raw(bench, &strict, &setup)
         {
             println!("a video as it is: not measured, the gateway does not take it: {why}");
             options
                 .workloads
-                .retain(|workload| workload.sent() != Sent::Raw);
+                .retain(|workload| workload.payload() != Payload::Raw);
         }
     }
     Ok(())

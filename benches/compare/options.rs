@@ -1,19 +1,25 @@
 //! The command line of the comparison.
 
+use std::{fs, path::PathBuf};
+
 use crate::{
+    pair::{self, Builds},
     peers::{self, Peer},
     workloads::{self, Workload},
 };
 
 pub(crate) const HELP: &str = "\
-cargo bench --bench compare -- [--quick] [--only PEER]… [--workload NAME]… [--rounds N] [--reading]
+cargo bench --bench compare -- [--quick] [--rounds N] [--only PEER]… [--reading] [WORKLOAD]…
+cargo bench --bench compare -- --pair BEFORE AFTER [--quick] [--rounds N] [WORKLOAD]…
 
-  --quick           few and short rounds: for daily tuning, ±10 %
-  --only PEER       this peer (floor and nginx are measured with it, to have something to divide by)
-  --workload NAME   this workload
-  --rounds N        so many rounds of each
-  --reading         the other full-job peers read the request's JSON too and keep back what a frontend must not choose,
-                    as the gateway always does; without it they forward any body as it is
+  --quick               few and short rounds: for daily tuning, ±10 %
+  --rounds N            so many rounds of each
+  --only PEER           this peer (floor and nginx are measured with it, to have something to divide by)
+  --reading             the other full-job peers parse the request's JSON too and remove what a frontend must not
+                        choose, as the gateway always does; without it they forward any body as it is
+  --pair BEFORE AFTER   two programs, each a `liveness-gateway`, in turns: the ratio of what a request costs, with
+                        its 95 % interval; 15 rounds, and 6 at least for an interval
+  WORKLOAD              this workload; also written as --workload WORKLOAD
 ";
 
 #[derive(Clone, Debug)]
@@ -23,6 +29,8 @@ pub(crate) struct Options {
     pub(crate) workloads: Vec<Workload>,
     pub(crate) rounds: Option<usize>,
     pub(crate) reading: bool,
+    /// Compare these two and no peers.
+    pub(crate) pair: Option<Builds>,
 }
 
 impl Options {
@@ -35,6 +43,7 @@ impl Options {
             workloads: Vec::new(),
             rounds: None,
             reading: false,
+            pair: None,
         };
         while let Some(word) = words.next() {
             let mut value = || {
@@ -51,9 +60,18 @@ impl Options {
                     let rounds = value()?.parse().ok().filter(|rounds| *rounds > 0);
                     options.rounds = Some(rounds.ok_or("--rounds needs a number from 1 on")?);
                 }
+                "--pair" => {
+                    options.pair = Some(Builds {
+                        before: program(&value()?)?,
+                        after: program(&value()?)?,
+                    });
+                }
                 // What cargo itself adds.
                 "--bench" => {}
-                _ => return Err(format!("unknown: {word}\n\n{HELP}")),
+                option if option.starts_with('-') => {
+                    return Err(format!("unknown: {option}\n\n{HELP}"));
+                }
+                name => options.workloads.push(workload(name)?),
             }
         }
         if options.peers.is_empty() {
@@ -64,10 +82,18 @@ impl Options {
             options.peers.dedup();
         }
         if options.workloads.is_empty() {
-            options.workloads = workloads::ALL.to_vec();
+            options.workloads = match options.pair {
+                Some(_) => pair::WORKLOADS.to_vec(),
+                None => workloads::ALL.to_vec(),
+            };
         }
         Ok(options)
     }
+}
+
+/// By its full path, since programs are started in folders of their own.
+fn program(path: &str) -> Result<PathBuf, String> {
+    fs::canonicalize(path).map_err(|error| format!("{path}: {error}"))
 }
 
 fn peer(name: &str) -> Result<Peer, String> {

@@ -10,7 +10,7 @@ use std::{
 
 use self::launch::Launch;
 use crate::{
-    process::{Cores, Running, free_address},
+    process::{Cores, Process, free_address},
     requests,
 };
 
@@ -57,7 +57,7 @@ pub(crate) const ALL: [Peer; 7] = [
 
 /// What every proxy is told.
 #[derive(Clone)]
-pub(crate) struct Setup {
+pub(crate) struct PeerSetup {
     pub(crate) upstream: SocketAddr,
     pub(crate) tls: bool,
     /// Of the comparison, with the certificate in it.
@@ -66,9 +66,11 @@ pub(crate) struct Setup {
     pub(crate) cores: Option<String>,
     /// The others read the request's JSON too, as the gateway does.
     pub(crate) reading: bool,
+    /// The gateway's program.
+    pub(crate) gateway: PathBuf,
 }
 
-impl Setup {
+impl PeerSetup {
     pub(crate) fn new(folder: &Path, cores: &Cores, upstream: SocketAddr, tls: bool) -> Self {
         Self {
             upstream,
@@ -76,13 +78,14 @@ impl Setup {
             folder: folder.to_owned(),
             cores: cores.pinned.then(|| cores.proxy.to_string()),
             reading: false,
+            gateway: PathBuf::from(GATEWAY_PROGRAM),
         }
     }
 }
 
 /// A peer that runs.
-pub(crate) struct Proxy {
-    pub(crate) running: Running,
+pub(crate) struct RunningPeer {
+    pub(crate) running: Process,
     pub(crate) address: SocketAddr,
 }
 
@@ -128,13 +131,13 @@ impl Peer {
             .collect()
     }
 
-    pub(crate) fn start(self, setup: &Setup) -> Result<Proxy, String> {
+    pub(crate) fn start(self, setup: &PeerSetup) -> Result<RunningPeer, String> {
         let address = free_address().map_err(|error| format!("no free port: {error}"))?;
         let command = Launch::new(self, setup, address)
             .and_then(|launch| launch.command(self))
             .map_err(|error| format!("its configuration can't be written: {error}"))?;
-        let running = Running::start(&command, setup.cores.as_deref(), address)?;
-        Ok(Proxy { running, address })
+        let running = Process::start(&command, setup.cores.as_deref(), address)?;
+        Ok(RunningPeer { running, address })
     }
 }
 

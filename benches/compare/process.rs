@@ -89,11 +89,11 @@ impl Cpu {
 }
 
 /// A program that runs until it is dropped, with all that it started.
-pub(crate) struct Running {
+pub(crate) struct Process {
     child: Child,
 }
 
-impl Running {
+impl Process {
     /// On these cores, as in `taskset -c`; ready when `address` takes connections.
     pub(crate) fn start(
         command: &Command,
@@ -164,7 +164,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for Process {
     fn drop(&mut self) {
         let tree = self.tree();
         signal("-TERM", &tree[..1]);

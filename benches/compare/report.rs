@@ -7,7 +7,7 @@ use crate::{
     process::Cores,
     results::Results,
     stats::median,
-    workloads::{Method, Workload},
+    workloads::{Measurement, Workload},
 };
 
 pub(crate) fn surroundings(cores: &Cores) {
@@ -55,11 +55,11 @@ pub(crate) fn is_right(peer: Peer, tls: bool, checked: Result<(), String>) -> bo
 pub(crate) fn print(results: &Results) {
     for workload in results.workloads() {
         println!("\n{}, medians", workload.title());
-        match workload.method() {
-            Method::Cost => cost(results, workload),
-            Method::Held => held(results, workload),
-            Method::Latency => latency(results),
-            Method::Cores => cores(results),
+        match workload.measurement() {
+            Measurement::Cost => cost(results, workload),
+            Measurement::Held => held(results, workload),
+            Measurement::Latency => latency(results),
+            Measurement::Cores => cores(results),
         }
     }
     targets(results);

@@ -10,7 +10,7 @@ use std::{
 use data_encoding::BASE64;
 use liveness_gateway::commands::token::{Claims, mint};
 
-use crate::visitor::Request;
+use crate::load::LoadRequest;
 
 pub(crate) const SESSIONCODE: &str = "/v2/actionliveness/sessioncode";
 pub(crate) const VERIFY: &str = "/v2/actionliveness/verify";
@@ -34,26 +34,26 @@ impl Requests {
     }
 
     /// A small one, of one user after the other.
-    pub(crate) fn session(&self, number: usize) -> Request {
+    pub(crate) fn session(&self, number: usize) -> LoadRequest {
         session(&self.authorization(number), SMALL)
     }
 
     /// `session` was issued to the same `number`.
-    pub(crate) fn verify(&self, number: usize, session: &str, video: &Arc<Vec<u8>>) -> Request {
+    pub(crate) fn verify(&self, number: usize, session: &str, video: &Arc<Vec<u8>>) -> LoadRequest {
         verify(&self.authorization(number), session, video)
     }
 
     /// The video as it is, without JSON and base64 around it.
-    pub(crate) fn raw(&self, number: usize, session: &str, video: &Arc<Vec<u8>>) -> Request {
+    pub(crate) fn raw(&self, number: usize, session: &str, video: &Arc<Vec<u8>>) -> LoadRequest {
         let head = format!(
             "POST {VERIFY} HTTP/1.1\r\nHost: localhost\r\nContent-Type: video/mp4\r\nLiveness-Session: {session}\r\n{}Content-Length: {}\r\n\r\n",
             self.authorization(number),
             video.len()
         );
-        Request {
+        LoadRequest {
             front: head.into_bytes(),
             video: Some(Arc::clone(video)),
-            ..Request::default()
+            ..LoadRequest::default()
         }
     }
 
@@ -66,25 +66,25 @@ impl Requests {
     }
 }
 
-pub(crate) fn session(authorization: &str, body: &str) -> Request {
+pub(crate) fn session(authorization: &str, body: &str) -> LoadRequest {
     let request = format!(
         "POST {SESSIONCODE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{authorization}Content-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    Request {
+    LoadRequest {
         front: request.into_bytes(),
-        ..Request::default()
+        ..LoadRequest::default()
     }
 }
 
-fn verify(authorization: &str, session: &str, video: &Arc<Vec<u8>>) -> Request {
+fn verify(authorization: &str, session: &str, video: &Arc<Vec<u8>>) -> LoadRequest {
     let front = format!("{{\"session_id\":\"{session}\",\"video_base64\":\"");
     let back = b"\"}";
     let length = front.len() + video.len() + back.len();
     let front = format!(
         "POST {VERIFY} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{authorization}Content-Length: {length}\r\n\r\n{front}"
     );
-    Request {
+    LoadRequest {
         front: front.into_bytes(),
         video: Some(Arc::clone(video)),
         back,

@@ -1,4 +1,4 @@
-//! The loop that plays both ends: the visitors in front of a proxy and the upstream behind it, in one thread, so that
+//! The loop that plays both ends: the connections in front of a proxy and the upstream behind it, in one thread, so that
 //! what it costs is one core and no more.
 //!
 //! A run has a bounded number of requests and a time limit; an answer that is not a 200 ends it, unless answers are kept.
@@ -18,13 +18,13 @@ use mio::{
 use rustls::ClientConfig;
 
 use crate::{
-    mock::{Answers, Conversation},
+    load::{LoadConnection, LoadRequest, LoadResponse},
     stream::Stream,
-    visitor::{Answer, Request, Visitor},
+    upstream::{PreparedResponses, UpstreamConnection},
 };
 
 const LISTENER: Token = Token(0);
-/// Tokens from here on are the upstream's connections; those below, but the listener's, are visitors'.
+/// Tokens from here on are the upstream's connections; those below, but the listener's, are connections'.
 const UPSTREAM: usize = 1 << 20;
 const SCRATCH: usize = 256 * 1024;
 /// No progress for so long is a stall.
@@ -35,20 +35,20 @@ pub(crate) struct Rig {
     events: Events,
     listener: TcpListener,
     address: SocketAddr,
-    answers: Answers,
-    conversations: Vec<Option<Conversation>>,
+    answers: PreparedResponses,
+    upstreams: Vec<Option<UpstreamConnection>>,
     scratch: Vec<u8>,
 }
 
 /// Connections to one proxy.
 pub(crate) struct Load {
-    visitors: Vec<Visitor>,
+    connections: Vec<LoadConnection>,
 }
 
 /// What a run does.
-pub(crate) struct Plan<'a> {
+pub(crate) struct RunPlan<'a> {
     pub(crate) requests: usize,
-    pub(crate) next: &'a mut dyn FnMut(usize) -> Request,
+    pub(crate) next: &'a mut dyn FnMut(usize) -> LoadRequest,
     /// Begin one every so often, whether or not the others are answered; else as fast as they are answered.
     pub(crate) pace: Option<Duration>,
     /// Hand over every answer, whatever its status.
@@ -56,12 +56,12 @@ pub(crate) struct Plan<'a> {
 }
 
 /// What came of it.
-pub(crate) struct Outcome {
+pub(crate) struct RunOutcome {
     pub(crate) elapsed: Duration,
     /// Seconds each, in the order of their ends.
     pub(crate) latencies: Vec<f64>,
     /// When kept: by number.
-    pub(crate) answers: Vec<Answer>,
+    pub(crate) answers: Vec<LoadResponse>,
 }
 
 impl Rig {
@@ -76,8 +76,8 @@ impl Rig {
             events: Events::with_capacity(1024),
             listener,
             address,
-            answers: Answers::prepare(),
-            conversations: Vec::new(),
+            answers: PreparedResponses::prepare(),
+            upstreams: Vec::new(),
             scratch: vec![0; SCRATCH],
         })
     }
@@ -103,7 +103,7 @@ impl Rig {
         tls: Option<Arc<ClientConfig>>,
         count: usize,
     ) -> io::Result<Load> {
-        let mut visitors = Vec::with_capacity(count);
+        let mut connections = Vec::with_capacity(count);
         for index in 0..count {
             // Connected the blocking way, one after the other: no accept queue is overrun.
             let tcp = std::net::TcpStream::connect(to)?;
@@ -113,13 +113,17 @@ impl Rig {
                 Stream::client(TcpStream::from_std(tcp), tls.clone()).map_err(io::Error::other)?;
             stream.register(self.poll.registry(), Token(1 + index))?;
             stream.flush()?;
-            visitors.push(Visitor::new(index, stream));
+            connections.push(LoadConnection::new(index, stream));
         }
-        Ok(Load { visitors })
+        Ok(Load { connections })
     }
 
-    pub(crate) fn run(&mut self, load: &mut Load, mut plan: Plan<'_>) -> Result<Outcome, String> {
-        let mut run = Run::new(&plan, load.visitors.len());
+    pub(crate) fn run(
+        &mut self,
+        load: &mut Load,
+        mut plan: RunPlan<'_>,
+    ) -> Result<RunOutcome, String> {
+        let mut run = ActiveRun::new(&plan, load.connections.len());
         let mut progress = Instant::now();
         while run.done < plan.requests {
             let before = run.done;
@@ -129,8 +133,8 @@ impl Rig {
                 Some(_) if run.begun < plan.requests => Duration::ZERO,
                 _ => Duration::from_secs(1),
             };
-            self.turn(load, wait, &mut |visitor, answer| {
-                run.ended(&plan, visitor, answer)
+            self.turn(load, wait, &mut |connection, answer| {
+                run.ended(&plan, connection, answer)
             })
             .map_err(|error| format!("the proxy's connection: {error}"))?;
             if let Some(bad) = run.bad.take() {
@@ -142,7 +146,7 @@ impl Rig {
                 return Err(format!("stalled after {} of {}", run.done, plan.requests));
             }
         }
-        Ok(Outcome {
+        Ok(RunOutcome {
             elapsed: run.started.elapsed(),
             latencies: run.latencies,
             answers: run.answers,
@@ -153,14 +157,14 @@ impl Rig {
     pub(crate) fn hold(
         &mut self,
         load: &mut Load,
-        request: &mut dyn FnMut(usize) -> Request,
+        request: &mut dyn FnMut(usize) -> LoadRequest,
     ) -> Result<(), String> {
-        for (number, visitor) in load.visitors.iter_mut().enumerate() {
-            let begun = visitor.begin(request(number), number, false);
+        for (number, connection) in load.connections.iter_mut().enumerate() {
+            let begun = connection.begin(request(number), number, false);
             begun.map_err(|error| format!("sending: {error}"))?;
         }
         let started = Instant::now();
-        while !load.visitors.iter().all(Visitor::has_sent) {
+        while !load.connections.iter().all(LoadConnection::has_sent) {
             self.idle(load, Duration::from_millis(100))?;
             if started.elapsed() > STALL {
                 return Err("stalled while sending halves".into());
@@ -187,7 +191,7 @@ impl Rig {
         &mut self,
         load: &mut Load,
         wait: Duration,
-        ended: &mut dyn FnMut(&mut Visitor, Answer),
+        ended: &mut dyn FnMut(&mut LoadConnection, LoadResponse),
     ) -> io::Result<()> {
         match self.poll.poll(&mut self.events, Some(wait)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
@@ -200,14 +204,14 @@ impl Rig {
                 self.accept()?;
             } else if token >= UPSTREAM {
                 self.converse(token - UPSTREAM, event.is_readable(), event.is_writable());
-            } else if let Some(visitor) = load.visitors.get_mut(token - 1) {
+            } else if let Some(connection) = load.connections.get_mut(token - 1) {
                 if event.is_writable() {
-                    visitor.writable()?;
+                    connection.writable()?;
                 }
                 if event.is_readable()
-                    && let Some(answer) = visitor.readable(&mut self.scratch)?
+                    && let Some(answer) = connection.readable(&mut self.scratch)?
                 {
-                    ended(visitor, answer);
+                    ended(connection, answer);
                 }
             }
         }
@@ -223,61 +227,63 @@ impl Rig {
                 Err(error) => return Err(error),
             };
             tcp.set_nodelay(true)?;
-            let free = self.conversations.iter().position(Option::is_none);
-            let place = free.unwrap_or(self.conversations.len());
+            let free = self.upstreams.iter().position(Option::is_none);
+            let place = free.unwrap_or(self.upstreams.len());
             let mut stream = Stream::server(tcp, None).map_err(io::Error::other)?;
             stream.register(self.poll.registry(), Token(UPSTREAM + place))?;
-            let conversation = Some(Conversation::new(stream));
-            match self.conversations.get_mut(place) {
-                Some(empty) => *empty = conversation,
-                None => self.conversations.push(conversation),
+            let upstream = Some(UpstreamConnection::new(stream));
+            match self.upstreams.get_mut(place) {
+                Some(empty) => *empty = upstream,
+                None => self.upstreams.push(upstream),
             }
         }
     }
 
     /// A proxy may drop its connections as it likes.
     fn converse(&mut self, place: usize, readable: bool, writable: bool) {
-        let Some(Some(conversation)) = self.conversations.get_mut(place) else {
+        let Some(Some(upstream)) = self.upstreams.get_mut(place) else {
             return;
         };
-        let mut alive = !writable || conversation.writable(&self.answers).is_ok();
+        let mut alive = !writable || upstream.writable(&self.answers).is_ok();
         if alive && readable {
             let answers = &mut self.answers;
-            alive = matches!(conversation.readable(&mut self.scratch, answers), Ok(true));
+            alive = matches!(upstream.readable(&mut self.scratch, answers), Ok(true));
         }
-        if !alive && let Some(gone) = self.conversations.get_mut(place) {
+        if !alive && let Some(gone) = self.upstreams.get_mut(place) {
             *gone = None;
         }
     }
 }
 
 /// A run under way.
-struct Run {
+struct ActiveRun {
     started: Instant,
     begun: usize,
     done: usize,
     idle: VecDeque<usize>,
     latencies: Vec<f64>,
-    answers: Vec<Answer>,
+    answers: Vec<LoadResponse>,
     bad: Option<String>,
 }
 
-impl Run {
-    fn new(plan: &Plan<'_>, visitors: usize) -> Self {
+impl ActiveRun {
+    fn new(plan: &RunPlan<'_>, connections: usize) -> Self {
         let kept = if plan.keep { plan.requests } else { 0 };
         Self {
             started: Instant::now(),
             begun: 0,
             done: 0,
-            idle: (0..visitors).collect(),
+            idle: (0..connections).collect(),
             latencies: Vec::with_capacity(plan.requests),
-            answers: std::iter::repeat_with(Answer::default).take(kept).collect(),
+            answers: std::iter::repeat_with(LoadResponse::default)
+                .take(kept)
+                .collect(),
             bad: None,
         }
     }
 
     /// Begins what is due on connections that are free.
-    fn launch(&mut self, load: &mut Load, plan: &mut Plan<'_>) -> io::Result<()> {
+    fn launch(&mut self, load: &mut Load, plan: &mut RunPlan<'_>) -> io::Result<()> {
         while self.begun < plan.requests {
             let due = match plan.pace {
                 Some(pace) => self.started + pace * u32::try_from(self.begun).unwrap_or(u32::MAX),
@@ -286,26 +292,27 @@ impl Run {
             if due > Instant::now() {
                 break;
             }
-            let Some(visitor) = self
+            let Some(connection) = self
                 .idle
                 .pop_front()
-                .and_then(|free| load.visitors.get_mut(free))
+                .and_then(|free| load.connections.get_mut(free))
             else {
                 break;
             };
-            visitor.since = due;
-            visitor.begin((plan.next)(self.begun), self.begun, plan.keep)?;
+            connection.since = due;
+            connection.begin((plan.next)(self.begun), self.begun, plan.keep)?;
             self.begun += 1;
         }
         Ok(())
     }
 
-    fn ended(&mut self, plan: &Plan<'_>, visitor: &mut Visitor, answer: Answer) {
+    fn ended(&mut self, plan: &RunPlan<'_>, connection: &mut LoadConnection, answer: LoadResponse) {
         self.done += 1;
-        self.idle.push_back(visitor.index);
-        self.latencies.push(visitor.since.elapsed().as_secs_f64());
+        self.idle.push_back(connection.index);
+        self.latencies
+            .push(connection.since.elapsed().as_secs_f64());
         if plan.keep {
-            if let Some(place) = self.answers.get_mut(visitor.number) {
+            if let Some(place) = self.answers.get_mut(connection.number) {
                 *place = answer;
             }
         } else if answer.status != 200 {

@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use crate::{
     bench::{Bench, Sample},
     options::Options,
-    peers::{Peer, Proxy, Setup},
+    peers::{Peer, PeerSetup, RunningPeer},
     process::Cores,
     requests::USERS,
     results::Results,
     stats::median,
-    workloads::{Method, Sent, Workload},
+    workloads::{Measurement, Payload, Workload},
 };
 
 /// Of a latency round.
@@ -41,29 +41,29 @@ impl Rounds<'_> {
                 .into_iter()
                 .filter(|workload| workload.is_tls() == tls);
             let (costs, others): (Vec<_>, Vec<_>) =
-                workloads.partition(|workload| workload.method() == Method::Cost);
+                workloads.partition(|workload| workload.measurement() == Measurement::Cost);
             if !costs.is_empty() {
                 self.costs(&costs, tls);
             }
             for workload in others {
-                match workload.method() {
-                    Method::Held => self.held(workload),
-                    Method::Latency => self.latency(),
-                    Method::Cores => self.two_cores(),
-                    Method::Cost => {}
+                match workload.measurement() {
+                    Measurement::Held => self.held(workload),
+                    Measurement::Latency => self.latency(),
+                    Measurement::Cores => self.two_cores(),
+                    Measurement::Cost => {}
                 }
             }
         }
     }
 
-    fn setup(&self, tls: bool) -> Setup {
-        Setup {
+    fn setup(&self, tls: bool) -> PeerSetup {
+        PeerSetup {
             reading: self.options.reading,
-            ..Setup::new(self.folder, self.cores, self.bench.rig.address(), tls)
+            ..PeerSetup::new(self.folder, self.cores, self.bench.rig.address(), tls)
         }
     }
 
-    fn start(&mut self, tls: bool) -> BTreeMap<Peer, Proxy> {
+    fn start(&mut self, tls: bool) -> BTreeMap<Peer, RunningPeer> {
         let mut proxies = BTreeMap::new();
         for peer in self.peers {
             match peer.start(&self.setup(tls)) {
@@ -106,8 +106,8 @@ impl Rounds<'_> {
     }
 
     /// Lets what a proxy keeps of each user be there before small requests are measured.
-    fn warm_up(&mut self, workloads: &[Workload], proxies: &BTreeMap<Peer, Proxy>) {
-        let small = |workload: &&Workload| workload.sent() == Sent::Small;
+    fn warm_up(&mut self, workloads: &[Workload], proxies: &BTreeMap<Peer, RunningPeer>) {
+        let small = |workload: &&Workload| workload.payload() == Payload::Small;
         let Some(workload) = workloads.iter().find(small) else {
             return;
         };
@@ -177,7 +177,7 @@ impl Rounds<'_> {
             return;
         };
         let one = Peer::Gateway.start(&self.setup(false));
-        let two = Peer::Gateway.start(&Setup {
+        let two = Peer::Gateway.start(&PeerSetup {
             cores: Some(both),
             ..self.setup(false)
         });
@@ -208,7 +208,7 @@ impl Rounds<'_> {
 }
 
 /// Over the line before, on a terminal.
-fn progress(workload: Workload, round: usize, rounds: usize) {
+pub(crate) fn progress(workload: Workload, round: usize, rounds: usize) {
     eprint!(
         "\r{}: round {} of {rounds}          ",
         workload.name(),

@@ -21,11 +21,11 @@ pub(crate) struct Stream {
 
 /// What a read ended with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum After {
+pub(crate) enum ReadOutcome {
     /// There may be more.
     More,
     /// Nothing more until the next event.
-    Later,
+    WouldBlock,
     End,
 }
 
@@ -83,11 +83,13 @@ impl Stream {
         &mut self,
         scratch: &mut [u8],
         mut sink: impl FnMut(&[u8]),
-    ) -> io::Result<After> {
+    ) -> io::Result<ReadOutcome> {
         let read = match self.tcp.read(scratch) {
-            Ok(0) => return Ok(After::End),
+            Ok(0) => return Ok(ReadOutcome::End),
             Ok(read) => read,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(After::Later),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                return Ok(ReadOutcome::WouldBlock);
+            }
             Err(error) => return Err(error),
         };
         match &mut self.tls {
@@ -106,9 +108,9 @@ impl Stream {
         }
         // A short read has emptied the socket (epoll(7)).
         Ok(if read < scratch.len() {
-            After::Later
+            ReadOutcome::WouldBlock
         } else {
-            After::More
+            ReadOutcome::More
         })
     }
 

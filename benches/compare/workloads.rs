@@ -21,7 +21,7 @@ pub(crate) enum Workload {
 
 /// How a workload is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Method {
+pub(crate) enum Measurement {
     /// Processor time for a request, as many as go through.
     Cost,
     /// Memory of uploads that stop half-way.
@@ -34,7 +34,7 @@ pub(crate) enum Method {
 
 /// What is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sent {
+pub(crate) enum Payload {
     Small,
     Video,
     Raw,
@@ -101,21 +101,23 @@ impl Workload {
         )
     }
 
-    pub(crate) fn method(self) -> Method {
+    pub(crate) fn measurement(self) -> Measurement {
         match self {
-            Self::Held | Self::HeldTls => Method::Held,
-            Self::Latency => Method::Latency,
-            Self::Cores => Method::Cores,
-            _ => Method::Cost,
+            Self::Held | Self::HeldTls => Measurement::Held,
+            Self::Latency => Measurement::Latency,
+            Self::Cores => Measurement::Cores,
+            _ => Measurement::Cost,
         }
     }
 
-    pub(crate) fn sent(self) -> Sent {
+    pub(crate) fn payload(self) -> Payload {
         match self {
-            Self::Small | Self::SmallTls | Self::Crowd | Self::Latency => Sent::Small,
-            Self::Raw | Self::RawTls => Sent::Raw,
-            Self::Big | Self::BigTls => Sent::Big,
-            Self::Video | Self::VideoTls | Self::Held | Self::HeldTls | Self::Cores => Sent::Video,
+            Self::Small | Self::SmallTls | Self::Crowd | Self::Latency => Payload::Small,
+            Self::Raw | Self::RawTls => Payload::Raw,
+            Self::Big | Self::BigTls => Payload::Big,
+            Self::Video | Self::VideoTls | Self::Held | Self::HeldTls | Self::Cores => {
+                Payload::Video
+            }
         }
     }
 

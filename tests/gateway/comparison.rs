@@ -7,7 +7,7 @@ mod targets;
 #[path = "../../benches/compare/wire.rs"]
 mod wire;
 
-use stats::{median, percentile, ratio};
+use stats::{median, median_interval, percentile, ratio, ratios};
 use targets::Target;
 use wire::{Framing, head, status, unchunk};
 
@@ -30,6 +30,23 @@ fn a_ratio_is_that_of_the_rounds_and_not_of_the_medians() {
     assert_eq!(ratio(&[2.0, 4.0, 9.0], &[1.0, 4.0, 3.0]), Some(2.0));
     assert_eq!(ratio(&[1.0], &[0.0]), None);
     assert_eq!(ratio(&[], &[1.0]), None);
+}
+
+#[test]
+fn the_interval_of_a_median_leaves_out_as_many_values_as_95_percent_allow() {
+    let first = |count: u32| (1..=count).rev().map(f64::from).collect::<Vec<_>>();
+    // Ranks from a table of the binomial distribution with p = 1/2.
+    for (count, ranks) in [
+        (5, None),
+        (6, Some((1.0, 6.0))),
+        (9, Some((2.0, 8.0))),
+        (15, Some((4.0, 12.0))),
+        (25, Some((8.0, 18.0))),
+        (50, Some((18.0, 33.0))),
+    ] {
+        assert_eq!(median_interval(&first(count)), ranks, "{count} values");
+    }
+    assert_eq!(ratios(&[2.0, 5.0, 1.0], &[1.0, 0.0, 4.0]), [2.0, 0.25]);
 }
 
 #[test]

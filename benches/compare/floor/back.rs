@@ -7,7 +7,7 @@ use std::{
 
 use mio::net::TcpStream;
 
-use super::{buffer, front::Outgoing, give_back};
+use super::{buffer, front::SignedRequest, give_back};
 use crate::{
     stream::remaining,
     wire::{self, Framing},
@@ -15,10 +15,10 @@ use crate::{
 
 const PICTURE: &[u8] = b"\"pic\":\"";
 
-pub(super) struct Back {
+pub(super) struct BackConnection {
     tcp: TcpStream,
     serves: usize,
-    outgoing: Option<Outgoing>,
+    outgoing: Option<SignedRequest>,
     sent: usize,
     answer: Vec<u8>,
     received: usize,
@@ -26,7 +26,7 @@ pub(super) struct Back {
     whole: Option<usize>,
 }
 
-impl Back {
+impl BackConnection {
     pub(super) fn new(tcp: TcpStream) -> Self {
         Self {
             tcp,
@@ -42,7 +42,7 @@ impl Back {
     pub(super) fn send(
         &mut self,
         serves: usize,
-        outgoing: Outgoing,
+        outgoing: SignedRequest,
         buffers: &mut Vec<Vec<u8>>,
     ) -> io::Result<()> {
         self.serves = serves;

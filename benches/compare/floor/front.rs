@@ -9,7 +9,7 @@ use sha1::Sha1;
 
 use super::{Settings, buffer};
 use crate::{
-    stream::{After, Stream},
+    stream::{ReadOutcome, Stream},
     wire::{self, Framing},
 };
 
@@ -35,7 +35,7 @@ impl Signer {
 }
 
 /// A request as it arrives, and as it is sent.
-struct Incoming {
+struct ReceivedRequest {
     body: Vec<u8>,
     filled: usize,
     length: usize,
@@ -44,22 +44,22 @@ struct Incoming {
 }
 
 /// Ready to be sent: a head and so much of a buffer.
-pub(super) struct Outgoing {
+pub(super) struct SignedRequest {
     pub(super) head: Vec<u8>,
     pub(super) body: Vec<u8>,
     pub(super) length: usize,
 }
 
-pub(super) struct Front {
+pub(super) struct FrontConnection {
     stream: Stream,
     head: Vec<u8>,
-    incoming: Option<Incoming>,
-    ready: Option<Outgoing>,
+    incoming: Option<ReceivedRequest>,
+    ready: Option<SignedRequest>,
     answer: Vec<u8>,
     answered: usize,
 }
 
-impl Front {
+impl FrontConnection {
     pub(super) fn new(stream: Stream) -> Self {
         Self {
             stream,
@@ -75,8 +75,8 @@ impl Front {
         self.ready.is_some()
     }
 
-    pub(super) fn take_request(&mut self) -> Outgoing {
-        self.ready.take().unwrap_or(Outgoing {
+    pub(super) fn take_request(&mut self) -> SignedRequest {
+        self.ready.take().unwrap_or(SignedRequest {
             head: Vec::new(),
             body: Vec::new(),
             length: 0,
@@ -108,9 +108,9 @@ impl Front {
                 self.ready = Some(done.sign(signer));
             }
             match after {
-                After::More => {}
-                After::Later => return Ok(true),
-                After::End => return Ok(false),
+                ReadOutcome::More => {}
+                ReadOutcome::WouldBlock => return Ok(true),
+                ReadOutcome::End => return Ok(false),
             }
         }
     }
@@ -138,7 +138,7 @@ impl Front {
 fn take(
     bytes: &[u8],
     head: &mut Vec<u8>,
-    incoming: &mut Option<Incoming>,
+    incoming: &mut Option<ReceivedRequest>,
     signer: &Signer,
     buffers: &mut Vec<Vec<u8>>,
 ) {
@@ -148,21 +148,21 @@ fn take(
     }
     // A head mostly comes whole: it is copied only if it does not.
     if head.is_empty() {
-        if let Some(begun) = Incoming::begin(bytes, signer, buffers) {
+        if let Some(begun) = ReceivedRequest::begin(bytes, signer, buffers) {
             *incoming = Some(begun);
         } else {
             head.extend_from_slice(bytes);
         }
     } else {
         head.extend_from_slice(bytes);
-        if let Some(begun) = Incoming::begin(head, signer, buffers) {
+        if let Some(begun) = ReceivedRequest::begin(head, signer, buffers) {
             *incoming = Some(begun);
             head.clear();
         }
     }
 }
 
-impl Incoming {
+impl ReceivedRequest {
     fn begin(bytes: &[u8], signer: &Signer, buffers: &mut Vec<Vec<u8>>) -> Option<Self> {
         let head = wire::head(bytes)?;
         let Framing::Length(length) = head.framing else {
@@ -194,13 +194,15 @@ impl Incoming {
         self.filled += bytes.len();
     }
 
-    fn read(&mut self, tcp: &mut TcpStream) -> io::Result<After> {
+    fn read(&mut self, tcp: &mut TcpStream) -> io::Result<ReadOutcome> {
         let end = self.length.min(self.filled + PORTION);
         let space = &mut self.body[self.filled..end];
         let read = match tcp.read(space) {
-            Ok(0) => return Ok(After::End),
+            Ok(0) => return Ok(ReadOutcome::End),
             Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(After::Later),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Ok(ReadOutcome::WouldBlock);
+            }
             Err(error) => return Err(error),
         };
         self.mac.update(&space[..read]);
@@ -208,19 +210,19 @@ impl Incoming {
         self.filled += read;
         // The last byte of a request: nothing can follow before its answer.
         Ok(if filled && self.filled < self.length {
-            After::More
+            ReadOutcome::More
         } else {
-            After::Later
+            ReadOutcome::WouldBlock
         })
     }
 
-    fn sign(self, signer: &Signer) -> Outgoing {
+    fn sign(self, signer: &Signer) -> SignedRequest {
         let signature = BASE64URL.encode(&self.mac.finalize().into_bytes());
         let head = format!(
             "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nAuthorization: Qiniu {}:{signature}\r\n\r\n",
             self.path, signer.host, self.length, signer.access_key
         );
-        Outgoing {
+        SignedRequest {
             head: head.into_bytes(),
             body: self.body,
             length: self.length,

@@ -9,18 +9,18 @@ use std::{
 
 use data_encoding::BASE64;
 
-use super::{ACCESS_KEY, GATEWAY_PROGRAM, Peer, SECRET_KEY, Setup, program, with_keys};
+use super::{ACCESS_KEY, Peer, PeerSetup, SECRET_KEY, program, with_keys};
 use crate::requests;
 
 /// One start of one peer.
 pub(super) struct Launch<'a> {
-    setup: &'a Setup,
+    setup: &'a PeerSetup,
     listen: SocketAddr,
     folder: PathBuf,
 }
 
 impl<'a> Launch<'a> {
-    pub(super) fn new(peer: Peer, setup: &'a Setup, listen: SocketAddr) -> io::Result<Self> {
+    pub(super) fn new(peer: Peer, setup: &'a PeerSetup, listen: SocketAddr) -> io::Result<Self> {
         let folder = format!("{}-{}", peer.name(), listen.port());
         let folder = setup.folder.join(folder);
         fs::create_dir_all(&folder)?;
@@ -70,7 +70,7 @@ impl<'a> Launch<'a> {
         let tls =
             "[server.tls]\ncertificate = \"@CERTS@/cert.pem\"\nprivate_key = \"@CERTS@/key.pem\"";
         let file = self.file(include_str!("gateway.toml"), "gateway.toml", tls)?;
-        let mut command = Command::new(GATEWAY_PROGRAM);
+        let mut command = Command::new(&self.setup.gateway);
         command.arg("serve").arg("--config").arg(file);
         Ok(with_keys(command))
     }

@@ -5,13 +5,13 @@
 use std::{io, sync::Arc, time::Instant};
 
 use crate::{
-    stream::{After, Stream, remaining},
+    stream::{ReadOutcome, Stream, remaining},
     wire::{self, Framing},
 };
 
 /// A request in three pieces, so that a video is not copied for each.
 #[derive(Clone, Default)]
-pub(crate) struct Request {
+pub(crate) struct LoadRequest {
     /// The head, and the body up to the video.
     pub(crate) front: Vec<u8>,
     pub(crate) video: Option<Arc<Vec<u8>>>,
@@ -20,7 +20,7 @@ pub(crate) struct Request {
     pub(crate) stop_at: Option<usize>,
 }
 
-impl Request {
+impl LoadRequest {
     fn pieces(&self) -> [&[u8]; 3] {
         let video = self.video.as_ref().map_or(&[][..], |video| video);
         [&self.front, video, self.back]
@@ -29,7 +29,7 @@ impl Request {
 
 /// What came back.
 #[derive(Debug, Default)]
-pub(crate) struct Answer {
+pub(crate) struct LoadResponse {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
     /// Bytes of the body, which may not have been kept.
@@ -37,20 +37,20 @@ pub(crate) struct Answer {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doing {
+enum Phase {
     Idle,
     Sending,
     Waiting,
 }
 
-pub(crate) struct Visitor {
+pub(crate) struct LoadConnection {
     /// Its place among its like.
     pub(crate) index: usize,
     stream: Stream,
-    request: Request,
+    request: LoadRequest,
     sent: usize,
-    doing: Doing,
-    answer: Reading,
+    phase: Phase,
+    answer: ResponseReader,
     /// Which request of the run this is.
     pub(crate) number: usize,
     /// From when its time counts.
@@ -58,7 +58,7 @@ pub(crate) struct Visitor {
 }
 
 #[derive(Default)]
-struct Reading {
+struct ResponseReader {
     /// The head, and the body as far as it is kept.
     bytes: Vec<u8>,
     received: usize,
@@ -67,15 +67,15 @@ struct Reading {
     keep: bool,
 }
 
-impl Visitor {
+impl LoadConnection {
     pub(crate) fn new(index: usize, stream: Stream) -> Self {
         Self {
             index,
             stream,
-            request: Request::default(),
+            request: LoadRequest::default(),
             sent: 0,
-            doing: Doing::Idle,
-            answer: Reading::default(),
+            phase: Phase::Idle,
+            answer: ResponseReader::default(),
             number: 0,
             since: Instant::now(),
         }
@@ -83,18 +83,23 @@ impl Visitor {
 
     /// All that it should send has been taken by the socket.
     pub(crate) fn has_sent(&self) -> bool {
-        self.doing != Doing::Sending
+        self.phase != Phase::Sending
     }
 
-    pub(crate) fn begin(&mut self, request: Request, number: usize, keep: bool) -> io::Result<()> {
+    pub(crate) fn begin(
+        &mut self,
+        request: LoadRequest,
+        number: usize,
+        keep: bool,
+    ) -> io::Result<()> {
         self.request = request;
         self.sent = 0;
-        self.doing = Doing::Sending;
+        self.phase = Phase::Sending;
         self.number = number;
-        self.answer = Reading {
+        self.answer = ResponseReader {
             bytes: std::mem::take(&mut self.answer.bytes),
             keep,
-            ..Reading::default()
+            ..ResponseReader::default()
         };
         self.answer.bytes.clear();
         self.writable()
@@ -102,12 +107,12 @@ impl Visitor {
 
     pub(crate) fn writable(&mut self) -> io::Result<()> {
         self.stream.flush()?;
-        while self.doing == Doing::Sending {
+        while self.phase == Phase::Sending {
             let pieces = self.request.pieces();
             let all: usize = pieces.iter().map(|piece| piece.len()).sum();
             let end = self.request.stop_at.unwrap_or(all).min(all);
             if self.sent >= end {
-                self.doing = Doing::Waiting;
+                self.phase = Phase::Waiting;
                 return Ok(());
             }
             match self.stream.write(&remaining(&pieces, self.sent..end)) {
@@ -120,7 +125,7 @@ impl Visitor {
     }
 
     /// The answer, when it is complete.
-    pub(crate) fn readable(&mut self, scratch: &mut [u8]) -> io::Result<Option<Answer>> {
+    pub(crate) fn readable(&mut self, scratch: &mut [u8]) -> io::Result<Option<LoadResponse>> {
         loop {
             let was_shaking = self.stream.is_shaking();
             let reading = &mut self.answer;
@@ -129,19 +134,19 @@ impl Visitor {
                 self.writable()?;
             }
             if let Some(answer) = self.answer.complete() {
-                self.doing = Doing::Idle;
+                self.phase = Phase::Idle;
                 return Ok(Some(answer));
             }
             match after {
-                After::More => {}
-                After::Later => return Ok(None),
-                After::End => return Err(io::ErrorKind::UnexpectedEof.into()),
+                ReadOutcome::More => {}
+                ReadOutcome::WouldBlock => return Ok(None),
+                ReadOutcome::End => return Err(io::ErrorKind::UnexpectedEof.into()),
             }
         }
     }
 }
 
-impl Reading {
+impl ResponseReader {
     fn take(&mut self, bytes: &[u8]) {
         self.received += bytes.len();
         if self.whole.is_none() || self.keep || self.chunked {
@@ -158,7 +163,7 @@ impl Reading {
         }
     }
 
-    fn complete(&self) -> Option<Answer> {
+    fn complete(&self) -> Option<LoadResponse> {
         if self.whole.is_none() && !self.chunked {
             return None;
         }
@@ -175,7 +180,7 @@ impl Reading {
             // Enough to say what went wrong.
             rest.iter().take(300).copied().collect()
         };
-        Some(Answer {
+        Some(LoadResponse {
             status: wire::status(head.line),
             length: self.whole.map_or(body.len(), |whole| whole - head.length),
             body,

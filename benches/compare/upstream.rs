@@ -8,7 +8,7 @@ use std::io::{self, IoSlice};
 use data_encoding::BASE64;
 
 use crate::{
-    stream::{After, Stream},
+    stream::{ReadOutcome, Stream},
     wire::{self, Framing},
 };
 
@@ -17,14 +17,14 @@ const PICTURES: usize = 9;
 const PICTURE: usize = 75_000;
 
 /// What is answered.
-pub(crate) struct Answers {
+pub(crate) struct PreparedResponses {
     verify: Vec<u8>,
     issued: u64,
     /// Bytes of the last request's body.
     pub(crate) last_asked: usize,
 }
 
-impl Answers {
+impl PreparedResponses {
     pub(crate) fn prepare() -> Self {
         let mut noise = 0x9e37_79b9_7f4a_7c15_u64;
         let mut picture = || {
@@ -81,36 +81,36 @@ fn whole(body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-enum Saying {
+enum Sending {
     Nothing,
     Session(Vec<u8>),
     Verify,
 }
 
 /// A request whose head is known.
-struct Asked {
+struct RequestProgress {
     verify: bool,
     /// Of the body.
     length: usize,
     left: usize,
 }
 
-pub(crate) struct Conversation {
+pub(crate) struct UpstreamConnection {
     stream: Stream,
     /// Of a head that has not come as a whole.
     head: Vec<u8>,
-    asked: Option<Asked>,
-    saying: Saying,
+    asked: Option<RequestProgress>,
+    saying: Sending,
     said: usize,
 }
 
-impl Conversation {
+impl UpstreamConnection {
     pub(crate) fn new(stream: Stream) -> Self {
         Self {
             stream,
             head: Vec::new(),
             asked: None,
-            saying: Saying::Nothing,
+            saying: Sending::Nothing,
             said: 0,
         }
     }
@@ -119,7 +119,7 @@ impl Conversation {
     pub(crate) fn readable(
         &mut self,
         scratch: &mut [u8],
-        answers: &mut Answers,
+        answers: &mut PreparedResponses,
     ) -> io::Result<bool> {
         loop {
             let Self {
@@ -133,25 +133,25 @@ impl Conversation {
                 answers.last_asked = asked.length;
                 self.said = 0;
                 self.saying = if asked.verify {
-                    Saying::Verify
+                    Sending::Verify
                 } else {
-                    Saying::Session(answers.session())
+                    Sending::Session(answers.session())
                 };
                 self.writable(answers)?;
             }
             match after {
-                After::More => {}
-                After::Later => return Ok(true),
-                After::End => return Ok(false),
+                ReadOutcome::More => {}
+                ReadOutcome::WouldBlock => return Ok(true),
+                ReadOutcome::End => return Ok(false),
             }
         }
     }
 
-    pub(crate) fn writable(&mut self, answers: &Answers) -> io::Result<()> {
+    pub(crate) fn writable(&mut self, answers: &PreparedResponses) -> io::Result<()> {
         let bytes = match &self.saying {
-            Saying::Nothing => return Ok(()),
-            Saying::Session(bytes) => bytes,
-            Saying::Verify => &answers.verify,
+            Sending::Nothing => return Ok(()),
+            Sending::Session(bytes) => bytes,
+            Sending::Verify => &answers.verify,
         };
         while self.said < bytes.len() {
             match self.stream.write(&[IoSlice::new(&bytes[self.said..])]) {
@@ -160,29 +160,29 @@ impl Conversation {
                 Err(error) => return Err(error),
             }
         }
-        self.saying = Saying::Nothing;
+        self.saying = Sending::Nothing;
         Ok(())
     }
 }
 
-fn take(bytes: &[u8], head: &mut Vec<u8>, asked: &mut Option<Asked>) {
+fn take(bytes: &[u8], head: &mut Vec<u8>, asked: &mut Option<RequestProgress>) {
     if let Some(asked) = asked {
         asked.left = asked.left.saturating_sub(bytes.len());
     } else if head.is_empty() {
-        *asked = Asked::of(bytes);
+        *asked = RequestProgress::of(bytes);
         if asked.is_none() {
             head.extend_from_slice(bytes);
         }
     } else {
         head.extend_from_slice(bytes);
-        *asked = Asked::of(head);
+        *asked = RequestProgress::of(head);
         if asked.is_some() {
             head.clear();
         }
     }
 }
 
-impl Asked {
+impl RequestProgress {
     fn of(bytes: &[u8]) -> Option<Self> {
         let head = wire::head(bytes)?;
         let Framing::Length(length) = head.framing else {
