@@ -13,7 +13,7 @@
 //! 8. the session is claimed for this one upload, or its answer is there already: [`session::ledger`]
 //! 9. one of the caller's calls is reserved, and the signed request goes to Qiniu: [`limit::quota`], [`qiniu::pool`],
 //!    [`outbound::exchange`]
-//! 10. the answer is cut while it arrives and believed when it is whole: [`qiniu::answer`]
+//! 10. the answer is cut while it arrives and believed when it is whole: [`qiniu::response`]
 //! 11. it is judged, the app's backend gets its pictures, and the verdict is signed: [`relay::conclude`], [`verdict`],
 //!     [`evidence`]
 //! 12. the caller gets what is left, and one line stays: [`relay::record`], [`telemetry`]

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::{
     auth::{Authenticator, IdentitySettings, Pseudonymizer},
-    body::admission::Admission,
+    body::admission::BodyAdmission,
     config::Settings,
     lifecycle::Readiness,
     limit::{CallerKeys, clock::Clock},
@@ -98,7 +98,7 @@ impl Running {
             store,
             callers: CallerKeys::default(),
             cors: Cors::new(&cors),
-            admission: Admission {
+            admission: BodyAdmission {
                 memory,
                 min_rate: server.min_body_rate,
             },

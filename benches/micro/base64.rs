@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use data_encoding::BASE64;
-use liveness_gateway::media::base64::Check;
+use liveness_gateway::media::base64::Base64Check;
 
 use crate::measure::Contest;
 
@@ -31,8 +31,8 @@ pub(crate) fn contests(is_wanted: &dyn Fn(&str) -> bool) -> Vec<Contest> {
     let mut buffer = vec![0; BASE64.decode_len(text.len()).unwrap()];
     vec![
         Contest::new(NAME, Some(text.len()))
-            .way("Check, in chunks", move || {
-                let mut check = Check::default();
+            .way("Base64Check, in chunks", move || {
+                let mut check = Base64Check::default();
                 text.chunks(CHUNK).for_each(|part| check.feed(part));
                 check.finish().unwrap()
             })

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use liveness_gateway::json::{
-    cut::Cut,
-    pointer::Pointer,
-    rules::Rules,
-    scanner::Scanner,
-    sink::{Buffer, Sink},
+    cut::JsonCut,
+    pointer::MemberPath,
+    rules::CutRules,
+    scanner::JsonScanner,
+    sink::{BufferSink, CutSink},
 };
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ fn scan(name: &'static str, document: Arc<Vec<u8>>, chunk: usize) -> Contest {
     let (ignored, tree) = (Arc::clone(&document), Arc::clone(&document));
     Contest::new(name, Some(document.len()))
         .way("Scanner, in chunks", move || {
-            let (mut scanner, mut events) = (Scanner::default(), 0);
+            let (mut scanner, mut events) = (JsonScanner::default(), 0);
             for part in document.chunks(chunk) {
                 let mut at = 0;
                 while scanner.next(part, &mut at).unwrap().is_some() {
@@ -82,13 +82,13 @@ fn scan(name: &'static str, document: Arc<Vec<u8>>, chunk: usize) -> Contest {
 fn cut_request() -> Contest {
     let document = request();
     let tree = Arc::clone(&document);
-    let mut rules = Rules::new();
+    let mut rules = CutRules::new();
     rules.keep_only(["session_id", "video_base64", "face_field"]);
-    rules.capture(&Pointer::parse("session_id").unwrap());
-    rules.stream(&Pointer::parse("video_base64").unwrap());
+    rules.capture(&MemberPath::parse("session_id").unwrap());
+    rules.stream(&MemberPath::parse("video_base64").unwrap());
     Contest::new("json cut, request", Some(document.len()))
         .way("Cut, in chunks, nothing copied", move || {
-            let (mut cut, mut kept) = (Cut::new(&rules), Counted::default());
+            let (mut cut, mut kept) = (JsonCut::new(&rules), Counted::default());
             document
                 .chunks(BODY_CHUNK)
                 .for_each(|part| cut.feed(part, &mut kept).unwrap());
@@ -107,15 +107,15 @@ fn cut_request() -> Contest {
 fn cut_answer() -> Contest {
     let document = answer();
     let tree = Arc::clone(&document);
-    let mut rules = Rules::new();
-    rules.remove(&Pointer::parse("result.best_image.pic").unwrap());
-    rules.remove(&Pointer::parse("result.pic_list[].pic").unwrap());
+    let mut rules = CutRules::new();
+    rules.remove(&MemberPath::parse("result.best_image.pic").unwrap());
+    rules.remove(&MemberPath::parse("result.pic_list[].pic").unwrap());
     rules.remove_longer(4096);
-    rules.capture(&Pointer::parse("error_code").unwrap());
-    rules.capture(&Pointer::parse("serverlogid").unwrap());
+    rules.capture(&MemberPath::parse("error_code").unwrap());
+    rules.capture(&MemberPath::parse("serverlogid").unwrap());
     Contest::new("json cut, answer", Some(document.len()))
         .way("Cut, in chunks", move || {
-            let (mut cut, mut kept) = (Cut::new(&rules), Buffer::default());
+            let (mut cut, mut kept) = (JsonCut::new(&rules), BufferSink::default());
             document
                 .chunks(ANSWER_CHUNK)
                 .for_each(|part| cut.feed(part, &mut kept).unwrap());
@@ -139,7 +139,7 @@ struct Counted {
     text: usize,
 }
 
-impl Sink for Counted {
+impl CutSink for Counted {
     fn keep(&mut self, bytes: &[u8]) {
         self.kept += bytes.len();
     }

@@ -12,8 +12,8 @@ use liveness_gateway::{
     outbound::origin::Origin,
     qiniu::{
         Credentials, UpstreamSettings,
-        outgoing::Template,
-        signature::{Parts, Signature},
+        request::RequestTemplate,
+        signature::{QiniuSignature, SignedParts},
     },
     secret::Secret,
 };
@@ -50,14 +50,14 @@ fn signature() -> Contest {
     Contest::new("signature, 2.8 MB", Some(body.len()))
         .way("Signature, in chunks", move || {
             let headers = [("Content-Type", "application/json")];
-            let parts = Parts {
+            let parts = SignedParts {
                 method: "POST",
                 path: VERIFY,
                 query: "",
                 host: HOST,
                 headers: &headers,
             };
-            let mut signature = Signature::new(&credentials, &parts);
+            let mut signature = QiniuSignature::new(&credentials, &parts);
             body.chunks(CHUNK).for_each(|part| signature.body(part));
             signature.authorization()
         })
@@ -80,12 +80,12 @@ fn small() -> Contest {
         idle_timeout: Duration::from_secs(5),
     };
     let path = "/v2/actionliveness/sessioncode";
-    let template = Template::new(&settings, path);
+    let template = RequestTemplate::new(&settings, path);
     let body = Bytes::from_static(br#"{"min_code_length":2,"max_code_length":3}"#);
     let theirs = body.clone();
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
     Contest::new("small request, whole", None)
-        .way("Template", move || {
+        .way("RequestTemplate", move || {
             let mut draft = template.draft(now);
             draft.sign(&body);
             draft.finish(vec![body.clone()], Vec::new())

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use data_encoding::{BASE64, Encoding, Specification};
 use libfuzzer_sys::fuzz_target;
-use liveness_gateway::media::{Finding, base64::Check};
+use liveness_gateway::media::{VideoFinding, base64::Base64Check};
 use liveness_gateway_fuzz::arrival;
 
 /// Standard base64 whose last character may have bits that mean nothing.
@@ -37,7 +37,7 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn agrees(parts: &[&[u8]], text: &[u8]) {
-    let mut check = Check::default();
+    let mut check = Base64Check::default();
     let mut early = Ok(());
     for part in parts {
         check.feed(part);
@@ -47,7 +47,7 @@ fn agrees(parts: &[&[u8]], text: &[u8]) {
         early = check.so_far();
     }
     let ours = check.finish();
-    let mut whole = Check::default();
+    let mut whole = Base64Check::default();
     whole.feed(text);
     assert_eq!(ours, whole.finish(), "split and whole differ");
     if early.is_err() {
@@ -62,9 +62,9 @@ fn agrees(parts: &[&[u8]], text: &[u8]) {
         .filter(|bytes| one && !bytes.is_empty());
     assert_eq!(ours.ok(), theirs.map(|bytes| bytes.len() as u64));
     match ours {
-        Err(Finding::Empty) => assert!(text.is_empty()),
-        Err(Finding::DataUrl) => assert!(text.starts_with(b"data:")),
-        Err(Finding::NotBase64) => assert!(!text.starts_with(b"data:")),
+        Err(VideoFinding::Empty) => assert!(text.is_empty()),
+        Err(VideoFinding::DataUrl) => assert!(text.starts_with(b"data:")),
+        Err(VideoFinding::NotBase64) => assert!(!text.starts_with(b"data:")),
         Err(other) => panic!("{other:?} of a text that is too short for it"),
         Ok(_) => {}
     }

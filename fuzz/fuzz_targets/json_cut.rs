@@ -5,15 +5,15 @@
 
 use libfuzzer_sys::fuzz_target;
 use liveness_gateway::json::{
-    cut::{Cut, CutError},
+    cut::{JsonCut, CutError},
     letters::all_letters,
-    rules::Slot,
-    sink::Sink,
-    value::Value,
+    rules::CaptureSlot,
+    sink::CutSink,
+    value::CapturedValue,
 };
 use liveness_gateway_fuzz::{
     arrival,
-    reference::{self, Outcome, Wanted},
+    reference::{self, ReferenceOutcome, ReferenceRules},
 };
 
 fuzz_target!(|data: &[u8]| {
@@ -25,8 +25,8 @@ fuzz_target!(|data: &[u8]| {
     };
     let wanted = wanted(choice.wrapping_sub(b'0'));
     let rules = wanted.rules();
-    let run = |parts: &[&[u8]]| -> Result<(Vec<u8>, String, Vec<Value>), CutError> {
-        let mut cut = Cut::new(&rules);
+    let run = |parts: &[&[u8]]| -> Result<(Vec<u8>, String, Vec<CapturedValue>), CutError> {
+        let mut cut = JsonCut::new(&rules);
         let mut kept = Kept::default();
         for part in parts {
             cut.feed(part, &mut kept)?;
@@ -37,7 +37,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let ours = run(&parts);
     assert_eq!(ours, run(&[document]), "split and whole differ");
-    let ours = ours.ok().map(|(kept, streamed, values)| Outcome {
+    let ours = ours.ok().map(|(kept, streamed, values)| ReferenceOutcome {
         kept: reference::parse(&kept).expect("what stays must be JSON"),
         values,
         streamed,
@@ -45,70 +45,70 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(ours, wanted.cut(document));
 });
 
-/// Rules of every kind, alone and together; the last three are like those of a request's two shapes and of an answer.
-fn wanted(choice: u8) -> Wanted {
+/// CutRules of every kind, alone and together; the last three are like those of a request's two shapes and of an answer.
+fn wanted(choice: u8) -> ReferenceRules {
     let list = |text: &str| text.split_ascii_whitespace().map(str::to_owned).collect();
     let keep = |text: &str| Some(list(text));
-    let none = Wanted::default();
+    let none = ReferenceRules::default();
     match choice % 12 {
         0 => none,
-        1 => Wanted {
+        1 => ReferenceRules {
             watch_root: true,
             remove_longer: Some(5),
             ..none
         },
-        2 => Wanted {
+        2 => ReferenceRules {
             keep_only: keep("a b"),
             ..none
         },
-        3 => Wanted {
+        3 => ReferenceRules {
             keep_only: keep("a"),
             remove: list("a.b a.c[]"),
             capture: list("a.a a.d"),
             remove_longer: Some(8),
             ..none
         },
-        4 => Wanted {
+        4 => ReferenceRules {
             remove: list("a b.a b[].a c[][].a d[]"),
             ..none
         },
-        5 => Wanted {
+        5 => ReferenceRules {
             remove: list("a.b.c a.b.d[].e"),
             remove_longer: Some(9),
             watch_root: true,
             ..none
         },
-        6 => Wanted {
+        6 => ReferenceRules {
             capture: list("a b a.a a.b[] c[].a"),
             ..none
         },
-        7 => Wanted {
+        7 => ReferenceRules {
             capture: list("b"),
             stream: list("a c.a d[]"),
             remove: list("c"),
             remove_longer: Some(12),
             ..none
         },
-        8 => Wanted {
+        8 => ReferenceRules {
             keep_only: keep("session_id video_base64 face_field"),
             capture: list("session_id face_field"),
             stream: list("video_base64"),
             ..none
         },
-        9 => Wanted {
+        9 => ReferenceRules {
             replace: list("a b[] c.a"),
             remove: list("c.b"),
             capture: list("c.d"),
             remove_longer: Some(7),
             ..none
         },
-        10 => Wanted {
+        10 => ReferenceRules {
             keep_only: keep("session_id video_base64 face_field"),
             replace: list("session_id"),
             stream: list("video_base64"),
             ..none
         },
-        _ => Wanted {
+        _ => ReferenceRules {
             remove: list("result.best_image.pic result.pic_list[].pic"),
             capture: list("error_code serverlogid"),
             replace: list("result.session_id"),
@@ -126,7 +126,7 @@ struct Kept {
     streamed: Vec<u8>,
 }
 
-impl Sink for Kept {
+impl CutSink for Kept {
     fn keep(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
@@ -148,7 +148,7 @@ impl Sink for Kept {
         self.streamed.extend_from_slice(bytes);
     }
 
-    fn replace(&mut self, slot: Slot, value: &Value) {
+    fn replace(&mut self, slot: CaptureSlot, value: &CapturedValue) {
         self.bytes
             .extend_from_slice(reference::replaced(slot, value).as_bytes());
     }

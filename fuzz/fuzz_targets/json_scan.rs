@@ -4,15 +4,15 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use liveness_gateway::json::scanner::{Error, Event, Scanner};
+use liveness_gateway::json::scanner::{ScanError, JsonEvent, JsonScanner};
 use liveness_gateway_fuzz::{
     arrival,
-    reference::{self, Tree},
+    reference::{self, ReferenceTree},
 };
 
 #[derive(Debug, PartialEq)]
 enum Token {
-    Event(Event),
+    Event(JsonEvent),
     /// The inside of a name or string, decoded, or a number or literal as written.
     Text(Vec<u8>),
 }
@@ -34,8 +34,8 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(ours.ok(), theirs);
 });
 
-fn scan(parts: &[&[u8]]) -> Result<Vec<Token>, Error> {
-    let mut scanner = Scanner::default();
+fn scan(parts: &[&[u8]]) -> Result<Vec<Token>, ScanError> {
+    let mut scanner = JsonScanner::default();
     let mut tokens = Tokens::default();
     let mut in_scalar = false;
     for part in parts {
@@ -46,13 +46,13 @@ fn scan(parts: &[&[u8]]) -> Result<Vec<Token>, Error> {
             assert!(at >= before && at <= part.len());
             let used = &part[before..at];
             match event {
-                Some(Event::Text | Event::Letters) => tokens.text(used),
-                Some(Event::Escaped(decoded)) => {
+                Some(JsonEvent::Text | JsonEvent::Letters) => tokens.text(used),
+                Some(JsonEvent::Escaped(decoded)) => {
                     tokens.text(decoded.encode_utf8(&mut [0; 4]).as_bytes());
                 }
-                Some(Event::ScalarStart) => {
+                Some(JsonEvent::ScalarStart) => {
                     in_scalar = true;
-                    tokens.event(Event::ScalarStart);
+                    tokens.event(JsonEvent::ScalarStart);
                     tokens.text(&used[used.len() - 1..]);
                 }
                 Some(event) => {
@@ -80,7 +80,7 @@ fn scan(parts: &[&[u8]]) -> Result<Vec<Token>, Error> {
 }
 
 impl Tokens {
-    fn event(&mut self, event: Event) {
+    fn event(&mut self, event: JsonEvent) {
         self.0.push(Token::Event(event));
     }
 
@@ -93,44 +93,44 @@ impl Tokens {
         }
     }
 
-    fn tree(&mut self, tree: &Tree) {
+    fn tree(&mut self, tree: &ReferenceTree) {
         match tree {
-            Tree::Object(members) => {
-                self.event(Event::ObjectStart);
+            ReferenceTree::Object(members) => {
+                self.event(JsonEvent::ObjectStart);
                 for (index, (name, value)) in members.iter().enumerate() {
                     self.comma(index);
-                    self.event(Event::KeyStart);
+                    self.event(JsonEvent::KeyStart);
                     self.text(name.decoded.as_bytes());
-                    self.event(Event::KeyEnd);
-                    self.event(Event::Colon);
+                    self.event(JsonEvent::KeyEnd);
+                    self.event(JsonEvent::Colon);
                     self.tree(value);
                 }
-                self.event(Event::ObjectEnd);
+                self.event(JsonEvent::ObjectEnd);
             }
-            Tree::Array(elements) => {
-                self.event(Event::ArrayStart);
+            ReferenceTree::Array(elements) => {
+                self.event(JsonEvent::ArrayStart);
                 for (index, element) in elements.iter().enumerate() {
                     self.comma(index);
                     self.tree(element);
                 }
-                self.event(Event::ArrayEnd);
+                self.event(JsonEvent::ArrayEnd);
             }
-            Tree::String(text) => {
-                self.event(Event::StringStart);
+            ReferenceTree::String(text) => {
+                self.event(JsonEvent::StringStart);
                 self.text(text.decoded.as_bytes());
-                self.event(Event::StringEnd);
+                self.event(JsonEvent::StringEnd);
             }
-            Tree::Scalar(written) => {
-                self.event(Event::ScalarStart);
+            ReferenceTree::Scalar(written) => {
+                self.event(JsonEvent::ScalarStart);
                 self.text(written.as_bytes());
-                self.event(Event::ScalarEnd);
+                self.event(JsonEvent::ScalarEnd);
             }
         }
     }
 
     fn comma(&mut self, index: usize) {
         if index > 0 {
-            self.event(Event::Comma);
+            self.event(JsonEvent::Comma);
         }
     }
 }

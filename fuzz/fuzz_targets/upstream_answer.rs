@@ -5,7 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use liveness_gateway::outbound::{
-    framing::{Framing, Piece},
+    framing::{BodyFraming, FramedPiece},
     head,
 };
 use liveness_gateway_fuzz::arrival;
@@ -16,10 +16,10 @@ fuzz_target!(|data: &[u8]| {
     };
     assert_eq!(answer(&parts), answer(&[bytes]), "split and whole differ");
     // Whatever the bytes are, behind a good head they are the inside of a chunked body.
-    let chunked = body(Framing::chunked(), &parts);
+    let chunked = body(BodyFraming::chunked(), &parts);
     assert_eq!(
         chunked,
-        body(Framing::chunked(), &[bytes]),
+        body(BodyFraming::chunked(), &[bytes]),
         "split and whole differ"
     );
     let complete = chunked.ok().filter(|body| body.is_done);
@@ -64,24 +64,24 @@ struct Body {
     left: usize,
 }
 
-fn body(mut framing: Framing, parts: &[&[u8]]) -> Result<Body, &'static str> {
+fn body(mut framing: BodyFraming, parts: &[&[u8]]) -> Result<Body, &'static str> {
     let mut body = Body::default();
     for part in parts {
         let mut left = *part;
         while !left.is_empty() && !framing.is_done() {
             let used = match framing.next(left)? {
-                Piece::Body(length) => {
+                FramedPiece::Body(length) => {
                     body.bytes.extend_from_slice(&left[..length]);
                     length
                 }
-                Piece::Skip(length) => length,
-                Piece::End => panic!("an end that was not announced"),
+                FramedPiece::Skip(length) => length,
+                FramedPiece::End => panic!("an end that was not announced"),
             };
             assert!(used > 0 && used <= left.len());
             left = &left[used..];
         }
         if framing.is_done() {
-            assert!(left.is_empty() || matches!(framing.next(left), Ok(Piece::End)));
+            assert!(left.is_empty() || matches!(framing.next(left), Ok(FramedPiece::End)));
         }
         body.left += left.len();
     }
@@ -90,7 +90,7 @@ fn body(mut framing: Framing, parts: &[&[u8]]) -> Result<Body, &'static str> {
 }
 
 /// The head leaves no doubt where the body ends, and the framing is what it says.
-fn delimited(head: &str, status: u16, framing: &Framing) {
+fn delimited(head: &str, status: u16, framing: &BodyFraming) {
     let values = |name: &str| -> Vec<String> {
         let fields = head.lines().skip(1).filter_map(|line| line.split_once(':'));
         let named = fields.filter(|(field, _)| field.eq_ignore_ascii_case(name));
@@ -102,13 +102,13 @@ fn delimited(head: &str, status: u16, framing: &Framing) {
     let has_no_body = matches!(status, 100..=199 | 204 | 304);
     assert!(codings.is_empty() || (lengths.is_empty() && codings == ["chunked"]));
     match framing {
-        Framing::Length(0) if has_no_body => {}
+        BodyFraming::Length(0) if has_no_body => {}
         _ if has_no_body => panic!("a body where none can be"),
-        Framing::Length(length) => {
+        BodyFraming::Length(length) => {
             assert!(!lengths.is_empty() && lengths.iter().all(|text| text.parse() == Ok(*length)));
         }
-        Framing::Chunked(_) => assert_eq!(codings.len(), 1),
-        Framing::UntilClose => assert!(lengths.is_empty() && codings.is_empty()),
+        BodyFraming::Chunked(_) => assert_eq!(codings.len(), 1),
+        BodyFraming::UntilClose => assert!(lengths.is_empty() && codings.is_empty()),
     }
 }
 
@@ -183,7 +183,7 @@ fn round_trip(parts: &[&[u8]], bytes: &[u8]) {
     };
     let step = parts.first().map_or(1, |part| part.len().max(1));
     let pieces: Vec<&[u8]> = written.chunks(step).collect();
-    assert_eq!(body(Framing::chunked(), &pieces), Ok(complete));
-    let cut_short = body(Framing::chunked(), &[&written[..written.len() - 1]]);
+    assert_eq!(body(BodyFraming::chunked(), &pieces), Ok(complete));
+    let cut_short = body(BodyFraming::chunked(), &[&written[..written.len() - 1]]);
     assert!(cut_short.is_ok_and(|body| !body.is_done));
 }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     outbound::{
-        fetch::{Document, FetchError, fetch},
+        fetch::{FetchError, FetchedDocument, fetch},
         origin::Url,
     },
     telemetry::metrics::Metrics,
@@ -136,7 +136,7 @@ impl KeySetFetcher<'_> {
             })
     }
 
-    async fn document(&self, url: &Url) -> Result<Document, KeySetFetchError> {
+    async fn document(&self, url: &Url) -> Result<FetchedDocument, KeySetFetchError> {
         fetch(url, &self.keys.settings.tls, MAX_DOCUMENT)
             .await
             .map_err(|error| KeySetFetchError {

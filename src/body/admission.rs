@@ -6,7 +6,7 @@ use crate::memory::BodyMemory;
 
 /// What all bodies have in common.
 #[derive(Clone)]
-pub struct Admission {
+pub struct BodyAdmission {
     /// The memory for all bodies.
     pub memory: Arc<BodyMemory>,
     /// Bytes per second that a body must keep up.

@@ -5,16 +5,16 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tokio::time::timeout_at;
 
-use super::{admission::Admission, pace::Pace, refusal::BodyRefusal};
+use super::{admission::BodyAdmission, pace::BodyPace, refusal::BodyRefusal};
 use crate::memory::MemoryPermit;
 
 /// A body of unknown length is admitted in steps of this many bytes.
 const STEP: u64 = 256 * 1024;
 
-pub(super) struct Arrival<'a> {
+pub(super) struct IncomingBody<'a> {
     body: &'a mut Incoming,
     permit: MemoryPermit,
-    pace: Pace,
+    pace: BodyPace,
     max: u64,
     declared: Option<u64>,
     /// What so many bytes take once they are held.
@@ -23,14 +23,14 @@ pub(super) struct Arrival<'a> {
     count: &'a mut u64,
 }
 
-impl<'a> Arrival<'a> {
+impl<'a> IncomingBody<'a> {
     /// Admits a body: nothing of it is read, but room for its declared length is reserved.
     ///
     /// # Errors
     /// `TooLarge`, `NoRoom`.
     pub(super) fn admit(
         body: &'a mut Incoming,
-        admission: &Admission,
+        admission: &BodyAdmission,
         max: u64,
         held: fn(u64) -> u64,
         count: &'a mut u64,
@@ -46,7 +46,7 @@ impl<'a> Arrival<'a> {
         Ok(Self {
             body,
             permit,
-            pace: Pace::new(admission.min_rate),
+            pace: BodyPace::new(admission.min_rate),
             max,
             declared,
             held,

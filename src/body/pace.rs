@@ -11,14 +11,14 @@ const WINDOW: Duration = Duration::from_secs(10);
 /// A body that takes longer outlives its session, and in the end its signature's date.
 const LONGEST: Duration = Duration::from_secs(5 * 60);
 
-pub(super) struct Pace {
+pub(super) struct BodyPace {
     window_ends: Instant,
     end: Instant,
     owed: u64,
     window: u64,
 }
 
-impl Pace {
+impl BodyPace {
     /// `rate` in bytes per second; 0: only the longest time counts.
     pub(super) fn new(rate: u64) -> Self {
         let now = Instant::now();

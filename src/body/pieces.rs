@@ -10,9 +10,9 @@ use bytes::Bytes;
 
 use super::{refusal::BodyRefusal, upload::Uploading};
 use crate::{
-    json::{rules::Slot, sink::Sink, value::Value},
-    media::{base64::Check, digest::VideoDigest},
-    qiniu::outgoing::{Draft, Outgoing},
+    json::{rules::CaptureSlot, sink::CutSink, value::CapturedValue},
+    media::{base64::Base64Check, digest::VideoDigest},
+    qiniu::request::{RequestDraft, SignedRequest},
     session::ticket::SessionOwner,
 };
 
@@ -28,25 +28,25 @@ const BLOCK: usize = 64 * 1024;
 const BUFFER: usize = 8 * 1024 + 100 * 4 * 1024;
 
 /// The pieces of a body.
-pub(super) struct Pieces {
+pub(super) struct BodyPieces {
     /// The chunk that is being looked at.
     chunk: Bytes,
     /// Whether a slice of it is kept.
     sliced: bool,
     /// The check of the video's base64.
-    pub(super) check: Check,
+    pub(super) check: Base64Check,
     /// Hashes the video, where that was asked for.
     pub(super) digest: Option<VideoDigest>,
     kept: Vec<Bytes>,
     /// Small pieces behind those of `kept`.
     block: Vec<u8>,
     /// All before it is signed.
-    mark: Mark,
+    mark: RollbackPoint,
     length: usize,
     /// Memory that all of it takes at the most: blocks by their bytes, and whole buffers.
     taken: usize,
-    draft: Draft,
-    video: Option<VideoPlace>,
+    draft: RequestDraft,
+    video: Option<VideoLocation>,
     /// What the operator adds.
     pins: Bytes,
     /// The session that the upload is for, where sessions are bound to callers.
@@ -55,7 +55,7 @@ pub(super) struct Pieces {
 
 /// A point between two bytes of what is kept.
 #[derive(Clone, Copy, Default)]
-struct Mark {
+struct RollbackPoint {
     pieces: usize,
     block: usize,
     length: usize,
@@ -64,23 +64,23 @@ struct Mark {
 
 /// Where the video's base64 is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct VideoPlace {
+pub(super) struct VideoLocation {
     /// Bytes of the outgoing body before it.
     pub(super) start: usize,
     /// Some of its characters are written as escapes.
     pub(super) escaped: bool,
 }
 
-impl Pieces {
-    pub(super) fn new(draft: Draft) -> Self {
+impl BodyPieces {
+    pub(super) fn new(draft: RequestDraft) -> Self {
         Self {
             chunk: Bytes::new(),
             sliced: false,
-            check: Check::default(),
+            check: Base64Check::default(),
             digest: None,
             kept: Vec::new(),
             block: Vec::new(),
-            mark: Mark::default(),
+            mark: RollbackPoint::default(),
             length: 0,
             taken: 0,
             draft,
@@ -126,7 +126,7 @@ impl Pieces {
 
     /// Says that the video's base64 comes next.
     pub(super) fn video_begins(&mut self) {
-        self.video = Some(VideoPlace {
+        self.video = Some(VideoLocation {
             start: self.length,
             escaped: false,
         });
@@ -141,7 +141,7 @@ impl Pieces {
     }
 
     /// The signed request, and where in its body the video is.
-    pub(super) fn finish(mut self: Box<Self>) -> (Outgoing, Option<VideoPlace>) {
+    pub(super) fn finish(mut self: Box<Self>) -> (SignedRequest, Option<VideoLocation>) {
         self.settle();
         if self.video.is_some() {
             // It is looked at in the pieces.
@@ -206,7 +206,7 @@ impl Pieces {
         }
         self.draft
             .sign(self.block.get(signed..).unwrap_or_default());
-        self.mark = Mark {
+        self.mark = RollbackPoint {
             pieces: self.kept.len(),
             block: self.block.len(),
             length: self.length,
@@ -215,7 +215,7 @@ impl Pieces {
     }
 }
 
-impl Sink for Pieces {
+impl CutSink for BodyPieces {
     fn keep(&mut self, bytes: &[u8]) {
         if self.may_stay(bytes.len()) {
             self.push(self.chunk.slice_ref(bytes));
@@ -273,11 +273,11 @@ impl Sink for Pieces {
         }
     }
 
-    fn replace(&mut self, _slot: Slot, value: &Value) {
+    fn replace(&mut self, _slot: CaptureSlot, value: &CapturedValue) {
         // What is neither opened nor rejected here is of a wrong type, which ends the request.
         let id = match (&mut self.upload, value) {
-            (Some(upload), Value::String(text)) if !text.is_empty() => upload.open(text),
-            (Some(upload), Value::TooLong) => {
+            (Some(upload), CapturedValue::String(text)) if !text.is_empty() => upload.open(text),
+            (Some(upload), CapturedValue::TooLong) => {
                 upload.reject();
                 "null".to_owned()
             }

@@ -4,18 +4,19 @@
 use std::fmt;
 
 use super::{
-    BodyRules, arrival::Arrival, pieces::Pieces, received::Received, refusal::BodyRefusal,
+    BodyRules, arrival::IncomingBody, pieces::BodyPieces, received::ReceivedBody,
+    refusal::BodyRefusal,
 };
 use crate::{
-    json::{sink::Sink, value::Value},
-    media::{Finding, base64::MAX_VIDEO, encode::encode},
+    json::{sink::CutSink, value::CapturedValue},
+    media::{VideoFinding, base64::MAX_VIDEO, encode::encode},
 };
 
 /// What the JSON around a video takes at the most, generously.
 const AROUND: u64 = 4 * 1024;
 
 /// What the header fields of a raw video say. They were checked to be texts that stand in JSON as they are.
-pub struct RawVideo {
+pub struct RawVideoFields {
     /// `Liveness-Session`.
     pub session: String,
     /// `Liveness-Face-Field`.
@@ -23,9 +24,9 @@ pub struct RawVideo {
 }
 
 /// Session ids are no business of a log.
-impl fmt::Debug for RawVideo {
+impl fmt::Debug for RawVideoFields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RawVideo")
+        f.write_str("RawVideoFields")
     }
 }
 
@@ -39,13 +40,13 @@ pub(super) fn held(bytes: u64) -> u64 {
 /// # Errors
 /// The refusal; what is left of the body has not been read.
 pub(super) async fn receive(
-    mut arrival: Arrival<'_>,
-    video: &RawVideo,
+    mut arrival: IncomingBody<'_>,
+    video: &RawVideoFields,
     rules: &BodyRules,
-    mut pieces: Box<Pieces>,
-) -> Result<Received, BodyRefusal> {
+    mut pieces: Box<BodyPieces>,
+) -> Result<ReceivedBody, BodyRefusal> {
     if arrival.declared().is_some_and(|length| length > MAX_VIDEO) {
-        return Err(BodyRefusal::Video(Finding::TooLarge));
+        return Err(BodyRefusal::Video(VideoFinding::TooLarge));
     }
     let session = match &mut pieces.upload {
         Some(upload) => upload.open(&video.session),
@@ -54,10 +55,10 @@ pub(super) async fn receive(
     pieces.session_so_far()?;
     pieces.append(format!("{{\"session_id\":{session},\"video_base64\":\"").into());
     pieces.video_begins();
-    let mut encoder = Encoder::default();
+    let mut encoder = Base64Encoder::default();
     while let Some(chunk) = arrival.next().await? {
         if arrival.count() > MAX_VIDEO {
-            return Err(BodyRefusal::Video(Finding::TooLarge));
+            return Err(BodyRefusal::Video(VideoFinding::TooLarge));
         }
         encoder.encode(&chunk, &mut pieces);
         if let Some(digest) = &mut pieces.digest {
@@ -66,7 +67,7 @@ pub(super) async fn receive(
     }
     encoder.finish(&mut pieces);
     if arrival.count() == 0 {
-        return Err(BodyRefusal::Video(Finding::Empty));
+        return Err(BodyRefusal::Video(VideoFinding::Empty));
     }
     let face_field = video.face_field.as_deref();
     let face_field = face_field.filter(|_| rules.face_field.is_some());
@@ -77,23 +78,25 @@ pub(super) async fn receive(
     pieces.end(false);
     pieces.append(b"}".to_vec());
     let length = arrival.count();
-    let face_field = face_field.map_or(Value::Absent, |text| Value::String(text.to_owned()));
+    let face_field = face_field.map_or(CapturedValue::Absent, |text| {
+        CapturedValue::String(text.to_owned())
+    });
     let asked = rules.asked(|slot| match rules.face_field == Some(slot) {
         true => &face_field,
-        false => &Value::Absent,
+        false => &CapturedValue::Absent,
     });
-    Received::new(pieces, arrival.into_permit(), Some(length), &asked)
+    ReceivedBody::new(pieces, arrival.into_permit(), Some(length), &asked)
 }
 
 /// Base64 of bytes that come in chunks of any size.
 #[derive(Default)]
-struct Encoder {
+struct Base64Encoder {
     /// Up to two bytes that wait for the rest of their group of three.
     rest: Vec<u8>,
 }
 
-impl Encoder {
-    fn encode(&mut self, mut bytes: &[u8], pieces: &mut Pieces) {
+impl Base64Encoder {
+    fn encode(&mut self, mut bytes: &[u8], pieces: &mut BodyPieces) {
         if !self.rest.is_empty() {
             let missing = 3_usize.saturating_sub(self.rest.len()).min(bytes.len());
             let (first, others) = bytes.split_at(missing);
@@ -112,7 +115,7 @@ impl Encoder {
         self.rest.extend_from_slice(rest);
     }
 
-    fn finish(self, pieces: &mut Pieces) {
+    fn finish(self, pieces: &mut BodyPieces) {
         if !self.rest.is_empty() {
             pieces.append_video(encode(&self.rest));
         }

@@ -6,16 +6,16 @@ use hyper::body::Incoming;
 
 use super::{
     BodyRules,
-    admission::Admission,
-    arrival::Arrival,
-    pieces::Pieces,
-    raw::{self, RawVideo},
-    received::Received,
+    admission::BodyAdmission,
+    arrival::IncomingBody,
+    pieces::BodyPieces,
+    raw::{self, RawVideoFields},
+    received::ReceivedBody,
     refusal::BodyRefusal,
 };
 use crate::{
-    json::{cut::Cut, value::Value},
-    qiniu::outgoing::Draft,
+    json::{cut::JsonCut, value::CapturedValue},
+    qiniu::request::RequestDraft,
     session::ticket::SessionOwner,
 };
 
@@ -24,7 +24,7 @@ pub enum BodyForm {
     /// JSON, as Qiniu takes it.
     Json,
     /// The video itself; the rest of what Qiniu wants stands in header fields.
-    Video(RawVideo),
+    Video(RawVideoFields),
 }
 
 /// Receives `body`, for a session of `owner`'s where sessions are bound to callers; `count` is told how many bytes have
@@ -36,19 +36,19 @@ pub fn receive<'a>(
     body: &'a mut Incoming,
     form: &'a BodyForm,
     rules: &'a BodyRules,
-    admission: &Admission,
-    draft: Draft,
+    admission: &BodyAdmission,
+    draft: RequestDraft,
     owner: Option<SessionOwner>,
     count: &'a mut u64,
-) -> impl Future<Output = Result<Received, BodyRefusal>> {
+) -> impl Future<Output = Result<ReceivedBody, BodyRefusal>> {
     // Boxed, and before the first step: what a future is given stays a part of it for as long as it lives.
-    let mut pieces = Box::new(Pieces::new(draft).with(&rules.pins, owner));
+    let mut pieces = Box::new(BodyPieces::new(draft).with(&rules.pins, owner));
     pieces.digest = rules.video_digest();
     let held = match form {
         BodyForm::Json => |bytes| bytes,
         BodyForm::Video(_) => raw::held,
     };
-    let arrival = Arrival::admit(body, admission, rules.max_body, held, count);
+    let arrival = IncomingBody::admit(body, admission, rules.max_body, held, count);
     async {
         match form {
             BodyForm::Json => json(arrival?, rules, pieces).await,
@@ -59,11 +59,11 @@ pub fn receive<'a>(
 }
 
 async fn json(
-    mut arrival: Arrival<'_>,
+    mut arrival: IncomingBody<'_>,
     rules: &BodyRules,
-    mut pieces: Box<Pieces>,
-) -> Result<Received, BodyRefusal> {
-    let mut cut = Box::new(Cut::new(&rules.rules));
+    mut pieces: Box<BodyPieces>,
+) -> Result<ReceivedBody, BodyRefusal> {
+    let mut cut = Box::new(JsonCut::new(&rules.rules));
     while let Some(chunk) = arrival.next().await? {
         pieces.begin_chunk(chunk.clone());
         cut.feed(&chunk, &mut *pieces).map_err(BodyRefusal::Json)?;
@@ -80,6 +80,6 @@ async fn json(
         Some(_) => Some(pieces.check.finish().map_err(BodyRefusal::Video)?),
         None => None,
     };
-    let asked = rules.asked(|slot| values.get(slot).unwrap_or(&Value::Absent));
-    Received::new(pieces, arrival.into_permit(), length, &asked)
+    let asked = rules.asked(|slot| values.get(slot).unwrap_or(&CapturedValue::Absent));
+    ReceivedBody::new(pieces, arrival.into_permit(), length, &asked)
 }

@@ -2,20 +2,20 @@
 //! to know. Never a copy of it.
 
 use super::{
-    pieces::{Pieces, VideoPlace},
+    pieces::{BodyPieces, VideoLocation},
     refusal::BodyRefusal,
     upload::Upload,
 };
 use crate::memory::MemoryPermit;
 use crate::{
-    media::{Finding, digest::VideoDigest, held::HeldVideo, judge, mp4},
-    qiniu::outgoing::Outgoing,
+    media::{VideoFinding, digest::VideoDigest, held::HeldVideo, judge, mp4},
+    qiniu::request::SignedRequest,
 };
 
 /// A body that may go upstream.
-pub struct Received {
+pub struct ReceivedBody {
     /// The signed request.
-    pub outgoing: Outgoing,
+    pub outgoing: SignedRequest,
     /// Holds the memory for as long as the request lives.
     pub permit: MemoryPermit,
     /// What may claim its session, where sessions are bound to callers.
@@ -23,18 +23,18 @@ pub struct Received {
     /// SHA-256 of the video, where that was asked for.
     pub video_sha256: Option<[u8; 32]>,
     /// The video in it, where there is one.
-    video: Option<Video>,
+    video: Option<ReceivedVideo>,
 }
 
-struct Video {
-    place: VideoPlace,
+struct ReceivedVideo {
+    place: VideoLocation,
     /// Bytes, decoded.
     length: u64,
 }
 
-impl Received {
+impl ReceivedBody {
     pub(super) fn new(
-        mut pieces: Box<Pieces>,
+        mut pieces: Box<BodyPieces>,
         permit: MemoryPermit,
         video_length: Option<u64>,
         asked: &[u8],
@@ -45,7 +45,7 @@ impl Received {
         let (outgoing, place) = pieces.finish();
         let video = place
             .zip(video_length)
-            .map(|(place, length)| Video { place, length });
+            .map(|(place, length)| ReceivedVideo { place, length });
         Ok(Self {
             outgoing,
             permit,
@@ -59,8 +59,8 @@ impl Received {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn inspect(&self) -> Result<(), Finding> {
-        let Some(Video { place, length }) = &self.video else {
+    pub fn inspect(&self) -> Result<(), VideoFinding> {
+        let Some(ReceivedVideo { place, length }) = &self.video else {
             return Ok(());
         };
         let mut held = HeldVideo::new(self.outgoing.body(), place.start, *length, place.escaped);

@@ -1,6 +1,6 @@
 //! Why a body is refused, at whatever step. What a caller is told of it is decided elsewhere.
 
-use crate::{json::cut::CutError, media::Finding, session::ticket::TicketError};
+use crate::{json::cut::CutError, media::VideoFinding, session::ticket::TicketError};
 
 /// Why a body was refused.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub enum BodyRefusal {
     /// A member is missing or of a wrong type.
     Field(String),
     /// Not a video that Qiniu would look at.
-    Video(Finding),
+    Video(VideoFinding),
     /// The session is not this caller's, or over.
     Session(TicketError),
 }

@@ -4,9 +4,9 @@ use bytes::Bytes;
 
 use crate::{
     json::{
-        pointer::Pointer,
-        rules::{Rules, Slot},
-        value::Value,
+        pointer::MemberPath,
+        rules::{CaptureSlot, CutRules},
+        value::CapturedValue,
     },
     media::digest::VideoDigest,
     route::{RouteKind, RouteSettings},
@@ -14,30 +14,30 @@ use crate::{
 
 /// A route's rules, built once at start.
 pub struct BodyRules {
-    pub(super) rules: Rules,
+    pub(super) rules: CutRules,
     pub(super) max_body: u64,
     /// An empty body goes up as `{}`.
     pub(super) empty_is_object: bool,
-    pub(super) video: Option<Slot>,
+    pub(super) video: Option<CaptureSlot>,
     /// The caller's `face_field`, where it goes upstream.
-    pub(super) face_field: Option<Slot>,
+    pub(super) face_field: Option<CaptureSlot>,
     /// Members that go up as the operator says, as JSON with commas between them; empty: none.
     pub(super) pins: Bytes,
     hash_video: bool,
-    typed: Vec<Typed>,
+    typed: Vec<TypedMember>,
     /// What goes up beside a video, other than its session and what the operator adds.
-    beside_video: Vec<Slot>,
+    beside_video: Vec<CaptureSlot>,
 }
 
-struct Typed {
+struct TypedMember {
     name: &'static str,
-    slot: Slot,
-    kind: Kind,
+    slot: CaptureSlot,
+    kind: MemberType,
     required: bool,
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum MemberType {
     String,
     Number,
 }
@@ -45,7 +45,7 @@ enum Kind {
 impl BodyRules {
     /// The rules that `route` asks for; with `bind`, session ids are opened on the way.
     pub fn new(route: &RouteSettings, bind: bool) -> Self {
-        let mut rules = Rules::new();
+        let mut rules = CutRules::new();
         let pinned = |name: &str| route.request_set.iter().any(|(pin, _)| pin == name);
         let fields = route.request_fields.as_ref();
         if let Some(fields) = fields {
@@ -55,39 +55,40 @@ impl BodyRules {
             // Any top-level member stays, but two of one name are two readings of one body.
             rules.watch_root();
             let pins = route.request_set.iter();
-            pins.filter_map(|(pin, _)| Pointer::parse(pin).ok())
+            pins.filter_map(|(pin, _)| MemberPath::parse(pin).ok())
                 .for_each(|pin| rules.remove(&pin));
         }
         let goes_up = |name: &str| {
             !pinned(name) && fields.is_none_or(|fields| fields.iter().any(|field| field == name))
         };
         let mut typed = Vec::new();
-        let mut field = |rules: &mut Rules, name: &'static str, kind: Kind, required: bool| {
-            let pointer = Pointer::parse(name).ok().filter(|_| goes_up(name))?;
-            let slot = match name {
-                "video_base64" => rules.stream(&pointer),
-                "session_id" if bind => rules.replace(&pointer),
-                _ => rules.capture(&pointer),
+        let mut field =
+            |rules: &mut CutRules, name: &'static str, kind: MemberType, required: bool| {
+                let pointer = MemberPath::parse(name).ok().filter(|_| goes_up(name))?;
+                let slot = match name {
+                    "video_base64" => rules.stream(&pointer),
+                    "session_id" if bind => rules.replace(&pointer),
+                    _ => rules.capture(&pointer),
+                };
+                typed.push(TypedMember {
+                    name,
+                    slot,
+                    kind,
+                    required,
+                });
+                Some(slot)
             };
-            typed.push(Typed {
-                name,
-                slot,
-                kind,
-                required,
-            });
-            Some(slot)
-        };
         let (mut video, mut face_field) = (None, None);
         let mut beside_video = Vec::new();
         match route.kind {
             RouteKind::Session => {
-                field(&mut rules, "min_code_length", Kind::Number, false);
-                field(&mut rules, "max_code_length", Kind::Number, false);
+                field(&mut rules, "min_code_length", MemberType::Number, false);
+                field(&mut rules, "max_code_length", MemberType::Number, false);
             }
             RouteKind::Verify => {
-                field(&mut rules, "session_id", Kind::String, true);
-                video = field(&mut rules, "video_base64", Kind::String, true);
-                face_field = field(&mut rules, "face_field", Kind::String, false);
+                field(&mut rules, "session_id", MemberType::String, true);
+                video = field(&mut rules, "video_base64", MemberType::String, true);
+                face_field = field(&mut rules, "face_field", MemberType::String, false);
                 beside_video.extend(face_field);
                 let names = fields.filter(|_| bind).into_iter().flatten();
                 let names = names.filter(|name| goes_up(name));
@@ -121,18 +122,18 @@ impl BodyRules {
 
     /// What is asked about the video, as a text that two uploads have in common only if they ask the same; of objects, arrays and
     /// texts over 4 KiB no more than that they are there.
-    pub(super) fn asked<'v>(&self, value: impl Fn(Slot) -> &'v Value) -> Vec<u8> {
+    pub(super) fn asked<'v>(&self, value: impl Fn(CaptureSlot) -> &'v CapturedValue) -> Vec<u8> {
         let mut asked = Vec::new();
         for (place, slot) in self.beside_video.iter().enumerate() {
             let (kind, text) = match value(*slot) {
-                Value::Absent => continue,
-                Value::String(text) => (b's', text.as_str()),
-                Value::Number(text) => (b'n', text.as_str()),
-                Value::Bool(true) => (b't', ""),
-                Value::Bool(false) => (b'f', ""),
-                Value::Null => (b'0', ""),
-                Value::Container => (b'c', ""),
-                Value::TooLong | Value::Streamed => (b'l', ""),
+                CapturedValue::Absent => continue,
+                CapturedValue::String(text) => (b's', text.as_str()),
+                CapturedValue::Number(text) => (b'n', text.as_str()),
+                CapturedValue::Bool(true) => (b't', ""),
+                CapturedValue::Bool(false) => (b'f', ""),
+                CapturedValue::Null => (b'0', ""),
+                CapturedValue::Container => (b'c', ""),
+                CapturedValue::TooLong | CapturedValue::Streamed => (b'l', ""),
             };
             asked.extend((place as u64).to_le_bytes());
             asked.push(kind);
@@ -143,17 +144,26 @@ impl BodyRules {
     }
 
     /// Whether every member is there that must be, and of its type; else what is wrong, for the caller.
-    pub(super) fn check(&self, values: &[Value]) -> Result<(), String> {
+    pub(super) fn check(&self, values: &[CapturedValue]) -> Result<(), String> {
         for field in &self.typed {
             let name = field.name;
-            match (values.get(field.slot).unwrap_or(&Value::Absent), field.kind) {
-                (Value::Absent, _) if field.required => return Err(format!("`{name}` is missing")),
-                (Value::Absent | Value::Streamed, _) | (Value::Number(_), Kind::Number) => {}
-                (Value::String(text), Kind::String) if !text.is_empty() || !field.required => {}
-                (Value::String(_), Kind::String) => return Err(format!("`{name}` is empty")),
-                (Value::TooLong, _) => return Err(format!("`{name}` is too long")),
-                (_, Kind::String) => return Err(format!("`{name}` must be a string")),
-                (_, Kind::Number) => return Err(format!("`{name}` must be a number")),
+            match (
+                values.get(field.slot).unwrap_or(&CapturedValue::Absent),
+                field.kind,
+            ) {
+                (CapturedValue::Absent, _) if field.required => {
+                    return Err(format!("`{name}` is missing"));
+                }
+                (CapturedValue::Absent | CapturedValue::Streamed, _)
+                | (CapturedValue::Number(_), MemberType::Number) => {}
+                (CapturedValue::String(text), MemberType::String)
+                    if !text.is_empty() || !field.required => {}
+                (CapturedValue::String(_), MemberType::String) => {
+                    return Err(format!("`{name}` is empty"));
+                }
+                (CapturedValue::TooLong, _) => return Err(format!("`{name}` is too long")),
+                (_, MemberType::String) => return Err(format!("`{name}` must be a string")),
+                (_, MemberType::Number) => return Err(format!("`{name}` must be a number")),
             }
         }
         Ok(())
@@ -162,13 +172,13 @@ impl BodyRules {
 
 /// The members of these names that have no type here.
 fn others<'n>(
-    rules: &mut Rules,
-    typed: &[Typed],
+    rules: &mut CutRules,
+    typed: &[TypedMember],
     names: impl Iterator<Item = &'n String>,
-) -> Vec<Slot> {
+) -> Vec<CaptureSlot> {
     names
         .filter(|name| typed.iter().all(|field| field.name != name.as_str()))
-        .map(|name| rules.capture(&Pointer::member(name)))
+        .map(|name| rules.capture(&MemberPath::member(name)))
         .collect()
 }
 

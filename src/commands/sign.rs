@@ -7,7 +7,7 @@ use clap::Args as ClapArgs;
 use crate::{
     qiniu::{
         Credentials,
-        signature::{Parts, Signature},
+        signature::{QiniuSignature, SignedParts},
     },
     secret::Secret,
 };
@@ -63,9 +63,9 @@ impl Args {
             None => Vec::new(),
         };
         let (path, query) = (url.path(), url.query().unwrap_or_default());
-        let mut signature = Signature::new(
+        let mut signature = QiniuSignature::new(
             &credentials,
-            &Parts {
+            &SignedParts {
                 method: &self.method,
                 path,
                 query,

@@ -10,7 +10,7 @@ use super::{
     tree::{Item, Table, Value},
 };
 use crate::{
-    json::pointer::Pointer,
+    json::pointer::MemberPath,
     route::{RouteKind, RouteSettings, VideoCheck},
 };
 
@@ -249,8 +249,8 @@ impl Reader<'_> {
         scores.is_some_and(|scores| scores == "hidden")
     }
 
-    fn pointer(&mut self, (text, place): &Placed<String>) -> Option<Pointer> {
-        match Pointer::parse(text) {
+    fn pointer(&mut self, (text, place): &Placed<String>) -> Option<MemberPath> {
+        match MemberPath::parse(text) {
             Ok(pointer) => Some(pointer),
             Err(why) => {
                 self.mistake(

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use data_encoding::BASE64;
 
-use crate::media::{Finding, judge, mp4};
+use crate::media::{VideoFinding, judge, mp4};
 
 /// Maximum decoded size, in bytes.
 pub(super) const MAX_BYTES: usize = 20 * 1024 * 1024;
@@ -46,7 +46,7 @@ fn check_bytes(video: &[u8]) -> Result<(), VideoError> {
     let read = mp4::read_slice(video);
     match judge(read) {
         Ok(()) => Ok(()),
-        Err(Finding::Duration) if read.is_ok_and(|facts| facts.duration > MAX_DURATION) => {
+        Err(VideoFinding::Duration) if read.is_ok_and(|facts| facts.duration > MAX_DURATION) => {
             Err(VideoError::TooLong)
         }
         Err(_) => Err(VideoError::Unusable),

@@ -17,11 +17,11 @@ use tokio::time::{sleep, timeout};
 use super::{DeliveryCondition, EvidenceSettings, signature::WebhookSecret};
 use crate::{
     outbound::{
-        connection::Connection,
-        exchange::{Broken, Request, exchange},
+        connection::OutboundConnection,
+        exchange::{ExchangeError, OutboundRequest, exchange},
         tls::ClientTls,
     },
-    qiniu::whole::{NotHeld, Whole},
+    qiniu::retained::{RetainedResponse, RetentionError},
     telemetry::timestamp,
 };
 
@@ -46,14 +46,14 @@ pub struct EvidenceDelivery<'a> {
     /// Whether Qiniu's answer is a pass by the verdict's rule.
     pub passed: bool,
     /// Qiniu's answer.
-    pub answer: &'a Result<Whole, NotHeld>,
+    pub answer: &'a Result<RetainedResponse, RetentionError>,
 }
 
 /// Why a delivery was not acknowledged.
 #[derive(Debug)]
 pub enum DeliveryError {
     /// The answer could not be held.
-    NotHeld(NotHeld),
+    RetentionError(RetentionError),
     /// No connection could be made, or TLS failed.
     Unreachable(io::Error),
     /// The connection broke before there was an answer.
@@ -112,7 +112,7 @@ impl EvidenceSender {
     pub async fn deliver(&self, delivery: &EvidenceDelivery<'_>) -> Result<(), DeliveryError> {
         let whole = match delivery.answer {
             Ok(whole) => whole,
-            Err(why) => return Err(DeliveryError::NotHeld(*why)),
+            Err(why) => return Err(DeliveryError::RetentionError(*why)),
         };
         let body = body(delivery, whole, SystemTime::now());
         let secret = self.secret.load_full();
@@ -149,14 +149,14 @@ impl EvidenceSender {
         secret: &WebhookSecret,
     ) -> Result<(), DeliveryError> {
         let settings = &self.settings;
-        let mut connection = Connection::open(
+        let mut connection = OutboundConnection::open(
             &settings.url.origin,
             settings.tls.as_ref().map(ClientTls::current),
         )
         .await
         .map_err(DeliveryError::Unreachable)?;
         let head = self.head(id, body, secret, SystemTime::now());
-        let request = Request { head: &head, body };
+        let request = OutboundRequest { head: &head, body };
         match exchange(&mut connection, &request).await {
             Ok(reading) if !(200..300).contains(&reading.status()) => {
                 Err(DeliveryError::Status(reading.status()))
@@ -165,8 +165,8 @@ impl EvidenceSender {
                 "it came before the delivery was there",
             )),
             Ok(_) => Ok(()),
-            Err(Broken::NoAnswer(error)) => Err(DeliveryError::NoAnswer(error)),
-            Err(Broken::Answer(what)) => Err(DeliveryError::Broken(what)),
+            Err(ExchangeError::NoResponse(error)) => Err(DeliveryError::NoAnswer(error)),
+            Err(ExchangeError::Response(what)) => Err(DeliveryError::Broken(what)),
         }
     }
 
@@ -195,7 +195,7 @@ impl DeliveryError {
         match self {
             Self::Unreachable(_) | Self::NoAnswer(_) | Self::Broken(_) => true,
             Self::Status(status) => matches!(status, 408 | 425 | 429 | 500..),
-            Self::NotHeld(_) | Self::Timeout => false,
+            Self::RetentionError(_) | Self::Timeout => false,
         }
     }
 }
@@ -203,8 +203,10 @@ impl DeliveryError {
 impl fmt::Display for DeliveryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotHeld(NotHeld::TooLarge) => f.write_str("Qiniu's answer is too large"),
-            Self::NotHeld(NotHeld::NoRoom) => {
+            Self::RetentionError(RetentionError::TooLarge) => {
+                f.write_str("Qiniu's answer is too large")
+            }
+            Self::RetentionError(RetentionError::NoRoom) => {
                 f.write_str("no body memory left for Qiniu's answer; raise server.body_memory")
             }
             Self::Unreachable(error) => write!(f, "the backend can't be reached: {error}"),
@@ -217,7 +219,7 @@ impl fmt::Display for DeliveryError {
 }
 
 /// The JSON around the answer, and the answer as it came.
-fn body(delivery: &EvidenceDelivery<'_>, whole: &Whole, now: SystemTime) -> Vec<Bytes> {
+fn body(delivery: &EvidenceDelivery<'_>, whole: &RetainedResponse, now: SystemTime) -> Vec<Bytes> {
     let about = DeliveryPreamble {
         id: delivery.id,
         user: delivery.user,

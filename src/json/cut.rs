@@ -1,4 +1,4 @@
-//! Cutting a JSON document while it arrives: follows the scanner's events with [`Rules`] and tells a [`Sink`] which
+//! Cutting a JSON document while it arrives: follows the scanner's events with [`CutRules`] and tells a [`CutSink`] which
 //! bytes stay, byte for byte as they came.
 //!
 //! Whether a member stays is known only behind its name, or in a long string. So the cut sets a mark in front of the
@@ -6,44 +6,44 @@
 
 pub use super::error::CutError;
 use super::{
-    frame::{Frame, Frames, Names},
-    name::Name,
-    rules::{Action, Place, Rules, Slot},
-    run::Run,
-    scanner::{Event, Scanner},
-    sink::Sink,
-    value::{Scalar, Value},
+    frame::{ContainerFrame, FrameStack, NameHashes},
+    name::MemberName,
+    rules::{CaptureSlot, CutRules, NodeAction, NodeIndex},
+    run::PendingChunk,
+    scanner::{JsonEvent, JsonScanner},
+    sink::CutSink,
+    value::{CapturedValue, CurrentScalar},
 };
 
 /// A cut under way.
-pub struct Cut<'r> {
-    pub(super) rules: &'r Rules,
-    pub(super) scanner: Scanner,
-    pub(super) frames: Frames,
+pub struct JsonCut<'r> {
+    pub(super) rules: &'r CutRules,
+    pub(super) scanner: JsonScanner,
+    pub(super) frames: FrameStack,
     /// Hashes of the names in the open objects that are watched.
-    pub(super) names: Names,
-    name: Name,
+    pub(super) names: NameHashes,
+    name: MemberName,
     /// The place and fate of the value that comes next or is being read.
-    place: Option<Place>,
-    scalar: Option<Scalar>,
+    place: Option<NodeIndex>,
+    scalar: Option<CurrentScalar>,
     /// Depth of the container whose member or element is being left out.
     pub(super) removing: Option<usize>,
-    values: Vec<Value>,
+    values: Vec<CapturedValue>,
 }
 
-impl<'r> Cut<'r> {
+impl<'r> JsonCut<'r> {
     /// A cut that has seen nothing yet.
-    pub fn new(rules: &'r Rules) -> Self {
+    pub fn new(rules: &'r CutRules) -> Self {
         Self {
             rules,
-            scanner: Scanner::default(),
-            frames: Frames::new(),
-            names: Names::new(),
-            name: Name::new(rules.seed),
-            place: Some(Rules::ROOT),
+            scanner: JsonScanner::default(),
+            frames: FrameStack::new(),
+            names: NameHashes::new(),
+            name: MemberName::new(rules.seed),
+            place: Some(CutRules::ROOT),
             scalar: None,
             removing: None,
-            values: vec![Value::Absent; rules.slots()],
+            values: vec![CapturedValue::Absent; rules.slots()],
         }
     }
 
@@ -51,8 +51,8 @@ impl<'r> Cut<'r> {
     ///
     /// # Errors
     /// The document is unfit; nothing of it may be used.
-    pub fn feed(&mut self, chunk: &[u8], sink: &mut impl Sink) -> Result<(), CutError> {
-        let mut run = Run::new(chunk, sink);
+    pub fn feed(&mut self, chunk: &[u8], sink: &mut impl CutSink) -> Result<(), CutError> {
+        let mut run = PendingChunk::new(chunk, sink);
         let mut at = 0;
         loop {
             self.plain_members(&mut at, &mut run)?;
@@ -62,7 +62,7 @@ impl<'r> Cut<'r> {
             match event {
                 Some(event) => {
                     self.on(event, bytes, at, &mut run)?;
-                    if matches!(event, Event::KeyStart | Event::StringStart)
+                    if matches!(event, JsonEvent::KeyStart | JsonEvent::StringStart)
                         && let Some(text) = self.scanner.short(chunk, &mut at)
                     {
                         self.short(text, at, &mut run)?;
@@ -75,7 +75,7 @@ impl<'r> Cut<'r> {
             }
         }
         if self.removing.is_none() {
-            let stays = |scalar: &Scalar| self.stays(scalar);
+            let stays = |scalar: &CurrentScalar| self.stays(scalar);
             let sink = run.flush(chunk.len());
             if self.scalar.as_ref().is_some_and(stays) {
                 sink.mark();
@@ -88,38 +88,40 @@ impl<'r> Cut<'r> {
     ///
     /// # Errors
     /// The document is not whole.
-    pub fn finish(mut self) -> Result<Vec<Value>, CutError> {
+    pub fn finish(mut self) -> Result<Vec<CapturedValue>, CutError> {
         self.scanner.finish()?;
         Ok(self.values)
     }
 
     fn on(
         &mut self,
-        event: Event,
+        event: JsonEvent,
         bytes: &[u8],
         at: usize,
-        run: &mut Run<'_, impl Sink>,
+        run: &mut PendingChunk<'_, impl CutSink>,
     ) -> Result<(), CutError> {
         match event {
-            Event::Colon => {}
-            Event::Comma => self.comma(at, run),
-            Event::KeyStart => self.key_start(at, run),
-            Event::KeyEnd => self.key_end(at, run)?,
-            Event::Text | Event::Letters | Event::Escaped(_) => self.text(event, bytes, at, run),
-            Event::ScalarStart | Event::StringStart => {
-                self.value_start(at, run)?;
-                self.scalar_start(event == Event::StringStart, bytes, at, run);
+            JsonEvent::Colon => {}
+            JsonEvent::Comma => self.comma(at, run),
+            JsonEvent::KeyStart => self.key_start(at, run),
+            JsonEvent::KeyEnd => self.key_end(at, run)?,
+            JsonEvent::Text | JsonEvent::Letters | JsonEvent::Escaped(_) => {
+                self.text(event, bytes, at, run)
             }
-            Event::ScalarEnd | Event::StringEnd => {
+            JsonEvent::ScalarStart | JsonEvent::StringStart => {
+                self.value_start(at, run)?;
+                self.scalar_start(event == JsonEvent::StringStart, bytes, at, run);
+            }
+            JsonEvent::ScalarEnd | JsonEvent::StringEnd => {
                 self.more_scalar(bytes, at, run);
                 self.scalar_end(at, run);
                 self.value_end(at, run);
             }
-            Event::ObjectStart | Event::ArrayStart => {
+            JsonEvent::ObjectStart | JsonEvent::ArrayStart => {
                 self.value_start(at, run)?;
-                self.container_start(event == Event::ObjectStart, at, run);
+                self.container_start(event == JsonEvent::ObjectStart, at, run);
             }
-            Event::ObjectEnd | Event::ArrayEnd => {
+            JsonEvent::ObjectEnd | JsonEvent::ArrayEnd => {
                 if let [root] = self.frames.as_slice() {
                     run.flush(at.saturating_sub(1)).end(!root.kept_any);
                 }
@@ -137,10 +139,10 @@ impl<'r> Cut<'r> {
         &mut self,
         text: &[u8],
         at: usize,
-        run: &mut Run<'_, impl Sink>,
+        run: &mut PendingChunk<'_, impl CutSink>,
     ) -> Result<(), CutError> {
         if !text.is_empty() {
-            self.text(Event::Text, text, at, run);
+            self.text(JsonEvent::Text, text, at, run);
         }
         if self.scalar.is_none() {
             return self.key_end(at, run);
@@ -151,7 +153,7 @@ impl<'r> Cut<'r> {
     }
 
     /// In front of a member: its comma goes with it, and the first that stays has none.
-    fn comma(&mut self, at: usize, run: &mut Run<'_, impl Sink>) {
+    fn comma(&mut self, at: usize, run: &mut PendingChunk<'_, impl CutSink>) {
         let Some(frame) = self.frames.last() else {
             return;
         };
@@ -164,7 +166,7 @@ impl<'r> Cut<'r> {
         }
     }
 
-    fn key_start(&mut self, at: usize, run: &mut Run<'_, impl Sink>) {
+    fn key_start(&mut self, at: usize, run: &mut PendingChunk<'_, impl CutSink>) {
         self.name.begin();
         let frame = self.frames.last();
         if self.removing.is_none() && frame.is_some_and(|frame| !frame.kept_any) {
@@ -172,7 +174,11 @@ impl<'r> Cut<'r> {
         }
     }
 
-    fn key_end(&mut self, at: usize, run: &mut Run<'_, impl Sink>) -> Result<(), CutError> {
+    fn key_end(
+        &mut self,
+        at: usize,
+        run: &mut PendingChunk<'_, impl CutSink>,
+    ) -> Result<(), CutError> {
         let depth = self.frames.len();
         let Some(frame) = self.frames.last() else {
             return Ok(());
@@ -191,7 +197,11 @@ impl<'r> Cut<'r> {
     }
 
     /// Behind a name, or in front of an array's element or the root.
-    fn value_start(&mut self, at: usize, run: &mut Run<'_, impl Sink>) -> Result<(), CutError> {
+    fn value_start(
+        &mut self,
+        at: usize,
+        run: &mut PendingChunk<'_, impl CutSink>,
+    ) -> Result<(), CutError> {
         let Some(frame) = self.frames.last() else {
             // Only an object may be the root; the container's own start settles which it is.
             return if run.chunk.get(at.saturating_sub(1)) == Some(&b'{') {
@@ -213,13 +223,18 @@ impl<'r> Cut<'r> {
         Ok(())
     }
 
-    fn container_start(&mut self, object: bool, at: usize, run: &mut Run<'_, impl Sink>) {
-        self.set(self.rules.action(self.place), Value::Container);
+    fn container_start(
+        &mut self,
+        object: bool,
+        at: usize,
+        run: &mut PendingChunk<'_, impl CutSink>,
+    ) {
+        self.set(self.rules.action(self.place), CapturedValue::Container);
         if self.removing.is_none() {
             run.mark(at);
         }
         let watched = object && self.rules.watched(self.place);
-        let frame = Frame::new(object, self.place, watched, &self.names);
+        let frame = ContainerFrame::new(object, self.place, watched, &self.names);
         self.frames.push(frame);
     }
 
@@ -228,10 +243,10 @@ impl<'r> Cut<'r> {
         string: bool,
         bytes: &[u8],
         at: usize,
-        run: &mut Run<'_, impl Sink>,
+        run: &mut PendingChunk<'_, impl CutSink>,
     ) {
         let action = self.rules.action(self.place);
-        let scalar = Scalar::begin(action, string, bytes);
+        let scalar = CurrentScalar::begin(action, string, bytes);
         if self.removing.is_none() {
             if action.replace {
                 run.mark(at.saturating_sub(1));
@@ -247,12 +262,12 @@ impl<'r> Cut<'r> {
 
     /// Whether nothing can take a scalar out any more once its member is not being removed, so that a long string need not
     /// wait for its end.
-    fn stays(&self, scalar: &Scalar) -> bool {
+    fn stays(&self, scalar: &CurrentScalar) -> bool {
         self.rules.max_scalar.is_none() && !scalar.action.replace
     }
 
     /// Bytes that the scanner used without an event: a part of an escape, of a number or a literal, or white space.
-    fn more(&mut self, bytes: &[u8], run: &mut Run<'_, impl Sink>) {
+    fn more(&mut self, bytes: &[u8], run: &mut PendingChunk<'_, impl CutSink>) {
         match &mut self.scalar {
             Some(scalar) if scalar.string => {
                 // The first half of an escape; its decoded character comes with the rest.
@@ -265,7 +280,7 @@ impl<'r> Cut<'r> {
         }
     }
 
-    fn more_scalar(&mut self, bytes: &[u8], at: usize, run: &mut Run<'_, impl Sink>) {
+    fn more_scalar(&mut self, bytes: &[u8], at: usize, run: &mut PendingChunk<'_, impl CutSink>) {
         if let Some(scalar) = &mut self.scalar
             && !scalar.string
         {
@@ -277,17 +292,23 @@ impl<'r> Cut<'r> {
         }
     }
 
-    fn text(&mut self, event: Event, bytes: &[u8], at: usize, run: &mut Run<'_, impl Sink>) {
+    fn text(
+        &mut self,
+        event: JsonEvent,
+        bytes: &[u8],
+        at: usize,
+        run: &mut PendingChunk<'_, impl CutSink>,
+    ) {
         let mut buffer = [0; 4];
         let decoded = match event {
-            Event::Escaped(decoded) => decoded.encode_utf8(&mut buffer).as_bytes(),
+            JsonEvent::Escaped(decoded) => decoded.encode_utf8(&mut buffer).as_bytes(),
             _ => bytes,
         };
         match &mut self.scalar {
             Some(scalar) => {
                 scalar.raw_length = scalar.raw_length.saturating_add(bytes.len());
                 if scalar.action.stream {
-                    run.text(decoded, event == Event::Letters);
+                    run.text(decoded, event == JsonEvent::Letters);
                 } else if scalar.action.capture.is_some() {
                     scalar.take(decoded);
                 }
@@ -298,7 +319,7 @@ impl<'r> Cut<'r> {
     }
 
     /// Takes a scalar out as soon as it is longer than allowed, not only at its end.
-    fn too_long(&mut self, at: usize, run: &mut Run<'_, impl Sink>) {
+    fn too_long(&mut self, at: usize, run: &mut PendingChunk<'_, impl CutSink>) {
         let long = match (&self.scalar, self.rules.max_scalar) {
             // What is replaced is not passed on at any length.
             (Some(scalar), Some(most)) if !scalar.action.replace => scalar.raw_length > most,
@@ -309,7 +330,7 @@ impl<'r> Cut<'r> {
         }
     }
 
-    fn remove(&mut self, depth: usize, at: usize, run: &mut Run<'_, impl Sink>) {
+    fn remove(&mut self, depth: usize, at: usize, run: &mut PendingChunk<'_, impl CutSink>) {
         let sink = run.take_back(at);
         if self.frames.last().is_some_and(|frame| !frame.object) {
             sink.insert(b"null");
@@ -317,7 +338,7 @@ impl<'r> Cut<'r> {
         self.removing = Some(depth);
     }
 
-    fn scalar_end(&mut self, at: usize, run: &mut Run<'_, impl Sink>) {
+    fn scalar_end(&mut self, at: usize, run: &mut PendingChunk<'_, impl CutSink>) {
         let Some(scalar) = self.scalar.take() else {
             return;
         };
@@ -331,7 +352,7 @@ impl<'r> Cut<'r> {
         self.set(action, value);
     }
 
-    fn value_end(&mut self, at: usize, run: &mut Run<'_, impl Sink>) {
+    fn value_end(&mut self, at: usize, run: &mut PendingChunk<'_, impl CutSink>) {
         if self.removing == Some(self.frames.len()) {
             self.removing = None;
             run.skip(at);
@@ -342,10 +363,10 @@ impl<'r> Cut<'r> {
         }
     }
 
-    pub(super) fn set(&mut self, action: Action, value: Value) {
+    pub(super) fn set(&mut self, action: NodeAction, value: CapturedValue) {
         if let Some(place) = action
             .capture
-            .and_then(|slot: Slot| self.values.get_mut(slot))
+            .and_then(|slot: CaptureSlot| self.values.get_mut(slot))
         {
             *place = value;
         }

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use super::scanner::Error;
+use super::scanner::ScanError;
 
 /// Why a document can't be cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CutError {
     /// Not JSON.
-    Json(Error),
+    Json(ScanError),
     /// JSON, but not an object.
     NotAnObject,
     /// A member stands twice where that would be ambiguous.
@@ -28,8 +28,8 @@ impl fmt::Display for CutError {
     }
 }
 
-impl From<Error> for CutError {
-    fn from(error: Error) -> Self {
+impl From<ScanError> for CutError {
+    fn from(error: ScanError) -> Self {
         Self::Json(error)
     }
 }

@@ -2,18 +2,18 @@
 
 use smallvec::SmallVec;
 
-use super::{error::CutError, rules::Place};
+use super::{error::CutError, rules::NodeIndex};
 
-/// Frames inside one another, and hashes of the names in them: those of a usual document need no memory of their own.
-pub(super) type Frames = SmallVec<[Frame; 4]>;
-pub(super) type Names = SmallVec<[u64; 16]>;
+/// FrameStack inside one another, and hashes of the names in them: those of a usual document need no memory of their own.
+pub(super) type FrameStack = SmallVec<[ContainerFrame; 4]>;
+pub(super) type NameHashes = SmallVec<[u64; 16]>;
 
 /// Members of an object in which duplicates are looked for.
 const MAX_MEMBERS: usize = 1024;
 
-pub(super) struct Frame {
+pub(super) struct ContainerFrame {
     pub(super) object: bool,
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<NodeIndex>,
     /// A member stayed, so the next one needs its comma.
     pub(super) kept_any: bool,
     /// Where the hashes of its members' names begin in those of all open objects, where duplicates are looked for. Few enough
@@ -21,9 +21,14 @@ pub(super) struct Frame {
     names: Option<usize>,
 }
 
-impl Frame {
+impl ContainerFrame {
     /// `names`: the hashes of the names in the objects around it.
-    pub(super) fn new(object: bool, place: Option<Place>, watched: bool, names: &[u64]) -> Self {
+    pub(super) fn new(
+        object: bool,
+        place: Option<NodeIndex>,
+        watched: bool,
+        names: &[u64],
+    ) -> Self {
         Self {
             object,
             place,
@@ -38,7 +43,7 @@ impl Frame {
     }
 
     /// One more member; its name by its hash.
-    pub(super) fn note(&self, name: u64, names: &mut Names) -> Result<(), CutError> {
+    pub(super) fn note(&self, name: u64, names: &mut NameHashes) -> Result<(), CutError> {
         let Some(first) = self.names else {
             return Ok(());
         };
@@ -54,7 +59,7 @@ impl Frame {
     }
 
     /// It is over: its names are forgotten.
-    pub(super) fn close(&self, names: &mut Names) {
+    pub(super) fn close(&self, names: &mut NameHashes) {
         if let Some(first) = self.names {
             names.truncate(first);
         }

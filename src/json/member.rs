@@ -3,15 +3,18 @@
 //! Relies on the general way for all else: a member that is unusual in any respect, or that does not simply stay, is left to it
 //! from its first byte on, before anything has been changed.
 
-use super::{cut::Cut, error::CutError, name, run::Run, sink::Sink, text, value::Value};
+use super::{
+    cut::JsonCut, error::CutError, name, run::PendingChunk, sink::CutSink, text,
+    value::CapturedValue,
+};
 
 /// Bytes of a number that is read here.
 const LONGEST_NUMBER: usize = 64;
 
 /// A name and a string, number or literal, with the comma or the brace behind them seen.
-pub(super) struct Member<'a> {
+pub(super) struct PlainMember<'a> {
     name: &'a [u8],
-    value: Plain<'a>,
+    value: PlainValue<'a>,
     /// Bytes of the value, quotes aside.
     length: usize,
     /// A comma follows, and not the object's end.
@@ -21,32 +24,32 @@ pub(super) struct Member<'a> {
 }
 
 /// A value as it is written.
-enum Plain<'a> {
+enum PlainValue<'a> {
     String(&'a [u8]),
     Number(&'a [u8]),
     Bool(bool),
     Null,
 }
 
-impl Plain<'_> {
-    fn owned(&self) -> Value {
+impl PlainValue<'_> {
+    fn owned(&self) -> CapturedValue {
         // All of it is ASCII.
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap_or_default();
         match *self {
-            Self::String(bytes) => Value::String(text(bytes)),
-            Self::Number(bytes) => Value::Number(text(bytes)),
-            Self::Bool(value) => Value::Bool(value),
-            Self::Null => Value::Null,
+            Self::String(bytes) => CapturedValue::String(text(bytes)),
+            Self::Number(bytes) => CapturedValue::Number(text(bytes)),
+            Self::Bool(value) => CapturedValue::Bool(value),
+            Self::Null => CapturedValue::Null,
         }
     }
 }
 
-impl Cut<'_> {
+impl JsonCut<'_> {
     /// Goes through the members that come next and simply stay.
     pub(super) fn plain_members(
         &mut self,
         at: &mut usize,
-        run: &mut Run<'_, impl Sink>,
+        run: &mut PendingChunk<'_, impl CutSink>,
     ) -> Result<(), CutError> {
         while self.scanner.expects_member()
             && self.removing.is_none()
@@ -76,7 +79,7 @@ impl Cut<'_> {
     }
 }
 
-pub(super) fn read(bytes: &[u8], at: usize) -> Option<Member<'_>> {
+pub(super) fn read(bytes: &[u8], at: usize) -> Option<PlainMember<'_>> {
     let at = after_blanks(bytes, at);
     if bytes.get(at) != Some(&b'"') {
         return None;
@@ -91,14 +94,14 @@ pub(super) fn read(bytes: &[u8], at: usize) -> Option<Member<'_>> {
     let (value, length, quotes) = match rest.first()? {
         b'"' => {
             let text = text::short(rest.get(1..)?)?;
-            (Plain::String(text), text.len(), 2)
+            (PlainValue::String(text), text.len(), 2)
         }
-        b't' if rest.starts_with(b"true") => (Plain::Bool(true), 4, 0),
-        b'f' if rest.starts_with(b"false") => (Plain::Bool(false), 5, 0),
-        b'n' if rest.starts_with(b"null") => (Plain::Null, 4, 0),
+        b't' if rest.starts_with(b"true") => (PlainValue::Bool(true), 4, 0),
+        b'f' if rest.starts_with(b"false") => (PlainValue::Bool(false), 5, 0),
+        b'n' if rest.starts_with(b"null") => (PlainValue::Null, 4, 0),
         _ => {
             let length = number(rest)?;
-            (Plain::Number(rest.get(..length)?), length, 0)
+            (PlainValue::Number(rest.get(..length)?), length, 0)
         }
     };
     let end = after_blanks(bytes, start + length + quotes);
@@ -107,7 +110,7 @@ pub(super) fn read(bytes: &[u8], at: usize) -> Option<Member<'_>> {
         b'}' => false,
         _ => return None,
     };
-    Some(Member {
+    Some(PlainMember {
         name,
         value,
         length,

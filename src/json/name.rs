@@ -11,7 +11,7 @@ const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 ///
 /// The hash tells two names of one object apart. It is cheap and not a strong one: who finds two names of one hash has
 /// made a document that is refused, and nothing else. It is seeded, so that nobody meets such names by accident twice.
-pub(super) struct Name {
+pub(super) struct MemberName {
     start: SmallVec<[u8; 32]>,
     length: usize,
     raw_length: usize,
@@ -22,7 +22,7 @@ pub(super) struct Name {
     word: u64,
 }
 
-impl Name {
+impl MemberName {
     pub(super) fn new(seed: u64) -> Self {
         Self {
             start: SmallVec::new(),
@@ -119,7 +119,7 @@ mod tests {
             name in proptest::collection::vec(any::<u8>(), 0..40),
             pieces in 1..9_usize,
         ) {
-            let mut split = Name::new(7);
+            let mut split = MemberName::new(7);
             split.begin();
             name.chunks(pieces).for_each(|piece| split.take(piece, piece.len()));
             prop_assert_eq!(split.hash(), hash(7, &name));

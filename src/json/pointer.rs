@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-/// One step of a [`Pointer`].
+/// One step of a [`MemberPath`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum PathStep {
     /// The member of this name.
     Member(String),
     /// Every element of an array: `[]`.
@@ -13,17 +13,17 @@ pub enum Step {
 
 /// A path from the document's root: at least one step, the first a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pointer(Vec<Step>);
+pub struct MemberPath(Vec<PathStep>);
 
-impl Pointer {
+impl MemberPath {
     /// The steps, from the root.
-    pub fn steps(&self) -> &[Step] {
+    pub fn steps(&self) -> &[PathStep] {
         &self.0
     }
 
     /// The root's member of exactly this name.
     pub fn member(name: &str) -> Self {
-        Self(vec![Step::Member(name.to_owned())])
+        Self(vec![PathStep::Member(name.to_owned())])
     }
 
     /// Parses `a.b[].c`. Member names can't hold `.`, `[` or `]`.
@@ -40,25 +40,25 @@ impl Pointer {
                     "`{text}` has a step without a name; write it like `result.pic_list[].pic`"
                 ));
             }
-            steps.push(Step::Member(name.to_owned()));
+            steps.push(PathStep::Member(name.to_owned()));
             while !rest.is_empty() {
                 rest = rest
                     .strip_prefix("[]")
                     .ok_or_else(|| format!("`{text}` may hold `[]` (every element) after a name and nothing else in brackets"))?;
-                steps.push(Step::Elements);
+                steps.push(PathStep::Elements);
             }
         }
         Ok(Self(steps))
     }
 }
 
-impl fmt::Display for Pointer {
+impl fmt::Display for MemberPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, step) in self.0.iter().enumerate() {
             match step {
-                Step::Member(name) if at == 0 => f.write_str(name)?,
-                Step::Member(name) => write!(f, ".{name}")?,
-                Step::Elements => f.write_str("[]")?,
+                PathStep::Member(name) if at == 0 => f.write_str(name)?,
+                PathStep::Member(name) => write!(f, ".{name}")?,
+                PathStep::Elements => f.write_str("[]")?,
             }
         }
         Ok(())
@@ -67,7 +67,7 @@ impl fmt::Display for Pointer {
 
 #[cfg(test)]
 mod tests {
-    use super::Pointer;
+    use super::MemberPath;
 
     #[test]
     fn a_pointer_reads_back_as_it_was_written() {
@@ -77,7 +77,7 @@ mod tests {
             "result.pic_list[].pic",
             "a[][].b",
         ] {
-            assert_eq!(Pointer::parse(text).unwrap().to_string(), text);
+            assert_eq!(MemberPath::parse(text).unwrap().to_string(), text);
         }
     }
 
@@ -86,7 +86,7 @@ mod tests {
         for text in [
             "", ".", "a.", ".a", "a[", "a]", "a[0]", "a[]b", "[].a", "a..b",
         ] {
-            assert!(Pointer::parse(text).is_err(), "{text}");
+            assert!(MemberPath::parse(text).is_err(), "{text}");
         }
     }
 }

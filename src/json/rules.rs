@@ -2,18 +2,18 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use super::pointer::{Pointer, Step};
+use super::pointer::{MemberPath, PathStep};
 
-/// Index of a place in [`Rules`].
-pub(super) type Place = usize;
+/// Index of a place in [`CutRules`].
+pub(super) type NodeIndex = usize;
 
-/// Index of a wanted value: the order of the [`Rules::capture`], [`Rules::stream`] and [`Rules::replace`] calls.
-pub type Slot = usize;
+/// Index of a wanted value: the order of the [`CutRules::capture`], [`CutRules::stream`] and [`CutRules::replace`] calls.
+pub type CaptureSlot = usize;
 
 /// The rules of a cut, built once at start.
 #[derive(Clone, Debug)]
-pub struct Rules {
-    nodes: Vec<Node>,
+pub struct CutRules {
+    nodes: Vec<RuleNode>,
     slots: usize,
     pub(super) max_scalar: Option<usize>,
     /// Of the hashes of names.
@@ -21,38 +21,38 @@ pub struct Rules {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Node {
-    members: Vec<(String, Place)>,
-    elements: Option<Place>,
+struct RuleNode {
+    members: Vec<(String, NodeIndex)>,
+    elements: Option<NodeIndex>,
     /// Members without a place of their own are removed.
     only_known: bool,
     /// When given, members of any other place are removed, known or not.
-    alone: Option<Vec<Place>>,
+    alone: Option<Vec<NodeIndex>>,
     /// Two members of one name are refused, though nothing is removed here.
     watched: bool,
-    action: Action,
+    action: NodeAction,
 }
 
 /// What happens to the value at a place.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Action {
+pub(super) struct NodeAction {
     pub(super) remove: bool,
-    pub(super) capture: Option<Slot>,
+    pub(super) capture: Option<CaptureSlot>,
     pub(super) stream: bool,
     pub(super) replace: bool,
 }
 
-impl Default for Rules {
+impl Default for CutRules {
     fn default() -> Self {
-        let gone = Node {
-            action: Action {
+        let gone = RuleNode {
+            action: NodeAction {
                 remove: true,
-                ..Action::default()
+                ..NodeAction::default()
             },
-            ..Node::default()
+            ..RuleNode::default()
         };
         Self {
-            nodes: vec![Node::default(), gone],
+            nodes: vec![RuleNode::default(), gone],
             slots: 0,
             max_scalar: None,
             seed: RandomState::new().hash_one(()),
@@ -60,10 +60,10 @@ impl Default for Rules {
     }
 }
 
-impl Rules {
-    pub(super) const ROOT: Place = 0;
+impl CutRules {
+    pub(super) const ROOT: NodeIndex = 0;
     /// Of whatever must not stay for its shape alone.
-    const GONE: Place = 1;
+    const GONE: NodeIndex = 1;
 
     /// Nothing is removed, nothing is wanted.
     pub fn new() -> Self {
@@ -73,7 +73,7 @@ impl Rules {
     /// Of the root's members only these stay, and those that another rule names.
     pub fn keep_only<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
         for name in names {
-            self.child(Self::ROOT, &Step::Member(name.to_owned()));
+            self.child(Self::ROOT, &PathStep::Member(name.to_owned()));
         }
         if let Some(root) = self.nodes.first_mut() {
             root.only_known = true;
@@ -82,7 +82,7 @@ impl Rules {
 
     /// Of all members only those at these paths stay, and the objects on the way to them. What else is known of such an
     /// object is still captured, and goes.
-    pub fn keep_alone<'a>(&mut self, pointers: impl IntoIterator<Item = &'a Pointer>) {
+    pub fn keep_alone<'a>(&mut self, pointers: impl IntoIterator<Item = &'a MemberPath>) {
         for pointer in pointers {
             let mut place = Self::ROOT;
             for step in pointer.steps() {
@@ -103,7 +103,7 @@ impl Rules {
     }
 
     /// The value goes: its member with it, or, where it is an array's element, it becomes `null`.
-    pub fn remove(&mut self, pointer: &Pointer) {
+    pub fn remove(&mut self, pointer: &MemberPath) {
         self.at(pointer, |action| action.remove = true);
     }
 
@@ -113,7 +113,7 @@ impl Rules {
     }
 
     /// The value is wanted, decoded.
-    pub fn capture(&mut self, pointer: &Pointer) -> Slot {
+    pub fn capture(&mut self, pointer: &MemberPath) -> CaptureSlot {
         let slot = self.slots;
         self.slots += 1;
         self.at(pointer, |action| action.capture = Some(slot));
@@ -121,14 +121,14 @@ impl Rules {
     }
 
     /// The value is wanted as its decoded bytes go by, if it is a string.
-    pub fn stream(&mut self, pointer: &Pointer) -> Slot {
+    pub fn stream(&mut self, pointer: &MemberPath) -> CaptureSlot {
         let slot = self.capture(pointer);
         self.at(pointer, |action| action.stream = true);
         slot
     }
 
     /// The value is wanted, and what the sink makes of it takes its place if it is a string, number or literal.
-    pub fn replace(&mut self, pointer: &Pointer) -> Slot {
+    pub fn replace(&mut self, pointer: &MemberPath) -> CaptureSlot {
         let slot = self.capture(pointer);
         self.at(pointer, |action| action.replace = true);
         slot
@@ -138,7 +138,7 @@ impl Rules {
         self.slots
     }
 
-    pub(super) fn action(&self, place: Option<Place>) -> Action {
+    pub(super) fn action(&self, place: Option<NodeIndex>) -> NodeAction {
         place
             .and_then(|place| self.nodes.get(place))
             .map(|node| node.action)
@@ -146,7 +146,7 @@ impl Rules {
     }
 
     /// Whether two members of one name would be a contradiction here.
-    pub(super) fn watched(&self, place: Option<Place>) -> bool {
+    pub(super) fn watched(&self, place: Option<NodeIndex>) -> bool {
         place
             .and_then(|place| self.nodes.get(place))
             .is_some_and(|node| node.watched || node.only_known || !node.members.is_empty())
@@ -154,7 +154,11 @@ impl Rules {
 
     /// The place of a member, and whether it goes because it is not among those that stay. Where the rules know an array, the members of an object
     /// go: what was to be removed may stand in any of them.
-    pub(super) fn member(&self, place: Option<Place>, name: &[u8]) -> (Option<Place>, bool) {
+    pub(super) fn member(
+        &self,
+        place: Option<NodeIndex>,
+        name: &[u8],
+    ) -> (Option<NodeIndex>, bool) {
         let Some(node) = place.and_then(|place| self.nodes.get(place)) else {
             return (None, false);
         };
@@ -172,13 +176,13 @@ impl Rules {
     }
 
     /// The place of an array's elements. Where the rules know an object, the elements of an array go.
-    pub(super) fn elements(&self, place: Option<Place>) -> Option<Place> {
+    pub(super) fn elements(&self, place: Option<NodeIndex>) -> Option<NodeIndex> {
         let node = self.nodes.get(place?)?;
         let other_shape = (!node.members.is_empty()).then_some(Self::GONE);
         node.elements.or(other_shape)
     }
 
-    fn at(&mut self, pointer: &Pointer, change: impl FnOnce(&mut Action)) {
+    fn at(&mut self, pointer: &MemberPath, change: impl FnOnce(&mut NodeAction)) {
         let place = pointer
             .steps()
             .iter()
@@ -188,27 +192,27 @@ impl Rules {
         }
     }
 
-    fn child(&mut self, parent: Place, step: &Step) -> Place {
+    fn child(&mut self, parent: NodeIndex, step: &PathStep) -> NodeIndex {
         let next = self.nodes.len();
         let Some(node) = self.nodes.get_mut(parent) else {
             return next;
         };
         let existing = match step {
-            Step::Member(name) => node
+            PathStep::Member(name) => node
                 .members
                 .iter()
                 .find(|(known, _)| known == name)
                 .map(|(_, place)| *place),
-            Step::Elements => node.elements,
+            PathStep::Elements => node.elements,
         };
         if let Some(place) = existing {
             return place;
         }
         match step {
-            Step::Member(name) => node.members.push((name.clone(), next)),
-            Step::Elements => node.elements = Some(next),
+            PathStep::Member(name) => node.members.push((name.clone(), next)),
+            PathStep::Elements => node.elements = Some(next),
         }
-        self.nodes.push(Node::default());
+        self.nodes.push(RuleNode::default());
         next
     }
 }

@@ -3,10 +3,10 @@
 //! Most documents stay as they are, so a mark is only remembered until something has to be taken back, or the chunk ends:
 //! the sink gets few long runs of bytes, not a short one for each member.
 
-use super::sink::Sink;
+use super::sink::CutSink;
 
 /// A chunk, of which the bytes from `from` on are still to be passed to the sink, or skipped.
-pub(super) struct Run<'a, S> {
+pub(super) struct PendingChunk<'a, S> {
     pub(super) chunk: &'a [u8],
     from: usize,
     /// A mark in those bytes, which the sink does not know of yet.
@@ -14,7 +14,7 @@ pub(super) struct Run<'a, S> {
     sink: &'a mut S,
 }
 
-impl<'a, S: Sink> Run<'a, S> {
+impl<'a, S: CutSink> PendingChunk<'a, S> {
     pub(super) fn new(chunk: &'a [u8], sink: &'a mut S) -> Self {
         Self {
             chunk,

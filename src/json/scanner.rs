@@ -5,14 +5,14 @@
 
 use std::fmt;
 
-use super::text::{self, Step, Text};
+use super::text::{self, StringState, StringStep};
 
 /// Arrays and objects inside one another at the most.
 pub const MAX_DEPTH: u8 = 32;
 
 /// Something that was read. Bytes between two events are white space, or the token's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum JsonEvent {
     /// `{`
     ObjectStart,
     /// `}`
@@ -47,7 +47,7 @@ pub enum Event {
 
 /// Why the bytes are not JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Error {
+pub enum ScanError {
     /// A byte that can't stand where it stands.
     Unexpected,
     /// The bytes ended too early.
@@ -66,7 +66,7 @@ pub enum Error {
     Number,
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for ScanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unexpected => "a character stands where JSON does not allow it",
@@ -83,15 +83,15 @@ impl fmt::Display for Error {
 
 /// The scanner's state between two bytes.
 #[derive(Debug, Default)]
-pub struct Scanner {
-    expect: Expect,
+pub struct JsonScanner {
+    expect: ScannerState,
     /// One bit a level, set for an object; the innermost is the lowest.
     objects: u64,
     depth: u8,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-enum Expect {
+enum ScannerState {
     #[default]
     Value,
     FirstElement,
@@ -99,16 +99,16 @@ enum Expect {
     Key,
     Colon,
     CommaOrEnd,
-    InKey(Text),
-    InString(Text),
-    InNumber(Number),
+    InKey(StringState),
+    InString(StringState),
+    InNumber(NumberState),
     InLiteral(&'static [u8]),
     End,
 }
 
 /// The part of a number that was read last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Number {
+enum NumberState {
     Minus,
     Zero,
     Integer,
@@ -119,22 +119,22 @@ enum Number {
     Exponent,
 }
 
-impl Scanner {
+impl JsonScanner {
     /// The next event in `bytes` from `at` on, which is moved behind it; `None` when the bytes are used up.
     ///
     /// # Errors
     /// The input can't become JSON any more; the scanner must not be used further.
-    pub fn next(&mut self, bytes: &[u8], at: &mut usize) -> Result<Option<Event>, Error> {
+    pub fn next(&mut self, bytes: &[u8], at: &mut usize) -> Result<Option<JsonEvent>, ScanError> {
         match &mut self.expect {
-            Expect::InKey(text) => match text.step(bytes, at)? {
-                Step::End => Ok(Some(self.then(Expect::Colon, Event::KeyEnd))),
+            ScannerState::InKey(text) => match text.step(bytes, at)? {
+                StringStep::End => Ok(Some(self.then(ScannerState::Colon, JsonEvent::KeyEnd))),
                 step => Ok(text_event(step)),
             },
-            Expect::InString(text) => match text.step(bytes, at)? {
-                Step::End => Ok(Some(self.after_value(Event::StringEnd))),
+            ScannerState::InString(text) => match text.step(bytes, at)? {
+                StringStep::End => Ok(Some(self.after_value(JsonEvent::StringEnd))),
                 step => Ok(text_event(step)),
             },
-            Expect::InNumber(number) => {
+            ScannerState::InNumber(number) => {
                 while let Some(&byte) = bytes.get(*at) {
                     if byte.is_ascii_digit() && number.goes_on() {
                         *at += 1;
@@ -142,22 +142,22 @@ impl Scanner {
                     }
                     match number.then(byte)? {
                         Some(next) => *number = next,
-                        None => return Ok(Some(self.after_value(Event::ScalarEnd))),
+                        None => return Ok(Some(self.after_value(JsonEvent::ScalarEnd))),
                     }
                     *at += 1;
                 }
                 Ok(None)
             }
-            Expect::InLiteral(rest) => {
+            ScannerState::InLiteral(rest) => {
                 while let Some((&wanted, left)) = rest.split_first() {
                     match bytes.get(*at) {
                         Some(&byte) if byte == wanted => *rest = left,
-                        Some(_) => return Err(Error::Unexpected),
+                        Some(_) => return Err(ScanError::Unexpected),
                         None => return Ok(None),
                     }
                     *at += 1;
                 }
-                Ok(Some(self.after_value(Event::ScalarEnd)))
+                Ok(Some(self.after_value(JsonEvent::ScalarEnd)))
             }
             _ => self.structure(bytes, at),
         }
@@ -165,57 +165,57 @@ impl Scanner {
 
     /// The rest of a name or string behind the quote that opened it, without the quote that closes it, and behind a name
     /// without its colon: for the many that are short, plain and all there, instead of several events. `None`: go on with
-    /// [`Scanner::next`].
+    /// [`JsonScanner::next`].
     pub(super) fn short<'a>(&mut self, bytes: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {
         let name = match self.expect {
-            Expect::InKey(text) if text.is_fresh() => true,
-            Expect::InString(text) if text.is_fresh() => false,
+            ScannerState::InKey(text) if text.is_fresh() => true,
+            ScannerState::InString(text) if text.is_fresh() => false,
             _ => return None,
         };
         let text = text::short(bytes.get(*at..)?)?;
         *at += text.len() + 1;
         if !name {
-            self.after_value(Event::StringEnd);
+            self.after_value(JsonEvent::StringEnd);
         } else if bytes.get(*at) == Some(&b':') {
             *at += 1;
-            self.expect = Expect::Value;
+            self.expect = ScannerState::Value;
         } else {
-            self.expect = Expect::Colon;
+            self.expect = ScannerState::Colon;
         }
         Some(text)
     }
 
     /// Whether a member's name comes next.
     pub(super) fn expects_member(&self) -> bool {
-        matches!(self.expect, Expect::FirstKey | Expect::Key)
+        matches!(self.expect, ScannerState::FirstKey | ScannerState::Key)
     }
 
     /// Says that a member was read, and the comma behind it, if there was one.
     pub(super) fn member_read(&mut self, comma: bool) {
         self.expect = match comma {
-            true => Expect::Key,
-            false => Expect::CommaOrEnd,
+            true => ScannerState::Key,
+            false => ScannerState::CommaOrEnd,
         };
     }
 
     /// Says that no bytes follow. A number at the very end only ends here, hence the event.
     ///
     /// # Errors
-    /// [`Error::Incomplete`] when the document is not whole.
-    pub fn finish(&mut self) -> Result<Option<Event>, Error> {
+    /// [`ScanError::Incomplete`] when the document is not whole.
+    pub fn finish(&mut self) -> Result<Option<JsonEvent>, ScanError> {
         match self.expect {
-            Expect::End => Ok(None),
-            Expect::InNumber(number) if self.depth == 0 && number.may_end() => {
-                Ok(Some(self.after_value(Event::ScalarEnd)))
+            ScannerState::End => Ok(None),
+            ScannerState::InNumber(number) if self.depth == 0 && number.may_end() => {
+                Ok(Some(self.after_value(JsonEvent::ScalarEnd)))
             }
-            Expect::InLiteral([]) if self.depth == 0 => {
-                Ok(Some(self.after_value(Event::ScalarEnd)))
+            ScannerState::InLiteral([]) if self.depth == 0 => {
+                Ok(Some(self.after_value(JsonEvent::ScalarEnd)))
             }
-            _ => Err(Error::Incomplete),
+            _ => Err(ScanError::Incomplete),
         }
     }
 
-    fn structure(&mut self, bytes: &[u8], at: &mut usize) -> Result<Option<Event>, Error> {
+    fn structure(&mut self, bytes: &[u8], at: &mut usize) -> Result<Option<JsonEvent>, ScanError> {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = bytes.get(*at) {
             *at += 1;
         }
@@ -224,60 +224,68 @@ impl Scanner {
         };
         *at += 1;
         let event = match (self.expect, byte) {
-            (Expect::FirstKey, b'}') | (Expect::FirstElement, b']') => self.close(byte)?,
-            (Expect::FirstKey | Expect::Key, b'"') => {
-                self.then(Expect::InKey(Text::default()), Event::KeyStart)
+            (ScannerState::FirstKey, b'}') | (ScannerState::FirstElement, b']') => {
+                self.close(byte)?
             }
-            (Expect::Value | Expect::FirstElement, _) => self.value(byte)?,
-            (Expect::Colon, b':') => self.then(Expect::Value, Event::Colon),
-            (Expect::CommaOrEnd, b',') if self.in_object() => self.then(Expect::Key, Event::Comma),
-            (Expect::CommaOrEnd, b',') => self.then(Expect::Value, Event::Comma),
-            (Expect::CommaOrEnd, b'}' | b']') => self.close(byte)?,
-            _ => return Err(Error::Unexpected),
+            (ScannerState::FirstKey | ScannerState::Key, b'"') => self.then(
+                ScannerState::InKey(StringState::default()),
+                JsonEvent::KeyStart,
+            ),
+            (ScannerState::Value | ScannerState::FirstElement, _) => self.value(byte)?,
+            (ScannerState::Colon, b':') => self.then(ScannerState::Value, JsonEvent::Colon),
+            (ScannerState::CommaOrEnd, b',') if self.in_object() => {
+                self.then(ScannerState::Key, JsonEvent::Comma)
+            }
+            (ScannerState::CommaOrEnd, b',') => self.then(ScannerState::Value, JsonEvent::Comma),
+            (ScannerState::CommaOrEnd, b'}' | b']') => self.close(byte)?,
+            _ => return Err(ScanError::Unexpected),
         };
         Ok(Some(event))
     }
 
-    fn value(&mut self, byte: u8) -> Result<Event, Error> {
-        let scalar = |state| Ok((state, Event::ScalarStart));
+    fn value(&mut self, byte: u8) -> Result<JsonEvent, ScanError> {
+        let scalar = |state| Ok((state, JsonEvent::ScalarStart));
         let (expect, event) = match byte {
             b'{' => return self.open(true),
             b'[' => return self.open(false),
-            b'"' => Ok((Expect::InString(Text::default()), Event::StringStart)),
-            b'-' => scalar(Expect::InNumber(Number::Minus)),
-            b'0' => scalar(Expect::InNumber(Number::Zero)),
-            b'1'..=b'9' => scalar(Expect::InNumber(Number::Integer)),
-            b't' => scalar(Expect::InLiteral(b"rue")),
-            b'f' => scalar(Expect::InLiteral(b"alse")),
-            b'n' => scalar(Expect::InLiteral(b"ull")),
-            _ => Err(Error::Unexpected),
+            b'"' => Ok((
+                ScannerState::InString(StringState::default()),
+                JsonEvent::StringStart,
+            )),
+            b'-' => scalar(ScannerState::InNumber(NumberState::Minus)),
+            b'0' => scalar(ScannerState::InNumber(NumberState::Zero)),
+            b'1'..=b'9' => scalar(ScannerState::InNumber(NumberState::Integer)),
+            b't' => scalar(ScannerState::InLiteral(b"rue")),
+            b'f' => scalar(ScannerState::InLiteral(b"alse")),
+            b'n' => scalar(ScannerState::InLiteral(b"ull")),
+            _ => Err(ScanError::Unexpected),
         }?;
         Ok(self.then(expect, event))
     }
 
-    fn open(&mut self, object: bool) -> Result<Event, Error> {
+    fn open(&mut self, object: bool) -> Result<JsonEvent, ScanError> {
         if self.depth == MAX_DEPTH {
-            return Err(Error::Depth);
+            return Err(ScanError::Depth);
         }
         self.depth += 1;
         self.objects = (self.objects << 1) | u64::from(object);
         Ok(match object {
-            true => self.then(Expect::FirstKey, Event::ObjectStart),
-            false => self.then(Expect::FirstElement, Event::ArrayStart),
+            true => self.then(ScannerState::FirstKey, JsonEvent::ObjectStart),
+            false => self.then(ScannerState::FirstElement, JsonEvent::ArrayStart),
         })
     }
 
-    fn close(&mut self, byte: u8) -> Result<Event, Error> {
+    fn close(&mut self, byte: u8) -> Result<JsonEvent, ScanError> {
         let object = byte == b'}';
         if self.depth == 0 || self.in_object() != object {
-            return Err(Error::Unexpected);
+            return Err(ScanError::Unexpected);
         }
         self.depth -= 1;
         self.objects >>= 1;
         Ok(self.after_value(if object {
-            Event::ObjectEnd
+            JsonEvent::ObjectEnd
         } else {
-            Event::ArrayEnd
+            JsonEvent::ArrayEnd
         }))
     }
 
@@ -285,33 +293,33 @@ impl Scanner {
         self.objects & 1 == 1
     }
 
-    fn after_value(&mut self, event: Event) -> Event {
+    fn after_value(&mut self, event: JsonEvent) -> JsonEvent {
         let expect = if self.depth == 0 {
-            Expect::End
+            ScannerState::End
         } else {
-            Expect::CommaOrEnd
+            ScannerState::CommaOrEnd
         };
         self.then(expect, event)
     }
 
-    fn then(&mut self, expect: Expect, event: Event) -> Event {
+    fn then(&mut self, expect: ScannerState, event: JsonEvent) -> JsonEvent {
         self.expect = expect;
         event
     }
 }
 
-fn text_event(step: Step) -> Option<Event> {
+fn text_event(step: StringStep) -> Option<JsonEvent> {
     match step {
-        Step::Plain { letters: true } => Some(Event::Letters),
-        Step::Plain { letters: false } => Some(Event::Text),
-        Step::Escaped(decoded) => Some(Event::Escaped(decoded)),
-        Step::More | Step::End => None,
+        StringStep::Plain { letters: true } => Some(JsonEvent::Letters),
+        StringStep::Plain { letters: false } => Some(JsonEvent::Text),
+        StringStep::Escaped(decoded) => Some(JsonEvent::Escaped(decoded)),
+        StringStep::More | StringStep::End => None,
     }
 }
 
-impl Number {
+impl NumberState {
     /// The state after one more byte; `None` when the number ended before it.
-    fn then(self, byte: u8) -> Result<Option<Self>, Error> {
+    fn then(self, byte: u8) -> Result<Option<Self>, ScanError> {
         Ok(match (self, byte) {
             (Self::Minus, b'0') => Some(Self::Zero),
             (Self::Minus, b'1'..=b'9') | (Self::Integer, b'0'..=b'9') => Some(Self::Integer),
@@ -320,9 +328,9 @@ impl Number {
             (Self::Zero | Self::Integer | Self::Fraction, b'e' | b'E') => Some(Self::E),
             (Self::E, b'+' | b'-') => Some(Self::ESign),
             (Self::E | Self::ESign | Self::Exponent, b'0'..=b'9') => Some(Self::Exponent),
-            (Self::Zero, b'0'..=b'9') => return Err(Error::Number),
+            (Self::Zero, b'0'..=b'9') => return Err(ScanError::Number),
             _ if self.may_end() => None,
-            _ => return Err(Error::Number),
+            _ => return Err(ScanError::Number),
         })
     }
 

@@ -1,10 +1,10 @@
 //! Where the bytes that a cut keeps go.
 
-use super::{rules::Slot, value::Value};
+use super::{rules::CaptureSlot, value::CapturedValue};
 
 /// Where the bytes that stay go.
-pub trait Sink {
-    /// Bytes that stay unless a [`Sink::rollback`] comes before the next mark or commit.
+pub trait CutSink {
+    /// Bytes that stay unless a [`CutSink::rollback`] comes before the next mark or commit.
     fn keep(&mut self, bytes: &[u8]);
     /// Bytes that the document did not have.
     fn insert(&mut self, bytes: &'static [u8]);
@@ -14,9 +14,9 @@ pub trait Sink {
     fn rollback(&mut self);
     /// Decoded bytes of a streamed string; `letters`: all of them are known to be letters of base64.
     fn text(&mut self, bytes: &[u8], letters: bool);
-    /// Puts something in the place of this value, which [`Rules::replace`](super::rules::Rules::replace) asked for; it must be
+    /// Puts something in the place of this value, which [`CutRules::replace`](super::rules::CutRules::replace) asked for; it must be
     /// one JSON value. A sink whose rules replace nothing is never asked.
-    fn replace(&mut self, slot: Slot, value: &Value) {
+    fn replace(&mut self, slot: CaptureSlot, value: &CapturedValue) {
         let _ = (slot, value);
     }
     /// The root's closing brace comes next; `empty`: no member stayed. More members may be put here.
@@ -27,12 +27,12 @@ pub trait Sink {
 
 /// A sink that collects what stays.
 #[derive(Default)]
-pub struct Buffer {
+pub struct BufferSink {
     bytes: Vec<u8>,
     mark: usize,
 }
 
-impl Buffer {
+impl BufferSink {
     /// With room for so many bytes.
     pub fn with_capacity(bytes: usize) -> Self {
         Self {
@@ -57,7 +57,7 @@ impl Buffer {
     }
 }
 
-impl Sink for Buffer {
+impl CutSink for BufferSink {
     fn keep(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }

@@ -11,19 +11,19 @@ mod replace;
 use proptest::prelude::*;
 use serde_json::{Value as Tree, json};
 
-use self::reference::Wanted;
+use self::reference::ReferenceRules;
 use super::{
-    cut::{Cut, CutError},
-    pointer::Pointer,
-    rules::Rules,
-    scanner::{Error, Scanner},
-    sink::Buffer,
-    value::Value,
+    cut::{CutError, JsonCut},
+    pointer::MemberPath,
+    rules::CutRules,
+    scanner::{JsonScanner, ScanError},
+    sink::BufferSink,
+    value::CapturedValue,
 };
 use crate::json;
 
-fn scan(parts: &[&[u8]]) -> Result<(), Error> {
-    let mut scanner = Scanner::default();
+fn scan(parts: &[&[u8]]) -> Result<(), ScanError> {
+    let mut scanner = JsonScanner::default();
     for part in parts {
         let mut at = 0;
         while scanner.next(part, &mut at)?.is_some() {}
@@ -32,21 +32,21 @@ fn scan(parts: &[&[u8]]) -> Result<(), Error> {
     scanner.finish().map(|_| ())
 }
 
-fn cut(rules: &Rules, parts: &[&[u8]]) -> Result<(Vec<u8>, Vec<Value>), CutError> {
-    let mut cut = Cut::new(rules);
-    let mut kept = Buffer::default();
+fn cut(rules: &CutRules, parts: &[&[u8]]) -> Result<(Vec<u8>, Vec<CapturedValue>), CutError> {
+    let mut cut = JsonCut::new(rules);
+    let mut kept = BufferSink::default();
     for part in parts {
         cut.feed(part, &mut kept)?;
     }
     Ok((kept.into_bytes(), cut.finish()?))
 }
 
-fn cut_text(rules: &Rules, text: &str) -> String {
+fn cut_text(rules: &CutRules, text: &str) -> String {
     String::from_utf8(cut(rules, &[text.as_bytes()]).unwrap().0).unwrap()
 }
 
-fn pointer(text: &str) -> Pointer {
-    Pointer::parse(text).unwrap()
+fn pointer(text: &str) -> MemberPath {
+    MemberPath::parse(text).unwrap()
 }
 
 #[test]
@@ -107,12 +107,12 @@ fn what_rfc_8259_does_not_allow_is_refused() {
 fn depth_is_limited() {
     let nested = |levels: usize| [vec![b'['; levels], vec![b']'; levels]].concat();
     assert_eq!(scan(&[&nested(32)]), Ok(()));
-    assert_eq!(scan(&[&nested(33)]), Err(Error::Depth));
+    assert_eq!(scan(&[&nested(33)]), Err(ScanError::Depth));
 }
 
 #[test]
 fn members_outside_the_list_go_and_the_rest_keeps_its_bytes() {
-    let mut rules = Rules::new();
+    let mut rules = CutRules::new();
     rules.keep_only(["a", "c"]);
     for (text, wanted) in [
         (r#"{"a":1,"c":2}"#, r#"{"a":1,"c":2}"#),
@@ -133,7 +133,7 @@ fn members_outside_the_list_go_and_the_rest_keeps_its_bytes() {
 
 #[test]
 fn removed_places_and_long_strings_go() {
-    let mut rules = Rules::new();
+    let mut rules = CutRules::new();
     rules.remove(&pointer("result.best.pic"));
     rules.remove(&pointer("result.list[].pic"));
     rules.remove_longer(8);
@@ -178,7 +178,7 @@ fn removed_places_and_long_strings_go() {
 
 #[test]
 fn duplicates_are_refused_where_they_matter_and_only_there() {
-    let mut rules = Rules::new();
+    let mut rules = CutRules::new();
     rules.remove(&pointer("result.pic"));
     for text in [
         r#"{"a":1,"a":2}"#,
@@ -201,7 +201,7 @@ fn duplicates_are_refused_where_they_matter_and_only_there() {
 fn only_an_object_can_be_cut() {
     for text in ["[]", "1", "null", "\"{}\"", " [{}]"] {
         assert_eq!(
-            cut(&Rules::new(), &[text.as_bytes()]),
+            cut(&CutRules::new(), &[text.as_bytes()]),
             Err(CutError::NotAnObject),
             "{text}"
         );
@@ -211,9 +211,9 @@ fn only_an_object_can_be_cut() {
 /// Long strings are handed out in runs of 32 KiB: what stands across the end of one must read as anywhere else.
 #[test]
 fn nothing_is_lost_where_a_run_of_a_long_string_ends() {
-    let wanted = Wanted {
+    let wanted = ReferenceRules {
         stream: vec!["a".into()],
-        ..Wanted::default()
+        ..ReferenceRules::default()
     };
     let rules = wanted.rules();
     for special in [
@@ -237,7 +237,7 @@ fn nothing_is_lost_where_a_run_of_a_long_string_ends() {
 
 #[test]
 fn wanted_values_are_decoded() {
-    let mut rules = Rules::new();
+    let mut rules = CutRules::new();
     let slots: Vec<_> = ["s", "n", "b", "o", "gone", "long"]
         .iter()
         .map(|name| rules.capture(&pointer(name)))
@@ -250,12 +250,12 @@ fn wanted_values_are_decoded() {
         let parts: Vec<&[u8]> = text.as_bytes().chunks(split).collect();
         let (_, values) = cut(&rules, &parts).unwrap();
         let wanted = [
-            Value::String("aé😀/".into()),
-            Value::Number("-1.50e3".into()),
-            Value::Bool(true),
-            Value::Container,
-            Value::Absent,
-            Value::TooLong,
+            CapturedValue::String("aé😀/".into()),
+            CapturedValue::Number("-1.50e3".into()),
+            CapturedValue::Bool(true),
+            CapturedValue::Container,
+            CapturedValue::Absent,
+            CapturedValue::TooLong,
         ];
         for (slot, wanted) in slots.iter().zip(wanted) {
             assert_eq!(values[*slot], wanted);
@@ -311,14 +311,14 @@ proptest! {
             paths in prop::collection::vec("[abc]{1,2}(\\[\\]){0,2}(\\.[abc]{1,2}(\\[\\])?){0,2}", 0..4),
             longest in 5usize..14, cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6)) {
         let text = serde_json::to_vec(&Tree::Object(members.into_iter().collect())).unwrap();
-        let wanted = Wanted { remove: paths, remove_longer: Some(longest), ..Wanted::default() };
+        let wanted = ReferenceRules { remove: paths, remove_longer: Some(longest), ..ReferenceRules::default() };
         let (kept, _) = cut(&wanted.rules(), &split_at(&text, &cuts)).unwrap();
         prop_assert_eq!(reference::parse(&kept), wanted.cut(&text).map(|outcome| outcome.kept));
     }
 
     #[test]
     fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let mut rules = Rules::new();
+        let mut rules = CutRules::new();
         rules.keep_only(["a"]);
         rules.remove_longer(4);
         let _ = cut(&rules, &[&bytes]);

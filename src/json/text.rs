@@ -2,7 +2,7 @@
 
 use super::{
     letters::{all, is_letter, is_plain, letter_blocks, plain_blocks},
-    scanner::Error,
+    scanner::ScanError,
 };
 
 /// Plain bytes handed out at once: who looks at them next finds them in the nearest cache.
@@ -13,7 +13,7 @@ const SHORT: usize = 256;
 
 /// What a step inside a string found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum StringStep {
     /// Bytes that stand for themselves; `letters`: all of them are base64's.
     Plain { letters: bool },
     /// An escape that is complete now.
@@ -26,8 +26,8 @@ pub(super) enum Step {
 
 /// Where in a string the last byte left us.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Text {
-    escape: Escape,
+pub(super) struct StringState {
+    escape: EscapeState,
     /// Continuation bytes still owed, and the range the next one must be in.
     owed: u8,
     low: u8,
@@ -35,7 +35,7 @@ pub(super) struct Text {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-enum Escape {
+enum EscapeState {
     #[default]
     None,
     Backslash,
@@ -49,14 +49,14 @@ enum Escape {
     PairU(u16),
 }
 
-impl Text {
+impl StringState {
     /// Nothing is owed, as at the start.
     pub(super) fn is_fresh(self) -> bool {
-        matches!(self.escape, Escape::None) && self.owed == 0
+        matches!(self.escape, EscapeState::None) && self.owed == 0
     }
 
     /// Goes on at `at`; stops after a run of plain bytes, an escape, the closing quote or the end of `bytes`.
-    pub(super) fn step(&mut self, bytes: &[u8], at: &mut usize) -> Result<Step, Error> {
+    pub(super) fn step(&mut self, bytes: &[u8], at: &mut usize) -> Result<StringStep, ScanError> {
         let start = *at;
         let mut letters = true;
         let bytes = match bytes.get(..start.saturating_add(RUN)) {
@@ -64,16 +64,16 @@ impl Text {
             None => bytes,
         };
         while let Some(&byte) = bytes.get(*at) {
-            if !matches!(self.escape, Escape::None) {
+            if !matches!(self.escape, EscapeState::None) {
                 *at += 1;
                 if let Some(decoded) = self.escaped(byte)? {
-                    return Ok(Step::Escaped(decoded));
+                    return Ok(StringStep::Escaped(decoded));
                 }
                 continue;
             }
             if self.owed > 0 {
                 if byte < self.low || byte > self.high {
-                    return Err(Error::Utf8);
+                    return Err(ScanError::Utf8);
                 }
                 (self.owed, self.low, self.high) = (self.owed.saturating_sub(1), 0x80, 0xBF);
                 *at += 1;
@@ -81,16 +81,16 @@ impl Text {
                 continue;
             }
             match byte {
-                b'"' | b'\\' if *at > start => return Ok(Step::Plain { letters }),
+                b'"' | b'\\' if *at > start => return Ok(StringStep::Plain { letters }),
                 b'"' => {
                     *at += 1;
-                    return Ok(Step::End);
+                    return Ok(StringStep::End);
                 }
                 b'\\' => {
-                    self.escape = Escape::Backslash;
+                    self.escape = EscapeState::Backslash;
                     *at += 1;
                 }
-                0..=0x1F => return Err(Error::ControlCharacter),
+                0..=0x1F => return Err(ScanError::ControlCharacter),
                 0x20..=0x7F => {
                     let run = plain_run(bytes.get(*at..).unwrap_or_default());
                     *at += run.length;
@@ -103,27 +103,27 @@ impl Text {
                 }
             }
         }
-        let inside_escape = !matches!(self.escape, Escape::None);
+        let inside_escape = !matches!(self.escape, EscapeState::None);
         Ok(if inside_escape || *at == start {
-            Step::More
+            StringStep::More
         } else {
-            Step::Plain { letters }
+            StringStep::Plain { letters }
         })
     }
 
-    fn escaped(&mut self, byte: u8) -> Result<Option<char>, Error> {
+    fn escaped(&mut self, byte: u8) -> Result<Option<char>, ScanError> {
         let (next, decoded) = match (self.escape, byte) {
-            (Escape::Backslash, b'u') => (
-                Escape::Hex {
+            (EscapeState::Backslash, b'u') => (
+                EscapeState::Hex {
                     digits: 0,
                     unit: 0,
                     first: None,
                 },
                 None,
             ),
-            (Escape::Backslash, _) => (Escape::None, Some(short_escape(byte)?)),
+            (EscapeState::Backslash, _) => (EscapeState::None, Some(short_escape(byte)?)),
             (
-                Escape::Hex {
+                EscapeState::Hex {
                     digits,
                     unit,
                     first,
@@ -133,7 +133,7 @@ impl Text {
                 let unit = (unit << 4) | u16::from(hex(byte)?);
                 if digits < 3 {
                     (
-                        Escape::Hex {
+                        EscapeState::Hex {
                             digits: digits + 1,
                             unit,
                             first,
@@ -142,27 +142,27 @@ impl Text {
                     )
                 } else {
                     match first {
-                        Some(high) => (Escape::None, Some(pair(high, unit)?)),
+                        Some(high) => (EscapeState::None, Some(pair(high, unit)?)),
                         None if (0xD800..0xDC00).contains(&unit) => {
-                            (Escape::PairBackslash(unit), None)
+                            (EscapeState::PairBackslash(unit), None)
                         }
                         None => (
-                            Escape::None,
-                            Some(char::from_u32(u32::from(unit)).ok_or(Error::Surrogate)?),
+                            EscapeState::None,
+                            Some(char::from_u32(u32::from(unit)).ok_or(ScanError::Surrogate)?),
                         ),
                     }
                 }
             }
-            (Escape::PairBackslash(high), b'\\') => (Escape::PairU(high), None),
-            (Escape::PairU(high), b'u') => (
-                Escape::Hex {
+            (EscapeState::PairBackslash(high), b'\\') => (EscapeState::PairU(high), None),
+            (EscapeState::PairU(high), b'u') => (
+                EscapeState::Hex {
                     digits: 0,
                     unit: 0,
                     first: Some(high),
                 },
                 None,
             ),
-            _ => return Err(Error::Surrogate),
+            _ => return Err(ScanError::Surrogate),
         };
         self.escape = next;
         Ok(decoded)
@@ -176,7 +176,7 @@ pub(super) fn short(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 /// The first bytes of a text that stand for themselves.
-struct Plain {
+struct PlainRun {
     length: usize,
     /// All are known to be letters of base64.
     letters: bool,
@@ -185,8 +185,8 @@ struct Plain {
 /// How many of the first bytes are printable ASCII other than `"` and `\`. Most of a body is one such run, of letters of
 /// base64 but for its end, so whole blocks are judged together: first as letters, and from the first that is not all
 /// letters on, as what JSON takes. Most other strings are a word or two, so words are tried before.
-fn plain_run(bytes: &[u8]) -> Plain {
-    let plain = |length, letters| Plain { length, letters };
+fn plain_run(bytes: &[u8]) -> PlainRun {
+    let plain = |length, letters| PlainRun { length, letters };
     let first = match plain_words(bytes, 4) {
         Ok(first) => first,
         Err(run) => return plain(run, false),
@@ -235,7 +235,7 @@ fn plain_words(bytes: &[u8], most: usize) -> Result<usize, usize> {
 }
 
 /// For a lead byte: the continuation bytes that follow and the range of the first (RFC 3629 section 4).
-fn continuation(lead: u8) -> Result<(u8, u8, u8), Error> {
+fn continuation(lead: u8) -> Result<(u8, u8, u8), ScanError> {
     Ok(match lead {
         0xC2..=0xDF => (1, 0x80, 0xBF),
         0xE0 => (2, 0xA0, 0xBF),
@@ -244,11 +244,11 @@ fn continuation(lead: u8) -> Result<(u8, u8, u8), Error> {
         0xF0 => (3, 0x90, 0xBF),
         0xF1..=0xF3 => (3, 0x80, 0xBF),
         0xF4 => (3, 0x80, 0x8F),
-        _ => return Err(Error::Utf8),
+        _ => return Err(ScanError::Utf8),
     })
 }
 
-fn short_escape(byte: u8) -> Result<char, Error> {
+fn short_escape(byte: u8) -> Result<char, ScanError> {
     Ok(match byte {
         b'"' | b'\\' | b'/' => char::from(byte),
         b'b' => '\u{8}',
@@ -256,22 +256,22 @@ fn short_escape(byte: u8) -> Result<char, Error> {
         b'n' => '\n',
         b'r' => '\r',
         b't' => '\t',
-        _ => return Err(Error::Escape),
+        _ => return Err(ScanError::Escape),
     })
 }
 
-fn hex(byte: u8) -> Result<u8, Error> {
+fn hex(byte: u8) -> Result<u8, ScanError> {
     match byte {
         b'0'..=b'9' => Ok(byte - b'0'),
         b'a'..=b'f' => Ok(byte - b'a' + 10),
         b'A'..=b'F' => Ok(byte - b'A' + 10),
-        _ => Err(Error::Escape),
+        _ => Err(ScanError::Escape),
     }
 }
 
-fn pair(high: u16, low: u16) -> Result<char, Error> {
+fn pair(high: u16, low: u16) -> Result<char, ScanError> {
     char::decode_utf16([high, low])
         .next()
         .and_then(Result::ok)
-        .ok_or(Error::Surrogate)
+        .ok_or(ScanError::Surrogate)
 }

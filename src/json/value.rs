@@ -1,6 +1,6 @@
 //! The values that a cut was asked for, and the one that is being read.
 
-use super::rules::Action;
+use super::rules::NodeAction;
 
 /// Bytes of a captured string, number or compared member name at the most.
 pub(super) const MAX_CAPTURE: usize = 4096;
@@ -9,13 +9,13 @@ const USUAL: usize = 32;
 
 /// A wanted value.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum Value {
+pub enum CapturedValue {
     /// Not in the document.
     #[default]
     Absent,
     /// A string, decoded.
     String(String),
-    /// A string that went to the sink as it came, through [`Sink::text`](super::sink::Sink::text).
+    /// A string that went to the sink as it came, through [`CutSink::text`](super::sink::CutSink::text).
     Streamed,
     /// A number, as written.
     Number(String),
@@ -30,16 +30,16 @@ pub enum Value {
 }
 
 /// A string, number or literal that is being read.
-pub(super) struct Scalar {
-    pub(super) action: Action,
+pub(super) struct CurrentScalar {
+    pub(super) action: NodeAction,
     pub(super) string: bool,
     pub(super) raw_length: usize,
     pub(super) decoded: Vec<u8>,
 }
 
-impl Scalar {
+impl CurrentScalar {
     /// Begins one with the last of these bytes.
-    pub(super) fn begin(action: Action, string: bool, bytes: &[u8]) -> Self {
+    pub(super) fn begin(action: NodeAction, string: bool, bytes: &[u8]) -> Self {
         let wanted = action.capture.is_some() && !(string && action.stream);
         let mut decoded = Vec::with_capacity(if wanted { USUAL } else { 0 });
         // A string begins behind its quote.
@@ -61,20 +61,20 @@ impl Scalar {
             .extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
 
-    pub(super) fn value(self) -> Value {
+    pub(super) fn value(self) -> CapturedValue {
         if self.action.capture.is_none() {
-            return Value::Absent;
+            return CapturedValue::Absent;
         }
         match String::from_utf8(self.decoded) {
-            _ if self.string && self.action.stream => Value::Streamed,
+            _ if self.string && self.action.stream => CapturedValue::Streamed,
             Ok(text) if text.len() <= MAX_CAPTURE => match text.as_str() {
-                _ if self.string => Value::String(text),
-                "null" => Value::Null,
-                "true" => Value::Bool(true),
-                "false" => Value::Bool(false),
-                _ => Value::Number(text),
+                _ if self.string => CapturedValue::String(text),
+                "null" => CapturedValue::Null,
+                "true" => CapturedValue::Bool(true),
+                "false" => CapturedValue::Bool(false),
+                _ => CapturedValue::Number(text),
             },
-            _ => Value::TooLong,
+            _ => CapturedValue::TooLong,
         }
     }
 }

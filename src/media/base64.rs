@@ -1,6 +1,6 @@
 //! Standard base64 (RFC 4648 section 4, with padding), checked while it arrives and without decoding it.
 
-use super::Finding;
+use super::VideoFinding;
 use crate::json::letters::all_letters;
 
 /// A decoded video at the most: Qiniu's limit, 20 MiB.
@@ -12,14 +12,14 @@ const DATA_PREFIX: &[u8] = b"data:";
 
 /// A check under way.
 #[derive(Debug, Default)]
-pub struct Check {
+pub struct Base64Check {
     start: Vec<u8>,
     characters: u64,
     padding: u8,
     wrong: bool,
 }
 
-impl Check {
+impl Base64Check {
     /// Takes the next characters.
     pub fn feed(&mut self, text: &[u8]) {
         self.count(text);
@@ -48,15 +48,15 @@ impl Check {
     ///
     /// # Errors
     /// The finding.
-    pub fn so_far(&self) -> Result<(), Finding> {
+    pub fn so_far(&self) -> Result<(), VideoFinding> {
         if self.start == DATA_PREFIX {
-            Err(Finding::DataUrl)
+            Err(VideoFinding::DataUrl)
         } else if self.wrong
             && (self.start.len() == DATA_PREFIX.len() || !DATA_PREFIX.starts_with(&self.start))
         {
-            Err(Finding::NotBase64)
+            Err(VideoFinding::NotBase64)
         } else if self.characters > MAX_CHARACTERS {
-            Err(Finding::TooLarge)
+            Err(VideoFinding::TooLarge)
         } else {
             Ok(())
         }
@@ -66,17 +66,17 @@ impl Check {
     ///
     /// # Errors
     /// The finding.
-    pub fn finish(&self) -> Result<u64, Finding> {
+    pub fn finish(&self) -> Result<u64, VideoFinding> {
         self.so_far()?;
         if self.characters == 0 {
-            return Err(Finding::Empty);
+            return Err(VideoFinding::Empty);
         }
         if self.wrong || self.padding > 2 || !self.characters.is_multiple_of(4) {
-            return Err(Finding::NotBase64);
+            return Err(VideoFinding::NotBase64);
         }
         let length = (self.characters / 4 * 3).saturating_sub(u64::from(self.padding));
         if length > MAX_VIDEO {
-            Err(Finding::TooLarge)
+            Err(VideoFinding::TooLarge)
         } else {
             Ok(length)
         }
@@ -85,11 +85,11 @@ impl Check {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::Finding, Check, MAX_VIDEO};
+    use super::{super::VideoFinding, Base64Check, MAX_VIDEO};
     use proptest::prelude::*;
 
-    fn check(parts: &[&[u8]]) -> Result<u64, Finding> {
-        let mut check = Check::default();
+    fn check(parts: &[&[u8]]) -> Result<u64, VideoFinding> {
+        let mut check = Base64Check::default();
         parts.iter().for_each(|part| check.feed(part));
         check.finish()
     }
@@ -97,19 +97,19 @@ mod tests {
     #[test]
     fn each_finding() {
         for (text, wanted) in [
-            ("", Err(Finding::Empty)),
+            ("", Err(VideoFinding::Empty)),
             ("AAAA", Ok(3)),
             ("AAA=", Ok(2)),
             ("AA==", Ok(1)),
-            ("A===", Err(Finding::NotBase64)),
-            ("====", Err(Finding::NotBase64)),
-            ("AAAA====", Err(Finding::NotBase64)),
-            ("AAA", Err(Finding::NotBase64)),
-            ("AA=A", Err(Finding::NotBase64)),
-            ("AA A", Err(Finding::NotBase64)),
-            ("AA-_", Err(Finding::NotBase64)),
-            ("AAA\n", Err(Finding::NotBase64)),
-            ("data:video/mp4;base64,AAAA", Err(Finding::DataUrl)),
+            ("A===", Err(VideoFinding::NotBase64)),
+            ("====", Err(VideoFinding::NotBase64)),
+            ("AAAA====", Err(VideoFinding::NotBase64)),
+            ("AAA", Err(VideoFinding::NotBase64)),
+            ("AA=A", Err(VideoFinding::NotBase64)),
+            ("AA A", Err(VideoFinding::NotBase64)),
+            ("AA-_", Err(VideoFinding::NotBase64)),
+            ("AAA\n", Err(VideoFinding::NotBase64)),
+            ("data:video/mp4;base64,AAAA", Err(VideoFinding::DataUrl)),
             ("dataAAAA", Ok(6)),
         ] {
             assert_eq!(check(&[text.as_bytes()]), wanted, "{text}");
@@ -125,11 +125,11 @@ mod tests {
     fn twenty_mebibytes_pass_and_one_byte_more_does_not() {
         let whole = vec![b'A'; 27_962_024];
         assert_eq!(check(&[&whole, b"AAA="]), Ok(MAX_VIDEO));
-        assert_eq!(check(&[&whole, b"AAAA"]), Err(Finding::TooLarge));
-        let mut early = Check::default();
+        assert_eq!(check(&[&whole, b"AAAA"]), Err(VideoFinding::TooLarge));
+        let mut early = Base64Check::default();
         early.feed(&whole);
         early.feed(b"AAAAAAAA");
-        assert_eq!(early.so_far(), Err(Finding::TooLarge));
+        assert_eq!(early.so_far(), Err(VideoFinding::TooLarge));
     }
 
     proptest! {

@@ -2,17 +2,17 @@
 //! panic, allocate, or look at a byte twice.
 
 /// The kind of a box, and what is in it.
-pub(super) type TypedBox<'a> = ([u8; 4], &'a [u8]);
+pub(super) type Mp4Box<'a> = ([u8; 4], &'a [u8]);
 
 /// A box is cut short or its size makes no sense.
-pub(super) struct Cut;
+pub(super) struct BrokenBox;
 
 /// The boxes that stand one after another in a slice.
-pub(super) struct Boxes<'a>(pub(super) &'a [u8]);
+pub(super) struct Mp4Boxes<'a>(pub(super) &'a [u8]);
 
-impl<'a> Boxes<'a> {
-    fn take_one(&mut self) -> Option<TypedBox<'a>> {
-        let mut cursor = Cursor(self.0);
+impl<'a> Mp4Boxes<'a> {
+    fn take_one(&mut self) -> Option<Mp4Box<'a>> {
+        let mut cursor = FieldReader(self.0);
         let size = cursor.u32()?;
         let kind = *cursor.take(4)?.first_chunk()?;
         let (header, size) = match size {
@@ -26,14 +26,14 @@ impl<'a> Boxes<'a> {
     }
 }
 
-impl<'a> Iterator for Boxes<'a> {
-    type Item = Result<TypedBox<'a>, Cut>;
+impl<'a> Iterator for Mp4Boxes<'a> {
+    type Item = Result<Mp4Box<'a>, BrokenBox>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.0.is_empty() {
             return None;
         }
-        let next = self.take_one().ok_or(Cut);
+        let next = self.take_one().ok_or(BrokenBox);
         if next.is_err() {
             self.0 = &[];
         }
@@ -46,7 +46,7 @@ pub(super) fn children<'a>(
     parent: &'a [u8],
     kind: &'static [u8; 4],
 ) -> impl Iterator<Item = &'a [u8]> {
-    Boxes(parent)
+    Mp4Boxes(parent)
         .map_while(Result::ok)
         .filter(move |(found, _)| found == kind)
         .map(|(_, body)| body)
@@ -58,9 +58,9 @@ pub(super) fn child<'a>(parent: &'a [u8], kind: &'static [u8; 4]) -> Option<&'a 
 }
 
 /// Reads big-endian numbers off the front.
-pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
+pub(super) struct FieldReader<'a>(pub(super) &'a [u8]);
 
-impl<'a> Cursor<'a> {
+impl<'a> FieldReader<'a> {
     pub(super) fn take(&mut self, count: usize) -> Option<&'a [u8]> {
         let (front, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;

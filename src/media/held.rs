@@ -11,16 +11,16 @@ pub struct HeldVideo<'a> {
     pieces: &'a [Bytes],
     /// Bytes of the video.
     length: u64,
-    place: Place,
+    place: TextPosition,
     /// Where the text begins.
-    start: Place,
+    start: TextPosition,
     /// Whether some characters are written as escapes.
     escaped: bool,
 }
 
 /// A place in the text.
 #[derive(Clone, Copy, Default)]
-struct Place {
+struct TextPosition {
     piece: usize,
     offset: usize,
     /// Characters before it.
@@ -33,12 +33,12 @@ impl<'a> HeldVideo<'a> {
         let mut held = Self {
             pieces,
             length,
-            place: Place::default(),
-            start: Place::default(),
+            place: TextPosition::default(),
+            start: TextPosition::default(),
             escaped: false,
         };
         held.skip(start as u64);
-        held.start = Place {
+        held.start = TextPosition {
             characters: 0,
             ..held.place
         };
@@ -148,7 +148,7 @@ impl<'a> HeldVideo<'a> {
     }
 
     /// The bytes of the piece from here on.
-    fn run(&self, place: Place) -> Option<&'a [u8]> {
+    fn run(&self, place: TextPosition) -> Option<&'a [u8]> {
         self.pieces
             .get(place.piece)?
             .get(place.offset..)
@@ -156,7 +156,7 @@ impl<'a> HeldVideo<'a> {
     }
 
     /// The character at `place`, which moves behind it.
-    fn next(&self, place: &mut Place) -> Option<u8> {
+    fn next(&self, place: &mut TextPosition) -> Option<u8> {
         let byte = self.raw(place)?;
         place.characters += 1;
         if byte != b'\\' || !self.escaped {
@@ -174,7 +174,7 @@ impl<'a> HeldVideo<'a> {
         }
     }
 
-    fn raw(&self, place: &mut Place) -> Option<u8> {
+    fn raw(&self, place: &mut TextPosition) -> Option<u8> {
         loop {
             let piece = self.pieces.get(place.piece)?;
             if let Some(byte) = piece.get(place.offset) {

@@ -11,7 +11,7 @@ mod track;
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use mp4::{Facts, Unreadable};
+use mp4::{Mp4Error, Mp4Facts};
 
 /// How long Qiniu wants a video to be.
 const DURATIONS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
@@ -20,7 +20,7 @@ const SIDES: RangeInclusive<u16> = 16..=2032;
 
 /// What is wrong with a video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Finding {
+pub enum VideoFinding {
     /// No bytes at all.
     Empty,
     /// Starts like a `data:` URL.
@@ -41,7 +41,7 @@ pub enum Finding {
     Dimensions,
 }
 
-impl Finding {
+impl VideoFinding {
     /// Its name for callers and metrics.
     pub fn name(self) -> &'static str {
         match self {
@@ -62,17 +62,17 @@ impl Finding {
 ///
 /// # Errors
 /// The first thing that is wrong with it.
-pub fn judge(read: Result<Facts, Unreadable>) -> Result<(), Finding> {
+pub fn judge(read: Result<Mp4Facts, Mp4Error>) -> Result<(), VideoFinding> {
     let facts = read.map_err(|why| match why {
-        Unreadable::NotMp4 => Finding::NotMp4,
-        Unreadable::NoVideoTrack => Finding::NoVideoTrack,
+        Mp4Error::NotMp4 => VideoFinding::NotMp4,
+        Mp4Error::NoVideoTrack => VideoFinding::NoVideoTrack,
     })?;
     if !facts.is_h264 {
-        Err(Finding::NotH264)
+        Err(VideoFinding::NotH264)
     } else if !SIDES.contains(&facts.width) || !SIDES.contains(&facts.height) {
-        Err(Finding::Dimensions)
+        Err(VideoFinding::Dimensions)
     } else if !DURATIONS.contains(&facts.duration) {
-        Err(Finding::Duration)
+        Err(VideoFinding::Duration)
     } else {
         Ok(())
     }

@@ -7,11 +7,13 @@
 use std::time::Duration;
 
 use super::{
-    boxes::{Cursor, child, children},
-    track::{Scaled, Track, declared_duration, default_duration, fragment_units, video_track},
+    boxes::{FieldReader, child, children},
+    track::{
+        MediaTime, VideoTrack, declared_duration, default_duration, fragment_units, video_track,
+    },
 };
 
-/// Boxes at the top of a file at the most: ten seconds with a fragment for each picture have some 1,200.
+/// Mp4Boxes at the top of a file at the most: ten seconds with a fragment for each picture have some 1,200.
 const MOST_BOXES: usize = 8192;
 /// Bytes of an index at the most, and of one fragment's: ten seconds have a few thousand.
 const MOST_INDEX: u64 = 1024 * 1024;
@@ -21,7 +23,7 @@ const MOST_INDEXES: u64 = 2 * MOST_INDEX;
 
 /// What is known of the first video track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct Mp4Facts {
     /// Every sample entry is `avc1` or `avc3` with an `avcC`; encrypted ones (`encv`) are not.
     pub is_h264: bool,
     /// Pixels.
@@ -34,7 +36,7 @@ pub struct Facts {
 
 /// Why there are no facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unreadable {
+pub enum Mp4Error {
     /// Not a whole MP4 file.
     NotMp4,
     /// One without a video track that can be read.
@@ -49,17 +51,17 @@ pub enum Unreadable {
 pub fn read(
     length: u64,
     mut source: impl FnMut(u64, &mut [u8]) -> bool,
-) -> Result<Facts, Unreadable> {
-    let mut file = File::default();
+) -> Result<Mp4Facts, Mp4Error> {
+    let mut file = Mp4Index::default();
     let mut at = 0_u64;
     let mut left = MOST_INDEXES;
     for number in 0..MOST_BOXES {
         if at >= length {
             return file.facts();
         }
-        let found = header(at, length, &mut source).ok_or(Unreadable::NotMp4)?;
+        let found = header(at, length, &mut source).ok_or(Mp4Error::NotMp4)?;
         if number == 0 && &found.kind != b"ftyp" {
-            return Err(Unreadable::NotMp4);
+            return Err(Mp4Error::NotMp4);
         }
         let most = match &found.kind {
             b"moov" => MOST_INDEX,
@@ -67,21 +69,21 @@ pub fn read(
             _ => 0,
         };
         if most > 0 {
-            let body = body(at, &found, most.min(left), &mut source).ok_or(Unreadable::NotMp4)?;
+            let body = body(at, &found, most.min(left), &mut source).ok_or(Mp4Error::NotMp4)?;
             left = left.saturating_sub(body.len() as u64);
             file.index(&found.kind, &body)?;
         }
         file.has_media |= &found.kind == b"mdat" && found.size > found.header;
         at = at.saturating_add(found.size);
     }
-    Err(Unreadable::NotMp4)
+    Err(Mp4Error::NotMp4)
 }
 
 /// [`read`] for a file that is held in one piece.
 ///
 /// # Errors
 /// Why there are no facts.
-pub fn read_slice(file: &[u8]) -> Result<Facts, Unreadable> {
+pub fn read_slice(file: &[u8]) -> Result<Mp4Facts, Mp4Error> {
     read(file.len() as u64, |offset, into| {
         let bytes = usize::try_from(offset)
             .ok()
@@ -94,7 +96,7 @@ pub fn read_slice(file: &[u8]) -> Result<Facts, Unreadable> {
 }
 
 /// A box at the top of the file.
-struct Header {
+struct BoxHeader {
     kind: [u8; 4],
     /// Bytes of the header.
     header: u64,
@@ -103,14 +105,18 @@ struct Header {
 }
 
 /// The header at `at`; `None` where the file is cut or the size makes no sense.
-fn header(at: u64, length: u64, source: &mut impl FnMut(u64, &mut [u8]) -> bool) -> Option<Header> {
+fn header(
+    at: u64,
+    length: u64,
+    source: &mut impl FnMut(u64, &mut [u8]) -> bool,
+) -> Option<BoxHeader> {
     let left = length.checked_sub(at)?;
     let mut bytes = [0; 16];
     let known = usize::try_from(left.min(16)).ok()?;
     if !source(at, bytes.get_mut(..known)?) {
         return None;
     }
-    let mut cursor = Cursor(bytes.get(..known)?);
+    let mut cursor = FieldReader(bytes.get(..known)?);
     let size = cursor.u32()?;
     let kind = *cursor.take(4)?.first_chunk()?;
     let (header, size) = match size {
@@ -121,13 +127,13 @@ fn header(at: u64, length: u64, source: &mut impl FnMut(u64, &mut [u8]) -> bool)
     };
     (header..=left)
         .contains(&size)
-        .then_some(Header { kind, header, size })
+        .then_some(BoxHeader { kind, header, size })
 }
 
 /// What is in the box at `at`; `None` for one of more than `most` bytes.
 fn body(
     at: u64,
-    found: &Header,
+    found: &BoxHeader,
     most: u64,
     source: &mut impl FnMut(u64, &mut [u8]) -> bool,
 ) -> Option<Vec<u8>> {
@@ -141,23 +147,23 @@ fn body(
 
 /// What was learnt of a file so far.
 #[derive(Default)]
-struct File {
+struct Mp4Index {
     has_media: bool,
     indexed: bool,
-    track: Option<Track>,
+    track: Option<VideoTrack>,
     /// As a fragmented file declares it.
     declared: Duration,
     /// What a sample lasts where its fragment does not say.
     default: u32,
 }
 
-impl File {
-    fn index(&mut self, kind: &[u8; 4], body: &[u8]) -> Result<(), Unreadable> {
+impl Mp4Index {
+    fn index(&mut self, kind: &[u8; 4], body: &[u8]) -> Result<(), Mp4Error> {
         if kind == b"moof" {
-            return self.fragment(body).ok_or(Unreadable::NotMp4);
+            return self.fragment(body).ok_or(Mp4Error::NotMp4);
         }
         if std::mem::replace(&mut self.indexed, true) {
-            return Err(Unreadable::NotMp4);
+            return Err(Mp4Error::NotMp4);
         }
         self.track = children(body, b"trak").find_map(video_track);
         self.declared = declared_duration(body).unwrap_or_default();
@@ -182,18 +188,18 @@ impl File {
         Some(())
     }
 
-    fn facts(self) -> Result<Facts, Unreadable> {
+    fn facts(self) -> Result<Mp4Facts, Mp4Error> {
         if !self.indexed || !self.has_media {
-            return Err(Unreadable::NotMp4);
+            return Err(Mp4Error::NotMp4);
         }
-        let track = self.track.ok_or(Unreadable::NoVideoTrack)?;
-        let in_samples = Scaled {
+        let track = self.track.ok_or(Mp4Error::NoVideoTrack)?;
+        let in_samples = MediaTime {
             units: track.units,
             scale: track.scale,
         }
         .duration()
-        .ok_or(Unreadable::NotMp4)?;
-        Ok(Facts {
+        .ok_or(Mp4Error::NotMp4)?;
+        Ok(Mp4Facts {
             is_h264: track.is_h264,
             width: track.width,
             height: track.height,

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use data_encoding::BASE64;
 
-use super::{Finding, boxes::Boxes, held::HeldVideo, judge, mp4};
+use super::{VideoFinding, boxes::Mp4Boxes, held::HeldVideo, judge, mp4};
 
 const TWO_SECONDS: &[u8] = include_bytes!("../../tests/data/gstreamer-moov-first.mp4");
 
@@ -14,7 +14,7 @@ fn file(name: &str) -> Vec<u8> {
 }
 
 /// The finding, which must be the same however the file is read.
-fn finding(file: &[u8]) -> Option<Finding> {
+fn finding(file: &[u8]) -> Option<VideoFinding> {
     let found = judge(mp4::read_slice(file)).err();
     for escaped in [false, true] {
         let text = BASE64.encode(file);
@@ -52,13 +52,13 @@ fn files_of_several_muxers() {
         ("gstreamer-moov-last", None),
         ("gstreamer-fragmented", None),
         ("gstreamer-3gpp", None),
-        ("hevc", Some(Finding::NotH264)),
-        ("audio-only", Some(Finding::NoVideoTrack)),
-        ("too-short", Some(Finding::Duration)),
-        ("too-long", Some(Finding::Duration)),
-        ("too-small", Some(Finding::Dimensions)),
-        ("too-wide", Some(Finding::Dimensions)),
-        ("truncated", Some(Finding::NotMp4)),
+        ("hevc", Some(VideoFinding::NotH264)),
+        ("audio-only", Some(VideoFinding::NoVideoTrack)),
+        ("too-short", Some(VideoFinding::Duration)),
+        ("too-long", Some(VideoFinding::Duration)),
+        ("too-small", Some(VideoFinding::Dimensions)),
+        ("too-wide", Some(VideoFinding::Dimensions)),
+        ("truncated", Some(VideoFinding::NotMp4)),
     ] {
         assert_eq!(finding(&file(name)), wanted, "{name}");
     }
@@ -84,7 +84,7 @@ fn a_last_box_without_a_size_goes_to_the_end() {
     file[media - 4..media].fill(0);
     assert_eq!(finding(&file), None);
     file.truncate(media + 4);
-    assert_eq!(finding(&file), Some(Finding::NotMp4), "no media in it");
+    assert_eq!(finding(&file), Some(VideoFinding::NotMp4), "no media in it");
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_file_cut_anywhere_is_none() {
     for whole in [file("h264-mdat-64-bit"), file("gstreamer-moov-last")] {
         let mut at = 0;
         let mut ends = vec![];
-        for (_, content) in Boxes(&whole).map_while(Result::ok) {
+        for (_, content) in Mp4Boxes(&whole).map_while(Result::ok) {
             at = content.as_ptr() as usize - whole.as_ptr() as usize + content.len();
             ends.push(at);
         }
@@ -101,7 +101,7 @@ fn a_file_cut_anywhere_is_none() {
             if !ends.contains(&length) {
                 assert_eq!(
                     judge(mp4::read_slice(&whole[..length])),
-                    Err(Finding::NotMp4)
+                    Err(VideoFinding::NotMp4)
                 );
             }
         }
@@ -114,7 +114,7 @@ fn a_64_bit_size_that_makes_no_sense_is_none() {
     for size in [0, 1, 15, 12_821 + 5000, u64::MAX, u64::MAX - 31] {
         let mut file = start.clone();
         file[40..48].copy_from_slice(&size.to_be_bytes());
-        assert_eq!(finding(&file), Some(Finding::NotMp4), "{size}");
+        assert_eq!(finding(&file), Some(VideoFinding::NotMp4), "{size}");
     }
 }
 

@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use super::boxes::{Boxes, Cursor, TypedBox, child, children};
+use super::boxes::{FieldReader, Mp4Box, Mp4Boxes, child, children};
 
 /// A length of time in units of `1/scale` seconds.
-pub(super) struct Scaled {
+pub(super) struct MediaTime {
     pub(super) units: u64,
     pub(super) scale: u32,
 }
 
-impl Scaled {
+impl MediaTime {
     pub(super) fn duration(&self) -> Option<Duration> {
         let millis = u128::from(self.units)
             .checked_mul(1000)?
@@ -20,7 +20,7 @@ impl Scaled {
     }
 }
 
-pub(super) struct Track {
+pub(super) struct VideoTrack {
     pub(super) id: u32,
     pub(super) scale: u32,
     /// What the samples listed in `moov` last; 0 where they all stand in fragments.
@@ -31,30 +31,30 @@ pub(super) struct Track {
 }
 
 /// The track, if it is one of video and whole.
-pub(super) fn video_track(trak: &[u8]) -> Option<Track> {
+pub(super) fn video_track(trak: &[u8]) -> Option<VideoTrack> {
     let mdia = child(trak, b"mdia")?;
     if child(mdia, b"hdlr")?.get(8..12)? != b"vide" {
         return None;
     }
-    let mut tkhd = Cursor(child(trak, b"tkhd")?);
+    let mut tkhd = FieldReader(child(trak, b"tkhd")?);
     let (version, _) = tkhd.version_and_flags()?;
     tkhd.take(if version == 1 { 16 } else { 8 })?;
     let id = tkhd.u32()?;
     let header = time_header(child(mdia, b"mdhd")?)?;
 
     let stbl = child(child(mdia, b"minf")?, b"stbl")?;
-    let mut stts = Cursor(child(stbl, b"stts")?);
+    let mut stts = FieldReader(child(stbl, b"stts")?);
     stts.version_and_flags()?;
     let listed = summed_pairs(&mut stts)?;
 
-    let mut stsd = Cursor(child(stbl, b"stsd")?);
+    let mut stsd = FieldReader(child(stbl, b"stsd")?);
     stsd.version_and_flags()?;
     stsd.u32()?;
-    let (_, entry) = Boxes(stsd.0).next()?.ok()?;
-    let mut fields = Cursor(entry);
+    let (_, entry) = Mp4Boxes(stsd.0).next()?.ok()?;
+    let mut fields = FieldReader(entry);
     fields.take(24)?;
-    let is_h264 = Boxes(stsd.0).all(|entry| entry.is_ok_and(is_h264_entry));
-    Some(Track {
+    let is_h264 = Mp4Boxes(stsd.0).all(|entry| entry.is_ok_and(is_h264_entry));
+    Some(VideoTrack {
         id,
         scale: header.scale,
         // A header may claim less than the samples last, or the reverse; believe the longer.
@@ -65,7 +65,7 @@ pub(super) fn video_track(trak: &[u8]) -> Option<Track> {
     })
 }
 
-fn is_h264_entry((kind, body): TypedBox<'_>) -> bool {
+fn is_h264_entry((kind, body): Mp4Box<'_>) -> bool {
     /// Of a visual sample entry, before the boxes in it.
     const FIXED_PART: usize = 78;
     let configured = body
@@ -76,8 +76,8 @@ fn is_h264_entry((kind, body): TypedBox<'_>) -> bool {
 }
 
 /// Scale and duration of an `mdhd` or `mvhd`. All ones means "unknown".
-fn time_header(body: &[u8]) -> Option<Scaled> {
-    let mut cursor = Cursor(body);
+fn time_header(body: &[u8]) -> Option<MediaTime> {
+    let mut cursor = FieldReader(body);
     let (version, _) = cursor.version_and_flags()?;
     cursor.take(if version == 1 { 16 } else { 8 })?;
     let scale = cursor.u32()?;
@@ -87,14 +87,14 @@ fn time_header(body: &[u8]) -> Option<Scaled> {
     } else {
         u64::from(u32::MAX)
     };
-    Some(Scaled {
+    Some(MediaTime {
         units: if units == unknown { 0 } else { units },
         scale,
     })
 }
 
 /// Sum of count times delta over a list of pairs, as in `stts`.
-fn summed_pairs(cursor: &mut Cursor<'_>) -> Option<u64> {
+fn summed_pairs(cursor: &mut FieldReader<'_>) -> Option<u64> {
     let entries = cursor.u32()?;
     let mut sum = 0_u64;
     for _ in 0..entries {
@@ -106,17 +106,17 @@ fn summed_pairs(cursor: &mut Cursor<'_>) -> Option<u64> {
 
 /// The duration of the whole presentation as a fragmented file declares it (`mehd`), if it does.
 pub(super) fn declared_duration(moov: &[u8]) -> Option<Duration> {
-    let mut mehd = Cursor(child(child(moov, b"mvex")?, b"mehd")?);
+    let mut mehd = FieldReader(child(child(moov, b"mvex")?, b"mehd")?);
     let (version, _) = mehd.version_and_flags()?;
     let units = mehd.wide(version)?;
     let scale = time_header(child(moov, b"mvhd")?)?.scale;
-    Scaled { units, scale }.duration()
+    MediaTime { units, scale }.duration()
 }
 
 /// The sample duration that `trex` sets for a track; 0 where it sets none.
 pub(super) fn default_duration(mvex: &[u8], track: u32) -> u32 {
     let of_track = |trex: &[u8]| {
-        let mut cursor = Cursor(trex);
+        let mut cursor = FieldReader(trex);
         cursor.version_and_flags()?;
         let id = cursor.u32()?;
         cursor.u32()?;
@@ -130,7 +130,7 @@ pub(super) fn default_duration(mvex: &[u8], track: u32) -> u32 {
 
 /// What the samples of one `traf` last: 0 for another track, `None` if the box is broken.
 pub(super) fn fragment_units(traf: &[u8], track: u32, default: u32) -> Option<u64> {
-    let mut tfhd = Cursor(child(traf, b"tfhd")?);
+    let mut tfhd = FieldReader(child(traf, b"tfhd")?);
     let (_, flags) = tfhd.version_and_flags()?;
     if tfhd.u32()? != track {
         return Some(0);
@@ -153,7 +153,7 @@ pub(super) fn fragment_units(traf: &[u8], track: u32, default: u32) -> Option<u6
 }
 
 fn run_units(trun: &[u8], default: u32) -> Option<u64> {
-    let mut cursor = Cursor(trun);
+    let mut cursor = FieldReader(trun);
     let (_, flags) = cursor.version_and_flags()?;
     let count = cursor.u32()?;
     for present in [0x1, 0x4] {

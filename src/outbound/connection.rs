@@ -21,18 +21,18 @@ use super::origin::Origin;
 const KEPT_BUFFER: usize = 4 * 1024;
 
 /// A connected stream.
-pub struct Connection {
-    stream: Stream,
+pub struct OutboundConnection {
+    stream: ConnectionStream,
     buffer: Vec<u8>,
 }
 
-enum Stream {
+enum ConnectionStream {
     Plain(TcpStream),
     /// The certificate is checked.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-impl Connection {
+impl OutboundConnection {
     /// Connects, and shakes hands where there is TLS. Has no time limit of its own.
     ///
     /// # Errors
@@ -41,14 +41,14 @@ impl Connection {
         let stream = TcpStream::connect((origin.host.as_str(), origin.port)).await?;
         stream.set_nodelay(true)?;
         let Some(tls) = tls else {
-            return Ok(Self::new(Stream::Plain(stream)));
+            return Ok(Self::new(ConnectionStream::Plain(stream)));
         };
         let name = ServerName::try_from(origin.host.clone()).map_err(io::Error::other)?;
         let stream = TlsConnector::from(tls).connect(name, stream).await?;
-        Ok(Self::new(Stream::Tls(Box::new(stream))))
+        Ok(Self::new(ConnectionStream::Tls(Box::new(stream))))
     }
 
-    fn new(stream: Stream) -> Self {
+    fn new(stream: ConnectionStream) -> Self {
         Self {
             stream,
             buffer: Vec::new(),
@@ -78,28 +78,28 @@ impl Connection {
     }
 }
 
-impl AsyncRead for Connection {
+impl AsyncRead for OutboundConnection {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            ConnectionStream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            ConnectionStream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
 
-impl AsyncWrite for Connection {
+impl AsyncWrite for OutboundConnection {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+            ConnectionStream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            ConnectionStream::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -109,22 +109,22 @@ impl AsyncWrite for Connection {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            ConnectionStream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            ConnectionStream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            ConnectionStream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            ConnectionStream::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            ConnectionStream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            ConnectionStream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -14,9 +14,9 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::{
-    connection::Connection,
-    framing::Piece,
-    head::{self, Head},
+    connection::OutboundConnection,
+    framing::FramedPiece,
+    head::{self, ResponseHead},
 };
 
 /// Bytes of an answer's head at the most.
@@ -32,23 +32,23 @@ const MAX_SLICES: usize = 64;
 
 /// Why no answer could be read.
 #[derive(Debug)]
-pub enum Broken {
+pub enum ExchangeError {
     /// The connection ended before the answer's first byte.
-    NoAnswer(io::Error),
+    NoResponse(io::Error),
     /// It ended, or turned to nonsense, later.
-    Answer(&'static str),
+    Response(&'static str),
 }
 
 /// A request as it is written: the head to its empty line, then the pieces of the body.
 #[derive(Clone, Copy)]
-pub struct Request<'a> {
+pub struct OutboundRequest<'a> {
     /// Request line and fields; `Content-Length` must be that of the body.
     pub head: &'a [u8],
     /// Sent as they are, in this order.
     pub body: &'a [Bytes],
 }
 
-impl<'a> Request<'a> {
+impl<'a> OutboundRequest<'a> {
     /// What is to be written, from the piece of this number on.
     fn pieces(&self, first: usize) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let body = self.body.iter().map(Bytes::as_ref);
@@ -57,8 +57,8 @@ impl<'a> Request<'a> {
 }
 
 /// An answer being read.
-pub struct Reading {
-    head: Head,
+pub struct ResponseReader {
+    head: ResponseHead,
     /// The request was out before the answer came.
     sent: bool,
     buffer: Vec<u8>,
@@ -70,11 +70,11 @@ pub struct Reading {
 /// # Errors
 /// There is no answer, or what came is none.
 pub async fn exchange(
-    connection: &mut Connection,
-    request: &Request<'_>,
-) -> Result<Reading, Broken> {
+    connection: &mut OutboundConnection,
+    request: &OutboundRequest<'_>,
+) -> Result<ResponseReader, ExchangeError> {
     let mut buffer = connection.take_buffer();
-    let mut unsent = Unsent {
+    let mut unsent = UnsentRequest {
         request: *request,
         first: 0,
         offset: 0,
@@ -91,22 +91,22 @@ pub async fn exchange(
             continue;
         }
         head.keep_alive &= sent;
-        return Ok(Reading {
+        return Ok(ResponseReader {
             head,
             sent,
             buffer,
             at: length,
         });
     }
-    Err(Broken::Answer("too many interim answers"))
+    Err(ExchangeError::Response("too many interim answers"))
 }
 
 /// Writes the rest of the request; `false` when an answer, now in `buffer`, came first.
 async fn write_until_answered(
-    connection: &mut Connection,
-    unsent: &mut Unsent<'_>,
+    connection: &mut OutboundConnection,
+    unsent: &mut UnsentRequest<'_>,
     buffer: &mut Vec<u8>,
-) -> Result<bool, Broken> {
+) -> Result<bool, ExchangeError> {
     let result = poll_fn(|cx| {
         while !unsent.is_empty() {
             match unsent.poll_write(connection, cx) {
@@ -123,14 +123,14 @@ async fn write_until_answered(
         // A peer that refuses may close its side before we are done; its answer may be there.
         Err(error) => match read_some(connection, buffer, HEAD_READ).await {
             Ok(1..) => Ok(false),
-            _ => Err(Broken::NoAnswer(error)),
+            _ => Err(ExchangeError::NoResponse(error)),
         },
     }
 }
 
 /// Resolves when the peer has sent something, or nothing more can come.
 fn poll_answer(
-    connection: &mut Connection,
+    connection: &mut OutboundConnection,
     cx: &mut std::task::Context<'_>,
     buffer: &mut Vec<u8>,
 ) -> Poll<io::Result<()>> {
@@ -149,15 +149,17 @@ fn poll_answer(
 }
 
 async fn read_head(
-    connection: &mut Connection,
+    connection: &mut OutboundConnection,
     buffer: &mut Vec<u8>,
-) -> Result<(Head, usize), Broken> {
+) -> Result<(ResponseHead, usize), ExchangeError> {
     loop {
-        if let Some(found) = head::parse(buffer).map_err(Broken::Answer)? {
+        if let Some(found) = head::parse(buffer).map_err(ExchangeError::Response)? {
             return Ok(found);
         }
         if buffer.len() >= MAX_HEAD {
-            return Err(Broken::Answer("the head of the answer is too large"));
+            return Err(ExchangeError::Response(
+                "the head of the answer is too large",
+            ));
         }
         let most = if buffer.is_empty() {
             FIRST_READ
@@ -167,16 +169,18 @@ async fn read_head(
         match read_some(connection, buffer, most).await {
             Ok(1..) => {}
             Ok(0) if buffer.is_empty() => {
-                return Err(Broken::NoAnswer(io::ErrorKind::UnexpectedEof.into()));
+                return Err(ExchangeError::NoResponse(
+                    io::ErrorKind::UnexpectedEof.into(),
+                ));
             }
-            Err(error) if buffer.is_empty() => return Err(Broken::NoAnswer(error)),
-            Ok(0) | Err(_) => return Err(Broken::Answer("the answer ended in its head")),
+            Err(error) if buffer.is_empty() => return Err(ExchangeError::NoResponse(error)),
+            Ok(0) | Err(_) => return Err(ExchangeError::Response("the answer ended in its head")),
         }
     }
 }
 
 async fn read_some(
-    connection: &mut Connection,
+    connection: &mut OutboundConnection,
     buffer: &mut Vec<u8>,
     most: usize,
 ) -> io::Result<usize> {
@@ -184,7 +188,7 @@ async fn read_some(
     connection.read_buf(buffer).await
 }
 
-impl Reading {
+impl ResponseReader {
     /// HTTP status.
     pub fn status(&self) -> u16 {
         self.head.status
@@ -217,18 +221,18 @@ impl Reading {
     /// What `take` says, or that the body is broken or ended too early.
     pub async fn body<E: From<&'static str>>(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut OutboundConnection,
         mut take: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         loop {
             while let Some(bytes) = self.buffer.get(self.at..).filter(|bytes| !bytes.is_empty()) {
                 match self.head.framing.next(bytes)? {
-                    Piece::Body(length) => {
+                    FramedPiece::Body(length) => {
                         take(bytes.get(..length).unwrap_or_default())?;
                         self.at += length;
                     }
-                    Piece::Skip(length) => self.at += length,
-                    Piece::End => break,
+                    FramedPiece::Skip(length) => self.at += length,
+                    FramedPiece::End => break,
                 }
             }
             if self.head.framing.is_done() {
@@ -248,7 +252,7 @@ impl Reading {
     }
 
     /// Whether the connection stands exactly at the end of the answer and may serve another call. It gets its buffer back.
-    pub fn finish(self, connection: &mut Connection) -> bool {
+    pub fn finish(self, connection: &mut OutboundConnection) -> bool {
         let at_end = self.head.framing.is_done() && self.at == self.buffer.len();
         connection.keep_buffer(self.buffer);
         self.head.keep_alive && at_end
@@ -256,20 +260,20 @@ impl Reading {
 }
 
 /// The part of a request that the kernel has not taken yet.
-struct Unsent<'a> {
-    request: Request<'a>,
+struct UnsentRequest<'a> {
+    request: OutboundRequest<'a>,
     first: usize,
     offset: usize,
 }
 
-impl Unsent<'_> {
+impl UnsentRequest<'_> {
     fn is_empty(&self) -> bool {
         self.first > self.request.body.len()
     }
 
     fn poll_write(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut OutboundConnection,
         cx: &mut std::task::Context<'_>,
     ) -> Poll<io::Result<()>> {
         let mut skip = self.offset;

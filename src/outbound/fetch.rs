@@ -5,19 +5,19 @@
 use std::{fmt, io, time::SystemTime};
 
 use super::{
-    connection::Connection,
-    exchange::{Broken, Request, exchange},
-    freshness::{self, Fresh},
+    connection::OutboundConnection,
+    exchange::{ExchangeError, OutboundRequest, exchange},
+    freshness::{self, Freshness},
     origin::Url,
     tls::ClientTls,
 };
 
 /// A document that arrived whole.
-pub struct Document {
+pub struct FetchedDocument {
     /// Its bytes.
     pub body: Vec<u8>,
     /// How long it may be kept, as its sender says.
-    pub fresh: Option<Fresh>,
+    pub fresh: Option<Freshness>,
 }
 
 /// Why there is no document.
@@ -37,20 +37,21 @@ pub enum FetchError {
 ///
 /// # Errors
 /// As [`FetchError`] lists them.
-pub async fn fetch(url: &Url, tls: &ClientTls, most: usize) -> Result<Document, FetchError> {
+pub async fn fetch(url: &Url, tls: &ClientTls, most: usize) -> Result<FetchedDocument, FetchError> {
     let head = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nAccept: application/json\r\nUser-Agent: liveness-gateway/{}\r\nConnection: close\r\n\r\n",
         url.target,
         url.origin.authority,
         env!("CARGO_PKG_VERSION")
     );
-    let request = Request {
+    let request = OutboundRequest {
         head: head.as_bytes(),
         body: &[],
     };
-    let mut connection = Connection::open(&url.origin, url.origin.tls.then(|| tls.current()))
-        .await
-        .map_err(FetchError::Unreachable)?;
+    let mut connection =
+        OutboundConnection::open(&url.origin, url.origin.tls.then(|| tls.current()))
+            .await
+            .map_err(FetchError::Unreachable)?;
     let mut reading = exchange(&mut connection, &request).await?;
     if reading.status() != 200 {
         return Err(FetchError::Status(reading.status()));
@@ -69,7 +70,7 @@ pub async fn fetch(url: &Url, tls: &ClientTls, most: usize) -> Result<Document, 
             Ok(())
         })
         .await?;
-    Ok(Document { body, fresh })
+    Ok(FetchedDocument { body, fresh })
 }
 
 impl From<&'static str> for FetchError {
@@ -78,11 +79,11 @@ impl From<&'static str> for FetchError {
     }
 }
 
-impl From<Broken> for FetchError {
-    fn from(broken: Broken) -> Self {
+impl From<ExchangeError> for FetchError {
+    fn from(broken: ExchangeError) -> Self {
         match broken {
-            Broken::NoAnswer(error) => Self::Unreachable(error),
-            Broken::Answer(why) => Self::Broken(why),
+            ExchangeError::NoResponse(error) => Self::Unreachable(error),
+            ExchangeError::Response(why) => Self::Broken(why),
         }
     }
 }

@@ -5,24 +5,24 @@ const MAX_LINE: usize = 1024;
 
 /// How the body is delimited, and how much of it is still to come.
 #[derive(Debug)]
-pub enum Framing {
+pub enum BodyFraming {
     /// So many bytes.
     Length(u64),
     /// Chunks.
-    Chunked(Chunked),
+    Chunked(ChunkedBody),
     /// All that comes.
     UntilClose,
 }
 
 /// The place inside a chunked body.
 #[derive(Debug)]
-pub struct Chunked {
-    state: State,
+pub struct ChunkedBody {
+    state: ChunkState,
     line: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum ChunkState {
     Size {
         value: u64,
         digits: u8,
@@ -39,7 +39,7 @@ enum State {
 }
 
 /// A piece of what arrived.
-pub enum Piece {
+pub enum FramedPiece {
     /// So many bytes belong to the body.
     Body(usize),
     /// So many bytes belong to the framing.
@@ -48,7 +48,7 @@ pub enum Piece {
     End,
 }
 
-impl Framing {
+impl BodyFraming {
     /// A body of this length.
     pub fn length(bytes: u64) -> Self {
         Self::Length(bytes)
@@ -56,8 +56,8 @@ impl Framing {
 
     /// A body in chunks, of which nothing was read yet.
     pub fn chunked() -> Self {
-        Self::Chunked(Chunked {
-            state: State::Size {
+        Self::Chunked(ChunkedBody {
+            state: ChunkState::Size {
                 value: 0,
                 digits: 0,
             },
@@ -69,7 +69,7 @@ impl Framing {
     pub fn is_done(&self) -> bool {
         match self {
             Self::Length(left) => *left == 0,
-            Self::Chunked(chunked) => chunked.state == State::Done,
+            Self::Chunked(chunked) => chunked.state == ChunkState::Done,
             Self::UntilClose => false,
         }
     }
@@ -83,11 +83,11 @@ impl Framing {
     ///
     /// # Errors
     /// What is wrong with the framing.
-    pub fn next(&mut self, bytes: &[u8]) -> Result<Piece, &'static str> {
+    pub fn next(&mut self, bytes: &[u8]) -> Result<FramedPiece, &'static str> {
         match self {
-            Self::UntilClose => Ok(Piece::Body(bytes.len())),
-            Self::Length(0) => Ok(Piece::End),
-            Self::Length(left) => Ok(Piece::Body(take(left, bytes.len()))),
+            Self::UntilClose => Ok(FramedPiece::Body(bytes.len())),
+            Self::Length(0) => Ok(FramedPiece::End),
+            Self::Length(left) => Ok(FramedPiece::Body(take(left, bytes.len()))),
             Self::Chunked(chunked) => chunked.next(bytes),
         }
     }
@@ -100,25 +100,25 @@ fn take(left: &mut u64, available: usize) -> usize {
     taken
 }
 
-impl Chunked {
-    fn next(&mut self, bytes: &[u8]) -> Result<Piece, &'static str> {
+impl ChunkedBody {
+    fn next(&mut self, bytes: &[u8]) -> Result<FramedPiece, &'static str> {
         let mut used = 0;
         for &byte in bytes {
-            if let State::Data(left) = &mut self.state {
+            if let ChunkState::Data(left) = &mut self.state {
                 if used > 0 {
-                    return Ok(Piece::Skip(used));
+                    return Ok(FramedPiece::Skip(used));
                 }
                 let taken = take(left, bytes.len());
                 if *left == 0 {
-                    self.state = State::DataCr;
+                    self.state = ChunkState::DataCr;
                 }
-                return Ok(Piece::Body(taken));
+                return Ok(FramedPiece::Body(taken));
             }
-            if self.state == State::Done {
+            if self.state == ChunkState::Done {
                 return Ok(if used == 0 {
-                    Piece::End
+                    FramedPiece::End
                 } else {
-                    Piece::Skip(used)
+                    FramedPiece::Skip(used)
                 });
             }
             self.line = self.line.saturating_add(1);
@@ -129,16 +129,16 @@ impl Chunked {
                 .state
                 .then(byte)
                 .ok_or("a chunk of the answer is malformed")?;
-            if matches!(self.state, State::Data(_) | State::DataCr) {
+            if matches!(self.state, ChunkState::Data(_) | ChunkState::DataCr) {
                 self.line = 0;
             }
             used += 1;
         }
-        Ok(Piece::Skip(used))
+        Ok(FramedPiece::Skip(used))
     }
 }
 
-impl State {
+impl ChunkState {
     fn then(self, byte: u8) -> Option<Self> {
         Some(match (self, byte) {
             (Self::Size { value, digits }, _) if byte.is_ascii_hexdigit() && digits < 15 => {
@@ -175,18 +175,18 @@ mod tests {
 
     /// The body and whether it is complete; the bytes behind it must be `rest`.
     fn read(text: &str, step: usize) -> Result<(String, bool), &'static str> {
-        let mut framing = Framing::chunked();
+        let mut framing = BodyFraming::chunked();
         let mut body = Vec::new();
         for part in text.as_bytes().chunks(step) {
             let mut at = 0;
             while at < part.len() {
                 match framing.next(&part[at..])? {
-                    Piece::Body(length) => {
+                    FramedPiece::Body(length) => {
                         body.extend_from_slice(&part[at..at + length]);
                         at += length;
                     }
-                    Piece::Skip(length) => at += length,
-                    Piece::End => break,
+                    FramedPiece::Skip(length) => at += length,
+                    FramedPiece::End => break,
                 }
             }
         }

@@ -5,10 +5,10 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long an answer may be kept from now on; zero when its sender would rather not have it kept at all.
-pub type Fresh = Duration;
+pub type Freshness = Duration;
 
 /// By the fields that `field` finds; `None` when they say nothing.
-pub fn of(field: impl Fn(&str) -> Option<String>, now: SystemTime) -> Option<Fresh> {
+pub fn of(field: impl Fn(&str) -> Option<String>, now: SystemTime) -> Option<Freshness> {
     if let Some(control) = field("cache-control") {
         let control = control.to_ascii_lowercase();
         let directives = || control.split(',').map(str::trim);

@@ -5,18 +5,18 @@
 
 use std::mem::MaybeUninit;
 
-use super::framing::Framing;
+use super::framing::BodyFraming;
 
 /// Header fields of an answer at the most.
 const MAX_HEADERS: usize = 64;
 
 /// What is known once the head has arrived.
 #[derive(Debug)]
-pub struct Head {
+pub struct ResponseHead {
     /// The status code.
     pub status: u16,
     /// How the body is delimited.
-    pub framing: Framing,
+    pub framing: BodyFraming,
     /// The connection may serve another call afterwards.
     pub keep_alive: bool,
     /// The body is compressed or otherwise coded, though we ask for none of it.
@@ -29,7 +29,7 @@ pub struct Head {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, &'static str> {
+pub fn parse(bytes: &[u8]) -> Result<Option<(ResponseHead, usize)>, &'static str> {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut []);
     let parser = httparse::ParserConfig::default();
@@ -40,9 +40,9 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, &'static str> {
         Err(_) => return Err("the head of the answer is malformed"),
     };
     let status = response.code.unwrap_or_default();
-    let mut head = Head {
+    let mut head = ResponseHead {
         status,
-        framing: Framing::UntilClose,
+        framing: BodyFraming::UntilClose,
         keep_alive: response.version == Some(1),
         encoded: false,
         reqid: None,
@@ -79,10 +79,10 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, &'static str> {
     }
     head.framing = match (lengths, chunked) {
         (Some(_), true) => return Err("the answer has both a length and chunks"),
-        _ if matches!(status, 100..=199 | 204 | 304) => Framing::length(0),
-        (Some(length), false) => Framing::length(length),
-        (None, true) => Framing::chunked(),
-        (None, false) => Framing::UntilClose,
+        _ if matches!(status, 100..=199 | 204 | 304) => BodyFraming::length(0),
+        (Some(length), false) => BodyFraming::length(length),
+        (None, true) => BodyFraming::chunked(),
+        (None, false) => BodyFraming::UntilClose,
     };
     Ok(Some((head, length)))
 }
@@ -118,7 +118,7 @@ fn identifier(value: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn head(text: &str) -> Result<Head, &'static str> {
+    fn head(text: &str) -> Result<ResponseHead, &'static str> {
         parse(text.as_bytes()).map(|head| head.unwrap().0)
     }
 

@@ -2,14 +2,14 @@
 
 use std::{fmt, io};
 
-use super::pool::NoConnection;
-use crate::{json::cut::CutError, outbound::exchange::Broken};
+use super::pool::LeaseError;
+use crate::{json::cut::CutError, outbound::exchange::ExchangeError};
 
 /// Why there is no answer to pass on.
 #[derive(Debug)]
-pub struct Failure {
+pub struct UpstreamFailure {
     /// What happened.
-    pub kind: FailureKind,
+    pub kind: UpstreamFailureKind,
     /// The HTTP status, where there was one.
     pub status: Option<u16>,
     /// Qiniu's `X-Reqid`, where there was one.
@@ -20,9 +20,9 @@ pub struct Failure {
 
 /// What went wrong with a call.
 #[derive(Debug)]
-pub enum FailureKind {
+pub enum UpstreamFailureKind {
     /// All connections were taken.
-    NoPlace,
+    PoolExhausted,
     /// No connection could be made.
     Unreachable(io::Error),
     /// Not done in the route's time.
@@ -38,21 +38,21 @@ pub enum FailureKind {
     /// Another 5xx, or a redirect.
     Error,
     /// The connection ended before an answer.
-    NoAnswer(io::Error),
+    NoResponse(io::Error),
     /// An answer that can't be believed.
-    Invalid(Invalid),
+    Invalid(InvalidResponse),
 }
 
 /// What makes an answer unfit.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Invalid {
+pub enum InvalidResponse {
     /// Its framing, length or coding.
     Transfer(&'static str),
     /// Its JSON.
     Json(CutError),
 }
 
-impl Failure {
+impl UpstreamFailure {
     /// Whether Qiniu surely did not take the request on, so that its session is as good as before and nothing is billed.
     ///
     /// Before the first byte is written, nothing can have been. An answer of 4xx, 429, 503 or 573 is Qiniu's own word that it did not take
@@ -60,31 +60,33 @@ impl Failure {
     /// touch with it, and a redirect from nobody knows whom: like no answer at all, they leave the outcome unknown.
     pub fn nothing_was_taken(&self) -> bool {
         match self.kind {
-            FailureKind::NoPlace | FailureKind::Unreachable(_) | FailureKind::Timeout => {
-                !self.begun
-            }
-            FailureKind::RejectedCredentials
-            | FailureKind::RejectedRequest
-            | FailureKind::TooLarge
-            | FailureKind::Busy => true,
-            FailureKind::Error | FailureKind::NoAnswer(_) | FailureKind::Invalid(_) => false,
+            UpstreamFailureKind::PoolExhausted
+            | UpstreamFailureKind::Unreachable(_)
+            | UpstreamFailureKind::Timeout => !self.begun,
+            UpstreamFailureKind::RejectedCredentials
+            | UpstreamFailureKind::RejectedRequest
+            | UpstreamFailureKind::TooLarge
+            | UpstreamFailureKind::Busy => true,
+            UpstreamFailureKind::Error
+            | UpstreamFailureKind::NoResponse(_)
+            | UpstreamFailureKind::Invalid(_) => false,
         }
     }
 }
 
-impl From<&'static str> for Invalid {
+impl From<&'static str> for InvalidResponse {
     fn from(what: &'static str) -> Self {
         Self::Transfer(what)
     }
 }
 
-impl From<CutError> for Invalid {
+impl From<CutError> for InvalidResponse {
     fn from(error: CutError) -> Self {
         Self::Json(error)
     }
 }
 
-impl fmt::Display for Invalid {
+impl fmt::Display for InvalidResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Transfer(what) => f.write_str(what),
@@ -93,8 +95,8 @@ impl fmt::Display for Invalid {
     }
 }
 
-impl From<FailureKind> for Failure {
-    fn from(kind: FailureKind) -> Self {
+impl From<UpstreamFailureKind> for UpstreamFailure {
+    fn from(kind: UpstreamFailureKind) -> Self {
         Self {
             kind,
             status: None,
@@ -104,20 +106,22 @@ impl From<FailureKind> for Failure {
     }
 }
 
-impl From<NoConnection> for Failure {
-    fn from(error: NoConnection) -> Self {
+impl From<LeaseError> for UpstreamFailure {
+    fn from(error: LeaseError) -> Self {
         match error {
-            NoConnection::Busy => FailureKind::NoPlace.into(),
-            NoConnection::Unreachable(error) => FailureKind::Unreachable(error).into(),
+            LeaseError::PoolExhausted => UpstreamFailureKind::PoolExhausted.into(),
+            LeaseError::Unreachable(error) => UpstreamFailureKind::Unreachable(error).into(),
         }
     }
 }
 
-impl From<Broken> for Failure {
-    fn from(broken: Broken) -> Self {
+impl From<ExchangeError> for UpstreamFailure {
+    fn from(broken: ExchangeError) -> Self {
         match broken {
-            Broken::NoAnswer(error) => FailureKind::NoAnswer(error).into(),
-            Broken::Answer(what) => FailureKind::Invalid(Invalid::Transfer(what)).into(),
+            ExchangeError::NoResponse(error) => UpstreamFailureKind::NoResponse(error).into(),
+            ExchangeError::Response(what) => {
+                UpstreamFailureKind::Invalid(InvalidResponse::Transfer(what)).into()
+            }
         }
     }
 }

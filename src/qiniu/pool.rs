@@ -1,7 +1,7 @@
 //! Connections to Qiniu: a cap on how many, kept alive between calls, the last used first.
 //!
 //! A connection is handed back only by a call that read its answer to the exact end; every other way a call ends, it is
-//! dropped with the [`Lease`].
+//! dropped with the [`ConnectionLease`].
 
 use std::{
     io,
@@ -15,23 +15,23 @@ use tokio::{
 };
 
 use super::UpstreamSettings;
-use crate::outbound::{connection::Connection, tls::ClientTls};
+use crate::outbound::{connection::OutboundConnection, tls::ClientTls};
 
 /// Qiniu, as the gateway reaches it.
 pub struct Upstream {
     settings: UpstreamSettings,
-    idle: Mutex<Vec<Idle>>,
+    idle: Mutex<Vec<IdleConnection>>,
     places: Arc<Semaphore>,
 }
 
-struct Idle {
-    connection: Connection,
+struct IdleConnection {
+    connection: OutboundConnection,
     since: Instant,
 }
 
 /// A connection for one call.
-pub(super) struct Lease {
-    pub(super) connection: Connection,
+pub(super) struct ConnectionLease {
+    pub(super) connection: OutboundConnection,
     /// It served another call before, so it may turn out to be dead.
     pub(super) reused: bool,
     _place: OwnedSemaphorePermit,
@@ -39,9 +39,9 @@ pub(super) struct Lease {
 
 /// Why there is no connection.
 #[derive(Debug)]
-pub(super) enum NoConnection {
+pub(super) enum LeaseError {
     /// All are taken.
-    Busy,
+    PoolExhausted,
     /// Qiniu can't be reached.
     Unreachable(io::Error),
 }
@@ -64,19 +64,19 @@ impl Upstream {
     }
 
     /// A connection: a kept one that is still good, unless `fresh` is asked for, or a new one.
-    pub(super) async fn lease(&self, fresh: bool) -> Result<Lease, NoConnection> {
+    pub(super) async fn lease(&self, fresh: bool) -> Result<ConnectionLease, LeaseError> {
         let limit = self.settings.connect_timeout;
         let place = match Arc::clone(&self.places).try_acquire_owned() {
             Ok(place) => place,
             Err(_) => match timeout(limit, Arc::clone(&self.places).acquire_owned()).await {
                 Ok(Ok(place)) => place,
-                _ => return Err(NoConnection::Busy),
+                _ => return Err(LeaseError::PoolExhausted),
             },
         };
         if !fresh {
             while let Some(mut idle) = self.pop() {
                 if idle.since.elapsed() < self.settings.idle_timeout && idle.connection.is_quiet() {
-                    return Ok(Lease {
+                    return Ok(ConnectionLease {
                         connection: idle.connection,
                         reused: true,
                         _place: place,
@@ -86,31 +86,31 @@ impl Upstream {
         }
         // Boxed: it is rare, and would make every call as large as a TLS handshake.
         let tls = self.settings.tls.as_ref().map(ClientTls::current);
-        let opening = Connection::open(&self.settings.endpoint, tls);
+        let opening = OutboundConnection::open(&self.settings.endpoint, tls);
         match timeout(limit, Box::pin(opening)).await {
-            Ok(Ok(connection)) => Ok(Lease {
+            Ok(Ok(connection)) => Ok(ConnectionLease {
                 connection,
                 reused: false,
                 _place: place,
             }),
-            Ok(Err(error)) => Err(NoConnection::Unreachable(error)),
-            Err(_) => Err(NoConnection::Unreachable(io::ErrorKind::TimedOut.into())),
+            Ok(Err(error)) => Err(LeaseError::Unreachable(error)),
+            Err(_) => Err(LeaseError::Unreachable(io::ErrorKind::TimedOut.into())),
         }
     }
 
     /// Takes a connection back whose last answer was read to its end.
-    pub(super) fn keep(&self, lease: Lease) {
-        self.idle().push(Idle {
+    pub(super) fn keep(&self, lease: ConnectionLease) {
+        self.idle().push(IdleConnection {
             connection: lease.connection,
             since: Instant::now(),
         });
     }
 
-    fn pop(&self) -> Option<Idle> {
+    fn pop(&self) -> Option<IdleConnection> {
         self.idle().pop()
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<IdleConnection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,26 +4,26 @@ use std::time::SystemTime;
 
 use crate::{
     json::{
-        rules::Slot,
-        sink::{Buffer, Sink},
-        value::Value,
+        rules::CaptureSlot,
+        sink::{BufferSink, CutSink},
+        value::CapturedValue,
     },
     session::ticket::SessionOwner,
 };
 
 /// Collects what stays of an answer.
-pub(super) struct Sealing<'h> {
-    kept: Buffer,
+pub(super) struct SealingSink<'h> {
+    kept: BufferSink,
     /// Whom a session is for, and when it was asked for.
     seal: Option<(&'h SessionOwner, SystemTime)>,
     failed: bool,
 }
 
-impl<'h> Sealing<'h> {
+impl<'h> SealingSink<'h> {
     /// With room for so many bytes.
     pub(super) fn new(seal: Option<(&'h SessionOwner, SystemTime)>, room: usize) -> Self {
         Self {
-            kept: Buffer::with_capacity(room),
+            kept: BufferSink::with_capacity(room),
             seal,
             failed: false,
         }
@@ -46,7 +46,7 @@ impl<'h> Sealing<'h> {
     }
 }
 
-impl Sink for Sealing<'_> {
+impl CutSink for SealingSink<'_> {
     fn keep(&mut self, bytes: &[u8]) {
         self.kept.keep(bytes);
     }
@@ -65,9 +65,9 @@ impl Sink for Sealing<'_> {
 
     fn text(&mut self, _bytes: &[u8], _letters: bool) {}
 
-    fn replace(&mut self, _slot: Slot, value: &Value) {
+    fn replace(&mut self, _slot: CaptureSlot, value: &CapturedValue) {
         let sealed = match (value, self.seal) {
-            (Value::String(id), Some((owner, sent))) => owner.seal(id, sent),
+            (CapturedValue::String(id), Some((owner, sent))) => owner.seal(id, sent),
             // No session, which is right beside an error of Qiniu's.
             _ => return self.kept.keep(b"null"),
         };

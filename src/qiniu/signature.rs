@@ -13,7 +13,7 @@ use super::Credentials;
 
 /// What is signed of a request besides its body.
 #[derive(Clone, Copy)]
-pub struct Parts<'a> {
+pub struct SignedParts<'a> {
     /// In upper case.
     pub method: &'a str,
     /// As on the request line.
@@ -28,23 +28,23 @@ pub struct Parts<'a> {
 
 /// A signature under way.
 #[derive(Clone)]
-pub struct Signature {
+pub struct QiniuSignature {
     mac: Hmac<Sha1>,
     access_key: Arc<super::Secret>,
     signs_body: bool,
 }
 
 /// What many requests have in common, signed once; only their `X-Qiniu-Date` and their bodies differ.
-pub struct Prepared(Signature);
+pub struct PreparedSignature(QiniuSignature);
 
-impl Prepared {
+impl PreparedSignature {
     /// `parts` must hold no `X-Qiniu-*` header: the date that follows is the only one.
-    pub fn new(credentials: &Credentials, parts: &Parts<'_>) -> Self {
-        Self(Signature::begin(credentials, parts))
+    pub fn new(credentials: &Credentials, parts: &SignedParts<'_>) -> Self {
+        Self(QiniuSignature::begin(credentials, parts))
     }
 
     /// Signs all that comes before the body.
-    pub fn dated(&self, date: Option<&str>) -> Signature {
+    pub fn dated(&self, date: Option<&str>) -> QiniuSignature {
         let mut signature = self.0.clone();
         if let Some(date) = date {
             signature.mac.update(b"\nX-Qiniu-Date: ");
@@ -55,16 +55,16 @@ impl Prepared {
     }
 }
 
-impl Signature {
+impl QiniuSignature {
     /// Signs all that comes before the body.
-    pub fn new(credentials: &Credentials, parts: &Parts<'_>) -> Self {
+    pub fn new(credentials: &Credentials, parts: &SignedParts<'_>) -> Self {
         let mut signature = Self::begin(credentials, parts);
         signature.mac.update(b"\n\n");
         signature
     }
 
     /// All before the empty line.
-    fn begin(credentials: &Credentials, parts: &Parts<'_>) -> Self {
+    fn begin(credentials: &Credentials, parts: &SignedParts<'_>) -> Self {
         let content_type = parts
             .headers
             .iter()
@@ -105,7 +105,7 @@ impl Signature {
     }
 }
 
-fn head(parts: &Parts<'_>, content_type: &str) -> String {
+fn head(parts: &SignedParts<'_>, content_type: &str) -> String {
     let mut text = format!("{} {}", parts.method, parts.path);
     if !parts.query.is_empty() {
         text.push('?');
@@ -156,7 +156,7 @@ mod tests {
     use data_encoding::BASE64;
     use serde_json::Value;
 
-    use super::{Parts, Prepared, Signature};
+    use super::{PreparedSignature, QiniuSignature, SignedParts};
     use crate::{qiniu::Credentials, secret::Secret};
 
     fn authorization(vector: &Value, piece: usize) -> String {
@@ -181,14 +181,14 @@ mod tests {
             access_key: Secret::new(text("access_key")),
             secret_key: Secret::new(text("secret_key")),
         };
-        let parts = Parts {
+        let parts = SignedParts {
             method: text("method"),
             path: text("path"),
             query: text("query"),
             host: text("host"),
             headers: &headers,
         };
-        let mut signature = Signature::new(&credentials, &parts);
+        let mut signature = QiniuSignature::new(&credentials, &parts);
         body.chunks(piece).for_each(|part| signature.body(part));
         signature.authorization()
     }
@@ -218,18 +218,18 @@ mod tests {
         };
         let dated = [("Content-Type", "application/json"), ("X-Qiniu-Date", "D")];
         for (headers, date) in [(&dated[..1], None), (&dated[..], Some("D"))] {
-            let parts = |headers| Parts {
+            let parts = |headers| SignedParts {
                 method: "POST",
                 path: "/a",
                 query: "",
                 host: "h",
                 headers,
             };
-            let prepared = Prepared::new(&credentials, &parts(&dated[..1]));
+            let prepared = PreparedSignature::new(&credentials, &parts(&dated[..1]));
             for body in ["x", "y"] {
                 let (mut quick, mut plain) = (
                     prepared.dated(date),
-                    Signature::new(&credentials, &parts(headers)),
+                    QiniuSignature::new(&credentials, &parts(headers)),
                 );
                 quick.body(body.as_bytes());
                 plain.body(body.as_bytes());

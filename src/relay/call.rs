@@ -17,7 +17,7 @@ use super::{
 };
 use crate::route::RouteKind;
 use crate::{
-    body::received::Received,
+    body::received::ReceivedBody,
     limit::{
         concurrency::ConcurrencyPermit,
         quota::shared::{CallerQuota, Reserved},
@@ -44,7 +44,7 @@ impl Gateway {
     pub(super) fn call(
         self: &Arc<Self>,
         endpoint: &Arc<Endpoint>,
-        received: Received,
+        received: ReceivedBody,
         leave: Leave,
         about: About,
         record: &mut Record,

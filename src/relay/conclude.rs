@@ -18,8 +18,8 @@ use crate::{
     },
     memory::BodyMemory,
     qiniu::{
-        answer::Answer,
-        whole::{NotHeld, Whole},
+        response::UpstreamResponse,
+        retained::{RetainedResponse, RetentionError},
     },
     telemetry::Telemetry,
     verdict::{
@@ -89,7 +89,7 @@ impl Conclusions {
     /// The bytes that the caller gets.
     pub(super) async fn conclude(
         &self,
-        mut answer: Answer,
+        mut answer: UpstreamResponse,
         about: &About,
         telemetry: &Telemetry,
     ) -> Result<Vec<u8>, Refusal> {
@@ -129,7 +129,7 @@ impl Conclusions {
         &self,
         id: &VerdictId,
         judgement: &Judgement,
-        whole: Option<Result<Whole, NotHeld>>,
+        whole: Option<Result<RetainedResponse, RetentionError>>,
         about: &About,
         telemetry: &Telemetry,
     ) -> Option<bool> {

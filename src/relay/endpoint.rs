@@ -9,8 +9,8 @@ use crate::{
     memory::BodyMemory,
     qiniu::{
         Credentials, UpstreamSettings,
-        answer::{AnswerRules, Expected},
-        outgoing::Template,
+        request::RequestTemplate,
+        response::{ExpectedResponse, ResponseRules},
     },
     verdict::judge::ScoreThreshold,
 };
@@ -22,11 +22,11 @@ pub struct Endpoint {
     /// What the operator decided.
     pub settings: RouteSettings,
     /// What its requests to Qiniu have in common.
-    pub template: Template,
+    pub template: RequestTemplate,
     /// What a body must be.
     pub body: BodyRules,
     /// What is done to an answer.
-    pub answer: AnswerRules,
+    pub answer: ResponseRules,
     /// How often a caller may call.
     pub rate: Option<RateLimit>,
     /// How many calls a caller may make in each window.
@@ -106,13 +106,13 @@ impl Endpoint {
         clock: &Clock,
     ) -> Self {
         let expected = match settings.kind {
-            RouteKind::Session => Expected::Session,
-            RouteKind::Verify => Expected::Envelope,
-            RouteKind::Plain => Expected::Object,
+            RouteKind::Session => ExpectedResponse::Session,
+            RouteKind::Verify => ExpectedResponse::Envelope,
+            RouteKind::Plain => ExpectedResponse::Object,
         };
         Self {
             path: settings.path.as_str().into(),
-            template: Template::new(upstream, &settings.path),
+            template: RequestTemplate::new(upstream, &settings.path),
             body: match wanted.video_digest {
                 true => BodyRules::new(&settings, wanted.bound).hashing_video(),
                 false => BodyRules::new(&settings, wanted.bound),
@@ -128,8 +128,12 @@ impl Endpoint {
     }
 }
 
-fn answer_rules(settings: &RouteSettings, expected: Expected, wanted: &Wanted) -> AnswerRules {
-    let mut rules = AnswerRules::new(&settings.remove, settings.max_string, expected);
+fn answer_rules(
+    settings: &RouteSettings,
+    expected: ExpectedResponse,
+    wanted: &Wanted,
+) -> ResponseRules {
+    let mut rules = ResponseRules::new(&settings.remove, settings.max_string, expected);
     if wanted.bound {
         rules = rules.sealed();
     }

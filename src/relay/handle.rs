@@ -30,9 +30,9 @@ use crate::route::{RouteKind, VideoCheck};
 use crate::{
     auth::{Authenticator, Caller},
     body::{
-        admission::Admission,
+        admission::BodyAdmission,
         receive::{BodyForm, receive},
-        received::Received,
+        received::ReceivedBody,
         refusal::BodyRefusal,
     },
     lifecycle::Readiness,
@@ -73,7 +73,7 @@ pub struct Gateway {
     /// What browsers may do.
     pub cors: Cors,
     /// What bodies may take.
-    pub admission: Admission,
+    pub admission: BodyAdmission,
     /// Qiniu.
     pub upstream: Arc<Upstream>,
     /// Calls to it.
@@ -252,7 +252,7 @@ impl Gateway {
         endpoint: &'a Endpoint,
         owner: Option<&SessionOwner>,
         record: &'a mut Record,
-    ) -> impl Future<Output = Result<Received, BodyRefusal>> {
+    ) -> impl Future<Output = Result<ReceivedBody, BodyRefusal>> {
         let draft = endpoint.template.draft(record.time());
         let count = &mut record.bytes_in;
         let owner = owner
@@ -273,7 +273,7 @@ impl Gateway {
     fn inspect(
         &self,
         endpoint: &Endpoint,
-        received: &Received,
+        received: &ReceivedBody,
         record: &Record,
     ) -> Result<(), Refusal> {
         if endpoint.settings.video_check == VideoCheck::Off {

@@ -10,7 +10,7 @@ use hyper::{
 use ipnet::IpNet;
 
 use super::{refusal::Refusal, request_id::RequestId};
-use crate::body::{raw::RawVideo, receive::BodyForm};
+use crate::body::{raw::RawVideoFields, receive::BodyForm};
 use crate::route::RouteKind;
 
 const SESSION: &str = "Liveness-Session";
@@ -143,11 +143,11 @@ pub fn body_form(headers: &HeaderMap, kind: RouteKind, empty: bool) -> Result<Bo
     }
 }
 
-fn raw_video(headers: &HeaderMap) -> Result<RawVideo, Refusal> {
+fn raw_video(headers: &HeaderMap) -> Result<RawVideoFields, Refusal> {
     let session = one_text(headers, SESSION, MAX_SESSION)?.ok_or(Refusal::Malformed(
         "a video/mp4 body needs the header field Liveness-Session".into(),
     ))?;
-    Ok(RawVideo {
+    Ok(RawVideoFields {
         session,
         face_field: one_text(headers, FACE_FIELD, MAX_FACE_FIELD)?,
     })

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::record::UpstreamFacts;
 use crate::{
-    qiniu::answer::{Answer, Failure, FailureKind},
+    qiniu::response::{UpstreamFailure, UpstreamFailureKind, UpstreamResponse},
     telemetry::Telemetry,
 };
 
@@ -12,7 +12,7 @@ use crate::{
 pub(super) fn observe(
     telemetry: &Telemetry,
     route: &Arc<str>,
-    result: &Result<Answer, Failure>,
+    result: &Result<UpstreamResponse, UpstreamFailure>,
     duration: Duration,
 ) {
     let metrics = &telemetry.metrics;
@@ -28,23 +28,26 @@ pub(super) fn observe(
             }
         }
         Err(failure) => match failure.kind {
-            FailureKind::NoPlace => "no_connection_free",
-            FailureKind::Unreachable(_) => "unreachable",
-            FailureKind::Timeout => "timeout",
-            FailureKind::RejectedCredentials => "rejected_credentials",
-            FailureKind::RejectedRequest => "rejected_request",
-            FailureKind::TooLarge => "too_large",
-            FailureKind::Busy => "busy",
-            FailureKind::Error => "error",
-            FailureKind::NoAnswer(_) => "no_answer",
-            FailureKind::Invalid(_) => "invalid_response",
+            UpstreamFailureKind::PoolExhausted => "no_connection_free",
+            UpstreamFailureKind::Unreachable(_) => "unreachable",
+            UpstreamFailureKind::Timeout => "timeout",
+            UpstreamFailureKind::RejectedCredentials => "rejected_credentials",
+            UpstreamFailureKind::RejectedRequest => "rejected_request",
+            UpstreamFailureKind::TooLarge => "too_large",
+            UpstreamFailureKind::Busy => "busy",
+            UpstreamFailureKind::Error => "error",
+            UpstreamFailureKind::NoResponse(_) => "no_answer",
+            UpstreamFailureKind::Invalid(_) => "invalid_response",
         },
     };
     metrics.record_upstream_call(route, outcome, duration);
 }
 
 /// What a record keeps of a call; the names in an answer are taken out of it, nothing else asks for them.
-pub(super) fn facts(result: &mut Result<Answer, Failure>, duration: Duration) -> UpstreamFacts {
+pub(super) fn facts(
+    result: &mut Result<UpstreamResponse, UpstreamFailure>,
+    duration: Duration,
+) -> UpstreamFacts {
     match result {
         Ok(answer) => UpstreamFacts {
             duration: Some(duration),

@@ -11,8 +11,8 @@ use crate::{
     auth::AuthRefusal,
     body::refusal::BodyRefusal,
     limit::rate::LimitExceeded,
-    media::Finding,
-    qiniu::answer::{Failure, FailureKind},
+    media::VideoFinding,
+    qiniu::response::{UpstreamFailure, UpstreamFailureKind},
     session::ledger::ClaimError,
 };
 
@@ -48,7 +48,7 @@ pub enum Refusal {
     /// The session can't be used for this upload.
     Session(ClaimError),
     /// The call to Qiniu.
-    Upstream(Failure),
+    Upstream(UpstreamFailure),
     /// The gateway stops, and the time for requests under way is over.
     ShuttingDown,
     /// A bug of ours.
@@ -221,59 +221,61 @@ fn body(refusal: &BodyRefusal) -> Told {
     }
 }
 
-fn video(finding: Finding) -> &'static str {
+fn video(finding: VideoFinding) -> &'static str {
     match finding {
-        Finding::Empty => "the video is empty",
-        Finding::DataUrl => {
+        VideoFinding::Empty => "the video is empty",
+        VideoFinding::DataUrl => {
             "`video_base64` must be the base64 alone, without `data:video/mp4;base64,`"
         }
-        Finding::NotBase64 => {
+        VideoFinding::NotBase64 => {
             "`video_base64` must be standard base64 with padding and without white space"
         }
-        Finding::TooLarge => "the video is larger than 20 MiB",
-        Finding::NotMp4 => "the video is not a whole MP4 file",
-        Finding::NoVideoTrack => "the file holds no video track",
-        Finding::NotH264 => "the video must be encoded as H.264",
-        Finding::Duration => "the video must last 1 to 10 seconds",
-        Finding::Dimensions => "the video's width and height must be 16 to 2032 pixels",
+        VideoFinding::TooLarge => "the video is larger than 20 MiB",
+        VideoFinding::NotMp4 => "the video is not a whole MP4 file",
+        VideoFinding::NoVideoTrack => "the file holds no video track",
+        VideoFinding::NotH264 => "the video must be encoded as H.264",
+        VideoFinding::Duration => "the video must last 1 to 10 seconds",
+        VideoFinding::Dimensions => "the video's width and height must be 16 to 2032 pixels",
     }
 }
 
-fn upstream(kind: &FailureKind) -> Told {
+fn upstream(kind: &UpstreamFailureKind) -> Told {
     match kind {
-        FailureKind::NoPlace | FailureKind::Busy => Told::new(
+        UpstreamFailureKind::PoolExhausted | UpstreamFailureKind::Busy => Told::new(
             503,
             "upstream_busy",
             "the liveness service is busy; try again",
         )
         .later(5),
-        FailureKind::Unreachable(_) => Told::new(
+        UpstreamFailureKind::Unreachable(_) => Told::new(
             502,
             "upstream_unreachable",
             "the liveness service can't be reached",
         ),
-        FailureKind::Timeout => Told::new(
+        UpstreamFailureKind::Timeout => Told::new(
             504,
             "upstream_timeout",
             "the liveness service did not answer in time",
         ),
-        FailureKind::RejectedCredentials => Told::new(
+        UpstreamFailureKind::RejectedCredentials => Told::new(
             502,
             "upstream_rejected_credentials",
             "the liveness service refused the gateway's own credentials",
         ),
-        FailureKind::RejectedRequest => Told::new(
+        UpstreamFailureKind::RejectedRequest => Told::new(
             502,
             "upstream_rejected_request",
             "the liveness service refused the gateway's request",
         ),
-        FailureKind::TooLarge => Told::new(
+        UpstreamFailureKind::TooLarge => Told::new(
             413,
             "body_too_large",
             "the liveness service found the body too large",
         ),
-        FailureKind::Error => Told::new(502, "upstream_error", "the liveness service failed"),
-        FailureKind::NoAnswer(_) | FailureKind::Invalid(_) => Told::new(
+        UpstreamFailureKind::Error => {
+            Told::new(502, "upstream_error", "the liveness service failed")
+        }
+        UpstreamFailureKind::NoResponse(_) | UpstreamFailureKind::Invalid(_) => Told::new(
             502,
             "upstream_invalid_response",
             "the liveness service's answer was broken",
@@ -281,13 +283,13 @@ fn upstream(kind: &FailureKind) -> Told {
     }
 }
 
-fn logged_upstream(failure: &Failure) -> (tracing::Level, String) {
+fn logged_upstream(failure: &UpstreamFailure) -> (tracing::Level, String) {
     let status = failure
         .status
         .map(|status| format!(" (HTTP {status})"))
         .unwrap_or_default();
     let what = match &failure.kind {
-        FailureKind::RejectedCredentials => {
+        UpstreamFailureKind::RejectedCredentials => {
             return (
                 tracing::Level::ERROR,
                 format!(
@@ -295,17 +297,19 @@ fn logged_upstream(failure: &Failure) -> (tracing::Level, String) {
                 ),
             );
         }
-        FailureKind::NoPlace => "no free connection to Qiniu: raise qiniu.max_connections".into(),
-        FailureKind::Unreachable(error) => format!("Qiniu can't be reached: {error}"),
-        FailureKind::Timeout => "Qiniu did not answer within the route's timeout".into(),
-        FailureKind::RejectedRequest => "Qiniu refused the request".into(),
-        FailureKind::TooLarge => "Qiniu found the body too large".into(),
-        FailureKind::Busy => "Qiniu is busy".into(),
-        FailureKind::Error => "Qiniu failed".into(),
-        FailureKind::NoAnswer(error) => {
+        UpstreamFailureKind::PoolExhausted => {
+            "no free connection to Qiniu: raise qiniu.max_connections".into()
+        }
+        UpstreamFailureKind::Unreachable(error) => format!("Qiniu can't be reached: {error}"),
+        UpstreamFailureKind::Timeout => "Qiniu did not answer within the route's timeout".into(),
+        UpstreamFailureKind::RejectedRequest => "Qiniu refused the request".into(),
+        UpstreamFailureKind::TooLarge => "Qiniu found the body too large".into(),
+        UpstreamFailureKind::Busy => "Qiniu is busy".into(),
+        UpstreamFailureKind::Error => "Qiniu failed".into(),
+        UpstreamFailureKind::NoResponse(error) => {
             format!("Qiniu closed the connection without an answer: {error}")
         }
-        FailureKind::Invalid(invalid) => format!("Qiniu's answer was unfit: {invalid}"),
+        UpstreamFailureKind::Invalid(invalid) => format!("Qiniu's answer was unfit: {invalid}"),
     };
     (tracing::Level::WARN, what + &status)
 }
@@ -325,8 +329,8 @@ impl From<BodyRefusal> for Refusal {
     }
 }
 
-impl From<Failure> for Refusal {
-    fn from(failure: Failure) -> Self {
+impl From<UpstreamFailure> for Refusal {
+    fn from(failure: UpstreamFailure) -> Self {
         Self::Upstream(failure)
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::{record::UpstreamFacts, refusal::Refusal};
 use crate::{
     body::upload::Upload,
-    qiniu::answer::FailureKind,
+    qiniu::response::UpstreamFailureKind,
     session::{
         Sessions,
         cached::CachedResponse,
@@ -47,7 +47,7 @@ pub(super) async fn claim(
     let claim = Box::pin(sessions.claim(&ticket, fingerprint));
     match timeout(patience, claim).await {
         Ok(claim) => claim.map(Some).map_err(Refusal::Session),
-        Err(_) => Err(Refusal::Upstream(FailureKind::Timeout.into())),
+        Err(_) => Err(Refusal::Upstream(UpstreamFailureKind::Timeout.into())),
     }
 }
 

@@ -109,7 +109,7 @@ impl Connection {
         match &address.place {
             Place::Tcp(origin, tls) => {
                 let tls = tls.as_ref().map(without_alpn);
-                let stream = connection::Connection::open(origin, tls).await;
+                let stream = connection::OutboundConnection::open(origin, tls).await;
                 Self::over(stream.map_err(broken)?, &address.login).await
             }
             Place::Unix(path) => {

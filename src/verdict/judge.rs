@@ -6,7 +6,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::{json::value::Value, qiniu::marks::Marks};
+use crate::{json::value::CapturedValue, qiniu::scores::LivenessScores};
 
 /// The `max_spoofing` that asks for nothing.
 pub const ANY_SPOOFING: f64 = 1.0;
@@ -67,11 +67,11 @@ pub struct Judgement {
 }
 
 /// Judges an answer.
-pub fn judge(marks: &Marks, rule: &PassRule) -> Judgement {
-    let success = matches!(&marks.error_code, Value::Number(code) if code == "0");
+pub fn judge(marks: &LivenessScores, rule: &PassRule) -> Judgement {
+    let success = matches!(&marks.error_code, CapturedValue::Number(code) if code == "0");
     let action_verify = ["pass", "fail"]
         .into_iter()
-        .find(|known| matches!(&marks.action_verify, Value::String(text) if text == known));
+        .find(|known| matches!(&marks.action_verify, CapturedValue::String(text) if text == known));
     let score = share(&marks.score);
     let threshold = share(&marks.threshold);
     let maxspoofing = share(&marks.maxspoofing);
@@ -92,7 +92,9 @@ pub fn judge(marks: &Marks, rule: &PassRule) -> Judgement {
         threshold_value: written(threshold),
         maxspoofing: written(maxspoofing),
         serverlogid: match &marks.serverlogid {
-            Value::Number(text) | Value::String(text) if text.len() <= MAX_LOG_ID => {
+            CapturedValue::Number(text) | CapturedValue::String(text)
+                if text.len() <= MAX_LOG_ID =>
+            {
                 Some(text.clone())
             }
             _ => None,
@@ -102,8 +104,8 @@ pub fn judge(marks: &Marks, rule: &PassRule) -> Judgement {
 
 /// A number from 0 to 1, and as it is written. Rounding to an `f64` keeps the order of numbers, so what is above another
 /// here is truly above it.
-fn share(value: &Value) -> Option<(f64, Box<RawValue>)> {
-    let Value::Number(text) = value else {
+fn share(value: &CapturedValue) -> Option<(f64, Box<RawValue>)> {
+    let CapturedValue::Number(text) = value else {
         return None;
     };
     let number: f64 = text.parse().ok()?;

@@ -13,11 +13,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     outbound::origin::Origin,
-    qiniu::{Credentials, UpstreamSettings, outgoing::Template},
+    qiniu::{Credentials, UpstreamSettings, request::RequestTemplate},
     secret::Secret,
 };
 
-fn draft() -> Draft {
+fn draft() -> RequestDraft {
     let settings = UpstreamSettings {
         endpoint: Origin::parse("http://127.0.0.1:1").unwrap(),
         credentials: Credentials {
@@ -30,11 +30,11 @@ fn draft() -> Draft {
         max_connections: 1,
         idle_timeout: std::time::Duration::from_secs(1),
     };
-    Template::new(&settings, "/a").draft(SystemTime::UNIX_EPOCH)
+    RequestTemplate::new(&settings, "/a").draft(SystemTime::UNIX_EPOCH)
 }
 
 /// The body, its signed head, and how many pieces it is in.
-fn finished(pieces: Pieces) -> (Vec<u8>, Vec<u8>, usize) {
+fn finished(pieces: BodyPieces) -> (Vec<u8>, Vec<u8>, usize) {
     let (outgoing, _) = Box::new(pieces).finish();
     let head = outgoing.head();
     let end = memchr::memmem::find(head, b"\r\n\r\n").unwrap() + 4;
@@ -48,7 +48,7 @@ fn finished(pieces: Pieces) -> (Vec<u8>, Vec<u8>, usize) {
 }
 
 fn in_one(bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let mut pieces = Pieces::new(draft());
+    let mut pieces = BodyPieces::new(draft());
     let chunk = Bytes::copy_from_slice(bytes);
     pieces.begin_chunk(chunk.clone());
     pieces.keep(&chunk);
@@ -59,7 +59,7 @@ fn in_one(bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
 #[test]
 fn many_small_pieces_become_few_blocks_of_exact_size() {
     let bytes = vec![b'x'; 1024 * 1024];
-    let mut pieces = Pieces::new(draft());
+    let mut pieces = BodyPieces::new(draft());
     for part in bytes.chunks(7) {
         pieces.keep(part);
     }
@@ -71,28 +71,28 @@ fn many_small_pieces_become_few_blocks_of_exact_size() {
 }
 
 /// A buffer that says when it is gone.
-struct Counted(Arc<AtomicUsize>);
+struct CountedBuffer(Arc<AtomicUsize>);
 
-impl AsRef<[u8]> for Counted {
+impl AsRef<[u8]> for CountedBuffer {
     fn as_ref(&self) -> &[u8] {
         static BYTES: [u8; BUFFER] = [b'x'; BUFFER];
         &BYTES
     }
 }
 
-impl Drop for Counted {
+impl Drop for CountedBuffer {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// Keeps so many bytes of each of many full-size buffers; how many buffers are still there, and the pieces.
-fn of_each_buffer(bytes: usize, buffers: usize) -> (usize, Pieces) {
+fn of_each_buffer(bytes: usize, buffers: usize) -> (usize, BodyPieces) {
     let alive = Arc::new(AtomicUsize::new(0));
-    let mut pieces = Pieces::new(draft());
+    let mut pieces = BodyPieces::new(draft());
     for _ in 0..buffers {
         alive.fetch_add(1, Ordering::Relaxed);
-        let buffer = Bytes::from_owner(Counted(Arc::clone(&alive)));
+        let buffer = Bytes::from_owner(CountedBuffer(Arc::clone(&alive)));
         pieces.begin_chunk(buffer.slice(..bytes));
         pieces.keep(&buffer[..bytes]);
         pieces.mark();
@@ -124,7 +124,7 @@ fn full_buffers_are_held_as_they_came() {
 
 #[test]
 fn the_first_reads_of_a_fast_upload_are_hardly_copied() {
-    let mut pieces = Pieces::new(draft());
+    let mut pieces = BodyPieces::new(draft());
     let mut slices = 0;
     for size in [
         8_192, 16_384, 32_768, 65_536, 131_072, 262_144, BUFFER, BUFFER,
@@ -142,7 +142,7 @@ proptest! {
     fn what_is_taken_back_is_neither_sent_nor_signed(
         steps in proptest::collection::vec((0_u8..5, 0_usize..6000), 1..60),
     ) {
-        let mut pieces = Pieces::new(draft());
+        let mut pieces = BodyPieces::new(draft());
         let (mut wanted, mut marked) = (Vec::new(), 0);
         for (number, (what, length)) in steps.into_iter().enumerate() {
             match what {

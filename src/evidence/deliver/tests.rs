@@ -14,7 +14,7 @@ use tokio::{
 use super::*;
 use crate::{
     evidence::signature::WebhookSecret, memory::BodyMemory, outbound::origin::Url,
-    qiniu::whole::Collecting, secret::Secret,
+    qiniu::retained::ResponseCollector, secret::Secret,
 };
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -75,16 +75,16 @@ fn evidence(address: SocketAddr, timeout: Duration) -> EvidenceSender {
     })
 }
 
-fn whole(answer: &[u8]) -> Result<Whole, NotHeld> {
+fn whole(answer: &[u8]) -> Result<RetainedResponse, RetentionError> {
     let memory = BodyMemory::new(1 << 20, Gauge::default());
-    let mut collecting = Collecting::new(&memory);
+    let mut collecting = ResponseCollector::new(&memory);
     collecting.take(answer);
     collecting.finish()
 }
 
 async fn deliver(
     evidence: &EvidenceSender,
-    answer: &Result<Whole, NotHeld>,
+    answer: &Result<RetainedResponse, RetentionError>,
 ) -> Result<(), DeliveryError> {
     let delivery = EvidenceDelivery {
         id: "0123abcd",
@@ -205,9 +205,9 @@ async fn down_slow_and_not_held_are_undelivered() {
         matches!(outcome, Err(DeliveryError::Timeout)),
         "{outcome:?}"
     );
-    for why in [NotHeld::TooLarge, NotHeld::NoRoom] {
+    for why in [RetentionError::TooLarge, RetentionError::NoRoom] {
         let outcome = deliver(&slow, &Err(why)).await;
-        assert!(matches!(outcome, Err(DeliveryError::NotHeld(told)) if told == why));
+        assert!(matches!(outcome, Err(DeliveryError::RetentionError(told)) if told == why));
     }
     drop(closed);
     let outcome = deliver(&evidence(address, LONG), &whole(b"{}")).await;

@@ -48,9 +48,9 @@ const VALUES: [&str; 32] = [
     "",
 ];
 
-fn rules() -> Vec<Rules> {
-    let with = |change: fn(&mut Rules)| {
-        let mut rules = Rules::new();
+fn rules() -> Vec<CutRules> {
+    let with = |change: fn(&mut CutRules)| {
+        let mut rules = CutRules::new();
         change(&mut rules);
         rules
     };
@@ -127,7 +127,7 @@ proptest! {
 #[test]
 fn what_is_read_at_once_is_well_formed() {
     let text = br#"{"error_code": 0, "log_id":4202693857,"cached":-1.5,"ok":true,"result":{"session_id":"S1","code":"0"},"last":null}"#;
-    let rules = Rules::new();
+    let rules = CutRules::new();
     assert_eq!(cut(&rules, &[text]).unwrap().0, text);
     let at_once = |text: &str| super::super::member::read(text.as_bytes(), 0).is_some();
     for good in [

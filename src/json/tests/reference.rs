@@ -1,75 +1,75 @@
 //! What a scan and a cut must come to, done the slow way: `serde_json` reads the document into a tree that keeps every
 //! token as it was written, and the cut deletes from that tree. Also used by the fuzzing in `fuzz/`.
 //!
-//! It shares nothing with the code it judges but the types of its result and [`Rules`], which it only fills.
+//! It shares nothing with the code it judges but the types of its result and [`CutRules`], which it only fills.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::json::{
-    pointer::Pointer,
-    rules::{Rules, Slot},
+    pointer::MemberPath,
+    rules::{CaptureSlot, CutRules},
     scanner::MAX_DEPTH,
-    value::Value,
+    value::CapturedValue,
 };
 
-/// Members of an object in which duplicates are looked for, and bytes of a captured value.
+/// RawMembers of an object in which duplicates are looked for, and bytes of a captured value.
 const MAX_MEMBERS: usize = 1024;
 const MAX_CAPTURE: usize = 4096;
 
 /// A document; strings, names and numbers as they were written.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Tree {
-    Object(Vec<(Text, Tree)>),
-    Array(Vec<Tree>),
-    String(Text),
+pub enum ReferenceTree {
+    Object(Vec<(ReferenceText, ReferenceTree)>),
+    Array(Vec<ReferenceTree>),
+    String(ReferenceText),
     /// A number, `true`, `false` or `null`.
     Scalar(String),
 }
 
 /// A string: what stands between its quotes, and what it means.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Text {
+pub struct ReferenceText {
     pub raw: String,
     pub decoded: String,
 }
 
-struct Members<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+struct RawMembers<'a>(Vec<(&'a RawValue, &'a RawValue)>);
 
 /// The document, or nothing when `serde_json` refuses it or it is too deep.
-pub fn parse(bytes: &[u8]) -> Option<Tree> {
+pub fn parse(bytes: &[u8]) -> Option<ReferenceTree> {
     tree(serde_json::from_slice::<&RawValue>(bytes).ok()?, MAX_DEPTH)
 }
 
-fn tree(value: &RawValue, levels: u8) -> Option<Tree> {
+fn tree(value: &RawValue, levels: u8) -> Option<ReferenceTree> {
     let written = value.get();
     Some(match written.as_bytes().first()? {
         b'{' => {
             let levels = levels.checked_sub(1)?;
-            let Members(members) = serde_json::from_str(written).ok()?;
+            let RawMembers(members) = serde_json::from_str(written).ok()?;
             let member = |(name, value): (&RawValue, &RawValue)| {
                 Some((text(name.get())?, tree(value, levels)?))
             };
-            Tree::Object(members.into_iter().map(member).collect::<Option<_>>()?)
+            ReferenceTree::Object(members.into_iter().map(member).collect::<Option<_>>()?)
         }
         b'[' => {
             let levels = levels.checked_sub(1)?;
             let elements: Vec<&RawValue> = serde_json::from_str(written).ok()?;
             let elements = elements.into_iter().map(|element| tree(element, levels));
-            Tree::Array(elements.collect::<Option<_>>()?)
+            ReferenceTree::Array(elements.collect::<Option<_>>()?)
         }
-        b'"' => Tree::String(text(written)?),
-        _ => Tree::Scalar(written.to_owned()),
+        b'"' => ReferenceTree::String(text(written)?),
+        _ => ReferenceTree::Scalar(written.to_owned()),
     })
 }
 
-fn text(written: &str) -> Option<Text> {
+fn text(written: &str) -> Option<ReferenceText> {
     let decoded = serde_json::from_str(written).ok()?;
     let raw = written.strip_prefix('"')?.strip_suffix('"')?.to_owned();
-    Some(Text { raw, decoded })
+    Some(ReferenceText { raw, decoded })
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for RawMembers<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Each;
         impl<'de> Visitor<'de> for Each {
@@ -87,13 +87,13 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
                 Ok(members)
             }
         }
-        deserializer.deserialize_map(Each).map(Members)
+        deserializer.deserialize_map(Each).map(RawMembers)
     }
 }
 
 /// What a cut is asked to do; pointers as text.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct ReferenceRules {
     pub keep_only: Option<Vec<String>>,
     pub watch_root: bool,
     pub remove: Vec<String>,
@@ -106,19 +106,19 @@ pub struct Wanted {
 
 /// What a cut comes to.
 #[derive(Debug, PartialEq)]
-pub struct Outcome {
-    pub kept: Tree,
+pub struct ReferenceOutcome {
+    pub kept: ReferenceTree,
     /// In the order of `capture`, `stream`, `replace`.
-    pub values: Vec<Value>,
+    pub values: Vec<CapturedValue>,
     /// All streamed strings, one behind the other.
     pub streamed: String,
 }
 
-impl Wanted {
+impl ReferenceRules {
     /// The same, as the cut wants to be told.
-    pub fn rules(&self) -> Rules {
-        let pointer = |text: &String| Pointer::parse(text).unwrap();
-        let mut rules = Rules::new();
+    pub fn rules(&self) -> CutRules {
+        let pointer = |text: &String| MemberPath::parse(text).unwrap();
+        let mut rules = CutRules::new();
         if let Some(names) = &self.keep_only {
             rules.keep_only(names.iter().map(String::as_str));
         }
@@ -144,12 +144,12 @@ impl Wanted {
     }
 
     /// What the cut of this document must come to; nothing: it must be refused.
-    pub fn cut(&self, bytes: &[u8]) -> Option<Outcome> {
+    pub fn cut(&self, bytes: &[u8]) -> Option<ReferenceOutcome> {
         let mut kept = parse(bytes)?;
-        let Tree::Object(_) = kept else {
+        let ReferenceTree::Object(_) = kept else {
             return None;
         };
-        let mut values = vec![Value::Absent; self.slots().count()];
+        let mut values = vec![CapturedValue::Absent; self.slots().count()];
         let mut streamed = String::new();
         visit("", &kept, &mut |path, value| {
             for (slot, _) in self
@@ -158,7 +158,9 @@ impl Wanted {
                 .filter(|(_, wanted)| *wanted == path)
             {
                 values[slot] = self.value(slot, value);
-                if let (Value::Streamed, Tree::String(text)) = (&values[slot], value) {
+                if let (CapturedValue::Streamed, ReferenceTree::String(text)) =
+                    (&values[slot], value)
+                {
                     streamed.push_str(&text.decoded);
                 }
             }
@@ -167,7 +169,7 @@ impl Wanted {
             return None;
         }
         self.delete("", &mut kept);
-        Some(Outcome {
+        Some(ReferenceOutcome {
             kept,
             values,
             streamed,
@@ -178,28 +180,30 @@ impl Wanted {
         self.capture.iter().chain(&self.stream).chain(&self.replace)
     }
 
-    fn value(&self, slot: Slot, value: &Tree) -> Value {
+    fn value(&self, slot: CaptureSlot, value: &ReferenceTree) -> CapturedValue {
         let streams = self.capture.len()..self.capture.len() + self.stream.len();
         match value {
-            Tree::Object(_) | Tree::Array(_) => Value::Container,
-            Tree::String(_) if streams.contains(&slot) => Value::Streamed,
-            Tree::String(text) if text.decoded.len() > MAX_CAPTURE => Value::TooLong,
-            Tree::String(text) => Value::String(text.decoded.clone()),
-            Tree::Scalar(written) => match written.as_str() {
-                "null" => Value::Null,
-                "true" => Value::Bool(true),
-                "false" => Value::Bool(false),
-                long if long.len() > MAX_CAPTURE => Value::TooLong,
-                number => Value::Number(number.to_owned()),
+            ReferenceTree::Object(_) | ReferenceTree::Array(_) => CapturedValue::Container,
+            ReferenceTree::String(_) if streams.contains(&slot) => CapturedValue::Streamed,
+            ReferenceTree::String(text) if text.decoded.len() > MAX_CAPTURE => {
+                CapturedValue::TooLong
+            }
+            ReferenceTree::String(text) => CapturedValue::String(text.decoded.clone()),
+            ReferenceTree::Scalar(written) => match written.as_str() {
+                "null" => CapturedValue::Null,
+                "true" => CapturedValue::Bool(true),
+                "false" => CapturedValue::Bool(false),
+                long if long.len() > MAX_CAPTURE => CapturedValue::TooLong,
+                number => CapturedValue::Number(number.to_owned()),
             },
         }
     }
 
     /// Whether an object that is looked at has a name twice, or too many members.
-    fn is_ambiguous(&self, path: &str, value: &Tree) -> bool {
+    fn is_ambiguous(&self, path: &str, value: &ReferenceTree) -> bool {
         let mut found = false;
         visit(path, value, &mut |path, value| {
-            if let Tree::Object(members) = value
+            if let ReferenceTree::Object(members) = value
                 && self.is_watched(path)
             {
                 let names: std::collections::HashSet<_> =
@@ -226,31 +230,31 @@ impl Wanted {
             .chain(self.keep_only.iter().flatten())
     }
 
-    fn delete(&self, path: &str, value: &mut Tree) {
+    fn delete(&self, path: &str, value: &mut ReferenceTree) {
         let (object, array) = self.known_shapes(path);
         match value {
             // What was to be removed may stand in any of them.
-            Tree::Object(members) if array && !object => members.clear(),
-            Tree::Array(elements) if object && !array => {
-                elements.fill(Tree::Scalar("null".into()));
+            ReferenceTree::Object(members) if array && !object => members.clear(),
+            ReferenceTree::Array(elements) if object && !array => {
+                elements.fill(ReferenceTree::Scalar("null".into()));
             }
-            Tree::Object(members) => {
+            ReferenceTree::Object(members) => {
                 members.retain(|(name, value)| self.stays(path, name, value));
                 for (name, value) in members {
                     self.replace_or_delete(&join(path, &name.decoded), value);
                 }
             }
-            Tree::Array(elements) => {
+            ReferenceTree::Array(elements) => {
                 let path = format!("{path}[]");
                 for element in elements {
                     if self.remove.contains(&path) || self.is_long(&path, element) {
-                        *element = Tree::Scalar("null".into());
+                        *element = ReferenceTree::Scalar("null".into());
                     } else {
                         self.replace_or_delete(&path, element);
                     }
                 }
             }
-            Tree::String(_) | Tree::Scalar(_) => {}
+            ReferenceTree::String(_) | ReferenceTree::Scalar(_) => {}
         }
     }
 
@@ -266,8 +270,8 @@ impl Wanted {
         (known("."), known("[]"))
     }
 
-    fn replace_or_delete(&self, path: &str, value: &mut Tree) {
-        let is_container = matches!(value, Tree::Object(_) | Tree::Array(_));
+    fn replace_or_delete(&self, path: &str, value: &mut ReferenceTree) {
+        let is_container = matches!(value, ReferenceTree::Object(_) | ReferenceTree::Array(_));
         let slot = self.slots().position(|wanted| wanted == path);
         match slot.filter(|_| self.replace.iter().any(|wanted| wanted == path)) {
             Some(slot) if !is_container => {
@@ -278,7 +282,7 @@ impl Wanted {
         }
     }
 
-    fn stays(&self, path: &str, name: &Text, value: &Tree) -> bool {
+    fn stays(&self, path: &str, name: &ReferenceText, value: &ReferenceTree) -> bool {
         let unknown = path.is_empty()
             && self.keep_only.is_some()
             && !self
@@ -290,11 +294,11 @@ impl Wanted {
     }
 
     /// Whether it goes for its length; what is replaced is not passed on at any length.
-    fn is_long(&self, path: &str, value: &Tree) -> bool {
+    fn is_long(&self, path: &str, value: &ReferenceTree) -> bool {
         let length = match value {
-            Tree::String(text) => text.raw.len(),
-            Tree::Scalar(written) => written.len(),
-            Tree::Object(_) | Tree::Array(_) => 0,
+            ReferenceTree::String(text) => text.raw.len(),
+            ReferenceTree::Scalar(written) => written.len(),
+            ReferenceTree::Object(_) | ReferenceTree::Array(_) => 0,
         };
         let replaced = self.replace.iter().any(|wanted| wanted == path);
         !replaced && self.remove_longer.is_some_and(|most| length > most)
@@ -302,25 +306,25 @@ impl Wanted {
 }
 
 /// What a sink under test writes for a value that is replaced.
-pub fn replaced(slot: Slot, value: &Value) -> String {
+pub fn replaced(slot: CaptureSlot, value: &CapturedValue) -> String {
     serde_json::to_string(&format!("{slot} {value:?}")).unwrap()
 }
 
 /// Every value in the order of the document, with its path as a pointer would write it.
-fn visit(path: &str, value: &Tree, each: &mut impl FnMut(&str, &Tree)) {
+fn visit(path: &str, value: &ReferenceTree, each: &mut impl FnMut(&str, &ReferenceTree)) {
     each(path, value);
     match value {
-        Tree::Object(members) => {
+        ReferenceTree::Object(members) => {
             for (name, value) in members {
                 visit(&join(path, &name.decoded), value, each);
             }
         }
-        Tree::Array(elements) => {
+        ReferenceTree::Array(elements) => {
             for element in elements {
                 visit(&format!("{path}[]"), element, each);
             }
         }
-        Tree::String(_) | Tree::Scalar(_) => {}
+        ReferenceTree::String(_) | ReferenceTree::Scalar(_) => {}
     }
 }
 

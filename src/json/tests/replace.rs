@@ -2,23 +2,23 @@
 
 use super::{
     super::{
-        cut::Cut,
-        rules::{Rules, Slot},
-        sink::{Buffer, Sink},
-        value::Value,
+        cut::JsonCut,
+        rules::{CaptureSlot, CutRules},
+        sink::{BufferSink, CutSink},
+        value::CapturedValue,
     },
     pointer,
 };
 
 /// Collects, and writes `"<value>"` for what is replaced.
 #[derive(Default)]
-struct Replacing {
-    kept: Buffer,
+struct ReplacingSink {
+    kept: BufferSink,
     /// Bytes kept when the last mark came.
     marked: usize,
 }
 
-impl Sink for Replacing {
+impl CutSink for ReplacingSink {
     fn keep(&mut self, bytes: &[u8]) {
         self.kept.keep(bytes);
     }
@@ -38,7 +38,7 @@ impl Sink for Replacing {
 
     fn text(&mut self, _: &[u8], _: bool) {}
 
-    fn replace(&mut self, _: Slot, value: &Value) {
+    fn replace(&mut self, _: CaptureSlot, value: &CapturedValue) {
         let shown = format!("{value:?}").replace('"', "'");
         self.kept.keep(format!("\"<{shown}>\"").as_bytes());
     }
@@ -46,7 +46,7 @@ impl Sink for Replacing {
 
 #[test]
 fn a_replaced_value_is_seen_decoded_and_its_bytes_are_gone_however_they_arrive() {
-    let mut rules = Rules::new();
+    let mut rules = CutRules::new();
     rules.keep_only(["a", "id", "z"]);
     rules.replace(&pointer("id"));
     rules.replace(&pointer("z.id"));
@@ -64,8 +64,8 @@ fn a_replaced_value_is_seen_decoded_and_its_bytes_are_gone_however_they_arrive()
         ),
     ] {
         for step in 1..=text.len() {
-            let mut cut = Cut::new(&rules);
-            let mut sink = Replacing::default();
+            let mut cut = JsonCut::new(&rules);
+            let mut sink = ReplacingSink::default();
             for part in text.as_bytes().chunks(step) {
                 cut.feed(part, &mut sink).unwrap();
             }
@@ -81,10 +81,10 @@ fn a_replaced_value_is_seen_decoded_and_its_bytes_are_gone_however_they_arrive()
 
 #[test]
 fn a_long_string_that_stays_is_settled_chunk_by_chunk() {
-    let mut rules = Rules::new();
+    let mut rules = CutRules::new();
     rules.keep_only(["a"]);
-    let mut cut = Cut::new(&rules);
-    let mut sink = Replacing::default();
+    let mut cut = JsonCut::new(&rules);
+    let mut sink = ReplacingSink::default();
     cut.feed(b"{\"a\":\"", &mut sink).unwrap();
     for part in 1..5 {
         cut.feed(&[b'x'; 100], &mut sink).unwrap();
@@ -94,9 +94,9 @@ fn a_long_string_that_stays_is_settled_chunk_by_chunk() {
 
 /// Puts members of its own at the end.
 #[derive(Default)]
-struct Adding(Buffer);
+struct AppendingSink(BufferSink);
 
-impl Sink for Adding {
+impl CutSink for AppendingSink {
     fn keep(&mut self, bytes: &[u8]) {
         self.0.keep(bytes);
     }
@@ -115,7 +115,7 @@ impl Sink for Adding {
 
     fn text(&mut self, _: &[u8], _: bool) {}
 
-    fn replace(&mut self, _: Slot, _: &Value) {}
+    fn replace(&mut self, _: CaptureSlot, _: &CapturedValue) {}
 
     fn end(&mut self, empty: bool) {
         self.0.insert(if empty { b"\"x\":1" } else { b",\"x\":1" });
@@ -124,7 +124,7 @@ impl Sink for Adding {
 
 #[test]
 fn members_may_be_put_in_front_of_the_root_s_end_and_nowhere_else_however_it_arrives() {
-    let mut rules = Rules::new();
+    let mut rules = CutRules::new();
     rules.watch_root();
     rules.remove(&pointer("x"));
     for (text, wanted) in [
@@ -138,8 +138,8 @@ fn members_may_be_put_in_front_of_the_root_s_end_and_nowhere_else_however_it_arr
         ),
     ] {
         for size in 1..=text.len() {
-            let mut sink = Adding::default();
-            let mut cut = Cut::new(&rules);
+            let mut sink = AppendingSink::default();
+            let mut cut = JsonCut::new(&rules);
             for chunk in text.as_bytes().chunks(size) {
                 cut.feed(chunk, &mut sink).unwrap();
             }

@@ -9,16 +9,16 @@ const RULE: PassRule = PassRule {
     max_spoofing: 0.5,
 };
 
-fn number(text: &str) -> Value {
-    Value::Number(text.into())
+fn number(text: &str) -> CapturedValue {
+    CapturedValue::Number(text.into())
 }
 
-fn string(text: &str) -> Value {
-    Value::String(text.into())
+fn string(text: &str) -> CapturedValue {
+    CapturedValue::String(text.into())
 }
 
-fn good() -> Marks {
-    Marks {
+fn good() -> LivenessScores {
+    LivenessScores {
         error_code: number("0"),
         serverlogid: number("587756642"),
         action_verify: string("pass"),
@@ -29,7 +29,7 @@ fn good() -> Marks {
 }
 
 /// Changes one mark of a good answer.
-fn passes(rule: &PassRule, change: impl FnOnce(&mut Marks)) -> bool {
+fn passes(rule: &PassRule, change: impl FnOnce(&mut LivenessScores)) -> bool {
     let mut marks = good();
     change(&mut marks);
     judge(&marks, rule).passed
@@ -92,7 +92,7 @@ fn spoofing_up_to_the_limit_passes_and_at_one_is_not_asked_for() {
         max_spoofing: ANY_SPOOFING,
         ..RULE
     };
-    for spoofing in [Value::Absent, number("1"), number("7"), string("x")] {
+    for spoofing in [CapturedValue::Absent, number("1"), number("7"), string("x")] {
         assert!(passes(&any, |marks| marks.maxspoofing = spoofing));
     }
     let none = PassRule {
@@ -104,14 +104,14 @@ fn spoofing_up_to_the_limit_passes_and_at_one_is_not_asked_for() {
 }
 
 /// What no number from 0 to 1 is.
-fn unfit() -> Vec<Value> {
+fn unfit() -> Vec<CapturedValue> {
     let mut values = vec![
-        Value::Absent,
-        Value::Null,
-        Value::Bool(true),
-        Value::Container,
-        Value::TooLong,
-        Value::Streamed,
+        CapturedValue::Absent,
+        CapturedValue::Null,
+        CapturedValue::Bool(true),
+        CapturedValue::Container,
+        CapturedValue::TooLong,
+        CapturedValue::Streamed,
         string("0.9"),
         string("1"),
         string(""),
@@ -157,7 +157,7 @@ fn what_is_unfit_never_passes_and_is_not_passed_on() {
             "maxspoofing {value:?}"
         );
         let judgement = judge(
-            &Marks {
+            &LivenessScores {
                 score: value.clone(),
                 threshold: value.clone(),
                 maxspoofing: value.clone(),
@@ -177,9 +177,9 @@ fn what_is_unfit_never_passes_and_is_not_passed_on() {
 #[test]
 fn only_the_number_zero_is_success_and_only_pass_is_seen() {
     for value in [
-        Value::Absent,
-        Value::Null,
-        Value::Bool(false),
+        CapturedValue::Absent,
+        CapturedValue::Null,
+        CapturedValue::Bool(false),
         string("0"),
         number("1"),
         number("216501"),
@@ -194,10 +194,10 @@ fn only_the_number_zero_is_success_and_only_pass_is_seen() {
         );
     }
     for value in [
-        Value::Absent,
-        Value::Null,
-        Value::Bool(true),
-        Value::Container,
+        CapturedValue::Absent,
+        CapturedValue::Null,
+        CapturedValue::Bool(true),
+        CapturedValue::Container,
         number("1"),
         string("PASS"),
         string("pass "),
@@ -217,9 +217,9 @@ fn only_the_number_zero_is_success_and_only_pass_is_seen() {
 #[test]
 fn a_log_id_of_another_kind_is_left_out() {
     for value in [
-        Value::Absent,
-        Value::Null,
-        Value::Container,
+        CapturedValue::Absent,
+        CapturedValue::Null,
+        CapturedValue::Container,
         number(&"1".repeat(65)),
         string(&"1".repeat(65)),
     ] {
@@ -230,19 +230,19 @@ fn a_log_id_of_another_kind_is_left_out() {
     }
 }
 
-fn any_value() -> impl Strategy<Value = Value> {
+fn any_value() -> impl Strategy<Value = CapturedValue> {
     prop_oneof![
-        Just(Value::Absent),
-        Just(Value::Null),
-        Just(Value::Container),
-        Just(Value::TooLong),
-        any::<bool>().prop_map(Value::Bool),
-        "\\PC{0,6}".prop_map(Value::String),
-        "(pass|fail|0|0\\.9)".prop_map(Value::String),
-        "\\PC{0,6}".prop_map(Value::Number),
-        "-?[0-9]{1,3}(\\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?".prop_map(Value::Number),
-        (0.0..=1.0).prop_map(|share: f64| Value::Number(share.to_string())),
-        Just(Value::Number("0".into())),
+        Just(CapturedValue::Absent),
+        Just(CapturedValue::Null),
+        Just(CapturedValue::Container),
+        Just(CapturedValue::TooLong),
+        any::<bool>().prop_map(CapturedValue::Bool),
+        "\\PC{0,6}".prop_map(CapturedValue::String),
+        "(pass|fail|0|0\\.9)".prop_map(CapturedValue::String),
+        "\\PC{0,6}".prop_map(CapturedValue::Number),
+        "-?[0-9]{1,3}(\\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?".prop_map(CapturedValue::Number),
+        (0.0..=1.0).prop_map(|share: f64| CapturedValue::Number(share.to_string())),
+        Just(CapturedValue::Number("0".into())),
     ]
 }
 
@@ -256,7 +256,7 @@ proptest! {
         score in any_value(), threshold in any_value(), maxspoofing in any_value(),
         fill in 0_u8..64, max_spoofing in prop_oneof![Just(1.0), 0.0..1.0],
     ) {
-        let mut marks = Marks { error_code, serverlogid, action_verify, score, threshold, maxspoofing };
+        let mut marks = LivenessScores { error_code, serverlogid, action_verify, score, threshold, maxspoofing };
         // Most marks good most of the time, or nothing would ever be near a pass.
         let fine = good();
         if fill & 1 > 0 { marks.error_code = fine.error_code; }
@@ -267,12 +267,12 @@ proptest! {
         let rule = PassRule { threshold: ScoreThreshold::Frr1e2, max_spoofing };
         let judgement = judge(&marks, &rule);
         if judgement.passed {
-            let read = |value: &Value| match value {
-                Value::Number(text) => serde_json::from_str::<f64>(text).unwrap(),
+            let read = |value: &CapturedValue| match value {
+                CapturedValue::Number(text) => serde_json::from_str::<f64>(text).unwrap(),
                 other => panic!("{other:?} counted as a number"),
             };
-            prop_assert_eq!(&marks.error_code, &Value::Number("0".into()));
-            prop_assert_eq!(&marks.action_verify, &Value::String("pass".into()));
+            prop_assert_eq!(&marks.error_code, &CapturedValue::Number("0".into()));
+            prop_assert_eq!(&marks.action_verify, &CapturedValue::String("pass".into()));
             // This reader may differ from ours in the last bit.
             prop_assert!(read(&marks.score) - read(&marks.threshold) > -1e-15);
             prop_assert!((0.0..=1.0).contains(&read(&marks.score)));
@@ -295,9 +295,9 @@ proptest! {
             3 => &mut marks.threshold,
             _ => &mut marks.maxspoofing,
         };
-        let number = matches!(value, Value::Number(_));
+        let number = matches!(value, CapturedValue::Number(_));
         *mark = value.clone();
-        if which == 1 && value == Value::String("pass".into()) {
+        if which == 1 && value == CapturedValue::String("pass".into()) {
             return Ok(());
         }
         if which == 1 || !number {

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    json::value::Value as Read,
-    qiniu::marks::Marks,
+    json::value::CapturedValue,
+    qiniu::scores::LivenessScores,
     secret::Secret,
     verdict::{
         judge::{ScoreThreshold, judge},
@@ -38,14 +38,14 @@ fn verdicts() -> VerdictSigner {
 }
 
 fn judgement() -> Judgement {
-    let number = |text: &str| Read::Number(text.into());
-    let marks = Marks {
+    let number = |text: &str| CapturedValue::Number(text.into());
+    let marks = LivenessScores {
         error_code: number("0"),
         serverlogid: number("587756642"),
-        action_verify: Read::String("pass".into()),
+        action_verify: CapturedValue::String("pass".into()),
         score: number("0.9600000000000001"),
         threshold: number("3e-1"),
-        maxspoofing: Read::Absent,
+        maxspoofing: CapturedValue::Absent,
     };
     judge(&marks, verdicts().rule())
 }
@@ -128,7 +128,7 @@ fn hidden_scores_are_not_in_it_and_what_is_on_is() {
 #[test]
 fn failures_are_signed_too() {
     let (verdicts, id) = (verdicts(), VerdictId::random().unwrap());
-    let judgement = judge(&Marks::default(), verdicts.rule());
+    let judgement = judge(&LivenessScores::default(), verdicts.rule());
     let token = verdicts.sign(&statement(&id, &judgement), now()).unwrap();
     let (_, claims) = opened(&token, &verdicts);
     let claims: Value = serde_json::from_str(&claims).unwrap();

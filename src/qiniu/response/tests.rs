@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    json::{cut::CutError, sink::Buffer},
+    json::{cut::CutError, sink::BufferSink},
     verdict::judge::{PassRule, ScoreThreshold, judge},
 };
 
@@ -15,18 +15,22 @@ const ANSWER: &str = concat!(
     r#""verdict":"theirs"}"#
 );
 
-fn rules(remove: &[&str]) -> AnswerRules {
+fn rules(remove: &[&str]) -> ResponseRules {
     let remove: Vec<_> = remove
         .iter()
-        .map(|text| Pointer::parse(text).unwrap())
+        .map(|text| MemberPath::parse(text).unwrap())
         .collect();
-    AnswerRules::new(&remove, Some(4096), Expected::Envelope)
+    ResponseRules::new(&remove, Some(4096), ExpectedResponse::Envelope)
 }
 
 /// What is left, and the marks; the answer comes in pieces of this size.
-fn cut(rules: &AnswerRules, text: &str, piece: usize) -> Result<(String, Marks), CutError> {
-    let mut cut = Cut::new(&rules.rules);
-    let mut kept = Buffer::default();
+fn cut(
+    rules: &ResponseRules,
+    text: &str,
+    piece: usize,
+) -> Result<(String, LivenessScores), CutError> {
+    let mut cut = JsonCut::new(&rules.rules);
+    let mut kept = BufferSink::default();
     for chunk in text.as_bytes().chunks(piece) {
         cut.feed(chunk, &mut kept)?;
     }
@@ -36,12 +40,12 @@ fn cut(rules: &AnswerRules, text: &str, piece: usize) -> Result<(String, Marks),
     Ok((kept, marks.unwrap_or_default()))
 }
 
-fn marks() -> Marks {
-    let number = |text: &str| Value::Number(text.into());
-    Marks {
+fn marks() -> LivenessScores {
+    let number = |text: &str| CapturedValue::Number(text.into());
+    LivenessScores {
         error_code: number("0"),
         serverlogid: number("587756642"),
-        action_verify: Value::String("pass".into()),
+        action_verify: CapturedValue::String("pass".into()),
         score: number("0.9600000000000001"),
         threshold: number("0.3"),
         maxspoofing: number("4.1e-4"),

@@ -7,9 +7,9 @@ use bytes::Bytes;
 
 use super::{
     Credentials, UpstreamSettings,
-    signature::{Parts, Prepared, Signature},
+    signature::{PreparedSignature, QiniuSignature, SignedParts},
 };
-use crate::{outbound::exchange::Request, telemetry::timestamp};
+use crate::{outbound::exchange::OutboundRequest, telemetry::timestamp};
 
 const CONTENT_TYPE: &str = "application/json";
 /// Bytes of a head besides its path and host, and of the usual small body, generously.
@@ -19,29 +19,29 @@ const HEAD_ROOM: usize = 384;
 const JOINED: usize = 4 * 1024;
 
 /// All that the requests to one path have in common.
-pub struct Template {
+pub struct RequestTemplate {
     host: String,
     path: String,
     head: String,
     /// Of one pair of keys, which may be replaced: a request keeps the pair it began with.
-    signature: ArcSwap<Prepared>,
+    signature: ArcSwap<PreparedSignature>,
     sign_date: bool,
 }
 
 /// A request whose body is still arriving.
-pub struct Draft {
+pub struct RequestDraft {
     head: String,
-    signature: Signature,
+    signature: QiniuSignature,
 }
 
 /// A request that is ready to be sent.
-pub struct Outgoing {
+pub struct SignedRequest {
     /// A small body stands behind it.
     head: Vec<u8>,
     body: Vec<Bytes>,
 }
 
-impl Template {
+impl RequestTemplate {
     /// For `POST`s to `path`.
     pub fn new(settings: &UpstreamSettings, path: &str) -> Self {
         let host = settings.endpoint.authority.as_str();
@@ -64,7 +64,7 @@ impl Template {
     }
 
     /// Starts a request, dated `now`.
-    pub fn draft(&self, now: SystemTime) -> Draft {
+    pub fn draft(&self, now: SystemTime) -> RequestDraft {
         let mut head = String::with_capacity(self.head.len() + HEAD_ROOM);
         head.push_str(&self.head);
         let prepared = self.signature.load();
@@ -78,29 +78,29 @@ impl Template {
         } else {
             prepared.dated(None)
         };
-        Draft { head, signature }
+        RequestDraft { head, signature }
     }
 }
 
-fn prepared(host: &str, path: &str, credentials: &Credentials) -> Prepared {
-    let parts = Parts {
+fn prepared(host: &str, path: &str, credentials: &Credentials) -> PreparedSignature {
+    let parts = SignedParts {
         method: "POST",
         path,
         query: "",
         host,
         headers: &[("Content-Type", CONTENT_TYPE)],
     };
-    Prepared::new(credentials, &parts)
+    PreparedSignature::new(credentials, &parts)
 }
 
-impl Draft {
+impl RequestDraft {
     /// Takes the next bytes of the body.
     pub fn sign(&mut self, bytes: &[u8]) {
         self.signature.body(bytes);
     }
 
     /// The whole request; the bytes that were signed are those of `body`, then `last`.
-    pub fn finish(self, mut body: Vec<Bytes>, last: Vec<u8>) -> Outgoing {
+    pub fn finish(self, mut body: Vec<Bytes>, last: Vec<u8>) -> SignedRequest {
         let length = body.iter().map(Bytes::len).sum::<usize>() + last.len();
         let mut head = self.head;
         head.push_str("Authorization: ");
@@ -115,11 +115,11 @@ impl Draft {
             // A boxed slice has no room behind it.
             body.push(last.into_boxed_slice().into());
         }
-        Outgoing { head, body }
+        SignedRequest { head, body }
     }
 }
 
-impl Outgoing {
+impl SignedRequest {
     /// Its body, in pieces; nothing of a small one.
     pub fn body(&self) -> &[Bytes] {
         &self.body
@@ -132,8 +132,8 @@ impl Outgoing {
     }
 
     /// As it is written to a connection.
-    pub(super) fn request(&self) -> Request<'_> {
-        Request {
+    pub(super) fn request(&self) -> OutboundRequest<'_> {
+        OutboundRequest {
             head: &self.head,
             body: &self.body,
         }

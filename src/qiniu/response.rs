@@ -11,23 +11,23 @@ use std::{
 
 use tokio::time::timeout;
 
-pub use super::failure::{Failure, FailureKind, Invalid};
+pub use super::failure::{InvalidResponse, UpstreamFailure, UpstreamFailureKind};
 use super::{
-    marks::{MarkSlots, Marks},
-    outgoing::Outgoing,
-    pool::{Lease, Upstream},
-    sealing::Sealing,
-    whole::{Collecting, NotHeld, Whole},
+    pool::{ConnectionLease, Upstream},
+    request::SignedRequest,
+    retained::{ResponseCollector, RetainedResponse, RetentionError},
+    scores::{LivenessScores, ScoreSlots},
+    sealing::SealingSink,
 };
 use crate::{
     json::{
-        cut::Cut,
-        pointer::Pointer,
-        rules::{Rules, Slot},
-        value::Value,
+        cut::JsonCut,
+        pointer::MemberPath,
+        rules::{CaptureSlot, CutRules},
+        value::CapturedValue,
     },
     memory::BodyMemory,
-    outbound::exchange::{Broken, Reading, exchange},
+    outbound::exchange::{ExchangeError, ResponseReader, exchange},
     session::ticket::SessionOwner,
 };
 
@@ -46,20 +46,20 @@ const WITHOUT_SCORES: [&str; 4] = [
 ];
 
 /// What is done to a route's answers.
-pub struct AnswerRules {
-    rules: Rules,
-    error_code: Slot,
-    serverlogid: Slot,
-    session_id: Option<Slot>,
+pub struct ResponseRules {
+    rules: CutRules,
+    error_code: CaptureSlot,
+    serverlogid: CaptureSlot,
+    session_id: Option<CaptureSlot>,
     needs_error_code: bool,
-    marks: Option<MarkSlots>,
+    marks: Option<ScoreSlots>,
     /// The memory that whole answers take, where they are to be held.
     whole: Option<Arc<BodyMemory>>,
 }
 
 /// What an answer of this kind must have to be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expected {
+pub enum ExpectedResponse {
     /// Any JSON object.
     Object,
     /// Qiniu's envelope: a numeric `error_code`.
@@ -69,7 +69,7 @@ pub enum Expected {
 }
 
 /// An answer that may be passed on.
-pub struct Answer {
+pub struct UpstreamResponse {
     /// What is left of the body, byte for byte as Qiniu wrote it.
     pub body: Vec<u8>,
     /// Bytes that were taken out.
@@ -81,23 +81,28 @@ pub struct Answer {
     /// Qiniu's `X-Reqid`.
     pub reqid: Option<String>,
     /// What it says about the person, where that was asked for.
-    pub marks: Option<Box<Marks>>,
+    pub marks: Option<Box<LivenessScores>>,
     /// All of it, pictures included, where that was asked for.
-    pub whole: Option<Result<Whole, NotHeld>>,
+    pub whole: Option<Result<RetainedResponse, RetentionError>>,
 }
 
-impl AnswerRules {
+impl ResponseRules {
     /// The rules of a route.
-    pub fn new(remove: &[Pointer], max_string: Option<usize>, expected: Expected) -> Self {
-        let mut rules = Rules::new();
+    pub fn new(
+        remove: &[MemberPath],
+        max_string: Option<usize>,
+        expected: ExpectedResponse,
+    ) -> Self {
+        let mut rules = CutRules::new();
         let mut capture = |path: &str| {
-            Pointer::parse(path)
+            MemberPath::parse(path)
                 .map(|pointer| rules.capture(&pointer))
                 .unwrap_or_default()
         };
         let error_code = capture("error_code");
         let serverlogid = capture("serverlogid");
-        let session_id = (expected == Expected::Session).then(|| capture("result.session_id"));
+        let session_id =
+            (expected == ExpectedResponse::Session).then(|| capture("result.session_id"));
         remove.iter().for_each(|pointer| rules.remove(pointer));
         if let Some(bytes) = max_string {
             rules.remove_longer(bytes);
@@ -107,7 +112,7 @@ impl AnswerRules {
             error_code,
             serverlogid,
             session_id,
-            needs_error_code: expected != Expected::Object,
+            needs_error_code: expected != ExpectedResponse::Object,
             marks: None,
             whole: None,
         }
@@ -116,7 +121,7 @@ impl AnswerRules {
     /// Has the session id sealed for whom the call is made.
     pub fn sealed(mut self) -> Self {
         if self.session_id.is_some() {
-            let pointer = Pointer::parse("result.session_id");
+            let pointer = MemberPath::parse("result.session_id");
             self.session_id = pointer.map(|pointer| self.rules.replace(&pointer)).ok();
         }
         self
@@ -125,14 +130,14 @@ impl AnswerRules {
     /// Picks up what a verdict is made of, with this one of Qiniu's thresholds. A member `verdict` of Qiniu's own goes,
     /// so that a caller finds ours or none.
     pub fn judged(mut self, threshold: &str) -> Self {
-        let slots = MarkSlots::new(
+        let slots = ScoreSlots::new(
             &mut self.rules,
             self.error_code,
             self.serverlogid,
             threshold,
         );
         self.marks = Some(slots);
-        if let Ok(pointer) = Pointer::parse("verdict") {
+        if let Ok(pointer) = MemberPath::parse("verdict") {
             self.rules.remove(&pointer);
         }
         self
@@ -140,7 +145,7 @@ impl AnswerRules {
 
     /// Leaves nothing but whether the actions were seen, and the envelope's own members.
     pub fn without_scores(mut self) -> Self {
-        let kept = WITHOUT_SCORES.map(Pointer::parse);
+        let kept = WITHOUT_SCORES.map(MemberPath::parse);
         self.rules.keep_alone(kept.iter().flatten());
         self
     }
@@ -153,17 +158,17 @@ impl AnswerRules {
 
     async fn read(
         &self,
-        reading: &mut Reading,
-        lease: &mut Lease,
+        reading: &mut ResponseReader,
+        lease: &mut ConnectionLease,
         seal: Option<(&SessionOwner, SystemTime)>,
-    ) -> Result<Answer, Invalid> {
+    ) -> Result<UpstreamResponse, InvalidResponse> {
         if reading.is_encoded() {
             return Err("the answer has a content coding that was not asked for".into());
         }
-        let mut cut = Box::new(Cut::new(&self.rules));
-        let mut kept = Sealing::new(seal, USUALLY_KEPT);
+        let mut cut = Box::new(JsonCut::new(&self.rules));
+        let mut kept = SealingSink::new(seal, USUALLY_KEPT);
         let mut received = 0_u64;
-        let mut whole = self.whole.as_ref().map(Collecting::new);
+        let mut whole = self.whole.as_ref().map(ResponseCollector::new);
         reading
             .body(&mut lease.connection, |bytes| {
                 received = received.saturating_add(bytes.len() as u64);
@@ -172,7 +177,7 @@ impl AnswerRules {
                 }
                 cut.feed(bytes, &mut kept)?;
                 if kept.len() > MAX_KEPT || received > MAX_ANSWER {
-                    return Err(Invalid::Transfer("the answer is too large"));
+                    return Err(InvalidResponse::Transfer("the answer is too large"));
                 }
                 Ok(())
             })
@@ -185,26 +190,30 @@ impl AnswerRules {
             return Err("the answer came before the request was out".into());
         }
         self.believe(error_code, &values)?;
-        // Marks are read before anything is taken out of the values.
+        // Scores are read before anything is taken out of the values.
         let marks = self.marks.as_ref();
         let marks = marks.map(|marks| Box::new(marks.read(&values)));
-        Ok(Answer {
+        Ok(UpstreamResponse {
             removed: received.saturating_sub(body.len() as u64),
             error_code,
             serverlogid: short_text(values.get_mut(self.serverlogid)),
             reqid: reading.take_reqid(),
             marks,
-            whole: whole.map(Collecting::finish),
+            whole: whole.map(ResponseCollector::finish),
             body,
         })
     }
 
-    fn believe(&self, error_code: Option<i64>, values: &[Value]) -> Result<(), Invalid> {
+    fn believe(
+        &self,
+        error_code: Option<i64>,
+        values: &[CapturedValue],
+    ) -> Result<(), InvalidResponse> {
         if self.needs_error_code && error_code.is_none() {
             return Err("the answer has no numeric error_code".into());
         }
         if let (Some(slot), Some(0)) = (self.session_id, error_code)
-            && !matches!(values.get(slot), Some(Value::String(id)) if !id.is_empty())
+            && !matches!(values.get(slot), Some(CapturedValue::String(id)) if !id.is_empty())
         {
             return Err("the answer has no session id".into());
         }
@@ -220,20 +229,20 @@ impl Upstream {
     /// Why there is no answer to pass on.
     pub async fn call(
         &self,
-        request: Outgoing,
-        rules: &AnswerRules,
+        request: SignedRequest,
+        rules: &ResponseRules,
         limit: Duration,
         resend: bool,
         owner: Option<&SessionOwner>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<UpstreamResponse, UpstreamFailure> {
         let mut begun = None;
         let result = {
             // Pinned where it is made: the limit around it would move it a few times.
             let call = pin!(self.call_without_limit(request, rules, resend, owner, &mut begun));
             timeout(limit, call).await
         };
-        let result = result.unwrap_or_else(|_| Err(FailureKind::Timeout.into()));
-        result.map_err(|failure| Failure {
+        let result = result.unwrap_or_else(|_| Err(UpstreamFailureKind::Timeout.into()));
+        result.map_err(|failure| UpstreamFailure {
             begun: begun.is_some(),
             ..failure
         })
@@ -241,17 +250,17 @@ impl Upstream {
 
     async fn call_without_limit(
         &self,
-        request: Outgoing,
-        rules: &AnswerRules,
+        request: SignedRequest,
+        rules: &ResponseRules,
         resend: bool,
         owner: Option<&SessionOwner>,
         begun: &mut Option<SystemTime>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<UpstreamResponse, UpstreamFailure> {
         let mut lease = self.lease(false).await?;
         let mut sent = *begun.insert(SystemTime::now());
         let first = exchange(&mut lease.connection, &request.request()).await;
         let mut reading = match first {
-            Err(Broken::NoAnswer(_)) if resend && lease.reused => {
+            Err(ExchangeError::NoResponse(_)) if resend && lease.reused => {
                 drop(lease);
                 lease = self.lease(true).await?;
                 sent = *begun.insert(SystemTime::now());
@@ -261,7 +270,7 @@ impl Upstream {
         };
         let status = reading.status();
         if let Some(kind) = judge(status) {
-            return Err(Failure {
+            return Err(UpstreamFailure {
                 kind,
                 status: Some(status),
                 reqid: reading.take_reqid(),
@@ -276,8 +285,8 @@ impl Upstream {
                 }
                 Ok(answer)
             }
-            Err(invalid) => Err(Failure {
-                kind: FailureKind::Invalid(invalid),
+            Err(invalid) => Err(UpstreamFailure {
+                kind: UpstreamFailureKind::Invalid(invalid),
                 status: Some(status),
                 reqid: reading.take_reqid(),
                 begun: true,
@@ -287,31 +296,33 @@ impl Upstream {
 }
 
 /// What a status says without its body; `None`: the body is worth reading.
-fn judge(status: u16) -> Option<FailureKind> {
+fn judge(status: u16) -> Option<UpstreamFailureKind> {
     match status {
         200 => None,
-        401 | 403 | 419 => Some(FailureKind::RejectedCredentials),
-        413 => Some(FailureKind::TooLarge),
-        429 | 503 | 573 => Some(FailureKind::Busy),
-        400..=499 => Some(FailureKind::RejectedRequest),
-        300..=399 | 500.. => Some(FailureKind::Error),
-        _ => Some(FailureKind::Invalid(Invalid::Transfer(
+        401 | 403 | 419 => Some(UpstreamFailureKind::RejectedCredentials),
+        413 => Some(UpstreamFailureKind::TooLarge),
+        429 | 503 | 573 => Some(UpstreamFailureKind::Busy),
+        400..=499 => Some(UpstreamFailureKind::RejectedRequest),
+        300..=399 | 500.. => Some(UpstreamFailureKind::Error),
+        _ => Some(UpstreamFailureKind::Invalid(InvalidResponse::Transfer(
             "the answer has an unexpected status",
         ))),
     }
 }
 
-fn integer(value: Option<&Value>) -> Option<i64> {
+fn integer(value: Option<&CapturedValue>) -> Option<i64> {
     match value {
-        Some(Value::Number(text)) => text.parse().ok(),
+        Some(CapturedValue::Number(text)) => text.parse().ok(),
         _ => None,
     }
 }
 
 /// Takes a text out that can stand in a record.
-fn short_text(value: Option<&mut Value>) -> Option<String> {
+fn short_text(value: Option<&mut CapturedValue>) -> Option<String> {
     match value.map(std::mem::take) {
-        Some(Value::Number(text) | Value::String(text)) if text.len() <= 64 => Some(text),
+        Some(CapturedValue::Number(text) | CapturedValue::String(text)) if text.len() <= 64 => {
+            Some(text)
+        }
         _ => None,
     }
 }

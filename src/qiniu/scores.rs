@@ -5,48 +5,48 @@
 //! one counts. Judges nothing; that is [`crate::verdict::judge`]'s.
 
 use crate::json::{
-    pointer::Pointer,
-    rules::{Rules, Slot},
-    value::Value,
+    pointer::MemberPath,
+    rules::{CaptureSlot, CutRules},
+    value::CapturedValue,
 };
 
 /// The marks of one answer, as Qiniu wrote them.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Marks {
+pub struct LivenessScores {
     /// `error_code`
-    pub error_code: Value,
+    pub error_code: CapturedValue,
     /// `serverlogid`
-    pub serverlogid: Value,
+    pub serverlogid: CapturedValue,
     /// `result.action_verify`
-    pub action_verify: Value,
+    pub action_verify: CapturedValue,
     /// `result.score`
-    pub score: Value,
+    pub score: CapturedValue,
     /// `result.thresholds.` and the name of the one that decides
-    pub threshold: Value,
+    pub threshold: CapturedValue,
     /// `result.maxspoofing`
-    pub maxspoofing: Value,
+    pub maxspoofing: CapturedValue,
 }
 
 /// Where the marks are put while an answer is cut.
-pub(super) struct MarkSlots {
-    error_code: Slot,
-    serverlogid: Slot,
-    action_verify: Slot,
-    score: Slot,
-    threshold: Slot,
-    maxspoofing: Slot,
+pub(super) struct ScoreSlots {
+    error_code: CaptureSlot,
+    serverlogid: CaptureSlot,
+    action_verify: CaptureSlot,
+    score: CaptureSlot,
+    threshold: CaptureSlot,
+    maxspoofing: CaptureSlot,
 }
 
-impl MarkSlots {
+impl ScoreSlots {
     /// Asks for the marks; the envelope's two are asked for already.
     pub(super) fn new(
-        rules: &mut Rules,
-        error_code: Slot,
-        serverlogid: Slot,
+        rules: &mut CutRules,
+        error_code: CaptureSlot,
+        serverlogid: CaptureSlot,
         threshold: &str,
     ) -> Self {
         let mut capture = |path: &str| {
-            Pointer::parse(path)
+            MemberPath::parse(path)
                 .map(|pointer| rules.capture(&pointer))
                 .unwrap_or_default()
         };
@@ -61,9 +61,9 @@ impl MarkSlots {
     }
 
     /// Picks the marks from what the cut found.
-    pub(super) fn read(&self, values: &[Value]) -> Marks {
-        let value = |slot: Slot| values.get(slot).cloned().unwrap_or_default();
-        Marks {
+    pub(super) fn read(&self, values: &[CapturedValue]) -> LivenessScores {
+        let value = |slot: CaptureSlot| values.get(slot).cloned().unwrap_or_default();
+        LivenessScores {
             error_code: value(self.error_code),
             serverlogid: value(self.serverlogid),
             action_verify: value(self.action_verify),

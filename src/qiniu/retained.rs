@@ -15,7 +15,7 @@ const PIECE: usize = 64 * 1024;
 
 /// An answer as it came.
 #[derive(Debug)]
-pub struct Whole {
+pub struct RetainedResponse {
     pieces: Vec<Bytes>,
     length: usize,
     /// Given back when the answer is dropped.
@@ -24,14 +24,14 @@ pub struct Whole {
 
 /// Why an answer is not held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotHeld {
+pub enum RetentionError {
     /// Over [`MAX_WHOLE`].
     TooLarge,
     /// The memory for bodies is used up.
     NoRoom,
 }
 
-impl Whole {
+impl RetainedResponse {
     /// The bytes, in order.
     pub fn pieces(&self) -> &[Bytes] {
         &self.pieces
@@ -49,15 +49,15 @@ impl Whole {
 }
 
 /// An answer that is still arriving.
-pub(crate) struct Collecting {
+pub(crate) struct ResponseCollector {
     full: Vec<Bytes>,
     filling: BytesMut,
     length: usize,
     permit: MemoryPermit,
-    failed: Option<NotHeld>,
+    failed: Option<RetentionError>,
 }
 
-impl Collecting {
+impl ResponseCollector {
     pub(crate) fn new(memory: &Arc<BodyMemory>) -> Self {
         Self {
             full: Vec::new(),
@@ -86,9 +86,9 @@ impl Collecting {
     fn next_piece(&mut self) -> bool {
         let reserved = self.length.saturating_add(PIECE);
         self.failed = if reserved > MAX_WHOLE {
-            Some(NotHeld::TooLarge)
+            Some(RetentionError::TooLarge)
         } else if !self.permit.raise_to(reserved as u64) {
-            Some(NotHeld::NoRoom)
+            Some(RetentionError::NoRoom)
         } else {
             let full = std::mem::replace(&mut self.filling, BytesMut::with_capacity(PIECE));
             if !full.is_empty() {
@@ -102,14 +102,14 @@ impl Collecting {
     }
 
     /// The whole, once the last byte has come.
-    pub(crate) fn finish(mut self) -> Result<Whole, NotHeld> {
+    pub(crate) fn finish(mut self) -> Result<RetainedResponse, RetentionError> {
         if let Some(failed) = self.failed {
             return Err(failed);
         }
         if !self.filling.is_empty() {
             self.full.push(self.filling.freeze());
         }
-        Ok(Whole {
+        Ok(RetainedResponse {
             pieces: self.full,
             length: self.length,
             _permit: self.permit,
@@ -132,7 +132,7 @@ mod tests {
         let memory = memory(1 << 20);
         let bytes: Vec<u8> = (0..200_000_u32).map(|at| (at % 251) as u8).collect();
         for split in [1, 7, PIECE - 1, PIECE, PIECE + 1, bytes.len()] {
-            let mut collecting = Collecting::new(&memory);
+            let mut collecting = ResponseCollector::new(&memory);
             bytes.chunks(split).for_each(|chunk| collecting.take(chunk));
             let whole = collecting.finish().unwrap();
             assert_eq!(whole.pieces().concat(), bytes, "{split}");
@@ -146,16 +146,16 @@ mod tests {
     #[test]
     fn what_has_no_room_is_let_go_at_once() {
         let small = memory(PIECE as u64 + 10);
-        let mut collecting = Collecting::new(&small);
+        let mut collecting = ResponseCollector::new(&small);
         collecting.take(&vec![1; PIECE + 1]);
         assert!(collecting.full.is_empty() && collecting.filling.capacity() == 0);
         collecting.take(&[1]);
-        assert_eq!(collecting.finish().err(), Some(NotHeld::NoRoom));
+        assert_eq!(collecting.finish().err(), Some(RetentionError::NoRoom));
         assert_eq!(small.held(), 0);
         let large = memory(1 << 30);
-        let mut collecting = Collecting::new(&large);
+        let mut collecting = ResponseCollector::new(&large);
         collecting.take(&vec![1; MAX_WHOLE]);
         collecting.take(&[1]);
-        assert_eq!(collecting.finish().err(), Some(NotHeld::TooLarge));
+        assert_eq!(collecting.finish().err(), Some(RetentionError::TooLarge));
     }
 }
