@@ -23,7 +23,7 @@ use crate::{
         calls::Calls, conclude::Conclusions, cors::Cors, endpoint::Endpoints, handle::Gateway,
         reply::Page, request_id::RequestIds,
     },
-    rotation::Watches,
+    rotation::Reloader,
     server::{Server, ServerSettings, drain::DrainOutcome},
     session::{SessionSettings, Sessions},
     store::{NamesSeal, Store, StoreSettings},
@@ -47,7 +47,7 @@ pub struct Running {
     settings: ServerSettings,
     gateway: Gateway,
     readiness: Arc<Readiness>,
-    rotation: Watches,
+    reloader: Reloader,
 }
 
 impl Running {
@@ -76,7 +76,7 @@ impl Running {
             evidence,
             store,
             log,
-            rotation,
+            reloadable,
         } = settings;
         let telemetry = telemetry(lines, log.format);
         let listening = Server::bind(&server, &admin).await?;
@@ -115,7 +115,7 @@ impl Running {
             public: listening.public_addresses()?,
             admin: listening.admin_address()?,
             server: listening,
-            rotation: reload::watches(rotation, &gateway, server.tls.as_ref()),
+            reloader: reload::reloader(reloadable, &gateway, server.tls.as_ref()),
             settings: server,
             gateway,
             readiness,
@@ -146,7 +146,7 @@ impl Running {
         let keys = tokio::spawn(keys.refresh_keys(metrics, move |known| {
             ready.set_keys_known(known);
         }));
-        let rotation = tokio::spawn(self.rotation.keep());
+        let reloader = tokio::spawn(self.reloader.run());
         let sharing = tokio::spawn(share(gateway.store.clone(), gateway.sessions.clone()));
         let swept = Arc::clone(&gateway);
         let sweep = tokio::spawn(async move {
@@ -176,7 +176,7 @@ impl Running {
         outcome.lost = gateway.calls.count();
         sweep.abort();
         keys.abort();
-        rotation.abort();
+        reloader.abort();
         sharing.abort();
         outcome
     }

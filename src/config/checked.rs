@@ -6,10 +6,10 @@ use ipnet::IpNet;
 
 use super::{
     Settings,
-    diagnostics::Place,
+    diagnostics::ConfigLocation,
     keys,
-    reader::{Placed, Reader, Section},
-    tree::{Table, Value},
+    reader::{ConfigReader, ConfigSection, Located},
+    tree::{ConfigTable, ConfigValue},
 };
 use crate::{
     relay::cors::CorsSettings,
@@ -17,11 +17,11 @@ use crate::{
     telemetry::{LogFormat, LogSettings},
 };
 
-pub(super) const TOP: Place = Place::File(0..0);
+pub(super) const TOP: ConfigLocation = ConfigLocation::File(0..0);
 
-impl Reader<'_> {
-    /// Everything, or `None` where something is missing; mistakes are gathered either way.
-    pub(super) fn settings(&mut self, root: &Table) -> Option<Settings> {
+impl ConfigReader<'_> {
+    /// Everything, or `None` where something is missing; errors are gathered either way.
+    pub(super) fn settings(&mut self, root: &ConfigTable) -> Option<Settings> {
         let server = self.server(root);
         let cors = self.cors(root);
         let admin = self.admin(root);
@@ -29,7 +29,7 @@ impl Reader<'_> {
             && admin.listen.port() != 0
             && server.listen.contains(&admin.listen)
         {
-            self.mistake(
+            self.error(
                 place,
                 "the admin listener has the public listener's address",
                 "give it an address of its own",
@@ -60,30 +60,30 @@ impl Reader<'_> {
             evidence,
             store,
             log: log?,
-            rotation: std::mem::take(&mut self.rotation),
+            reloadable: std::mem::take(&mut self.reloadable),
         })
     }
 
-    fn server(&mut self, root: &Table) -> Option<ServerSettings> {
+    fn server(&mut self, root: &ConfigTable) -> Option<ServerSettings> {
         let section = section(root, "server");
         self.header("[server]");
-        let before = self.mistakes.len();
+        let before = self.errors.len();
         let written = self.texts(&section, "listen").unwrap_or_default();
         let listen: Vec<_> = written
             .iter()
             .filter_map(|address| self.address(address))
             .collect();
-        if listen.is_empty() && self.mistakes.len() == before {
-            self.mistake(
+        if listen.is_empty() && self.errors.len() == before {
+            self.error(
                 &section.place,
                 "`listen` has no address",
                 "write one like \"127.0.0.1:8080\"",
             );
         }
         for (at, (address, place)) in written.iter().enumerate() {
-            let same = |other: &Placed<String>| other.0 == *address;
+            let same = |other: &Located<String>| other.0 == *address;
             if !address.ends_with(":0") && written.iter().take(at).any(same) {
-                self.mistake(
+                self.error(
                     place,
                     format!("`{address}` stands in `listen` twice"),
                     "remove one of them",
@@ -100,7 +100,7 @@ impl Reader<'_> {
         if let Some((bytes, place)) = &max_head_bytes
             && !(1024..=128 * 1024).contains(bytes)
         {
-            self.mistake(
+            self.error(
                 place,
                 "`max_head_bytes` is out of range",
                 "write a size from \"1KiB\" to \"128KiB\"",
@@ -126,7 +126,7 @@ impl Reader<'_> {
         })
     }
 
-    fn cors(&mut self, root: &Table) -> CorsSettings {
+    fn cors(&mut self, root: &ConfigTable) -> CorsSettings {
         let section = nested(root, "server", "cors", "server.cors");
         self.header("[server.cors]");
         let origins = self.texts(&section, "allowed_origins").unwrap_or_default();
@@ -144,7 +144,7 @@ impl Reader<'_> {
                 .split_once("://")
                 .is_some_and(|(_, rest)| !rest.contains(['/', '?', '#', '*']));
             if !exact || !bare || origin.chars().any(|letter| letter.is_ascii_uppercase()) {
-                self.mistake(place, format!("`{origin}` is not an exact origin"), "write it as a browser sends it: \"https://app.example.com\", in lower case and without a path");
+                self.error(place, format!("`{origin}` is not an exact origin"), "write it as a browser sends it: \"https://app.example.com\", in lower case and without a path");
             }
         }
         CorsSettings {
@@ -153,7 +153,7 @@ impl Reader<'_> {
         }
     }
 
-    fn admin(&mut self, root: &Table) -> Option<Placed<AdminSettings>> {
+    fn admin(&mut self, root: &ConfigTable) -> Option<Located<AdminSettings>> {
         let section = section(root, "admin");
         self.header("[admin]");
         let text = self.required(
@@ -169,7 +169,7 @@ impl Reader<'_> {
         ))
     }
 
-    fn log(&mut self, root: &Table) -> Option<LogSettings> {
+    fn log(&mut self, root: &ConfigTable) -> Option<LogSettings> {
         let section = section(root, "log");
         self.header("[log]");
         let format = self.word(&section, "format", &["json", "text"]);
@@ -185,10 +185,10 @@ impl Reader<'_> {
         })
     }
 
-    fn address(&mut self, (text, place): &Placed<String>) -> Option<SocketAddr> {
+    fn address(&mut self, (text, place): &Located<String>) -> Option<SocketAddr> {
         let address = text.parse().ok();
         if address.is_none() {
-            self.mistake(
+            self.error(
                 place,
                 format!("`{text}` is not an address with a port"),
                 "write one like \"127.0.0.1:8080\" or \"[::]:8080\"",
@@ -197,14 +197,14 @@ impl Reader<'_> {
         address
     }
 
-    fn network(&mut self, (text, place): &Placed<String>) -> Option<IpNet> {
+    fn network(&mut self, (text, place): &Located<String>) -> Option<IpNet> {
         let network = text.parse().ok().or_else(|| {
             text.parse()
                 .ok()
                 .map(|address: std::net::IpAddr| IpNet::from(address))
         });
         if network.is_none() {
-            self.mistake(
+            self.error(
                 place,
                 format!("`{text}` is not a network"),
                 "write one like \"10.0.0.0/8\", or an address",
@@ -215,23 +215,23 @@ impl Reader<'_> {
 }
 
 /// A top-level section; an absent one has its defaults.
-pub(super) fn section<'t>(root: &'t Table, path: &'static str) -> Section<'t> {
+pub(super) fn section<'t>(root: &'t ConfigTable, path: &'static str) -> ConfigSection<'t> {
     match root.get(path) {
         Some((place, item)) => match &item.value {
-            Value::Table(table) => Section {
+            ConfigValue::Table(table) => ConfigSection {
                 path,
                 table: Some(table),
                 place: place.clone(),
                 kind: "",
             },
-            _ => Section {
+            _ => ConfigSection {
                 path,
                 table: None,
                 place: place.clone(),
                 kind: "",
             },
         },
-        None => Section {
+        None => ConfigSection {
             path,
             table: None,
             place: TOP,
@@ -242,30 +242,30 @@ pub(super) fn section<'t>(root: &'t Table, path: &'static str) -> Section<'t> {
 
 /// A section in a section.
 pub(super) fn nested<'t>(
-    root: &'t Table,
+    root: &'t ConfigTable,
     outer: &'static str,
     inner: &str,
     path: &'static str,
-) -> Section<'t> {
+) -> ConfigSection<'t> {
     match section(root, outer)
         .table
         .and_then(|table| table.get(inner))
     {
         Some((place, item)) => match &item.value {
-            Value::Table(table) => Section {
+            ConfigValue::Table(table) => ConfigSection {
                 path,
                 table: Some(table),
                 place: place.clone(),
                 kind: "",
             },
-            _ => Section {
+            _ => ConfigSection {
                 path,
                 table: None,
                 place: place.clone(),
                 kind: "",
             },
         },
-        None => Section {
+        None => ConfigSection {
             path,
             table: None,
             place: TOP,
@@ -275,15 +275,19 @@ pub(super) fn nested<'t>(
 }
 
 /// The tables of a list.
-pub(super) fn sections<'t>(root: &'t Table, name: &str, path: &'static str) -> Vec<Section<'t>> {
+pub(super) fn sections<'t>(
+    root: &'t ConfigTable,
+    name: &str,
+    path: &'static str,
+) -> Vec<ConfigSection<'t>> {
     let Some((_, item)) = root.get(name) else {
         return Vec::new();
     };
-    let Value::List(items) = &item.value else {
+    let ConfigValue::List(items) = &item.value else {
         return Vec::new();
     };
     let tables = items.iter().filter_map(|item| match &item.value {
-        Value::Table(table) => Some(Section {
+        ConfigValue::Table(table) => Some(ConfigSection {
             path,
             table: Some(table),
             place: item.place.clone(),

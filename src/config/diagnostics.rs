@@ -5,7 +5,7 @@ use std::{fmt, ops::Range};
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum ConfigLocation {
     /// A part of the file.
     File(Range<usize>),
     /// A part of the file that may hold a secret, by mistake: it is marked, but never shown.
@@ -14,7 +14,7 @@ pub(super) enum Place {
     Variable(String),
 }
 
-impl Place {
+impl ConfigLocation {
     /// The same place, not to be shown.
     pub(super) fn hidden(self) -> Self {
         match self {
@@ -26,49 +26,49 @@ impl Place {
 
 /// One mistake.
 #[derive(Clone, Debug)]
-pub(super) struct Mistake {
-    pub(super) place: Place,
+pub(super) struct ConfigError {
+    pub(super) place: ConfigLocation,
     pub(super) message: String,
-    pub(super) mend: String,
+    pub(super) help: String,
 }
 
-/// All mistakes of a configuration.
+/// All errors of a configuration.
 #[derive(Debug)]
-pub struct Report {
+pub struct ConfigErrors {
     name: String,
     /// The file's text, with stars for what is hidden.
     text: String,
-    mistakes: Vec<Mistake>,
+    errors: Vec<ConfigError>,
 }
 
-impl Report {
-    pub(super) fn new(name: &str, text: &str, mut mistakes: Vec<Mistake>) -> Self {
-        mistakes.sort_by_key(|mistake| match &mistake.place {
-            Place::File(span) | Place::Hidden(span) => span.start,
-            Place::Variable(_) => usize::MAX,
+impl ConfigErrors {
+    pub(super) fn new(name: &str, text: &str, mut errors: Vec<ConfigError>) -> Self {
+        errors.sort_by_key(|mistake| match &mistake.place {
+            ConfigLocation::File(span) | ConfigLocation::Hidden(span) => span.start,
+            ConfigLocation::Variable(_) => usize::MAX,
         });
         Self {
             name: name.into(),
-            text: without_hidden(text, &mistakes),
-            mistakes,
+            text: without_hidden(text, &errors),
+            errors,
         }
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.mistakes.len()
+        self.errors.len()
     }
 
     /// Never, in a report that was given out.
     pub fn is_empty(&self) -> bool {
-        self.mistakes.is_empty()
+        self.errors.is_empty()
     }
 
-    fn show(&self, f: &mut fmt::Formatter<'_>, mistake: &Mistake) -> fmt::Result {
+    fn show(&self, f: &mut fmt::Formatter<'_>, mistake: &ConfigError) -> fmt::Result {
         writeln!(f, "error: {}", mistake.message)?;
         match &mistake.place {
-            Place::Variable(name) => writeln!(f, "  --> environment variable {name}")?,
-            Place::File(span) | Place::Hidden(span) => {
+            ConfigLocation::Variable(name) => writeln!(f, "  --> environment variable {name}")?,
+            ConfigLocation::File(span) | ConfigLocation::Hidden(span) => {
                 let start = span.start.min(self.text.len());
                 let before = self.text.get(..start).unwrap_or_default();
                 let line_start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -97,15 +97,15 @@ impl Report {
                 )?;
             }
         }
-        writeln!(f, "  help: {}", mistake.mend)
+        writeln!(f, "  help: {}", mistake.help)
     }
 }
 
 /// Another mistake may stand on the line of a hidden one, so what is hidden is gone from the whole text.
-fn without_hidden(text: &str, mistakes: &[Mistake]) -> String {
+fn without_hidden(text: &str, errors: &[ConfigError]) -> String {
     let hidden = |at: usize| {
-        mistakes.iter().any(|mistake| match &mistake.place {
-            Place::Hidden(span) => span.contains(&at),
+        errors.iter().any(|mistake| match &mistake.place {
+            ConfigLocation::Hidden(span) => span.contains(&at),
             _ => false,
         })
     };
@@ -122,13 +122,13 @@ fn without_hidden(text: &str, mistakes: &[Mistake]) -> String {
         .collect()
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for mistake in &self.mistakes {
+        for mistake in &self.errors {
             self.show(f, mistake)?;
             writeln!(f)?;
         }
-        let count = self.mistakes.len();
+        let count = self.errors.len();
         write!(
             f,
             "{}: {count} {}; nothing was started",

@@ -2,23 +2,23 @@
 
 use super::{
     checked::section,
-    reader::{Placed, Reader, Section},
-    tree::Table,
+    reader::{ConfigReader, ConfigSection, Located},
+    tree::ConfigTable,
 };
 use crate::{
     evidence::{DeliveryCondition, EvidenceSettings, signature::WebhookSecret},
     outbound::origin::Url,
-    rotation::{Fault, Part},
+    rotation::{LoadError, LoaderInput},
 };
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     /// `None` without the section.
-    pub(super) fn evidence(&mut self, root: &Table) -> Option<EvidenceSettings> {
+    pub(super) fn evidence(&mut self, root: &ConfigTable) -> Option<EvidenceSettings> {
         let section = section(root, "evidence");
         section.table?;
         self.header("[evidence]");
         if !root.contains_key("verdict") {
-            self.mistake(
+            self.error(
                 &section.place,
                 "[evidence] without [verdict]: nothing says what a pass is",
                 "add [verdict], whose rule decides and whose `jti` names each delivery",
@@ -52,12 +52,12 @@ impl Reader<'_> {
 
     fn evidence_url(
         &mut self,
-        (text, place): &Placed<String>,
+        (text, place): &Located<String>,
         allow_plaintext: bool,
     ) -> Option<Url> {
         const FORM: &str = "write https://host/path, or http:// and a loopback address";
         let Some(url) = Url::parse(text) else {
-            self.mistake(
+            self.error(
                 place,
                 format!("`{text}` is not a URL that can be posted to"),
                 FORM,
@@ -65,7 +65,7 @@ impl Reader<'_> {
             return None;
         };
         if !url.origin.tls && !url.origin.is_loopback() && !allow_plaintext {
-            self.mistake(
+            self.error(
                 place,
                 "http:// would send faces in the clear",
                 "write https://, or `allow_plaintext = true` where a mesh encrypts on the way",
@@ -74,16 +74,16 @@ impl Reader<'_> {
         Some(url)
     }
 
-    fn webhook_secret(&mut self, section: &Section<'_>) -> Option<WebhookSecret> {
-        let part = self.secret_part(section, "secret", Part::any);
-        let (secret, watched) = self.made_of(vec![part], |texts| match texts {
+    fn webhook_secret(&mut self, section: &ConfigSection<'_>) -> Option<WebhookSecret> {
+        let part = self.secret_part(section, "secret", LoaderInput::any);
+        let (secret, reloadable) = self.made_of(vec![part], |texts| match texts {
             [secret] => WebhookSecret::parse(secret).map_err(|why| {
-                let mend = "make one: echo \"whsec_$(openssl rand -base64 32)\"";
-                Fault::of(0, format!("`secret` {why}"), mend)
+                let help = "make one: echo \"whsec_$(openssl rand -base64 32)\"";
+                LoadError::of(0, format!("`secret` {why}"), help)
             }),
-            _ => Err(Fault::miscounted()),
+            _ => Err(LoadError::wrong_input_count()),
         })?;
-        self.rotation.evidence = watched;
+        self.reloadable.evidence = reloadable;
         Some(secret)
     }
 }

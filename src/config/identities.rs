@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{
     checked::{TOP, sections},
     diagnostics, keys,
-    reader::{Placed, Reader, Section},
-    tree::{Table, Value},
+    reader::{ConfigReader, ConfigSection, Located},
+    tree::{ConfigTable, ConfigValue},
     units,
 };
 use crate::secret::Secret;
@@ -17,7 +17,7 @@ use crate::{
         remote::{FetchTiming, KeySetLocation, RemoteKeySettings},
     },
     outbound::origin::Url,
-    rotation::{Fault, Part, Source},
+    rotation::{InputSource, LoadError, LoaderInput},
 };
 
 /// Where keys may come from; none of them is discovery.
@@ -26,11 +26,11 @@ const SOURCES: [&str; 4] = ["jwks_url", "jwks_file", "public_key_file", "secret"
 /// Reads the keys of a text; what is wrong with it is a clause for a person.
 type ReadKeys = fn(&Secret) -> Result<VerificationKeys, String>;
 
-impl Reader<'_> {
-    pub(super) fn identities(&mut self, root: &Table) -> Vec<IdentitySettings> {
+impl ConfigReader<'_> {
+    pub(super) fn identities(&mut self, root: &ConfigTable) -> Vec<IdentitySettings> {
         let sections = sections(root, "identity", "identity[]");
         if sections.is_empty() {
-            self.mistake(
+            self.error(
                 &TOP,
                 "no [[identity]]: nobody could call",
                 "add one, with `issuer` and `audience`",
@@ -47,18 +47,18 @@ impl Reader<'_> {
             if let Some((issuer, place)) = &issuer
                 && identities.iter().any(|other| other.issuer == *issuer)
             {
-                self.mistake(
+                self.error(
                     place,
                     format!("two identities have the issuer `{issuer}`"),
                     "write it once: one identity may have several keys and audiences",
                 );
             }
-            let before = self.mistakes.len();
+            let before = self.errors.len();
             let audience = self.texts(&section, "audience").unwrap_or_default();
-            if self.mistakes.len() == before
+            if self.errors.len() == before
                 && (audience.is_empty() || audience.iter().any(|(text, _)| text.is_empty()))
             {
-                self.mistake(
+                self.error(
                     &section.place,
                     "`audience` is missing: tokens for other services would be taken",
                     "write what the tokens have in `aud`",
@@ -90,9 +90,9 @@ impl Reader<'_> {
     /// The one source that is written; none is discovery.
     fn keys(
         &mut self,
-        section: &Section<'_>,
+        section: &ConfigSection<'_>,
         at: usize,
-        issuer: Option<&Placed<String>>,
+        issuer: Option<&Located<String>>,
     ) -> Option<KeySource> {
         let is_given = |name: &str| section.table.is_some_and(|table| table.contains_key(name));
         let given: Vec<_> = SOURCES.into_iter().filter(|name| is_given(name)).collect();
@@ -108,7 +108,7 @@ impl Reader<'_> {
                     .map(KeySource::Fixed)
             }
             _ => {
-                self.mistake(
+                self.error(
                     &section.place,
                     format!(
                         "this identity has keys from several places: {}",
@@ -121,13 +121,13 @@ impl Reader<'_> {
         }
     }
 
-    fn refuse_fetching(&mut self, section: &Section<'_>) {
+    fn refuse_fetching(&mut self, section: &ConfigSection<'_>) {
         for name in ["ca_file", "max_stale"] {
             let Some((place, item)) = section.table.and_then(|table| table.get(name)) else {
                 continue;
             };
-            if !matches!(&item.value, Value::Text(text) if text.is_empty()) {
-                self.mistake(
+            if !matches!(&item.value, ConfigValue::Text(text) if text.is_empty()) {
+                self.error(
                     place,
                     format!("`{name}` is for keys that are fetched, and these are not"),
                     "leave it out",
@@ -139,14 +139,14 @@ impl Reader<'_> {
     /// Keys that are in the configuration's files or in the environment.
     fn fixed(
         &mut self,
-        section: &Section<'_>,
+        section: &ConfigSection<'_>,
         at: usize,
         source: &str,
         issuer: Option<&str>,
     ) -> Option<VerificationKeys> {
         let (part, read): (_, ReadKeys) = match source {
             "secret" => (
-                self.secret_part(section, "secret", Part::any),
+                self.secret_part(section, "secret", LoaderInput::any),
                 VerificationKeys::from_secret,
             ),
             "public_key_file" => (self.keys_part(section, "public_key_file"), |text| {
@@ -172,49 +172,59 @@ impl Reader<'_> {
             }
             None => 0,
         };
-        let (keys, watched) = self.made_of(parts, move |texts| {
-            const MEND: &str =
+        let (keys, reloadable) = self.made_of(parts, move |texts| {
+            const HELP: &str =
                 "see the identity section of the configuration reference for what keys may be";
-            let text = texts.first().ok_or_else(Fault::miscounted)?;
-            let keys = read(text).map_err(|why| Fault::of(0, format!("`{key}` {why}"), MEND))?;
+            let text = texts.first().ok_or_else(LoadError::wrong_input_count)?;
+            let keys =
+                read(text).map_err(|why| LoadError::of(0, format!("`{key}` {why}"), HELP))?;
             match &algorithms {
                 None => Ok(keys),
                 Some(algorithms) => keys.restrict(algorithms).map_err(|why| {
-                    let mend = "write those of the keys, or leave `algorithms` out";
-                    Fault::of(misfit, format!("`algorithms` {why}"), mend)
+                    let help = "write those of the keys, or leave `algorithms` out";
+                    LoadError::of(misfit, format!("`algorithms` {why}"), help)
                 }),
             }
         })?;
         let issuer = issuer.unwrap_or_default().to_owned();
-        self.rotation.identities.push((issuer, watched));
+        self.reloadable.identities.push((issuer, reloadable));
         Some(keys)
     }
 
     /// The list of algorithms, which limits what keys may be and never changes.
-    fn list_part(&self) -> Part {
-        Part {
+    fn list_part(&self) -> LoaderInput {
+        LoaderInput {
             key: "identity[].algorithms".into(),
-            source: Source::Given(Secret::new("")),
-            check: Part::any,
+            source: InputSource::Fixed(Secret::new("")),
+            check: LoaderInput::any,
         }
     }
 
-    fn keys_part(&mut self, section: &Section<'_>, name: &'static str) -> Option<Placed<Part>> {
+    fn keys_part(
+        &mut self,
+        section: &ConfigSection<'_>,
+        name: &'static str,
+    ) -> Option<Located<LoaderInput>> {
         let (text, place) = self.required(section, name, "name the file, or leave it out")?;
-        self.document_part(section, name, (self.base.join(text), place), Part::any)
+        self.document_part(
+            section,
+            name,
+            (self.base.join(text), place),
+            LoaderInput::any,
+        )
     }
 
     /// Where the keys are fetched from.
     fn published_at(
         &mut self,
-        section: &Section<'_>,
-        issuer: Option<&Placed<String>>,
+        section: &ConfigSection<'_>,
+        issuer: Option<&Located<String>>,
         discovery: bool,
     ) -> Option<KeySetLocation> {
         if discovery {
             let (issuer, place) = issuer?;
             let Some(url) = discovery::document_of(issuer) else {
-                self.mistake(
+                self.error(
                     place,
                     format!("`{issuer}` is no URL, so its keys can't be discovered"),
                     format!(
@@ -232,7 +242,7 @@ impl Reader<'_> {
             "write the address of the key set, or leave it out",
         )?;
         let Some(url) = Url::parse(&text) else {
-            self.mistake(
+            self.error(
                 &place,
                 format!("`{text}` is not a URL"),
                 "write one like https://login.example.com/jwks.json",
@@ -242,9 +252,9 @@ impl Reader<'_> {
         self.trustworthy(url, &place).map(KeySetLocation::KeySet)
     }
 
-    fn trustworthy(&mut self, url: Url, place: &diagnostics::Place) -> Option<Url> {
+    fn trustworthy(&mut self, url: Url, place: &diagnostics::ConfigLocation) -> Option<Url> {
         if !url.is_trustworthy() {
-            self.mistake(
+            self.error(
                 place,
                 "keys fetched over http:// could be anybody's",
                 "write https://, or http:// and a loopback address",
@@ -256,14 +266,14 @@ impl Reader<'_> {
 
     fn remote(
         &mut self,
-        section: &Section<'_>,
+        section: &ConfigSection<'_>,
         place: Option<KeySetLocation>,
     ) -> Option<KeySource> {
         let algorithms = self.texts(section, "algorithms");
         if let Some(list) = &algorithms {
             for (algorithm, place) in list {
                 if algorithm.starts_with("HS") {
-                    self.mistake(
+                    self.error(
                         place,
                         format!("`{algorithm}` needs a shared secret, and what an issuer publishes is none"),
                         "leave it out, or give the `secret`",
@@ -271,7 +281,7 @@ impl Reader<'_> {
                 }
             }
             if list.is_empty() {
-                self.mistake(
+                self.error(
                     &section.place,
                     "`algorithms` lists no algorithm",
                     "leave it out to allow what fits the keys",
@@ -297,19 +307,19 @@ impl Reader<'_> {
         })))
     }
 
-    fn max_stale(&mut self, section: &Section<'_>) -> Option<Duration> {
+    fn max_stale(&mut self, section: &ConfigSection<'_>) -> Option<Duration> {
         const FORM: &str = "write a duration from \"1s\" to \"30day\"";
-        let before = self.mistakes.len();
+        let before = self.errors.len();
         let Some((text, place)) = self.text(section, "max_stale") else {
-            if self.mistakes.len() == before {
-                self.mistake(&section.place, "`max_stale` is empty", FORM);
+            if self.errors.len() == before {
+                self.error(&section.place, "`max_stale` is empty", FORM);
             }
             return None;
         };
         let limits = Duration::from_secs(1)..=Duration::from_secs(30 * 24 * 3600);
         let time = units::duration(&text).filter(|time| limits.contains(time));
         if time.is_none() {
-            self.mistake(&place, format!("`max_stale` can't be `{text}`"), FORM);
+            self.error(&place, format!("`max_stale` can't be `{text}`"), FORM);
         }
         time
     }
@@ -317,8 +327,8 @@ impl Reader<'_> {
     /// The algorithms that the operator lists, if any, and where; `None`: one of them is none.
     fn listed(
         &mut self,
-        section: &Section<'_>,
-    ) -> Option<Option<(Vec<Algorithm>, diagnostics::Place)>> {
+        section: &ConfigSection<'_>,
+    ) -> Option<Option<(Vec<Algorithm>, diagnostics::ConfigLocation)>> {
         let Some(names) = self.texts(section, "algorithms") else {
             return Some(None);
         };
@@ -331,13 +341,13 @@ impl Reader<'_> {
         (algorithms.len() == names.len()).then_some(Some((algorithms, place)))
     }
 
-    fn algorithm(&mut self, (name, place): &Placed<String>) -> Option<Algorithm> {
+    fn algorithm(&mut self, (name, place): &Located<String>) -> Option<Algorithm> {
         let known = keys::ALGORITHMS
             .contains(&name.as_str())
             .then(|| name.parse::<Algorithm>().ok())
             .flatten();
         if known.is_none() {
-            self.mistake(
+            self.error(
                 place,
                 format!("`{name}` is not an algorithm we take"),
                 format!("write some of: {}", keys::ALGORITHMS.join(", ")),

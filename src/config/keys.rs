@@ -10,7 +10,7 @@ pub(super) use routes::route_default;
 
 /// The type of a key's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ValueType {
     /// Any text.
     Text,
     /// One of these words.
@@ -36,16 +36,21 @@ pub(super) enum Kind {
 }
 
 /// One key. In `path`, `[]` stands behind an array of tables.
-pub(super) struct Key {
+pub(super) struct ConfigKey {
     pub(super) path: &'static str,
-    pub(super) kind: Kind,
+    pub(super) kind: ValueType,
     /// As it would be written; empty: there is none, or it depends on the route's kind.
     pub(super) default: &'static str,
     pub(super) about: &'static str,
 }
 
-const fn key(path: &'static str, kind: Kind, default: &'static str, about: &'static str) -> Key {
-    Key {
+const fn key(
+    path: &'static str,
+    kind: ValueType,
+    default: &'static str,
+    about: &'static str,
+) -> ConfigKey {
+    ConfigKey {
         path,
         kind,
         default,
@@ -72,210 +77,225 @@ pub(super) const ALGORITHMS: &[&str] = &[
 pub(super) const VIDEO_CHECKS: &[&str] = &["off", "report", "enforce"];
 
 /// All keys, in the order in which they are shown.
-pub(super) fn all() -> impl Iterator<Item = &'static Key> {
+pub(super) fn all() -> impl Iterator<Item = &'static ConfigKey> {
     SECTIONS.iter().chain(trust::TRUST).chain(routes::ROUTES)
 }
 
 /// The keys of the sections that have no file of their own.
-const SECTIONS: &[Key] = &[
+const SECTIONS: &[ConfigKey] = &[
     key(
         "server.listen",
-        Kind::Texts,
+        ValueType::Texts,
         "\"127.0.0.1:8080\"",
         "Where requests are taken: an address with a port, or a list; port 0 picks a free one",
     ),
     key(
         "server.trusted_proxies",
-        Kind::Texts,
+        ValueType::Texts,
         "[]",
         "Networks whose X-Forwarded-For and X-Request-Id are believed, like 10.0.0.0/8",
     ),
     key(
         "server.max_connections",
-        Kind::Count,
+        ValueType::Count,
         "10000",
         "Connections held at once",
     ),
     key(
         "server.max_head_bytes",
-        Kind::Size,
+        ValueType::Size,
         "\"32KiB\"",
         "The head of a request at the most",
     ),
     key(
         "server.body_memory",
-        Kind::Size,
+        ValueType::Size,
         "\"512MiB\"",
         "All bodies held at once, all connections together",
     ),
     key(
         "server.min_body_rate",
-        Kind::Size,
+        ValueType::Size,
         "\"16KiB\"",
         "Bytes per second a body must keep up, averaged over 10 s, after 5 s of grace",
     ),
     key(
         "server.head_timeout",
-        Kind::Duration,
+        ValueType::Duration,
         "\"10s\"",
         "Time for the head of a request to arrive",
     ),
     key(
         "server.idle_timeout",
-        Kind::Duration,
+        ValueType::Duration,
         "\"75s\"",
         "Time a kept connection may stay without a request",
     ),
     key(
         "server.drain_timeout",
-        Kind::Duration,
+        ValueType::Duration,
         "\"30s\"",
         "Time given to requests under way when the gateway stops",
     ),
     key(
         "server.tls.certificate",
-        Kind::Text,
+        ValueType::Text,
         "",
         "Certificate chain, PEM; without [server.tls] the listener is plain HTTP",
     ),
     key(
         "server.tls.private_key",
-        Kind::Text,
+        ValueType::Text,
         "",
         "Its private key, PEM",
     ),
     key(
         "server.tls.client_ca",
-        Kind::Text,
+        ValueType::Text,
         "\"\"",
         "When given, clients must present a certificate of this authority",
     ),
     key(
         "server.cors.allowed_origins",
-        Kind::Texts,
+        ValueType::Texts,
         "[]",
         "Origins whose pages may call, exactly as a browser sends them",
     ),
     key(
         "server.cors.max_age",
-        Kind::Duration,
+        ValueType::Duration,
         "\"10min\"",
         "How long a browser may remember a preflight",
     ),
     key(
         "admin.listen",
-        Kind::Text,
+        ValueType::Text,
         "\"127.0.0.1:9090\"",
         "Where /livez, /readyz and /metrics are served",
     ),
     key(
         "qiniu.endpoint",
-        Kind::Text,
+        ValueType::Text,
         "\"https://face-actlive.qiniuapi.com\"",
         "Qiniu's base URL; http:// only to loopback",
     ),
-    key("qiniu.access_key", Kind::Secret, "", "Qiniu's access key"),
-    key("qiniu.secret_key", Kind::Secret, "", "Qiniu's secret key"),
+    key(
+        "qiniu.access_key",
+        ValueType::Secret,
+        "",
+        "Qiniu's access key",
+    ),
+    key(
+        "qiniu.secret_key",
+        ValueType::Secret,
+        "",
+        "Qiniu's secret key",
+    ),
     key(
         "qiniu.sign_date",
-        Kind::Bool,
+        ValueType::Bool,
         "true",
         "Send and sign X-Qiniu-Date, so that a captured signature grows old",
     ),
     key(
         "qiniu.ca_file",
-        Kind::Text,
+        ValueType::Text,
         "\"\"",
         "Certificate authorities to trust instead of the system's, PEM",
     ),
     key(
         "qiniu.connect_timeout",
-        Kind::Duration,
+        ValueType::Duration,
         "\"5s\"",
         "Time for TCP and TLS",
     ),
     key(
         "qiniu.max_connections",
-        Kind::Count,
+        ValueType::Count,
         "256",
         "Connections to Qiniu at once",
     ),
     key(
         "qiniu.idle_timeout",
-        Kind::Duration,
+        ValueType::Duration,
         "\"30s\"",
         "How long an unused connection is kept",
     ),
     key(
         "identity[].issuer",
-        Kind::Text,
+        ValueType::Text,
         "",
         "What a token's iss must be, exactly",
     ),
     key(
         "identity[].audience",
-        Kind::Texts,
+        ValueType::Texts,
         "",
         "One of these must be in aud",
     ),
     key(
         "identity[].algorithms",
-        Kind::Texts,
+        ValueType::Texts,
         "",
         "Signature algorithms; without it, those that fit the keys",
     ),
     key(
         "identity[].secret",
-        Kind::Secret,
+        ValueType::Secret,
         "",
         "A shared HMAC secret of at least 32 bytes",
     ),
     key(
         "identity[].public_key_file",
-        Kind::Text,
+        ValueType::Text,
         "",
         "A public key, PEM",
     ),
-    key("identity[].jwks_file", Kind::Text, "", "A JSON Web Key Set"),
+    key(
+        "identity[].jwks_file",
+        ValueType::Text,
+        "",
+        "A JSON Web ConfigKey Set",
+    ),
     key(
         "identity[].jwks_url",
-        Kind::Text,
+        ValueType::Text,
         "",
         "Where the issuer publishes its key set; without any source of keys, OIDC discovery finds it",
     ),
     key(
         "identity[].ca_file",
-        Kind::Text,
+        ValueType::Text,
         "\"\"",
         "Certificate authorities to trust for fetching keys instead of the system's, PEM",
     ),
     key(
         "identity[].max_stale",
-        Kind::Duration,
+        ValueType::Duration,
         "\"24h\"",
         "How long fetched keys are used while the issuer can't be reached",
     ),
     key(
         "identity[].user_claim",
-        Kind::Text,
+        ValueType::Text,
         "\"sub\"",
         "The claim that names the user",
     ),
     key(
         "identity[].leeway",
-        Kind::Duration,
+        ValueType::Duration,
         "\"30s\"",
         "How far clocks may differ",
     ),
     key(
         "log.format",
-        Kind::Word(&["json", "text"]),
+        ValueType::Word(&["json", "text"]),
         "\"json\"",
         "One JSON object a line, or text for a person",
     ),
     key(
         "log.level",
-        Kind::Word(LEVELS),
+        ValueType::Word(LEVELS),
         "\"info\"",
         "The least severe level that is written",
     ),

@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use super::{
-    reader::{Placed, Reader, Section},
-    tree::Value,
+    reader::{ConfigReader, ConfigSection, Located},
+    tree::ConfigValue,
     units,
 };
 use crate::route::Rate;
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     pub(super) fn size(
         &mut self,
-        section: &Section<'_>,
+        section: &ConfigSection<'_>,
         name: &'static str,
-    ) -> Option<Placed<u64>> {
+    ) -> Option<Located<u64>> {
         self.unit(
             section,
             name,
@@ -26,7 +26,7 @@ impl Reader<'_> {
     /// At most an hour: a longer wait is a mistake, or an attack that is let in.
     pub(super) fn duration(
         &mut self,
-        section: &Section<'_>,
+        section: &ConfigSection<'_>,
         name: &'static str,
     ) -> Option<Duration> {
         let (time, place) = self.unit(
@@ -37,7 +37,7 @@ impl Reader<'_> {
             "a duration like \"30s\" (ms, s, min, h), above zero",
         )?;
         if time > Duration::from_secs(3600) {
-            self.mistake(
+            self.error(
                 &place,
                 format!("`{name}` is longer than an hour"),
                 "write at most \"1h\"",
@@ -46,7 +46,7 @@ impl Reader<'_> {
         Some(time)
     }
 
-    pub(super) fn rate(&mut self, section: &Section<'_>, name: &'static str) -> Option<Rate> {
+    pub(super) fn rate(&mut self, section: &ConfigSection<'_>, name: &'static str) -> Option<Rate> {
         self.unit(
             section,
             name,
@@ -58,13 +58,13 @@ impl Reader<'_> {
 
     fn unit<T>(
         &mut self,
-        section: &Section<'_>,
+        section: &ConfigSection<'_>,
         name: &'static str,
         parse: impl Fn(&str) -> Option<T>,
         wanted: &str,
-    ) -> Option<Placed<T>> {
+    ) -> Option<Located<T>> {
         if let Some(item) = self.item(section, name)
-            && !matches!(item.value, Value::Text(_))
+            && !matches!(item.value, ConfigValue::Text(_))
         {
             self.wrong_type(&item, name, wanted);
             return None;
@@ -79,7 +79,7 @@ impl Reader<'_> {
         match parse(&text) {
             Some(value) => Some((value, place)),
             None => {
-                self.mistake(
+                self.error(
                     &place,
                     format!("`{name}` can't be `{text}`"),
                     format!("write {wanted}"),

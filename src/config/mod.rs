@@ -2,7 +2,7 @@
 //!
 //! [`keys`] is the table of all keys, [`tree`] what was written, [`unknown`] finds names that are in none; [`reader`],
 //! [`measures`] and [`secret_source`] take values out of it, [`checked`], `tls`, [`upstream`], [`identities`], `sessions`, [`routes`],
-//! [`pins`], `verdict`, `evidence` and `store` make settings of them, [`Rotation`] is what is made anew when files change, [`diagnostics`]
+//! [`pins`], `verdict`, `evidence` and `store` make settings of them, [`ReloadableSettings`] is what is made anew when files change, [`diagnostics`]
 //! shows every mistake at once. Checking changes nothing in the world, and a gateway is started from [`Settings`] alone, never
 //! from the file's own form.
 
@@ -14,7 +14,7 @@ mod keys;
 mod measures;
 mod pins;
 mod reader;
-mod rotation;
+mod reloadable;
 mod routes;
 pub mod schema;
 mod secret_source;
@@ -32,8 +32,8 @@ mod tests;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-pub use diagnostics::Report;
-pub use rotation::{Authorities, Rotation};
+pub use diagnostics::ConfigErrors;
+pub use reloadable::{ReloadableAuthorities, ReloadableSettings};
 
 use crate::{auth, qiniu, relay, server, session, telemetry};
 
@@ -65,11 +65,11 @@ pub struct Settings {
     /// Logs.
     pub log: telemetry::LogSettings,
     /// What is made anew when files change.
-    pub rotation: Rotation,
+    pub reloadable: ReloadableSettings,
 }
 
 /// A good configuration.
-pub struct Loaded {
+pub struct LoadedConfig {
     /// What it says.
     pub settings: Settings,
     /// The same as TOML, with every default filled in and secrets named but not shown.
@@ -79,16 +79,16 @@ pub struct Loaded {
 /// Loads a file, with the process's environment.
 ///
 /// # Errors
-/// All mistakes.
-pub fn load(path: &Path) -> Result<Loaded, Report> {
+/// All errors.
+pub fn load(path: &Path) -> Result<LoadedConfig, ConfigErrors> {
     let name = path.display().to_string();
     let unreadable = |why: String| {
-        let mistake = diagnostics::Mistake {
-            place: diagnostics::Place::File(0..0),
+        let mistake = diagnostics::ConfigError {
+            place: diagnostics::ConfigLocation::File(0..0),
             message: format!("the configuration can't be read: {why}"),
-            mend: "name a TOML file with --config, or in LIVENESS_GATEWAY_CONFIG".into(),
+            help: "name a TOML file with --config, or in LIVENESS_GATEWAY_CONFIG".into(),
         };
-        Report::new(&name, "", vec![mistake])
+        ConfigErrors::new(&name, "", vec![mistake])
     };
     match fs::metadata(path) {
         Ok(about) if about.len() > MAX_FILE => {
@@ -111,30 +111,30 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
 /// Loads a text; `base` is where its relative paths begin, `variables` are the environment.
 ///
 /// # Errors
-/// All mistakes.
+/// All errors.
 pub fn load_text(
     text: &str,
     name: &str,
     base: &Path,
     variables: &BTreeMap<String, String>,
-) -> Result<Loaded, Report> {
-    let mut mistakes = Vec::new();
-    let mut root = tree::parse(text, &mut mistakes);
-    tree::override_from(variables, &mut root, &mut mistakes);
-    let mut reader = reader::Reader {
+) -> Result<LoadedConfig, ConfigErrors> {
+    let mut errors = Vec::new();
+    let mut root = tree::parse(text, &mut errors);
+    tree::override_from(variables, &mut root, &mut errors);
+    let mut reader = reader::ConfigReader {
         base,
         variables,
-        mistakes,
+        errors,
         effective: String::new(),
-        rotation: Rotation::default(),
+        reloadable: ReloadableSettings::default(),
     };
     reader.unknown_names(&root, "");
     let settings = reader.settings(&root);
     match settings {
-        Some(settings) if reader.mistakes.is_empty() => Ok(Loaded {
+        Some(settings) if reader.errors.is_empty() => Ok(LoadedConfig {
             settings,
             effective: reader.effective,
         }),
-        _ => Err(Report::new(name, text, reader.mistakes)),
+        _ => Err(ConfigErrors::new(name, text, reader.errors)),
     }
 }

@@ -3,20 +3,24 @@
 use serde_json::Value as Json;
 
 use super::{
-    reader::{Reader, Section, quoted},
-    tree::{Item, Table, Value},
+    reader::{ConfigReader, ConfigSection, quoted},
+    tree::{ConfigItem, ConfigTable, ConfigValue},
 };
 use crate::route::RouteKind;
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     /// Each name with its value: a text, a whole number, or true or false. A pinned member may stand in `request.fields`, by
     /// default or by word: the pin wins.
-    pub(super) fn pins(&mut self, section: &Section<'_>, kind: RouteKind) -> Vec<(String, Json)> {
+    pub(super) fn pins(
+        &mut self,
+        section: &ConfigSection<'_>,
+        kind: RouteKind,
+    ) -> Vec<(String, Json)> {
         const NAME: &str = "request.set";
         let Some(item) = self.item(section, NAME) else {
             return Vec::new();
         };
-        let Value::Table(members) = &item.value else {
+        let ConfigValue::Table(members) = &item.value else {
             self.wrong_type(&item, NAME, "a table like { min_code_length = 2 }");
             return Vec::new();
         };
@@ -25,7 +29,7 @@ impl Reader<'_> {
         for (name, (place, item)) in members {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
             if name.is_empty() || !name.bytes().all(plain) {
-                self.mistake(
+                self.error(
                     place,
                     format!("`{name}` can't be the name of a pinned member"),
                     "write letters, digits, `_` and `-`",
@@ -47,14 +51,14 @@ impl Reader<'_> {
         pins
     }
 
-    fn pin(&mut self, kind: RouteKind, name: &str, item: &Item) -> Option<Json> {
+    fn pin(&mut self, kind: RouteKind, name: &str, item: &ConfigItem) -> Option<Json> {
         const TEXT: &str = "write a text in quotes";
-        let (message, mend) = match (kind, name, &item.value) {
+        let (message, help) = match (kind, name, &item.value) {
             (RouteKind::Verify, "session_id" | "video_base64", _) => {
                 ("is the caller's own and can't be pinned", "remove it")
             }
             (RouteKind::Session, "min_code_length" | "max_code_length", value)
-                if !matches!(value, Value::Integer(1..=3)) =>
+                if !matches!(value, ConfigValue::Integer(1..=3)) =>
             {
                 (
                     "must be a whole number from 1 to 3",
@@ -62,28 +66,28 @@ impl Reader<'_> {
                 )
             }
             (RouteKind::Verify, "type_identify" | "face_field", value)
-                if !matches!(value, Value::Text(_)) =>
+                if !matches!(value, ConfigValue::Text(_)) =>
             {
                 ("must be a text", TEXT)
             }
-            (_, _, Value::Text(text)) => return Some(text.as_str().into()),
-            (_, _, Value::Integer(number)) => return Some((*number).into()),
-            (_, _, Value::Bool(on)) => return Some((*on).into()),
+            (_, _, ConfigValue::Text(text)) => return Some(text.as_str().into()),
+            (_, _, ConfigValue::Integer(number)) => return Some((*number).into()),
+            (_, _, ConfigValue::Bool(on)) => return Some((*on).into()),
             _ => (
                 "can't be pinned to this",
                 "write a text in quotes, a whole number, or true or false",
             ),
         };
-        self.mistake(&item.place, format!("`{name}` {message}"), mend);
+        self.error(&item.place, format!("`{name}` {message}"), help);
         None
     }
 
-    fn check_code_lengths(&mut self, members: &Table) {
+    fn check_code_lengths(&mut self, members: &ConfigTable) {
         let length = |name| match members.get(name) {
             Some((
                 place,
-                Item {
-                    value: Value::Integer(number),
+                ConfigItem {
+                    value: ConfigValue::Integer(number),
                     ..
                 },
             )) => Some((place, *number)),
@@ -93,7 +97,7 @@ impl Reader<'_> {
             (length("min_code_length"), length("max_code_length"))
             && min > max
         {
-            self.mistake(
+            self.error(
                 place,
                 "`min_code_length` is above `max_code_length`: no code could be had",
                 "write them the other way round",

@@ -1,4 +1,4 @@
-//! Reads values out of the written tree: the right type or a mistake with its place and mend, the default where there is
+//! Reads values out of the written tree: the right type or a mistake with its place and help, the default where there is
 //! none. What was read is put down as the effective configuration.
 
 use std::{
@@ -7,45 +7,45 @@ use std::{
 };
 
 use super::{
-    Rotation,
-    diagnostics::{Mistake, Place},
+    ReloadableSettings,
+    diagnostics::{ConfigError, ConfigLocation},
     keys,
-    tree::{Item, Table, Value},
+    tree::{ConfigItem, ConfigTable, ConfigValue},
 };
 
 /// A value and where it came from; a default's place is its section's.
-pub(super) type Placed<T> = (T, Place);
+pub(super) type Located<T> = (T, ConfigLocation);
 
 /// Reads one configuration.
-pub(super) struct Reader<'a> {
+pub(super) struct ConfigReader<'a> {
     pub(super) base: &'a Path,
     pub(super) variables: &'a BTreeMap<String, String>,
-    pub(super) mistakes: Vec<Mistake>,
+    pub(super) errors: Vec<ConfigError>,
     pub(super) effective: String,
-    pub(super) rotation: Rotation,
+    pub(super) reloadable: ReloadableSettings,
 }
 
 /// A table that is read, by its path in the key table.
 #[derive(Clone)]
-pub(super) struct Section<'t> {
+pub(super) struct ConfigSection<'t> {
     pub(super) path: &'static str,
-    pub(super) table: Option<&'t Table>,
-    pub(super) place: Place,
+    pub(super) table: Option<&'t ConfigTable>,
+    pub(super) place: ConfigLocation,
     /// For a route: its kind, which decides defaults.
     pub(super) kind: &'t str,
 }
 
-impl<'a> Reader<'a> {
-    pub(super) fn mistake(
+impl<'a> ConfigReader<'a> {
+    pub(super) fn error(
         &mut self,
-        place: &Place,
+        place: &ConfigLocation,
         message: impl Into<String>,
-        mend: impl Into<String>,
+        help: impl Into<String>,
     ) {
-        self.mistakes.push(Mistake {
+        self.errors.push(ConfigError {
             place: place.clone(),
             message: message.into(),
-            mend: mend.into(),
+            help: help.into(),
         });
     }
 
@@ -62,20 +62,22 @@ impl<'a> Reader<'a> {
     }
 
     /// The item of a key, or its default; `None` where there is neither.
-    pub(super) fn item(&mut self, section: &Section<'_>, name: &str) -> Option<Item> {
-        let item = name.split('.').try_fold(None::<&Item>, |found, step| {
-            let table = match found {
-                None => section.table,
-                Some(Item {
-                    value: Value::Table(table),
-                    ..
-                }) => Some(table),
-                Some(_) => None,
-            };
-            table
-                .and_then(|table| table.get(step))
-                .map(|(_, item)| Some(item))
-        });
+    pub(super) fn item(&mut self, section: &ConfigSection<'_>, name: &str) -> Option<ConfigItem> {
+        let item = name
+            .split('.')
+            .try_fold(None::<&ConfigItem>, |found, step| {
+                let table = match found {
+                    None => section.table,
+                    Some(ConfigItem {
+                        value: ConfigValue::Table(table),
+                        ..
+                    }) => Some(table),
+                    Some(_) => None,
+                };
+                table
+                    .and_then(|table| table.get(step))
+                    .map(|(_, item)| Some(item))
+            });
         if let Some(item) = item.flatten() {
             return Some(item.clone());
         }
@@ -85,7 +87,7 @@ impl<'a> Reader<'a> {
             default => default,
         };
         let parsed = (!default.is_empty()).then(|| toml::de::DeValue::parse(default).ok())??;
-        Some(Item {
+        Some(ConfigItem {
             value: plain(parsed.get_ref()),
             place: section.place.clone(),
         })
@@ -94,11 +96,11 @@ impl<'a> Reader<'a> {
     /// An optional text; an empty one counts as absent.
     pub(super) fn text(
         &mut self,
-        section: &Section<'_>,
+        section: &ConfigSection<'_>,
         name: &'static str,
-    ) -> Option<Placed<String>> {
+    ) -> Option<Located<String>> {
         let item = self.item(section, name)?;
-        let Value::Text(text) = item.value else {
+        let ConfigValue::Text(text) = item.value else {
             self.wrong_type(&item, name, "a text in quotes");
             return None;
         };
@@ -109,30 +111,30 @@ impl<'a> Reader<'a> {
     /// A text that must be there.
     pub(super) fn required(
         &mut self,
-        section: &Section<'_>,
+        section: &ConfigSection<'_>,
         name: &'static str,
-        mend: &str,
-    ) -> Option<Placed<String>> {
+        help: &str,
+    ) -> Option<Located<String>> {
         let there = self.item(section, name).is_some();
         let text = self.text(section, name);
         if !there || (text.is_none() && self.is_empty_text(section, name)) {
-            self.mistake(&section.place, format!("`{name}` is missing"), mend);
+            self.error(&section.place, format!("`{name}` is missing"), help);
         }
         text
     }
 
-    fn is_empty_text(&mut self, section: &Section<'_>, name: &str) -> bool {
-        matches!(self.item(section, name), Some(Item { value: Value::Text(text), .. }) if text.is_empty())
+    fn is_empty_text(&mut self, section: &ConfigSection<'_>, name: &str) -> bool {
+        matches!(self.item(section, name), Some(ConfigItem { value: ConfigValue::Text(text), .. }) if text.is_empty())
     }
 
-    pub(super) fn refuse_empty(&mut self, section: &Section<'_>, name: &str, wanted: &str) {
-        if let Some(Item {
-            value: Value::Text(text),
+    pub(super) fn refuse_empty(&mut self, section: &ConfigSection<'_>, name: &str, wanted: &str) {
+        if let Some(ConfigItem {
+            value: ConfigValue::Text(text),
             place,
         }) = self.item(section, name)
             && text.is_empty()
         {
-            self.mistake(
+            self.error(
                 &place,
                 format!("`{name}` is empty"),
                 format!("write {wanted}, or leave it out"),
@@ -142,7 +144,7 @@ impl<'a> Reader<'a> {
 
     pub(super) fn word(
         &mut self,
-        section: &Section<'_>,
+        section: &ConfigSection<'_>,
         name: &'static str,
         words: &[&str],
     ) -> Option<String> {
@@ -154,7 +156,7 @@ impl<'a> Reader<'a> {
         if words.contains(&word.as_str()) {
             return Some(word);
         }
-        self.mistake(
+        self.error(
             &place,
             format!("`{name}` can't be `{word}`"),
             format!("write {wanted}"),
@@ -165,18 +167,18 @@ impl<'a> Reader<'a> {
     /// A list; one text counts as a list of it. `None`: absent.
     pub(super) fn texts(
         &mut self,
-        section: &Section<'_>,
+        section: &ConfigSection<'_>,
         name: &'static str,
-    ) -> Option<Vec<Placed<String>>> {
+    ) -> Option<Vec<Located<String>>> {
         let item = self.item(section, name)?;
         let items = match item.value {
-            Value::List(items) => items,
+            ConfigValue::List(items) => items,
             _ => vec![item],
         };
         let mut texts = Vec::new();
         for item in items {
             match item.value {
-                Value::Text(text) => texts.push((text, item.place)),
+                ConfigValue::Text(text) => texts.push((text, item.place)),
                 _ => self.wrong_type(&item, name, "a text in quotes, or a list of them"),
             }
         }
@@ -187,12 +189,12 @@ impl<'a> Reader<'a> {
 
     pub(super) fn count(
         &mut self,
-        section: &Section<'_>,
+        section: &ConfigSection<'_>,
         name: &'static str,
-    ) -> Option<Placed<u32>> {
+    ) -> Option<Located<u32>> {
         let item = self.item(section, name)?;
         let count = match item.value {
-            Value::Integer(number) => u32::try_from(number).ok().filter(|number| *number > 0),
+            ConfigValue::Integer(number) => u32::try_from(number).ok().filter(|number| *number > 0),
             _ => None,
         };
         match count {
@@ -205,14 +207,14 @@ impl<'a> Reader<'a> {
     /// A number from 0 to 1.
     pub(super) fn fraction(
         &mut self,
-        section: &Section<'_>,
+        section: &ConfigSection<'_>,
         name: &'static str,
-    ) -> Option<Placed<f64>> {
+    ) -> Option<Located<f64>> {
         const WANTED: &str = "a number from 0.0 to 1.0";
         let item = self.item(section, name)?;
         let number = match item.value {
-            Value::Fraction(number) => number,
-            Value::Integer(number) => number as f64,
+            ConfigValue::Fraction(number) => number,
+            ConfigValue::Integer(number) => number as f64,
             _ => {
                 self.wrong_type(&item, name, WANTED);
                 return None;
@@ -220,7 +222,7 @@ impl<'a> Reader<'a> {
         };
         // A NaN is in no range.
         if !(0.0..=1.0).contains(&number) {
-            self.mistake(
+            self.error(
                 &item.place,
                 format!("`{name}` is out of range"),
                 format!("write {WANTED}"),
@@ -231,10 +233,10 @@ impl<'a> Reader<'a> {
         Some((number, item.place))
     }
 
-    pub(super) fn bool(&mut self, section: &Section<'_>, name: &'static str) -> bool {
+    pub(super) fn bool(&mut self, section: &ConfigSection<'_>, name: &'static str) -> bool {
         match self.item(section, name) {
-            Some(Item {
-                value: Value::Bool(on),
+            Some(ConfigItem {
+                value: ConfigValue::Bool(on),
                 ..
             }) => {
                 self.note(name, &on.to_string());
@@ -251,24 +253,24 @@ impl<'a> Reader<'a> {
     /// A path, made absolute from the file's own folder.
     pub(super) fn path(
         &mut self,
-        section: &Section<'_>,
+        section: &ConfigSection<'_>,
         name: &'static str,
-    ) -> Option<Placed<PathBuf>> {
+    ) -> Option<Located<PathBuf>> {
         self.text(section, name)
             .map(|(text, place)| (self.base.join(text), place))
     }
 
-    pub(super) fn wrong_type(&mut self, item: &Item, name: &str, wanted: &str) {
+    pub(super) fn wrong_type(&mut self, item: &ConfigItem, name: &str, wanted: &str) {
         let is = match &item.value {
-            Value::Text(_) => "a text",
-            Value::Integer(_) => "a number",
-            Value::Fraction(_) => "a number with a fraction",
-            Value::Bool(_) => "true or false",
-            Value::Other(name) => name,
-            Value::List(_) => "a list",
-            Value::Table(_) => "a table",
+            ConfigValue::Text(_) => "a text",
+            ConfigValue::Integer(_) => "a number",
+            ConfigValue::Fraction(_) => "a number with a fraction",
+            ConfigValue::Bool(_) => "true or false",
+            ConfigValue::Other(name) => name,
+            ConfigValue::List(_) => "a list",
+            ConfigValue::Table(_) => "a table",
         };
-        self.mistake(
+        self.error(
             &item.place,
             format!("`{name}` can't be {is}"),
             format!("write {wanted}"),
@@ -276,26 +278,26 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn plain(value: &toml::de::DeValue<'_>) -> Value {
+fn plain(value: &toml::de::DeValue<'_>) -> ConfigValue {
     let text =
         |value: &toml::de::DeValue<'_>| value.as_str().map(str::to_owned).unwrap_or_default();
     match value {
         toml::de::DeValue::Integer(number) => {
-            Value::Integer(number.as_str().parse().unwrap_or_default())
+            ConfigValue::Integer(number.as_str().parse().unwrap_or_default())
         }
         toml::de::DeValue::Float(number) => {
-            Value::Fraction(number.as_str().parse().unwrap_or_default())
+            ConfigValue::Fraction(number.as_str().parse().unwrap_or_default())
         }
-        toml::de::DeValue::Boolean(on) => Value::Bool(*on),
-        toml::de::DeValue::Array(list) => Value::List(
+        toml::de::DeValue::Boolean(on) => ConfigValue::Bool(*on),
+        toml::de::DeValue::Array(list) => ConfigValue::List(
             list.iter()
-                .map(|part| Item {
-                    value: Value::Text(text(part.get_ref())),
-                    place: Place::File(0..0),
+                .map(|part| ConfigItem {
+                    value: ConfigValue::Text(text(part.get_ref())),
+                    place: ConfigLocation::File(0..0),
                 })
                 .collect(),
         ),
-        other => Value::Text(text(other)),
+        other => ConfigValue::Text(text(other)),
     }
 }
 

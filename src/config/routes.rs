@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, num::NonZeroU32};
 
 use super::{
     checked::sections,
-    diagnostics::Place,
+    diagnostics::ConfigLocation,
     keys,
-    reader::{Placed, Reader, Section},
-    tree::{Item, Table, Value},
+    reader::{ConfigReader, ConfigSection, Located},
+    tree::{ConfigItem, ConfigTable, ConfigValue},
 };
 use crate::{
     json::pointer::MemberPath,
@@ -18,18 +18,18 @@ use crate::{
 const MAX_STRING: u64 = 64 * 1024;
 const KINDS: [&str; 3] = ["session", "verify", "plain"];
 
-impl Reader<'_> {
-    pub(super) fn routes(&mut self, root: &Table, body_memory: u64) -> Vec<RouteSettings> {
+impl ConfigReader<'_> {
+    pub(super) fn routes(&mut self, root: &ConfigTable, body_memory: u64) -> Vec<RouteSettings> {
         if let Some((
             place,
-            Item {
-                value: Value::List(list),
+            ConfigItem {
+                value: ConfigValue::List(list),
                 ..
             },
         )) = root.get("routes")
             && list.is_empty()
         {
-            self.mistake(
+            self.error(
                 place,
                 "`routes` is empty: nothing could be called",
                 "leave it out for the two routes of Qiniu",
@@ -43,10 +43,10 @@ impl Reader<'_> {
         let sections = match written.is_empty() {
             true => defaults
                 .iter()
-                .map(|table| Section {
+                .map(|table| ConfigSection {
                     path: "routes[]",
                     table: Some(table),
-                    place: Place::File(0..0),
+                    place: ConfigLocation::File(0..0),
                     kind: "",
                 })
                 .collect(),
@@ -63,7 +63,7 @@ impl Reader<'_> {
 
     fn one_route(
         &mut self,
-        section: &Section<'_>,
+        section: &ConfigSection<'_>,
         others: &[RouteSettings],
         body_memory: u64,
     ) -> Option<RouteSettings> {
@@ -76,7 +76,7 @@ impl Reader<'_> {
         if let Some((path, place)) = &path {
             self.check_path(path, place);
             if others.iter().any(|route| route.path == *path) {
-                self.mistake(
+                self.error(
                     place,
                     format!("two routes have the path `{path}`"),
                     "remove one of them",
@@ -86,10 +86,10 @@ impl Reader<'_> {
         const KIND: &str = "write \"session\", \"verify\" or \"plain\"";
         let (kind, place) = self.required(section, "kind", KIND)?;
         let Some(kind) = KINDS.into_iter().find(|known| *known == kind) else {
-            self.mistake(&place, format!("`kind` can't be `{kind}`"), KIND);
+            self.error(&place, format!("`kind` can't be `{kind}`"), KIND);
             return None;
         };
-        let section = Section {
+        let section = ConfigSection {
             kind,
             ..section.clone()
         };
@@ -100,7 +100,7 @@ impl Reader<'_> {
         })
     }
 
-    fn route(&mut self, section: &Section<'_>, body_memory: u64) -> Option<RouteSettings> {
+    fn route(&mut self, section: &ConfigSection<'_>, body_memory: u64) -> Option<RouteSettings> {
         let kind = match section.kind {
             "session" => RouteKind::Session,
             "verify" => RouteKind::Verify,
@@ -112,7 +112,7 @@ impl Reader<'_> {
                 .bytes()
                 .all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
         {
-            self.mistake(
+            self.error(
                 place,
                 "a scope is one word",
                 "write it without blanks and quotes (RFC 6749 section 3.3)",
@@ -122,7 +122,7 @@ impl Reader<'_> {
         if let Some((bytes, place)) = &max_body
             && *bytes > body_memory
         {
-            self.mistake(
+            self.error(
                 place,
                 "`max_body` is larger than `server.body_memory`",
                 "no such body could ever be taken: lower it, or raise `server.body_memory`",
@@ -163,7 +163,7 @@ impl Reader<'_> {
         })
     }
 
-    fn video_check(&mut self, section: &Section<'_>, kind: RouteKind) -> VideoCheck {
+    fn video_check(&mut self, section: &ConfigSection<'_>, kind: RouteKind) -> VideoCheck {
         let written = section
             .table
             .and_then(|table| table.get("video_check"))
@@ -171,7 +171,7 @@ impl Reader<'_> {
         if let Some(place) = written
             && kind != RouteKind::Verify
         {
-            self.mistake(
+            self.error(
                 &place,
                 "`video_check` stands on a route without a video",
                 "leave it to the routes of kind \"verify\"",
@@ -188,7 +188,11 @@ impl Reader<'_> {
         }
     }
 
-    fn request_fields(&mut self, section: &Section<'_>, kind: RouteKind) -> Option<Vec<String>> {
+    fn request_fields(
+        &mut self,
+        section: &ConfigSection<'_>,
+        kind: RouteKind,
+    ) -> Option<Vec<String>> {
         let fields: Vec<_> = self
             .texts(section, "request.fields")?
             .into_iter()
@@ -201,7 +205,7 @@ impl Reader<'_> {
         };
         for needed in needed {
             if !fields.iter().any(|field| field == needed) {
-                self.mistake(
+                self.error(
                     &section.place,
                     format!("`request.fields` of a verify route lacks `{needed}`"),
                     "add it: Qiniu needs it",
@@ -213,9 +217,9 @@ impl Reader<'_> {
 
     fn check_max_string(
         &mut self,
-        section: &Section<'_>,
+        section: &ConfigSection<'_>,
         kind: RouteKind,
-        max: Option<&Placed<u64>>,
+        max: Option<&Located<u64>>,
     ) {
         if kind != RouteKind::Verify {
             return;
@@ -230,17 +234,17 @@ impl Reader<'_> {
             }
             Some(_) => return,
         };
-        self.mistake(
+        self.error(
             place,
             message,
             "write at most \"64KiB\", or leave it out for \"4KiB\"",
         );
     }
 
-    fn scores_hidden(&mut self, section: &Section<'_>, kind: RouteKind) -> bool {
+    fn scores_hidden(&mut self, section: &ConfigSection<'_>, kind: RouteKind) -> bool {
         let scores = self.word(section, "response.scores", keys::SCORES);
         if scores.is_some() && kind != RouteKind::Verify {
-            self.mistake(
+            self.error(
                 &section.place,
                 "`response.scores` is for verify routes: no other has scores",
                 "leave it out; `response.remove` takes members out of any answer",
@@ -249,11 +253,11 @@ impl Reader<'_> {
         scores.is_some_and(|scores| scores == "hidden")
     }
 
-    fn pointer(&mut self, (text, place): &Placed<String>) -> Option<MemberPath> {
+    fn pointer(&mut self, (text, place): &Located<String>) -> Option<MemberPath> {
         match MemberPath::parse(text) {
             Ok(pointer) => Some(pointer),
             Err(why) => {
-                self.mistake(
+                self.error(
                     place,
                     why,
                     "write names joined by dots, and `[]` for every element of an array",
@@ -264,7 +268,7 @@ impl Reader<'_> {
     }
 
     /// Only paths that every signer of Qiniu's SDKs signs in the same way.
-    fn check_path(&mut self, path: &str, place: &Place) {
+    fn check_path(&mut self, path: &str, place: &ConfigLocation) {
         let plain = path
             .bytes()
             .all(|byte| byte.is_ascii_graphic() && !b"%?#;\\\"".contains(&byte));
@@ -272,24 +276,24 @@ impl Reader<'_> {
             .strip_prefix('/')
             .is_some_and(|rest| rest.split('/').all(|part| !matches!(part, "" | "." | "..")));
         if !plain || !segments {
-            self.mistake(
+            self.error(
                 place,
                 format!("`{path}` is not a plain path"),
                 "begin with `/`; no empty or dot segments, no `%`, `?`, `#`, `;`, no blanks",
             );
         } else if path == "/.well-known/jwks.json" {
-            self.mistake(place, "this path is the gateway's own", "choose another");
+            self.error(place, "this path is the gateway's own", "choose another");
         }
     }
 }
 
-fn default_route(kind: &str, path: &str) -> Table {
-    let place = Place::File(0..0);
+fn default_route(kind: &str, path: &str) -> ConfigTable {
+    let place = ConfigLocation::File(0..0);
     let text = |text: &str| {
         (
             place.clone(),
-            Item {
-                value: Value::Text(text.into()),
+            ConfigItem {
+                value: ConfigValue::Text(text.into()),
                 place: place.clone(),
             },
         )

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{self, Key, Kind};
+use super::keys::{self, ConfigKey, ValueType};
 
 /// The schema (draft 2020-12).
 pub fn schema() -> Value {
@@ -25,7 +25,7 @@ fn object() -> Value {
     json!({ "type": "object", "additionalProperties": false, "properties": {} })
 }
 
-fn insert(parent: &mut Value, steps: &[&str], key: &Key) {
+fn insert(parent: &mut Value, steps: &[&str], key: &ConfigKey) {
     let Some((step, below)) = steps.split_first() else {
         return;
     };
@@ -55,22 +55,22 @@ fn insert(parent: &mut Value, steps: &[&str], key: &Key) {
     }
 }
 
-fn leaf(key: &Key) -> Value {
+fn leaf(key: &ConfigKey) -> Value {
     let mut leaf = match key.kind {
-        Kind::Text => json!({ "type": "string" }),
-        Kind::Word(words) => json!({ "enum": words }),
-        Kind::Texts => json!({ "type": ["string", "array"], "items": { "type": "string" } }),
-        Kind::Count => json!({ "type": "integer", "minimum": 1 }),
-        Kind::Fraction => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
-        Kind::Bool => json!({ "type": "boolean" }),
-        Kind::Size => json!({ "type": "string", "pattern": "^([0-9]+(B|KiB|MiB|GiB))?$" }),
-        Kind::Duration => json!({ "type": "string", "pattern": "^[0-9]+(ms|s|min|h|day)$" }),
-        Kind::Rate => json!({ "type": "string", "pattern": "^([0-9]+/(s|min|h|day))?$" }),
-        Kind::Members => json!({
+        ValueType::Text => json!({ "type": "string" }),
+        ValueType::Word(words) => json!({ "enum": words }),
+        ValueType::Texts => json!({ "type": ["string", "array"], "items": { "type": "string" } }),
+        ValueType::Count => json!({ "type": "integer", "minimum": 1 }),
+        ValueType::Fraction => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
+        ValueType::Bool => json!({ "type": "boolean" }),
+        ValueType::Size => json!({ "type": "string", "pattern": "^([0-9]+(B|KiB|MiB|GiB))?$" }),
+        ValueType::Duration => json!({ "type": "string", "pattern": "^[0-9]+(ms|s|min|h|day)$" }),
+        ValueType::Rate => json!({ "type": "string", "pattern": "^([0-9]+/(s|min|h|day))?$" }),
+        ValueType::Members => json!({
             "type": "object",
             "additionalProperties": { "type": ["string", "integer", "boolean"] },
         }),
-        Kind::Secret => json!({
+        ValueType::Secret => json!({
             "type": "object",
             "properties": { "env": { "type": "string" }, "file": { "type": "string" } },
             "additionalProperties": false,
@@ -87,7 +87,7 @@ fn leaf(key: &Key) -> Value {
     leaf
 }
 
-fn default(key: &Key) -> Option<Value> {
+fn default(key: &ConfigKey) -> Option<Value> {
     let text = format!("value = {}", key.default);
     let mut table: Map<String, Value> = toml::from_str(&text).ok()?;
     table.remove("value")

@@ -6,38 +6,40 @@
 use std::{fs, path::PathBuf};
 
 use super::{
-    diagnostics::Place,
-    reader::{Placed, Reader, Section, quoted},
-    tree::{Item, Value},
+    diagnostics::ConfigLocation,
+    reader::{ConfigReader, ConfigSection, Located, quoted},
+    tree::{ConfigItem, ConfigValue},
 };
-use crate::rotation::{Fault, Form, Part, Recipe, Source, Trouble, Watched};
+use crate::rotation::{
+    InputError, InputFormat, InputSource, LoadError, Loader, LoaderInput, Reloadable,
+};
 use crate::secret::Secret;
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     /// A value made of these parts, and what it takes to make it anew when a file of theirs changes. A part that is `None`
     /// was a mistake that was told already; the others are looked at all the same.
     pub(super) fn made_of<T>(
         &mut self,
-        parts: Vec<Option<Placed<Part>>>,
-        make: impl Fn(&[Secret]) -> Result<T, Fault> + Send + Sync + 'static,
-    ) -> Option<(T, Option<Watched<T>>)> {
+        parts: Vec<Option<Located<LoaderInput>>>,
+        make: impl Fn(&[Secret]) -> Result<T, LoadError> + Send + Sync + 'static,
+    ) -> Option<(T, Option<Reloadable<T>>)> {
         let wanted = parts.len();
         let (parts, places): (Vec<_>, Vec<_>) = parts.into_iter().flatten().unzip();
         if parts.len() < wanted {
             for (part, place) in parts.iter().zip(&places) {
-                if let Err(trouble) = part.read() {
-                    self.mistake(place, trouble.message, trouble.mend);
+                if let Err(error) = part.read() {
+                    self.error(place, error.message, error.help);
                 }
             }
             return None;
         }
-        let faults = match Recipe::new(parts, make).begin() {
+        let faults = match Loader::new(parts, make).load() {
             Ok(made) => return Some(made),
             Err(faults) => faults,
         };
-        for Fault { part, trouble } in faults {
-            let place = places.get(part).cloned().unwrap_or(super::checked::TOP);
-            self.mistake(&place, trouble.message, trouble.mend);
+        for LoadError { input, error } in faults {
+            let place = places.get(input).cloned().unwrap_or(super::checked::TOP);
+            self.error(&place, error.message, error.help);
         }
         None
     }
@@ -45,29 +47,29 @@ impl Reader<'_> {
     /// A file's text, as a part of a value. `check` says what is wrong with it by itself.
     pub(super) fn document_part(
         &mut self,
-        section: &Section<'_>,
+        section: &ConfigSection<'_>,
         name: &str,
-        (path, place): Placed<PathBuf>,
-        check: fn(&Secret) -> Result<(), Trouble>,
-    ) -> Option<Placed<Part>> {
+        (path, place): Located<PathBuf>,
+        check: fn(&Secret) -> Result<(), InputError>,
+    ) -> Option<Located<LoaderInput>> {
         let key = format!("{}.{name}", section.path);
-        self.file_part(key, path, Form::Document, place, check)
+        self.file_part(key, path, InputFormat::Document, place, check)
     }
 
     /// A secret that must be there, as a part of a value. `check` says what is wrong with it by itself.
     pub(super) fn secret_part(
         &mut self,
-        section: &Section<'_>,
+        section: &ConfigSection<'_>,
         name: &'static str,
-        check: fn(&Secret) -> Result<(), Trouble>,
-    ) -> Option<Placed<Part>> {
+        check: fn(&Secret) -> Result<(), InputError>,
+    ) -> Option<Located<LoaderInput>> {
         const FORM: &str = "write { env = \"NAME\" } or { file = \"/run/secrets/name\" }; a secret never stands in this file";
         let Some(item) = self.item(section, name) else {
-            self.mistake(&section.place, format!("`{name}` is missing"), FORM);
+            self.error(&section.place, format!("`{name}` is missing"), FORM);
             return None;
         };
-        let Value::Table(table) = &item.value else {
-            self.mistake(
+        let ConfigValue::Table(table) = &item.value else {
+            self.error(
                 &item.place.clone().hidden(),
                 format!("`{name}` must say where the secret is"),
                 FORM,
@@ -81,15 +83,15 @@ impl Reader<'_> {
                     source,
                     (
                         _,
-                        Item {
-                            value: Value::Text(text),
+                        ConfigItem {
+                            value: ConfigValue::Text(text),
                             place,
                         },
                     ),
                 ),
             ] if matches!(source.as_str(), "env" | "file") => (*source, place, text),
             _ => {
-                self.mistake(
+                self.error(
                     &item.place.clone().hidden(),
                     format!("`{name}` must have exactly one of `env` and `file`"),
                     FORM,
@@ -101,15 +103,15 @@ impl Reader<'_> {
         let key = format!("{}.{name}", section.path);
         if source == "file" {
             let path = self.base.join(text);
-            return self.file_part(key, path, Form::Secret, place.clone(), check);
+            return self.file_part(key, path, InputFormat::Secret, place.clone(), check);
         }
-        let source = Source::Given(self.variable_secret(text, place)?);
-        Some((Part { key, source, check }, place.clone()))
+        let source = InputSource::Fixed(self.variable_secret(text, place)?);
+        Some((LoaderInput { key, source, check }, place.clone()))
     }
 
-    fn variable_secret(&mut self, name: &str, place: &Place) -> Option<Secret> {
+    fn variable_secret(&mut self, name: &str, place: &ConfigLocation) -> Option<Secret> {
         let Some(value) = self.variables.get(name) else {
-            self.mistake(
+            self.error(
                 place,
                 format!("the environment variable `{name}` is not set"),
                 "set it for this process, or name another",
@@ -117,7 +119,7 @@ impl Reader<'_> {
             return None;
         };
         self.given(
-            Form::secret(value.as_bytes(), &format!("env `{name}`")),
+            InputFormat::secret(value.as_bytes(), &format!("env `{name}`")),
             place,
         )
     }
@@ -126,21 +128,30 @@ impl Reader<'_> {
         &mut self,
         key: String,
         path: PathBuf,
-        form: Form,
-        place: Place,
-        check: fn(&Secret) -> Result<(), Trouble>,
-    ) -> Option<Placed<Part>> {
+        format: InputFormat,
+        place: ConfigLocation,
+        check: fn(&Secret) -> Result<(), InputError>,
+    ) -> Option<Located<LoaderInput>> {
+        let shown = path.display().to_string();
         // A pipe gives its content once.
         let is_pipe = fs::metadata(&path).is_ok_and(|about| !about.is_file() && !about.is_dir());
         let source = match is_pipe {
-            true => Source::Given(self.given(form.read_once(&path), &place)?),
-            false => Source::File(path, form),
+            true => InputSource::Fixed(self.given(format.read_once(&path, &shown), &place)?),
+            false => InputSource::File {
+                path,
+                shown,
+                format,
+            },
         };
-        Some((Part { key, source, check }, place))
+        Some((LoaderInput { key, source, check }, place))
     }
 
-    fn given(&mut self, read: Result<Secret, Trouble>, place: &Place) -> Option<Secret> {
-        read.map_err(|trouble| self.mistake(place, trouble.message, trouble.mend))
+    fn given(
+        &mut self,
+        read: Result<Secret, InputError>,
+        place: &ConfigLocation,
+    ) -> Option<Secret> {
+        read.map_err(|error| self.error(place, error.message, error.help))
             .ok()
     }
 }

@@ -2,24 +2,24 @@
 
 use super::{
     checked::section,
-    reader::{Reader, Section},
-    tree::Table,
+    reader::{ConfigReader, ConfigSection},
+    tree::ConfigTable,
 };
 use crate::secret::Secret;
 use crate::{
-    rotation::{Fault, Trouble},
+    rotation::{InputError, LoadError},
     session::{SessionSettings, seal::SealKey},
 };
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     /// `None`: Qiniu's ids pass as they are.
-    pub(super) fn sessions(&mut self, root: &Table) -> Option<SessionSettings> {
+    pub(super) fn sessions(&mut self, root: &ConfigTable) -> Option<SessionSettings> {
         let section = section(root, "sessions");
         self.header("[sessions]");
         let bind = self.bool(&section, "bind");
         let is_given = |name: &str| section.table.is_some_and(|table| table.contains_key(name));
         let given = ["seal_key", "previous_seal_key"].map(is_given);
-        let mut wrong = |message, mend| self.mistake(&section.place, message, mend);
+        let mut wrong = |message, help| self.error(&section.place, message, help);
         match given {
             [false, false] => {
                 return bind.then_some(SessionSettings {
@@ -42,7 +42,7 @@ impl Reader<'_> {
 
     fn seal_keys(
         &mut self,
-        section: &Section<'_>,
+        section: &ConfigSection<'_>,
         [current, previous]: [bool; 2],
     ) -> Option<SessionSettings> {
         let mut parts = Vec::new();
@@ -54,9 +54,10 @@ impl Reader<'_> {
             let check = |text: &Secret| seal_key("previous_seal_key", text).map(drop);
             parts.push(self.secret_part(section, "previous_seal_key", check));
         }
-        let (settings, watched) = self.made_of(parts, |texts| {
-            let key =
-                |part, name, text| seal_key(name, text).map_err(|trouble| Fault { part, trouble });
+        let (settings, reloadable) = self.made_of(parts, |texts| {
+            let key = |input, name, text| {
+                seal_key(name, text).map_err(|error| LoadError { input, error })
+            };
             match texts {
                 [current] => Ok(SessionSettings {
                     seal_key: Some(key(0, "seal_key", current)?),
@@ -66,17 +67,17 @@ impl Reader<'_> {
                     key(0, "seal_key", current)?,
                     key(1, "previous_seal_key", previous)?,
                 ),
-                _ => Err(Fault::miscounted()),
+                _ => Err(LoadError::wrong_input_count()),
             }
         })?;
-        self.rotation.seal_keys = watched;
+        self.reloadable.seal_keys = reloadable;
         Some(settings)
     }
 }
 
-fn both(current: SealKey, previous: SealKey) -> Result<SessionSettings, Fault> {
+fn both(current: SealKey, previous: SealKey) -> Result<SessionSettings, LoadError> {
     if current.is(&previous) {
-        return Err(Fault::of(
+        return Err(LoadError::of(
             1,
             "`seal_key` and `previous_seal_key` are the same key",
             "make a new one with `liveness-gateway keygen seal`, or leave the previous one out",
@@ -88,9 +89,9 @@ fn both(current: SealKey, previous: SealKey) -> Result<SessionSettings, Fault> {
     })
 }
 
-fn seal_key(name: &str, text: &Secret) -> Result<SealKey, Trouble> {
+fn seal_key(name: &str, text: &Secret) -> Result<SealKey, InputError> {
     SealKey::from_base64(text).map_err(|why| {
-        let mend = "make one with `liveness-gateway keygen seal`";
-        Trouble::new(format!("`{name}` {why}"), mend)
+        let help = "make one with `liveness-gateway keygen seal`";
+        InputError::new(format!("`{name}` {why}"), help)
     })
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{checked::section, reader::Reader, tree::Table};
+use super::{checked::section, reader::ConfigReader, tree::ConfigTable};
 use crate::{
-    rotation::{Fault, Part},
+    rotation::{LoadError, LoaderInput},
     session::SessionSettings,
     store::{Address, StoreSettings},
 };
@@ -12,11 +12,11 @@ use crate::{
 /// Every request may have to wait for so long, several times.
 const LONGEST: Duration = Duration::from_secs(5);
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     /// `None` without the section.
     pub(super) fn store(
         &mut self,
-        root: &Table,
+        root: &ConfigTable,
         sessions: Option<&SessionSettings>,
     ) -> Option<StoreSettings> {
         let section = section(root, "store");
@@ -24,9 +24,9 @@ impl Reader<'_> {
         self.header("[store]");
         let timeout = self.duration(&section, "timeout");
         let tls = self.outgoing_tls(&section);
-        let part = self.secret_part(&section, "redis", Part::any);
+        let part = self.secret_part(&section, "redis", LoaderInput::any);
         if timeout.is_some_and(|timeout| timeout > LONGEST) {
-            self.mistake(
+            self.error(
                 &section.place,
                 "`timeout` is longer than 5 s: requests would wait for a store that is slow",
                 "write some \"50ms\", and at most \"5s\"",
@@ -36,21 +36,21 @@ impl Reader<'_> {
         let written = written.table.is_some_and(|it| it.contains_key("seal_key"));
         // A key that is wrong was told already.
         if sessions.is_some_and(|sessions| sessions.seal_key.is_none()) && !written {
-            self.mistake(
+            self.error(
                 &section.place,
                 "[store] without `sessions.seal_key`: replicas could not open each other's sessions",
                 "give all replicas one key, from `liveness-gateway keygen seal`, or write `sessions.bind = false`",
             );
         }
         let tls = tls?;
-        let (address, watched) = self.made_of(vec![part], move |texts| match texts {
+        let (address, reloadable) = self.made_of(vec![part], move |texts| match texts {
             [url] => Address::parse(url, &tls).map_err(|why| {
-                let mend = "give it redis://host:6379, or rediss://user:password@host:6379 for TLS, special characters of the password written as %XX";
-                Fault::of(0, format!("the secret of `redis` {why}"), mend)
+                let help = "give it redis://host:6379, or rediss://user:password@host:6379 for TLS, special characters of the password written as %XX";
+                LoadError::of(0, format!("the secret of `redis` {why}"), help)
             }),
-            _ => Err(Fault::miscounted()),
+            _ => Err(LoadError::wrong_input_count()),
         })?;
-        self.rotation.store = watched;
+        self.reloadable.store = reloadable;
         Some(StoreSettings {
             address,
             timeout: timeout?,

@@ -18,7 +18,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Loaded, Report, keys, load_text, schema::schema};
+use super::{ConfigErrors, LoadedConfig, keys, load_text, schema::schema};
 use crate::route::{RouteKind, RouteSettings};
 
 const EXAMPLE: &str = include_str!("../../config/gateway.toml");
@@ -48,16 +48,16 @@ fn environment(more: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 /// Loads a text with the folder of the example as its own.
-fn load(text: &str, more: &[(&str, &str)]) -> Result<Loaded, Report> {
+fn load(text: &str, more: &[(&str, &str)]) -> Result<LoadedConfig, ConfigErrors> {
     let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
     load_text(text, "t.toml", &base, &environment(more))
 }
 
-fn good(text: &str, more: &[(&str, &str)]) -> Loaded {
+fn good(text: &str, more: &[(&str, &str)]) -> LoadedConfig {
     load(text, more).unwrap_or_else(|report| panic!("{report}"))
 }
 
-fn report(text: &str, more: &[(&str, &str)]) -> Report {
+fn report(text: &str, more: &[(&str, &str)]) -> ConfigErrors {
     load(text, more)
         .err()
         .unwrap_or_else(|| panic!("taken as good:\n{text}"))

@@ -4,17 +4,17 @@ use std::path::PathBuf;
 
 use super::{
     checked::nested,
-    reader::{Placed, Reader, Section},
-    tree::Table,
+    reader::{ConfigReader, ConfigSection, Located},
+    tree::ConfigTable,
 };
 use crate::{
-    rotation::{Fault, Part},
+    rotation::{LoadError, LoaderInput},
     server::tls::{PemFile, ServerTls, server_config},
 };
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     /// `None` without the section.
-    pub(super) fn tls(&mut self, root: &Table) -> Option<ServerTls> {
+    pub(super) fn tls(&mut self, root: &ConfigTable) -> Option<ServerTls> {
         let section = nested(root, "server", "tls", "server.tls");
         section.table?;
         self.header("[server.tls]");
@@ -29,7 +29,7 @@ impl Reader<'_> {
             "name the file with the private key, or leave [server.tls] out",
         );
         let client_ca = self.path(&section, "client_ca");
-        let path = |given: &Option<Placed<PathBuf>>| given.as_ref().map(|(path, _)| path.clone());
+        let path = |given: &Option<Located<PathBuf>>| given.as_ref().map(|(path, _)| path.clone());
         let paths = [&certificate, &private_key, &client_ca].map(path);
         let mut parts = vec![
             self.tls_part(&section, "certificate", certificate),
@@ -38,7 +38,7 @@ impl Reader<'_> {
         if client_ca.is_some() {
             parts.push(self.tls_part(&section, "client_ca", client_ca));
         }
-        let (config, watched) = self.made_of(parts, move |texts| {
+        let (config, reloadable) = self.made_of(parts, move |texts| {
             let files = paths.iter().flatten().zip(texts);
             let files: Vec<_> = files
                 .map(|(path, text)| PemFile {
@@ -51,31 +51,32 @@ impl Reader<'_> {
                 [certificate, private_key, client_ca] => {
                     (certificate, private_key, Some(client_ca))
                 }
-                _ => return Err(Fault::miscounted()),
+                _ => return Err(LoadError::wrong_input_count()),
             };
-            server_config(certificate, private_key, client_ca)
-                .map_err(|why| Fault::of(0, why, "name readable PEM files that belong together"))
+            server_config(certificate, private_key, client_ca).map_err(|why| {
+                LoadError::of(0, why, "name readable PEM files that belong together")
+            })
         })?;
-        self.rotation.tls = watched;
+        self.reloadable.tls = reloadable;
         Some(ServerTls::new(config))
     }
 
     fn tls_part(
         &mut self,
-        section: &Section<'_>,
+        section: &ConfigSection<'_>,
         name: &str,
-        path: Option<Placed<PathBuf>>,
-    ) -> Option<Placed<Part>> {
-        self.document_part(section, name, path?, Part::any)
+        path: Option<Located<PathBuf>>,
+    ) -> Option<Located<LoaderInput>> {
+        self.document_part(section, name, path?, LoaderInput::any)
     }
 
     fn required_path(
         &mut self,
-        section: &Section<'_>,
+        section: &ConfigSection<'_>,
         name: &'static str,
-        mend: &str,
-    ) -> Option<Placed<PathBuf>> {
-        self.required(section, name, mend)
+        help: &str,
+    ) -> Option<Located<PathBuf>> {
+        self.required(section, name, help)
             .map(|(text, place)| (self.base.join(text), place))
     }
 }

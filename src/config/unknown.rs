@@ -2,13 +2,13 @@
 
 use super::{
     keys,
-    reader::Reader,
-    tree::{Table, Value},
+    reader::ConfigReader,
+    tree::{ConfigTable, ConfigValue},
 };
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     /// Finds every name that no key has.
-    pub(super) fn unknown_names(&mut self, table: &Table, section: &str) {
+    pub(super) fn unknown_names(&mut self, table: &ConfigTable, section: &str) {
         for (name, (place, item)) in table {
             let path = if section.is_empty() {
                 name.clone()
@@ -17,14 +17,18 @@ impl Reader<'_> {
             };
             match (&item.value, keys::find(&path)) {
                 (_, Some(_)) => {}
-                (Value::Table(inner), None) if keys::is_section(&path) && !keys::is_list(&path) => {
+                (ConfigValue::Table(inner), None)
+                    if keys::is_section(&path) && !keys::is_list(&path) =>
+                {
                     self.unknown_names(inner, &path)
                 }
-                (Value::List(items), None) if keys::is_list(&path) => {
+                (ConfigValue::List(items), None) if keys::is_list(&path) => {
                     for item in items {
                         match &item.value {
-                            Value::Table(inner) => self.unknown_names(inner, &format!("{path}[]")),
-                            _ => self.mistake(
+                            ConfigValue::Table(inner) => {
+                                self.unknown_names(inner, &format!("{path}[]"))
+                            }
+                            _ => self.error(
                                 &item.place,
                                 format!("`{name}` holds something that is not a table"),
                                 format!("write [[{name}]]"),
@@ -32,12 +36,12 @@ impl Reader<'_> {
                         }
                     }
                 }
-                _ if keys::is_list(&path) => self.mistake(
+                _ if keys::is_list(&path) => self.error(
                     place,
                     format!("`{name}` is a list of tables"),
                     format!("write [[{name}]]"),
                 ),
-                _ if keys::is_section(&path) => self.mistake(
+                _ if keys::is_section(&path) => self.error(
                     place,
                     format!("`{name}` is a section"),
                     format!("write [{path}]"),
@@ -45,7 +49,7 @@ impl Reader<'_> {
                 _ => {
                     let known = keys::names_below(section);
                     let close = known.iter().find(|known| distance(known, name) <= 2);
-                    let mend = match close {
+                    let help = match close {
                         Some(known) => format!("did you mean `{known}`?"),
                         None => format!("known here: {}", known.join(", ")),
                     };
@@ -53,7 +57,7 @@ impl Reader<'_> {
                         true => &item.place.clone().hidden(),
                         false => place,
                     };
-                    self.mistake(place, format!("unknown key `{name}`"), mend);
+                    self.error(place, format!("unknown key `{name}`"), help);
                 }
             }
         }

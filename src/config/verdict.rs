@@ -3,12 +3,12 @@
 use super::{
     checked::section,
     keys,
-    reader::{Placed, Reader, Section},
-    tree::Table,
+    reader::{ConfigReader, ConfigSection, Located},
+    tree::ConfigTable,
 };
 use crate::secret::Secret;
 use crate::{
-    rotation::{Fault, Trouble},
+    rotation::{InputError, LoadError},
     route::{RouteKind, RouteSettings},
     verdict::{
         VerdictKeys, VerdictSettings,
@@ -17,11 +17,11 @@ use crate::{
     },
 };
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     /// `None` without the section.
     pub(super) fn verdict(
         &mut self,
-        root: &Table,
+        root: &ConfigTable,
         routes: &[RouteSettings],
     ) -> Option<VerdictSettings> {
         let section = section(root, "verdict");
@@ -49,7 +49,7 @@ impl Reader<'_> {
         }
         let video_digest = self.bool(&section, "video_digest");
         if !routes.iter().any(|route| route.kind == RouteKind::Verify) {
-            self.mistake(
+            self.error(
                 &section.place,
                 "[verdict] without a verify route: there would be none",
                 "add a route of kind \"verify\", or leave [verdict] out",
@@ -68,7 +68,7 @@ impl Reader<'_> {
         })
     }
 
-    fn verdict_keys(&mut self, section: &Section<'_>) -> Option<VerdictKeys> {
+    fn verdict_keys(&mut self, section: &ConfigSection<'_>) -> Option<VerdictKeys> {
         let mut parts =
             vec![self.secret_part(section, "signing_key", |pem| signing_key(pem).map(drop))];
         let files = self.texts(section, "previous_keys").unwrap_or_default();
@@ -81,63 +81,63 @@ impl Reader<'_> {
                 previous_key(pem).map(drop)
             })
         }));
-        let (keys, watched) = self.made_of(parts, |texts| {
+        let (keys, reloadable) = self.made_of(parts, |texts| {
             let Some((signing, previous)) = texts.split_first() else {
-                return Err(Fault::miscounted());
+                return Err(LoadError::wrong_input_count());
             };
             let previous_keys = previous.iter().map(previous_key);
             Ok(VerdictKeys {
-                signing_key: signing_key(signing).map_err(|trouble| Fault { part: 0, trouble })?,
+                signing_key: signing_key(signing).map_err(|error| LoadError { input: 0, error })?,
                 previous_keys: previous_keys
                     .collect::<Result<_, _>>()
-                    .map_err(|trouble| Fault { part: 1, trouble })?,
+                    .map_err(|error| LoadError { input: 1, error })?,
             })
         })?;
-        self.rotation.verdict = watched;
+        self.reloadable.verdict = reloadable;
         Some(keys)
     }
 
     /// Qiniu gives the score that is limited only to those who ask for it, by `face_field`.
-    fn check_spoofing(&mut self, (max, place): &Placed<f64>, routes: &[RouteSettings]) {
+    fn check_spoofing(&mut self, (max, place): &Located<f64>, routes: &[RouteSettings]) {
         if *max >= ANY_SPOOFING {
             return;
         }
         let mut verify = routes
             .iter()
             .filter(|route| route.kind == RouteKind::Verify);
-        let Some((route, mend)) = verify.find_map(|route| Some((route, deaf(route)?))) else {
+        let Some((route, help)) = verify.find_map(|route| Some((route, deaf(route)?))) else {
             return;
         };
-        self.mistake(
+        self.error(
             place,
             format!(
                 "no verdict of {} could ever pass: Qiniu tells `maxspoofing` only where `face_field` asks for it",
                 route.path
             ),
-            format!("{mend}, or leave `max_spoofing` at 1.0"),
+            format!("{help}, or leave `max_spoofing` at 1.0"),
         );
     }
 }
 
-fn signing_key(pem: &Secret) -> Result<VerdictSigningKey, Trouble> {
+fn signing_key(pem: &Secret) -> Result<VerdictSigningKey, InputError> {
     VerdictSigningKey::from_pem(pem).map_err(|why| {
-        Trouble::new(
+        InputError::new(
             format!("`signing_key` {why}"),
             "give it an Ed25519 key in PKCS#8 PEM: `liveness-gateway keygen verdict` prints one",
         )
     })
 }
 
-fn previous_key(pem: &Secret) -> Result<VerdictPublicKey, Trouble> {
+fn previous_key(pem: &Secret) -> Result<VerdictPublicKey, InputError> {
     VerdictPublicKey::from_pem(pem.reveal()).map_err(|why| {
-        Trouble::new(
+        InputError::new(
             format!("a file of `previous_keys` {why}"),
             "name a PEM file with the public key alone: `openssl pkey -in KEY.pem -pubout`",
         )
     })
 }
 
-/// What to mend of a route where nobody can ask for the synthetic-image score. What is pinned is sent whatever `request.fields` says.
+/// What to help of a route where nobody can ask for the synthetic-image score. What is pinned is sent whatever `request.fields` says.
 fn deaf(route: &RouteSettings) -> Option<&'static str> {
     let pinned = route
         .request_set

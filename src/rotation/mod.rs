@@ -1,17 +1,18 @@
-//! Values that are made of files, made anew when the files change, while requests go on.
+//! Reloads values that are made of files when the files change, while requests continue.
 //!
-//! A [`Part`] is one text and how to read it, a [`Recipe`] makes a value of its parts, and a [`Watched`] is a recipe with what
-//! was last made of it. [`Watches`] looks at all files about every second, in one task. The configuration makes the first
-//! value by the same recipe, so what is good at start is good later, and nothing else is.
+//! A [`LoaderInput`] is one text and its source. A [`Loader`] builds a value from its inputs. A
+//! [`Reloadable`] is a loader together with the versions of the inputs that are in use. The
+//! [`Reloader`] polls all files about once a second, in one task. The configuration uses the same
+//! loader for the first value, so a content that is valid at start is valid later, and no other.
 //!
-//! Content is compared, never a time or a file's number: that holds for files that are written again, renamed into
-//! their places, or changed by way of a link, as Kubernetes does it. Never logs a content, and never puts to use what is wrong:
-//! the value in use stays.
+//! Contents are compared, never modification times or inode numbers. This covers files that are
+//! rewritten, renamed into place, or replaced through a symbolic link, as Kubernetes does it.
+//! Never logs a content. Never replaces a value in use by an invalid one.
 
-mod part;
-mod recipe;
-mod watch;
+mod input;
+mod loader;
+mod reloader;
 
-pub use part::{Form, Part, Source, Trouble};
-pub use recipe::{Fault, Recipe, Watched};
-pub use watch::{PERIOD, Watches};
+pub use input::{InputError, InputFormat, InputSource, LoaderInput};
+pub use loader::{LoadError, Loader, Reloadable};
+pub use reloader::{ApplyError, POLL_INTERVAL, Reloader};

@@ -1,13 +1,13 @@
-//! Where each value goes that is made anew when its files change. A new kind of watched value gets its line here.
+//! Where each value goes that is made anew when its files change. A new kind of reloadable value gets its line here.
 
 use std::{sync::Arc, time::Instant};
 
 use aws_lc_rs::error::Unspecified;
 
 use crate::{
-    config::{Authorities, Rotation},
+    config::{ReloadableAuthorities, ReloadableSettings},
     relay::{conclude::Conclusions, handle::Gateway},
-    rotation::{Watched, Watches},
+    rotation::{ApplyError, Reloadable, Reloader},
     server::tls::ServerTls,
     store::{NamesSeal, Store},
     verdict::VerdictKeys,
@@ -15,11 +15,15 @@ use crate::{
 
 const UNFIT: &str = "no keys can be derived of it";
 
-/// Everything that is watched, each with the part of the gateway that uses it.
-pub(super) fn watches(rotation: Rotation, gateway: &Gateway, tls: Option<&ServerTls>) -> Watches {
-    let mut watches = Watches::new(rotation.period);
+/// Everything that is reloadable, each with the part of the gateway that uses it.
+pub(super) fn reloader(
+    reloadable: ReloadableSettings,
+    gateway: &Gateway,
+    tls: Option<&ServerTls>,
+) -> Reloader {
+    let mut reloader = Reloader::new(reloadable.poll_interval);
     if let Some(tls) = tls.cloned() {
-        watches.add(rotation.tls, move |config| {
+        reloader.add(reloadable.tls, move |config| {
             tls.replace(config);
             Ok(())
         });
@@ -27,61 +31,61 @@ pub(super) fn watches(rotation: Rotation, gateway: &Gateway, tls: Option<&Server
     let endpoints = Arc::clone(&gateway.endpoints);
     // With bound sessions it is their key that replicas have in common.
     let store = gateway.store.clone().filter(|_| gateway.sessions.is_none());
-    watches.add(rotation.credentials, move |credentials| {
+    reloader.add(reloadable.credentials, move |credentials| {
         endpoints.sign_with(&credentials);
         let seal = NamesSeal::of(credentials.secret_key.reveal());
         share_names(store.as_deref(), seal.map(|seal| vec![seal]))
     });
-    for (issuer, watched) in rotation.identities {
+    for (issuer, reloadable) in reloadable.identities {
         let authenticator = Arc::clone(&gateway.authenticator);
-        watches.add(watched, move |keys| {
+        reloader.add(reloadable, move |keys| {
             authenticator.change_keys(&issuer, keys);
             Ok(())
         });
     }
-    if let (Some(watched), Some(sessions)) = (rotation.seal_keys, &gateway.sessions) {
+    if let (Some(reloadable), Some(sessions)) = (reloadable.seal_keys, &gateway.sessions) {
         let (changing, retiring) = (Arc::clone(sessions), Arc::clone(sessions));
         let store = gateway.store.clone();
-        watches.add(Some(watched), move |keys| {
+        reloader.add(Some(reloadable), move |keys| {
             let changed = changing.change_keys(&keys, Instant::now());
             changed.map_err(|_| UNFIT)?;
             share_names(store.as_deref(), keys.names_in_store())
         });
-        watches.also(move || retiring.retire_keys(Instant::now()));
+        reloader.at_each_poll(move || retiring.retire_keys(Instant::now()));
     }
-    if let Some(watched) = rotation.verdict {
-        watch_verdict_keys(&mut watches, watched, &gateway.conclusions);
+    if let Some(reloadable) = reloadable.verdict {
+        watch_verdict_keys(&mut reloader, reloadable, &gateway.conclusions);
     }
     let conclusions = Arc::clone(&gateway.conclusions);
-    watches.add(rotation.evidence, move |secret| {
+    reloader.add(reloadable.evidence, move |secret| {
         if let Some(evidence) = conclusions.evidence() {
             evidence.set_secret(secret);
         }
         Ok(())
     });
-    watch_authorities(&mut watches, rotation.authorities);
-    if let (Some(watched), Some(store)) = (rotation.store, gateway.store.clone()) {
-        watches.add(Some(watched), move |address| {
+    watch_authorities(&mut reloader, reloadable.authorities);
+    if let (Some(reloadable), Some(store)) = (reloadable.store, gateway.store.clone()) {
+        reloader.add(Some(reloadable), move |address| {
             store.link.connect_to(address);
             Ok(())
         });
     }
-    watches
+    reloader
 }
 
 fn watch_verdict_keys(
-    watches: &mut Watches,
-    watched: Watched<VerdictKeys>,
+    reloader: &mut Reloader,
+    reloadable: Reloadable<VerdictKeys>,
     conclusions: &Arc<Conclusions>,
 ) {
     let (changing, retiring) = (Arc::clone(conclusions), Arc::clone(conclusions));
-    watches.add(Some(watched), move |keys| {
+    reloader.add(Some(reloadable), move |keys| {
         if let Some(verdicts) = changing.verdicts() {
             verdicts.change_keys(keys, Instant::now());
         }
         Ok(())
     });
-    watches.also(move || {
+    reloader.at_each_poll(move || {
         if let Some(verdicts) = retiring.verdicts() {
             verdicts.retire_keys(Instant::now());
         }
@@ -89,9 +93,9 @@ fn watch_verdict_keys(
 }
 
 /// Connections that are opened from then on trust whom the new file names.
-fn watch_authorities(watches: &mut Watches, authorities: Vec<Authorities>) {
-    for Authorities { tls, watched } in authorities {
-        watches.add(Some(watched), move |config| {
+fn watch_authorities(reloader: &mut Reloader, authorities: Vec<ReloadableAuthorities>) {
+    for ReloadableAuthorities { tls, reloadable } in authorities {
+        reloader.add(Some(reloadable), move |config| {
             tls.replace(config);
             Ok(())
         });
@@ -102,7 +106,7 @@ fn watch_authorities(watches: &mut Watches, authorities: Vec<Authorities>) {
 fn share_names(
     store: Option<&Store>,
     seals: Result<Vec<NamesSeal>, Unspecified>,
-) -> Result<(), &'static str> {
+) -> Result<(), ApplyError> {
     let seals = seals.map_err(|_| UNFIT)?;
     if let Some(store) = store {
         // The first one is the one in use: it is to stay the longest.

@@ -1,9 +1,9 @@
 //! Questions to the table of keys.
 
-use super::{Key, all};
+use super::{ConfigKey, all};
 
 /// The key at `path`, if there is one.
-pub(in crate::config) fn find(path: &str) -> Option<&'static Key> {
+pub(in crate::config) fn find(path: &str) -> Option<&'static ConfigKey> {
     all().find(|key| key.path == path)
 }
 

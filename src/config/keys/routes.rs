@@ -1,96 +1,96 @@
 //! The keys of `[[routes]]`, and the defaults of those that depend on the route's kind.
 
-use super::{Key, Kind, SCORES, VIDEO_CHECKS, key};
+use super::{ConfigKey, SCORES, VIDEO_CHECKS, ValueType, key};
 
 /// In the order in which they are shown.
-pub(super) const ROUTES: &[Key] = &[
+pub(super) const ROUTES: &[ConfigKey] = &[
     key(
         "routes[].path",
-        Kind::Text,
+        ValueType::Text,
         "",
         "The exact path, the same here and at Qiniu",
     ),
     key(
         "routes[].kind",
-        Kind::Word(&["session", "verify", "plain"]),
+        ValueType::Word(&["session", "verify", "plain"]),
         "",
         "What the route does",
     ),
     key(
         "routes[].scope",
-        Kind::Text,
+        ValueType::Text,
         "\"\"",
         "The scope a token must have; empty: none",
     ),
     key(
         "routes[].max_body",
-        Kind::Size,
+        ValueType::Size,
         "",
         "The body of a request at the most",
     ),
     key(
         "routes[].timeout",
-        Kind::Duration,
+        ValueType::Duration,
         "",
         "Time for the whole call to Qiniu",
     ),
     key(
         "routes[].rate",
-        Kind::Rate,
+        ValueType::Rate,
         "",
         "Requests per user, like 10/min (s, min, h, day); empty: unlimited",
     ),
     key(
         "routes[].burst",
-        Kind::Count,
+        ValueType::Count,
         "",
         "Requests a user may make at once",
     ),
     key(
         "routes[].quota",
-        Kind::Rate,
+        ValueType::Rate,
         "\"\"",
         "Calls to Qiniu per user in each s, min, h or day of UTC, like 50/day; empty: unlimited",
     ),
     key(
         "routes[].concurrent_per_user",
-        Kind::Count,
+        ValueType::Count,
         "",
         "Calls to Qiniu under way per user",
     ),
     key(
         "routes[].video_check",
-        Kind::Word(VIDEO_CHECKS),
+        ValueType::Word(VIDEO_CHECKS),
         "",
         "What to do about a video that Qiniu would not take: off, report (count and log) or enforce (422); verify routes only",
     ),
     key(
         "routes[].request.fields",
-        Kind::Texts,
+        ValueType::Texts,
         "",
         "Top-level members that go upstream; the rest is dropped",
     ),
     key(
         "routes[].request.set",
-        Kind::Members,
+        ValueType::Members,
         "",
         "Members that go upstream as written here, whatever the frontend asks",
     ),
     key(
         "routes[].response.remove",
-        Kind::Texts,
+        ValueType::Texts,
         "",
         "What is deleted from an answer, like result.pic_list[].pic",
     ),
     key(
         "routes[].response.max_string",
-        Kind::Size,
+        ValueType::Size,
         "",
         "Longer strings are deleted wherever they stand; empty: no limit",
     ),
     key(
         "routes[].response.scores",
-        Kind::Word(SCORES),
+        ValueType::Word(SCORES),
         "",
         "Whether a frontend sees how close it was; hidden: only action_verify and the verdict",
     ),

@@ -77,7 +77,7 @@ fn a_huge_file_of_keys_is_refused() {
     let folder = Folder::new("documents");
     let path = folder.0.join("keys.json");
     for (bytes, message) in [
-        (1024 * 1024, "is not a JSON Web Key Set"),
+        (1024 * 1024, "is not a JSON Web ConfigKey Set"),
         (1024 * 1024 + 1, "is too large"),
     ] {
         fs::write(&path, " ".repeat(bytes)).unwrap();
@@ -93,9 +93,9 @@ fn a_file_is_watched_and_a_pipe_is_read_once() {
     let folder = Folder::new("pipes");
     let source = folder.secret("file", b"key");
     let in_file = |source: &str| minimal("").replace("{ env = \"SK\" }", source);
-    let watched = |text: &str| good(text, &[]).settings.rotation.credentials.is_some();
-    assert!(watched(&in_file(&source)));
-    assert!(!watched(&minimal("")));
+    let reloadable = |text: &str| good(text, &[]).settings.reloadable.credentials.is_some();
+    assert!(reloadable(&in_file(&source)));
+    assert!(!reloadable(&minimal("")));
 
     let path = folder.0.join("pipe");
     let made = Command::new("mkfifo").arg(&path).status().unwrap();
@@ -105,7 +105,7 @@ fn a_file_is_watched_and_a_pipe_is_read_once() {
     let settings = good(&in_file(&source), &[]).settings;
     writer.join().unwrap();
     assert_eq!(settings.qiniu.credentials.secret_key.reveal(), b"key");
-    assert!(settings.rotation.credentials.is_none());
+    assert!(settings.reloadable.credentials.is_none());
 }
 
 #[cfg(feature = "redis")]
@@ -130,11 +130,11 @@ fn every_ca_file_is_watched() {
         ("REDIS", "redis://localhost"),
     ];
     let settings = good(&format!("{text}{}", sections.concat()), &secrets).settings;
-    assert_eq!(settings.rotation.authorities.len(), 4);
+    assert_eq!(settings.reloadable.authorities.len(), 4);
     assert!(
         good(&minimal(""), &[])
             .settings
-            .rotation
+            .reloadable
             .authorities
             .is_empty()
     );

@@ -19,7 +19,7 @@ const KEYS: &[(&str, &str)] = &[
     ("SHORT", "whsec_AAAA"),
 ];
 
-/// Exactly one mistake, with this message or mend, at this part of what stands behind the minimum.
+/// Exactly one mistake, with this message or help, at this part of what stands behind the minimum.
 fn one(more: &str, message: &str, part: &str) {
     let shown = only(&minimal(more), KEYS, message, part);
     assert!(!shown.contains("nWGxne") && !shown.contains("MfKQ"));

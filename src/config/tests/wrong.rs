@@ -14,7 +14,7 @@ pub(super) fn position(text: &str, part: &str) -> String {
     format!("{line}:{column}")
 }
 
-/// Exactly one mistake, with this message or mend, at this part of the text; all that is shown of it.
+/// Exactly one mistake, with this message or help, at this part of the text; all that is shown of it.
 pub(super) fn only(text: &str, variables: &[(&str, &str)], message: &str, part: &str) -> String {
     let report = report(text, variables);
     let shown = report.to_string();

@@ -45,7 +45,7 @@ async fn gateway_that_looks(
     more: &str,
 ) -> Gateway {
     let mut settings = settings(&format!("http://{upstream}"), folder, keys, more);
-    settings.rotation.period = period;
+    settings.reloadable.poll_interval = period;
     Gateway::run(settings).await
 }
 
@@ -63,7 +63,7 @@ fn settings(endpoint: &str, folder: &Folder, keys: &str, more: &str) -> config::
         routes()
     );
     let mut settings = load(&text, folder.path());
-    settings.rotation.period = PERIOD;
+    settings.reloadable.poll_interval = PERIOD;
     settings
 }
 

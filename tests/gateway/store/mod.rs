@@ -112,7 +112,7 @@ pub(crate) async fn rotating(
     let qiniu = format!("endpoint = \"http://{upstream}\"");
     let more = sections(&sessions, &store, routes);
     let mut settings = settings_with(&qiniu, "", &more, &[]);
-    settings.rotation.period = Duration::from_millis(5);
+    settings.reloadable.poll_interval = Duration::from_millis(5);
     let gateway = Gateway::run(settings).await;
     until(&gateway, "store_up 1").await;
     gateway

@@ -190,7 +190,7 @@ async fn a_store_behind_tls_is_used_when_its_certificate_is_trusted() {
     std::fs::write(&authorities, other.cert.pem()).unwrap();
     let learning = format!("timeout = \"2s\"\nca_file = {authorities:?}");
     let mut settings = configured(qiniu, &url, &learning, &routes());
-    settings.rotation.period = Duration::from_millis(5);
+    settings.reloadable.poll_interval = Duration::from_millis(5);
     let learning = Gateway::run(settings).await;
     until(&learning, "store_up 0").await;
     std::fs::write(&authorities, made.cert.pem()).unwrap();

@@ -7,46 +7,46 @@ use crate::{
     evidence::signature::WebhookSecret,
     outbound::tls::ClientTls,
     qiniu::Credentials,
-    rotation::{PERIOD, Watched},
+    rotation::{POLL_INTERVAL, Reloadable},
     session::SessionSettings,
     store::Address,
     verdict::VerdictKeys,
 };
 
-/// The values whose files are watched. `None`: there is no such value, or nothing of it is in a file.
-pub struct Rotation {
+/// The values whose files are reloadable. `None`: there is no such value, or nothing of it is in a file.
+pub struct ReloadableSettings {
     /// Between two looks; fixed in a gateway, and short in tests.
-    pub period: Duration,
+    pub poll_interval: Duration,
     /// `server.tls`
-    pub tls: Option<Watched<Arc<rustls::ServerConfig>>>,
+    pub tls: Option<Reloadable<Arc<rustls::ServerConfig>>>,
     /// `qiniu.access_key` and `secret_key`
-    pub credentials: Option<Watched<Credentials>>,
+    pub credentials: Option<Reloadable<Credentials>>,
     /// The keys of each `[[identity]]`, with its issuer.
-    pub identities: Vec<(String, Option<Watched<VerificationKeys>>)>,
+    pub identities: Vec<(String, Option<Reloadable<VerificationKeys>>)>,
     /// `sessions.seal_key` and `previous_seal_key`
-    pub seal_keys: Option<Watched<SessionSettings>>,
+    pub seal_keys: Option<Reloadable<SessionSettings>>,
     /// `verdict.signing_key` and `previous_keys`
-    pub verdict: Option<Watched<VerdictKeys>>,
+    pub verdict: Option<Reloadable<VerdictKeys>>,
     /// `evidence.secret`
-    pub evidence: Option<Watched<WebhookSecret>>,
+    pub evidence: Option<Reloadable<WebhookSecret>>,
     /// `store.redis`
-    pub store: Option<Watched<Address>>,
+    pub store: Option<Reloadable<Address>>,
     /// Each `ca_file`
-    pub authorities: Vec<Authorities>,
+    pub authorities: Vec<ReloadableAuthorities>,
 }
 
 /// A `ca_file`, and who goes by it.
-pub struct Authorities {
+pub struct ReloadableAuthorities {
     /// Trusts whom the file names.
     pub tls: ClientTls,
     /// Made of the file.
-    pub watched: Watched<Arc<rustls::ClientConfig>>,
+    pub reloadable: Reloadable<Arc<rustls::ClientConfig>>,
 }
 
-impl Default for Rotation {
+impl Default for ReloadableSettings {
     fn default() -> Self {
         Self {
-            period: PERIOD,
+            poll_interval: POLL_INTERVAL,
             tls: None,
             credentials: None,
             identities: Vec::new(),

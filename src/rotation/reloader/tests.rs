@@ -12,14 +12,14 @@ use std::{
 
 use super::*;
 use crate::{
-    rotation::{Form, Part, Recipe, Source},
+    rotation::{InputFormat, InputSource, Loader, LoaderInput},
     secret::Secret,
 };
 
 /// A folder of one test, gone at its end.
-struct Folder(PathBuf);
+struct WatchedFolder(PathBuf);
 
-impl Folder {
+impl WatchedFolder {
     fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -32,16 +32,20 @@ impl Folder {
         fs::write(self.0.join(name), text).unwrap();
     }
 
-    fn part(&self, name: &str) -> Part {
-        Part {
+    fn part(&self, name: &str) -> LoaderInput {
+        LoaderInput {
             key: format!("section.{name}"),
-            source: Source::File(self.0.join(name), Form::Secret),
-            check: Part::any,
+            source: InputSource::File {
+                path: self.0.join(name),
+                shown: self.0.join(name).display().to_string(),
+                format: InputFormat::Secret,
+            },
+            check: LoaderInput::any,
         }
     }
 }
 
-impl Drop for Folder {
+impl Drop for WatchedFolder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
@@ -50,35 +54,35 @@ impl Drop for Folder {
 /// What was put to use, in order.
 type Used = Arc<Mutex<Vec<String>>>;
 
-struct Seen {
+struct Observed {
     look: Box<dyn FnMut()>,
     used: Used,
     /// How often a value was made.
     made: Arc<AtomicU32>,
 }
 
-impl Seen {
-    fn of(parts: Vec<Part>) -> Self {
+impl Observed {
+    fn of(parts: Vec<LoaderInput>) -> Self {
         let made = Arc::new(AtomicU32::new(0));
         let count = Arc::clone(&made);
-        let recipe = Recipe::new(parts, move |texts| {
+        let loader = Loader::new(parts, move |texts| {
             count.fetch_add(1, Ordering::Relaxed);
             let text = |text: &Secret| String::from_utf8(text.reveal().to_vec()).unwrap();
             let all = texts.iter().map(text).collect::<Vec<_>>().join("+");
             match all.contains("bad") {
-                true => Err(Fault::of(0, "is bad", "write a good one")),
+                true => Err(LoadError::of(0, "is bad", "write a good one")),
                 false => Ok(all),
             }
         });
-        let (first, watched) = recipe.begin().unwrap();
+        let (first, reloadable) = loader.load().unwrap();
         let used: Used = Arc::new(Mutex::new(vec![first]));
         let put = Arc::clone(&used);
-        let mut watch = Watch::new(watched.unwrap(), move |value| {
+        let mut poller = Poller::new(reloadable.unwrap(), move |value| {
             put.lock().unwrap().push(value);
             Ok(())
         });
         Self {
-            look: Box::new(move || watch.look()),
+            look: Box::new(move || poller.poll()),
             used,
             made,
         }
@@ -97,9 +101,9 @@ impl Seen {
 
 #[test]
 fn a_content_is_taken_when_it_was_read_twice_and_made_once() {
-    let folder = Folder::new();
+    let folder = WatchedFolder::new();
     folder.write("key", "one");
-    let mut seen = Seen::of(vec![folder.part("key")]);
+    let mut seen = Observed::of(vec![folder.part("key")]);
     assert_eq!(seen.after(5), "one");
     folder.write("key", "two");
     assert_eq!(seen.after(1), "one");
@@ -114,9 +118,9 @@ fn a_content_is_taken_when_it_was_read_twice_and_made_once() {
 
 #[test]
 fn what_is_still_being_written_is_not_taken() {
-    let folder = Folder::new();
+    let folder = WatchedFolder::new();
     folder.write("key", "one");
-    let mut seen = Seen::of(vec![folder.part("key")]);
+    let mut seen = Observed::of(vec![folder.part("key")]);
     for length in 1..8 {
         folder.write("key", &"growing"[..length]);
         assert_eq!(seen.after(1), "one");
@@ -126,11 +130,11 @@ fn what_is_still_being_written_is_not_taken() {
 
 #[test]
 fn files_that_belong_together_are_waited_for() {
-    let folder = Folder::new();
+    let folder = WatchedFolder::new();
     folder.write("id", "id1");
     folder.write("key", "key1");
     let parts = || vec![folder.part("id"), folder.part("key")];
-    let mut seen = Seen::of(parts());
+    let mut seen = Observed::of(parts());
     folder.write("id", "id2");
     assert_eq!(seen.after(9), "id1+key1");
     folder.write("key", "key2");
@@ -141,20 +145,20 @@ fn files_that_belong_together_are_waited_for() {
     assert_eq!(seen.after(9), "id2+key2");
     assert_eq!(seen.after(1), "id2+key3");
     // One that comes from elsewhere can't be waited for.
-    let given = Part {
-        source: Source::Given(Secret::new("given")),
+    let given = LoaderInput {
+        source: InputSource::Fixed(Secret::new("given")),
         ..folder.part("id")
     };
-    let mut seen = Seen::of(vec![given, folder.part("key")]);
+    let mut seen = Observed::of(vec![given, folder.part("key")]);
     folder.write("key", "key4");
     assert_eq!(seen.after(2), "given+key4");
 }
 
 #[test]
 fn what_is_wrong_is_judged_once_and_the_old_stays() {
-    let folder = Folder::new();
+    let folder = WatchedFolder::new();
     folder.write("key", "one");
-    let mut seen = Seen::of(vec![folder.part("key")]);
+    let mut seen = Observed::of(vec![folder.part("key")]);
     folder.write("key", "bad");
     assert_eq!(seen.after(30), "one");
     assert_eq!(seen.made(), 2);
@@ -175,9 +179,9 @@ fn what_is_wrong_is_judged_once_and_the_old_stays() {
 
 #[test]
 fn what_can_t_be_read_leaves_the_old_in_use() {
-    let folder = Folder::new();
+    let folder = WatchedFolder::new();
     folder.write("key", "one");
-    let mut seen = Seen::of(vec![folder.part("key")]);
+    let mut seen = Observed::of(vec![folder.part("key")]);
     let path = folder.0.join("key");
     fs::remove_file(&path).unwrap();
     assert_eq!(seen.after(3), "one");
@@ -195,7 +199,7 @@ fn what_can_t_be_read_leaves_the_old_in_use() {
 
 #[test]
 fn a_change_by_way_of_a_link_is_seen() {
-    let folder = Folder::new();
+    let folder = WatchedFolder::new();
     let version = |number: &str| {
         let inner = folder.0.join(number);
         fs::create_dir(&inner).unwrap();
@@ -206,7 +210,7 @@ fn a_change_by_way_of_a_link_is_seen() {
     };
     version("v1");
     symlink("..data/key", folder.0.join("key")).unwrap();
-    let mut seen = Seen::of(vec![folder.part("key")]);
+    let mut seen = Observed::of(vec![folder.part("key")]);
     version("v2");
     assert_eq!(seen.after(2), "v2");
     fs::remove_dir_all(folder.0.join("v2")).unwrap();
@@ -217,32 +221,32 @@ fn a_change_by_way_of_a_link_is_seen() {
 
 #[test]
 fn what_is_not_in_a_file_is_not_watched() {
-    let part = Part {
+    let input = LoaderInput {
         key: "section.key".into(),
-        source: Source::Given(Secret::new("given")),
-        check: Part::any,
+        source: InputSource::Fixed(Secret::new("given")),
+        check: LoaderInput::any,
     };
-    let recipe = Recipe::new(vec![part], |texts| Ok(texts.len()));
-    let (value, watched) = recipe.begin().unwrap();
-    assert!(value == 1 && watched.is_none());
+    let loader = Loader::new(vec![input], |texts| Ok(texts.len()));
+    let (value, reloadable) = loader.load().unwrap();
+    assert!(value == 1 && reloadable.is_none());
 }
 
 #[tokio::test]
 async fn a_bug_in_one_does_not_end_the_watching() {
-    let folder = Folder::new();
+    let folder = WatchedFolder::new();
     folder.write("key", "one");
     let (told, mut news) = tokio::sync::mpsc::unbounded_channel();
-    let mut watches = Watches::new(Duration::from_millis(1));
-    watches.also(|| panic!("a bug"));
-    let recipe = Recipe::new(vec![folder.part("key")], |texts| {
+    let mut reloader = Reloader::new(Duration::from_millis(1));
+    reloader.at_each_poll(|| panic!("a bug"));
+    let loader = Loader::new(vec![folder.part("key")], |texts| {
         Ok(texts[0].reveal().to_vec())
     });
-    watches.add(recipe.begin().unwrap().1, move |value| {
+    reloader.add(loader.load().unwrap().1, move |value| {
         told.send(value.clone()).unwrap();
         assert_ne!(value, b"two", "another bug");
         Ok(())
     });
-    let keeping = tokio::spawn(watches.keep());
+    let keeping = tokio::spawn(reloader.run());
     for text in ["two", "three"] {
         folder.write("key", text);
         assert_eq!(news.recv().await.unwrap(), text.as_bytes());

@@ -1,0 +1,210 @@
+//! One input of a loader: its source, its validation, and the version that was read.
+//!
+//! Never repeats a content in an error.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use crate::secret::Secret;
+
+/// Maximum size of a file that holds a secret, in bytes.
+const MAX_SECRET: u64 = 64 * 1024;
+/// Maximum size of any other file, in bytes.
+const MAX_DOCUMENT: u64 = 1024 * 1024;
+
+/// One text that a value is built from.
+#[derive(Clone)]
+pub struct LoaderInput {
+    /// The key in the configuration.
+    pub key: String,
+    /// Where the text comes from.
+    pub source: InputSource,
+    /// Validates the text on its own.
+    pub check: fn(&Secret) -> Result<(), InputError>,
+}
+
+/// Where a text comes from.
+#[derive(Clone)]
+pub enum InputSource {
+    /// Read once: from the environment, or from a pipe.
+    Fixed(Secret),
+    /// A file, which may change.
+    File {
+        /// Where it is.
+        path: PathBuf,
+        /// How errors and log lines name it: the path, unless that may be a secret.
+        shown: String,
+        /// What it holds.
+        format: InputFormat,
+    },
+}
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputFormat {
+    /// A secret. One line end after it is removed.
+    Secret,
+    /// A text that is used as it is.
+    Document,
+}
+
+/// Why a text can't be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct InputError {
+    /// What is wrong, as a clause.
+    pub message: String,
+    /// A suggested fix, as a clause.
+    pub help: String,
+}
+
+/// What was read from an input, for comparison with a later read.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum InputVersion {
+    /// The SHA-256 of the content. Two invalid contents are two versions.
+    Content([u8; 32]),
+    /// The file could not be read.
+    Unreadable(InputError),
+}
+
+impl LoaderInput {
+    /// A check that accepts any text.
+    pub fn any(_: &Secret) -> Result<(), InputError> {
+        Ok(())
+    }
+
+    /// Whether the text comes from a file that may change.
+    pub fn is_file(&self) -> bool {
+        matches!(self.source, InputSource::File { .. })
+    }
+
+    /// Reads and validates the text.
+    ///
+    /// # Errors
+    /// The text can't be read, or is invalid on its own.
+    pub fn read(&self) -> Result<Secret, InputError> {
+        self.read_version().1
+    }
+
+    /// Reads and validates the text, and returns the version that was read.
+    pub(super) fn read_version(&self) -> (InputVersion, Result<Secret, InputError>) {
+        let read = match &self.source {
+            InputSource::Fixed(text) => Ok(text.clone()),
+            InputSource::File {
+                path,
+                shown,
+                format,
+            } => format.read(path, shown),
+        };
+        let version = InputVersion::of(&read);
+        let checked = read.and_then(|text| (self.check)(&text).map(|()| text));
+        (version, checked)
+    }
+}
+
+impl InputVersion {
+    fn of(read: &Result<Secret, InputError>) -> Self {
+        match read {
+            Ok(text) => Self::Content(Sha256::digest(text.reveal()).into()),
+            Err(error) => Self::Unreadable(error.clone()),
+        }
+    }
+}
+
+impl InputError {
+    /// From a message and a suggested fix.
+    pub fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            help: help.into(),
+        }
+    }
+}
+
+impl InputFormat {
+    /// Reads a file. Opens regular files only: a pipe would block.
+    fn read(self, path: &Path, shown: &str) -> Result<Secret, InputError> {
+        match fs::metadata(path) {
+            Ok(metadata) if !metadata.is_file() => {
+                let message = format!("{shown} can't be read: it is not a regular file");
+                return Err(InputError::new(message, READABLE));
+            }
+            Ok(_) => {}
+            Err(error) => return Err(unreadable(shown, &error)),
+        }
+        self.read_once(path, shown)
+    }
+
+    /// Reads a file or a pipe. `shown` names it in errors.
+    ///
+    /// # Errors
+    /// It can't be read, is too large, or is an empty secret.
+    pub fn read_once(self, path: &Path, shown: &str) -> Result<Secret, InputError> {
+        let max = match self {
+            Self::Secret => MAX_SECRET,
+            Self::Document => MAX_DOCUMENT,
+        };
+        let bytes = read_at_most(path, max).map_err(|error| unreadable(shown, &error))?;
+        let Some(bytes) = bytes else {
+            return Err(self.too_large(shown));
+        };
+        match self {
+            Self::Document => Ok(Secret::new(bytes.as_slice())),
+            Self::Secret => Self::secret(&bytes, &format!("file `{shown}`")),
+        }
+    }
+
+    /// Makes a secret of these bytes, which were read from `source`.
+    ///
+    /// # Errors
+    /// The secret is empty.
+    pub fn secret(bytes: &[u8], source: &str) -> Result<Secret, InputError> {
+        let text = bytes
+            .strip_suffix(b"\n")
+            .map_or(bytes, |line| line.strip_suffix(b"\r").unwrap_or(line));
+        if text.is_empty() {
+            let message = format!("the secret in {source} is empty");
+            return Err(InputError::new(message, "give it a value"));
+        }
+        Ok(Secret::new(text))
+    }
+
+    fn too_large(self, shown: &str) -> InputError {
+        match self {
+            Self::Secret => InputError::new(
+                format!("{shown} is too large for a secret"),
+                "name a file of at most 64 KiB",
+            ),
+            Self::Document => InputError::new(
+                format!("{shown} is too large"),
+                "name a file of at most 1 MiB",
+            ),
+        }
+    }
+}
+
+const READABLE: &str = "name a file that this user may read";
+
+/// The bytes of a file; `None`: there are more than `max`.
+fn read_at_most(path: &Path, max: u64) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let file = File::open(path)?;
+    // One allocation of the final size: growing would leave unwiped copies of a secret behind.
+    let size = file
+        .metadata()
+        .map_or(0, |metadata| metadata.len())
+        .min(max);
+    let capacity = usize::try_from(size).unwrap_or_default().saturating_add(1);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
+    file.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= max).then_some(bytes))
+}
+
+fn unreadable(shown: &str, error: &io::Error) -> InputError {
+    InputError::new(format!("{shown} can't be read: {error}"), READABLE)
+}
