@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Checks what lies in deploy/ as far as this machine can, without a network, a cluster or a container daemon.
+# Checks deploy/ as far as this machine can, without a network, a cluster or a container daemon.
 #   deploy/check.sh [PATH-TO-liveness-gateway]
-# A tool that is missing skips its check; with CI=true a missing kubectl is a failure.
+# A check is skipped if its tool is missing; with CI=true, a missing kubectl is a failure.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -13,40 +13,56 @@ failed=0
 ok() { echo "ok    $*"; }
 skip() { echo "skip  $*"; }
 fail() { echo "FAIL  $*"; failed=1; }
-# expect NAME FILE PATTERN: the file has such a line.
-expect() { if grep -Eq -- "$3" "$2"; then ok "$1"; else fail "$1: nothing in $2 fits $3"; fi; }
+# expect NAME FILE PATTERN: a line of the file matches.
+expect() { if grep -Eq -- "$3" "$2"; then ok "$1"; else fail "$1: no line of $2 matches $3"; fi; }
+# forbid NAME FILE PATTERN: no line of the file matches.
 forbid() { if grep -Eq -- "$3" "$2"; then fail "$1: $2 has $3"; else ok "$1"; fi; }
-# longer NAME SECONDS TOML: the time to stop is longer than the time to drain.
+# longer NAME SECONDS TOML: the time to stop, in seconds, is longer than the drain timeout.
 longer() {
     local drain
     drain=$(sed -n 's/^drain_timeout = "\([0-9]*\)s".*/\1/p' "$3")
-    if [ -n "$drain" ] && [ -n "$2" ] && [ "$2" -gt "$drain" ]; then ok "$1"; else fail "$1: '$2' s to stop, '$drain' s to drain"; fi
+    if [ -n "$drain" ] && [ -n "$2" ] && [ "$2" -gt "$drain" ]; then
+        ok "$1"
+    else
+        fail "$1: '$2' s to stop, '$drain' s to drain"
+    fi
 }
 
-# Keys that are good for nothing but this check.
+# Throw-away keys.
 mkdir "$work/keys"
 printf 'access' > "$work/keys/access_key"
 printf 'secret' > "$work/keys/secret_key"
 head -c 32 /dev/zero | base64 > "$work/keys/seal_key"
 if command -v openssl > /dev/null; then
-    x=$(openssl genpkey -algorithm ed25519 | openssl pkey -pubout -outform DER | tail -c 32 | base64 | tr '+/' '-_' | tr -d '=\n')
-    printf '{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"check","x":"%s"}]}' "$x" > "$work/keys/jwks.json"
+    x=$(openssl genpkey -algorithm ed25519 | openssl pkey -pubout -outform DER | tail -c 32 \
+        | base64 | tr '+/' '-_' | tr -d '=\n')
+    printf '{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"check","x":"%s"}]}' "$x" \
+        > "$work/keys/jwks.json"
 fi
 
-# check_toml NAME FILE: `liveness-gateway check` accepts it, with the keys above in the place of the real ones.
+# check_toml NAME FILE: `liveness-gateway check` accepts the file, with the throw-away keys.
 check_toml() {
     if [ -z "$binary" ] || [ ! -e "$work/keys/jwks.json" ]; then
         skip "$1: no binary given, or no openssl"
         return
     fi
-    sed -E "s#\"/(run/secrets/liveness-gateway|run/credentials/liveness-gateway.service|etc/liveness-gateway)/#\"$work/keys/#" "$2" > "$work/keys/gateway.toml"
-    if "$binary" check --config "$work/keys/gateway.toml" > "$work/out" 2>&1; then ok "$1"; else fail "$1:"; cat "$work/out"; fi
+    local places='run/secrets/liveness-gateway|run/credentials/liveness-gateway.service'
+    sed -E "s#\"/($places|etc/liveness-gateway)/#\"$work/keys/#" "$2" > "$work/keys/gateway.toml"
+    if "$binary" check --config "$work/keys/gateway.toml" > "$work/out" 2>&1; then
+        ok "$1"
+    else
+        fail "$1:"
+        cat "$work/out"
+    fi
 }
 
 if command -v kubectl > /dev/null; then
     for kind in edge sidecar; do
         out=$work/$kind.yaml
-        if ! kubectl kustomize "kubernetes/$kind" > "$out"; then fail "$kind: kustomize"; continue; fi
+        if ! kubectl kustomize "kubernetes/$kind" > "$out"; then
+            fail "$kind: kustomize"
+            continue
+        fi
         ok "$kind: renders"
         expect "$kind: not root" "$out" '^ +runAsNonRoot: true$'
         expect "$kind: read-only root" "$out" '^ +readOnlyRootFilesystem: true$'
@@ -60,31 +76,36 @@ if command -v kubectl > /dev/null; then
         forbid "$kind: no empty selector" "$out" 'selector: \{\}'
         forbid "$kind: no floating image" "$out" 'image: .*:latest$'
         # The block of gateway.toml, without its indentation.
-        awk '/^  gateway.toml: \|/ { on = 1; next } on && /^[^ ]/ { exit } on { print substr($0, 5) }' "$out" > "$work/$kind.toml"
+        awk '/^  gateway.toml: \|/ { on = 1; next }
+             on && /^[^ ]/ { exit }
+             on { print substr($0, 5) }' "$out" > "$work/$kind.toml"
         expect "$kind: carries gateway.toml" "$work/$kind.toml" '^\[qiniu\]'
-        longer "$kind: time to drain" "$(sed -n 's/^ *terminationGracePeriodSeconds: //p' "$out")" "$work/$kind.toml"
+        grace=$(sed -n 's/^ *terminationGracePeriodSeconds: //p' "$out")
+        longer "$kind: time to drain" "$grace" "$work/$kind.toml"
         check_toml "$kind: gateway.toml" "$work/$kind.toml"
     done
 elif [ "${CI:-}" = true ]; then
-    fail "kubectl is needed here and is missing"
+    fail "kubectl is required and missing"
 else
     skip "kubernetes: no kubectl"
 fi
 
 unit=systemd/liveness-gateway.service
-longer "systemd: time to drain" "$(sed -n 's/^TimeoutStopSec=\([0-9]*\)s$/\1/p' $unit)" systemd/gateway.toml
+stop=$(sed -n 's/^TimeoutStopSec=\([0-9]*\)s$/\1/p' $unit)
+longer "systemd: time to drain" "$stop" systemd/gateway.toml
 check_toml "systemd: gateway.toml" systemd/gateway.toml
 if command -v systemd-analyze > /dev/null; then
-    # The program and its documentation are not installed here.
+    # The binary is not installed on this machine.
     mkdir "$work/unit"
-    sed -e 's#^ExecStart=[^ ]*#ExecStart=/bin/true#' "$unit" > "$work/unit/liveness-gateway.service"
-    if systemd-analyze verify "$work/unit/liveness-gateway.service" > "$work/out" 2>&1 && [ ! -s "$work/out" ]; then
+    copy=$work/unit/liveness-gateway.service
+    sed -e 's#^ExecStart=[^ ]*#ExecStart=/bin/true#' "$unit" > "$copy"
+    if systemd-analyze verify "$copy" > "$work/out" 2>&1 && [ ! -s "$work/out" ]; then
         ok "systemd: verify"
     else
         fail "systemd: verify"; cat "$work/out"
     fi
-    # The score is from 0 (closed) to 10; the threshold is in tenths.
-    if systemd-analyze security --offline=true --threshold=20 "$work/unit/liveness-gateway.service" > "$work/out" 2>&1; then
+    # The score is from 0 (closed) to 10 (open); the threshold is in tenths.
+    if systemd-analyze security --offline=true --threshold=20 "$copy" > "$work/out" 2>&1; then
         ok "systemd: security, $(tail -n 1 "$work/out" | tr -cd '[:print:]')"
     else
         fail "systemd: security"; cat "$work/out"
@@ -98,6 +119,10 @@ expect "docker: health check by the binary" Dockerfile '"healthcheck"\]'
 expect "docker: builds what is locked" Dockerfile 'cargo build .*--locked'
 forbid "docker: no floating base" Dockerfile '^FROM [^ ]*:latest'
 forbid "docker: nothing fetched by ADD" Dockerfile '^ADD '
-if [ "$(grep -v '^#' ../.dockerignore | head -n 1)" = '*' ]; then ok "docker: .dockerignore lets in what is named"; else fail "docker: .dockerignore must start with *"; fi
+if [ "$(grep -v '^#' ../.dockerignore | head -n 1)" = '*' ]; then
+    ok "docker: .dockerignore is an allow-list"
+else
+    fail "docker: .dockerignore must start with *"
+fi
 
 exit $failed
