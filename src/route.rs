@@ -63,7 +63,7 @@ pub struct RouteSettings {
     /// Members that go upstream whatever the body says of them.
     pub request_set: Vec<(String, serde_json::Value)>,
     /// What is deleted from an answer.
-    pub remove: Vec<json::pointer::MemberPath>,
+    pub remove: Vec<json::rules::MemberPath>,
     /// Longer strings are deleted from an answer wherever they stand; none: no limit.
     pub max_string: Option<usize>,
     /// Of an answer to `verify` only the envelope, whether the actions were seen, and the verdict remain.

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::{
     auth::{Authenticator, IdentitySettings, Pseudonymizer},
-    body::admission::BodyAdmission,
+    body::incoming::BodyAdmission,
     config::Settings,
     lifecycle::Readiness,
     limit::{CallerKeys, clock::Clock},

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use liveness_gateway::json::{
     cut::JsonCut,
-    pointer::MemberPath,
-    rules::CutRules,
+    rules::{CutRules, MemberPath},
     scanner::JsonScanner,
     sink::{BufferSink, CutSink},
 };

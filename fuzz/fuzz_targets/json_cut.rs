@@ -5,11 +5,11 @@
 
 use libfuzzer_sys::fuzz_target;
 use liveness_gateway::json::{
-    cut::{JsonCut, CutError},
+    CutError,
+    cut::JsonCut,
     letters::all_letters,
     rules::CaptureSlot,
-    sink::CutSink,
-    value::CapturedValue,
+    sink::{CapturedValue, CutSink},
 };
 use liveness_gateway_fuzz::{
     arrival,

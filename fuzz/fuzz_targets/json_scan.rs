@@ -4,7 +4,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use liveness_gateway::json::scanner::{ScanError, JsonEvent, JsonScanner};
+use liveness_gateway::json::{
+    ScanError,
+    scanner::{JsonEvent, JsonScanner},
+};
 use liveness_gateway_fuzz::{
     arrival,
     reference::{self, ReferenceTree},

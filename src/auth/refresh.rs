@@ -252,7 +252,7 @@ mod tests {
     use super::*;
     use crate::{
         auth::remote::{FetchTiming, RemoteKeySettings},
-        outbound::tls::{ClientTls, client_config},
+        outbound::connection::{ClientTls, client_config},
         telemetry::log::LogWriter,
     };
 

@@ -20,7 +20,7 @@ use super::{
     Algorithm, AuthRefusal, key::HMAC, key::VerificationKey, key_set::VerificationKeys,
     token::UnverifiedToken,
 };
-use crate::outbound::{origin::Url, tls::ClientTls};
+use crate::outbound::{connection::ClientTls, origin::Url};
 
 /// Key ids remembered as unknown at the most.
 const MAX_UNKNOWN: usize = 1024;
@@ -284,7 +284,7 @@ impl FetchRequests {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outbound::tls::client_config;
+    use crate::outbound::connection::client_config;
 
     #[test]
     fn a_fetch_is_asked_for_every_half_minute_whatever_ids_come() {

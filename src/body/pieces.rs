@@ -8,9 +8,12 @@
 
 use bytes::Bytes;
 
-use super::{refusal::BodyRefusal, upload::Uploading};
+use super::{BodyRefusal, upload::Uploading};
 use crate::{
-    json::{rules::CaptureSlot, sink::CutSink, value::CapturedValue},
+    json::{
+        rules::CaptureSlot,
+        sink::{CapturedValue, CutSink},
+    },
     media::{base64::Base64Check, digest::VideoDigest},
     qiniu::request::{RequestDraft, SignedRequest},
     session::ticket::SessionOwner,

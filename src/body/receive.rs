@@ -5,17 +5,22 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 
 use super::{
-    BodyRules,
-    admission::BodyAdmission,
-    arrival::IncomingBody,
-    pieces::BodyPieces,
-    raw::{self, RawVideoFields},
-    received::ReceivedBody,
-    refusal::BodyRefusal,
+    BodyRefusal, BodyRules,
+    incoming::{BodyAdmission, IncomingBody},
+    pieces::{BodyPieces, VideoLocation},
+    raw_video::{self, RawVideoFields},
+    upload::Upload,
 };
 use crate::{
-    json::{cut::JsonCut, value::CapturedValue},
-    qiniu::request::RequestDraft,
+    json::{cut::JsonCut, sink::CapturedValue},
+    media::{
+        VideoFinding,
+        digest::VideoDigest,
+        held::HeldVideo,
+        mp4::{self, judge},
+    },
+    memory::MemoryPermit,
+    qiniu::request::{RequestDraft, SignedRequest},
     session::ticket::SessionOwner,
 };
 
@@ -46,14 +51,16 @@ pub fn receive<'a>(
     pieces.digest = rules.video_digest();
     let held = match form {
         BodyForm::Json => |bytes| bytes,
-        BodyForm::Video(_) => raw::held,
+        BodyForm::Video(_) => raw_video::held,
     };
     let arrival = IncomingBody::admit(body, admission, rules.max_body, held, count);
     async {
         match form {
             BodyForm::Json => json(arrival?, rules, pieces).await,
             // Boxed, for it is large, and most bodies are the other kind.
-            BodyForm::Video(video) => Box::pin(raw::receive(arrival?, video, rules, pieces)).await,
+            BodyForm::Video(video) => {
+                Box::pin(raw_video::receive(arrival?, video, rules, pieces)).await
+            }
         }
     }
 }
@@ -82,4 +89,60 @@ async fn json(
     };
     let asked = rules.asked(|slot| values.get(slot).unwrap_or(&CapturedValue::Absent));
     ReceivedBody::new(pieces, arrival.into_permit(), length, &asked)
+}
+
+/// A body that may go upstream.
+pub struct ReceivedBody {
+    /// The signed request.
+    pub outgoing: SignedRequest,
+    /// Holds the memory for as long as the request lives.
+    pub permit: MemoryPermit,
+    /// What may claim its session, where sessions are bound to callers.
+    pub upload: Option<Upload>,
+    /// SHA-256 of the video, where that was asked for.
+    pub video_sha256: Option<[u8; 32]>,
+    /// The video in it, where there is one.
+    video: Option<ReceivedVideo>,
+}
+
+struct ReceivedVideo {
+    place: VideoLocation,
+    /// Bytes, decoded.
+    length: u64,
+}
+
+impl ReceivedBody {
+    pub(super) fn new(
+        mut pieces: Box<BodyPieces>,
+        permit: MemoryPermit,
+        video_length: Option<u64>,
+        asked: &[u8],
+    ) -> Result<Self, BodyRefusal> {
+        let video_sha256 = pieces.digest.take().map(VideoDigest::finish);
+        let upload = pieces.upload.take();
+        let upload = upload.map(|upload| upload.finish(asked)).transpose();
+        let (outgoing, place) = pieces.finish();
+        let video = place
+            .zip(video_length)
+            .map(|(place, length)| ReceivedVideo { place, length });
+        Ok(Self {
+            outgoing,
+            permit,
+            upload: upload.map_err(BodyRefusal::Session)?,
+            video_sha256,
+            video,
+        })
+    }
+
+    /// Looks at the video's container.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn inspect(&self) -> Result<(), VideoFinding> {
+        let Some(ReceivedVideo { place, length }) = &self.video else {
+            return Ok(());
+        };
+        let mut held = HeldVideo::new(self.outgoing.body(), place.start, *length, place.escaped);
+        judge(mp4::read(*length, |offset, into| held.read(offset, into)))
+    }
 }

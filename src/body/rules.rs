@@ -4,9 +4,8 @@ use bytes::Bytes;
 
 use crate::{
     json::{
-        pointer::MemberPath,
-        rules::{CaptureSlot, CutRules},
-        value::CapturedValue,
+        rules::{CaptureSlot, CutRules, MemberPath},
+        sink::CapturedValue,
     },
     media::digest::VideoDigest,
     route::{RouteKind, RouteSettings},

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     auth::key_set::VerificationKeys,
     evidence::signature::WebhookSecret,
-    outbound::tls::ClientTls,
+    outbound::connection::ClientTls,
     qiniu::Credentials,
     rotation::{POLL_INTERVAL, Reloadable},
     session::SessionSettings,

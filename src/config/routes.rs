@@ -10,7 +10,7 @@ use super::{
     tree::{ConfigItem, ConfigTable, ConfigValue},
 };
 use crate::{
-    json::pointer::MemberPath,
+    json::rules::MemberPath,
     route::{RouteKind, RouteSettings, VideoCheck},
 };
 

@@ -9,8 +9,8 @@ use super::{
 use crate::secret::Secret;
 use crate::{
     outbound::{
+        connection::{ClientTls, client_config},
         origin::Origin,
-        tls::{ClientTls, client_config},
     },
     qiniu::{Credentials, UpstreamSettings},
     rotation::{InputError, LoadError, LoaderInput},

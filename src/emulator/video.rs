@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use data_encoding::BASE64;
 
-use crate::media::{VideoFinding, judge, mp4};
+use crate::media::{
+    VideoFinding,
+    mp4::{self, judge},
+};
 
 /// Maximum decoded size, in bytes.
 pub(super) const MAX_BYTES: usize = 20 * 1024 * 1024;

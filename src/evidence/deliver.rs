@@ -17,9 +17,8 @@ use tokio::time::{sleep, timeout};
 use super::{DeliveryCondition, EvidenceSettings, signature::WebhookSecret};
 use crate::{
     outbound::{
-        connection::OutboundConnection,
+        connection::{ClientTls, OutboundConnection},
         exchange::{ExchangeError, OutboundRequest, exchange},
-        tls::ClientTls,
     },
     qiniu::retained::{RetainedResponse, RetentionError},
     telemetry::timestamp,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::signature::WebhookSecret;
-use crate::outbound::{origin::Url, tls::ClientTls};
+use crate::outbound::{connection::ClientTls, origin::Url};
 
 /// `[evidence]`, checked.
 pub struct EvidenceSettings {

@@ -4,15 +4,12 @@
 //! Whether a member stays is known only behind its name, or in a long string. So the cut sets a mark in front of the
 //! member, passes its bytes on, and takes them back to the mark when the member has to go.
 
-pub use super::error::CutError;
 use super::{
-    frame::{ContainerFrame, FrameStack, NameHashes},
-    name::MemberName,
+    CutError,
     rules::{CaptureSlot, CutRules, NodeAction, NodeIndex},
-    run::PendingChunk,
     scanner::{JsonEvent, JsonScanner},
-    sink::CutSink,
-    value::{CapturedValue, CurrentScalar},
+    sink::{CapturedValue, CutSink, PendingChunk},
+    state::{ContainerFrame, CurrentScalar, FrameStack, MemberName, NameHashes},
 };
 
 /// A cut under way.

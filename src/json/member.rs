@@ -4,8 +4,10 @@
 //! from its first byte on, before anything has been changed.
 
 use super::{
-    cut::JsonCut, error::CutError, name, run::PendingChunk, sink::CutSink, text,
-    value::CapturedValue,
+    CutError,
+    cut::JsonCut,
+    sink::{CapturedValue, CutSink, PendingChunk},
+    state, string,
 };
 
 /// Bytes of a number that is read here.
@@ -64,7 +66,7 @@ impl JsonCut<'_> {
                 return Ok(());
             }
             if frame.is_watched() {
-                frame.note(name::hash(self.rules.seed, member.name), &mut self.names)?;
+                frame.note(state::hash(self.rules.seed, member.name), &mut self.names)?;
             }
             frame.kept_any = true;
             if action.capture.is_some() {
@@ -84,7 +86,7 @@ pub(super) fn read(bytes: &[u8], at: usize) -> Option<PlainMember<'_>> {
     if bytes.get(at) != Some(&b'"') {
         return None;
     }
-    let name = text::short(bytes.get(at + 1..)?)?;
+    let name = string::short(bytes.get(at + 1..)?)?;
     let colon = after_blanks(bytes, at + name.len() + 2);
     if bytes.get(colon) != Some(&b':') {
         return None;
@@ -93,7 +95,7 @@ pub(super) fn read(bytes: &[u8], at: usize) -> Option<PlainMember<'_>> {
     let rest = bytes.get(start..)?;
     let (value, length, quotes) = match rest.first()? {
         b'"' => {
-            let text = text::short(rest.get(1..)?)?;
+            let text = string::short(rest.get(1..)?)?;
             (PlainValue::String(text), text.len(), 2)
         }
         b't' if rest.starts_with(b"true") => (PlainValue::Bool(true), 4, 0),

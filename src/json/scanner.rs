@@ -3,9 +3,10 @@
 //! Accepts exactly one value in UTF-8 with white space around it; no byte order mark, no lone surrogates (they have no
 //! UTF-8), no nesting deeper than [`MAX_DEPTH`]. It holds a few dozen bytes of state whatever the input.
 
-use std::fmt;
-
-use super::text::{self, StringState, StringStep};
+use super::{
+    ScanError,
+    string::{self, StringState, StringStep},
+};
 
 /// Arrays and objects inside one another at the most.
 pub const MAX_DEPTH: u8 = 32;
@@ -43,42 +44,6 @@ pub enum JsonEvent {
     ScalarStart,
     /// The number or literal is complete.
     ScalarEnd,
-}
-
-/// Why the bytes are not JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScanError {
-    /// A byte that can't stand where it stands.
-    Unexpected,
-    /// The bytes ended too early.
-    Incomplete,
-    /// Nested too deep.
-    Depth,
-    /// A control character inside a string.
-    ControlCharacter,
-    /// An escape that JSON does not have.
-    Escape,
-    /// Half of a surrogate pair.
-    Surrogate,
-    /// Bytes that are not UTF-8.
-    Utf8,
-    /// Not a number.
-    Number,
-}
-
-impl fmt::Display for ScanError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unexpected => "a character stands where JSON does not allow it",
-            Self::Incomplete => "the JSON ends too early",
-            Self::Depth => "the JSON is nested too deeply",
-            Self::ControlCharacter => "a string holds an unescaped control character",
-            Self::Escape => "a string holds an invalid escape",
-            Self::Surrogate => "a string holds half of a surrogate pair",
-            Self::Utf8 => "a string is not valid UTF-8",
-            Self::Number => "a number is malformed",
-        })
-    }
 }
 
 /// The scanner's state between two bytes.
@@ -172,7 +137,7 @@ impl JsonScanner {
             ScannerState::InString(text) if text.is_fresh() => false,
             _ => return None,
         };
-        let text = text::short(bytes.get(*at..)?)?;
+        let text = string::short(bytes.get(*at..)?)?;
         *at += text.len() + 1;
         if !name {
             self.after_value(JsonEvent::StringEnd);

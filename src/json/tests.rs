@@ -13,12 +13,11 @@ use serde_json::{Value as Tree, json};
 
 use self::reference::ReferenceRules;
 use super::{
-    cut::{CutError, JsonCut},
-    pointer::MemberPath,
-    rules::CutRules,
-    scanner::{JsonScanner, ScanError},
-    sink::BufferSink,
-    value::CapturedValue,
+    CutError, ScanError,
+    cut::JsonCut,
+    rules::{CutRules, MemberPath},
+    scanner::JsonScanner,
+    sink::{BufferSink, CapturedValue},
 };
 use crate::json;
 

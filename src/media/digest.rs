@@ -72,7 +72,7 @@ impl VideoDigest {
         let padding = self.held.iter().filter(|byte| **byte == b'=').count();
         // The bits beside the padding need not be zero; they stand for nothing.
         let group = self.held.iter().fold(0_u32, |group, character| {
-            group << 6 | super::held::value(*character).unwrap_or_default()
+            group << 6 | super::base64::value(*character).unwrap_or_default()
         });
         let [_, bytes @ ..] = group.to_be_bytes();
         if self.held.len() == 4 {

@@ -6,6 +6,8 @@
 
 use bytes::Bytes;
 
+use super::base64::value;
+
 /// The base64 of a video inside a body.
 pub struct HeldVideo<'a> {
     pieces: &'a [Bytes],
@@ -185,18 +187,6 @@ impl<'a> HeldVideo<'a> {
             place.offset = 0;
         }
     }
-}
-
-/// What a character of the standard alphabet stands for.
-pub(super) fn value(character: u8) -> Option<u32> {
-    Some(u32::from(match character {
-        b'A'..=b'Z' => character - b'A',
-        b'a'..=b'z' => character - b'a' + 26,
-        b'0'..=b'9' => character - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => return None,
-    }))
 }
 
 #[cfg(test)]

@@ -4,19 +4,8 @@
 pub mod base64;
 mod boxes;
 pub mod digest;
-pub mod encode;
 pub mod held;
 pub mod mp4;
-mod track;
-
-use std::{ops::RangeInclusive, time::Duration};
-
-use mp4::{Mp4Error, Mp4Facts};
-
-/// How long Qiniu wants a video to be.
-const DURATIONS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
-/// Its width and height, in pixels.
-const SIDES: RangeInclusive<u16> = 16..=2032;
 
 /// What is wrong with a video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,26 +44,6 @@ impl VideoFinding {
             Self::Duration => "duration",
             Self::Dimensions => "dimensions",
         }
-    }
-}
-
-/// Holds what was read of a file against Qiniu's limits.
-///
-/// # Errors
-/// The first thing that is wrong with it.
-pub fn judge(read: Result<Mp4Facts, Mp4Error>) -> Result<(), VideoFinding> {
-    let facts = read.map_err(|why| match why {
-        Mp4Error::NotMp4 => VideoFinding::NotMp4,
-        Mp4Error::NoVideoTrack => VideoFinding::NoVideoTrack,
-    })?;
-    if !facts.is_h264 {
-        Err(VideoFinding::NotH264)
-    } else if !SIDES.contains(&facts.width) || !SIDES.contains(&facts.height) {
-        Err(VideoFinding::Dimensions)
-    } else if !DURATIONS.contains(&facts.duration) {
-        Err(VideoFinding::Duration)
-    } else {
-        Ok(())
     }
 }
 

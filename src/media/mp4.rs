@@ -4,14 +4,20 @@
 //! it. The file is read where its boxes begin, from front to back and never all of it, so it may be anywhere, in pieces, and
 //! as large as it likes. What is held of it has a limit, whatever it claims.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use super::{
-    boxes::{FieldReader, child, children},
-    track::{
-        MediaTime, VideoTrack, declared_duration, default_duration, fragment_units, video_track,
+    VideoFinding,
+    boxes::{
+        FieldReader, MediaTime, VideoTrack, child, children, declared_duration, default_duration,
+        fragment_units, video_track,
     },
 };
+
+/// How long Qiniu wants a video to be.
+const DURATIONS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
+/// Its width and height, in pixels.
+const SIDES: RangeInclusive<u16> = 16..=2032;
 
 /// Mp4Boxes at the top of a file at the most: ten seconds with a fragment for each picture have some 1,200.
 const MOST_BOXES: usize = 8192;
@@ -77,6 +83,26 @@ pub fn read(
         at = at.saturating_add(found.size);
     }
     Err(Mp4Error::NotMp4)
+}
+
+/// Holds what was read of a file against Qiniu's limits.
+///
+/// # Errors
+/// The first thing that is wrong with it.
+pub fn judge(read: Result<Mp4Facts, Mp4Error>) -> Result<(), VideoFinding> {
+    let facts = read.map_err(|why| match why {
+        Mp4Error::NotMp4 => VideoFinding::NotMp4,
+        Mp4Error::NoVideoTrack => VideoFinding::NoVideoTrack,
+    })?;
+    if !facts.is_h264 {
+        Err(VideoFinding::NotH264)
+    } else if !SIDES.contains(&facts.width) || !SIDES.contains(&facts.height) {
+        Err(VideoFinding::Dimensions)
+    } else if !DURATIONS.contains(&facts.duration) {
+        Err(VideoFinding::Duration)
+    } else {
+        Ok(())
+    }
 }
 
 /// [`read`] for a file that is held in one piece.

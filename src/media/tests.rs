@@ -4,7 +4,12 @@
 use bytes::Bytes;
 use data_encoding::BASE64;
 
-use super::{VideoFinding, boxes::Mp4Boxes, held::HeldVideo, judge, mp4};
+use super::{
+    VideoFinding,
+    boxes::Mp4Boxes,
+    held::HeldVideo,
+    mp4::{self, judge},
+};
 
 const TWO_SECONDS: &[u8] = include_bytes!("../../tests/data/gstreamer-moov-first.mp4");
 

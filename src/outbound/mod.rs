@@ -8,7 +8,5 @@ pub mod connection;
 pub mod exchange;
 pub mod fetch;
 pub mod framing;
-pub mod freshness;
 pub mod head;
 pub mod origin;
-pub mod tls;

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::UpstreamSettings;
-use crate::outbound::{connection::OutboundConnection, tls::ClientTls};
+use crate::outbound::connection::{ClientTls, OutboundConnection};
 
 /// Qiniu, as the gateway reaches it.
 pub struct Upstream {

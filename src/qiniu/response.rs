@@ -3,31 +3,21 @@
 //! A picture is never held longer than the read buffer it came in, unless the whole was asked for, and nothing of an answer leaves this module before
 //! its last byte has proved it complete and valid.
 
-use std::{
-    pin::pin,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, sync::Arc, time::SystemTime};
 
-use tokio::time::timeout;
-
-pub use super::failure::{InvalidResponse, UpstreamFailure, UpstreamFailureKind};
 use super::{
-    pool::{ConnectionLease, Upstream},
-    request::SignedRequest,
     retained::{ResponseCollector, RetainedResponse, RetentionError},
     scores::{LivenessScores, ScoreSlots},
-    sealing::SealingSink,
 };
 use crate::{
     json::{
+        CutError,
         cut::JsonCut,
-        pointer::MemberPath,
-        rules::{CaptureSlot, CutRules},
-        value::CapturedValue,
+        rules::{CaptureSlot, CutRules, MemberPath},
+        sink::{BufferSink, CapturedValue, CutSink},
     },
     memory::BodyMemory,
-    outbound::exchange::{ExchangeError, ResponseReader, exchange},
+    outbound::{connection::OutboundConnection, exchange::ResponseReader},
     session::ticket::SessionOwner,
 };
 
@@ -66,6 +56,15 @@ pub enum ExpectedResponse {
     Envelope,
     /// The envelope, and a session id where `error_code` is 0.
     Session,
+}
+
+/// What makes an answer unfit.
+#[derive(Debug, PartialEq, Eq)]
+pub enum InvalidResponse {
+    /// Its framing, length or coding.
+    Transfer(&'static str),
+    /// Its JSON.
+    Json(CutError),
 }
 
 /// An answer that may be passed on.
@@ -156,10 +155,11 @@ impl ResponseRules {
         self
     }
 
-    async fn read(
+    /// Reads the body to its end.
+    pub(super) async fn read(
         &self,
         reading: &mut ResponseReader,
-        lease: &mut ConnectionLease,
+        connection: &mut OutboundConnection,
         seal: Option<(&SessionOwner, SystemTime)>,
     ) -> Result<UpstreamResponse, InvalidResponse> {
         if reading.is_encoded() {
@@ -170,7 +170,7 @@ impl ResponseRules {
         let mut received = 0_u64;
         let mut whole = self.whole.as_ref().map(ResponseCollector::new);
         reading
-            .body(&mut lease.connection, |bytes| {
+            .body(connection, |bytes| {
                 received = received.saturating_add(bytes.len() as u64);
                 if let Some(whole) = &mut whole {
                     whole.take(bytes);
@@ -221,92 +221,24 @@ impl ResponseRules {
     }
 }
 
-impl Upstream {
-    /// Makes one call. With `resend` a request is sent once more when a kept connection turns out to have been closed
-    /// before it was answered; a billed request must never be. A session that it brings is sealed for `owner`.
-    ///
-    /// # Errors
-    /// Why there is no answer to pass on.
-    pub async fn call(
-        &self,
-        request: SignedRequest,
-        rules: &ResponseRules,
-        limit: Duration,
-        resend: bool,
-        owner: Option<&SessionOwner>,
-    ) -> Result<UpstreamResponse, UpstreamFailure> {
-        let mut begun = None;
-        let result = {
-            // Pinned where it is made: the limit around it would move it a few times.
-            let call = pin!(self.call_without_limit(request, rules, resend, owner, &mut begun));
-            timeout(limit, call).await
-        };
-        let result = result.unwrap_or_else(|_| Err(UpstreamFailureKind::Timeout.into()));
-        result.map_err(|failure| UpstreamFailure {
-            begun: begun.is_some(),
-            ..failure
-        })
-    }
-
-    async fn call_without_limit(
-        &self,
-        request: SignedRequest,
-        rules: &ResponseRules,
-        resend: bool,
-        owner: Option<&SessionOwner>,
-        begun: &mut Option<SystemTime>,
-    ) -> Result<UpstreamResponse, UpstreamFailure> {
-        let mut lease = self.lease(false).await?;
-        let mut sent = *begun.insert(SystemTime::now());
-        let first = exchange(&mut lease.connection, &request.request()).await;
-        let mut reading = match first {
-            Err(ExchangeError::NoResponse(_)) if resend && lease.reused => {
-                drop(lease);
-                lease = self.lease(true).await?;
-                sent = *begun.insert(SystemTime::now());
-                exchange(&mut lease.connection, &request.request()).await?
-            }
-            other => other?,
-        };
-        let status = reading.status();
-        if let Some(kind) = judge(status) {
-            return Err(UpstreamFailure {
-                kind,
-                status: Some(status),
-                reqid: reading.take_reqid(),
-                begun: true,
-            });
-        }
-        let seal = owner.map(|owner| (owner, sent));
-        match rules.read(&mut reading, &mut lease, seal).await {
-            Ok(answer) => {
-                if reading.finish(&mut lease.connection) {
-                    self.keep(lease);
-                }
-                Ok(answer)
-            }
-            Err(invalid) => Err(UpstreamFailure {
-                kind: UpstreamFailureKind::Invalid(invalid),
-                status: Some(status),
-                reqid: reading.take_reqid(),
-                begun: true,
-            }),
-        }
+impl From<&'static str> for InvalidResponse {
+    fn from(what: &'static str) -> Self {
+        Self::Transfer(what)
     }
 }
 
-/// What a status says without its body; `None`: the body is worth reading.
-fn judge(status: u16) -> Option<UpstreamFailureKind> {
-    match status {
-        200 => None,
-        401 | 403 | 419 => Some(UpstreamFailureKind::RejectedCredentials),
-        413 => Some(UpstreamFailureKind::TooLarge),
-        429 | 503 | 573 => Some(UpstreamFailureKind::Busy),
-        400..=499 => Some(UpstreamFailureKind::RejectedRequest),
-        300..=399 | 500.. => Some(UpstreamFailureKind::Error),
-        _ => Some(UpstreamFailureKind::Invalid(InvalidResponse::Transfer(
-            "the answer has an unexpected status",
-        ))),
+impl From<CutError> for InvalidResponse {
+    fn from(error: CutError) -> Self {
+        Self::Json(error)
+    }
+}
+
+impl fmt::Display for InvalidResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transfer(what) => f.write_str(what),
+            Self::Json(error) => error.fmt(f),
+        }
     }
 }
 
@@ -324,6 +256,78 @@ fn short_text(value: Option<&mut CapturedValue>) -> Option<String> {
             Some(text)
         }
         _ => None,
+    }
+}
+
+/// Collects what stays of an answer.
+pub(super) struct SealingSink<'h> {
+    kept: BufferSink,
+    /// Whom a session is for, and when it was asked for.
+    seal: Option<(&'h SessionOwner, SystemTime)>,
+    failed: bool,
+}
+
+impl<'h> SealingSink<'h> {
+    /// With room for so many bytes.
+    pub(super) fn new(seal: Option<(&'h SessionOwner, SystemTime)>, room: usize) -> Self {
+        Self {
+            kept: BufferSink::with_capacity(room),
+            seal,
+            failed: false,
+        }
+    }
+
+    /// How much is held.
+    pub(super) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// What stayed.
+    ///
+    /// # Errors
+    /// A session id could not be sealed.
+    pub(super) fn into_bytes(self) -> Result<Vec<u8>, &'static str> {
+        if self.failed {
+            return Err("the session id can't be sealed");
+        }
+        Ok(self.kept.into_bytes())
+    }
+}
+
+impl CutSink for SealingSink<'_> {
+    fn keep(&mut self, bytes: &[u8]) {
+        self.kept.keep(bytes);
+    }
+
+    fn insert(&mut self, bytes: &'static [u8]) {
+        self.kept.insert(bytes);
+    }
+
+    fn mark(&mut self) {
+        self.kept.mark();
+    }
+
+    fn rollback(&mut self) {
+        self.kept.rollback();
+    }
+
+    fn text(&mut self, _bytes: &[u8], _letters: bool) {}
+
+    fn replace(&mut self, _slot: CaptureSlot, value: &CapturedValue) {
+        let sealed = match (value, self.seal) {
+            (CapturedValue::String(id), Some((owner, sent))) => owner.seal(id, sent),
+            // No session, which is right beside an error of Qiniu's.
+            _ => return self.kept.keep(b"null"),
+        };
+        match sealed {
+            // It needs no escapes.
+            Some(sealed) => {
+                self.kept.keep(b"\"");
+                self.kept.keep(sealed.as_bytes());
+                self.kept.keep(b"\"");
+            }
+            None => self.failed = true,
+        }
     }
 }
 

@@ -5,9 +5,8 @@
 //! one counts. Judges nothing; that is [`crate::verdict::judge`]'s.
 
 use crate::json::{
-    pointer::MemberPath,
-    rules::{CaptureSlot, CutRules},
-    value::CapturedValue,
+    rules::{CaptureSlot, CutRules, MemberPath},
+    sink::CapturedValue,
 };
 
 /// The marks of one answer, as Qiniu wrote them.

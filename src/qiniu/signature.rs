@@ -10,6 +10,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
 use super::Credentials;
+use crate::secret::Secret;
 
 /// What is signed of a request besides its body.
 #[derive(Clone, Copy)]
@@ -30,7 +31,7 @@ pub struct SignedParts<'a> {
 #[derive(Clone)]
 pub struct QiniuSignature {
     mac: Hmac<Sha1>,
-    access_key: Arc<super::Secret>,
+    access_key: Arc<Secret>,
     signs_body: bool,
 }
 

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::route::RouteKind;
 use crate::{
-    body::received::ReceivedBody,
+    body::receive::ReceivedBody,
     limit::{
         concurrency::ConcurrencyPermit,
         quota::shared::{CallerQuota, Reserved},

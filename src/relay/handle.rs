@@ -30,10 +30,9 @@ use crate::route::{RouteKind, VideoCheck};
 use crate::{
     auth::{Authenticator, Caller},
     body::{
-        admission::BodyAdmission,
-        receive::{BodyForm, receive},
-        received::ReceivedBody,
-        refusal::BodyRefusal,
+        BodyRefusal,
+        incoming::BodyAdmission,
+        receive::{BodyForm, ReceivedBody, receive},
     },
     lifecycle::Readiness,
     limit::{CallerKey, CallerKeys, concurrency::ConcurrencyPermit},

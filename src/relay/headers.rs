@@ -10,7 +10,7 @@ use hyper::{
 use ipnet::IpNet;
 
 use super::{refusal::Refusal, request_id::RequestId};
-use crate::body::{raw::RawVideoFields, receive::BodyForm};
+use crate::body::{raw_video::RawVideoFields, receive::BodyForm};
 use crate::route::RouteKind;
 
 const SESSION: &str = "Liveness-Session";

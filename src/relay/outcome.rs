@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use super::record::UpstreamFacts;
 use crate::{
-    qiniu::response::{UpstreamFailure, UpstreamFailureKind, UpstreamResponse},
+    qiniu::{
+        response::UpstreamResponse,
+        upstream_call::{UpstreamFailure, UpstreamFailureKind},
+    },
     telemetry::Telemetry,
 };
 

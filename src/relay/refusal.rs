@@ -9,10 +9,10 @@ use std::{borrow::Cow, time::Duration};
 
 use crate::{
     auth::AuthRefusal,
-    body::refusal::BodyRefusal,
+    body::BodyRefusal,
     limit::rate::LimitExceeded,
     media::VideoFinding,
-    qiniu::response::{UpstreamFailure, UpstreamFailureKind},
+    qiniu::upstream_call::{UpstreamFailure, UpstreamFailureKind},
     session::ledger::ClaimError,
 };
 

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::{record::UpstreamFacts, refusal::Refusal};
 use crate::{
     body::upload::Upload,
-    qiniu::response::UpstreamFailureKind,
+    qiniu::upstream_call::UpstreamFailureKind,
     session::{
         Sessions,
         cached::CachedResponse,

@@ -20,7 +20,10 @@ use super::{
     script::{Reply, Script},
 };
 use crate::{
-    outbound::{connection, origin::Origin, tls::ClientTls},
+    outbound::{
+        connection::{self, ClientTls},
+        origin::Origin,
+    },
     secret::Secret,
 };
 
@@ -209,7 +212,7 @@ fn fault(error: &RedisError) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outbound::tls::client_config;
+    use crate::outbound::connection::client_config;
 
     fn parse(text: &str) -> Result<Address, &'static str> {
         Address::parse(

@@ -7,7 +7,7 @@ use super::{
     fault::StoreError,
     script::{Reply, Script},
 };
-use crate::{outbound::tls::ClientTls, secret::Secret};
+use crate::{outbound::connection::ClientTls, secret::Secret};
 
 /// There is none.
 #[derive(Clone)]

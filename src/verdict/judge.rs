@@ -6,7 +6,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::{json::value::CapturedValue, qiniu::scores::LivenessScores};
+use crate::{json::sink::CapturedValue, qiniu::scores::LivenessScores};
 
 /// The `max_spoofing` that asks for nothing.
 pub const ANY_SPOOFING: f64 = 1.0;

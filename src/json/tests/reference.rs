@@ -7,10 +7,9 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::json::{
-    pointer::MemberPath,
-    rules::{CaptureSlot, CutRules},
+    rules::{CaptureSlot, CutRules, MemberPath},
     scanner::MAX_DEPTH,
-    value::CapturedValue,
+    sink::CapturedValue,
 };
 
 /// RawMembers of an object in which duplicates are looked for, and bytes of a captured value.

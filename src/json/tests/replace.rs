@@ -4,8 +4,7 @@ use super::{
     super::{
         cut::JsonCut,
         rules::{CaptureSlot, CutRules},
-        sink::{BufferSink, CutSink},
-        value::CapturedValue,
+        sink::{BufferSink, CapturedValue, CutSink},
     },
     pointer,
 };

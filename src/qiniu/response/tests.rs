@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    json::{cut::CutError, sink::BufferSink},
+    json::{CutError, sink::BufferSink},
     verdict::judge::{PassRule, ScoreThreshold, judge},
 };
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    json::value::CapturedValue,
+    json::sink::CapturedValue,
     qiniu::scores::LivenessScores,
     secret::Secret,
     verdict::{

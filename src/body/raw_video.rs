@@ -4,12 +4,14 @@
 use std::fmt;
 
 use super::{
-    BodyRules, arrival::IncomingBody, pieces::BodyPieces, received::ReceivedBody,
-    refusal::BodyRefusal,
+    BodyRefusal, BodyRules, incoming::IncomingBody, pieces::BodyPieces, receive::ReceivedBody,
 };
 use crate::{
-    json::{sink::CutSink, value::CapturedValue},
-    media::{VideoFinding, base64::MAX_VIDEO, encode::encode},
+    json::sink::{CapturedValue, CutSink},
+    media::{
+        VideoFinding,
+        base64::{MAX_VIDEO, encode},
+    },
 };
 
 /// What the JSON around a video takes at the most, generously.

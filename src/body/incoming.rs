@@ -1,12 +1,23 @@
 //! A body as it arrives, chunk by chunk: counted against its cap, its pace and the memory that all bodies share.
 
+use std::{sync::Arc, time::Duration};
+
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
-use super::{admission::BodyAdmission, pace::BodyPace, refusal::BodyRefusal};
-use crate::memory::MemoryPermit;
+use super::BodyRefusal;
+use crate::memory::{BodyMemory, MemoryPermit};
+
+/// What all bodies have in common.
+#[derive(Clone)]
+pub struct BodyAdmission {
+    /// The memory for all bodies.
+    pub memory: Arc<BodyMemory>,
+    /// Bytes per second that a body must keep up.
+    pub min_rate: u64,
+}
 
 /// A body of unknown length is admitted in steps of this many bytes.
 const STEP: u64 = 256 * 1024;
@@ -104,5 +115,49 @@ impl<'a> IncomingBody<'a> {
     /// The permit, which goes on to hold the memory.
     pub(super) fn into_permit(self) -> MemoryPermit {
         self.permit
+    }
+}
+
+/// Time in which a body need not keep up any rate.
+const GRACE: Duration = Duration::from_secs(5);
+/// The rate is an average over this time.
+const WINDOW: Duration = Duration::from_secs(10);
+/// A body that takes longer outlives its session, and in the end its signature's date.
+const LONGEST: Duration = Duration::from_secs(5 * 60);
+
+pub(super) struct BodyPace {
+    window_ends: Instant,
+    end: Instant,
+    owed: u64,
+    window: u64,
+}
+
+impl BodyPace {
+    /// `rate` in bytes per second; 0: only the longest time counts.
+    pub(super) fn new(rate: u64) -> Self {
+        let now = Instant::now();
+        let window = rate.saturating_mul(WINDOW.as_secs());
+        Self {
+            window_ends: now + GRACE + WINDOW,
+            end: now + LONGEST,
+            owed: window,
+            window,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Instant {
+        if self.window == 0 {
+            self.end
+        } else {
+            self.window_ends.min(self.end)
+        }
+    }
+
+    pub(super) fn arrived(&mut self, bytes: u64) {
+        self.owed = self.owed.saturating_sub(bytes);
+        if self.owed == 0 {
+            self.owed = self.window;
+            self.window_ends = self.window_ends.max(Instant::now() + WINDOW);
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! The inside of a JSON string, byte by byte: escapes and UTF-8 (RFC 8259 section 7, RFC 3629), resumable anywhere.
 
 use super::{
+    ScanError,
     letters::{all, is_letter, is_plain, letter_blocks, plain_blocks},
-    scanner::ScanError,
 };
 
 /// Plain bytes handed out at once: who looks at them next finds them in the nearest cache.
