@@ -170,7 +170,7 @@ impl KeySetFetcher<'_> {
             at: Instant::now(),
         }));
         self.failures = 0;
-        self.metrics.key_sets.record_fetch(issuer, "success");
+        self.metrics.key_sets.count_success(issuer);
         let settings = &self.keys.settings;
         // Not so long that one failure would make them too old.
         let most = settings.max_stale / 2;
@@ -184,7 +184,7 @@ impl KeySetFetcher<'_> {
         // What was discovered may be what is wrong.
         self.address = None;
         let issuer = &self.keys.issuer;
-        self.metrics.key_sets.record_fetch(issuer, failure.outcome);
+        self.metrics.key_sets.count_failure(issuer, failure.outcome);
         let seconds = pause.as_secs_f64();
         match self.keys.fetched() {
             Some(known) => tracing::warn!(

@@ -54,7 +54,11 @@ impl ConfigReader<'_> {
                 _ => return Err(LoadError::wrong_input_count()),
             };
             server_config(certificate, private_key, client_ca).map_err(|why| {
-                LoadError::of(0, why, "name readable PEM files that belong together")
+                LoadError::of(
+                    0,
+                    why.to_string(),
+                    "name readable PEM files that belong together",
+                )
             })
         })?;
         self.reloadable.tls = reloadable;

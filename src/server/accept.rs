@@ -1,7 +1,8 @@
-//! Listening sockets, and the loop that accepts from them.
+//! Listening sockets, and the loop that accepts connections from them.
 //!
-//! Takes the permit before accepting: beyond the limit, new connections wait in the kernel's queue and cost us nothing.
-//! Never stops because accepting failed, and never spins over a failure that lasts (no descriptors left).
+//! Takes a permit before it accepts: beyond the limit, new connections wait in the kernel's queue
+//! and use no memory here. Never stops because an accept failed, and never spins on a failure that
+//! persists, such as a lack of file descriptors.
 
 use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
 
@@ -11,13 +12,13 @@ use tokio::{
     task::JoinSet,
 };
 
-/// The pause after a failure that will not pass by itself at once.
+/// Pause after a failure that may persist.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
-/// Binds every address, all before any is served.
+/// Binds every address.
 ///
 /// # Errors
-/// The first address that could not be bound, named in the message.
+/// Fails at the first address that can't be bound; the message names it.
 pub async fn bind(listen: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     let mut listeners = Vec::with_capacity(listen.len());
     for address in listen {
@@ -29,15 +30,17 @@ pub async fn bind(listen: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     Ok(listeners)
 }
 
-/// A connection just accepted. The permit is given back when it is dropped.
+/// A connection that was just accepted.
 pub(super) struct AcceptedConnection {
     pub(super) tcp: TcpStream,
     pub(super) address: SocketAddr,
+    /// Counts against the limit of connections until it is dropped.
     pub(super) permit: OwnedSemaphorePermit,
 }
 
-/// Accepts until `stop`, at most `limit` connections at once over all listeners, each served by the task that `serve`
-/// makes. The listeners are closed on return; the tasks still running are returned.
+/// Accepts until `stop` resolves, at most `limit` connections at once over all listeners. Spawns
+/// the future that `serve` makes for each. Closes the listeners and returns the tasks still
+/// running.
 pub(super) async fn accept_until<F>(
     listeners: Vec<TcpListener>,
     limit: usize,
@@ -49,15 +52,15 @@ where
 {
     let permits = Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
     let mut tasks = JoinSet::new();
-    let mut turn = 0_usize;
+    let mut round = 0_usize;
     let mut stop = pin!(stop);
     loop {
         tokio::select! {
             biased;
             () = &mut stop => return tasks,
-            // Finished tasks are taken out as they end, or the set would grow.
+            // Finished tasks are removed as they end, otherwise the set would grow.
             Some(_) = tasks.join_next(), if !tasks.is_empty() => {}
-            accepted = next(&listeners, &mut turn, &permits) => {
+            accepted = next(&listeners, &mut round, &permits) => {
                 if let Some(accepted) = accepted {
                     tasks.spawn(serve(accepted));
                 }
@@ -66,23 +69,23 @@ where
     }
 }
 
-/// The next connection; `None` after a failure, when the pause it called for is over. Loses nothing when dropped: the
-/// permit is given back and a connection not yet accepted stays in the queue.
+/// The next connection, or `None` after a failure and its pause. Cancel safe: the permit is
+/// released, and a connection that was not accepted stays in the queue.
 async fn next(
     listeners: &[TcpListener],
-    turn: &mut usize,
+    round: &mut usize,
     permits: &Arc<Semaphore>,
 ) -> Option<AcceptedConnection> {
     // The semaphore is never closed.
     let permit = Arc::clone(permits).acquire_owned().await.ok()?;
-    match accept_any(listeners, turn).await {
+    match accept_any(listeners, round).await {
         Ok((tcp, address)) => Some(AcceptedConnection {
             tcp,
             address,
             permit,
         }),
         Err(error) => {
-            // The peer gave up while it was queued: nothing is wrong here.
+            // The peer closed the connection while it was queued; that is no failure of ours.
             if !matches!(
                 error.kind(),
                 io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
@@ -95,14 +98,14 @@ async fn next(
     }
 }
 
-/// Starts at another listener each time, so that a busy one can't starve the others.
+/// Polls the listeners in rotation, so that a busy one can't starve the others.
 async fn accept_any(
     listeners: &[TcpListener],
-    turn: &mut usize,
+    round: &mut usize,
 ) -> io::Result<(TcpStream, SocketAddr)> {
     std::future::poll_fn(|cx| {
-        *turn = turn.wrapping_add(1);
-        let first = turn.checked_rem(listeners.len()).unwrap_or(0);
+        *round = round.wrapping_add(1);
+        let first = round.checked_rem(listeners.len()).unwrap_or(0);
         let (before, after) = listeners.split_at(first);
         for listener in after.iter().chain(before) {
             if let Poll::Ready(accepted) = listener.poll_accept(cx) {

@@ -1,7 +1,8 @@
-//! The admin listener: `/livez`, `/readyz` and `/metrics`, plain HTTP/1.1, on an address of its own.
+//! The admin listener: `/livez`, `/readyz` and `/metrics` over plain HTTP/1.1, on its own address.
 //!
-//! Relies on the operator keeping that address away from strangers. One request a connection, few connections, short
-//! times: it answers while the public side is full. Never reads a body.
+//! Relies on the operator to keep that address inside the network. Serves one request per
+//! connection, with few connections and short timeouts, and responds while the public listener is
+//! full. Never reads a body.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -21,25 +22,26 @@ use crate::{lifecycle::Readiness, telemetry::metrics::Metrics};
 
 const MAX_CONNECTIONS: usize = 64;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// For a whole connection.
-const TIMEOUT: Duration = Duration::from_secs(15);
-/// More than enough for a probe's or a scraper's head.
+/// Time limit of a whole connection.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(15);
+/// Read buffer, in bytes. Heads of probes and scrapers are far smaller.
 const READ_BUFFER: usize = 16 * 1024;
 
-/// Serves until it is dropped.
+/// Serves until the future is dropped.
 pub(super) async fn serve(listener: TcpListener, metrics: Arc<Metrics>, readiness: Arc<Readiness>) {
     let never = std::future::pending();
     let tasks = accept::accept_until(vec![listener], MAX_CONNECTIONS, never, |accepted| {
         let (metrics, readiness) = (Arc::clone(&metrics), Arc::clone(&readiness));
         async move {
             let _permit = accepted.permit;
-            drop(tokio::time::timeout(TIMEOUT, converse(accepted.tcp, &metrics, &readiness)).await);
+            let served = serve_connection(accepted.tcp, &metrics, &readiness);
+            drop(tokio::time::timeout(CONNECTION_TIMEOUT, served).await);
         }
     });
     drop(tasks.await);
 }
 
-async fn converse(tcp: TcpStream, metrics: &Metrics, readiness: &Readiness) {
+async fn serve_connection(tcp: TcpStream, metrics: &Metrics, readiness: &Readiness) {
     let service =
         service_fn(
             |request| async move { Ok::<_, Infallible>(respond(&request, metrics, readiness)) },
@@ -66,28 +68,32 @@ fn respond<B>(
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let path = request.uri().path();
     if !matches!(path, "/livez" | "/readyz" | "/metrics") {
-        return answer(
+        return response(
             StatusCode::NOT_FOUND,
             TEXT,
-            "there is /livez, /readyz and /metrics\n",
+            "available paths: /livez, /readyz, /metrics\n",
         );
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut refused = answer(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n");
+        let mut refused = response(
+            StatusCode::METHOD_NOT_ALLOWED,
+            TEXT,
+            "allowed methods: GET, HEAD\n",
+        );
         refused
             .headers_mut()
             .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return refused;
     }
     match path {
-        "/livez" => answer(StatusCode::OK, TEXT, "ok\n"),
-        "/metrics" => answer(StatusCode::OK, OPEN_METRICS, metrics.encode()),
-        _ if readiness.is_ready() => answer(StatusCode::OK, JSON, readiness.to_json()),
-        _ => answer(StatusCode::SERVICE_UNAVAILABLE, JSON, readiness.to_json()),
+        "/livez" => response(StatusCode::OK, TEXT, "ok\n"),
+        "/metrics" => response(StatusCode::OK, OPEN_METRICS, metrics.encode()),
+        _ if readiness.is_ready() => response(StatusCode::OK, JSON, readiness.to_json()),
+        _ => response(StatusCode::SERVICE_UNAVAILABLE, JSON, readiness.to_json()),
     }
 }
 
-fn answer(
+fn response(
     status: StatusCode,
     content_type: &'static str,
     body: impl Into<Bytes>,

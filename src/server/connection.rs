@@ -1,18 +1,26 @@
-//! One connection of the public listener: TLS or plain text, HTTP/1.1 or HTTP/2, until it ends or goes quiet.
+//! One connection of the public listener: TLS or plain text, HTTP/1.1 or HTTP/2, until it ends or a
+//! time limit passes.
 //!
-//! Relies on the wire to report progress and on the handler to bound its own requests. Every wait here has an end: the
-//! handshake, the first bytes, a head, the pause between requests, an answer nobody reads, and the end itself.
-//! Never reads a body, and never logs anything a peer sent.
+//! Relies on the stream to report progress, and on the handler to bound its own requests. Each wait
+//! is bounded: the TLS handshake, the first bytes, a head, the time between requests, a response
+//! that the peer does not read, and the close. Never reads a body, and never logs anything a peer
+//! sent.
 
 use std::{
-    convert::Infallible, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration,
+    convert::Infallible,
+    future::Future,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     Request, Response,
-    body::Incoming,
+    body::{Body, Frame, Incoming, SizeHint},
     header::{CONNECTION, HeaderValue},
     server::conn::{http1, http2},
     service::service_fn,
@@ -22,40 +30,40 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     sync::watch,
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 use super::{
-    activity::{
-        ConnectionActivity, ConnectionTimeouts, HttpVersion, RequestGuard, TimeoutDecision,
-        TrackedResponseBody,
-    },
     head_refusal::{HEAD_TIMEOUT, HeadRefusal, HeadResponder},
-    opening::{DetectedProtocol, OpenedStream, detect_protocol, tls_handshake},
+    stream::{ConnectionStream, DetectedProtocol, ServerTlsStream, detect_protocol, tls_handshake},
+    timeouts::{
+        ConnectionActivity, ConnectionTimeouts, ConnectionWatchdog, HttpVersion, RequestGuard,
+        TimeoutDecision,
+    },
     tls::ServerTls,
-    watchdog::ConnectionWatchdog,
-    wire::ConnectionStream,
 };
-use crate::lifecycle::Readiness;
 use crate::{
+    lifecycle::Readiness,
     relay::handle::Peer,
     spare::Spare,
     telemetry::metrics::{GaugeGuard, Metrics},
 };
 
-/// What an upload may have under way, so that a long way does not slow it: 200 ms at 160 Mbit/s. One upload may have all
-/// of its connection's, which is what the peer can make us hold that nobody has read.
+/// HTTP/2 flow-control window of a stream and of a connection, in bytes. It allows 160 Mbit/s at a
+/// round trip of 200 ms. One upload may use the whole window of its connection, so this also bounds
+/// the unread bytes that a peer can make us buffer.
 const WINDOW: u32 = 4 * 1024 * 1024;
 const MAX_STREAMS: u32 = 100;
-/// A head beyond is refused by hyper itself, with a bare 431 that can't be held back here as it is over HTTP/1.1.
+/// Minimum of hyper's HTTP/2 head limit, in bytes. Above its limit hyper responds with a bare 431,
+/// which can't be held back over HTTP/2.
 const MIN_HTTP2_HEAD: usize = 128 * 1024;
-/// HTTP/2 peers that are gone are noticed within twice this.
+/// Interval and timeout of HTTP/2 pings. A dead peer is noticed within twice this time.
 const PING: Duration = Duration::from_secs(20);
 
-/// What all connections share.
+/// State shared by all connections.
 pub(super) struct ServerContext<H> {
     pub(super) handle: H,
-    /// What requests are handled in.
+    /// Reusable allocations for the futures of requests.
     pub(super) boxes: Spare<Response<Full<Bytes>>>,
     pub(super) tls: Option<ServerTls>,
     pub(super) timeouts: ConnectionTimeouts,
@@ -64,72 +72,90 @@ pub(super) struct ServerContext<H> {
     pub(super) head_responder: HeadResponder,
     /// Becomes true when the gateway stops.
     pub(super) stopping: watch::Receiver<bool>,
-    /// Says when the time for requests under way is over.
+    /// Signals the end of `drain_timeout`.
     pub(super) readiness: Arc<Readiness>,
 }
 
+/// A connection whose protocol is known.
+enum OpenedStream {
+    Tls(Box<ServerTlsStream>),
+    Plain(TcpStream, DetectedProtocol),
+}
+
 /// Serves one connection to its end.
-pub(super) async fn serve<H, F>(tcp: TcpStream, address: SocketAddr, shared: Arc<ServerContext<H>>)
+pub(super) async fn serve<H, F>(tcp: TcpStream, address: SocketAddr, context: Arc<ServerContext<H>>)
 where
     H: Fn(Request<Incoming>, Peer) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
-    let _open = GaugeGuard::new(&shared.metrics.connections);
+    let _open = GaugeGuard::new(&context.metrics.connections);
     let accepted = Instant::now();
-    let late = accepted + shared.timeouts.head;
     if let Err(error) = tcp.set_nodelay(true) {
-        tracing::debug!(%error, "a connection was gone at once");
+        tracing::debug!(%error, "a connection closed right after its accept");
         return;
     }
     let peer = Peer {
         address,
-        tls: shared.tls.is_some(),
+        tls: context.tls.is_some(),
     };
-    let mut stopping = shared.stopping.clone();
-    let opening = async {
-        match &shared.tls {
-            Some(tls) => tls_handshake(tls, tcp, late).await.map(OpenedStream::Tls),
-            None => detect_protocol(tcp, late).await.map(OpenedStream::Plain),
-        }
-    };
+    let mut stopping = context.stopping.clone();
     let opened = tokio::select! {
-        opened = opening => opened,
-        // Nothing has been asked yet on this connection.
+        opened = open(tcp, accepted, &context) => opened,
+        // There is no request yet on this connection.
         _ = stopping.wait_for(|stop| *stop) => None,
     };
     let connection = HttpConnection {
-        shared,
+        context,
         peer,
         accepted,
     };
     match opened {
-        // Boxed: it is much the larger one, and every connection would be as large.
+        // Boxed: the HTTP/2 future is by far the larger one, and would make each connection as
+        // large.
         Some(OpenedStream::Tls(tls)) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => {
             Box::pin(connection.http2(tls, Bytes::new())).await;
         }
         Some(OpenedStream::Tls(tls)) => connection.http1(tls, Bytes::new()).await,
-        Some(OpenedStream::Plain((tcp, DetectedProtocol::Http2(read)))) => {
+        Some(OpenedStream::Plain(tcp, DetectedProtocol::Http2(read))) => {
             Box::pin(connection.http2(tcp, read)).await;
         }
-        Some(OpenedStream::Plain((tcp, DetectedProtocol::Http1(read)))) => {
-            connection.http1(tcp, read).await
+        Some(OpenedStream::Plain(tcp, DetectedProtocol::Http1(read))) => {
+            connection.http1(tcp, read).await;
         }
         None => {}
     }
 }
 
-/// What came of an HTTP/1.1 connection.
-enum ConnectionEnd {
-    /// hyper is done with it.
-    Done(hyper::Result<()>),
-    /// Time is up, in the middle of a head.
-    HeadTimeout,
-    /// Nothing is under way.
-    Quiet,
+/// Makes the TLS handshake, or detects the protocol of plain text, within `head_timeout`.
+async fn open<H>(
+    mut tcp: TcpStream,
+    accepted: Instant,
+    context: &ServerContext<H>,
+) -> Option<OpenedStream> {
+    let deadline = accepted + context.timeouts.head;
+    match &context.tls {
+        Some(tls) => tls_handshake(tls, tcp, deadline)
+            .await
+            .map(OpenedStream::Tls),
+        None => detect_protocol(&mut tcp, deadline)
+            .await
+            .map(|protocol| OpenedStream::Plain(tcp, protocol)),
+    }
 }
 
+/// How hyper's part of an HTTP/1.1 connection ended.
+enum ConnectionEnd {
+    /// hyper returned.
+    Done(hyper::Result<()>),
+    /// A head was not complete in time.
+    HeadTimeout,
+    /// The connection was idle.
+    Idle,
+}
+
+/// An open connection.
 struct HttpConnection<H> {
-    shared: Arc<ServerContext<H>>,
+    context: Arc<ServerContext<H>>,
     peer: Peer,
     accepted: Instant,
 }
@@ -140,28 +166,27 @@ where
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
     async fn http1<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, read: Bytes) {
-        let activity =
-            ConnectionActivity::new(HttpVersion::Http1, self.shared.timeouts, self.accepted);
-        let mut wire = ConnectionStream::new(stream, read, Arc::clone(&activity), true);
-        let end = self.drive_http1(&mut wire, &activity).await;
+        let activity = self.activity(HttpVersion::Http1);
+        let mut stream = ConnectionStream::new(stream, read, Arc::clone(&activity), true);
+        let end = self.drive_http1(&mut stream, &activity).await;
         let refusal = match end {
             ConnectionEnd::HeadTimeout => Some(HEAD_TIMEOUT),
-            ConnectionEnd::Done(Err(_)) => wire.held_back().map(HeadRefusal::instead_of),
+            ConnectionEnd::Done(Err(_)) => stream.held_back().map(HeadRefusal::instead_of),
             ConnectionEnd::Done(Ok(())) => None,
-            ConnectionEnd::Quiet => return wire.close().await,
+            ConnectionEnd::Idle => return stream.close().await,
         };
         if let Some(refusal) = refusal {
-            let responder = &self.shared.head_responder;
-            let answer = responder.response(refusal, wire.head(), self.peer.address);
-            wire.answer(&answer).await;
+            let responder = &self.context.head_responder;
+            let response = responder.response(refusal, stream.head(), self.peer.address);
+            stream.respond(&response).await;
         }
-        wire.close_lingering().await;
+        stream.close_lingering().await;
     }
 
-    /// Lets hyper serve until it is done or the time is up; the wire can be used again afterwards.
+    /// Lets hyper serve until it returns or a time limit passes. The stream can be used afterwards.
     async fn drive_http1<S>(
         &self,
-        wire: &mut ConnectionStream<S>,
+        stream: &mut ConnectionStream<S>,
         activity: &Arc<ConnectionActivity>,
     ) -> ConnectionEnd
     where
@@ -170,12 +195,12 @@ where
         let service = service_fn(|request| self.respond(request, activity, true));
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            // Answers are small: put together, they are one plain `send`.
+            // Responses are small: copied into one buffer, they take a single `send`.
             .writev(false)
-            // Ours knows a head that began from one that did not, and answers 408.
+            // The watchdog distinguishes a started head from an idle connection, and responds 408.
             .header_read_timeout(None)
-            .max_header_size(coarse_head_limit(self.shared.max_head_bytes))
-            .serve_connection(TokioIo::new(wire), service);
+            .max_header_size(coarse_head_limit(self.context.max_head_bytes))
+            .serve_connection(TokioIo::new(stream), service);
         let mut watchdog = self.watchdog(activity);
         let finished = watchdog.until_due(&mut connection).await;
         match finished {
@@ -185,26 +210,25 @@ where
             {
                 ConnectionEnd::HeadTimeout
             }
-            None => ConnectionEnd::Quiet,
+            None => ConnectionEnd::Idle,
         }
     }
 
     async fn http2<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, read: Bytes) {
-        let activity =
-            ConnectionActivity::new(HttpVersion::Http2, self.shared.timeouts, self.accepted);
-        let mut wire = ConnectionStream::new(stream, read, Arc::clone(&activity), false);
-        self.drive_http2(&mut wire, &activity).await;
-        wire.close_lingering().await;
+        let activity = self.activity(HttpVersion::Http2);
+        let mut stream = ConnectionStream::new(stream, read, Arc::clone(&activity), false);
+        self.drive_http2(&mut stream, &activity).await;
+        stream.close_lingering().await;
     }
 
     async fn drive_http2<S>(
         &self,
-        wire: &mut ConnectionStream<S>,
+        stream: &mut ConnectionStream<S>,
         activity: &Arc<ConnectionActivity>,
     ) where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let head_limit = coarse_head_limit(self.shared.max_head_bytes).max(MIN_HTTP2_HEAD);
+        let head_limit = coarse_head_limit(self.context.max_head_bytes).max(MIN_HTTP2_HEAD);
         let head_limit = u32::try_from(head_limit).unwrap_or(u32::MAX);
         let service = service_fn(|request| self.respond(request, activity, false));
         let mut connection = http2::Builder::new(TokioExecutor::new())
@@ -215,8 +239,8 @@ where
             .max_header_list_size(head_limit)
             .keep_alive_interval(PING)
             .keep_alive_timeout(PING)
-            .serve_connection(TokioIo::new(wire), service);
-        let mut stopping = self.shared.stopping.clone();
+            .serve_connection(TokioIo::new(stream), service);
+        let mut stopping = self.context.stopping.clone();
         let mut watchdog = self.watchdog(activity);
         let finished = tokio::select! {
             finished = watchdog.until_due(&mut connection) => finished,
@@ -225,26 +249,25 @@ where
         if finished.is_some() {
             return;
         }
-        // Streams under way finish; the peer is told to open no more. The stop as a whole has its own time limit.
+        // Open streams finish, and the peer is told to open no more. The drain bounds a stop
+        // itself.
         Pin::new(&mut connection).graceful_shutdown();
-        if *self.shared.stopping.borrow() {
+        if *self.context.stopping.borrow() {
             drop(connection.await);
         } else {
-            drop(tokio::time::timeout(self.shared.timeouts.head, connection).await);
+            drop(timeout(self.context.timeouts.head, connection).await);
         }
     }
 
-    fn watchdog<'a>(&'a self, activity: &'a ConnectionActivity) -> ConnectionWatchdog<'a> {
-        let ServerContext {
-            timeouts,
-            stopping,
-            readiness,
-            ..
-        } = &*self.shared;
-        ConnectionWatchdog::new(activity, timeouts.idle, stopping, readiness)
+    fn activity(&self, version: HttpVersion) -> Arc<ConnectionActivity> {
+        ConnectionActivity::new(version, self.context.timeouts, self.accepted)
     }
 
-    /// Hands a request to the relay. It counts as in flight from here to the end of its answer.
+    fn watchdog<'a>(&'a self, activity: &'a ConnectionActivity) -> ConnectionWatchdog<'a> {
+        ConnectionWatchdog::new(activity, &self.context.stopping, &self.context.readiness)
+    }
+
+    /// Passes a request to the handler. It counts as in flight until its response is written.
     fn respond(
         &self,
         request: Request<Incoming>,
@@ -252,30 +275,55 @@ where
         http1: bool,
     ) -> impl Future<Output = Result<Response<TrackedResponseBody>, Infallible>> + Send + use<H, F>
     {
-        let mut guard = RequestGuard::begin(activity, &self.shared.metrics);
-        let shared = Arc::clone(&self.shared);
-        // Boxed: hyper moves what it is given a few times before the first step, and this is large.
-        let mut handled = shared.boxes.hold((shared.handle)(request, self.peer));
+        let mut guard = RequestGuard::new(activity, &self.context.metrics);
+        let context = Arc::clone(&self.context);
+        // Boxed: the future is large, and hyper moves it several times before the first poll.
+        let mut handled = context.boxes.hold((context.handle)(request, self.peer));
         async move {
             let (mut head, body) = (&mut handled).await.into_parts();
-            shared.boxes.keep(handled);
-            guard.answered();
-            if http1 && *shared.stopping.borrow() {
+            context.boxes.keep(handled);
+            guard.response_ready();
+            if http1 && *context.stopping.borrow() {
                 head.headers
                     .insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok(Response::from_parts(
-                head,
-                TrackedResponseBody {
-                    body,
-                    _guard: guard,
-                },
-            ))
+            let body = TrackedResponseBody {
+                body,
+                _guard: guard,
+            };
+            Ok(Response::from_parts(head, body))
         }
     }
 }
 
-/// Where hyper itself gives up on a head. The exact limit is the relay's, which counts what the design counts.
+/// Head limit of hyper, in bytes. The relay enforces the exact limit, which counts method, target
+/// and header fields only.
 fn coarse_head_limit(max_head_bytes: usize) -> usize {
     max_head_bytes.saturating_mul(2).max(64 * 1024)
+}
+
+/// A response body that keeps its request in flight until it is dropped.
+struct TrackedResponseBody {
+    body: Full<Bytes>,
+    _guard: RequestGuard,
+}
+
+impl Body for TrackedResponseBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }

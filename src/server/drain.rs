@@ -1,6 +1,6 @@
-//! The end of the gateway: the signal for it, and the wait for what is under way.
+//! The end of the process: the signal to stop, and the wait for requests in flight.
 //!
-//! Relies on connections noticing by themselves that the gateway stops. Never waits longer than `drain_timeout` and a
+//! Relies on connections to notice the stop. Never waits longer than `drain_timeout` plus one
 //! second.
 
 use std::{future::Future, time::Duration};
@@ -13,63 +13,65 @@ use tokio::{
 
 use crate::lifecycle::Readiness;
 
-/// Time for the answers to requests that were given up.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Time to send the responses to requests that `drain_timeout` ended.
+const CUT_GRACE: Duration = Duration::from_secs(1);
 
-/// How the stop went.
+/// Result of a stop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DrainOutcome {
-    /// Connections that were still open when the time was up, and were cut.
+    /// Connections that were still open after `drain_timeout`, and were closed.
     pub cut: usize,
-    /// Calls to Qiniu that were given up: nobody will know what came of them.
+    /// Calls to Qiniu that were abandoned; their outcome is unknown.
     pub lost: usize,
 }
 
-/// Resolves on the first SIGTERM or SIGINT after the call, polled or not: one that comes while the gateway starts is not
-/// lost. Where a signal can't be listened for, that is logged and the system's default (to end at once) stays.
+/// Resolves at the first SIGTERM or SIGINT after the call, polled or not, so that a signal during
+/// the start is not lost. If the system refuses a handler, this is logged, and the signal ends the
+/// process at once.
 pub fn termination_signal() -> impl Future<Output = ()> {
     let terminate = listen(SignalKind::terminate());
     let interrupt = listen(SignalKind::interrupt());
     async move {
         tokio::select! {
-            () = first(terminate) => {}
-            () = first(interrupt) => {}
+            () = received(terminate) => {}
+            () = received(interrupt) => {}
         }
     }
 }
 
 fn listen(kind: SignalKind) -> Option<Signal> {
     signal(kind)
-        .inspect_err(|error| tracing::error!(%error, "can't listen for a signal to stop"))
+        .inspect_err(|error| tracing::error!(%error, "can't install a handler for a stop signal"))
         .ok()
 }
 
-async fn first(signal: Option<Signal>) {
+async fn received(signal: Option<Signal>) {
     match signal {
         Some(mut signal) => drop(signal.recv().await),
         None => std::future::pending().await,
     }
 }
 
-/// Waits for the tasks for at most `limit`; then the requests under way are told no, and what is still there is cut.
+/// Waits for the tasks for at most `limit`. Then rejects the requests in flight, and aborts the
+/// tasks that remain.
 pub(super) async fn wait_for(
     mut tasks: JoinSet<()>,
     limit: Duration,
     readiness: &Readiness,
 ) -> DrainOutcome {
-    if timeout(limit, all(&mut tasks)).await.is_ok() {
+    if timeout(limit, join_all(&mut tasks)).await.is_ok() {
         return DrainOutcome::default();
     }
     while tasks.try_join_next().is_some() {}
     let cut = tasks.len();
     readiness.end();
-    if timeout(LAST_WORDS, all(&mut tasks)).await.is_err() {
+    if timeout(CUT_GRACE, join_all(&mut tasks)).await.is_err() {
         tasks.shutdown().await;
     }
     DrainOutcome { cut, lost: 0 }
 }
 
-async fn all(tasks: &mut JoinSet<()>) {
+async fn join_all(tasks: &mut JoinSet<()>) {
     while tasks.join_next().await.is_some() {}
 }
 
@@ -78,7 +80,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_signal_counts_before_anybody_waits_for_it() {
+    async fn a_signal_before_the_first_poll_is_not_lost() {
         let stop = termination_signal();
         let me = std::process::id().to_string();
         let sent = std::process::Command::new("kill")

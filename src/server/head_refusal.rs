@@ -1,7 +1,9 @@
-//! The answers given where there is no request to hand to the relay: a head that came too late or can't be read.
+//! Responses to HTTP/1.1 heads that never become a request: too late, too large or malformed.
 //!
-//! HTTP/1.1 only, written past hyper, and always the last thing on a connection. They are recorded like every answer, and
-//! a page may read them like every answer. Never repeats anything the peer sent but an origin that is allowed.
+//! Written to the stream without hyper, as the last response of a connection. Relies on the relay
+//! for the form of a problem, for CORS and for the access record, so a frontend can read these
+//! responses and an operator finds them in the log as any other. Never repeats anything the peer
+//! sent, except an allowed origin.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -15,11 +17,11 @@ use crate::{
     telemetry::Telemetry,
 };
 
-/// A refusal of a head.
+/// Why a head is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HeadRefusal {
-    pub(super) status: u16,
-    pub(super) code: &'static str,
+    status: u16,
+    code: &'static str,
     detail: &'static str,
 }
 
@@ -27,26 +29,26 @@ pub(super) struct HeadRefusal {
 pub(super) const HEAD_TIMEOUT: HeadRefusal = HeadRefusal {
     status: 408,
     code: "request_timeout",
-    detail: "The request's head did not arrive in time.",
+    detail: "the request head did not arrive in time",
 };
 
 const HEAD_TOO_LARGE: HeadRefusal = HeadRefusal {
     status: 431,
     code: "headers_too_large",
-    detail: "The request's head is too large.",
+    detail: "the request head is too large",
 };
 
 const HEAD_MALFORMED: HeadRefusal = HeadRefusal {
     status: 400,
     code: "malformed_request",
-    detail: "The request's head is not valid HTTP/1.1.",
+    detail: "the request head is not valid HTTP/1.1",
 };
 
 impl HeadRefusal {
-    /// In place of the bare answer that hyper would have given.
+    /// The refusal that replaces hyper's bare response with this status.
     pub(super) fn instead_of(status: u16) -> Self {
         match status {
-            // A target that is too long is a head that is too large.
+            // A target that is too long is part of a head that is too large.
             414 | 431 => HEAD_TOO_LARGE,
             _ => HEAD_MALFORMED,
         }
@@ -63,16 +65,16 @@ impl HeadRefusal {
     }
 }
 
-/// Refuses heads that never become a request.
+/// Makes the responses to heads that never become a request.
 pub struct HeadResponder {
-    /// Records and metrics.
+    /// Where the responses are counted and recorded.
     pub(super) telemetry: Arc<Telemetry>,
     cors: Cors,
     ids: RequestIds,
 }
 
 impl HeadResponder {
-    /// `cors` says which pages may read the answers.
+    /// `cors` decides which origins may read the responses.
     pub fn new(telemetry: Arc<Telemetry>, cors: Cors) -> Self {
         Self {
             telemetry,
@@ -81,7 +83,8 @@ impl HeadResponder {
         }
     }
 
-    /// The whole answer as bytes, recorded. `head` is what came of the head.
+    /// Makes the bytes of the whole response, and writes its access record. `head` is the received
+    /// part of the head.
     pub(super) fn response(&self, refusal: HeadRefusal, head: &[u8], peer: SocketAddr) -> Vec<u8> {
         let told = refusal.told();
         let (status, title) = (told.status, problem::title(told.status));
@@ -90,9 +93,13 @@ impl HeadResponder {
         let mut record = Record::begin(Arc::clone(&self.telemetry), peer, &method(head), id);
         (record.status, record.code) = (status, told.code);
         record.bytes_out = body.len() as u64;
-        let mut answer = format!(
-            "HTTP/1.1 {status} {title}\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\n\
-             X-Request-Id: {}\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\
+        let mut response = format!(
+            "HTTP/1.1 {status} {title}\r\n\
+             Content-Type: application/problem+json\r\n\
+             Content-Length: {}\r\n\
+             X-Request-Id: {}\r\n\
+             Cache-Control: no-store\r\n\
+             X-Content-Type-Options: nosniff\r\n\
              Connection: close\r\n",
             body.len(),
             record.request_id,
@@ -103,24 +110,25 @@ impl HeadResponder {
         self.cors.expose(allowed, &mut headers);
         for (name, value) in &headers {
             let line = [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"];
-            answer.extend(line.concat());
+            response.extend(line.concat());
         }
-        answer.extend_from_slice(b"\r\n");
-        answer.extend(body);
-        answer
+        response.extend_from_slice(b"\r\n");
+        response.extend(body);
+        response
     }
 }
 
-/// The method, as far as it can be told.
+/// The method of a head, as far as it is readable.
 fn method(head: &[u8]) -> Method {
-    let word = head.split(|&byte| byte == b' ').next().unwrap_or_default();
-    // Any method of no known name is recorded as `other`.
-    Method::from_bytes(word)
+    let first = head.split(|&byte| byte == b' ').next().unwrap_or_default();
+    // An unreadable method becomes `-`, which is recorded as `other` like any unknown one.
+    Method::from_bytes(first)
         .or_else(|_| Method::from_bytes(b"-"))
         .unwrap_or_default()
 }
 
-/// The `Origin` of a head that may be broken or cut off anywhere. A line that may go on is not one yet.
+/// The `Origin` of a head that may be malformed or cut off. Ignores a line without its end, since
+/// its value may be incomplete.
 fn origin(head: &[u8]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for line in head.split_inclusive(|&byte| byte == b'\n').skip(1) {
@@ -166,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_a_whole_problem_with_its_headers_and_a_record() {
+    fn a_response_is_a_whole_problem_with_its_headers_and_a_record() {
         let (responder, log) = responder();
         let head = b"POST /x HTTP/1.1\r\nORIGIN:https://app.example.com\r\nX";
         let text = String::from_utf8(responder.response(HEAD_TIMEOUT, head, PEER)).unwrap();
@@ -218,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_method_that_is_none_is_recorded_as_other() {
+    fn an_unreadable_method_is_recorded_as_other() {
         let (responder, log) = responder();
         drop(responder.response(HEAD_MALFORMED, b"\x16\x03\x01 /", PEER));
         let line = String::from_utf8(log.lock().unwrap().clone()).unwrap();
@@ -226,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_whole_line_of_an_allowed_origin_is_repeated() {
+    fn only_a_complete_line_with_an_allowed_origin_is_repeated() {
         let (responder, _) = responder();
         for head in [
             &b""[..],

@@ -1,18 +1,18 @@
-//! Listeners, connections, TLS, graceful stop and the admin listener.
+//! The listeners and their connections: accept, TLS, time limits, graceful stop, and the admin
+//! listener.
 //!
-//! [`Server::bind`] takes every address first; [`Server::run`] serves until told to stop, then lets what is under way
-//! finish. Relies on the relay for every answer but those to a head that never became a request. Never reads a body.
+//! [`Server::bind`] binds every address before any is served. [`Server::run`] serves until it is
+//! told to stop, then drains. Relies on the relay for every response except those to a head that
+//! never became a request. Never reads a body.
 
 mod accept;
-mod activity;
-pub mod admin;
+mod admin;
 mod connection;
 pub mod drain;
 mod head_refusal;
-mod opening;
+mod stream;
+mod timeouts;
 pub mod tls;
-mod watchdog;
-mod wire;
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -21,49 +21,45 @@ use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
-use crate::lifecycle::Readiness;
-pub use accept::bind;
-use activity::ConnectionTimeouts;
-use connection::ServerContext;
-use drain::DrainOutcome;
-pub use head_refusal::HeadResponder;
-
+pub use self::{accept::bind, head_refusal::HeadResponder};
+use self::{connection::ServerContext, drain::DrainOutcome, timeouts::ConnectionTimeouts};
 use crate::{
+    lifecycle::Readiness,
     relay::handle::{Gateway, Peer},
     spare::Spare,
 };
 
-/// `[server]`, checked.
+/// The checked `[server]` section.
 pub struct ServerSettings {
-    /// Addresses to listen on; port 0 picks a free one.
+    /// Addresses to listen on. Port 0 picks a free port.
     pub listen: Vec<SocketAddr>,
-    /// Peers whose `X-Forwarded-For` and `X-Request-Id` are believed.
+    /// Peers whose `X-Forwarded-For` and `X-Request-Id` are trusted.
     pub trusted_proxies: Vec<ipnet::IpNet>,
-    /// Connections held at once.
+    /// Maximum number of open connections.
     pub max_connections: usize,
-    /// Bytes of a request's head: method, target and header fields together.
+    /// Maximum size of a request head, in bytes: method, target and header fields together.
     pub max_head_bytes: usize,
-    /// Bytes of bodies held at once, all connections together.
+    /// Memory for the bodies of all connections, in bytes.
     pub body_memory: u64,
-    /// Bytes per second that a body must keep up.
+    /// Minimum transfer rate of a body, in bytes per second.
     pub min_body_rate: u64,
-    /// Time for a head to arrive, from its first byte (a new connection: from its accept).
+    /// Time limit of a head, from its first byte, or from the accept on a new connection.
     pub head_timeout: Duration,
-    /// Time a kept-alive connection may stay without a request.
+    /// How long a kept-alive connection may stay without a request.
     pub idle_timeout: Duration,
-    /// Time given to the requests under way when the gateway stops.
+    /// Time that requests in flight have to finish when the gateway stops.
     pub drain_timeout: Duration,
-    /// Absent: plain HTTP.
+    /// TLS of the public listener, or `None` for plain HTTP.
     pub tls: Option<tls::ServerTls>,
 }
 
-/// `[admin]`, checked.
+/// The checked `[admin]` section.
 pub struct AdminSettings {
-    /// Where `/livez`, `/readyz` and `/metrics` are served.
+    /// Address of `/livez`, `/readyz` and `/metrics`.
     pub listen: SocketAddr,
 }
 
-/// Both listeners, bound and not serving yet.
+/// Both listeners, bound but not served yet.
 pub struct Server {
     public: Vec<TcpListener>,
     admin: TcpListener,
@@ -73,7 +69,7 @@ impl Server {
     /// Binds every address.
     ///
     /// # Errors
-    /// The first address that could not be bound, named in the message.
+    /// Fails at the first address that can't be bound; the message names it.
     pub async fn bind(settings: &ServerSettings, admin: &AdminSettings) -> io::Result<Self> {
         let public = bind(&settings.listen).await?;
         let admin = bind(&[admin.listen])
@@ -83,23 +79,23 @@ impl Server {
         Ok(Self { public, admin })
     }
 
-    /// The public addresses as bound.
+    /// The bound public addresses.
     ///
     /// # Errors
-    /// What the system says of a socket it does not know any more.
+    /// Fails if the system can't tell the address of a socket.
     pub fn public_addresses(&self) -> io::Result<Vec<SocketAddr>> {
         self.public.iter().map(TcpListener::local_addr).collect()
     }
 
-    /// The admin address as bound.
+    /// The bound admin address.
     ///
     /// # Errors
-    /// As for [`Server::public_addresses`].
+    /// As [`Server::public_addresses`].
     pub fn admin_address(&self) -> io::Result<SocketAddr> {
         self.admin.local_addr()
     }
 
-    /// Serves the gateway until `stop`, then drains.
+    /// Serves the gateway until `stop` resolves, then drains.
     pub async fn run(
         self,
         settings: &ServerSettings,
@@ -114,10 +110,10 @@ impl Server {
             .await
     }
 
-    /// As [`Server::run`], with any function that answers requests.
+    /// As [`Server::run`], with any function as the request handler.
     ///
-    /// From `stop` on, `/readyz` says 503, no connection is accepted, and requests under way have `drain_timeout` to
-    /// finish. The admin listener serves until the end.
+    /// Once `stop` resolves, `/readyz` responds with 503, no connection is accepted, and requests
+    /// in flight have `drain_timeout` to finish. The admin listener serves until the end.
     pub async fn run_with<H, F>(
         self,
         settings: &ServerSettings,
@@ -131,15 +127,15 @@ impl Server {
         F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
     {
         let metrics = Arc::clone(&head_responder.telemetry.metrics);
-        // A set, because it ends the task when it is dropped.
+        // A set, since it aborts its task when it is dropped.
         let mut admin = JoinSet::new();
         admin.spawn(admin::serve(
             self.admin,
             Arc::clone(&metrics),
             Arc::clone(&readiness),
         ));
-        let (stopping, told) = watch::channel(false);
-        let shared = Arc::new(ServerContext {
+        let (stop_sender, stopping) = watch::channel(false);
+        let context = Arc::new(ServerContext {
             handle,
             boxes: Spare::default(),
             tls: settings.tls.clone(),
@@ -150,7 +146,7 @@ impl Server {
             max_head_bytes: settings.max_head_bytes,
             metrics,
             head_responder,
-            stopping: told,
+            stopping,
             readiness: Arc::clone(&readiness),
         });
         let stop = async {
@@ -159,14 +155,14 @@ impl Server {
         };
         let connections =
             accept::accept_until(self.public, settings.max_connections, stop, |accepted| {
-                let shared = Arc::clone(&shared);
+                let context = Arc::clone(&context);
                 async move {
                     let _permit = accepted.permit;
-                    connection::serve(accepted.tcp, accepted.address, shared).await;
+                    connection::serve(accepted.tcp, accepted.address, context).await;
                 }
             })
             .await;
-        stopping.send_replace(true);
+        stop_sender.send_replace(true);
         drain::wait_for(connections, settings.drain_timeout, &readiness).await
     }
 }

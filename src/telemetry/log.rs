@@ -1,7 +1,8 @@
-//! One stream of lines on standard output: events of `tracing`, and access records handed over whole.
+//! The process's log: `tracing` events and access records, as one stream of lines on standard
+//! output.
 //!
-//! Relies on [`log_writer`] so that no request waits for standard output. Never writes what other crates say below `warn`: at `debug` and `trace` HTTP and TLS
-//! libraries print headers and bodies.
+//! Relies on [`log_writer`], so no request waits for standard output. Never writes events of other
+//! crates below `warn`: at `debug` and `trace`, HTTP and TLS libraries print headers and bodies.
 
 use std::{
     fmt,
@@ -24,26 +25,36 @@ use tracing_subscriber::{
 pub use super::log_writer::LogWriter;
 use super::{LogFormat, LogSettings, log_writer, timestamp};
 
-/// The running log. Keep it until the end of `main`: dropping it writes out what is queued.
+/// The running log. Keep it until the end of `main`: dropping it flushes the queued lines.
 pub struct LogGuard {
     writer: LogWriter,
     _thread: log_writer::WriterThread,
 }
 
 impl LogGuard {
-    /// A handle for access records, which go to the same stream.
+    /// A handle for access records, which go to the same stream as events.
     pub fn writer(&self) -> LogWriter {
         self.writer.clone()
     }
 }
 
-/// Starts the log for the whole process.
+/// Why the log could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The system can't start the writing thread.
+    #[error("the log thread can't be started: {0}")]
+    Thread(#[source] io::Error),
+    /// The process has a log already.
+    #[error("the log was started twice in one process")]
+    AlreadyStarted(#[source] tracing::subscriber::SetGlobalDefaultError),
+}
+
+/// Starts the log of the whole process, on standard output.
 ///
 /// # Errors
-/// A log was started before, or there is no thread for it; as a clause for a person.
-pub fn init(settings: LogSettings) -> Result<LogGuard, String> {
-    let (writer, thread) = log_writer::start(io::stdout())
-        .map_err(|error| format!("its thread can't be started: {error}"))?;
+/// Fails if the process has a log already, or if the system can't start a thread.
+pub fn init(settings: LogSettings) -> Result<LogGuard, LogError> {
+    let (writer, thread) = log_writer::start(io::stdout()).map_err(LogError::Thread)?;
     subscribe(settings, writer.clone())?;
     Ok(LogGuard {
         writer,
@@ -51,17 +62,17 @@ pub fn init(settings: LogSettings) -> Result<LogGuard, String> {
     })
 }
 
-/// Sends the process's events to `writer`.
+/// Sends all events of the process to `writer`.
 ///
 /// # Errors
-/// A log was started before; as a clause for a person.
-pub fn subscribe(settings: LogSettings, writer: LogWriter) -> Result<(), String> {
+/// Fails if the process has a log already.
+pub fn subscribe(settings: LogSettings, writer: LogWriter) -> Result<(), LogError> {
     tracing::subscriber::set_global_default(subscriber(settings, move || writer.clone()))
-        .map_err(|_| "the log was started twice in one process".to_owned())
+        .map_err(LogError::AlreadyStarted)
 }
 
-/// Separate from [`init`] so that tests can look at the lines.
-fn subscriber<W, M>(settings: LogSettings, writer: M) -> Box<dyn Subscriber + Send + Sync>
+/// Separate from [`subscribe`] so that tests can use it for one thread.
+fn subscriber<W, M>(settings: LogSettings, make_writer: M) -> Box<dyn Subscriber + Send + Sync>
 where
     W: Write + 'static,
     M: Fn() -> W + Send + Sync + 'static,
@@ -69,24 +80,20 @@ where
     let filter = Targets::new()
         .with_default(settings.level.min(Level::WARN))
         .with_target(env!("CARGO_CRATE_NAME"), settings.level);
-    let layer = tracing_subscriber::fmt::layer().with_writer(writer);
+    let layer = tracing_subscriber::fmt::layer().with_writer(make_writer);
     match settings.format {
-        LogFormat::Json => Box::new(
-            tracing_subscriber::registry()
-                .with(layer.event_format(JsonEventFormat).with_filter(filter)),
-        ),
-        LogFormat::Text => Box::new(
-            tracing_subscriber::registry().with(
-                layer
-                    .with_timer(UtcTimer)
-                    .with_ansi(false)
-                    .with_filter(filter),
-            ),
-        ),
+        LogFormat::Json => {
+            let layer = layer.event_format(JsonEventFormat).with_filter(filter);
+            Box::new(tracing_subscriber::registry().with(layer))
+        }
+        LogFormat::Text => {
+            let layer = layer.with_timer(UtcTimer).with_ansi(false);
+            Box::new(tracing_subscriber::registry().with(layer.with_filter(filter)))
+        }
     }
 }
 
-/// The time of a text line.
+/// Writes the time of a text line.
 struct UtcTimer;
 
 impl FormatTime for UtcTimer {
@@ -95,7 +102,7 @@ impl FormatTime for UtcTimer {
     }
 }
 
-/// An event as one flat JSON object: `time`, `level`, `message`, then its own fields.
+/// Writes an event as one flat JSON object: `time`, `level`, `message`, then its own fields.
 struct JsonEventFormat;
 
 impl<S, N> FormatEvent<S, N> for JsonEventFormat
@@ -119,7 +126,7 @@ where
             Level::TRACE => "trace",
         };
         let time = timestamp::rfc3339_millis(SystemTime::now());
-        let message = json_text(&fields.message);
+        let message = json_string(&fields.message);
         writeln!(
             writer,
             r#"{{"time":"{time}","level":"{level}","message":{message}{}}}"#,
@@ -131,20 +138,20 @@ where
 #[derive(Default)]
 struct JsonFieldVisitor {
     message: String,
-    /// `,"name":value` for each field.
+    /// `,"name":value` for each field but the message.
     others: String,
 }
 
 impl JsonFieldVisitor {
-    /// `value` is JSON already.
+    /// Appends a field whose value is JSON already.
     fn push(&mut self, field: &Field, value: &str) {
-        // A field may not take the place of the line's own members.
+        // A field must not replace the line's own members.
         let prefix = if matches!(field.name(), "time" | "level") {
             "field_"
         } else {
             ""
         };
-        let name = json_text(&format!("{prefix}{}", field.name()));
+        let name = json_string(&format!("{prefix}{}", field.name()));
         self.others.push_str(&format!(",{name}:{value}"));
     }
 }
@@ -158,7 +165,7 @@ impl Visit for JsonFieldVisitor {
         if field.name() == "message" {
             value.clone_into(&mut self.message);
         } else {
-            self.push(field, &json_text(value));
+            self.push(field, &json_string(value));
         }
     }
 
@@ -179,7 +186,7 @@ impl Visit for JsonFieldVisitor {
     }
 }
 
-fn json_text(text: &str) -> String {
+fn json_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 

@@ -1,4 +1,8 @@
-//! A line made of named values, as JSON or as text for a person. Written by hand, since every request ends in one.
+//! Formats one log line from named values, as JSON or as text.
+//!
+//! Relies on the names being plain ASCII literals. Written by hand instead of derived, since each
+//! request ends in one line. Never allocates except for the line itself and for text that needs
+//! JSON escapes.
 
 use std::{
     borrow::Cow,
@@ -8,36 +12,37 @@ use std::{
 
 use super::{LogFormat, timestamp::push_rfc3339_millis};
 
-/// A usual line fits.
-const USUAL_LINE: usize = 640;
+/// Initial capacity of a line, in bytes. Most access records fit.
+const LINE_CAPACITY: usize = 640;
 
-/// A value of a line.
+/// A value of a log line.
 #[derive(Debug, PartialEq)]
 pub enum FieldValue<'a> {
-    /// Nothing is known: `null`, or left out for a person.
+    /// No value: `null` in JSON, left out of text.
     Absent,
-    /// Text of any kind.
+    /// A string.
     Text(Cow<'a, str>),
-    /// A count.
+    /// An unsigned integer.
     Count(u64),
-    /// A number with a sign.
+    /// A signed integer.
     Number(i64),
-    /// A point in time.
-    Moment(SystemTime),
-    /// In milliseconds, to the microsecond.
-    Time(Duration),
-    /// Where a connection comes from.
+    /// A point in time, written in RFC 3339.
+    Time(SystemTime),
+    /// A duration, written in milliseconds with three decimals.
+    Duration(Duration),
+    /// A socket address.
     Address(SocketAddr),
 }
 
-/// The name of a value, with all that JSON has between two values: a line has many, so each is one piece.
+/// The name of a value, together with the JSON punctuation around it, so that it is appended in
+/// one piece. Made by [`field_name!`].
 #[derive(Clone, Copy)]
 pub struct FieldName(
     /// `,"name":`
     pub &'static str,
 );
 
-/// A [`FieldName`] from a literal.
+/// Makes a [`FieldName`] from a literal.
 macro_rules! field_name {
     ($name:literal) => {
         $crate::telemetry::log_line::FieldName(concat!(",\"", $name, "\":"))
@@ -46,7 +51,7 @@ macro_rules! field_name {
 pub(crate) use field_name;
 
 impl FieldName {
-    /// The name alone.
+    /// The name without punctuation.
     fn bare(self) -> &'static str {
         self.0
             .get(2..self.0.len().saturating_sub(2))
@@ -54,27 +59,28 @@ impl FieldName {
     }
 }
 
-/// One line, without its line feed.
+/// Formats one line, without a line feed at its end.
 pub fn format_line(format: LogFormat, fields: &[(FieldName, FieldValue<'_>)]) -> String {
-    let mut text = String::with_capacity(USUAL_LINE);
+    let mut text = String::with_capacity(LINE_CAPACITY);
     match format {
         LogFormat::Json => {
             text.push('{');
-            for (name, field) in fields {
-                let first = usize::from(text.len() == 1);
-                text.push_str(name.0.get(first..).unwrap_or_default());
-                field.write(&mut text);
+            for (name, value) in fields {
+                // The first name has no comma before it.
+                let start = usize::from(text.len() == 1);
+                text.push_str(name.0.get(start..).unwrap_or_default());
+                value.push_json(&mut text);
             }
             text.push('}');
         }
         LogFormat::Text => {
-            for (name, field) in fields
+            for (name, value) in fields
                 .iter()
-                .filter(|(_, field)| *field != FieldValue::Absent)
+                .filter(|(_, value)| *value != FieldValue::Absent)
             {
-                let before = if text.is_empty() { "" } else { " " };
-                text.extend([before, name.bare(), "="]);
-                field.write(&mut text);
+                let separator = if text.is_empty() { "" } else { " " };
+                text.extend([separator, name.bare(), "="]);
+                value.push_json(&mut text);
             }
         }
     }
@@ -82,39 +88,39 @@ pub fn format_line(format: LogFormat, fields: &[(FieldName, FieldValue<'_>)]) ->
 }
 
 impl FieldValue<'_> {
-    /// As JSON.
-    fn write(&self, text: &mut String) {
+    /// Appends the value as JSON.
+    fn push_json(&self, text: &mut String) {
         match self {
             Self::Absent => text.push_str("null"),
-            Self::Text(value) if is_plain(value) => {
+            Self::Text(value) if needs_no_escape(value) => {
                 text.push('"');
                 text.push_str(value);
                 text.push('"');
             }
             Self::Text(value) => {
-                text.push_str(&serde_json::Value::from(value.as_ref()).to_string())
+                text.push_str(&serde_json::Value::from(value.as_ref()).to_string());
             }
             Self::Count(value) => text.push_str(itoa::Buffer::new().format(*value)),
             Self::Number(value) => text.push_str(itoa::Buffer::new().format(*value)),
-            Self::Moment(value) => {
+            Self::Time(value) => {
                 text.push('"');
                 push_rfc3339_millis(text, *value);
                 text.push('"');
             }
-            Self::Time(value) => {
-                // 584,000 years are enough, and 64 bits are divided in a fraction of the time.
+            Self::Duration(value) => {
+                // 64 bits hold 584,000 years, and divide several times faster than 128.
                 let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
                 text.push_str(itoa::Buffer::new().format(micros / 1000));
-                // Four digits, of which the first is the point's place.
-                let rest = 1000 + micros % 1000;
+                // `1xyz`: the leading digit keeps zeros, and the point takes its position.
+                let decimals = 1000 + micros % 1000;
                 let mut buffer = itoa::Buffer::new();
-                let rest = buffer.format(rest).get(1..).unwrap_or_default();
-                text.extend([".", rest]);
+                let decimals = buffer.format(decimals).get(1..).unwrap_or_default();
+                text.extend([".", decimals]);
             }
             Self::Address(SocketAddr::V4(address)) => {
                 text.push('"');
-                for (at, octet) in address.ip().octets().into_iter().enumerate() {
-                    text.push_str(if at > 0 { "." } else { "" });
+                for (index, octet) in address.ip().octets().into_iter().enumerate() {
+                    text.push_str(if index > 0 { "." } else { "" });
                     text.push_str(itoa::Buffer::new().format(octet));
                 }
                 text.extend([":", itoa::Buffer::new().format(address.port()), "\""]);
@@ -124,9 +130,9 @@ impl FieldValue<'_> {
     }
 }
 
-/// Whether JSON takes the text as it is.
-fn is_plain(text: &str) -> bool {
-    // Without a way out at each byte, so that many are looked at together.
+/// Whether the text is printable ASCII that JSON takes without escapes.
+fn needs_no_escape(text: &str) -> bool {
+    // No early exit, so that the compiler can check many bytes at once.
     text.bytes().fold(true, |plain, byte| {
         plain & matches!(byte, 0x20..0x7f) & (byte != b'"') & (byte != b'\\')
     })
@@ -158,13 +164,13 @@ impl From<i64> for FieldValue<'_> {
 
 impl From<SystemTime> for FieldValue<'_> {
     fn from(value: SystemTime) -> Self {
-        Self::Moment(value)
+        Self::Time(value)
     }
 }
 
 impl From<Duration> for FieldValue<'_> {
     fn from(value: Duration) -> Self {
-        Self::Time(value)
+        Self::Duration(value)
     }
 }
 
@@ -207,11 +213,11 @@ mod tests {
     }
 
     #[test]
-    fn json_is_read_back_as_it_was_meant() {
+    fn a_json_line_parses_back_to_its_values() {
         let text = format_line(LogFormat::Json, &fields());
-        let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(
-            read,
+            parsed,
             serde_json::json!({
                 "a": "plain text",
                 "b": "quote \" back \\ line \n \u{1} \u{7f} ä",
@@ -227,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_is_spared_what_is_absent() {
+    fn a_text_line_leaves_out_absent_values() {
         let text = format_line(LogFormat::Text, &fields());
         assert!(text.starts_with("a=\"plain text\" b="), "{text}");
         assert!(

@@ -1,8 +1,9 @@
-//! Whole lines on their way to an output that may be slow: gathered in memory, and written by a thread of their own.
+//! Writes log lines to an output that may be slow, from a thread of its own.
 //!
-//! No request ever waits for the output: a line that finds the memory full is dropped and counted. The thread writes what
-//! has gathered, then rests a little, so that a busy gateway makes one write for many lines and wakes nobody for each. A process
-//! that is killed loses what it had not written, at most the lines of one rest.
+//! Lines are queued in memory. A request never waits for the output: a line that finds the queue
+//! full is dropped and counted. The thread writes all queued lines at once and then pauses, so that
+//! a busy gateway makes one write for many lines and rarely wakes the thread. A process that is
+//! killed loses the lines of at most one pause.
 
 use std::{
     fmt,
@@ -12,16 +13,16 @@ use std::{
     time::Duration,
 };
 
-/// Bytes of lines that wait at the most.
+/// Maximum size of the queue, in bytes.
 const MAX_QUEUED: usize = 16 * 1024 * 1024;
-/// How long lines gather before they are written.
+/// Pause between two writes.
 const WRITE_INTERVAL: Duration = Duration::from_millis(5);
-/// How long the end waits for an output that does not take the last lines.
+/// How long a drop of [`WriterThread`] waits for an output that does not take the last lines.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Memory that is kept for the next lines; what a burst took beyond is given back.
+/// Buffer capacity kept between writes, in bytes. Memory above it is freed after a burst.
 const KEPT_CAPACITY: usize = 256 * 1024;
 
-/// A cheap handle that takes whole lines.
+/// A handle that takes whole lines. Cheap to clone.
 #[derive(Clone)]
 pub struct LogWriter(LogSink);
 
@@ -29,18 +30,18 @@ pub struct LogWriter(LogSink);
 enum LogSink {
     Queue(Arc<LogQueue>),
     Memory(Arc<Mutex<Vec<u8>>>),
-    Nowhere,
+    Discard,
 }
 
-/// The thread that writes. Dropping it writes what is there, for at most a second.
+/// The writing thread. Dropping this flushes the queue, for at most [`CLOSE_TIMEOUT`].
 pub(super) struct WriterThread(Arc<LogQueue>);
 
 #[derive(Default)]
 struct LogQueue {
     state: Mutex<QueueState>,
-    /// There are lines, or it is over.
+    /// Notified when lines are queued, and when the queue closes.
     ready: Condvar,
-    /// The thread has written its last.
+    /// Notified when the thread has written its last line.
     ended: Condvar,
 }
 
@@ -48,41 +49,39 @@ struct LogQueue {
 struct QueueState {
     queued: Vec<u8>,
     dropped: u64,
-    /// The thread waits to be woken.
+    /// The thread waits for `ready`.
     asleep: bool,
     closing: bool,
-    over: bool,
+    ended: bool,
 }
 
-/// Starts the thread in front of `output`.
+/// Starts a thread that writes to `output`.
 ///
 /// # Errors
-/// The system gives no thread.
+/// Fails if the system can't start a thread.
 pub(super) fn start(output: impl Write + Send + 'static) -> io::Result<(LogWriter, WriterThread)> {
     let queue = Arc::new(LogQueue::default());
     let written = Arc::clone(&queue);
     thread::Builder::new()
         .name("log".into())
         .spawn(move || written.write_until_closed(output))?;
-    Ok((
-        LogWriter(LogSink::Queue(Arc::clone(&queue))),
-        WriterThread(queue),
-    ))
+    let writer = LogWriter(LogSink::Queue(Arc::clone(&queue)));
+    Ok((writer, WriterThread(queue)))
 }
 
 impl LogWriter {
-    /// For tests: lines are collected in the memory that is returned beside the handle.
+    /// Collects lines in the returned memory, for tests.
     pub fn capture() -> (Self, Arc<Mutex<Vec<u8>>>) {
         let memory = Arc::new(Mutex::new(Vec::new()));
         (Self(LogSink::Memory(Arc::clone(&memory))), memory)
     }
 
-    /// LogWriter go nowhere.
+    /// Discards every line.
     pub fn discard() -> Self {
-        Self(LogSink::Nowhere)
+        Self(LogSink::Discard)
     }
 
-    /// Takes one line; the line feed at its end may be left out. Never waits.
+    /// Takes one line, with or without a line feed at its end. Never blocks on the output.
     pub fn write(&self, line: &[u8]) {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         match &self.0 {
@@ -92,15 +91,15 @@ impl LogWriter {
                 memory.extend_from_slice(line);
                 memory.push(b'\n');
             }
-            LogSink::Nowhere => {}
+            LogSink::Discard => {}
         }
     }
 
-    /// How many lines were dropped since the start.
+    /// Number of lines dropped since the start.
     pub fn dropped(&self) -> u64 {
         match &self.0 {
             LogSink::Queue(queue) => queue.state().dropped,
-            LogSink::Memory(_) | LogSink::Nowhere => 0,
+            LogSink::Memory(_) | LogSink::Discard => 0,
         }
     }
 }
@@ -149,7 +148,7 @@ impl LogQueue {
                 .and_then(|()| output.flush())
                 .is_err()
             {
-                // There is nobody else to tell.
+                // There is no other place to report this.
                 let lost = lines.iter().filter(|byte| **byte == b'\n').count();
                 let mut state = self.state();
                 state.dropped = state.dropped.saturating_add(lost as u64);
@@ -160,11 +159,11 @@ impl LogQueue {
                 thread::sleep(WRITE_INTERVAL);
             }
         }
-        self.state().over = true;
+        self.state().ended = true;
         self.ended.notify_all();
     }
 
-    /// Waits for lines and takes all of them; `false` when there are none and never will be.
+    /// Waits for lines and takes all of them. Returns `false` once the queue is empty and closed.
     fn take(&self, lines: &mut Vec<u8>) -> bool {
         let mut state = self.state();
         while state.queued.is_empty() && !state.closing {
@@ -188,7 +187,7 @@ impl Drop for WriterThread {
         let waited = self
             .0
             .ended
-            .wait_timeout_while(state, CLOSE_TIMEOUT, |state| !state.over);
+            .wait_timeout_while(state, CLOSE_TIMEOUT, |state| !state.ended);
         drop(waited);
     }
 }
@@ -199,19 +198,19 @@ mod tests {
 
     use super::*;
 
-    /// What was written, write by write.
-    type Taken = Arc<Mutex<Vec<Vec<u8>>>>;
+    /// The bytes of each write.
+    type Writes = Arc<Mutex<Vec<Vec<u8>>>>;
 
-    /// An output that takes each write only when it is told to.
-    struct Slow {
-        go: mpsc::Receiver<()>,
-        taken: Taken,
+    /// An output whose writes block until the test permits them, one by one.
+    struct BlockingOutput {
+        permits: mpsc::Receiver<()>,
+        writes: Writes,
     }
 
-    impl Write for Slow {
+    impl Write for BlockingOutput {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.go.recv().map_err(io::Error::other)?;
-            self.taken.lock().unwrap().push(bytes.to_vec());
+            self.permits.recv().map_err(io::Error::other)?;
+            self.writes.lock().unwrap().push(bytes.to_vec());
             Ok(bytes.len())
         }
 
@@ -220,45 +219,45 @@ mod tests {
         }
     }
 
-    fn slow() -> (Slow, mpsc::Sender<()>, Taken) {
-        let (sender, go) = mpsc::channel();
-        let taken = Arc::default();
-        let slow = Slow {
-            go,
-            taken: Arc::clone(&taken),
+    fn blocking_output() -> (BlockingOutput, mpsc::Sender<()>, Writes) {
+        let (sender, permits) = mpsc::channel();
+        let writes = Arc::default();
+        let output = BlockingOutput {
+            permits,
+            writes: Arc::clone(&writes),
         };
-        (slow, sender, taken)
+        (output, sender, writes)
     }
 
     #[test]
-    fn lines_come_out_whole_and_in_order_and_many_in_one_write() {
-        let (output, go, taken) = slow();
-        let (lines, writer) = start(output).unwrap();
+    fn lines_are_written_whole_in_order_and_many_in_one_write() {
+        let (output, permits, writes) = blocking_output();
+        let (writer, thread) = start(output).unwrap();
         for number in 0..1000 {
-            lines.write(format!("line {number}\n").as_bytes());
+            writer.write(format!("line {number}\n").as_bytes());
         }
         for _ in 0..1000 {
-            go.send(()).unwrap();
+            permits.send(()).unwrap();
         }
-        drop(writer);
-        let taken = taken.lock().unwrap();
+        drop(thread);
+        let writes = writes.lock().unwrap();
         let wanted: String = (0..1000).map(|number| format!("line {number}\n")).collect();
-        assert_eq!(String::from_utf8(taken.concat()).unwrap(), wanted);
-        assert!(taken.len() < 500, "{} writes", taken.len());
+        assert_eq!(String::from_utf8(writes.concat()).unwrap(), wanted);
+        assert!(writes.len() < 500, "{} writes", writes.len());
     }
 
     #[test]
-    fn an_output_that_takes_nothing_stops_nobody_and_what_is_dropped_is_counted() {
-        let (output, go, _) = slow();
-        let (lines, writer) = start(output).unwrap();
+    fn a_blocked_output_delays_no_writer_and_dropped_lines_are_counted() {
+        let (output, permits, _) = blocking_output();
+        let (writer, thread) = start(output).unwrap();
         let line = vec![b'x'; 1024 * 1024];
         for _ in 0..64 {
-            lines.write(&line);
+            writer.write(&line);
         }
-        // One batch may be with the output, one gathers.
-        assert!(lines.dropped() >= 64 - 2 * 16, "{}", lines.dropped());
-        drop(go);
-        drop(writer);
-        assert_eq!(lines.dropped(), 64, "what the output refused is lost too");
+        // One batch may be with the output, one in the queue.
+        assert!(writer.dropped() >= 64 - 2 * 16, "{}", writer.dropped());
+        drop(permits);
+        drop(thread);
+        assert_eq!(writer.dropped(), 64, "failed writes are counted as dropped");
     }
 }

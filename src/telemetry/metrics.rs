@@ -1,20 +1,15 @@
-//! The metric families of the gateway, in OpenMetrics text.
+//! The metric families of the gateway, exposed in the OpenMetrics text format.
 //!
-//! Relies on route names coming from the configuration and every other label from a fixed list, so that the number of
-//! series is bounded whatever is sent; Qiniu's error codes are the exception and are bounded here. Never takes a label
-//! out of a request.
+//! Relies on route labels coming from the configuration and on all other labels coming from fixed
+//! lists, so the number of series is bounded whatever a peer sends. Qiniu's error codes are the one
+//! exception, and are bounded here. Never takes a label from a request.
 
-mod dropped_lines;
-mod in_flight;
-mod key_sets;
-mod labels;
-mod route_series;
-mod store_up;
+mod collectors;
+mod series;
 
 use std::{
-    collections::HashSet,
     fmt,
-    sync::{Arc, OnceLock, PoisonError, RwLock},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -24,23 +19,19 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+pub use self::collectors::{KeySetMetrics, StoreUpGauge};
 use self::{
-    dropped_lines::DroppedLinesCounter,
-    key_sets::KeySetMetrics,
-    labels::{
-        AuthRefusalLabels, DeliveryLabels, LimitRefusalLabels, QiniuErrorCode, QiniuErrorLabels,
-        RequestLabels, RouteLabels, UpstreamLabels, VerdictLabels, VideoFindingLabels,
+    collectors::DroppedLinesCounter,
+    series::{
+        AuthRefusalLabels, DeliveryLabels, LimitRefusalLabels, QiniuErrorCodes, QiniuErrorLabels,
+        RequestLabels, RouteLabels, RouteSeries, UpstreamLabels, VerdictLabels, VideoFindingLabels,
     },
-    route_series::RouteSeries,
 };
-pub use self::{in_flight::GaugeGuard, store_up::StoreUpGauge};
 use super::log::LogWriter;
 
-/// The route label of a request that met no route.
+/// Route label of a request that matches no route.
 pub const NO_ROUTE: &str = "none";
-/// Distinct error codes of Qiniu's that get a series of their own, all routes together.
-const MAX_ERROR_CODES: usize = 256;
-/// Seconds; from a cached refusal to the longest time-out of a route by default.
+/// Histogram bounds, in seconds: from a cached refusal to the longest default timeout of a route.
 const BUCKETS: [f64; 14] = [
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 ];
@@ -55,7 +46,7 @@ pub struct Metrics {
     upstream_duration: DurationFamily,
     upstream_requests: Family<UpstreamLabels, Counter>,
     qiniu_errors: Family<QiniuErrorLabels, Counter>,
-    error_codes: RwLock<HashSet<i64>>,
+    qiniu_error_codes: QiniuErrorCodes,
     request_body: Counter,
     response_removed: Counter,
     auth_refusals: Family<AuthRefusalLabels, Counter>,
@@ -67,21 +58,21 @@ pub struct Metrics {
     route_series: OnceLock<Vec<RouteSeries>>,
     /// Open connections of the public listener.
     pub connections: Gauge,
-    /// Requests whose head has arrived and whose answer is not finished.
+    /// Requests whose head has arrived and whose response is not finished.
     pub requests_in_flight: Gauge,
-    /// Bytes reserved for bodies.
+    /// Body memory reserved now, in bytes.
     pub body_memory: Gauge,
-    /// The most that `body_memory` can be, in bytes.
+    /// Maximum of `body_memory`, in bytes.
     pub body_memory_limit: Gauge,
-    /// The keys that issuers publish.
+    /// Key sets fetched from issuers.
     pub key_sets: KeySetMetrics,
-    /// Whether the store is there.
+    /// Whether the store is reachable.
     pub store_up: StoreUpGauge,
 }
 
 impl Metrics {
-    /// Registers every family; `lines` tells how many log lines were dropped.
-    pub fn new(lines: LogWriter) -> Arc<Self> {
+    /// Registers every family. The number of dropped log lines is read from `log`.
+    pub fn new(log: LogWriter) -> Arc<Self> {
         let durations = || DurationFamily::new_with_constructor(|| Histogram::new(BUCKETS));
         let mut metrics = Self {
             registry: Registry::with_prefix("liveness_gateway"),
@@ -90,7 +81,7 @@ impl Metrics {
             upstream_duration: durations(),
             upstream_requests: Family::default(),
             qiniu_errors: Family::default(),
-            error_codes: RwLock::default(),
+            qiniu_error_codes: QiniuErrorCodes::default(),
             request_body: Counter::default(),
             response_removed: Counter::default(),
             auth_refusals: Family::default(),
@@ -108,83 +99,83 @@ impl Metrics {
             store_up: StoreUpGauge::default(),
         };
         metrics.register_requests();
-        metrics.register_process(lines);
+        metrics.register_process(log);
         Arc::new(metrics)
     }
 
-    /// The library adds `_total` to counters, `_info` to infos and the unit to what has one.
+    /// The library appends `_total` to the names of counters, `_info` to infos, and the unit.
     fn register_requests(&mut self) {
         let r = &mut self.registry;
         r.register("requests", "Requests answered", self.requests.clone());
         r.register_with_unit(
             "request_duration",
-            "From the head's arrival to the answer",
+            "Time from the request head to the response",
             Unit::Seconds,
             self.request_duration.clone(),
         );
         r.register_with_unit(
             "upstream_duration",
-            "Calls to Qiniu",
+            "Duration of calls to Qiniu",
             Unit::Seconds,
             self.upstream_duration.clone(),
         );
         r.register(
             "upstream_requests",
-            "Calls to Qiniu by how they ended",
+            "Calls to Qiniu by outcome",
             self.upstream_requests.clone(),
         );
         r.register(
             "qiniu_errors",
-            "Answers of Qiniu's with an error_code other than 0",
+            "Qiniu responses with a nonzero error_code",
             self.qiniu_errors.clone(),
         );
         r.register_with_unit(
             "request_body",
-            "Bytes of bodies received",
+            "Request body bytes received",
             Unit::Bytes,
             self.request_body.clone(),
         );
         r.register_with_unit(
             "response_removed",
-            "Bytes cut out of Qiniu's answers",
+            "Bytes removed from Qiniu responses",
             Unit::Bytes,
             self.response_removed.clone(),
         );
         r.register(
             "auth_refusals",
-            "Requests refused for their token",
+            "Requests rejected because of their token",
             self.auth_refusals.clone(),
         );
         r.register(
             "limit_refusals",
-            "Requests refused by a limit",
+            "Requests rejected by a limit",
             self.limit_refusals.clone(),
         );
         r.register("verdicts", "Verdicts signed", self.verdicts.clone());
         r.register(
             "evidence_deliveries",
-            "Evidence taken to the app's backend",
+            "Evidence deliveries to the app backend by outcome",
             self.evidence.clone(),
         );
         r.register(
             "video_findings",
-            "What was wrong with videos, refused or not",
+            "Faults found in videos, whether rejected or not",
             self.video_findings.clone(),
         );
         self.key_sets.register(r);
     }
 
-    fn register_process(&mut self, lines: LogWriter) {
+    fn register_process(&mut self, log: LogWriter) {
         let r = &mut self.registry;
         r.register_with_unit(
             "body_memory",
-            "Bytes reserved for bodies",
+            "Memory reserved for bodies",
             Unit::Bytes,
             self.body_memory.clone(),
         );
         r.register_with_unit(
             "body_memory_limit",
-            "The most that can be reserved for bodies",
+            "Maximum memory for bodies",
             Unit::Bytes,
             self.body_memory_limit.clone(),
         );
@@ -195,24 +186,24 @@ impl Metrics {
         );
         r.register(
             "requests_in_flight",
-            "Requests not answered yet",
+            "Requests without a complete response",
             self.requests_in_flight.clone(),
         );
         r.register(
             "build",
-            "The running version",
+            "Version of the running gateway",
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
         );
-        r.register_collector(Box::new(DroppedLinesCounter(lines)));
+        r.register_collector(Box::new(DroppedLinesCounter(log)));
         r.register_collector(Box::new(self.store_up.clone()));
     }
 
-    /// The route label of a request that met no route.
+    /// Route label of a request that matches no route.
     pub fn no_route(&self) -> &Arc<str> {
         &self.no_route
     }
 
-    /// Counts one answered request; `code` is empty for an answer that is not a refusal.
+    /// Counts an answered request, with its duration. `code` is `ok` or an error code.
     pub fn record_request(
         &self,
         route: &Arc<str>,
@@ -230,14 +221,15 @@ impl Metrics {
             code,
         };
         self.requests.get_or_create(&labels).inc();
+        let labels = RouteLabels {
+            route: labels.route,
+        };
         self.request_duration
-            .get_or_create(&RouteLabels {
-                route: labels.route,
-            })
+            .get_or_create(&labels)
             .observe(seconds);
     }
 
-    /// Counts one call to Qiniu.
+    /// Counts a call to Qiniu, with its duration.
     pub fn record_upstream_call(
         &self,
         route: &Arc<str>,
@@ -253,105 +245,98 @@ impl Metrics {
             outcome,
         };
         self.upstream_requests.get_or_create(&labels).inc();
+        let labels = RouteLabels {
+            route: labels.route,
+        };
         self.upstream_duration
-            .get_or_create(&RouteLabels {
-                route: labels.route,
-            })
+            .get_or_create(&labels)
             .observe(seconds);
     }
 
-    /// Counts an answer of Qiniu's with an `error_code` that is not 0. The first 256 distinct codes have their own
-    /// series, later ones share `other`.
+    /// Counts a response of Qiniu's whose `error_code` is not 0. The first 256 distinct codes have
+    /// series of their own, later ones share `other`.
     pub fn count_qiniu_error(&self, route: &Arc<str>, error_code: i64) {
-        let error_code = self.bounded(error_code);
-        self.qiniu_errors
-            .get_or_create(&QiniuErrorLabels {
-                route: Arc::clone(route),
-                error_code,
-            })
-            .inc();
+        let labels = QiniuErrorLabels {
+            route: Arc::clone(route),
+            error_code: self.qiniu_error_codes.label(error_code),
+        };
+        self.qiniu_errors.get_or_create(&labels).inc();
     }
 
-    fn bounded(&self, code: i64) -> QiniuErrorCode {
-        if self
-            .error_codes
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(&code)
-        {
-            return QiniuErrorCode::Known(code);
-        }
-        let mut known = self
-            .error_codes
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        if known.len() < MAX_ERROR_CODES || known.contains(&code) {
-            known.insert(code);
-            return QiniuErrorCode::Known(code);
-        }
-        QiniuErrorCode::Other
-    }
-
-    /// Counts a request refused for its token.
+    /// Counts a request rejected because of its token.
     pub fn count_auth_refusal(&self, reason: &'static str) {
-        self.auth_refusals
-            .get_or_create(&AuthRefusalLabels { reason })
-            .inc();
+        let labels = AuthRefusalLabels { reason };
+        self.auth_refusals.get_or_create(&labels).inc();
     }
 
-    /// Counts a request refused by a limit.
+    /// Counts a request rejected by a limit.
     pub fn count_limit_refusal(&self, route: &Arc<str>, limit: &'static str) {
-        self.limit_refusals
-            .get_or_create(&LimitRefusalLabels {
-                route: Arc::clone(route),
-                limit,
-            })
-            .inc();
+        let labels = LimitRefusalLabels {
+            route: Arc::clone(route),
+            limit,
+        };
+        self.limit_refusals.get_or_create(&labels).inc();
     }
 
     /// Counts a signed verdict.
     pub fn count_verdict(&self, passed: bool) {
         let passed = if passed { "true" } else { "false" };
-        self.verdicts.get_or_create(&VerdictLabels { passed }).inc();
+        let labels = VerdictLabels { passed };
+        self.verdicts.get_or_create(&labels).inc();
     }
 
-    /// Counts evidence for the app's backend, by whether it was acknowledged.
+    /// Counts an evidence delivery, by whether the app's backend acknowledged it.
     pub fn count_evidence_delivery(&self, delivered: bool) {
         let outcome = if delivered {
             "delivered"
         } else {
             "undelivered"
         };
-        self.evidence
-            .get_or_create(&DeliveryLabels { outcome })
-            .inc();
+        let labels = DeliveryLabels { outcome };
+        self.evidence.get_or_create(&labels).inc();
     }
 
-    /// Counts something that is wrong with a video.
+    /// Counts a fault found in a video.
     pub fn count_video_finding(&self, finding: &'static str) {
-        self.video_findings
-            .get_or_create(&VideoFindingLabels { finding })
-            .inc();
+        let labels = VideoFindingLabels { finding };
+        self.video_findings.get_or_create(&labels).inc();
     }
 
-    /// Adds bytes of request bodies received.
+    /// Adds received bytes of request bodies.
     pub fn add_body_bytes(&self, bytes: u64) {
         self.request_body.inc_by(bytes);
     }
 
-    /// Adds bytes cut out of answers.
+    /// Adds bytes removed from responses of Qiniu's.
     pub fn add_removed_bytes(&self, bytes: u64) {
         self.response_removed.inc_by(bytes);
     }
 
-    /// The whole exposition, `# EOF` included.
+    /// The whole exposition, including `# EOF`.
     pub fn encode(&self) -> String {
         let mut out = String::with_capacity(16 * 1024);
         match text::encode(&mut out, &self.registry) {
             Ok(()) => out,
-            // Writing to a string does not fail; an empty exposition would be taken for "no metrics".
+            // Writing to a string does not fail. `# EOF` alone is a valid, empty document.
             Err(fmt::Error) => "# EOF\n".to_owned(),
         }
+    }
+}
+
+/// Counts in a gauge until it is dropped, also when a panic or a cancelled future drops it.
+pub struct GaugeGuard(Gauge);
+
+impl GaugeGuard {
+    /// Increments the gauge.
+    pub fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for GaugeGuard {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

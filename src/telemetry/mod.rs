@@ -1,7 +1,7 @@
-//! Logs and metrics: what an operator sees of the gateway.
+//! Logs and metrics of the gateway.
 //!
-//! Relies on nothing else in the crate. Never holds or writes a body, a token, a key or a session id: callers hand over
-//! counts, names out of fixed lists, and finished access records.
+//! Relies on no other module of the crate. Never receives a body, a token, a key or a session id:
+//! callers pass counts, names from fixed lists, and complete access records.
 
 pub mod log;
 pub mod log_line;
@@ -11,30 +11,30 @@ pub mod timestamp;
 
 use std::sync::Arc;
 
-/// `[log]`, checked.
+/// The checked `[log]` section.
 #[derive(Clone, Copy, Debug)]
 pub struct LogSettings {
-    /// How lines look.
+    /// Format of every line.
     pub format: LogFormat,
-    /// The least severe level that is written.
+    /// Least severe level that is written.
     pub level: tracing::Level,
 }
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
-    /// For a person at a terminal.
+    /// `name=value` text for a person at a terminal.
     Text,
 }
 
-/// Where a request leaves its traces.
+/// Where requests are counted and recorded.
 pub struct Telemetry {
-    /// Counters and durations.
+    /// Counters, gauges and histograms.
     pub metrics: Arc<metrics::Metrics>,
-    /// Access records.
+    /// Output of access records.
     pub log: log::LogWriter,
-    /// How records look.
+    /// Format of access records.
     pub format: LogFormat,
 }

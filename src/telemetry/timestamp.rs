@@ -1,7 +1,8 @@
 //! Points in time as text, in UTC.
 //!
-//! Own civil-date arithmetic (the proleptic Gregorian calendar), since two formats are not worth a date library.
-//! Never fails: a time before 1970 is written as 1970-01-01T00:00:00, one past the year 9999 as the last second of 9999.
+//! Own civil-date arithmetic (the proleptic Gregorian calendar), since two formats are not worth a
+//! date library. Never fails: a time before 1970 is written as 1970-01-01T00:00:00, one past the
+//! year 9999 as the last second of 9999.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -62,7 +63,8 @@ pub fn push_basic_utc(text: &mut String, time: SystemTime) {
     text.push('Z');
 }
 
-/// The last two digits. Every request writes two times; the formatting machinery would cost several times as much.
+/// The last two digits. Every request writes two times; the formatting machinery would cost several
+/// times as much.
 fn pair(text: &mut String, value: u64) {
     text.push(digit(value / 10));
     text.push(digit(value));
@@ -77,7 +79,8 @@ fn civil_time(time: SystemTime) -> CivilTime {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = since.as_secs().min(LAST_SECOND);
     let of_day = seconds % DAY;
-    // Days are counted from 0000-03-01, so that a leap day is the last of its year; a cycle of 400 years has 146,097.
+    // Days are counted from 0000-03-01, so that a leap day is the last of its year; a cycle of 400
+    // years has 146,097.
     let days = seconds / DAY + 719_468;
     let cycle = days / 146_097;
     let of_cycle = days % 146_097;

@@ -1,4 +1,4 @@
-//! What lines look like, whose are written, and what happens to those that can't be.
+//! The format of log lines, and which events are written.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,13 +17,13 @@ impl Write for Memory {
     }
 }
 
-fn logged(format: LogFormat, level: Level, say: impl FnOnce()) -> String {
+fn logged(format: LogFormat, level: Level, emit: impl FnOnce()) -> String {
     let memory = Arc::new(Mutex::new(Vec::new()));
     let writer = Arc::clone(&memory);
     let settings = LogSettings { format, level };
     tracing::subscriber::with_default(
         subscriber(settings, move || Memory(Arc::clone(&writer))),
-        say,
+        emit,
     );
     String::from_utf8(std::mem::take(&mut memory.lock().unwrap())).unwrap()
 }
@@ -31,7 +31,14 @@ fn logged(format: LogFormat, level: Level, say: impl FnOnce()) -> String {
 #[test]
 fn a_json_line_is_one_flat_object() {
     let text = logged(LogFormat::Json, Level::INFO, || {
-        tracing::warn!(count = 3_u64, ok = true, name = "a\"b\nc", time = "mine", shown = ?Some(1), "two\nlines");
+        tracing::warn!(
+            count = 3_u64,
+            ok = true,
+            name = "a\"b\nc",
+            time = "mine",
+            shown = ?Some(1),
+            "two\nlines"
+        );
     });
     assert_eq!(text.matches('\n').count(), 1, "{text}");
     let line: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -47,7 +54,7 @@ fn a_json_line_is_one_flat_object() {
 }
 
 #[test]
-fn other_crates_are_heard_from_warn_on_at_any_level() {
+fn other_crates_are_logged_only_from_warn_at_any_level() {
     for format in [LogFormat::Json, LogFormat::Text] {
         let text = logged(format, Level::TRACE, || {
             tracing::trace!("ours");
@@ -63,7 +70,7 @@ fn other_crates_are_heard_from_warn_on_at_any_level() {
 }
 
 #[test]
-fn less_severe_events_than_the_level_are_left_out() {
+fn events_below_the_level_are_not_written() {
     let text = logged(LogFormat::Json, Level::ERROR, || {
         tracing::warn!("ours");
         tracing::warn!(target: "hyper", "theirs");
@@ -77,10 +84,10 @@ fn less_severe_events_than_the_level_are_left_out() {
 
 #[test]
 fn captured_lines_end_in_one_line_feed() {
-    let (lines, memory) = LogWriter::capture();
-    lines.clone().write(b"{\"a\":1}");
-    lines.write(b"{\"b\":2}\n");
+    let (writer, memory) = LogWriter::capture();
+    writer.clone().write(b"{\"a\":1}");
+    writer.write(b"{\"b\":2}\n");
     assert_eq!(*memory.lock().unwrap(), b"{\"a\":1}\n{\"b\":2}\n");
-    assert_eq!(lines.dropped(), 0);
+    assert_eq!(writer.dropped(), 0);
     LogWriter::discard().write(b"x");
 }

@@ -1,6 +1,6 @@
-//! The families by name, and their bounds.
+//! The names of the families, and the bounds on their series.
 
-use super::*;
+use super::{series::MAX_ERROR_CODES, *};
 
 fn lines_of(metrics: &Metrics) -> Vec<String> {
     metrics.encode().lines().map(str::to_owned).collect()
@@ -10,14 +10,12 @@ fn lines_of(metrics: &Metrics) -> Vec<String> {
 fn every_family_is_exposed_under_its_exact_name() {
     let metrics = Metrics::new(LogWriter::discard());
     let route: Arc<str> = "/v2/x".into();
-    metrics.record_request(&route, 200, "", Duration::from_millis(20));
-    metrics.record_upstream_call(&route, "answered", Duration::from_millis(10));
+    metrics.record_request(&route, 200, "ok", Duration::from_millis(20));
+    metrics.record_upstream_call(&route, "success", Duration::from_millis(10));
     metrics.count_qiniu_error(&route, 216_100);
     metrics.count_auth_refusal("expired_token");
     metrics.count_limit_refusal(metrics.no_route(), "rate");
-    metrics
-        .key_sets
-        .record_fetch(&"https://i".into(), "success");
+    metrics.key_sets.count_success(&"https://i".into());
     metrics.add_body_bytes(7);
     metrics.add_removed_bytes(9);
     metrics.body_memory.set(5);
@@ -25,11 +23,11 @@ fn every_family_is_exposed_under_its_exact_name() {
     let text = lines_of(&metrics);
     let version = env!("CARGO_PKG_VERSION");
     for line in [
-        r#"requests_total{route="/v2/x",status="200",code=""} 1"#,
+        r#"requests_total{route="/v2/x",status="200",code="ok"} 1"#,
         r#"request_duration_seconds_count{route="/v2/x"} 1"#,
         r#"request_duration_seconds_bucket{le="0.025",route="/v2/x"} 1"#,
         r#"upstream_duration_seconds_count{route="/v2/x"} 1"#,
-        r#"upstream_requests_total{route="/v2/x",outcome="answered"} 1"#,
+        r#"upstream_requests_total{route="/v2/x",outcome="success"} 1"#,
         r#"qiniu_errors_total{route="/v2/x",error_code="216100"} 1"#,
         "request_body_bytes_total 7",
         "response_removed_bytes_total 9",
@@ -76,7 +74,7 @@ fn error_codes_beyond_the_bound_share_one_series() {
 }
 
 #[test]
-fn a_guard_counts_down_however_it_ends() {
+fn a_gauge_guard_counts_down_also_after_a_panic() {
     let gauge = Gauge::default();
     let guard = GaugeGuard::new(&gauge);
     let moved = GaugeGuard::new(&gauge);

@@ -43,6 +43,7 @@ pub(crate) fn server_config(
         &pem(key, &texts[1]),
         authority.as_ref(),
     )
+    .map_err(|error| error.to_string())
 }
 
 impl Drop for Files {

@@ -94,7 +94,7 @@ fn wrong_tls_files_are_named_with_the_mend() {
     );
     let swapped = config(&files.key, &files.certificate);
     assert!(
-        swapped.contains("holds none") && swapped.contains("CERTIFICATE"),
+        swapped.contains("contains none") && swapped.contains("CERTIFICATE"),
         "{swapped}"
     );
     assert!(config(&files.certificate, &files.certificate).contains("private key"));

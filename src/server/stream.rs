@@ -1,0 +1,303 @@
+//! The byte stream of one connection: TLS handshake, protocol detection, and the stream that hyper
+//! reads and writes.
+//!
+//! [`ConnectionStream`] replays the bytes read for detection, reports progress to
+//! [`ConnectionActivity`], and holds back the bare responses that hyper writes to a head it can't
+//! parse, so that the connection can send a complete one. Relies on its owner to close it. Never
+//! copies a body.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf},
+    net::TcpStream,
+    time::{Instant, timeout, timeout_at},
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use super::{
+    timeouts::{ConnectionActivity, ReadPhase},
+    tls::ServerTls,
+};
+
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Read buffer below TLS, in bytes. rustls alone reads one record (16 KiB) per system call; this
+/// buffer saves two thirds of an upload's system calls.
+const TLS_READ_BUFFER: usize = 64 * 1024;
+/// How long, and how many bytes, to read from the peer after the last response. Closing earlier
+/// would reset the connection before the peer has read the response.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 256 * 1024;
+/// Bytes of a head that are kept for [`ConnectionStream::head`].
+const KEPT_HEAD: usize = 8 * 1024;
+
+/// A TLS stream of the public listener.
+pub(super) type ServerTlsStream = TlsStream<BufReader<TcpStream>>;
+
+/// Makes the TLS handshake. Returns `None` if it fails or is not done by `deadline`.
+pub(super) async fn tls_handshake(
+    tls: &ServerTls,
+    tcp: TcpStream,
+    deadline: Instant,
+) -> Option<Box<ServerTlsStream>> {
+    let tcp = BufReader::with_capacity(TLS_READ_BUFFER, tcp);
+    match timeout_at(deadline, TlsAcceptor::from(tls.current()).accept(tcp)).await {
+        Ok(Ok(tls)) => Some(Box::new(tls)),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a TLS handshake failed");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+/// Protocol of a plain-text connection, with the bytes read to detect it.
+pub(super) enum DetectedProtocol {
+    Http1(Bytes),
+    Http2(Bytes),
+}
+
+/// Reads until the bytes are, or can't become, the HTTP/2 preface. Returns `None` if the peer
+/// closed the connection, or sent nothing by `deadline`. Bytes that are still ambiguous then are
+/// treated as HTTP/1.1, whose head timeout has passed as well.
+pub(super) async fn detect_protocol(
+    tcp: &mut TcpStream,
+    deadline: Instant,
+) -> Option<DetectedProtocol> {
+    let mut read = BytesMut::with_capacity(4096);
+    loop {
+        let common = HTTP2_PREFACE.len().min(read.len());
+        if read.get(..common) != HTTP2_PREFACE.get(..common) {
+            return Some(DetectedProtocol::Http1(read.freeze()));
+        }
+        if common == HTTP2_PREFACE.len() {
+            return Some(DetectedProtocol::Http2(read.freeze()));
+        }
+        match timeout_at(deadline, tcp.read_buf(&mut read)).await {
+            Ok(Ok(0) | Err(_)) => return None,
+            Ok(Ok(_)) => {}
+            Err(_) if read.is_empty() => return None,
+            Err(_) => return Some(DetectedProtocol::Http1(read.freeze())),
+        }
+    }
+}
+
+/// The stream that hyper reads and writes.
+pub(super) struct ConnectionStream<S> {
+    stream: S,
+    /// Bytes read before the protocol was known.
+    replay: Bytes,
+    activity: Arc<ConnectionActivity>,
+    read_ended: bool,
+    /// Time of the last write.
+    last_write: Option<Instant>,
+    /// Bytes read since the last write.
+    read_since_write: usize,
+    /// Whether anything was written since the last flush. hyper flushes at each step of a request.
+    unflushed: bool,
+    /// Set for HTTP/1.1: hyper may write only for a request. Its own response to an unreadable head
+    /// is held back.
+    guarded: bool,
+    held_back: Option<u16>,
+    /// Start of the last head, if `guarded`.
+    head: Vec<u8>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionStream<S> {
+    pub(super) fn new(
+        stream: S,
+        replay: Bytes,
+        activity: Arc<ConnectionActivity>,
+        guarded: bool,
+    ) -> Self {
+        let mut head = Vec::new();
+        if !replay.is_empty() {
+            activity.read();
+            head.extend(replay.iter().take(KEPT_HEAD).filter(|_| guarded));
+        }
+        Self {
+            stream,
+            replay,
+            activity,
+            read_ended: false,
+            last_write: None,
+            read_since_write: 0,
+            unflushed: false,
+            guarded,
+            held_back: None,
+            head,
+        }
+    }
+
+    /// The received part of the last HTTP/1.1 head, at most [`KEPT_HEAD`] bytes.
+    pub(super) fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// Status of the response that was held back.
+    pub(super) fn held_back(&self) -> Option<u16> {
+        self.held_back
+    }
+
+    /// Writes a response without hyper, which has released the stream.
+    pub(super) async fn respond(&mut self, bytes: &[u8]) {
+        let writing = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        (self.last_write, self.read_since_write) = (Some(Instant::now()), 0);
+        if !matches!(timeout(LINGER, writing).await, Ok(Ok(()))) {
+            tracing::debug!("a last response could not be written");
+        }
+    }
+
+    /// Shuts down the write half and closes the connection.
+    pub(super) async fn close(mut self) {
+        drop(timeout(LINGER, self.stream.shutdown()).await);
+    }
+
+    /// Shuts down the write half, then reads and discards until 2 s or 256 KiB after the last
+    /// response, including what the relay has read since. Further bytes stay unread until the 2 s
+    /// have passed, so that a reset does not overtake the response.
+    pub(super) async fn close_lingering(mut self) {
+        let until = self.last_write.unwrap_or_else(Instant::now) + LINGER;
+        let lingering = async {
+            self.stream.shutdown().await?;
+            let mut discarded = vec![0; 16 * 1024];
+            while !self.read_ended && self.read_since_write < LINGER_BYTES {
+                let read = self.stream.read(&mut discarded).await?;
+                self.read_ended = read == 0;
+                self.read_since_write = self.read_since_write.saturating_add(read);
+            }
+            if !self.read_ended {
+                drop(discarded);
+                std::future::pending::<()>().await;
+            }
+            io::Result::Ok(())
+        };
+        drop(timeout_at(until, lingering).await);
+    }
+
+    /// Reports bytes from the peer, and keeps them if they belong to a head.
+    fn record_read(&mut self, bytes: &[u8]) {
+        match self.activity.read() {
+            ReadPhase::Request => return,
+            ReadPhase::HeadStart => self.head.clear(),
+            ReadPhase::Head => {}
+        }
+        let room = KEPT_HEAD.saturating_sub(self.head.len());
+        if self.guarded {
+            self.head
+                .extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        }
+    }
+
+    /// Whether these bytes are hyper's own response, which is not sent.
+    fn hold_back(&mut self, bytes: &[u8]) -> bool {
+        if !self.guarded || self.activity.responding() {
+            return false;
+        }
+        // `HTTP/1.1 431 …`. Further writes belong to the same response.
+        let status = bytes
+            .get(9..12)
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| digits.parse().ok());
+        self.held_back = self.held_back.or(status).or(Some(400));
+        true
+    }
+
+    fn record_write(&mut self, result: &Poll<io::Result<usize>>) {
+        self.unflushed = true;
+        match result {
+            Poll::Pending => self.activity.wrote(None),
+            Poll::Ready(_) => {
+                (self.last_write, self.read_since_write) = (Some(Instant::now()), 0);
+                self.activity.wrote(self.last_write);
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ConnectionStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.replay.is_empty() {
+            let bytes = self.replay.len().min(buf.remaining());
+            buf.put_slice(self.replay.get(..bytes).unwrap_or_default());
+            self.replay.advance(bytes);
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            let read = buf.filled().get(before..).unwrap_or_default();
+            self.read_since_write = self.read_since_write.saturating_add(read.len());
+            self.record_read(read);
+        } else if buf.remaining() > 0 {
+            self.read_ended = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ConnectionStream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.hold_back(bytes) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.record_write(&result);
+        result
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.hold_back(slices.first().map_or(&[], |first| first)) {
+            return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
+        }
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.record_write(&result);
+        result
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// hyper flushes when its buffer is empty. From then until the next request, it has nothing to
+    /// write for a request.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        match &flushed {
+            Poll::Ready(_) if std::mem::take(&mut self.unflushed) => self.activity.flushed(),
+            Poll::Ready(_) => {}
+            Poll::Pending => {
+                self.unflushed = true;
+                self.activity.wrote(None);
+            }
+        }
+        flushed
+    }
+
+    /// Only flushes: the connection may still write a response of its own, and lingers afterwards.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(cx)
+    }
+}
