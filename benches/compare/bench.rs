@@ -1,6 +1,5 @@
-//! One measurement of one proxy: the load is made, the proxy's processor time or memory is read before and after.
-//!
-//! Says nothing about what the numbers mean, and prints nothing.
+//! One measurement of one proxy: generates the load, and reads the proxy's processor time or memory
+//! before and after. Never interprets or prints the numbers.
 
 use std::{
     io,
@@ -21,30 +20,30 @@ use crate::{
 };
 
 const MIB: usize = 1024 * 1024;
-/// Small requests before a proxy's memory is first looked at.
+/// Small requests before a proxy's memory is read for the first time.
 const WARM_UP: usize = 500;
-/// Memory counts as settled when it has not moved for so long.
+/// Memory has settled when it has not grown for this long.
 const SETTLED: Duration = Duration::from_millis(400);
 const NEVER_SETTLES: Duration = Duration::from_secs(4);
 
-/// What one measurement gave; what was not measured is 0.
+/// The values of one measurement. A value that was not measured is 0.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sample {
-    /// Seconds of the proxy's processor time for a request.
+    /// Processor time of the proxy for each request, in seconds.
     pub(crate) cpu: f64,
-    /// Of it in user mode; from ticks of 10 ms, so coarse.
+    /// The part of `cpu` in user mode. Coarse, because the kernel counts it in ticks of 10 ms.
     pub(crate) user: f64,
     /// Requests per second.
     pub(crate) rate: f64,
-    /// Seconds that half of the requests did not exceed.
+    /// Median latency, in seconds.
     pub(crate) p50: f64,
-    /// Seconds that 99 of 100 requests did not exceed.
+    /// 99th percentile of the latency, in seconds.
     pub(crate) p99: f64,
-    /// Bytes of memory for each byte of a held body.
+    /// Memory held for each byte of body received, in bytes.
     pub(crate) memory: f64,
 }
 
-/// What all measurements use.
+/// The generator and its data, for all measurements.
 pub(crate) struct Bench {
     pub(crate) rig: Rig,
     pub(crate) requests: Requests,
@@ -67,12 +66,12 @@ impl Bench {
         })
     }
 
-    /// 2 MiB, as base64.
+    /// The 2 MiB video as base64.
     pub(crate) fn video(&self) -> Arc<Vec<u8>> {
         Arc::clone(&self.video)
     }
 
-    /// The same as it is.
+    /// The 2 MiB video as it is.
     pub(crate) fn raw_video(&self) -> Arc<Vec<u8>> {
         Arc::clone(&self.raw)
     }
@@ -86,10 +85,10 @@ impl Bench {
         let tls = tls.then(|| Arc::clone(&self.tls));
         self.rig
             .connect(address, tls, connections)
-            .map_err(|error| format!("connecting: {error}"))
+            .map_err(|error| format!("can't connect: {error}"))
     }
 
-    /// What a request costs.
+    /// Measures the cost of a request.
     pub(crate) fn cost(
         &mut self,
         workload: Workload,
@@ -104,7 +103,7 @@ impl Bench {
             let outcome = self.small(&mut load, requests, None)?;
             return Ok(sample(proxy.running.cpu().since(before), &outcome));
         }
-        // A session for each, fetched before: it is not in what is measured.
+        // Each request needs a session. They are fetched before the measurement begins.
         let sessions = self.sessions(&mut load, connections + requests)?;
         let (warm_up, sessions) = sessions.split_at(connections);
         self.videos(&mut load, workload.payload(), warm_up, 0)?;
@@ -113,7 +112,8 @@ impl Bench {
         Ok(sample(proxy.running.cpu().since(before), &outcome))
     }
 
-    /// How long small requests take at this rate; `address` may be the upstream's own.
+    /// Measures the latency of small requests at `rate`, in requests per second. `address` may be
+    /// the upstream's own.
     pub(crate) fn latency(
         &mut self,
         address: SocketAddr,
@@ -129,7 +129,7 @@ impl Bench {
         Ok(sample(Cpu::default(), &outcome))
     }
 
-    /// What half-sent uploads take of a proxy that was just started.
+    /// Measures the memory that half-sent uploads take in a newly started proxy.
     pub(crate) fn held(
         &mut self,
         workload: Workload,
@@ -158,7 +158,7 @@ impl Bench {
         })
     }
 
-    /// The proxy's memory once it has read what was sent.
+    /// The proxy's memory, in bytes, once it has read what was sent.
     fn settled(&mut self, load: &mut Load, proxy: &RunningPeer) -> Result<u64, String> {
         let started = Instant::now();
         let (mut most, mut since) = (0, Instant::now());
@@ -190,7 +190,7 @@ impl Bench {
         )
     }
 
-    /// Session ids, each of the user of that number.
+    /// Fetches session ids. Each belongs to the user with the number of its index.
     fn sessions(&mut self, load: &mut Load, count: usize) -> Result<Vec<String>, String> {
         let prepared = &self.requests;
         let outcome = self.rig.run(
@@ -203,11 +203,12 @@ impl Bench {
             },
         )?;
         outcome
-            .answers
+            .responses
             .iter()
-            .map(|answer| {
-                requests::session_id(&answer.body)
-                    .ok_or_else(|| format!("no session in an answer with status {}", answer.status))
+            .map(|response| {
+                requests::session_id(&response.body).ok_or_else(|| {
+                    format!("no session in a response with status {}", response.status)
+                })
             })
             .collect()
     }

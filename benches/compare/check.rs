@@ -1,7 +1,7 @@
-//! Before anybody is measured: does it do the job? The upstream is the gateway's strict emulator of Qiniu, whose signature
-//! check shares no code with any peer.
+//! Checks that a peer does its job before it is measured.
 //!
-//! Who fails is named and not measured. A pass-through is checked as such.
+//! Relies on the gateway's strict emulator as the upstream: its signature check shares no code with
+//! any peer. A pass-through is only checked to pass requests through. Never measures anything.
 
 use serde_json::Value;
 
@@ -14,10 +14,10 @@ use crate::{
     rig::RunPlan,
 };
 
-/// A string that long in an answer is a picture.
+/// A longer string in a response is a picture; in bytes.
 const PICTURE: usize = 4096;
 
-/// The strict upstream, until it is dropped.
+/// The running emulator. Dropping it ends the process.
 pub(crate) struct StrictUpstream {
     _running: Process,
     address: std::net::SocketAddr,
@@ -38,7 +38,10 @@ impl StrictUpstream {
     }
 }
 
-/// Whether `peer` does what it should, plain and over TLS.
+/// Starts `peer` and checks it.
+///
+/// # Errors
+/// What the peer does wrong.
 pub(crate) fn check(
     peer: Peer,
     bench: &mut Bench,
@@ -57,10 +60,10 @@ pub(crate) fn check(
         Job::PassThrough => passes_through(bench, &proxy, setup.tls),
         Job::Floor => does_the_job(bench, &proxy, setup.tls),
         Job::Full => {
-            refuses_bad_tokens(bench, &proxy, setup.tls)?;
+            rejects_bad_tokens(bench, &proxy, setup.tls)?;
             does_the_job(bench, &proxy, setup.tls)?;
             if peer == Peer::Gateway || setup.reading {
-                keeps_members_back(bench, &peer.start(setup)?, setup.tls)
+                removes_forbidden_members(bench, &peer.start(setup)?, setup.tls)
             } else {
                 Ok(())
             }
@@ -71,36 +74,37 @@ pub(crate) fn check(
 fn passes_through(bench: &mut Bench, proxy: &RunningPeer, tls: bool) -> Result<(), String> {
     let video = bench.video();
     let request = bench.requests.verify(0, "S1", &video);
-    let answer = ask(bench, proxy, tls, request)?;
+    let response = ask(bench, proxy, tls, request)?;
     let expected = bench.rig.verify_bytes();
-    if answer.status == 200 && answer.length == expected {
+    if response.status == 200 && response.length == expected {
         Ok(())
     } else {
         Err(format!(
-            "an answer of {expected} bytes came with status {} and {} bytes",
-            answer.status, answer.length
+            "a response of {expected} bytes came with status {} and {} bytes",
+            response.status, response.length
         ))
     }
 }
 
-/// A session, then a verify with a real video: the emulator accepts the signature of both, and no picture is left.
+/// A session, then a `verify` with a real video: the emulator accepts both signatures, and no
+/// picture is left.
 fn does_the_job(bench: &mut Bench, proxy: &RunningPeer, tls: bool) -> Result<(), String> {
     let request = bench.requests.session(0);
-    let answer = ask(bench, proxy, tls, request)?;
-    let session = requests::session_id(&answer.body)
-        .ok_or_else(|| format!("sessioncode: {}", told(&answer)))?;
+    let response = ask(bench, proxy, tls, request)?;
+    let session = requests::session_id(&response.body)
+        .ok_or_else(|| format!("sessioncode: {}", describe(&response)))?;
     let video = bench.video();
     let request = bench.requests.verify(0, &session, &video);
-    let answer = ask(bench, proxy, tls, request)?;
-    let body: Value = serde_json::from_slice(&answer.body)
-        .map_err(|error| format!("verify: {error}: {}", told(&answer)))?;
+    let response = ask(bench, proxy, tls, request)?;
+    let body: Value = serde_json::from_slice(&response.body)
+        .map_err(|error| format!("verify: {error}: {}", describe(&response)))?;
     let result = &body["result"];
     let images = result["pic_list"].as_array().map_or(0, Vec::len);
-    if answer.status != 200 || body["error_code"] != 0 || result["action_verify"] != "pass" {
-        return Err(format!("verify: {}", told(&answer)));
+    if response.status != 200 || body["error_code"] != 0 || result["action_verify"] != "pass" {
+        return Err(format!("verify: {}", describe(&response)));
     }
     if images == 0 || result["score"].as_f64() != Some(0.9713) {
-        return Err("verify: more than the pictures is gone".into());
+        return Err("verify: more than the pictures was removed".into());
     }
     if has_picture(&body) {
         return Err("verify: a picture is left".into());
@@ -108,23 +112,27 @@ fn does_the_job(bench: &mut Bench, proxy: &RunningPeer, tls: bool) -> Result<(),
     Ok(())
 }
 
-/// A member that a frontend must not choose does not get upstream: it is dropped, or the request is refused.
-fn keeps_members_back(bench: &mut Bench, proxy: &RunningPeer, tls: bool) -> Result<(), String> {
+/// A member that a frontend must not choose is removed, or the request is rejected.
+fn removes_forbidden_members(
+    bench: &mut Bench,
+    proxy: &RunningPeer,
+    tls: bool,
+) -> Result<(), String> {
     let extra = "{\"min_code_length\": 1, \"type_identify\": 2, \"face_field\": \"quality\"}";
     let authorization = bench.requests.authorization(1);
     let request = requests::session(&authorization, extra);
-    let answer = ask(bench, proxy, tls, request)?;
-    let asked = bench.rig.last_asked();
-    match answer.status {
+    let response = ask(bench, proxy, tls, request)?;
+    let asked = bench.rig.last_body_bytes();
+    match response.status {
         400..=499 => Ok(()),
         200 if asked < extra.len() / 2 => Ok(()),
         status => Err(format!(
-            "status {status}: members that are not allowed went upstream"
+            "status {status}: forbidden members reached the upstream"
         )),
     }
 }
 
-fn refuses_bad_tokens(bench: &mut Bench, proxy: &RunningPeer, tls: bool) -> Result<(), String> {
+fn rejects_bad_tokens(bench: &mut Bench, proxy: &RunningPeer, tls: bool) -> Result<(), String> {
     let good = requests::token("somebody")?;
     let (signed, signature) = good.rsplit_once('.').unwrap_or_default();
     let head = signed.split('.').next().unwrap_or_default();
@@ -142,15 +150,15 @@ fn refuses_bad_tokens(bench: &mut Bench, proxy: &RunningPeer, tls: bool) -> Resu
             format!("Authorization: Bearer {none}\r\n"),
         ),
     ] {
-        let answer = ask(bench, proxy, tls, requests::session(&authorization, SMALL))?;
-        if answer.status != 401 {
-            return Err(format!("{what}: {}", told(&answer)));
+        let response = ask(bench, proxy, tls, requests::session(&authorization, SMALL))?;
+        if response.status != 401 {
+            return Err(format!("{what}: {}", describe(&response)));
         }
     }
     Ok(())
 }
 
-/// Whether the gateway at hand takes a video as it is.
+/// Checks that the gateway accepts a video as the body.
 pub(crate) fn takes_raw(
     bench: &mut Bench,
     strict: &StrictUpstream,
@@ -161,20 +169,20 @@ pub(crate) fn takes_raw(
         ..setup.clone()
     })?;
     let request = bench.requests.session(0);
-    let answer = ask(bench, &proxy, setup.tls, request)?;
-    let session = requests::session_id(&answer.body)
-        .ok_or_else(|| format!("sessioncode: {}", told(&answer)))?;
+    let response = ask(bench, &proxy, setup.tls, request)?;
+    let session = requests::session_id(&response.body)
+        .ok_or_else(|| format!("sessioncode: {}", describe(&response)))?;
     let video = bench.raw_video();
     let request = bench.requests.raw(0, &session, &video);
-    let answer = ask(bench, &proxy, setup.tls, request)?;
-    if answer.status == 200 {
+    let response = ask(bench, &proxy, setup.tls, request)?;
+    if response.status == 200 {
         Ok(())
     } else {
-        Err(told(&answer))
+        Err(describe(&response))
     }
 }
 
-/// One request on a connection of its own: a refusal may close it.
+/// Sends one request on a connection of its own, because an error response may close it.
 fn ask(
     bench: &mut Bench,
     proxy: &RunningPeer,
@@ -193,9 +201,9 @@ fn ask(
         },
     )?;
     outcome
-        .answers
+        .responses
         .pop()
-        .ok_or_else(|| format!("no answer on {VERIFY}"))
+        .ok_or_else(|| format!("no response to {VERIFY}"))
 }
 
 fn has_picture(value: &Value) -> bool {
@@ -210,8 +218,8 @@ fn has_picture(value: &Value) -> bool {
     }
 }
 
-fn told(answer: &LoadResponse) -> String {
-    let text = String::from_utf8_lossy(&answer.body);
+fn describe(response: &LoadResponse) -> String {
+    let text = String::from_utf8_lossy(&response.body);
     let text: String = text.chars().take(200).collect();
-    format!("status {}, {text}", answer.status)
+    format!("status {}, {text}", response.status)
 }

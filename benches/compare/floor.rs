@@ -1,8 +1,9 @@
-//! The bare floor: a single-threaded epoll loop that does the job and nothing else. Reads a request, HMACs it as it arrives,
-//! writes it upstream with one vectored write, reads the answer, cuts the pictures by a plain search, writes the rest.
+//! The bare floor: a single-threaded epoll loop that does the job and nothing else. It reads a
+//! request, computes the HMAC as it arrives, and writes it upstream with one vectored write. It
+//! reads the response, cuts the pictures by a plain search, and writes the rest.
 //!
-//! It authenticates nobody, limits nothing, checks nothing, has no time-outs, no log and no metrics, and trusts its
-//! peers to speak HTTP/1.1 with a length. It is a measure, not a gateway.
+//! Relies on peers that use HTTP/1.1 with a length. Never authenticates, limits or checks anything,
+//! and has no timeouts, no log and no metrics. It is a yardstick, not a gateway.
 
 mod back;
 mod front;
@@ -31,25 +32,25 @@ use crate::stream::Stream;
 
 const LISTENER: Token = Token(0);
 const SCRATCH: usize = 256 * 1024;
-/// Buffers that are kept for the next bodies, so that their pages are there already.
+/// Buffers kept for later bodies, so that their pages are mapped already.
 const KEPT_BUFFERS: usize = 64;
 const WORTH_KEEPING: usize = 64 * 1024;
 
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) upstream: SocketAddr,
-    /// The folder of `cert.pem` and `key.pem`.
+    /// The directory of `cert.pem` and `key.pem`; `None`: plain HTTP.
     pub(crate) tls: Option<PathBuf>,
     pub(crate) access_key: String,
     pub(crate) secret_key: String,
 }
 
-/// What all connections share.
+/// The state that all connections share.
 struct Floor {
     poll: Poll,
     fronts: Vec<Option<FrontConnection>>,
     backs: Vec<Option<BackConnection>>,
-    /// Connections upstream that serve nobody.
+    /// Indexes of idle upstream connections.
     idle: Vec<usize>,
     buffers: Vec<Vec<u8>>,
     scratch: Vec<u8>,
@@ -86,7 +87,7 @@ pub(crate) fn run(settings: Settings) -> io::Result<()> {
             let Token(token) = event.token();
             match token {
                 0 => floor.accept(&listener)?,
-                // Odd: in front; even: behind.
+                // Odd tokens are front connections, even ones are back connections.
                 _ if token % 2 == 1 => {
                     floor.front(token / 2, event.is_readable(), event.is_writable());
                 }
@@ -129,7 +130,7 @@ impl Floor {
         }
     }
 
-    /// A request is complete: give it to a connection upstream.
+    /// Sends a complete request on an upstream connection.
     fn send(&mut self, place: usize) -> io::Result<()> {
         let back = match self.idle.pop() {
             Some(back) => back,
@@ -162,10 +163,10 @@ impl Floor {
         let mut alive = !writable || back.write(&mut self.buffers).is_ok();
         if alive && readable {
             match back.read(&mut self.scratch, &mut self.buffers) {
-                Ok(Some((front, answer))) => {
+                Ok(Some((front, response))) => {
                     self.idle.push(place);
                     if let Some(Some(connection)) = self.fronts.get_mut(front)
-                        && connection.answer(answer).is_err()
+                        && connection.response(response).is_err()
                     {
                         self.fronts[front] = None;
                     }
@@ -181,7 +182,7 @@ impl Floor {
     }
 }
 
-/// A buffer that can hold `length` bytes: a used one, or one whose pages come as they are touched.
+/// A buffer of at least `length` bytes, reused if possible.
 fn buffer(buffers: &mut Vec<Vec<u8>>, length: usize) -> Vec<u8> {
     if length < WORTH_KEEPING {
         return vec![0; length];

@@ -1,4 +1,4 @@
-//! The gateway's targets, filled with what was measured. Ratios are of one interleaved run.
+//! The gateway's targets with the measured values. Ratios are of one interleaved run. Pure.
 
 use crate::{
     peers::Peer::{Floor, Gateway, Nginx},

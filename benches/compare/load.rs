@@ -1,6 +1,6 @@
-//! One connection of the load generator: sends a request, reads its answer, says when it is done.
+//! One connection of the load generator: sends a request, and reads its response.
 //!
-//! Driven by the rig's loop; never waits.
+//! Relies on the event loop of `rig`. Never blocks.
 
 use std::{io, sync::Arc, time::Instant};
 
@@ -9,14 +9,14 @@ use crate::{
     wire::{self, Framing},
 };
 
-/// A request in three pieces, so that a video is not copied for each.
+/// A request in three pieces, so that the video is shared by all requests.
 #[derive(Clone, Default)]
 pub(crate) struct LoadRequest {
-    /// The head, and the body up to the video.
+    /// The head, and the body before the video.
     pub(crate) front: Vec<u8>,
     pub(crate) video: Option<Arc<Vec<u8>>>,
     pub(crate) back: &'static [u8],
-    /// Send this much of it and no more.
+    /// Send only this many bytes.
     pub(crate) stop_at: Option<usize>,
 }
 
@@ -27,12 +27,12 @@ impl LoadRequest {
     }
 }
 
-/// What came back.
+/// A complete response.
 #[derive(Debug, Default)]
 pub(crate) struct LoadResponse {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
-    /// Bytes of the body, which may not have been kept.
+    /// Length of the body, in bytes, even if it was not kept.
     pub(crate) length: usize,
 }
 
@@ -44,22 +44,22 @@ enum Phase {
 }
 
 pub(crate) struct LoadConnection {
-    /// Its place among its like.
+    /// The index of this connection.
     pub(crate) index: usize,
     stream: Stream,
     request: LoadRequest,
     sent: usize,
     phase: Phase,
-    answer: ResponseReader,
-    /// Which request of the run this is.
+    response: ResponseReader,
+    /// The number of the current request in its run.
     pub(crate) number: usize,
-    /// From when its time counts.
+    /// When the latency of the current request begins.
     pub(crate) since: Instant,
 }
 
 #[derive(Default)]
 struct ResponseReader {
-    /// The head, and the body as far as it is kept.
+    /// The head, and the kept part of the body.
     bytes: Vec<u8>,
     received: usize,
     whole: Option<usize>,
@@ -75,13 +75,13 @@ impl LoadConnection {
             request: LoadRequest::default(),
             sent: 0,
             phase: Phase::Idle,
-            answer: ResponseReader::default(),
+            response: ResponseReader::default(),
             number: 0,
             since: Instant::now(),
         }
     }
 
-    /// All that it should send has been taken by the socket.
+    /// Whether the socket has taken everything that is to be sent.
     pub(crate) fn has_sent(&self) -> bool {
         self.phase != Phase::Sending
     }
@@ -96,12 +96,12 @@ impl LoadConnection {
         self.sent = 0;
         self.phase = Phase::Sending;
         self.number = number;
-        self.answer = ResponseReader {
-            bytes: std::mem::take(&mut self.answer.bytes),
+        self.response = ResponseReader {
+            bytes: std::mem::take(&mut self.response.bytes),
             keep,
             ..ResponseReader::default()
         };
-        self.answer.bytes.clear();
+        self.response.bytes.clear();
         self.writable()
     }
 
@@ -124,18 +124,18 @@ impl LoadConnection {
         Ok(())
     }
 
-    /// The answer, when it is complete.
+    /// Reads from the socket; returns the response once it is complete.
     pub(crate) fn readable(&mut self, scratch: &mut [u8]) -> io::Result<Option<LoadResponse>> {
         loop {
-            let was_shaking = self.stream.is_shaking();
-            let reading = &mut self.answer;
+            let was_handshaking = self.stream.is_handshaking();
+            let reading = &mut self.response;
             let after = self.stream.read(scratch, |bytes| reading.take(bytes))?;
-            if was_shaking && !self.stream.is_shaking() {
+            if was_handshaking && !self.stream.is_handshaking() {
                 self.writable()?;
             }
-            if let Some(answer) = self.answer.complete() {
+            if let Some(response) = self.response.complete() {
                 self.phase = Phase::Idle;
-                return Ok(Some(answer));
+                return Ok(Some(response));
             }
             match after {
                 ReadOutcome::More => {}
@@ -177,7 +177,7 @@ impl ResponseReader {
         } else if self.keep {
             rest.to_vec()
         } else {
-            // Enough to say what went wrong.
+            // Enough for an error message.
             rest.iter().take(300).copied().collect()
         };
         Some(LoadResponse {

@@ -1,13 +1,14 @@
-//! A comparison of the gateway with what else could do its job, and with the least that the job costs.
+//! Compares the gateway with other programs that could do its job, and with a bare floor.
 //!
-//! `cargo bench --bench compare` starts each program on one processor core, plays its callers and its upstream on another,
-//! and tells what a request costs in processor time, round by round and one program after the other, so that what
-//! disturbs one disturbs all. It installs nothing, writes to a folder of its own in the temporary directory, listens on
-//! 127.0.0.1 alone, and ends what it started. How to read it: `docs/performance.md`.
+//! `cargo bench --bench compare` starts each program on one processor core and plays its callers
+//! and its upstream on another. It measures the processor time of a request in rounds, one program
+//! after the other, so that a disturbance of the machine affects all of them. `docs/performance.md`
+//! explains how to read the result. Writes only to a temporary directory of its own and listens
+//! only on 127.0.0.1. Never installs anything, and never leaves a process behind.
 #![allow(
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "a program for a developer's terminal: a mistake in it may stop it"
+    reason = "a program for a developer's terminal, which may stop at a bug"
 )]
 
 mod bench;
@@ -72,13 +73,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// This program is its own floor: `compare floor LISTEN UPSTREAM [FOLDER OF CERTIFICATE]`.
+/// The same binary is the floor: `compare floor LISTEN UPSTREAM [CERTIFICATE DIRECTORY]`.
 fn run_floor(mut words: impl Iterator<Item = String>) -> Result<(), String> {
     let mut address = || words.next().and_then(|word| word.parse().ok());
     let (Some(listen), Some(upstream)) = (address(), address()) else {
         return Err("floor: two addresses are needed".into());
     };
-    let key = |name| std::env::var(name).map_err(|_| format!("{name} is not set"));
+    let key = |name| {
+        std::env::var(name).map_err(|_| format!("the environment variable {name} is not set"))
+    };
     floor::run(floor::Settings {
         listen,
         upstream,
@@ -95,11 +98,13 @@ fn run_floor(mut words: impl Iterator<Item = String>) -> Result<(), String> {
 fn compare(options: &Options) -> Result<(), String> {
     let cores = Cores::share_out();
     report::surroundings(&cores);
-    let folder = Folder::create().map_err(|error| format!("the temporary folder: {error}"))?;
-    let tls = certificate(&folder.path).map_err(|error| format!("the certificate: {error}"))?;
-    let rig = Rig::start().map_err(|error| format!("the upstream: {error}"))?;
+    let folder = TemporaryFolder::create()
+        .map_err(|error| format!("can't create a temporary directory: {error}"))?;
+    let tls = certificate(&folder.path)
+        .map_err(|error| format!("can't create a certificate: {error}"))?;
+    let rig = Rig::start().map_err(|error| format!("can't start the upstream: {error}"))?;
     let bench = Bench::new(rig, Requests::prepare()?, tls);
-    let mut bench = bench.map_err(|error| format!("the videos: {error}"))?;
+    let mut bench = bench.map_err(|error| format!("can't prepare the videos: {error}"))?;
 
     if let Some(builds) = &options.pair {
         return pair::compare(options, builds, &cores, &folder.path, &mut bench);
@@ -121,7 +126,7 @@ fn compare(options: &Options) -> Result<(), String> {
     Ok(())
 }
 
-/// Leaves those that do what they should.
+/// Removes the peers that do not do their job.
 fn check_all(
     options: &mut Options,
     bench: &mut Bench,
@@ -143,7 +148,7 @@ fn check_all(
         if options.workloads.iter().any(raw)
             && let Err(why) = check::takes_raw(bench, &strict, &setup)
         {
-            println!("a video as it is: not measured, the gateway does not take it: {why}");
+            println!("raw video: not measured, because the gateway rejects it: {why}");
             options
                 .workloads
                 .retain(|workload| workload.payload() != Payload::Raw);
@@ -152,12 +157,12 @@ fn check_all(
     Ok(())
 }
 
-/// Removed when dropped.
-struct Folder {
+/// A temporary directory, removed when dropped.
+struct TemporaryFolder {
     path: PathBuf,
 }
 
-impl Folder {
+impl TemporaryFolder {
     fn create() -> io::Result<Self> {
         let name = format!("liveness-gateway-compare-{}", std::process::id());
         let path = std::env::temp_dir().join(name);
@@ -166,20 +171,20 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for TemporaryFolder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.path);
     }
 }
 
-/// A certificate for `localhost` in `cert.pem` and `key.pem`, and who trusts it. One cipher for all, so that nobody
-/// is compared by its taste.
+/// Writes a certificate for `localhost` to `cert.pem` and `key.pem`, and returns a client
+/// configuration that trusts it. It offers a single cipher suite, so that every peer uses the same.
 fn certificate(folder: &Path) -> io::Result<Arc<ClientConfig>> {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])
         .map_err(io::Error::other)?;
     fs::write(folder.join("cert.pem"), made.cert.pem())?;
     fs::write(folder.join("key.pem"), made.signing_key.serialize_pem())?;
-    // As HAProxy wants it.
+    // HAProxy reads both from one file.
     let both = made.cert.pem() + &made.signing_key.serialize_pem();
     fs::write(folder.join("both.pem"), both)?;
     let mut roots = RootCertStore::empty();

@@ -1,4 +1,4 @@
-//! The command line of the comparison.
+//! The command line of the comparison. Reads nothing but its arguments.
 
 use std::{fs, path::PathBuf};
 
@@ -12,14 +12,15 @@ pub(crate) const HELP: &str = "\
 cargo bench --bench compare -- [--quick] [--rounds N] [--only PEER]… [--reading] [WORKLOAD]…
 cargo bench --bench compare -- --pair BEFORE AFTER [--quick] [--rounds N] [WORKLOAD]…
 
-  --quick               few and short rounds: for daily tuning, ±10 %
-  --rounds N            so many rounds of each
-  --only PEER           this peer (floor and nginx are measured with it, to have something to divide by)
-  --reading             the other full-job peers parse the request's JSON too and remove what a frontend must not
-                        choose, as the gateway always does; without it they forward any body as it is
-  --pair BEFORE AFTER   two programs, each a `liveness-gateway`, in turns: the ratio of what a request costs, with
-                        its 95 % interval; 15 rounds, and 6 at least for an interval
-  WORKLOAD              this workload; also written as --workload WORKLOAD
+  --quick               few and short rounds, for daily tuning (±10 %)
+  --rounds N            the number of rounds of each workload
+  --only PEER           measure this peer, and floor and nginx to compare it with
+  --reading             the other peers with the full job parse the request's JSON too and remove
+                        what a frontend must not choose, as the gateway always does; otherwise they
+                        forward any body as it is
+  --pair BEFORE AFTER   compare two `liveness-gateway` binaries in turns: the ratio of the costs of
+                        a request, with its 95 % interval (15 rounds; an interval needs 6)
+  WORKLOAD              run this workload; also written as --workload WORKLOAD
 ";
 
 #[derive(Clone, Debug)]
@@ -29,13 +30,13 @@ pub(crate) struct Options {
     pub(crate) workloads: Vec<Workload>,
     pub(crate) rounds: Option<usize>,
     pub(crate) reading: bool,
-    /// Compare these two and no peers.
+    /// Compare two builds instead of the peers.
     pub(crate) pair: Option<Builds>,
 }
 
 impl Options {
     /// # Errors
-    /// What is wrong with them, for a person.
+    /// A description of the wrong option.
     pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut options = Self {
             quick: false,
@@ -58,7 +59,7 @@ impl Options {
                 "--workload" => options.workloads.push(workload(&value()?)?),
                 "--rounds" => {
                     let rounds = value()?.parse().ok().filter(|rounds| *rounds > 0);
-                    options.rounds = Some(rounds.ok_or("--rounds needs a number from 1 on")?);
+                    options.rounds = Some(rounds.ok_or("--rounds needs a number above 0")?);
                 }
                 "--pair" => {
                     options.pair = Some(Builds {
@@ -66,10 +67,10 @@ impl Options {
                         after: program(&value()?)?,
                     });
                 }
-                // What cargo itself adds.
+                // Added by cargo.
                 "--bench" => {}
                 option if option.starts_with('-') => {
-                    return Err(format!("unknown: {option}\n\n{HELP}"));
+                    return Err(format!("unknown option: {option}\n\n{HELP}"));
                 }
                 name => options.workloads.push(workload(name)?),
             }
@@ -91,7 +92,7 @@ impl Options {
     }
 }
 
-/// By its full path, since programs are started in folders of their own.
+/// Resolves a path, because programs run in directories of their own.
 fn program(path: &str) -> Result<PathBuf, String> {
     fs::canonicalize(path).map_err(|error| format!("{path}: {error}"))
 }
@@ -99,7 +100,7 @@ fn program(path: &str) -> Result<PathBuf, String> {
 fn peer(name: &str) -> Result<Peer, String> {
     let found = peers::ALL.into_iter().find(|peer| peer.name() == name);
     let names = peers::ALL.map(Peer::name).join(", ");
-    found.ok_or(format!("no peer is called {name}: {names}"))
+    found.ok_or(format!("unknown peer {name}; known: {names}"))
 }
 
 fn workload(name: &str) -> Result<Workload, String> {
@@ -107,5 +108,5 @@ fn workload(name: &str) -> Result<Workload, String> {
         .into_iter()
         .find(|workload| workload.name() == name);
     let names = workloads::ALL.map(Workload::name).join(", ");
-    found.ok_or(format!("no workload is called {name}: {names}"))
+    found.ok_or(format!("unknown workload {name}; known: {names}"))
 }

@@ -1,9 +1,11 @@
-//! Compares two builds of the gateway: the same workloads in turns, and the ratio of what a request costs.
+//! Compares two builds of the gateway: runs the same workloads in turns, and prints the ratio of
+//! the costs of a request.
 //!
-//! Each round starts both builds anew, because two starts of one program can differ by a tenth, depending on where
-//! its memory lies. The rounds are therefore independent, and the interval of their median includes that difference.
-//! Within a round the builds take short turns in mirrored order, so a slow drift of the machine affects both alike.
-//! Relies on the same generator and upstream as the other comparisons. Does not judge whether a ratio is acceptable.
+//! Each round starts both builds anew, because two starts of one program can differ by a tenth,
+//! depending on where its memory lies. So the rounds are independent, and the interval of their
+//! median includes that difference. In a round, the builds take short turns in mirrored order, so
+//! that a slow drift of the machine affects both alike. Relies on the generator and the upstream of
+//! the other comparisons. Never judges whether a ratio is acceptable.
 
 use std::path::{Path, PathBuf};
 
@@ -19,15 +21,15 @@ use crate::{
     workloads::{Measurement, Workload},
 };
 
-/// Rounds without `--rounds`.
+/// The number of rounds without `--rounds`.
 const ROUNDS: usize = 15;
-/// Who runs in which order in a round; the next round of the workload runs the mirrored order.
+/// The order of the builds in a round. The next round of the workload uses the mirrored order.
 const TURNS: [Build; 4] = [Build::Before, Build::After, Build::After, Build::Before];
-/// With `--quick`, a turn has this part of the usual requests.
+/// With `--quick`, the number of requests in a turn is divided by this.
 const QUICK_PART: usize = 4;
-/// Small requests to a newly started build before it is measured: every user calls twice.
+/// Small requests to a newly started build before it is measured: two for each user.
 const WARM_UP: usize = 2 * USERS;
-/// What runs without a workload on the command line.
+/// The workloads that run if the command line names none.
 pub(crate) const WORKLOADS: [Workload; 4] = [
     Workload::Small,
     Workload::SmallTls,
@@ -35,7 +37,7 @@ pub(crate) const WORKLOADS: [Workload; 4] = [
     Workload::VideoTls,
 ];
 
-/// Two programs to compare, each a `liveness-gateway`.
+/// The paths of two `liveness-gateway` binaries.
 #[derive(Clone, Debug)]
 pub(crate) struct Builds {
     pub(crate) before: PathBuf,
@@ -58,11 +60,11 @@ struct Pair<T> {
 /// All rounds of one workload.
 struct PairedSeries {
     workload: Workload,
-    /// Values with the same index are of the same round.
+    /// Samples with the same index are of the same round.
     samples: Pair<Vec<Sample>>,
 }
 
-/// What every round needs.
+/// The state of all rounds.
 struct PairedRounds<'a> {
     builds: &'a Builds,
     cores: &'a Cores,
@@ -75,7 +77,7 @@ struct PairedRounds<'a> {
 /// Checks both builds, measures them and prints the table.
 ///
 /// # Errors
-/// A build does not do the job, or a workload has no cost for each request.
+/// A build does not do the job, or a workload does not measure the cost of a request.
 pub(crate) fn compare(
     options: &Options,
     builds: &Builds,
@@ -85,7 +87,10 @@ pub(crate) fn compare(
 ) -> Result<(), String> {
     let other = |workload: &&Workload| workload.measurement() != Measurement::Cost;
     if let Some(workload) = options.workloads.iter().find(other) {
-        return Err(format!("{} can't be paired", workload.name()));
+        return Err(format!(
+            "{} does not measure the cost of a request",
+            workload.name()
+        ));
     }
     let mut paired = PairedRounds {
         builds,
@@ -99,7 +104,7 @@ pub(crate) fn compare(
     let series = paired.run(&options.workloads, options.rounds.unwrap_or(ROUNDS));
     print(builds, &series);
     for failure in &paired.failures {
-        println!("a round failed and is left out: {failure}");
+        println!("a round failed and was left out: {failure}");
     }
     Ok(())
 }
@@ -116,7 +121,7 @@ impl PairedRounds<'_> {
         }
     }
 
-    /// Both builds must do the whole job, plain and over TLS.
+    /// Checks that both builds do the whole job, plain and over TLS.
     fn check(&mut self) -> Result<(), String> {
         let strict = StrictUpstream::start(self.cores)?;
         for tls in [false, true] {
@@ -182,7 +187,7 @@ impl PairedRounds<'_> {
         Ok(())
     }
 
-    /// A build that has served every user twice.
+    /// Starts a build, and sends two requests of every user to it.
     fn start(&mut self, build: Build, tls: bool) -> Result<RunningPeer, String> {
         let proxy = Peer::Gateway.start(&self.setup(build, tls))?;
         let workload = if tls {
@@ -194,7 +199,7 @@ impl PairedRounds<'_> {
         Ok(proxy)
     }
 
-    /// The mean of each build's turns.
+    /// Measures one round of a workload: the mean of each build's turns.
     fn sample(
         &mut self,
         workload: Workload,
@@ -253,7 +258,7 @@ impl PairedSeries {
         }
     }
 
-    /// The table's columns for one kind of time: both medians, the median ratio and its interval.
+    /// Columns of the table for one kind of time: both medians, the median ratio, and its interval.
     fn columns(&self, seconds: fn(&Sample) -> f64) -> String {
         let values = |samples: &[Sample]| samples.iter().map(seconds).collect::<Vec<f64>>();
         let (before, after) = (values(&self.samples.before), values(&self.samples.after));
@@ -274,12 +279,11 @@ impl PairedSeries {
 fn print(builds: &Builds, series: &[PairedSeries]) {
     println!("\nbefore: {}", builds.before.display());
     println!("after:  {}", builds.after.display());
+    println!("Processor time of a request in µs: medians of the rounds.");
+    println!("Ratio: the median of after / before, round by round, with its 95 % interval.");
     println!(
-        "Processor time for each request in µs, medians of the rounds. A ratio is the median of after / before \
-         round by round;\nits interval has 95 % confidence, by order statistics of the rounds (at least 6)."
-    );
-    println!(
-        "| workload | rounds | CPU before | after | ratio | interval | user before | after | ratio | interval |"
+        "| workload | rounds | CPU before | after | ratio | interval \
+         | user before | after | ratio | interval |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|");
     for series in series {
@@ -293,7 +297,7 @@ fn print(builds: &Builds, series: &[PairedSeries]) {
     }
 }
 
-/// Of samples with the same number of requests.
+/// The mean of samples with the same number of requests.
 fn mean(samples: &[Sample]) -> Sample {
     let mean =
         |value: fn(&Sample) -> f64| samples.iter().map(value).sum::<f64>() / samples.len() as f64;

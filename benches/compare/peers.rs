@@ -1,4 +1,4 @@
-//! Who is compared: how much of the job each does, and what it needs that may not be here.
+//! The compared programs: how much of the job each does, and which packages it needs.
 
 mod launch;
 
@@ -25,11 +25,11 @@ const CJSON_53: &str = "/usr/lib/x86_64-linux-gnu/lua/5.3/cjson.so";
 /// How much of the job a peer does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Job {
-    /// Forwards, and no more.
+    /// Only forwards.
     PassThrough,
-    /// Signs, forwards and cuts; authenticates and limits nobody.
+    /// Signs, forwards and cuts, but neither authenticates nor limits.
     Floor,
-    /// All of it.
+    /// Does all of it.
     Full,
 }
 
@@ -44,7 +44,7 @@ pub(crate) enum Peer {
     Node,
 }
 
-/// Everybody, in the order of the tables.
+/// All peers, in the order of the tables.
 pub(crate) const ALL: [Peer; 7] = [
     Peer::Floor,
     Peer::Nginx,
@@ -55,18 +55,18 @@ pub(crate) const ALL: [Peer; 7] = [
     Peer::Node,
 ];
 
-/// What every proxy is told.
+/// How a peer is started.
 #[derive(Clone)]
 pub(crate) struct PeerSetup {
     pub(crate) upstream: SocketAddr,
     pub(crate) tls: bool,
-    /// Of the comparison, with the certificate in it.
+    /// The temporary directory, which contains the certificate.
     pub(crate) folder: PathBuf,
-    /// As in `taskset -c`.
+    /// The cores to run on, as for `taskset -c`; `None`: any.
     pub(crate) cores: Option<String>,
-    /// The others read the request's JSON too, as the gateway does.
+    /// Whether the other peers parse the request's JSON too, as the gateway does.
     pub(crate) reading: bool,
-    /// The gateway's program.
+    /// The path of the gateway's binary.
     pub(crate) gateway: PathBuf,
 }
 
@@ -83,7 +83,7 @@ impl PeerSetup {
     }
 }
 
-/// A peer that runs.
+/// A started peer.
 pub(crate) struct RunningPeer {
     pub(crate) running: Process,
     pub(crate) address: SocketAddr,
@@ -110,7 +110,7 @@ impl Peer {
         }
     }
 
-    /// What has to be installed and is not, as Debian packages.
+    /// The missing Debian packages.
     pub(crate) fn missing(self) -> Vec<&'static str> {
         let needs: &[(&str, &'static str)] = match self {
             Self::Floor | Self::Gateway => &[],
@@ -132,10 +132,10 @@ impl Peer {
     }
 
     pub(crate) fn start(self, setup: &PeerSetup) -> Result<RunningPeer, String> {
-        let address = free_address().map_err(|error| format!("no free port: {error}"))?;
+        let address = free_address().map_err(|error| format!("can't find a free port: {error}"))?;
         let command = Launch::new(self, setup, address)
             .and_then(|launch| launch.command(self))
-            .map_err(|error| format!("its configuration can't be written: {error}"))?;
+            .map_err(|error| format!("can't write its configuration: {error}"))?;
         let running = Process::start(&command, setup.cores.as_deref(), address)?;
         Ok(RunningPeer { running, address })
     }
@@ -149,7 +149,7 @@ pub(crate) fn with_keys(mut command: Command) -> Command {
     command
 }
 
-/// A program on the path, or in the folders of the system's services; or a file.
+/// Finds a program in `PATH` or in the directories of system services. Absolute paths are kept.
 fn program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)

@@ -1,6 +1,5 @@
-//! The programs that are measured: started on their cores, watched through `/proc`, and ended whatever happens.
-//!
-//! Ends only what it started, by process id.
+//! The measured programs: starts them on their cores, reads their processor time and memory from
+//! `/proc`, and ends them. Never ends a process that it did not start; processes are ended by id.
 
 use std::{
     fs, io,
@@ -11,22 +10,22 @@ use std::{
 };
 
 const START: Duration = Duration::from_secs(10);
-/// Of util-linux, as `taskset`.
+/// Part of util-linux, like `taskset`.
 const SETPRIV: &str = "/usr/bin/setpriv";
 const STOP: Duration = Duration::from_secs(3);
 
-/// The processor cores at hand: proxies have the first, the generator and the upstream the last.
+/// The available processor cores. Proxies run on the first; generator and upstream run on the last.
 #[derive(Debug)]
 pub(crate) struct Cores {
     all: Vec<usize>,
     pub(crate) proxy: usize,
     pub(crate) rig: usize,
-    /// `taskset` is there.
+    /// Whether `taskset` works here.
     pub(crate) pinned: bool,
 }
 
 impl Cores {
-    /// Also moves this process to its own.
+    /// Assigns the cores, and pins this process to its own.
     pub(crate) fn share_out() -> Self {
         let allowed = allowed();
         let (proxy, rig) = (allowed[0], allowed[allowed.len() - 1]);
@@ -45,7 +44,8 @@ impl Cores {
         }
     }
 
-    /// The proxy's and one more, as in `taskset -c`: with only two, one that callers and upstream are on.
+    /// The proxy's core and one more, as for `taskset -c`. On a machine with two cores, the second
+    /// is the one of the generator.
     pub(crate) fn two(&self) -> Option<String> {
         let second = self.all.get(1).filter(|_| self.pinned)?;
         Some(format!("{},{second}", self.proxy))
@@ -74,7 +74,7 @@ fn allowed() -> Vec<usize> {
 /// Processor time, in seconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cpu {
-    /// User and system together.
+    /// User and system time together.
     pub(crate) total: f64,
     pub(crate) user: f64,
 }
@@ -88,13 +88,14 @@ impl Cpu {
     }
 }
 
-/// A program that runs until it is dropped, with all that it started.
+/// A running program. Dropping it ends the program and its descendants.
 pub(crate) struct Process {
     child: Child,
 }
 
 impl Process {
-    /// On these cores, as in `taskset -c`; ready when `address` takes connections.
+    /// Starts a program on `cores`, as for `taskset -c`, and waits until `address` accepts
+    /// connections.
     pub(crate) fn start(
         command: &Command,
         cores: Option<&str>,
@@ -118,10 +119,10 @@ impl Process {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        Err(format!("{name} does not listen on {address}"))
+        Err(format!("{name} does not accept connections on {address}"))
     }
 
-    /// It and its descendants.
+    /// The ids of the process and its descendants.
     fn tree(&self) -> Vec<u32> {
         let mut tree = vec![self.child.id()];
         let mut next = 0;
@@ -138,7 +139,7 @@ impl Process {
         tree
     }
 
-    /// Of all its threads, so far.
+    /// Processor time of all threads and descendants since their start.
     pub(crate) fn cpu(&self) -> Cpu {
         let mut sum = Cpu::default();
         for id in self.tree() {
@@ -149,7 +150,7 @@ impl Process {
         sum
     }
 
-    /// Resident memory in bytes; pages that processes share are counted once for each.
+    /// Resident memory, in bytes. Pages that several processes share count for each of them.
     pub(crate) fn resident(&self) -> u64 {
         let pages = |id| {
             let text = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
@@ -175,14 +176,14 @@ impl Drop for Process {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        // Its own descendants that outlived it, told by their parent or their group no more: by id.
+        // Descendants may outlive their parent, so they are ended by id.
         let left: Vec<u32> = tree.into_iter().filter(|id| is_ours(*id)).collect();
         signal("-KILL", &left);
         let _ = self.child.wait();
     }
 }
 
-/// A process that did not end on request: its id was ours a moment ago, and it is no zombie.
+/// Whether a process of ours still runs: it exists and is not a zombie.
 fn is_ours(id: u32) -> bool {
     fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| {
         !stat
@@ -209,7 +210,7 @@ fn pin(command: &Command, cores: Option<&str>) -> Command {
     let mut pinned = match cores {
         Some(cores) => {
             let mut taskset = if Path::new(SETPRIV).is_file() {
-                // Should this process be killed, what it started is told to end.
+                // If this process is killed, its children get SIGTERM.
                 let mut setpriv = Command::new(SETPRIV);
                 setpriv.args(["--pdeathsig", "TERM", "--", "taskset"]);
                 setpriv
@@ -233,16 +234,17 @@ fn pin(command: &Command, cores: Option<&str>) -> Command {
     pinned
 }
 
-/// User and system time of a process, in seconds; its ended threads are in it.
+/// User and system time of a process, in seconds, including its ended threads.
 fn ticks(id: u32) -> Option<(f64, f64)> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
-    // USER_HZ is 100 on every Linux that this is likely to meet.
+    // USER_HZ is 100 on all common architectures.
     let mut seconds = || Some(fields.next()?.parse::<f64>().ok()? / 100.0);
     Some((seconds()?, seconds()?))
 }
 
-/// The scheduler's own count for the living threads, far finer than ticks; not on every kernel.
+/// Processor time of the live threads by the scheduler's own count, in seconds. Much finer than
+/// ticks; not available on every kernel.
 fn nanoseconds(id: u32) -> Option<f64> {
     let mut sum = 0.0;
     for task in fs::read_dir(format!("/proc/{id}/task")).ok()?.flatten() {
@@ -252,7 +254,7 @@ fn nanoseconds(id: u32) -> Option<f64> {
     (sum > 0.0).then_some(sum / 1e9)
 }
 
-/// A port that was free a moment ago.
+/// A loopback address whose port was free a moment ago.
 pub(crate) fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?.local_addr()
 }

@@ -1,4 +1,4 @@
-//! What is printed: what is here and what is missing, and the tables.
+//! Prints the environment, the missing programs, and the tables. Never measures.
 
 use crate::{
     bench::Sample,
@@ -13,26 +13,24 @@ use crate::{
 pub(crate) fn surroundings(cores: &Cores) {
     if !cores.pinned {
         println!(
-            "taskset is missing (Debian: util-linux): nothing is pinned, and the numbers move more"
+            "taskset is missing (Debian: util-linux): nothing is pinned, and the numbers vary more"
         );
     } else if cores.proxy == cores.rig {
-        println!(
-            "only one core: proxies, callers and upstream share it; processor times hold, rates and latencies do not"
-        );
+        println!("one core for proxies, callers and upstream: only processor times are meaningful");
     } else {
         println!(
-            "the proxies on core {}, their callers and their upstream on core {}",
+            "proxies on core {}, callers and upstream on core {}",
             cores.proxy, cores.rig
         );
     }
 }
 
-/// Says what to install, when something is missing.
+/// Whether a peer is installed. Prints the missing packages if not.
 pub(crate) fn is_installed(peer: Peer) -> bool {
     let missing = peer.missing();
     if !missing.is_empty() {
         println!(
-            "{}: not here; on Debian: apt-get install {}",
+            "{}: not installed; on Debian: apt-get install {}",
             peer.name(),
             missing.join(" ")
         );
@@ -40,7 +38,7 @@ pub(crate) fn is_installed(peer: Peer) -> bool {
     missing.is_empty()
 }
 
-/// Says who does not do the job.
+/// Whether a peer passed its check. Prints the reason if not.
 pub(crate) fn is_right(peer: Peer, tls: bool, checked: Result<(), String>) -> bool {
     if let Err(why) = &checked {
         let over = if tls { " over TLS" } else { "" };
@@ -143,7 +141,7 @@ fn cores(results: &Results) {
 }
 
 fn targets(results: &Results) {
-    println!("\nthe gateway against its targets");
+    println!("\nthe gateway and its targets");
     println!("| what | value | goal | at least | reached |");
     println!("|---|---|---|---|---|");
     for row in goals::of(results) {

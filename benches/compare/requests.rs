@@ -1,4 +1,5 @@
-//! What the visitors send: tokens made in advance, the two calls of the API, videos.
+//! The requests of the generator: tokens made in advance, the two calls of the API, and the videos.
+//! Relies on the gateway's own `token` command. Sends nothing.
 
 use std::{
     fs, io,
@@ -18,7 +19,7 @@ pub(crate) const ISSUER: &str = "https://login.example.com/";
 pub(crate) const AUDIENCE: &str = "liveness";
 pub(crate) const SECRET: &str = "the-secret-of-the-comparison-is-long-enough";
 
-/// So many that nobody meets a limit.
+/// The number of users, high enough that none reaches a limit.
 pub(crate) const USERS: usize = 2000;
 pub(crate) const SMALL: &str = "{\"min_code_length\": 1, \"max_code_length\": 3}";
 
@@ -33,20 +34,21 @@ impl Requests {
         Ok(Self { tokens })
     }
 
-    /// A small one, of one user after the other.
+    /// A `sessioncode` request; the users take turns.
     pub(crate) fn session(&self, number: usize) -> LoadRequest {
         session(&self.authorization(number), SMALL)
     }
 
-    /// `session` was issued to the same `number`.
+    /// A `verify` request. `session` was issued to the user with the same `number`.
     pub(crate) fn verify(&self, number: usize, session: &str, video: &Arc<Vec<u8>>) -> LoadRequest {
         verify(&self.authorization(number), session, video)
     }
 
-    /// The video as it is, without JSON and base64 around it.
+    /// A `verify` request whose body is the video itself.
     pub(crate) fn raw(&self, number: usize, session: &str, video: &Arc<Vec<u8>>) -> LoadRequest {
         let head = format!(
-            "POST {VERIFY} HTTP/1.1\r\nHost: localhost\r\nContent-Type: video/mp4\r\nLiveness-Session: {session}\r\n{}Content-Length: {}\r\n\r\n",
+            "POST {VERIFY} HTTP/1.1\r\nHost: localhost\r\nContent-Type: video/mp4\r\n\
+             Liveness-Session: {session}\r\n{}Content-Length: {}\r\n\r\n",
             self.authorization(number),
             video.len()
         );
@@ -68,7 +70,8 @@ impl Requests {
 
 pub(crate) fn session(authorization: &str, body: &str) -> LoadRequest {
     let request = format!(
-        "POST {SESSIONCODE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{authorization}Content-Length: {}\r\n\r\n{body}",
+        "POST {SESSIONCODE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         {authorization}Content-Length: {}\r\n\r\n{body}",
         body.len()
     );
     LoadRequest {
@@ -82,7 +85,8 @@ fn verify(authorization: &str, session: &str, video: &Arc<Vec<u8>>) -> LoadReque
     let back = b"\"}";
     let length = front.len() + video.len() + back.len();
     let front = format!(
-        "POST {VERIFY} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{authorization}Content-Length: {length}\r\n\r\n{front}"
+        "POST {VERIFY} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         {authorization}Content-Length: {length}\r\n\r\n{front}"
     );
     LoadRequest {
         front: front.into_bytes(),
@@ -92,13 +96,13 @@ fn verify(authorization: &str, session: &str, video: &Arc<Vec<u8>>) -> LoadReque
     }
 }
 
-/// The session id in an answer of `sessioncode`.
+/// The session id in a response to `sessioncode`.
 pub(crate) fn session_id(body: &[u8]) -> Option<String> {
-    let answer: serde_json::Value = serde_json::from_slice(body).ok()?;
-    Some(answer["result"]["session_id"].as_str()?.to_owned())
+    let response: serde_json::Value = serde_json::from_slice(body).ok()?;
+    Some(response["result"]["session_id"].as_str()?.to_owned())
 }
 
-/// A token as the proxies of the comparison want it.
+/// A token that every proxy of the comparison accepts.
 pub(crate) fn token(user: &str) -> Result<String, String> {
     let claims = Claims {
         issuer: ISSUER,
@@ -111,7 +115,7 @@ pub(crate) fn token(user: &str) -> Result<String, String> {
     mint(SECRET.as_bytes(), &claims)
 }
 
-/// A real video, padded by a `free` box (ISO/IEC 14496-12 section 8.1.2) to so many bytes.
+/// A real video, padded to `size` bytes by a `free` box (ISO/IEC 14496-12, section 8.1.2).
 pub(crate) fn video(size: usize) -> io::Result<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut video = fs::read(folder.join("tests/data/h264-moov-first.mp4"))?;

@@ -1,4 +1,4 @@
-//! What was measured, and the ratios in it.
+//! The samples of all rounds, and the ratios computed from them. Never prints.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct Results {
     samples: BTreeMap<Workload, BTreeMap<Peer, Vec<Sample>>>,
-    /// The upstream asked without a proxy between, for the time that a proxy adds.
+    /// Latencies without a proxy. They are subtracted to get the latency that a proxy adds.
     pub(crate) direct: Vec<Sample>,
-    /// The gateway on two cores.
+    /// Samples of the gateway on two cores.
     pub(crate) two_cores: Vec<Sample>,
-    /// Small requests per second of the latency rounds.
+    /// The rate of the latency rounds, in requests per second.
     pub(crate) half_load: f64,
     pub(crate) failures: Vec<(Workload, Peer, String)>,
 }
@@ -51,7 +51,7 @@ impl Results {
         samples.map_or_else(Vec::new, |samples| samples.iter().map(value).collect())
     }
 
-    /// `None` where nothing was measured.
+    /// The median of a value; `None` without a sample.
     pub(crate) fn median(
         &self,
         workload: Workload,
@@ -62,13 +62,14 @@ impl Results {
         (!values.is_empty()).then(|| median(&values))
     }
 
-    /// Processor time against another peer's, round by round.
+    /// The ratio of a peer's processor time to another's, round by round.
     pub(crate) fn cost_against(&self, workload: Workload, peer: Peer, base: Peer) -> Option<f64> {
         let cpu = |peer| self.values(workload, peer, |sample| sample.cpu);
         ratio(&cpu(peer), &cpu(base))
     }
 
-    /// The cheapest of the others that do all of the job, and its processor time against the gateway's.
+    /// The cheapest other peer with the full job, and the ratio of its processor time to the
+    /// gateway's.
     pub(crate) fn best_other(&self, workload: Workload) -> Option<(Peer, f64)> {
         self.peers(workload)
             .filter(|peer| peer.job() == Job::Full && *peer != Peer::Gateway)
@@ -79,7 +80,7 @@ impl Results {
             .min_by(|(_, left), (_, right)| left.total_cmp(right))
     }
 
-    /// Milliseconds that a proxy adds to the 99th percentile.
+    /// What a proxy adds to the 99th percentile of the latency, in milliseconds.
     pub(crate) fn added(&self, peer: Peer) -> Option<f64> {
         let with = self.values(Workload::Latency, peer, |sample| sample.p99);
         let added: Vec<f64> = with
@@ -90,13 +91,13 @@ impl Results {
         (!added.is_empty()).then(|| median(&added))
     }
 
-    /// `None` where the base adds too little to divide by.
+    /// The ratio of two added latencies; `None` if `base` adds too little to divide by.
     pub(crate) fn added_against(&self, peer: Peer, base: Peer) -> Option<f64> {
         let base = self.added(base).filter(|added| *added > 0.01)?;
         Some(self.added(peer)?.max(0.0) / base)
     }
 
-    /// The gateway's growth of processor time from one workload to another, round by round.
+    /// The ratio of the gateway's processor time in two workloads, round by round.
     pub(crate) fn growth(&self, from: Workload, to: Workload) -> Option<f64> {
         let cpu = |workload| self.values(workload, Peer::Gateway, |sample| sample.cpu);
         ratio(&cpu(to), &cpu(from))

@@ -1,7 +1,8 @@
-//! The loop that plays both ends: the connections in front of a proxy and the upstream behind it, in one thread, so that
-//! what it costs is one core and no more.
+//! The event loop that plays both ends: the connections in front of a proxy, and the upstream
+//! behind it. It is a single thread, so it needs one core.
 //!
-//! A run has a bounded number of requests and a time limit; an answer that is not a 200 ends it, unless answers are kept.
+//! A run has a bounded number of requests and fails when it stalls. A response other than 200 ends
+//! it, unless the responses are kept.
 
 use std::{
     collections::VecDeque,
@@ -24,10 +25,11 @@ use crate::{
 };
 
 const LISTENER: Token = Token(0);
-/// Tokens from here on are the upstream's connections; those below, but the listener's, are connections'.
+/// Tokens from here on are connections of the upstream. Lower ones are connections to the proxy,
+/// except [`LISTENER`].
 const UPSTREAM: usize = 1 << 20;
 const SCRATCH: usize = 256 * 1024;
-/// No progress for so long is a stall.
+/// A run without a response for this long has stalled.
 const STALL: Duration = Duration::from_secs(20);
 
 pub(crate) struct Rig {
@@ -35,33 +37,34 @@ pub(crate) struct Rig {
     events: Events,
     listener: TcpListener,
     address: SocketAddr,
-    answers: PreparedResponses,
+    responses: PreparedResponses,
     upstreams: Vec<Option<UpstreamConnection>>,
     scratch: Vec<u8>,
 }
 
-/// Connections to one proxy.
+/// The connections to one proxy.
 pub(crate) struct Load {
     connections: Vec<LoadConnection>,
 }
 
-/// What a run does.
+/// Describes a run.
 pub(crate) struct RunPlan<'a> {
     pub(crate) requests: usize,
     pub(crate) next: &'a mut dyn FnMut(usize) -> LoadRequest,
-    /// Begin one every so often, whether or not the others are answered; else as fast as they are answered.
+    /// The time between two requests, whether or not earlier ones have completed. `None`: each
+    /// connection sends its next request as soon as it has a response.
     pub(crate) pace: Option<Duration>,
-    /// Hand over every answer, whatever its status.
+    /// Return every response, whatever its status.
     pub(crate) keep: bool,
 }
 
-/// What came of it.
+/// The result of a run.
 pub(crate) struct RunOutcome {
     pub(crate) elapsed: Duration,
-    /// Seconds each, in the order of their ends.
+    /// Seconds for each request, in the order of completion.
     pub(crate) latencies: Vec<f64>,
-    /// When kept: by number.
-    pub(crate) answers: Vec<LoadResponse>,
+    /// Indexed by request number; empty unless responses are kept.
+    pub(crate) responses: Vec<LoadResponse>,
 }
 
 impl Rig {
@@ -76,25 +79,25 @@ impl Rig {
             events: Events::with_capacity(1024),
             listener,
             address,
-            answers: PreparedResponses::prepare(),
+            responses: PreparedResponses::prepare(),
             upstreams: Vec::new(),
             scratch: vec![0; SCRATCH],
         })
     }
 
-    /// The upstream's.
+    /// The address of the upstream.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Bytes of a verify's answer, as the upstream gives it.
+    /// Size of the upstream's response to `verify`, in bytes, without its head.
     pub(crate) fn verify_bytes(&self) -> usize {
-        self.answers.verify_bytes()
+        self.responses.verify_bytes()
     }
 
-    /// Bytes of the body that the upstream was asked with last.
-    pub(crate) fn last_asked(&self) -> usize {
-        self.answers.last_asked
+    /// Size of the last request body that the upstream received, in bytes.
+    pub(crate) fn last_body_bytes(&self) -> usize {
+        self.responses.last_body_bytes
     }
 
     pub(crate) fn connect(
@@ -105,7 +108,7 @@ impl Rig {
     ) -> io::Result<Load> {
         let mut connections = Vec::with_capacity(count);
         for index in 0..count {
-            // Connected the blocking way, one after the other: no accept queue is overrun.
+            // Blocking connects, one after the other, can't overrun the accept queue.
             let tcp = std::net::TcpStream::connect(to)?;
             tcp.set_nodelay(true)?;
             tcp.set_nonblocking(true)?;
@@ -128,15 +131,15 @@ impl Rig {
         while run.done < plan.requests {
             let before = run.done;
             run.launch(load, &mut plan)
-                .map_err(|error| format!("sending: {error}"))?;
+                .map_err(|error| format!("can't send: {error}"))?;
             let wait = match plan.pace {
                 Some(_) if run.begun < plan.requests => Duration::ZERO,
                 _ => Duration::from_secs(1),
             };
-            self.turn(load, wait, &mut |connection, answer| {
-                run.ended(&plan, connection, answer)
+            self.turn(load, wait, &mut |connection, response| {
+                run.ended(&plan, connection, response)
             })
-            .map_err(|error| format!("the proxy's connection: {error}"))?;
+            .map_err(|error| format!("the connection to the proxy failed: {error}"))?;
             if let Some(bad) = run.bad.take() {
                 return Err(bad);
             }
@@ -149,11 +152,11 @@ impl Rig {
         Ok(RunOutcome {
             elapsed: run.started.elapsed(),
             latencies: run.latencies,
-            answers: run.answers,
+            responses: run.responses,
         })
     }
 
-    /// Sends requests that stop half-way, one a connection, until the sockets have taken all of it.
+    /// Sends half of a request on each connection, and returns once the sockets have taken it.
     pub(crate) fn hold(
         &mut self,
         load: &mut Load,
@@ -161,27 +164,29 @@ impl Rig {
     ) -> Result<(), String> {
         for (number, connection) in load.connections.iter_mut().enumerate() {
             let begun = connection.begin(request(number), number, false);
-            begun.map_err(|error| format!("sending: {error}"))?;
+            begun.map_err(|error| format!("can't send: {error}"))?;
         }
         let started = Instant::now();
         while !load.connections.iter().all(LoadConnection::has_sent) {
             self.idle(load, Duration::from_millis(100))?;
             if started.elapsed() > STALL {
-                return Err("stalled while sending halves".into());
+                return Err("stalled while sending half of each request".into());
             }
         }
         Ok(())
     }
 
-    /// Goes on for a while without beginning anything.
+    /// Handles events for `time` without starting a request.
     pub(crate) fn idle(&mut self, load: &mut Load, time: Duration) -> Result<(), String> {
         let until = Instant::now() + time;
         while let Some(left) = until.checked_duration_since(Instant::now()) {
             let mut early = None;
-            self.turn(load, left, &mut |_, answer| early = Some(answer.status))
-                .map_err(|error| format!("the proxy's connection: {error}"))?;
+            self.turn(load, left, &mut |_, response| early = Some(response.status))
+                .map_err(|error| format!("the connection to the proxy failed: {error}"))?;
             if let Some(status) = early {
-                return Err(format!("answered {status} before the request was complete"));
+                return Err(format!(
+                    "status {status} came before the request was complete"
+                ));
             }
         }
         Ok(())
@@ -209,9 +214,9 @@ impl Rig {
                     connection.writable()?;
                 }
                 if event.is_readable()
-                    && let Some(answer) = connection.readable(&mut self.scratch)?
+                    && let Some(response) = connection.readable(&mut self.scratch)?
                 {
-                    ended(connection, answer);
+                    ended(connection, response);
                 }
             }
         }
@@ -239,15 +244,15 @@ impl Rig {
         }
     }
 
-    /// A proxy may drop its connections as it likes.
+    /// Handles an event of an upstream connection, which the proxy may close at any time.
     fn converse(&mut self, place: usize, readable: bool, writable: bool) {
         let Some(Some(upstream)) = self.upstreams.get_mut(place) else {
             return;
         };
-        let mut alive = !writable || upstream.writable(&self.answers).is_ok();
+        let mut alive = !writable || upstream.writable(&self.responses).is_ok();
         if alive && readable {
-            let answers = &mut self.answers;
-            alive = matches!(upstream.readable(&mut self.scratch, answers), Ok(true));
+            let responses = &mut self.responses;
+            alive = matches!(upstream.readable(&mut self.scratch, responses), Ok(true));
         }
         if !alive && let Some(gone) = self.upstreams.get_mut(place) {
             *gone = None;
@@ -255,14 +260,14 @@ impl Rig {
     }
 }
 
-/// A run under way.
+/// The state of a run.
 struct ActiveRun {
     started: Instant,
     begun: usize,
     done: usize,
     idle: VecDeque<usize>,
     latencies: Vec<f64>,
-    answers: Vec<LoadResponse>,
+    responses: Vec<LoadResponse>,
     bad: Option<String>,
 }
 
@@ -275,14 +280,14 @@ impl ActiveRun {
             done: 0,
             idle: (0..connections).collect(),
             latencies: Vec::with_capacity(plan.requests),
-            answers: std::iter::repeat_with(LoadResponse::default)
+            responses: std::iter::repeat_with(LoadResponse::default)
                 .take(kept)
                 .collect(),
             bad: None,
         }
     }
 
-    /// Begins what is due on connections that are free.
+    /// Starts the requests that are due, on idle connections.
     fn launch(&mut self, load: &mut Load, plan: &mut RunPlan<'_>) -> io::Result<()> {
         while self.begun < plan.requests {
             let due = match plan.pace {
@@ -306,20 +311,25 @@ impl ActiveRun {
         Ok(())
     }
 
-    fn ended(&mut self, plan: &RunPlan<'_>, connection: &mut LoadConnection, answer: LoadResponse) {
+    fn ended(
+        &mut self,
+        plan: &RunPlan<'_>,
+        connection: &mut LoadConnection,
+        response: LoadResponse,
+    ) {
         self.done += 1;
         self.idle.push_back(connection.index);
         self.latencies
             .push(connection.since.elapsed().as_secs_f64());
         if plan.keep {
-            if let Some(place) = self.answers.get_mut(connection.number) {
-                *place = answer;
+            if let Some(place) = self.responses.get_mut(connection.number) {
+                *place = response;
             }
-        } else if answer.status != 200 {
+        } else if response.status != 200 {
             self.bad = Some(format!(
-                "answered {}: {}",
-                answer.status,
-                String::from_utf8_lossy(&answer.body)
+                "status {}: {}",
+                response.status,
+                String::from_utf8_lossy(&response.body)
             ));
         }
     }

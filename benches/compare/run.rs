@@ -1,4 +1,5 @@
-//! The rounds: one proxy after the other, again and again, so that what disturbs one disturbs all.
+//! Runs the rounds: one peer after the other, repeatedly, so that a disturbance of the machine
+//! affects all of them. Keeps the samples in [`Results`]. Never interprets them.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -13,17 +14,17 @@ use crate::{
     workloads::{Measurement, Payload, Workload},
 };
 
-/// Of a latency round.
+/// Duration of a latency round.
 const LATENCY_TIME: Duration = Duration::from_secs(2);
-/// Small requests by which a proxy's full rate is found.
+/// Small requests that determine the highest rate of a proxy.
 const FULL_LOAD: usize = 10_000;
-/// Rounds that a process is measured for. The same program is up to a tenth faster or slower from one start to the next,
-/// by where its memory happens to lie, so a figure is to rest on several starts.
+/// Rounds before a process is started anew. Two starts of one program can differ by a tenth,
+/// depending on where its memory lies, so every figure is based on several starts.
 const ROUNDS_OF_A_START: usize = 4;
-/// Small requests to a newly started proxy before it is measured: each user comes twice.
+/// Small requests to a newly started proxy before it is measured: two for each user.
 const FIRST_LOAD: usize = 2 * USERS;
 
-/// What all rounds need.
+/// The state of all rounds.
 pub(crate) struct Rounds<'a> {
     pub(crate) options: &'a Options,
     pub(crate) peers: &'a [Peer],
@@ -79,13 +80,14 @@ impl Rounds<'_> {
         (self.options.rounds.unwrap_or(rounds), requests)
     }
 
-    /// A round of each workload after the other, since some are held against each other.
+    /// Runs a round of every workload before the next round, because some are compared with each
+    /// other.
     fn costs(&mut self, workloads: &[Workload], tls: bool) {
         let most = workloads.iter().map(|workload| self.rounds(*workload).0);
         let mut proxies = BTreeMap::new();
         for round in 0..most.max().unwrap_or(0) {
             if round % ROUNDS_OF_A_START == 0 {
-                // The old ones end before the new ones start.
+                // Ends the old processes before the new ones start.
                 proxies.clear();
                 proxies = self.start(tls);
                 self.warm_up(workloads, &proxies);
@@ -105,7 +107,7 @@ impl Rounds<'_> {
         eprintln!();
     }
 
-    /// Lets what a proxy keeps of each user be there before small requests are measured.
+    /// Sends requests of every user, so that the proxy has its state for each of them.
     fn warm_up(&mut self, workloads: &[Workload], proxies: &BTreeMap<Peer, RunningPeer>) {
         let small = |workload: &&Workload| workload.payload() == Payload::Small;
         let Some(workload) = workloads.iter().find(small) else {
@@ -118,7 +120,7 @@ impl Rounds<'_> {
         }
     }
 
-    /// Each in a process of its own, so that no memory of earlier requests is used again.
+    /// Measures each peer in a new process, so that it has no memory of earlier requests to reuse.
     fn held(&mut self, workload: Workload) {
         let (rounds, uploads) = self.rounds(workload);
         for round in 0..rounds {
@@ -131,7 +133,7 @@ impl Rounds<'_> {
         }
     }
 
-    /// At half of what the slower of nginx and the gateway get through.
+    /// Measures at half of the rate that the slowest of the peers reaches.
     fn latency(&mut self) {
         let workload = Workload::Latency;
         let mut proxies = self.start(false);
@@ -173,7 +175,7 @@ impl Rounds<'_> {
     fn two_cores(&mut self) {
         let workload = Workload::Cores;
         let (Some(both), true) = (self.cores.two(), self.peers.contains(&Peer::Gateway)) else {
-            println!("cores: not measured: there are no two");
+            println!("cores: not measured: the machine has only one");
             return;
         };
         let one = Peer::Gateway.start(&self.setup(false));
@@ -207,7 +209,7 @@ impl Rounds<'_> {
     }
 }
 
-/// Over the line before, on a terminal.
+/// Prints progress over the previous line of the terminal.
 pub(crate) fn progress(workload: Workload, round: usize, rounds: usize) {
     eprint!(
         "\r{}: round {} of {rounds}          ",

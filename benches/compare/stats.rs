@@ -1,11 +1,11 @@
-//! Medians, percentiles and ratios. Pure.
+//! Medians, percentiles, ratios and the interval of a median. Pure.
 
-/// The middle value; 0 of nothing.
+/// The median; 0 without values.
 pub(crate) fn median(values: &[f64]) -> f64 {
     percentile(values, 0.5)
 }
 
-/// The value that `share` of all values do not exceed, interpolated; 0 of nothing.
+/// The percentile `share` (0.0 to 1.0), interpolated; 0 without values.
 pub(crate) fn percentile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -34,13 +34,15 @@ pub(crate) fn ratio(values: &[f64], bases: &[f64]) -> Option<f64> {
     (!ratios.is_empty()).then(|| median(&ratios))
 }
 
-/// An interval that contains the true median with at least 95 % confidence, by order statistics: whatever the
-/// distribution, a value is above the median as often as below. `None` for fewer than 6 values.
+/// An interval that contains the true median with at least 95 % confidence; `None` for fewer than 6
+/// values. By order statistics, which assume only that a value is above the median as often as
+/// below.
 pub(crate) fn median_interval(values: &[f64]) -> Option<(f64, f64)> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let count = sorted.len();
-    // The probability that exactly `outside` of all values are below the median, and that fewer are.
+    // The probability that exactly `outside` of all values are below the median, and that fewer
+    // are.
     let mut exactly = 0.5_f64.powf(count as f64);
     let mut fewer = 0.0;
     let mut outside = 0;

@@ -1,6 +1,7 @@
-//! A connection of the generator or the floor: non-blocking, edge-triggered, plain or TLS.
+//! A non-blocking, edge-triggered connection of the generator or the floor, plain or TLS.
 //!
-//! TLS is read through a buffer of the loop's, many records a system call. Holds no buffer of its own between events.
+//! Relies on a read buffer of the event loop, so one system call reads many TLS records. Never
+//! holds a buffer of its own between events.
 
 use std::{
     io::{self, BufRead, ErrorKind, IoSlice, Read, Write},
@@ -11,7 +12,7 @@ use std::{
 use mio::{Interest, Registry, Token, net::TcpStream};
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 
-/// Plaintext given to TLS at once: what it encrypts has to wait in memory until it is written.
+/// Plaintext that is encrypted at once, in bytes. It stays in memory until it is written.
 const TLS_PORTION: usize = 256 * 1024;
 
 pub(crate) struct Stream {
@@ -19,12 +20,12 @@ pub(crate) struct Stream {
     tls: Option<Box<Connection>>,
 }
 
-/// What a read ended with.
+/// How a read ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReadOutcome {
-    /// There may be more.
+    /// More bytes may be available.
     More,
-    /// Nothing more until the next event.
+    /// Nothing more is available until the next event.
     WouldBlock,
     End,
 }
@@ -73,12 +74,12 @@ impl Stream {
         self.tls.is_some()
     }
 
-    /// TLS that is not yet shaken can't be written to.
-    pub(crate) fn is_shaking(&self) -> bool {
+    /// Whether the TLS handshake is in progress. Nothing can be written until it ends.
+    pub(crate) fn is_handshaking(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
     }
 
-    /// One read of the socket; what came goes to `sink`.
+    /// Reads the socket once and passes the bytes to `sink`.
     pub(crate) fn read(
         &mut self,
         scratch: &mut [u8],
@@ -106,7 +107,7 @@ impl Stream {
                 self.flush()?;
             }
         }
-        // A short read has emptied the socket (epoll(7)).
+        // A short read means that the socket is empty (epoll(7)).
         Ok(if read < scratch.len() {
             ReadOutcome::WouldBlock
         } else {
@@ -114,7 +115,7 @@ impl Stream {
         })
     }
 
-    /// Takes some of `slices`: how much. `WouldBlock` as for a socket.
+    /// Writes a part of `slices`, and returns its length. `WouldBlock` as for a socket.
     pub(crate) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let Some(tls) = &mut self.tls else {
             return self.tcp.write_vectored(slices);
@@ -138,7 +139,7 @@ impl Stream {
         Ok(taken)
     }
 
-    /// Writes what TLS holds, as far as the socket takes it.
+    /// Writes pending TLS records until the socket is full.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         let Some(tls) = &mut self.tls else {
             return Ok(());
@@ -154,7 +155,7 @@ impl Stream {
     }
 }
 
-/// Hands over what was decrypted, where it lies.
+/// Passes the decrypted bytes to `sink` without copying them.
 fn open(tls: &mut Connection, sink: &mut impl FnMut(&[u8])) -> io::Result<()> {
     loop {
         let mut reader = tls.reader();
@@ -171,7 +172,7 @@ fn open(tls: &mut Connection, sink: &mut impl FnMut(&[u8])) -> io::Result<()> {
     }
 }
 
-/// This range of several pieces, as if they were one.
+/// The slices that cover `range` of the concatenated pieces.
 pub(crate) fn remaining<'a>(pieces: &[&'a [u8]], range: Range<usize>) -> Vec<IoSlice<'a>> {
     let mut slices = Vec::with_capacity(pieces.len());
     let mut start = 0;

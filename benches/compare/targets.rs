@@ -1,6 +1,6 @@
-//! What the gateway is meant to reach, and how a value stands to it. Pure.
+//! A target of the gateway, and whether a value reaches it. Pure.
 
-/// One line of the targets.
+/// One row of the table of targets.
 pub(crate) struct Target {
     pub(crate) what: &'static str,
     pub(crate) value: Option<f64>,
@@ -18,12 +18,13 @@ impl Target {
         }
     }
 
-    /// Whether more is better is told by which of the two is the harder.
+    /// Whether the value reaches the goal or the minimum. A higher value is better if the goal is
+    /// above the minimum.
     pub(crate) fn verdict(&self) -> &'static str {
         let Some(value) = self.value else {
             return "not measured";
         };
-        // As it is printed: to the second place.
+        // Rounded as it is printed.
         let value = (value * 100.0).round() / 100.0;
         let reaches = |mark: f64| {
             if self.goal > self.least {

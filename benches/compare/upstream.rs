@@ -1,7 +1,7 @@
-//! The upstream of the comparison: one connection of it, driven by the rig's loop.
+//! One connection of the upstream that stands for Qiniu while proxies are measured.
 //!
-//! Swallows a request and answers with what was prepared. As cheap as can be, so that it is never what is measured; it
-//! checks no signature, that was done before anything is measured.
+//! Discards each request and sends a prepared response, as cheaply as possible. Relies on the event
+//! loop of `rig`. Never checks a signature: the strict emulator did that before the measurement.
 
 use std::io::{self, IoSlice};
 
@@ -12,16 +12,16 @@ use crate::{
     wire::{self, Framing},
 };
 
-/// Pictures of a verify's answer, and the base64 of each: with them it is some 900 KB.
+/// The number of pictures in a response to `verify`, and the bytes of each: about 900 KB of base64.
 const PICTURES: usize = 9;
 const PICTURE: usize = 75_000;
 
-/// What is answered.
+/// The responses, prepared in advance.
 pub(crate) struct PreparedResponses {
     verify: Vec<u8>,
     issued: u64,
-    /// Bytes of the last request's body.
-    pub(crate) last_asked: usize,
+    /// Length of the last request body, in bytes.
+    pub(crate) last_body_bytes: usize,
 }
 
 impl PreparedResponses {
@@ -41,32 +41,41 @@ impl PreparedResponses {
         };
         let image = |picture: String| {
             format!(
-                "{{\"pic\":\"{picture}\",\"face_token\":\"a8f3b1c2d4e5f60718293a4b5c6d7e8f\",\"face_id\":\"1\",\"liveness_score\":0.9600000000000001,\"spoofing\":0.00041,\"location\":{{\"left\":120.5,\"top\":88,\"width\":210,\"height\":214,\"rotation\":-2}}}}"
+                "{{\"pic\":\"{picture}\",\"face_token\":\"a8f3b1c2d4e5f60718293a4b5c6d7e8f\",\
+                 \"face_id\":\"1\",\"liveness_score\":0.9600000000000001,\"spoofing\":0.00041,\
+                 \"location\":{{\"left\":120.5,\"top\":88,\"width\":210,\
+                 \"height\":214,\"rotation\":-2}}}}"
             )
         };
         let best = image(picture());
         let list: Vec<String> = (1..PICTURES).map(|_| image(picture())).collect();
         let body = format!(
-            "{{\"error_code\":0,\"error_msg\":\"SUCCESS\",\"log_id\":4202693857,\"serverlogid\":4202693857,\"cached\":0,\"timestamp\":1768816000,\"result\":{{\"score\":0.9713,\"action_verify\":\"pass\",\"thresholds\":{{\"frr_1e-4\":0.05,\"frr_1e-3\":0.3,\"frr_1e-2\":0.9}},\"best_image\":{best},\"pic_list\":[{}]}}}}",
+            "{{\"error_code\":0,\"error_msg\":\"SUCCESS\",\"log_id\":4202693857,\
+             \"serverlogid\":4202693857,\"cached\":0,\"timestamp\":1768816000,\
+             \"result\":{{\"score\":0.9713,\"action_verify\":\"pass\",\
+             \"thresholds\":{{\"frr_1e-4\":0.05,\"frr_1e-3\":0.3,\"frr_1e-2\":0.9}},\
+             \"best_image\":{best},\"pic_list\":[{}]}}}}",
             list.join(",")
         );
         Self {
             verify: whole(&body),
             issued: 0,
-            last_asked: 0,
+            last_body_bytes: 0,
         }
     }
 
-    /// A new session id each time, since a gateway may tell one session from another.
+    /// A response with a new session id, because a gateway may distinguish sessions.
     fn session(&mut self) -> Vec<u8> {
         self.issued += 1;
         whole(&format!(
-            "{{\"error_code\":0,\"error_msg\":\"SUCCESS\",\"log_id\":4202693857,\"serverlogid\":4202693857,\"cached\":0,\"timestamp\":1768816000,\"result\":{{\"session_id\":\"S{:023x}\",\"code\":\"0\"}}}}",
+            "{{\"error_code\":0,\"error_msg\":\"SUCCESS\",\"log_id\":4202693857,\
+             \"serverlogid\":4202693857,\"cached\":0,\"timestamp\":1768816000,\
+             \"result\":{{\"session_id\":\"S{:023x}\",\"code\":\"0\"}}}}",
             self.issued
         ))
     }
 
-    /// Bytes of a verify's answer, without its head.
+    /// Length of the response to `verify`, in bytes, without its head.
     pub(crate) fn verify_bytes(&self) -> usize {
         let head = wire::head(&self.verify).map_or(0, |head| head.length);
         self.verify.len() - head
@@ -75,33 +84,34 @@ impl PreparedResponses {
 
 fn whole(body: &str) -> Vec<u8> {
     format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Reqid: 8ysAAABtZpdsXdgX\r\nContent-Length: {}\r\n\r\n{body}",
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
+         X-Reqid: 8ysAAABtZpdsXdgX\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
     .into_bytes()
 }
 
-enum Sending {
+enum PendingResponse {
     Nothing,
     Session(Vec<u8>),
     Verify,
 }
 
-/// A request whose head is known.
-struct RequestProgress {
+/// The progress of a request whose head is complete.
+struct IncomingRequest {
     verify: bool,
-    /// Of the body.
+    /// Length of the body, in bytes.
     length: usize,
     left: usize,
 }
 
 pub(crate) struct UpstreamConnection {
     stream: Stream,
-    /// Of a head that has not come as a whole.
+    /// The received part of an incomplete head.
     head: Vec<u8>,
-    asked: Option<RequestProgress>,
-    saying: Sending,
-    said: usize,
+    request: Option<IncomingRequest>,
+    pending: PendingResponse,
+    written: usize,
 }
 
 impl UpstreamConnection {
@@ -109,35 +119,35 @@ impl UpstreamConnection {
         Self {
             stream,
             head: Vec::new(),
-            asked: None,
-            saying: Sending::Nothing,
-            said: 0,
+            request: None,
+            pending: PendingResponse::Nothing,
+            written: 0,
         }
     }
 
-    /// Whether the connection lives on.
+    /// Handles a readable socket; `false` once the peer has closed it.
     pub(crate) fn readable(
         &mut self,
         scratch: &mut [u8],
-        answers: &mut PreparedResponses,
+        responses: &mut PreparedResponses,
     ) -> io::Result<bool> {
         loop {
             let Self {
                 stream,
                 head,
-                asked,
+                request,
                 ..
             } = self;
-            let after = stream.read(scratch, |bytes| take(bytes, head, asked))?;
-            if let Some(asked) = asked.take_if(|asked| asked.left == 0) {
-                answers.last_asked = asked.length;
-                self.said = 0;
-                self.saying = if asked.verify {
-                    Sending::Verify
+            let after = stream.read(scratch, |bytes| take(bytes, head, request))?;
+            if let Some(request) = request.take_if(|request| request.left == 0) {
+                responses.last_body_bytes = request.length;
+                self.written = 0;
+                self.pending = if request.verify {
+                    PendingResponse::Verify
                 } else {
-                    Sending::Session(answers.session())
+                    PendingResponse::Session(responses.session())
                 };
-                self.writable(answers)?;
+                self.writable(responses)?;
             }
             match after {
                 ReadOutcome::More => {}
@@ -147,46 +157,46 @@ impl UpstreamConnection {
         }
     }
 
-    pub(crate) fn writable(&mut self, answers: &PreparedResponses) -> io::Result<()> {
-        let bytes = match &self.saying {
-            Sending::Nothing => return Ok(()),
-            Sending::Session(bytes) => bytes,
-            Sending::Verify => &answers.verify,
+    pub(crate) fn writable(&mut self, responses: &PreparedResponses) -> io::Result<()> {
+        let bytes = match &self.pending {
+            PendingResponse::Nothing => return Ok(()),
+            PendingResponse::Session(bytes) => bytes,
+            PendingResponse::Verify => &responses.verify,
         };
-        while self.said < bytes.len() {
-            match self.stream.write(&[IoSlice::new(&bytes[self.said..])]) {
-                Ok(written) => self.said += written,
+        while self.written < bytes.len() {
+            match self.stream.write(&[IoSlice::new(&bytes[self.written..])]) {
+                Ok(written) => self.written += written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             }
         }
-        self.saying = Sending::Nothing;
+        self.pending = PendingResponse::Nothing;
         Ok(())
     }
 }
 
-fn take(bytes: &[u8], head: &mut Vec<u8>, asked: &mut Option<RequestProgress>) {
-    if let Some(asked) = asked {
-        asked.left = asked.left.saturating_sub(bytes.len());
+fn take(bytes: &[u8], head: &mut Vec<u8>, request: &mut Option<IncomingRequest>) {
+    if let Some(request) = request {
+        request.left = request.left.saturating_sub(bytes.len());
     } else if head.is_empty() {
-        *asked = RequestProgress::of(bytes);
-        if asked.is_none() {
+        *request = IncomingRequest::of(bytes);
+        if request.is_none() {
             head.extend_from_slice(bytes);
         }
     } else {
         head.extend_from_slice(bytes);
-        *asked = RequestProgress::of(head);
-        if asked.is_some() {
+        *request = IncomingRequest::of(head);
+        if request.is_some() {
             head.clear();
         }
     }
 }
 
-impl RequestProgress {
+impl IncomingRequest {
     fn of(bytes: &[u8]) -> Option<Self> {
         let head = wire::head(bytes)?;
         let Framing::Length(length) = head.framing else {
-            // Nobody who signs sends chunks; left unanswered, the run reports a stall.
+            // A signing proxy never sends chunks. Without a response, the run reports a stall.
             return None;
         };
         Some(Self {

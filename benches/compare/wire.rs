@@ -1,6 +1,6 @@
-//! As much of HTTP/1.1 as the floor, the generator and the upstream of the comparison need: heads and their framing.
+//! The part of HTTP/1.1 that the floor, the generator and the upstream need: heads and framing.
 //!
-//! Trusts its peers, which are all started by the comparison. Never used by the gateway.
+//! Trusts its peers, because the comparison starts all of them. Never used by the gateway.
 
 use memchr::memmem;
 
@@ -11,17 +11,17 @@ pub(crate) enum Framing {
     Chunked,
 }
 
-/// A head that is complete.
+/// A complete head.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Head<'a> {
-    /// The first line, without its line end.
+    /// The first line, without the line end.
     pub(crate) line: &'a [u8],
-    /// Bytes up to and with the empty line.
+    /// Length of the head including the empty line, in bytes.
     pub(crate) length: usize,
     pub(crate) framing: Framing,
 }
 
-/// The head at the beginning of `bytes`, once it is all there.
+/// Parses the head at the start of `bytes`; `None` while it is incomplete.
 pub(crate) fn head(bytes: &[u8]) -> Option<Head<'_>> {
     let length = memmem::find(bytes, b"\r\n\r\n")? + 4;
     let mut lines = bytes[..length].split(|&byte| byte == b'\n');
@@ -48,7 +48,7 @@ pub(crate) fn head(bytes: &[u8]) -> Option<Head<'_>> {
     })
 }
 
-/// The status of an answer's first line.
+/// The status in the first line of a response; 0 if there is none.
 pub(crate) fn status(line: &[u8]) -> u16 {
     let digits = line.get(9..12).unwrap_or_default();
     std::str::from_utf8(digits)
@@ -57,7 +57,7 @@ pub(crate) fn status(line: &[u8]) -> u16 {
         .unwrap_or(0)
 }
 
-/// The body of a whole chunked message; `None` while it is not all there.
+/// Joins the chunks of a chunked body; `None` while it is incomplete.
 pub(crate) fn unchunk(mut bytes: &[u8]) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {

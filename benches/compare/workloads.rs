@@ -1,4 +1,4 @@
-//! What can be measured: names, sizes, and who takes part.
+//! The workloads: their names, sizes, and the peers that take part. Pure data.
 
 use crate::peers::Peer;
 
@@ -22,17 +22,17 @@ pub(crate) enum Workload {
 /// How a workload is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Measurement {
-    /// Processor time for a request, as many as go through.
+    /// Processor time of a request, at the highest rate.
     Cost,
-    /// Memory of uploads that stop half-way.
+    /// Memory of half-sent uploads.
     Held,
-    /// Time to the answer at a given rate.
+    /// Latency at a given rate.
     Latency,
-    /// The gateway on one core and on two.
+    /// Throughput of the gateway on one core and on two.
     Cores,
 }
 
-/// What is sent.
+/// The kind of requests that are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Payload {
     Small,
@@ -80,16 +80,16 @@ impl Workload {
         match self {
             Self::Small => "small request (sessioncode, HS256, 50 kept connections)",
             Self::SmallTls => "small request over TLS 1.3",
-            Self::Crowd => "small request, 2,000 connections, all of them busy",
-            Self::Video => "2 MiB video (2.8 MB up, 900 KB answer, 8 connections)",
+            Self::Crowd => "small request, 2,000 busy connections",
+            Self::Video => "2 MiB video (2.8 MB up, 900 KB response, 8 connections)",
             Self::VideoTls => "2 MiB video over TLS 1.3",
             Self::Raw => "2 MiB video as video/mp4 (2.1 MB up, 2.8 MB upstream)",
             Self::RawTls => "2 MiB video as video/mp4 over TLS 1.3",
-            Self::Big => "20 MiB video (28 MB up, 900 KB answer, 4 connections)",
+            Self::Big => "20 MiB video (28 MB up, 900 KB response, 4 connections)",
             Self::BigTls => "20 MiB video over TLS 1.3",
             Self::Held => "memory of 50 half-sent 2.8 MB uploads",
             Self::HeldTls => "memory of 50 half-sent 2.8 MB uploads over TLS 1.3",
-            Self::Latency => "time to the answer of a small request at half load",
+            Self::Latency => "latency of a small request at half load",
             Self::Cores => "the gateway on one core and on two",
         }
     }
@@ -121,7 +121,7 @@ impl Workload {
         }
     }
 
-    /// Rounds, and requests in each.
+    /// The number of rounds, and of requests in each.
     pub(crate) fn size(self, quick: bool) -> (usize, usize) {
         let (full, short) = match self {
             Self::Small | Self::SmallTls => ((24, 8_000), (5, 8_000)),
@@ -130,7 +130,7 @@ impl Workload {
             Self::Raw | Self::RawTls => ((8, 60), (3, 60)),
             Self::Big | Self::BigTls => ((8, 16), (3, 8)),
             Self::Held | Self::HeldTls => ((3, 50), (1, 50)),
-            // The requests are the rate's: as many as come in its time.
+            // The number of requests follows from the rate.
             Self::Latency => ((9, 0), (3, 0)),
             Self::Cores => ((5, 160), (3, 80)),
         };

@@ -1,16 +1,16 @@
-//! Checking that a text is base64, against decoding it.
+//! Checking that a text is base64, compared with decoding it.
 
 use std::sync::Arc;
 
 use data_encoding::BASE64;
 use liveness_gateway::media::base64::Base64Check;
 
-use crate::measure::Contest;
+use crate::measure::Comparison;
 
 const NAME: &str = "base64 check";
 const CHUNK: usize = 417_792;
 
-/// So many bytes without a pattern, as base64.
+/// Pseudo-random bytes as base64.
 pub(crate) fn video(bytes: usize) -> String {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let mut next = || {
@@ -22,7 +22,7 @@ pub(crate) fn video(bytes: usize) -> String {
     BASE64.encode(&(0..bytes).map(|_| next()).collect::<Vec<_>>())
 }
 
-pub(crate) fn contests(is_wanted: &dyn Fn(&str) -> bool) -> Vec<Contest> {
+pub(crate) fn comparisons(is_wanted: &dyn Fn(&str) -> bool) -> Vec<Comparison> {
     if !is_wanted(NAME) {
         return Vec::new();
     }
@@ -30,16 +30,16 @@ pub(crate) fn contests(is_wanted: &dyn Fn(&str) -> bool) -> Vec<Contest> {
     let (decoded, into) = (Arc::clone(&text), Arc::clone(&text));
     let mut buffer = vec![0; BASE64.decode_len(text.len()).unwrap()];
     vec![
-        Contest::new(NAME, Some(text.len()))
-            .way("Base64Check, in chunks", move || {
+        Comparison::new(NAME, Some(text.len()))
+            .candidate("Base64Check, in chunks", move || {
                 let mut check = Base64Check::default();
                 text.chunks(CHUNK).for_each(|part| check.feed(part));
                 check.finish().unwrap()
             })
-            .way("data-encoding, decode", move || {
+            .candidate("data-encoding, decode", move || {
                 BASE64.decode(&decoded).unwrap()
             })
-            .way("data-encoding, decode_mut", move || {
+            .candidate("data-encoding, decode_mut", move || {
                 BASE64.decode_mut(&into, &mut buffer).unwrap()
             }),
     ]

@@ -1,4 +1,4 @@
-//! Scanning a request and an answer, and cutting the answer.
+//! Scanning a request and a response, and cutting both, compared with `serde_json`.
 
 use std::sync::Arc;
 
@@ -11,54 +11,73 @@ use liveness_gateway::json::{
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-use crate::{base64::video, measure::Contest};
+use crate::{base64::video, measure::Comparison};
 
-/// As hyper hands over a body, and as an answer is read.
+/// The chunks in which hyper passes on a body, and in which a response is read; in bytes.
 const BODY_CHUNK: usize = 417_792;
-const ANSWER_CHUNK: usize = 64 * 1024;
+const RESPONSE_CHUNK: usize = 64 * 1024;
 
-pub(crate) fn contests(is_wanted: &dyn Fn(&str) -> bool) -> Vec<Contest> {
-    let mut contests = Vec::new();
+pub(crate) fn comparisons(is_wanted: &dyn Fn(&str) -> bool) -> Vec<Comparison> {
+    let mut comparisons = Vec::new();
     if is_wanted("json scan, request") {
-        contests.push(scan("json scan, request", request(), BODY_CHUNK));
+        comparisons.push(scan("json scan, request", request(), BODY_CHUNK));
     }
-    if is_wanted("json scan, answer") {
-        contests.push(scan("json scan, answer", answer(), ANSWER_CHUNK));
+    if is_wanted("json scan, response") {
+        comparisons.push(scan("json scan, response", response(), RESPONSE_CHUNK));
     }
     if is_wanted("json cut, request") {
-        contests.push(cut_request());
+        comparisons.push(cut_request());
     }
-    if is_wanted("json cut, answer") {
-        contests.push(cut_answer());
+    if is_wanted("json cut, response") {
+        comparisons.push(cut_response());
     }
-    contests
+    comparisons
 }
 
-/// 2 MiB of video as the app sends it: 2.8 MB.
+/// A `verify` request with a 2 MiB video: 2.8 MB of JSON.
 fn request() -> Arc<Vec<u8>> {
     let text = video(2 * 1024 * 1024);
-    let request = json!({"session_id": "e4a1d53b-8f04-4b9f-a5ad-7b0f2c6e1d90", "video_base64": text, "face_field": "quality"});
+    let request = json!({
+        "session_id": "e4a1d53b-8f04-4b9f-a5ad-7b0f2c6e1d90",
+        "video_base64": text,
+        "face_field": "quality",
+    });
     Arc::new(request.to_string().into_bytes())
 }
 
-/// Six pictures, 900 KB.
-fn answer() -> Arc<Vec<u8>> {
-    let picture = || json!({"pic": video(112_500), "face_token": "0e7c2f9a", "liveness_score": 0.931_532_2, "spoofing": 1.2e-4});
+/// A response to `verify` with six pictures: 900 KB.
+fn response() -> Arc<Vec<u8>> {
+    let picture = || {
+        json!({
+            "pic": video(112_500),
+            "face_token": "0e7c2f9a",
+            "liveness_score": 0.931_532_2,
+            "spoofing": 1.2e-4,
+        })
+    };
     let pictures: Vec<_> = (0..5).map(|_| picture()).collect();
-    let answer = json!({
-        "error_code": 0, "error_msg": "SUCCESS", "serverlogid": "2457865190", "timestamp": 1_732_454_145,
+    let response = json!({
+        "error_code": 0,
+        "error_msg": "SUCCESS",
+        "serverlogid": "2457865190",
+        "timestamp": 1_732_454_145,
         "result": {
-            "score": 0.984_712, "maxspoofing": 0.000_2, "action_verify": "pass", "best_image": picture(), "pic_list": pictures,
-            "thresholds": {"frr_1e-4": 0.05, "frr_1e-3": 0.3, "frr_1e-2": 0.9}, "code": {"create": "1 2 3", "identify": "1 2 3"},
+            "score": 0.984_712,
+            "maxspoofing": 0.000_2,
+            "action_verify": "pass",
+            "best_image": picture(),
+            "pic_list": pictures,
+            "thresholds": {"frr_1e-4": 0.05, "frr_1e-3": 0.3, "frr_1e-2": 0.9},
+            "code": {"create": "1 2 3", "identify": "1 2 3"},
         },
     });
-    Arc::new(answer.to_string().into_bytes())
+    Arc::new(response.to_string().into_bytes())
 }
 
-fn scan(name: &'static str, document: Arc<Vec<u8>>, chunk: usize) -> Contest {
+fn scan(name: &'static str, document: Arc<Vec<u8>>, chunk: usize) -> Comparison {
     let (ignored, tree) = (Arc::clone(&document), Arc::clone(&document));
-    Contest::new(name, Some(document.len()))
-        .way("Scanner, in chunks", move || {
+    Comparison::new(name, Some(document.len()))
+        .candidate("Scanner, in chunks", move || {
             let (mut scanner, mut events) = (JsonScanner::default(), 0);
             for part in document.chunks(chunk) {
                 let mut at = 0;
@@ -69,31 +88,31 @@ fn scan(name: &'static str, document: Arc<Vec<u8>>, chunk: usize) -> Contest {
             scanner.finish().unwrap();
             events
         })
-        .way("serde_json, IgnoredAny", move || {
+        .candidate("serde_json, IgnoredAny", move || {
             serde_json::from_slice::<IgnoredAny>(&ignored).unwrap()
         })
-        .way("serde_json, Value", move || {
+        .candidate("serde_json, Value", move || {
             serde_json::from_slice::<Value>(&tree).unwrap()
         })
 }
 
-/// The rules of a `verify` request, without the check of the video.
-fn cut_request() -> Contest {
+/// Cuts with the rules of a `verify` request, without the check of the video.
+fn cut_request() -> Comparison {
     let document = request();
     let tree = Arc::clone(&document);
     let mut rules = CutRules::new();
     rules.keep_only(["session_id", "video_base64", "face_field"]);
     rules.capture(&MemberPath::parse("session_id").unwrap());
     rules.stream(&MemberPath::parse("video_base64").unwrap());
-    Contest::new("json cut, request", Some(document.len()))
-        .way("Cut, in chunks, nothing copied", move || {
+    Comparison::new("json cut, request", Some(document.len()))
+        .candidate("Cut, in chunks, nothing copied", move || {
             let (mut cut, mut kept) = (JsonCut::new(&rules), Counted::default());
             document
                 .chunks(BODY_CHUNK)
                 .for_each(|part| cut.feed(part, &mut kept).unwrap());
             (cut.finish().unwrap(), kept)
         })
-        .way("serde_json, Value and back", move || {
+        .candidate("serde_json, Value and back", move || {
             let mut tree: Value = serde_json::from_slice(&tree).unwrap();
             let allowed = ["session_id", "video_base64", "face_field"];
             tree.as_object_mut()
@@ -103,8 +122,8 @@ fn cut_request() -> Contest {
         })
 }
 
-fn cut_answer() -> Contest {
-    let document = answer();
+fn cut_response() -> Comparison {
+    let document = response();
     let tree = Arc::clone(&document);
     let mut rules = CutRules::new();
     rules.remove(&MemberPath::parse("result.best_image.pic").unwrap());
@@ -112,15 +131,15 @@ fn cut_answer() -> Contest {
     rules.remove_longer(4096);
     rules.capture(&MemberPath::parse("error_code").unwrap());
     rules.capture(&MemberPath::parse("serverlogid").unwrap());
-    Contest::new("json cut, answer", Some(document.len()))
-        .way("Cut, in chunks", move || {
+    Comparison::new("json cut, response", Some(document.len()))
+        .candidate("Cut, in chunks", move || {
             let (mut cut, mut kept) = (JsonCut::new(&rules), BufferSink::default());
             document
-                .chunks(ANSWER_CHUNK)
+                .chunks(RESPONSE_CHUNK)
                 .for_each(|part| cut.feed(part, &mut kept).unwrap());
             (cut.finish().unwrap(), kept.into_bytes())
         })
-        .way("serde_json, Value and back", move || {
+        .candidate("serde_json, Value and back", move || {
             let mut tree: Value = serde_json::from_slice(&tree).unwrap();
             let result = tree["result"].as_object_mut().unwrap();
             result["best_image"].as_object_mut().unwrap().remove("pic");
@@ -131,7 +150,7 @@ fn cut_answer() -> Contest {
         })
 }
 
-/// Counts what a request's pieces would refer to.
+/// Counts the bytes that a request's pieces would refer to.
 #[derive(Default)]
 struct Counted {
     kept: usize,

@@ -1,14 +1,15 @@
-//! The parts that a request's cost is made of, each beside what one would write instead: `cargo bench --bench micro`.
+//! The parts of a request's cost, each compared with the obvious alternative: `cargo bench --bench
+//! micro`. `cargo bench --bench micro -- json` runs the comparisons with `json` in their names.
 //!
-//! Times on a shared machine drift by half within minutes, so each contest takes turns (see [`measure`]) and the ratio is
-//! what counts. `cargo bench --bench micro -- json` runs the contests with `json` in their names.
+//! On a shared machine, times drift by half within minutes. So the candidates of a comparison take
+//! turns (see [`measure`]), and only their ratio is meaningful.
 
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "the inputs are made here"
+    reason = "all inputs are made here"
 )]
-#![allow(clippy::print_stdout, reason = "the report")]
+#![allow(clippy::print_stdout, reason = "prints the report")]
 
 mod base64;
 mod json;
@@ -16,10 +17,10 @@ mod measure;
 mod signing;
 mod tokens;
 
-use measure::Contest;
+use measure::Comparison;
 
-/// Makes the contests whose names are wanted.
-type Make = fn(&dyn Fn(&str) -> bool) -> Vec<Contest>;
+/// Creates the comparisons whose names are wanted.
+type Comparisons = fn(&dyn Fn(&str) -> bool) -> Vec<Comparison>;
 
 fn main() {
     let wanted: Vec<String> = std::env::args()
@@ -30,18 +31,18 @@ fn main() {
         "{:<26}{:<34}{:>12}{:>11}{:>9}",
         "job", "by", "time", "GB/s", "× ours"
     );
-    let contests: [Make; 4] = [
-        signing::contests,
-        json::contests,
-        base64::contests,
-        tokens::contests,
+    let comparisons: [Comparisons; 4] = [
+        signing::comparisons,
+        json::comparisons,
+        base64::comparisons,
+        tokens::comparisons,
     ];
-    for make in contests {
+    for make in comparisons {
         let is_wanted = |name: &str| {
             wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str()))
         };
-        for contest in make(&is_wanted) {
-            contest.run();
+        for comparison in make(&is_wanted) {
+            comparison.run();
         }
     }
 }

@@ -1,51 +1,52 @@
-//! Several ways to do one job, taking turns in short rounds, so that all of them meet the same weather. What is reported is
-//! the quietest tenth of the rounds: where others want the processor too, most rounds are interrupted.
+//! Compares candidates for one job. They take turns in short rounds, so that all of them run under
+//! the same conditions. The result is the quietest tenth of the rounds: on a shared processor, most
+//! rounds are interrupted.
 
 use std::{
     hint::black_box,
     time::{Duration, Instant},
 };
 
-/// How long one way runs before it is the next one's turn.
+/// The time that one candidate runs before the next one.
 const ROUND: Duration = Duration::from_millis(1);
-/// How long a contest takes altogether, about.
-const CONTEST: Duration = Duration::from_millis(2500);
+/// The approximate duration of a comparison.
+const COMPARISON: Duration = Duration::from_millis(2500);
 
-/// One job. The first way to do it is ours.
-pub(crate) struct Contest {
+/// One job with its candidates. The first candidate is ours.
+pub(crate) struct Comparison {
     name: &'static str,
-    /// The size of the input where a throughput means something.
+    /// Size of the input, in bytes, if a throughput is meaningful.
     bytes: Option<usize>,
-    ways: Vec<Way>,
+    candidates: Vec<Candidate>,
 }
 
-struct Way {
+struct Candidate {
     name: &'static str,
-    /// Makes what so many runs will use up, while no clock runs.
+    /// Creates the inputs of that many runs; not part of the measured time.
     prepare: Box<dyn FnMut(u32)>,
     run: Box<dyn FnMut()>,
-    /// Runs in a round.
+    /// The number of runs in a round.
     runs: u32,
-    /// Seconds a run, one entry a round.
+    /// Seconds for each run, one entry per round.
     rounds: Vec<f64>,
 }
 
-impl Contest {
+impl Comparison {
     pub(crate) fn new(name: &'static str, bytes: Option<usize>) -> Self {
         Self {
             name,
             bytes,
-            ways: Vec::new(),
+            candidates: Vec::new(),
         }
     }
 
-    /// A way to do the job; what it returns must depend on all of the work.
-    pub(crate) fn way<T>(self, name: &'static str, run: impl FnMut() -> T + 'static) -> Self {
-        self.prepared_way(name, |_| {}, run)
+    /// Adds a candidate. Its result must depend on all of its work.
+    pub(crate) fn candidate<T>(self, name: &'static str, run: impl FnMut() -> T + 'static) -> Self {
+        self.prepared_candidate(name, |_| {}, run)
     }
 
-    /// The same for a job whose input can be used only once: `prepare` makes as many as it is told.
-    pub(crate) fn prepared_way<T>(
+    /// Adds a candidate that consumes its input: `prepare` creates as many inputs as it is told to.
+    pub(crate) fn prepared_candidate<T>(
         mut self,
         name: &'static str,
         prepare: impl FnMut(u32) + 'static,
@@ -54,7 +55,7 @@ impl Contest {
         let run = Box::new(move || {
             black_box(run());
         });
-        self.ways.push(Way {
+        self.candidates.push(Candidate {
             name,
             prepare: Box::new(prepare),
             run,
@@ -64,25 +65,30 @@ impl Contest {
         self
     }
 
-    /// Measures and prints a line a way.
+    /// Measures, and prints one line for each candidate.
     pub(crate) fn run(mut self) {
-        self.ways.iter_mut().for_each(Way::warm_up);
+        self.candidates.iter_mut().for_each(Candidate::warm_up);
         let started = Instant::now();
-        while started.elapsed() < CONTEST || self.ways.iter().any(|way| way.rounds.len() < 9) {
-            self.ways.iter_mut().for_each(Way::round);
+        while started.elapsed() < COMPARISON
+            || self
+                .candidates
+                .iter()
+                .any(|candidate| candidate.rounds.len() < 9)
+        {
+            self.candidates.iter_mut().for_each(Candidate::round);
         }
-        let Some(ours) = self.ways.first().map(Way::seconds) else {
+        let Some(ours) = self.candidates.first().map(Candidate::seconds) else {
             return;
         };
-        for way in &self.ways {
-            let seconds = way.seconds();
+        for candidate in &self.candidates {
+            let seconds = candidate.seconds();
             let throughput = self.bytes.map_or_else(String::new, |bytes| {
                 format!("{:.2}", bytes as f64 / seconds / 1e9)
             });
             println!(
                 "{:<26}{:<34}{:>12}{throughput:>11}{:>9.2}",
                 self.name,
-                way.name,
+                candidate.name,
                 time(seconds),
                 seconds / ours,
             );
@@ -90,8 +96,8 @@ impl Contest {
     }
 }
 
-impl Way {
-    /// Runs until a round's worth of time has passed, and learns how many runs that is.
+impl Candidate {
+    /// Runs for the duration of a round, to find the number of runs in it.
     fn warm_up(&mut self) {
         let (mut spent, mut runs) = (Duration::ZERO, 0);
         while spent < ROUND {
@@ -104,7 +110,7 @@ impl Way {
         self.runs = runs;
     }
 
-    /// Of a run, in the quietest tenth of the rounds.
+    /// Seconds for each run, in the quietest tenth of the rounds.
     fn seconds(&self) -> f64 {
         let mut rounds = self.rounds.clone();
         rounds.sort_by(f64::total_cmp);

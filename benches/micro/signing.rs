@@ -1,4 +1,4 @@
-//! Qiniu's signature over a video, and all of a small request's head.
+//! Qiniu's signature over a video, and the whole head of a small request.
 
 use std::{
     sync::Arc,
@@ -18,22 +18,22 @@ use liveness_gateway::{
     secret::Secret,
 };
 
-use crate::{base64::video, measure::Contest};
+use crate::{base64::video, measure::Comparison};
 
 const SECRET: &[u8] = b"a secret key of forty characters, as usual";
 const HOST: &str = "face-actlive.qiniuapi.com";
 const VERIFY: &str = "/v2/actionliveness/verify";
 const CHUNK: usize = 417_792;
 
-pub(crate) fn contests(is_wanted: &dyn Fn(&str) -> bool) -> Vec<Contest> {
-    let mut contests = Vec::new();
+pub(crate) fn comparisons(is_wanted: &dyn Fn(&str) -> bool) -> Vec<Comparison> {
+    let mut comparisons = Vec::new();
     if is_wanted("signature, 2.8 MB") {
-        contests.push(signature());
+        comparisons.push(signature());
     }
     if is_wanted("small request, whole") {
-        contests.push(small());
+        comparisons.push(small());
     }
-    contests
+    comparisons
 }
 
 fn credentials() -> Credentials {
@@ -43,12 +43,12 @@ fn credentials() -> Credentials {
     }
 }
 
-fn signature() -> Contest {
+fn signature() -> Comparison {
     let body = Arc::new(video(2 * 1024 * 1024).into_bytes());
     let (whole, credentials) = (Arc::clone(&body), credentials());
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, SECRET);
-    Contest::new("signature, 2.8 MB", Some(body.len()))
-        .way("Signature, in chunks", move || {
+    Comparison::new("signature, 2.8 MB", Some(body.len()))
+        .candidate("Signature, in chunks", move || {
             let headers = [("Content-Type", "application/json")];
             let parts = SignedParts {
                 method: "POST",
@@ -61,10 +61,10 @@ fn signature() -> Contest {
             body.chunks(CHUNK).for_each(|part| signature.body(part));
             signature.authorization()
         })
-        .way("aws-lc, one shot", move || hmac::sign(&key, &whole))
+        .candidate("aws-lc, one shot", move || hmac::sign(&key, &whole))
 }
 
-fn small() -> Contest {
+fn small() -> Comparison {
     let settings = UpstreamSettings {
         endpoint: Origin {
             tls: true,
@@ -84,15 +84,16 @@ fn small() -> Contest {
     let body = Bytes::from_static(br#"{"min_code_length":2,"max_code_length":3}"#);
     let theirs = body.clone();
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-    Contest::new("small request, whole", None)
-        .way("RequestTemplate", move || {
+    Comparison::new("small request, whole", None)
+        .candidate("RequestTemplate", move || {
             let mut draft = template.draft(now);
             draft.sign(&body);
             draft.finish(vec![body.clone()], Vec::new())
         })
-        .way("hyper::Request and aws-lc", move || {
+        .candidate("hyper::Request and aws-lc", move || {
             let text = format!(
-                "POST {path}\nHost: {HOST}\nContent-Type: application/json\nX-Qiniu-Date: 20270115T080000Z\n\n{}",
+                "POST {path}\nHost: {HOST}\nContent-Type: application/json\n\
+                 X-Qiniu-Date: 20270115T080000Z\n\n{}",
                 String::from_utf8_lossy(&theirs),
             );
             let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, SECRET);

@@ -1,5 +1,5 @@
-//! Checking a bearer token with all our rules, when it is new and when it was seen before, against `jsonwebtoken` alone
-//! with as many rules as it knows.
+//! Checking a new and a cached bearer token with all rules of the gateway, compared with
+//! `jsonwebtoken` alone, with as many rules as it supports.
 
 use std::{
     cell::RefCell,
@@ -33,12 +33,13 @@ use liveness_gateway::{
 };
 use serde::Deserialize;
 
-use crate::measure::Contest;
+use crate::measure::Comparison;
 
 const SECRET: &[u8] = b"a secret of the benchmark, long enough for HMAC";
 const ISSUER: &str = "https://login.example.com/";
+const USER: &str = "b3a6f3f0-4ac6-4e14-93a8-2f2c2c3f5d6e";
 
-/// What a handler would ask of a token.
+/// The claims that a handler would read.
 #[derive(Deserialize)]
 #[expect(dead_code, reason = "only read into")]
 struct Claims {
@@ -46,8 +47,8 @@ struct Claims {
     scope: Option<String>,
 }
 
-pub(crate) fn contests(is_wanted: &dyn Fn(&str) -> bool) -> Vec<Contest> {
-    let mut contests = Vec::new();
+pub(crate) fn comparisons(is_wanted: &dyn Fn(&str) -> bool) -> Vec<Comparison> {
+    let mut comparisons = Vec::new();
     if is_wanted("token, HS256") {
         let sign = |text: &[u8]| {
             hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET), text)
@@ -55,7 +56,7 @@ pub(crate) fn contests(is_wanted: &dyn Fn(&str) -> bool) -> Vec<Contest> {
                 .to_vec()
         };
         let keys = VerificationKeys::from_secret(&Secret::new(SECRET)).unwrap();
-        contests.push(contest(
+        comparisons.push(comparison(
             "token, HS256",
             Algorithm::HS256,
             keys,
@@ -64,15 +65,15 @@ pub(crate) fn contests(is_wanted: &dyn Fn(&str) -> bool) -> Vec<Contest> {
         ));
     }
     if is_wanted("token, ES256") {
-        contests.push(es256());
+        comparisons.push(es256());
     }
     if is_wanted("token, RS256") {
-        contests.push(rs256());
+        comparisons.push(rs256());
     }
-    contests
+    comparisons
 }
 
-fn es256() -> Contest {
+fn es256() -> Comparison {
     let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
     let spki: PublicKeyX509Der<'_> = key.public_key().as_der().unwrap();
     let keys = VerificationKeys::from_pem(pem("PUBLIC KEY", spki.as_ref()).as_bytes()).unwrap();
@@ -81,10 +82,10 @@ fn es256() -> Contest {
         let signature = key.sign(&SystemRandom::new(), text).unwrap();
         signature.as_ref().to_vec()
     };
-    contest("token, ES256", Algorithm::ES256, keys, theirs, sign)
+    comparison("token, ES256", Algorithm::ES256, keys, theirs, sign)
 }
 
-fn rs256() -> Contest {
+fn rs256() -> Comparison {
     let key = RsaKeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
     let pkcs1 = key.public_key().as_ref();
     let keys = VerificationKeys::from_pem(pem("RSA PUBLIC KEY", pkcs1).as_bytes()).unwrap();
@@ -96,7 +97,7 @@ fn rs256() -> Contest {
             .unwrap();
         signature
     };
-    contest("token, RS256", Algorithm::RS256, keys, theirs, sign)
+    comparison("token, RS256", Algorithm::RS256, keys, theirs, sign)
 }
 
 fn pem(label: &str, der: &[u8]) -> String {
@@ -104,13 +105,13 @@ fn pem(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
 }
 
-fn contest(
+fn comparison(
     name: &'static str,
     algorithm: Algorithm,
     keys: VerificationKeys,
     theirs: DecodingKey,
     sign: impl Fn(&[u8]) -> Vec<u8> + 'static,
-) -> Contest {
+) -> Comparison {
     let now = SystemTime::now();
     let tokens = Tokens::new(algorithm, now, sign);
     let known = tokens.make(0);
@@ -138,33 +139,33 @@ fn contest(
     validation.set_issuer(&[ISSUER]);
     validation.set_audience(&["liveness"]);
     validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
-    Contest::new(name, None)
-        .prepared_way("Authenticator, new token", more, move || {
+    Comparison::new(name, None)
+        .prepared_candidate("Authenticator, new token", more, move || {
             let headers = used.borrow_mut().pop().unwrap();
             caller(&authenticator, &headers, now)
         })
-        .way("Authenticator, known token", move || {
+        .candidate("Authenticator, known token", move || {
             caller(&remembering, &known_headers, now)
         })
-        .way("jsonwebtoken::decode", move || {
+        .candidate("jsonwebtoken::decode", move || {
             jsonwebtoken::decode::<Claims>(&known, &theirs, &validation).unwrap()
         })
 }
 
-/// Who it is. With keys from the configuration nobody is waited for.
+/// The authenticated caller. With keys from the configuration, authentication never waits.
 fn caller(authenticator: &Authenticator, headers: &HeaderMap, now: SystemTime) -> Arc<Caller> {
     let mut asking = pin!(authenticator.authenticate(headers, now));
-    let answer = match asking
+    let response = match asking
         .as_mut()
         .poll(&mut Context::from_waker(Waker::noop()))
     {
-        Poll::Ready(answer) => answer.ok(),
+        Poll::Ready(response) => response.ok(),
         Poll::Pending => None,
     };
-    answer.unwrap()
+    response.unwrap()
 }
 
-/// Makes tokens that differ in their `jti`.
+/// Creates tokens that differ in their `jti`.
 struct Tokens<S> {
     header: String,
     expiry: u64,
@@ -186,7 +187,8 @@ impl<S: Fn(&[u8]) -> Vec<u8>> Tokens<S> {
 
     fn make(&self, number: u32) -> String {
         let claims = format!(
-            r#"{{"iss":"{ISSUER}","aud":"liveness","sub":"b3a6f3f0-4ac6-4e14-93a8-2f2c2c3f5d6e","exp":{},"scope":"verify","jti":"{number:032}"}}"#,
+            "{{\"iss\":\"{ISSUER}\",\"aud\":\"liveness\",\"sub\":\"{USER}\",\"exp\":{},\
+             \"scope\":\"verify\",\"jti\":\"{number:032}\"}}",
             self.expiry,
         );
         let [header, claims] =

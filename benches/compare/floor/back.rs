@@ -1,4 +1,5 @@
-//! One connection behind the floor: the signed request out, the answer in, its pictures cut.
+//! One connection from the floor to the upstream: sends the signed request, reads the response, and
+//! cuts its pictures. Never blocks.
 
 use std::{
     io::{self, Read, Write},
@@ -20,9 +21,9 @@ pub(super) struct BackConnection {
     serves: usize,
     outgoing: Option<SignedRequest>,
     sent: usize,
-    answer: Vec<u8>,
+    response: Vec<u8>,
     received: usize,
-    /// Bytes of the answer, with its head.
+    /// Length of the response including its head, in bytes.
     whole: Option<usize>,
 }
 
@@ -33,7 +34,7 @@ impl BackConnection {
             serves: 0,
             outgoing: None,
             sent: 0,
-            answer: Vec::new(),
+            response: Vec::new(),
             received: 0,
             whole: None,
         }
@@ -71,7 +72,7 @@ impl BackConnection {
         Ok(())
     }
 
-    /// The cut answer and whose it is, when it is complete.
+    /// The index of the front connection and the cut response, once that is complete.
     pub(super) fn read(
         &mut self,
         scratch: &mut [u8],
@@ -80,7 +81,7 @@ impl BackConnection {
         loop {
             let space = match self.whole {
                 None => &mut scratch[..],
-                Some(whole) => &mut self.answer[self.received..whole],
+                Some(whole) => &mut self.response[self.received..whole],
             };
             let asked = space.len();
             let read = match self.tcp.read(space) {
@@ -91,7 +92,7 @@ impl BackConnection {
             };
             if self.whole.is_none() {
                 let begun = &scratch[..read];
-                // An answer's head that comes in parts does not happen here.
+                // The comparison's upstream never sends a head in parts.
                 let head = wire::head(begun).ok_or(io::ErrorKind::InvalidData)?;
                 let Framing::Length(length) = head.framing else {
                     return Err(io::ErrorKind::InvalidData.into());
@@ -100,17 +101,17 @@ impl BackConnection {
                 if read == whole {
                     return Ok(Some((self.serves, cut(begun, head.length))));
                 }
-                self.answer = buffer(buffers, whole);
-                self.answer[..read].copy_from_slice(begun);
+                self.response = buffer(buffers, whole);
+                self.response[..read].copy_from_slice(begun);
                 self.whole = Some(whole);
             }
             self.received += read;
             if self.whole == Some(self.received) {
-                let answer = mem::take(&mut self.answer);
-                let whole = &answer[..self.received];
+                let response = mem::take(&mut self.response);
+                let whole = &response[..self.received];
                 let head = wire::head(whole).map_or(0, |head| head.length);
                 let cut = cut(whole, head);
-                give_back(buffers, answer);
+                give_back(buffers, response);
                 return Ok(Some((self.serves, cut)));
             }
             if read < asked {
@@ -120,9 +121,9 @@ impl BackConnection {
     }
 }
 
-/// The answer without what stands in its pictures' strings.
-fn cut(answer: &[u8], head: usize) -> Vec<u8> {
-    let mut body = &answer[head..];
+/// The response with its picture strings emptied.
+fn cut(response: &[u8], head: usize) -> Vec<u8> {
+    let mut body = &response[head..];
     let mut kept = Vec::with_capacity(4096);
     while let Some(found) = memchr::memmem::find(body, PICTURE) {
         let (before, picture) = body.split_at(found + PICTURE.len());

@@ -1,4 +1,5 @@
-//! One connection in front of the floor: a request in, an answer out.
+//! One connection from a caller to the floor: reads a request, and writes the response. Never
+//! blocks.
 
 use std::io::{self, Read};
 
@@ -13,10 +14,10 @@ use crate::{
     wire::{self, Framing},
 };
 
-/// Read, and then hashed while still in the cache.
+/// Bytes read at once; they are hashed while still in the cache.
 const PORTION: usize = 256 * 1024;
 
-/// What signatures are begun with.
+/// The start of every signature.
 pub(super) struct Signer {
     keyed: Hmac<Sha1>,
     access_key: String,
@@ -34,7 +35,7 @@ impl Signer {
     }
 }
 
-/// A request as it arrives, and as it is sent.
+/// A request that is being received and hashed.
 struct ReceivedRequest {
     body: Vec<u8>,
     filled: usize,
@@ -43,7 +44,7 @@ struct ReceivedRequest {
     path: String,
 }
 
-/// Ready to be sent: a head and so much of a buffer.
+/// A signed request: a head, and the first `length` bytes of a buffer.
 pub(super) struct SignedRequest {
     pub(super) head: Vec<u8>,
     pub(super) body: Vec<u8>,
@@ -55,8 +56,8 @@ pub(super) struct FrontConnection {
     head: Vec<u8>,
     incoming: Option<ReceivedRequest>,
     ready: Option<SignedRequest>,
-    answer: Vec<u8>,
-    answered: usize,
+    response: Vec<u8>,
+    response_sent: usize,
 }
 
 impl FrontConnection {
@@ -66,8 +67,8 @@ impl FrontConnection {
             head: Vec::new(),
             incoming: None,
             ready: None,
-            answer: Vec::new(),
-            answered: 0,
+            response: Vec::new(),
+            response_sent: 0,
         }
     }
 
@@ -83,7 +84,7 @@ impl FrontConnection {
         })
     }
 
-    /// Whether the connection lives on.
+    /// Reads the socket; `false` once the peer has closed it.
     pub(super) fn read(
         &mut self,
         scratch: &mut [u8],
@@ -98,7 +99,7 @@ impl FrontConnection {
                 ..
             } = self;
             let after = match incoming {
-                // The plain body goes straight to where it stays.
+                // Without TLS, the body is read directly into its buffer.
                 Some(incoming) if !stream.is_tls() => incoming.read(&mut stream.tcp)?,
                 _ => stream.read(scratch, |bytes| {
                     take(bytes, head, incoming, signer, buffers);
@@ -115,18 +116,18 @@ impl FrontConnection {
         }
     }
 
-    pub(super) fn answer(&mut self, answer: Vec<u8>) -> io::Result<()> {
-        self.answer = answer;
-        self.answered = 0;
+    pub(super) fn response(&mut self, response: Vec<u8>) -> io::Result<()> {
+        self.response = response;
+        self.response_sent = 0;
         self.write()
     }
 
     pub(super) fn write(&mut self) -> io::Result<()> {
         self.stream.flush()?;
-        while self.answered < self.answer.len() {
-            let rest = io::IoSlice::new(&self.answer[self.answered..]);
+        while self.response_sent < self.response.len() {
+            let rest = io::IoSlice::new(&self.response[self.response_sent..]);
             match self.stream.write(&[rest]) {
-                Ok(written) => self.answered += written,
+                Ok(written) => self.response_sent += written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             }
@@ -146,7 +147,7 @@ fn take(
         incoming.push(bytes);
         return;
     }
-    // A head mostly comes whole: it is copied only if it does not.
+    // A head usually arrives complete. It is copied only if it does not.
     if head.is_empty() {
         if let Some(begun) = ReceivedRequest::begin(bytes, signer, buffers) {
             *incoming = Some(begun);
@@ -208,7 +209,7 @@ impl ReceivedRequest {
         self.mac.update(&space[..read]);
         let filled = read == space.len();
         self.filled += read;
-        // The last byte of a request: nothing can follow before its answer.
+        // After the last byte of a request, nothing follows before its response.
         Ok(if filled && self.filled < self.length {
             ReadOutcome::More
         } else {
@@ -219,7 +220,8 @@ impl ReceivedRequest {
     fn sign(self, signer: &Signer) -> SignedRequest {
         let signature = BASE64URL.encode(&self.mac.finalize().into_bytes());
         let head = format!(
-            "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nAuthorization: Qiniu {}:{signature}\r\n\r\n",
+            "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\nAuthorization: Qiniu {}:{signature}\r\n\r\n",
             self.path, signer.host, self.length, signer.access_key
         );
         SignedRequest {

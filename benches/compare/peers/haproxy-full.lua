@@ -1,10 +1,12 @@
--- What HAProxy's own words can't say: the signature over head and body, and the pictures out of the answer.
+-- The parts of the job that HAProxy's configuration can't express: the signature over head and
+-- body, and removing the pictures from the response.
 local cjson = require "cjson.safe"
 
 cjson.encode_number_precision(14)
 pcall(cjson.encode_number_precision, 16)
 
--- What a frontend may send upstream; false: whatever it likes. A body can't be replaced here, so others are refused.
+-- With READ, only these members may go upstream. HAProxy can't replace a body, so a request with
+-- any other member is rejected. Without READ, every body is forwarded.
 local READ = @READ@
 local MEMBERS = {
     ["/v2/actionliveness/sessioncode"] = { min_code_length = true, max_code_length = true },
@@ -24,7 +26,7 @@ local function is_allowed(path, body)
     return true
 end
 
--- HAProxy takes the key of an HMAC as base64.
+-- HAProxy expects the key of an HMAC as base64.
 local KEY = "@SECRET_KEY_BASE64@"
 
 core.register_action("sign", { "http-req" }, function(txn)

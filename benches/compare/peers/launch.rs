@@ -1,4 +1,5 @@
-//! How each peer is started: its prepared configuration or source, filled in, in a folder of its own.
+//! The command line of each peer: fills in its configuration or source template, in a directory of
+//! its own. Relies on `peers` to start the command. Downloads nothing.
 
 use std::{
     fs, io,
@@ -84,7 +85,8 @@ impl<'a> Launch<'a> {
         Ok(command)
     }
 
-    /// For programs of ours: where to listen, where to call, and the folder of the certificate or nothing.
+    /// Adds the arguments of our own programs: the address to listen on, the upstream, and the
+    /// certificate directory or an empty text.
     fn with_addresses(&self, mut command: Command) -> Command {
         command.args([self.listen, self.setup.upstream].map(|address| address.to_string()));
         if self.setup.tls {
@@ -95,7 +97,8 @@ impl<'a> Launch<'a> {
         with_keys(command)
     }
 
-    /// Fills in what a prepared text leaves open; `tls` stands where it says so, over TLS alone.
+    /// Writes a template to a file, with its placeholders filled in. `tls` replaces `@TLS@` if the
+    /// peer uses TLS.
     fn file(&self, text: &str, name: &str, tls: &str) -> io::Result<PathBuf> {
         let words = [
             (
@@ -128,7 +131,7 @@ impl<'a> Launch<'a> {
     }
 }
 
-/// The standard library is all it needs: nothing is fetched.
+/// Builds the Go peer, which needs only the standard library. Nothing is downloaded.
 fn build_go(source: &Path, folder: &Path) -> io::Result<PathBuf> {
     let built = folder.join("proxy");
     let status = Command::new(program("go"))

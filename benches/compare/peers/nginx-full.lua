@@ -1,4 +1,5 @@
--- The full job for nginx with Lua: HS256 token, rate limit per user, signature, pictures out of the answer.
+-- The full job for nginx with Lua: checks the HS256 token, limits each user, signs the request, and
+-- removes the pictures from the response.
 local cjson = require "cjson.safe"
 local ffi = require "ffi"
 
@@ -14,7 +15,7 @@ if cjson.encode_escape_forward_slash then
     cjson.encode_escape_forward_slash(false)
 end
 
--- What a frontend may send upstream; false: whatever it likes.
+-- With READ, only these members go upstream. Without it, every body is forwarded.
 local READ = @READ@
 local MEMBERS = {
     ["/v2/actionliveness/sessioncode"] = { "min_code_length", "max_code_length" },
@@ -35,7 +36,7 @@ local function from_base64url(text)
     return ngx.decode_base64(text .. ("="):rep(-#text % 4))
 end
 
--- In the same time wherever they differ.
+-- Compares in constant time.
 local function same(a, b)
     if #a ~= #b then
         return false
@@ -95,14 +96,15 @@ function full.access()
         body = cjson.encode(kept)
         ngx.req.set_body_data(body)
     end
-    local text = "POST " .. ngx.var.uri .. "\nHost: @UPSTREAM@\nContent-Type: application/json\n\n" .. body
+    local head = "POST " .. ngx.var.uri .. "\nHost: @UPSTREAM@\nContent-Type: application/json\n\n"
+    local text = head .. body
     local sign = ngx.encode_base64(ngx.hmac_sha1("@SECRET_KEY@", text))
     sign = sign:gsub("[+/]", { ["+"] = "-", ["/"] = "_" })
     ngx.req.set_header("Authorization", "Qiniu @ACCESS_KEY@:" .. sign)
     ngx.req.set_header("Content-Type", "application/json")
 end
 
--- Of answers of the upstream alone, not of nginx's own refusals.
+-- Only for responses of the upstream, not for nginx's own errors.
 function full.header()
     if ngx.var.upstream_status then
         ngx.header.content_length = nil

@@ -1,5 +1,5 @@
-// The full job in Go, with the standard library alone: HS256 token, rate limit per user, cap, signature, pictures out of
-// the answer.
+// The full job in Go with the standard library alone: checks the HS256 token, limits each user,
+// caps and signs the body, and removes the pictures from the response.
 package main
 
 import (
@@ -24,7 +24,7 @@ import (
 const (
 	maxBody   = 28 << 20
 	perMinute = 60000
-	// Only what a frontend may send goes upstream; false: whatever it likes.
+	// If true, only these members go upstream; otherwise every body is forwarded.
 	read = @READ@
 )
 
@@ -135,7 +135,7 @@ func allowed(path string, body []byte) ([]byte, error) {
 	return json.Marshal(kept)
 }
 
-// A body of a declared length is read into a buffer of that length.
+// Reads a body of a declared length into a buffer of that length.
 func readAll(from io.Reader, length int64) ([]byte, error) {
 	if length < 0 {
 		return io.ReadAll(from)
@@ -147,7 +147,11 @@ func readAll(from io.Reader, length int64) ([]byte, error) {
 
 func main() {
 	limits := limiter{windows: map[string]*window{}}
-	transport := &http.Transport{MaxIdleConns: 4096, MaxIdleConnsPerHost: 4096, DisableCompression: true}
+	transport := &http.Transport{
+		MaxIdleConns:        4096,
+		MaxIdleConnsPerHost: 4096,
+		DisableCompression:  true,
+	}
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		now := time.Now()
 		user, err := caller(r.Header.Get("Authorization"), now)
@@ -174,13 +178,15 @@ func main() {
 		mac := hmac.New(sha1.New, secretKey)
 		io.WriteString(mac, "POST "+r.URL.Path+"\nHost: "+upstream+"\nContent-Type: application/json\n\n")
 		mac.Write(body)
-		call, err := http.NewRequestWithContext(r.Context(), "POST", "http://"+upstream+r.URL.Path, bytes.NewReader(body))
+		url := "http://" + upstream + r.URL.Path
+		call, err := http.NewRequestWithContext(r.Context(), "POST", url, bytes.NewReader(body))
 		if err != nil {
 			http.Error(w, "bad request", http.StatusBadRequest)
 			return
 		}
 		call.Header.Set("Content-Type", "application/json")
-		call.Header.Set("Authorization", "Qiniu "+accessKey+":"+base64.URLEncoding.EncodeToString(mac.Sum(nil)))
+		signature := base64.URLEncoding.EncodeToString(mac.Sum(nil))
+		call.Header.Set("Authorization", "Qiniu "+accessKey+":"+signature)
 		response, err := transport.RoundTrip(call)
 		if err != nil {
 			http.Error(w, "upstream", http.StatusBadGateway)
@@ -199,7 +205,11 @@ func main() {
 		w.Header().Set("Content-Length", strconv.Itoa(len(answer)))
 		w.Write(answer)
 	}
-	server := &http.Server{Addr: listen, Handler: http.HandlerFunc(handler), TLSConfig: &tls.Config{MinVersion: tls.VersionTLS13}}
+	server := &http.Server{
+		Addr:      listen,
+		Handler:   http.HandlerFunc(handler),
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS13},
+	}
 	server.ErrorLog = log.New(io.Discard, "", 0)
 	server.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){}
 	if certs == "" {

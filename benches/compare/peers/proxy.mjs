@@ -1,5 +1,5 @@
-// The full job in Node, with its standard library alone: HS256 token, rate limit per user, cap, signature, pictures out of
-// the answer.
+// The full job in Node with its standard library alone: checks the HS256 token, limits each user,
+// caps and signs the body, and removes the pictures from the response.
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { readFileSync } from "node:fs";
 import http from "node:http";
@@ -9,7 +9,7 @@ const [listen, upstream, certs] = process.argv.slice(2);
 const { QINIU_ACCESS_KEY, QINIU_SECRET_KEY, LOGIN_SECRET } = process.env;
 const MAX_BODY = 28 << 20;
 const PER_MINUTE = 60000;
-// Only what a frontend may send goes upstream; false: whatever it likes.
+// With READ, only these members go upstream. Without it, every body is forwarded.
 const READ = @READ@;
 const MEMBERS = {
     "/v2/actionliveness/sessioncode": ["min_code_length", "max_code_length"],
@@ -30,7 +30,8 @@ function caller(authorization) {
         const given = Buffer.from(signature, "base64url");
         if (given.length !== right.length || !timingSafeEqual(given, right)) return undefined;
         const claims = JSON.parse(Buffer.from(payload, "base64url"));
-        if (claims.iss !== "@ISSUER@" || claims.aud !== "@AUDIENCE@" || !(claims.exp > Date.now() / 1000)) return undefined;
+        if (claims.iss !== "@ISSUER@" || claims.aud !== "@AUDIENCE@") return undefined;
+        if (!(claims.exp > Date.now() / 1000)) return undefined;
         return claims.sub;
     } catch {
         return undefined;
@@ -54,7 +55,7 @@ function withoutPictures(text) {
     return Buffer.from(JSON.stringify(answer));
 }
 
-// The pieces of the body that goes upstream.
+// The pieces of the body to send upstream.
 function allowed(path, chunks) {
     if (!READ) return chunks;
     const sent = JSON.parse(Buffer.concat(chunks));
@@ -112,14 +113,17 @@ function handle(request, response) {
                 try {
                     if (answer.statusCode !== 200) return refuse(response, 502);
                     const body = withoutPictures(Buffer.concat(pieces));
-                    response.writeHead(200, { "Content-Type": "application/json", "Content-Length": body.length });
+                    response.writeHead(200, {
+                        "Content-Type": "application/json",
+                        "Content-Length": body.length,
+                    });
                     response.end(body);
                 } catch {
                     refuse(response, 502);
                 }
             });
         });
-        // All in one write of many pieces.
+        // One vectored write for all pieces.
         call.cork();
         for (const chunk of chunks) call.write(chunk);
         call.end();
@@ -128,7 +132,11 @@ function handle(request, response) {
 
 const [host, port] = listen.split(":");
 const server = certs
-    ? https.createServer({ cert: readFileSync(`${certs}/cert.pem`), key: readFileSync(`${certs}/key.pem`), minVersion: "TLSv1.3" }, handle)
+    ? https.createServer({
+        cert: readFileSync(`${certs}/cert.pem`),
+        key: readFileSync(`${certs}/key.pem`),
+        minVersion: "TLSv1.3",
+    }, handle)
     : http.createServer(handle);
 server.requestTimeout = 0;
 server.listen({ host, port: Number(port), backlog: 4096 });
