@@ -20,8 +20,8 @@ use crate::{
     memory::BodyMemory,
     qiniu::{UpstreamSettings, pool::Upstream},
     relay::{
-        calls::Calls, conclude::Conclusions, cors::Cors, endpoint::Endpoints, handle::Gateway,
-        reply::Page, request_id::RequestIds,
+        cors::Cors, endpoint::Endpoints, finalize::ResponseFinalizer, gateway::Gateway,
+        in_flight::InFlightCalls, request_id::RequestIds, respond::Page,
     },
     rotation::Reloader,
     server::{Server, ServerSettings, drain::DrainOutcome},
@@ -86,9 +86,9 @@ impl Running {
         let memory = body_memory(server.body_memory, &telemetry.metrics);
         let authenticator = authenticator(identities, &qiniu);
         readiness.set_keys_known(authenticator.has_all_keys());
-        let conclusions = Conclusions::new(verdict, evidence);
-        let wanted = conclusions.wanted(&memory, sessions.is_some());
-        let endpoints = Endpoints::new(routes, &qiniu, &wanted, clock);
+        let finalizer = ResponseFinalizer::new(verdict, evidence);
+        let needs = finalizer.needs(&memory, sessions.is_some());
+        let endpoints = Endpoints::new(routes, &qiniu, &needs, clock);
         telemetry.metrics.prepare_routes(endpoints.paths());
         let gateway = Gateway {
             request_ids: RequestIds::default(),
@@ -103,9 +103,9 @@ impl Running {
                 min_rate: server.min_body_rate,
             },
             upstream: Arc::new(Upstream::new(qiniu)),
-            calls: Calls::default(),
-            pages: key_set(&conclusions),
-            conclusions: Arc::new(conclusions),
+            calls: InFlightCalls::default(),
+            pages: key_set(&finalizer),
+            finalizer: Arc::new(finalizer),
             telemetry,
             readiness: Arc::clone(&readiness),
             trusted_proxies: server.trusted_proxies.clone(),
@@ -172,7 +172,7 @@ impl Running {
             .await;
         // The same time is theirs whose callers have left.
         let left = limit.saturating_sub(stopped.elapsed());
-        let _ = timeout(left, gateway.calls.over()).await;
+        let _ = timeout(left, gateway.calls.finished()).await;
         outcome.lost = gateway.calls.count();
         sweep.abort();
         keys.abort();
@@ -191,12 +191,12 @@ fn telemetry(lines: LogWriter, format: LogFormat) -> Arc<Telemetry> {
 }
 
 /// The public keys of verdicts, for everybody to read.
-fn key_set(conclusions: &Conclusions) -> HashMap<&'static str, Page> {
+fn key_set(finalizer: &ResponseFinalizer) -> HashMap<&'static str, Page> {
     let page = |verdicts: &VerdictSigner| Page {
         content_type: "application/json",
         body: Arc::clone(verdicts.published()),
     };
-    let page = conclusions.verdicts().map(page);
+    let page = finalizer.verdicts().map(page);
     page.map(|page| (KEY_SET, page)).into_iter().collect()
 }
 

@@ -1,11 +1,11 @@
 //! A request's body on its way in: counted, timed, checked, cut and signed as it arrives, and held as it came.
 
+pub mod attempt;
 pub mod incoming;
 mod pieces;
 pub mod raw_video;
 pub mod receive;
 mod rules;
-pub mod upload;
 
 pub use rules::BodyRules;
 

@@ -8,7 +8,7 @@
 
 use bytes::Bytes;
 
-use super::{BodyRefusal, upload::Uploading};
+use super::{BodyRefusal, attempt::ArrivingAttempt};
 use crate::{
     json::{
         rules::CaptureSlot,
@@ -53,7 +53,7 @@ pub(super) struct BodyPieces {
     /// What the operator adds.
     pins: Bytes,
     /// The session that the upload is for, where sessions are bound to callers.
-    pub(super) upload: Option<Box<Uploading>>,
+    pub(super) attempt: Option<Box<ArrivingAttempt>>,
 }
 
 /// A point between two bytes of what is kept.
@@ -89,7 +89,7 @@ impl BodyPieces {
             draft,
             video: None,
             pins: Bytes::new(),
-            upload: None,
+            attempt: None,
         }
     }
 
@@ -97,7 +97,7 @@ impl BodyPieces {
     pub(super) fn with(self, pins: &Bytes, owner: Option<SessionOwner>) -> Self {
         Self {
             pins: pins.clone(),
-            upload: owner.map(|owner| Box::new(Uploading::new(owner))),
+            attempt: owner.map(|owner| Box::new(ArrivingAttempt::new(owner))),
             ..self
         }
     }
@@ -121,8 +121,8 @@ impl BodyPieces {
 
     /// Adds base64 of the video that we made ourselves.
     pub(super) fn append_video(&mut self, base64: Vec<u8>) {
-        if let Some(upload) = &mut self.upload {
-            upload.video(&base64);
+        if let Some(attempt) = &mut self.attempt {
+            attempt.video(&base64);
         }
         self.append(base64);
     }
@@ -137,10 +137,10 @@ impl BodyPieces {
 
     /// Whether the session may be good still.
     pub(super) fn session_so_far(&self) -> Result<(), BodyRefusal> {
-        let Some(upload) = &self.upload else {
+        let Some(attempt) = &self.attempt else {
             return Ok(());
         };
-        upload.so_far().map_err(BodyRefusal::Session)
+        attempt.so_far().map_err(BodyRefusal::Session)
     }
 
     /// The signed request, and where in its body the video is.
@@ -268,8 +268,8 @@ impl CutSink for BodyPieces {
             true => self.check.feed_letters(bytes),
             false => self.check.feed(bytes),
         }
-        if let Some(upload) = &mut self.upload {
-            upload.video(bytes);
+        if let Some(attempt) = &mut self.attempt {
+            attempt.video(bytes);
         }
         if let Some(digest) = &mut self.digest {
             digest.base64(bytes);
@@ -278,10 +278,10 @@ impl CutSink for BodyPieces {
 
     fn replace(&mut self, _slot: CaptureSlot, value: &CapturedValue) {
         // What is neither opened nor rejected here is of a wrong type, which ends the request.
-        let id = match (&mut self.upload, value) {
-            (Some(upload), CapturedValue::String(text)) if !text.is_empty() => upload.open(text),
-            (Some(upload), CapturedValue::TooLong) => {
-                upload.reject();
+        let id = match (&mut self.attempt, value) {
+            (Some(attempt), CapturedValue::String(text)) if !text.is_empty() => attempt.open(text),
+            (Some(attempt), CapturedValue::TooLong) => {
+                attempt.reject();
                 "null".to_owned()
             }
             _ => "null".to_owned(),

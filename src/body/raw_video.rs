@@ -50,8 +50,8 @@ pub(super) async fn receive(
     if arrival.declared().is_some_and(|length| length > MAX_VIDEO) {
         return Err(BodyRefusal::Video(VideoFinding::TooLarge));
     }
-    let session = match &mut pieces.upload {
-        Some(upload) => upload.open(&video.session),
+    let session = match &mut pieces.attempt {
+        Some(attempt) => attempt.open(&video.session),
         None => format!("\"{}\"", video.session),
     };
     pieces.session_so_far()?;

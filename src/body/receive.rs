@@ -6,10 +6,10 @@ use hyper::body::Incoming;
 
 use super::{
     BodyRefusal, BodyRules,
+    attempt::VerifyAttempt,
     incoming::{BodyAdmission, IncomingBody},
     pieces::{BodyPieces, VideoLocation},
     raw_video::{self, RawVideoFields},
-    upload::Upload,
 };
 use crate::{
     json::{cut::JsonCut, sink::CapturedValue},
@@ -98,7 +98,7 @@ pub struct ReceivedBody {
     /// Holds the memory for as long as the request lives.
     pub permit: MemoryPermit,
     /// What may claim its session, where sessions are bound to callers.
-    pub upload: Option<Upload>,
+    pub attempt: Option<VerifyAttempt>,
     /// SHA-256 of the video, where that was asked for.
     pub video_sha256: Option<[u8; 32]>,
     /// The video in it, where there is one.
@@ -119,8 +119,8 @@ impl ReceivedBody {
         asked: &[u8],
     ) -> Result<Self, BodyRefusal> {
         let video_sha256 = pieces.digest.take().map(VideoDigest::finish);
-        let upload = pieces.upload.take();
-        let upload = upload.map(|upload| upload.finish(asked)).transpose();
+        let attempt = pieces.attempt.take();
+        let attempt = attempt.map(|attempt| attempt.finish(asked)).transpose();
         let (outgoing, place) = pieces.finish();
         let video = place
             .zip(video_length)
@@ -128,7 +128,7 @@ impl ReceivedBody {
         Ok(Self {
             outgoing,
             permit,
-            upload: upload.map_err(BodyRefusal::Session)?,
+            attempt: attempt.map_err(BodyRefusal::Session)?,
             video_sha256,
             video,
         })

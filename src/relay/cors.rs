@@ -1,33 +1,21 @@
-//! Cross-origin calls from browsers (Fetch standard, section 3.2): exact origins, and the headers on errors too, so that
-//! a page sees a 401 and not a "CORS error".
+//! The CORS policy: which origins may read responses.
+//!
+//! Origins match exactly. Never writes a header field: [`super::respond`] does.
 
 use std::time::Duration;
 
-use hyper::{
-    HeaderMap,
-    header::{
-        ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-        ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HeaderValue, ORIGIN, VARY,
-    },
-};
+use hyper::header::HeaderValue;
 
-const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate",
-);
-const METHODS: HeaderValue = HeaderValue::from_static("POST");
-const HEADERS: HeaderValue =
-    HeaderValue::from_static("Authorization, Content-Type, Liveness-Session, Liveness-Face-Field");
-
-/// `[server.cors]`, checked.
+/// `[server.cors]`, validated.
 #[derive(Clone, Debug, Default)]
 pub struct CorsSettings {
-    /// Exact origins, as a browser sends them.
+    /// Allowed origins, as browsers send them; empty: CORS is off.
     pub allowed_origins: Vec<String>,
-    /// How long a browser may keep a preflight's answer.
+    /// How long a browser may cache a preflight's response.
     pub max_age: Duration,
 }
 
-/// Which origins may read answers.
+/// The policy, ready to use.
 #[derive(Clone)]
 pub struct Cors {
     origins: Vec<HeaderValue>,
@@ -35,7 +23,7 @@ pub struct Cors {
 }
 
 impl Cors {
-    /// Origins were checked to be exact ones.
+    /// Builds the policy from validated settings.
     pub fn new(settings: &CorsSettings) -> Self {
         Self {
             origins: settings
@@ -47,35 +35,19 @@ impl Cors {
         }
     }
 
-    /// The origin of the page that asks, if it may read the answer.
-    pub fn allowed(&self, request: &HeaderMap) -> Option<HeaderValue> {
-        if self.origins.is_empty() {
-            return None;
-        }
-        let origin = request.get(ORIGIN)?;
+    /// Whether no origin is allowed at all.
+    pub(super) fn is_off(&self) -> bool {
+        self.origins.is_empty()
+    }
+
+    /// The value of `Origin`, if its page may read the response.
+    pub(super) fn allowed(&self, origin: Option<&HeaderValue>) -> Option<HeaderValue> {
+        let origin = origin?;
         self.origins.contains(origin).then(|| origin.clone())
     }
 
-    /// Adds what every answer needs to be read by the page that asked.
-    pub fn expose(&self, allowed: Option<HeaderValue>, answer: &mut HeaderMap) {
-        if self.origins.is_empty() {
-            return;
-        }
-        answer.append(VARY, HeaderValue::from_static("Origin"));
-        if let Some(origin) = allowed {
-            answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
-        }
-    }
-
-    /// What a preflight asks for; nothing for an origin that is not allowed.
-    pub fn preflight(&self, request: &HeaderMap) -> HeaderMap {
-        let mut answer = HeaderMap::new();
-        if self.allowed(request).is_some() {
-            answer.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-            answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);
-            answer.insert(ACCESS_CONTROL_MAX_AGE, self.max_age.clone());
-        }
-        answer
+    /// Value of `Access-Control-Max-Age`, in seconds.
+    pub(super) fn max_age(&self) -> HeaderValue {
+        self.max_age.clone()
     }
 }

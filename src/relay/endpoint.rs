@@ -1,4 +1,7 @@
-//! The routes, each made ready: path in, everything that its requests need out.
+//! The configured routes, prepared for their requests.
+//!
+//! Built once at start from checked settings. Relies on each step to prepare its own part.
+//! Never looks at a request beyond its path.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -15,56 +18,53 @@ use crate::{
     verdict::judge::ScoreThreshold,
 };
 
-/// A route, ready to serve.
+/// A route with everything that its requests need.
 pub struct Endpoint {
-    /// For metrics and records.
+    /// The path, for metrics and access records.
     pub path: Arc<str>,
-    /// What the operator decided.
+    /// The validated settings.
     pub settings: RouteSettings,
-    /// What its requests to Qiniu have in common.
+    /// The common part of its requests to Qiniu.
     pub template: RequestTemplate,
-    /// What a body must be.
+    /// The rules for request bodies.
     pub body: BodyRules,
-    /// What is done to an answer.
+    /// The rules for Qiniu's responses.
     pub answer: ResponseRules,
-    /// How often a caller may call.
+    /// The rate limit; `None`: unlimited.
     pub rate: Option<RateLimit>,
-    /// How many calls a caller may make in each window.
+    /// The quota; `None`: unlimited.
     pub quota: Option<Arc<Quota>>,
-    /// How many calls of a caller may be under way.
+    /// The limit of concurrent calls; `None`: unlimited.
     pub concurrency: Option<Arc<Concurrency>>,
 }
 
-/// What is wanted of bodies and answers besides what each route says.
+/// What later steps need of bodies and responses, besides what each route configures.
 #[derive(Clone, Default)]
-pub struct Wanted {
-    /// The marks of a verdict, with this threshold.
+pub struct ResponseNeeds {
+    /// The scores of a verdict, with this threshold.
     pub threshold: Option<ScoreThreshold>,
-    /// The whole, held in this memory.
+    /// The whole response of a `verify`, counted in this memory.
     pub whole: Option<Arc<BodyMemory>>,
-    /// The digest of the video that was judged.
+    /// The SHA-256 of the video.
     pub video_digest: bool,
-    /// Session ids opened on their way up, and sealed on their way down.
+    /// Session ids opened in requests and sealed in responses.
     pub bound: bool,
 }
 
-/// All routes.
+/// All routes, by path.
 pub struct Endpoints(HashMap<String, Arc<Endpoint>>);
 
 impl Endpoints {
-    /// Makes the routes ready; quotas go by `clock`.
+    /// Prepares the routes. Quotas use `clock`.
     pub fn new(
         routes: Vec<RouteSettings>,
         upstream: &UpstreamSettings,
-        wanted: &Wanted,
+        needs: &ResponseNeeds,
         clock: &Clock,
     ) -> Self {
         let endpoint = |route: RouteSettings| {
             let path = route.path.clone();
-            (
-                path,
-                Arc::new(Endpoint::new(route, upstream, wanted, clock)),
-            )
+            (path, Arc::new(Endpoint::new(route, upstream, needs, clock)))
         };
         Self(routes.into_iter().map(endpoint).collect())
     }
@@ -74,18 +74,18 @@ impl Endpoints {
         self.0.get(path)
     }
 
-    /// Their paths.
+    /// The paths of all routes.
     pub fn paths(&self) -> impl Iterator<Item = &Arc<str>> {
         self.0.values().map(|endpoint| &endpoint.path)
     }
 
-    /// Signs with these for requests that start from now on.
+    /// Signs requests that start from now on with these credentials.
     pub fn sign_with(&self, credentials: &Credentials) {
         let endpoints = self.0.values();
         endpoints.for_each(|endpoint| endpoint.template.sign_with(credentials));
     }
 
-    /// Lets the limits forget callers that have rested.
+    /// Frees the counters of idle callers. To be called about once a second.
     pub fn sweep(&self) {
         for endpoint in self.0.values() {
             if let Some(rate) = &endpoint.rate {
@@ -102,7 +102,7 @@ impl Endpoint {
     fn new(
         settings: RouteSettings,
         upstream: &UpstreamSettings,
-        wanted: &Wanted,
+        needs: &ResponseNeeds,
         clock: &Clock,
     ) -> Self {
         let expected = match settings.kind {
@@ -113,11 +113,11 @@ impl Endpoint {
         Self {
             path: settings.path.as_str().into(),
             template: RequestTemplate::new(upstream, &settings.path),
-            body: match wanted.video_digest {
-                true => BodyRules::new(&settings, wanted.bound).hashing_video(),
-                false => BodyRules::new(&settings, wanted.bound),
+            body: match needs.video_digest {
+                true => BodyRules::new(&settings, needs.bound).hashing_video(),
+                false => BodyRules::new(&settings, needs.bound),
             },
-            answer: answer_rules(&settings, expected, wanted),
+            answer: answer_rules(&settings, expected, needs),
             rate: settings
                 .rate
                 .and_then(|rate| RateLimit::new(rate, settings.burst)),
@@ -131,19 +131,19 @@ impl Endpoint {
 fn answer_rules(
     settings: &RouteSettings,
     expected: ExpectedResponse,
-    wanted: &Wanted,
+    needs: &ResponseNeeds,
 ) -> ResponseRules {
     let mut rules = ResponseRules::new(&settings.remove, settings.max_string, expected);
-    if wanted.bound {
+    if needs.bound {
         rules = rules.sealed();
     }
     if settings.kind != RouteKind::Verify {
         return rules;
     }
-    if let Some(threshold) = wanted.threshold {
+    if let Some(threshold) = needs.threshold {
         rules = rules.judged(threshold.name());
     }
-    if let Some(memory) = &wanted.whole {
+    if let Some(memory) = &needs.whole {
         rules = rules.held_whole(memory);
     }
     if settings.scores_hidden {

@@ -1,4 +1,6 @@
-//! What a request's head says besides its path and token: host, size, media type, and what a trusted proxy adds.
+//! Checks of a request's head: size, host, framing, media type, and a trusted proxy's fields.
+//!
+//! Never looks at the token, and never passes a field on to Qiniu.
 
 use std::net::IpAddr;
 
@@ -15,16 +17,16 @@ use crate::route::RouteKind;
 
 const SESSION: &str = "Liveness-Session";
 const FACE_FIELD: &str = "Liveness-Face-Field";
-/// Bytes of these fields at the most.
+/// Maximum size of these fields, in bytes.
 const MAX_SESSION: usize = 1024;
 const MAX_FACE_FIELD: usize = 256;
-/// Bytes of an `X-Forwarded-For` that is believed.
+/// Maximum size of an `X-Forwarded-For` that is believed, in bytes.
 const MAX_FORWARDED: usize = 512;
 
-/// Refuses a head that is too large, has no single host, frames its body in an unusual way, or carries a query.
+/// Checks size, host, transfer coding and query of a head.
 ///
 /// # Errors
-/// The refusal.
+/// `HeadTooLarge`, or `Malformed` with the reason.
 pub fn check_head(parts: &Parts, max_head_bytes: usize) -> Result<(), Refusal> {
     let target = parts
         .uri
@@ -39,12 +41,12 @@ pub fn check_head(parts: &Parts, max_head_bytes: usize) -> Result<(), Refusal> {
         return Err(Refusal::HeadTooLarge);
     }
     check_host(parts)?;
-    // `gzip, chunked` would be taken as chunked, and `chunked` twice as once.
+    // hyper would read `gzip, chunked` as chunked, and a repeated `chunked` as one.
     let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
     let unusual = |coding: &HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"chunked");
     if codings.next().is_some_and(unusual) || codings.next().is_some() {
         return Err(Refusal::Malformed(
-            "the only transfer coding that is taken is `chunked`, once".into(),
+            "the only supported transfer coding is `chunked`, once".into(),
         ));
     }
     if parts.uri.query().is_some() {
@@ -53,7 +55,8 @@ pub fn check_head(parts: &Parts, max_head_bytes: usize) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Exactly one host (HTTP/1.0 may have none) that can be one: RFC 9112 section 3.2, RFC 9113 section 8.3.1.
+/// Requires exactly one valid host; HTTP/1.0 may have none (RFC 9112 section 3.2, RFC 9113
+/// section 8.3.1).
 fn check_host(parts: &Parts) -> Result<(), Refusal> {
     let refuse = |why: &'static str| Err(Refusal::Malformed(why.into()));
     let authority = parts
@@ -74,7 +77,7 @@ fn check_host(parts: &Parts) -> Result<(), Refusal> {
                 && authority.is_none_or(|authority| is_host(authority.as_str().as_bytes()));
             match fit {
                 true => Ok(()),
-                false => refuse("the Host header is not a host"),
+                false => refuse("the Host header is not a valid host"),
             }
         }
     }
@@ -85,18 +88,19 @@ fn same_host(host: &HeaderValue, authority: &Authority) -> bool {
         .eq_ignore_ascii_case(authority.as_str().as_bytes())
 }
 
-/// A name or address with or without a port; no user in front of it.
+/// Whether this is a name or an address, with or without a port, and without user information.
 fn is_host(host: &[u8]) -> bool {
     is_plain_host(host) || is_authority(host)
 }
 
-/// Letters, digits, dots and hyphens, and perhaps a port: nearly every host, for less than a whole look costs.
+/// Accepts letters, digits, dots, hyphens and a port of up to four digits. Nearly every host is
+/// of this form, and this check is cheaper than [`is_authority`].
 fn is_plain_host(host: &[u8]) -> bool {
     let mut parts = host.splitn(2, |byte| *byte == b':');
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b".-".contains(byte);
     let name = parts.next().unwrap_or_default();
     let port = parts.next().unwrap_or_default();
-    // Four digits are a port for certain.
+    // Any four digits are a valid port.
     !name.is_empty()
         && name.iter().all(plain)
         && port.len() <= 4
@@ -116,10 +120,11 @@ fn is_authority(host: &[u8]) -> bool {
     !authority.host().is_empty() && (port.is_empty() || port.parse::<u16>().is_ok())
 }
 
-/// What the body is: JSON, or on a verify route a video with its session in the header. No body needs no type.
+/// Returns how the body is encoded: JSON, or on a verify route a raw video with its session in
+/// a header field. A missing body needs no media type.
 ///
 /// # Errors
-/// The refusal.
+/// `MediaType`, or `Malformed` where a field of a raw video is missing or invalid.
 pub fn body_form(headers: &HeaderMap, kind: RouteKind, empty: bool) -> Result<BodyForm, Refusal> {
     if headers.contains_key(CONTENT_ENCODING) {
         return Err(Refusal::MediaType(
@@ -134,7 +139,7 @@ pub fn body_form(headers: &HeaderMap, kind: RouteKind, empty: bool) -> Result<Bo
         {
             raw_video(headers).map(BodyForm::Video)
         }
-        // Tools like curl name a form type for a body that is not there.
+        // Tools like curl send a form type even without a body.
         _ if empty => Ok(BodyForm::Json),
         _ if kind == RouteKind::Verify => Err(Refusal::MediaType(
             "the body must be application/json or video/mp4",
@@ -153,11 +158,12 @@ fn raw_video(headers: &HeaderMap) -> Result<RawVideoFields, Refusal> {
     })
 }
 
-/// The one field of this name: printable ASCII that stands in a JSON string as it is.
+/// The value of a field that occurs at most once: printable ASCII that needs no escape in a
+/// JSON string.
 fn one_text(
     headers: &HeaderMap,
     name: &'static str,
-    most: usize,
+    max: usize,
 ) -> Result<Option<String>, Refusal> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else {
@@ -167,24 +173,25 @@ fn one_text(
     let text = value
         .to_str()
         .ok()
-        .filter(|text| (1..=most).contains(&text.len()) && text.as_bytes().iter().all(plain));
+        .filter(|text| (1..=max).contains(&text.len()) && text.as_bytes().iter().all(plain));
     match (text, values.next()) {
         (Some(text), None) => Ok(Some(text.to_owned())),
         (_, Some(_)) => Err(Refusal::Malformed(
-            format!("the header field {name} stands more than once").into(),
+            format!("the header field {name} occurs more than once").into(),
         )),
         (None, None) => Err(Refusal::Malformed(
-            format!("the header field {name} is empty, too long, or holds blanks or quotes").into(),
+            format!("the header field {name} is empty, too long, or contains blanks or quotes")
+                .into(),
         )),
     }
 }
 
-/// Whether the sender waits for a `100 Continue` before it sends its body.
+/// Whether the sender waits for `100 Continue` before it sends its body.
 pub fn expects_continue(headers: &HeaderMap) -> bool {
     headers.contains_key(EXPECT)
 }
 
-/// `application/json`, and at most a charset of UTF-8 behind it.
+/// Whether this is `application/json`, without parameters other than a charset of UTF-8.
 fn is_json(value: &str) -> bool {
     let mut parts = value.split(';').map(str::trim);
     let json = parts
@@ -196,16 +203,16 @@ fn is_json(value: &str) -> bool {
     })
 }
 
-/// What a proxy in front of us says about a request; empty unless its address is trusted.
+/// The fields of a trusted proxy; empty for any other peer.
 #[derive(Default)]
 pub struct Forwarded {
-    /// Its own request id.
+    /// `X-Request-Id`.
     pub request_id: Option<RequestId>,
-    /// The addresses the request came by.
+    /// `X-Forwarded-For`: the addresses that the request passed.
     pub path: Option<String>,
 }
 
-/// Believes `X-Request-Id` and `X-Forwarded-For` of a trusted peer, if they are of the form they should be.
+/// Reads `X-Request-Id` and `X-Forwarded-For` of a trusted peer. Malformed ones are ignored.
 pub fn forwarded(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> Forwarded {
     let peer = peer.to_canonical();
     if !trusted.iter().any(|network| network.contains(&peer)) {
@@ -220,7 +227,8 @@ pub fn forwarded(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> Forwar
                 .split(',')
                 .all(|hop| hop.trim().parse::<IpAddr>().is_ok())
     };
-    // A proxy may add a line of its own below the one it received: all of them are one list (RFC 9110 section 5.3).
+    // A proxy may append a field line of its own: all of them form one list (RFC 9110
+    // section 5.3).
     let hops: Option<Vec<_>> = headers
         .get_all("x-forwarded-for")
         .iter()
@@ -240,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_types() {
+    fn json_takes_no_parameter_but_utf_8() {
         for good in [
             "application/json",
             "Application/JSON",
@@ -262,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts() {
+    fn a_host_is_a_name_or_address_with_an_optional_port() {
         for good in [
             "a",
             "a.example:8443",
@@ -282,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_trusted_peer_is_believed_and_only_what_is_well_formed() {
+    fn only_well_formed_fields_of_a_trusted_peer_are_believed() {
         let mut headers = HeaderMap::new();
         headers.insert("x-request-id", "abc-1".parse().unwrap());
         headers.insert("x-forwarded-for", "10.1.2.3, ::1".parse().unwrap());

@@ -1,21 +1,24 @@
-//! The request's journey: [`handle`] is the whole of it, top to bottom.
+//! The journey of a request through the gateway.
 //!
-//! [`endpoint`] says what a path does, [`cors`] and [`headers`] look at a request's head, [`conclude`] makes the last of an answer, [`reply`] is
-//! how it is answered, [`refusal`] and [`problem`] how it is told no, [`record`] the one line that stays of it.
+//! [`handle`] shows it on one screen, and each step has a file: [`admit`] takes the head,
+//! [`upload`] the body, [`forward`] calls Qiniu and [`finalize`] its response, [`respond`]
+//! writes the response. [`refusal`] lists every reason to reject a request, and [`problem`] is
+//! its form on the wire. [`access_record`] is the log line of a request.
 
-mod call;
-pub mod calls;
-mod charge;
-pub mod conclude;
+pub mod access_record;
+mod admit;
 pub mod cors;
+mod detach;
 pub mod endpoint;
-pub mod handle;
+pub mod finalize;
+mod forward;
+pub mod gateway;
+mod handle;
 pub mod headers;
-mod outcome;
+pub mod in_flight;
+mod permits;
 pub mod problem;
-pub mod record;
 pub mod refusal;
-pub mod reply;
 pub mod request_id;
-mod to_the_end;
-mod turn;
+pub mod respond;
+mod upload;

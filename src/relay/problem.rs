@@ -1,15 +1,42 @@
-//! A refusal on the wire: RFC 9457 `application/problem+json`, with the headers that belong to it.
+//! An error as the caller sees it: RFC 9457 problem details.
+//!
+//! Relies on [`super::refusal`], which decides what each refusal says. Never contains a
+//! secret, a token or text of Qiniu's.
 
-use hyper::{
-    HeaderMap, StatusCode,
-    header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
-};
+use std::{borrow::Cow, time::Duration};
+
+use hyper::StatusCode;
 use serde::Serialize;
 
-use super::refusal::{Refusal, Told};
+/// The problem details of one refusal.
+#[derive(Debug)]
+pub struct ProblemDetails {
+    /// HTTP status.
+    pub status: u16,
+    /// The stable error code.
+    pub code: &'static str,
+    /// Explains the error to a person.
+    pub detail: Cow<'static, str>,
+    /// What is wrong with a video.
+    pub reason: Option<&'static str>,
+    /// When to retry (`Retry-After`).
+    pub retry_after: Option<Duration>,
+    /// The header field that this error requires.
+    pub field: Option<ProblemField>,
+}
 
+/// A header field that an error requires.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ProblemField {
+    /// `Allow` of a 405: the methods of the path.
+    Allow(&'static str),
+    /// `WWW-Authenticate` of a 401 or 403 (RFC 6750 section 3).
+    Challenge(String),
+}
+
+/// The members of the JSON document, in their order.
 #[derive(Serialize)]
-struct Problem<'a> {
+struct ProblemJson<'a> {
     r#type: &'static str,
     title: &'a str,
     status: u16,
@@ -20,66 +47,52 @@ struct Problem<'a> {
     request_id: &'a str,
 }
 
-/// What a status is called.
-pub fn title(status: u16) -> &'static str {
-    StatusCode::from_u16(status)
-        .ok()
-        .and_then(|status| status.canonical_reason())
-        .unwrap_or("Error")
-}
-
-/// The body of a refusal.
-pub fn body(told: &Told, request_id: &str) -> Vec<u8> {
-    let problem = Problem {
-        r#type: "about:blank",
-        title: title(told.status),
-        status: told.status,
-        code: told.code,
-        detail: &told.detail,
-        reason: told.reason,
-        request_id,
-    };
-    serde_json::to_vec(&problem).unwrap_or_default()
-}
-
-/// The headers of a refusal.
-pub fn headers(refusal: &Refusal, told: &Told, headers: &mut HeaderMap) {
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/problem+json"),
-    );
-    if let Some(wait) = told.retry_after {
-        // A whole second at least, rounded up: a caller that obeys must not be refused again.
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+impl ProblemDetails {
+    /// Problem details without a `reason` and without further header fields.
+    pub fn new(status: u16, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            reason: None,
+            retry_after: None,
+            field: None,
+        }
     }
-    match (refusal, told.status) {
-        (Refusal::Method(allowed), _) => {
-            headers.insert(ALLOW, HeaderValue::from_static(allowed));
-        }
-        (Refusal::Scope(scope), _) => {
-            insert_text(
-                headers,
-                &format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""),
-            );
-        }
-        // RFC 6750 section 3.1: a request without a token is told the scheme and nothing else.
-        (Refusal::Auth(_), 401) if told.code == "missing_token" => insert_text(headers, "Bearer"),
-        (Refusal::Auth(_), 401) => {
-            insert_text(
-                headers,
-                &format!(
-                    "Bearer error=\"invalid_token\", error_description=\"{}\"",
-                    told.detail.replace(['"', '\\'], "'")
-                ),
-            );
-        }
-        _ => {}
-    }
-}
 
-fn insert_text(headers: &mut HeaderMap, text: &str) {
-    if let Ok(value) = HeaderValue::from_str(text) {
-        headers.insert(WWW_AUTHENTICATE, value);
+    /// With `Retry-After`, in seconds.
+    pub fn retry_after(self, seconds: u64) -> Self {
+        Self {
+            retry_after: Some(Duration::from_secs(seconds)),
+            ..self
+        }
+    }
+
+    /// With a header field.
+    pub fn field(self, field: ProblemField) -> Self {
+        Self {
+            field: Some(field),
+            ..self
+        }
+    }
+
+    /// The status, with its reason phrase as the title.
+    pub fn status_and_title(&self) -> (StatusCode, &'static str) {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, status.canonical_reason().unwrap_or("Error"))
+    }
+
+    /// The JSON document.
+    pub fn to_json(&self, request_id: &str) -> Vec<u8> {
+        let problem = ProblemJson {
+            r#type: "about:blank",
+            title: self.status_and_title().1,
+            status: self.status,
+            code: self.code,
+            detail: &self.detail,
+            reason: self.reason,
+            request_id,
+        };
+        serde_json::to_vec(&problem).unwrap_or_default()
     }
 }

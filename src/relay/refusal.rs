@@ -1,179 +1,138 @@
-//! Every way a request can be told no, and what each means: status, code, what the caller is told, what the log says.
+//! Every reason to reject a request, and its meaning: status, code, detail and log line.
 //!
-//! The only place that knows the refusals of all steps. The match has no catch-all arm, so a new refusal can't be
-//! forgotten here. What a caller is told never holds a secret, a token, or text of Qiniu's.
+//! The only module that knows the refusals of all steps. No match here has a catch-all arm,
+//! so the compiler finds a refusal that was forgotten. A detail never contains a secret, a
+//! token or text of Qiniu's.
 
-mod session;
+use std::borrow::Cow;
 
-use std::{borrow::Cow, time::Duration};
+use tracing::Level;
 
+use super::problem::{ProblemDetails, ProblemField};
 use crate::{
     auth::AuthRefusal,
     body::BodyRefusal,
     limit::rate::LimitExceeded,
     media::VideoFinding,
     qiniu::upstream_call::{UpstreamFailure, UpstreamFailureKind},
-    session::ledger::ClaimError,
+    session::{ledger::ClaimError, ticket::TicketError},
 };
 
-const A_BUG: &str = "something went wrong here; the log has the request id";
-
-/// Why a request is refused.
-#[derive(Debug)]
+/// Why a request is rejected.
+#[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// The head is wrong; a clause for the caller.
+    /// The head is malformed, for this reason.
+    #[error("malformed head: {0}")]
     Malformed(Cow<'static, str>),
-    /// The head is too large.
+    /// The head is over `server.max_head_bytes`.
+    #[error("the head is too large")]
     HeadTooLarge,
-    /// No such path.
+    /// There is no route of this path.
+    #[error("unknown route")]
     UnknownRoute,
-    /// Not this method; these are taken.
+    /// The route takes only these methods.
+    #[error("method not allowed")]
     Method(&'static str),
-    /// The token.
+    /// The token was not accepted.
+    #[error("authentication failed")]
     Auth(AuthRefusal),
-    /// The keys of the token's issuer are not known.
-    NotReady,
-    /// The token lacks the route's scope, named here.
+    /// The token lacks this scope.
+    #[error("insufficient scope")]
     Scope(String),
-    /// Too often.
+    /// The rate limit is exceeded.
+    #[error("rate limit exceeded")]
     Rate(LimitExceeded),
-    /// All calls of this day, or whatever the quota is for.
+    /// The quota is used up.
+    #[error("quota exceeded")]
     Quota(LimitExceeded),
-    /// Too many calls at once.
+    /// The caller has too many calls in flight.
+    #[error("too many concurrent calls")]
     Concurrent,
-    /// Not a body we take; a clause for the caller.
+    /// The body's media type or coding is not supported, for this reason.
+    #[error("unsupported media type: {0}")]
     MediaType(&'static str),
-    /// The body.
+    /// The body was rejected.
+    #[error("body rejected")]
     Body(BodyRefusal),
-    /// The session can't be used for this upload.
+    /// The session can't be claimed.
+    #[error("session not claimed")]
     Session(ClaimError),
-    /// The call to Qiniu.
+    /// The call to Qiniu failed.
+    #[error("upstream call failed")]
     Upstream(UpstreamFailure),
-    /// The gateway stops, and the time for requests under way is over.
+    /// A stop gives requests in flight no more time.
+    #[error("shutting down")]
     ShuttingDown,
-    /// A bug of ours.
+    /// A defect of the gateway.
+    #[error("internal error")]
     Internal,
 }
 
-/// A refusal, as it is told.
-pub struct Told {
-    /// HTTP status.
-    pub status: u16,
-    /// Stable name.
-    pub code: &'static str,
-    /// Helps a person.
-    pub detail: Cow<'static, str>,
-    /// What exactly is wrong with a video.
-    pub reason: Option<&'static str>,
-    /// When to try again.
-    pub retry_after: Option<Duration>,
-}
-
-impl Told {
-    fn new(status: u16, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            status,
-            code,
-            detail: detail.into(),
-            reason: None,
-            retry_after: None,
-        }
-    }
-
-    fn later(self, seconds: u64) -> Self {
-        Self {
-            retry_after: Some(Duration::from_secs(seconds)),
-            ..self
-        }
-    }
-}
-
 impl Refusal {
-    /// What the caller is told.
-    pub fn told(&self) -> Told {
+    /// What the caller gets.
+    pub fn problem(&self) -> ProblemDetails {
+        let problem = ProblemDetails::new;
         match self {
-            Self::Malformed(detail) => Told::new(400, "malformed_request", detail.clone()),
-            Self::HeadTooLarge => Told::new(
-                431,
-                "headers_too_large",
-                "the request's header fields are too large",
-            ),
-            Self::UnknownRoute => Told::new(
-                404,
-                "unknown_route",
-                "there is no such path here; paths match exactly",
-            ),
-            Self::Method(allowed) => Told::new(
-                405,
-                "method_not_allowed",
-                format!("this path takes {allowed}"),
-            ),
-            Self::Auth(refusal) => {
-                let code = refusal.code();
-                Told::new(
-                    if code == "malformed_request" {
-                        400
-                    } else {
-                        401
-                    },
-                    code,
-                    refusal.detail(),
-                )
+            Self::Malformed(detail) => malformed(detail.clone()),
+            Self::HeadTooLarge => problem(431, "headers_too_large", "the head is too large"),
+            Self::UnknownRoute => {
+                problem(404, "unknown_route", "no such path; paths match exactly")
             }
-            Self::NotReady => {
-                Told::new(503, "not_ready", AuthRefusal::KeysUnavailable.detail()).later(5)
+            Self::Method(methods) => {
+                let detail = format!("this path supports {methods}");
+                ProblemDetails::new(405, "method_not_allowed", detail)
+                    .field(ProblemField::Allow(methods))
             }
-            Self::Scope(scope) => Told::new(
-                403,
-                "insufficient_scope",
-                format!("the token lacks the scope `{scope}`"),
-            ),
-            Self::Rate(wait) => used_up(
-                wait,
-                "rate_limited",
-                "too many requests; wait as long as Retry-After says",
-            ),
-            Self::Quota(wait) => used_up(
-                wait,
-                "quota_exceeded",
-                "the quota of this user is used up; it begins anew when Retry-After says",
-            ),
-            Self::Concurrent => Told::new(
-                429,
-                "too_many_concurrent",
-                "another request of this user is still under way; wait for its answer",
-            )
-            .later(1),
-            Self::MediaType(detail) => Told::new(415, "unsupported_media_type", *detail),
+            Self::Auth(refusal) => auth(refusal),
+            Self::Scope(scope) => {
+                let detail = format!("the token lacks the scope `{scope}`");
+                let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"");
+                ProblemDetails::new(403, "insufficient_scope", detail)
+                    .field(ProblemField::Challenge(challenge))
+            }
+            Self::Rate(wait) => {
+                let detail = "too many requests; retry after the time in Retry-After";
+                limited("rate_limited", detail, wait)
+            }
+            Self::Quota(wait) => {
+                let detail = "the user's quota is used up; it is renewed at Retry-After";
+                limited("quota_exceeded", detail, wait)
+            }
+            Self::Concurrent => {
+                let detail = "another request of this user is in flight; wait for its response";
+                problem(429, "too_many_concurrent", detail).retry_after(1)
+            }
+            Self::MediaType(detail) => problem(415, "unsupported_media_type", *detail),
             Self::Body(refusal) => body(refusal),
-            Self::Session(refusal) => session::not_claimed(*refusal),
+            Self::Session(refusal) => not_claimed(*refusal),
             Self::Upstream(failure) => upstream(&failure.kind),
             Self::ShuttingDown => {
-                Told::new(503, "shutting_down", "the gateway is stopping; try again").later(1)
+                problem(503, "shutting_down", "the gateway is stopping; retry").retry_after(1)
             }
-            Self::Internal => Told::new(500, "internal_error", A_BUG),
+            Self::Internal => {
+                let detail = "internal error; the gateway's log has the request id";
+                problem(500, "internal_error", detail)
+            }
         }
     }
 
-    /// What an operator should know beyond the access record: how bad it is, and what happened.
-    pub fn logged(&self) -> Option<(tracing::Level, String)> {
+    /// What the log says besides the access record; `None` if nothing.
+    pub fn logged(&self) -> Option<(Level, String)> {
+        let warning = |text: &str| Some((Level::WARN, text.to_owned()));
         match self {
             Self::Upstream(failure) => Some(logged_upstream(failure)),
-            Self::Internal => Some((tracing::Level::ERROR, "a request ended in a bug".into())),
-            Self::Body(BodyRefusal::NoRoom) => Some((
-                tracing::Level::WARN,
-                "no body memory left; raise server.body_memory".into(),
-            )),
-            Self::Session(ClaimError::Full) => Some((
-                tracing::Level::WARN,
-                "too many sessions are remembered; add a replica, or look who uses so many".into(),
-            )),
+            Self::Internal => Some((Level::ERROR, "a request failed by a defect".into())),
+            Self::Body(BodyRefusal::NoRoom) => {
+                warning("the memory for bodies is used up; raise server.body_memory")
+            }
+            Self::Session(ClaimError::Full) => {
+                warning("too many sessions in memory; add a replica, or find who opens so many")
+            }
             Self::Malformed(_)
             | Self::HeadTooLarge
             | Self::UnknownRoute
             | Self::Method(_)
             | Self::Auth(_)
-            | Self::NotReady
             | Self::Scope(_)
             | Self::Rate(_)
             | Self::Quota(_)
@@ -186,37 +145,71 @@ impl Refusal {
     }
 }
 
-fn used_up(wait: &LimitExceeded, code: &'static str, detail: &'static str) -> Told {
-    Told {
+fn malformed(detail: impl Into<Cow<'static, str>>) -> ProblemDetails {
+    ProblemDetails::new(400, "malformed_request", detail)
+}
+
+fn limited(code: &'static str, detail: &'static str, wait: &LimitExceeded) -> ProblemDetails {
+    ProblemDetails {
         retry_after: Some(wait.retry_after),
-        ..Told::new(429, code, detail)
+        ..ProblemDetails::new(429, code, detail)
     }
 }
 
-fn body(refusal: &BodyRefusal) -> Told {
+fn auth(refusal: &AuthRefusal) -> ProblemDetails {
+    let (code, detail) = (refusal.code(), refusal.detail());
     match refusal {
-        BodyRefusal::TooLarge => Told::new(
-            413,
-            "body_too_large",
-            "the body is larger than this path takes",
-        ),
+        AuthRefusal::DuplicateHeader => malformed(detail),
+        AuthRefusal::KeysUnavailable => ProblemDetails::new(503, code, detail).retry_after(5),
+        // RFC 6750 section 3.1: without a token, the challenge names only the scheme.
+        AuthRefusal::MissingToken | AuthRefusal::WrongScheme => {
+            let challenge = ProblemField::Challenge("Bearer".into());
+            ProblemDetails::new(401, code, detail).field(challenge)
+        }
+        AuthRefusal::TokenTooLong
+        | AuthRefusal::Malformed
+        | AuthRefusal::UnknownIssuer
+        | AuthRefusal::UnknownKey
+        | AuthRefusal::AlgorithmNotAllowed
+        | AuthRefusal::BadSignature
+        | AuthRefusal::Expired
+        | AuthRefusal::NotYetValid
+        | AuthRefusal::IssuedInFuture
+        | AuthRefusal::WrongAudience
+        | AuthRefusal::WrongType
+        | AuthRefusal::UnknownCrit
+        | AuthRefusal::DuplicateClaim
+        | AuthRefusal::DuplicateHeaderParameter
+        | AuthRefusal::BadClaim(_)
+        | AuthRefusal::MissingClaim(_) => {
+            let description = detail.replace(['"', '\\'], "'");
+            let challenge =
+                format!("Bearer error=\"invalid_token\", error_description=\"{description}\"");
+            ProblemDetails::new(401, code, detail).field(ProblemField::Challenge(challenge))
+        }
+    }
+}
+
+fn body(refusal: &BodyRefusal) -> ProblemDetails {
+    let problem = ProblemDetails::new;
+    match refusal {
+        BodyRefusal::TooLarge => problem(413, "body_too_large", "the body is too large"),
         BodyRefusal::NoRoom => {
-            Told::new(503, "overloaded", "too many uploads at once; try again").later(1)
+            problem(503, "overloaded", "too many uploads in flight; retry").retry_after(1)
         }
-        BodyRefusal::TooSlow => {
-            Told::new(408, "body_too_slow", "the body did not arrive fast enough")
+        BodyRefusal::TooSlow => problem(408, "body_too_slow", "the body arrived too slowly"),
+        BodyRefusal::Broken => malformed("the body is incomplete or its framing is invalid"),
+        BodyRefusal::Json(error) => malformed(error.to_string()),
+        BodyRefusal::Field(detail) => malformed(detail.clone()),
+        BodyRefusal::Session(TicketError::Rejected) => {
+            // One error for all cases, so that nobody learns which ids exist.
+            let detail = "the session does not belong to this user; start a new one";
+            problem(403, "session_rejected", detail)
         }
-        BodyRefusal::Broken => Told::new(
-            400,
-            "malformed_request",
-            "the body broke off or its framing is wrong",
-        ),
-        BodyRefusal::Json(error) => Told::new(400, "malformed_request", error.to_string()),
-        BodyRefusal::Field(detail) => Told::new(400, "malformed_request", detail.clone()),
-        BodyRefusal::Session(refusal) => session::not_opened(*refusal),
-        BodyRefusal::Video(finding) => Told {
+        BodyRefusal::Session(TicketError::Expired) => expired(),
+        BodyRefusal::Video(finding) => ProblemDetails {
             reason: Some(finding.name()),
-            ..Told::new(422, "video_rejected", video(*finding))
+            ..problem(422, "video_rejected", video(*finding))
         },
     }
 }
@@ -224,102 +217,113 @@ fn body(refusal: &BodyRefusal) -> Told {
 fn video(finding: VideoFinding) -> &'static str {
     match finding {
         VideoFinding::Empty => "the video is empty",
-        VideoFinding::DataUrl => {
-            "`video_base64` must be the base64 alone, without `data:video/mp4;base64,`"
-        }
+        VideoFinding::DataUrl => "`video_base64` must be base64 without `data:video/mp4;base64,`",
         VideoFinding::NotBase64 => {
-            "`video_base64` must be standard base64 with padding and without white space"
+            "`video_base64` must be standard base64, with padding and without white space"
         }
         VideoFinding::TooLarge => "the video is larger than 20 MiB",
-        VideoFinding::NotMp4 => "the video is not a whole MP4 file",
-        VideoFinding::NoVideoTrack => "the file holds no video track",
+        VideoFinding::NotMp4 => "the video is not a complete MP4 file",
+        VideoFinding::NoVideoTrack => "the file has no video track",
         VideoFinding::NotH264 => "the video must be encoded as H.264",
         VideoFinding::Duration => "the video must last 1 to 10 seconds",
         VideoFinding::Dimensions => "the video's width and height must be 16 to 2032 pixels",
     }
 }
 
-fn upstream(kind: &UpstreamFailureKind) -> Told {
+fn not_claimed(refusal: ClaimError) -> ProblemDetails {
+    let conflict = |code, detail: &'static str| ProblemDetails::new(409, code, detail);
+    match refusal {
+        ClaimError::InUse => conflict(
+            "session_in_use",
+            "another video of this session is being verified; a session takes one video",
+        ),
+        ClaimError::Used => conflict(
+            "session_used",
+            "another video of this session was verified; start a new session",
+        ),
+        ClaimError::OutcomeUnknown => conflict(
+            "outcome_unknown",
+            "the video was sent, but the response was lost; start a new session",
+        ),
+        ClaimError::Expired => expired(),
+        ClaimError::Full => {
+            let detail = "too many sessions at once; retry";
+            ProblemDetails::new(503, "overloaded", detail).retry_after(10)
+        }
+    }
+}
+
+fn expired() -> ProblemDetails {
+    let detail = "the session is older than five minutes; start a new one";
+    ProblemDetails::new(410, "session_expired", detail)
+}
+
+fn upstream(kind: &UpstreamFailureKind) -> ProblemDetails {
+    let bad_gateway = |code, detail: &'static str| ProblemDetails::new(502, code, detail);
     match kind {
-        UpstreamFailureKind::PoolExhausted | UpstreamFailureKind::Busy => Told::new(
-            503,
-            "upstream_busy",
-            "the liveness service is busy; try again",
-        )
-        .later(5),
-        UpstreamFailureKind::Unreachable(_) => Told::new(
-            502,
+        UpstreamFailureKind::PoolExhausted | UpstreamFailureKind::Busy => {
+            let detail = "the liveness service is busy; retry";
+            ProblemDetails::new(503, "upstream_busy", detail).retry_after(5)
+        }
+        UpstreamFailureKind::Unreachable(_) => bad_gateway(
             "upstream_unreachable",
             "the liveness service can't be reached",
         ),
-        UpstreamFailureKind::Timeout => Told::new(
-            504,
-            "upstream_timeout",
-            "the liveness service did not answer in time",
-        ),
-        UpstreamFailureKind::RejectedCredentials => Told::new(
-            502,
-            "upstream_rejected_credentials",
-            "the liveness service refused the gateway's own credentials",
-        ),
-        UpstreamFailureKind::RejectedRequest => Told::new(
-            502,
-            "upstream_rejected_request",
-            "the liveness service refused the gateway's request",
-        ),
-        UpstreamFailureKind::TooLarge => Told::new(
-            413,
-            "body_too_large",
-            "the liveness service found the body too large",
-        ),
-        UpstreamFailureKind::Error => {
-            Told::new(502, "upstream_error", "the liveness service failed")
+        UpstreamFailureKind::Timeout => {
+            let detail = "the liveness service did not respond in time";
+            ProblemDetails::new(504, "upstream_timeout", detail)
         }
-        UpstreamFailureKind::NoResponse(_) | UpstreamFailureKind::Invalid(_) => Told::new(
-            502,
+        UpstreamFailureKind::RejectedCredentials => bad_gateway(
+            "upstream_rejected_credentials",
+            "the liveness service rejected the gateway's credentials",
+        ),
+        UpstreamFailureKind::RejectedRequest => bad_gateway(
+            "upstream_rejected_request",
+            "the liveness service rejected the gateway's request",
+        ),
+        UpstreamFailureKind::TooLarge => {
+            let detail = "the body is too large for the liveness service";
+            ProblemDetails::new(413, "body_too_large", detail)
+        }
+        UpstreamFailureKind::Error => bad_gateway("upstream_error", "the liveness service failed"),
+        UpstreamFailureKind::NoResponse(_) | UpstreamFailureKind::Invalid(_) => bad_gateway(
             "upstream_invalid_response",
-            "the liveness service's answer was broken",
+            "the liveness service's response was invalid",
         ),
     }
 }
 
-fn logged_upstream(failure: &UpstreamFailure) -> (tracing::Level, String) {
-    let status = failure
-        .status
-        .map(|status| format!(" (HTTP {status})"))
-        .unwrap_or_default();
-    let what = match &failure.kind {
+fn logged_upstream(failure: &UpstreamFailure) -> (Level, String) {
+    let status = failure.status.map(|status| format!(" (HTTP {status})"));
+    let status = status.unwrap_or_default();
+    let text = match &failure.kind {
         UpstreamFailureKind::RejectedCredentials => {
-            return (
-                tracing::Level::ERROR,
-                format!(
-                    "Qiniu refused our credentials{status}: check qiniu.access_key and secret_key, the account, and this machine's clock"
-                ),
+            let text = format!(
+                "Qiniu rejected our credentials{status}: check qiniu.access_key and \
+                 qiniu.secret_key, the account, and this machine's clock"
             );
+            return (Level::ERROR, text);
         }
         UpstreamFailureKind::PoolExhausted => {
-            "no free connection to Qiniu: raise qiniu.max_connections".into()
+            "no free connection to Qiniu; raise qiniu.max_connections".into()
         }
         UpstreamFailureKind::Unreachable(error) => format!("Qiniu can't be reached: {error}"),
-        UpstreamFailureKind::Timeout => "Qiniu did not answer within the route's timeout".into(),
-        UpstreamFailureKind::RejectedRequest => "Qiniu refused the request".into(),
-        UpstreamFailureKind::TooLarge => "Qiniu found the body too large".into(),
+        UpstreamFailureKind::Timeout => "Qiniu did not respond within the route's timeout".into(),
+        UpstreamFailureKind::RejectedRequest => "Qiniu rejected the request".into(),
+        UpstreamFailureKind::TooLarge => "Qiniu rejected the body as too large".into(),
         UpstreamFailureKind::Busy => "Qiniu is busy".into(),
         UpstreamFailureKind::Error => "Qiniu failed".into(),
         UpstreamFailureKind::NoResponse(error) => {
-            format!("Qiniu closed the connection without an answer: {error}")
+            format!("Qiniu closed the connection without a response: {error}")
         }
-        UpstreamFailureKind::Invalid(invalid) => format!("Qiniu's answer was unfit: {invalid}"),
+        UpstreamFailureKind::Invalid(invalid) => format!("Qiniu's response was invalid: {invalid}"),
     };
-    (tracing::Level::WARN, what + &status)
+    (Level::WARN, text + &status)
 }
 
 impl From<AuthRefusal> for Refusal {
     fn from(refusal: AuthRefusal) -> Self {
-        match refusal {
-            AuthRefusal::KeysUnavailable => Self::NotReady,
-            other => Self::Auth(other),
-        }
+        Self::Auth(refusal)
     }
 }
 

@@ -1,5 +1,5 @@
-//! Names for requests: 128 bits, different for every request of every process, in an order that tells nobody how many
-//! there were.
+//! Request ids: 128 bits, unique over all processes, in an order that does not reveal how many
+//! requests there were.
 
 use std::{
     fmt,
@@ -9,10 +9,11 @@ use std::{
 
 use data_encoding::HEXLOWER;
 
-/// Bytes of an id at the most; one that a trusted proxy gives may be so long.
+/// Maximum length of an id, in bytes; a trusted proxy may set one of this length.
 const MAX: usize = 64;
 
-/// The name of a request: letters, digits, `.`, `_` and `-`. Held in place, since each request has one in several places.
+/// A request id: letters, digits, `.`, `_` and `-`. Stored inline, because each request
+/// copies it several times.
 #[derive(Clone, Copy)]
 pub struct RequestId {
     bytes: [u8; MAX],
@@ -20,7 +21,7 @@ pub struct RequestId {
 }
 
 impl RequestId {
-    /// One that was given; nothing if it is empty, too long, or has other characters.
+    /// Parses an id; `None` if it is empty, too long, or has other characters.
     pub fn parse(text: &str) -> Option<Self> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         if text.is_empty() || !text.bytes().all(plain) {
@@ -36,10 +37,10 @@ impl RequestId {
         })
     }
 
-    /// As it is written.
+    /// The id as text.
     pub fn as_str(&self) -> &str {
         let bytes = self.bytes.get(..self.length).unwrap_or_default();
-        // It is ASCII.
+        // Always ASCII.
         std::str::from_utf8(bytes).unwrap_or_default()
     }
 }
@@ -50,17 +51,18 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// Makes request ids. A keyed hash of a counter costs a fraction of what the system's randomness would, for each request.
+/// Generates request ids as keyed hashes of a counter, which cost a fraction of the system's
+/// random bytes.
 #[derive(Default)]
 pub struct RequestIds {
     keys: [RandomState; 2],
-    made: AtomicU64,
+    counter: AtomicU64,
 }
 
 impl RequestIds {
-    /// Thirty-two hexadecimal digits.
+    /// The next id: 32 hexadecimal digits.
     pub fn next(&self) -> RequestId {
-        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let number = self.counter.fetch_add(1, Ordering::Relaxed);
         let mut bytes = [0; MAX];
         let mut length = 0;
         for (half, keys) in bytes.chunks_exact_mut(16).zip(&self.keys) {

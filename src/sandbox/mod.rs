@@ -19,7 +19,7 @@ use crate::{
     },
     config,
     emulator::{Emulator, EmulatorSettings, Scenario},
-    relay::reply::Page,
+    relay::respond::Page,
     secret::Secret,
     startup::Running,
     telemetry::log::LogWriter,

@@ -43,9 +43,9 @@ use super::{
     tls::ServerTls,
 };
 use crate::{
+    future_pool::FuturePool,
     lifecycle::Readiness,
-    relay::handle::Peer,
-    spare::Spare,
+    relay::gateway::Peer,
     telemetry::metrics::{GaugeGuard, Metrics},
 };
 
@@ -64,7 +64,7 @@ const PING: Duration = Duration::from_secs(20);
 pub(super) struct ServerContext<H> {
     pub(super) handle: H,
     /// Reusable allocations for the futures of requests.
-    pub(super) boxes: Spare<Response<Full<Bytes>>>,
+    pub(super) futures: FuturePool<Response<Full<Bytes>>>,
     pub(super) tls: Option<ServerTls>,
     pub(super) timeouts: ConnectionTimeouts,
     pub(super) max_head_bytes: usize,
@@ -278,10 +278,10 @@ where
         let mut guard = RequestGuard::new(activity, &self.context.metrics);
         let context = Arc::clone(&self.context);
         // Boxed: the future is large, and hyper moves it several times before the first poll.
-        let mut handled = context.boxes.hold((context.handle)(request, self.peer));
+        let mut handled = context.futures.store((context.handle)(request, self.peer));
         async move {
             let (mut head, body) = (&mut handled).await.into_parts();
-            context.boxes.keep(handled);
+            context.futures.recycle(handled);
             guard.response_ready();
             if http1 && *context.stopping.borrow() {
                 head.headers

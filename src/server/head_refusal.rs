@@ -7,13 +7,13 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use hyper::{
-    HeaderMap, Method,
-    header::{HeaderValue, ORIGIN},
-};
+use hyper::{Method, header::HeaderValue};
 
 use crate::{
-    relay::{cors::Cors, problem, record::Record, refusal::Told, request_id::RequestIds},
+    relay::{
+        access_record::AccessRecord, cors::Cors, problem::ProblemDetails, request_id::RequestIds,
+        respond::respond_to_head,
+    },
     telemetry::Telemetry,
 };
 
@@ -54,14 +54,8 @@ impl HeadRefusal {
         }
     }
 
-    fn told(self) -> Told {
-        Told {
-            status: self.status,
-            code: self.code,
-            detail: self.detail.into(),
-            reason: None,
-            retry_after: None,
-        }
+    fn problem(self) -> ProblemDetails {
+        ProblemDetails::new(self.status, self.code, self.detail)
     }
 }
 
@@ -86,35 +80,22 @@ impl HeadResponder {
     /// Makes the bytes of the whole response, and writes its access record. `head` is the received
     /// part of the head.
     pub(super) fn response(&self, refusal: HeadRefusal, head: &[u8], peer: SocketAddr) -> Vec<u8> {
-        let told = refusal.told();
-        let (status, title) = (told.status, problem::title(told.status));
         let id = self.ids.next();
-        let body = problem::body(&told, id.as_str());
-        let mut record = Record::begin(Arc::clone(&self.telemetry), peer, &method(head), id);
-        (record.status, record.code) = (status, told.code);
-        record.bytes_out = body.len() as u64;
-        let mut response = format!(
-            "HTTP/1.1 {status} {title}\r\n\
-             Content-Type: application/problem+json\r\n\
-             Content-Length: {}\r\n\
-             X-Request-Id: {}\r\n\
-             Cache-Control: no-store\r\n\
-             X-Content-Type-Options: nosniff\r\n\
-             Connection: close\r\n",
-            body.len(),
-            record.request_id,
-        )
-        .into_bytes();
-        let mut headers = HeaderMap::new();
-        let allowed = self.cors.allowed(&origin(head));
-        self.cors.expose(allowed, &mut headers);
-        for (name, value) in &headers {
+        let record = AccessRecord::begin(Arc::clone(&self.telemetry), peer, &method(head), id);
+        let details = refusal.problem();
+        let origin = origin(head);
+        let response = respond_to_head(&details, &self.cors, origin.as_ref(), record);
+        let (parts, body) = response.into_parts();
+        let body = body.into_inner().unwrap_or_default();
+        let (status, title) = details.status_and_title();
+        let mut bytes = format!("HTTP/1.1 {} {title}\r\n", status.as_u16()).into_bytes();
+        for (name, value) in &parts.headers {
             let line = [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"];
-            response.extend(line.concat());
+            bytes.extend(line.concat());
         }
-        response.extend_from_slice(b"\r\n");
-        response.extend(body);
-        response
+        bytes.extend(format!("content-length: {}\r\n\r\n", body.len()).into_bytes());
+        bytes.extend_from_slice(&body);
+        bytes
     }
 }
 
@@ -129,21 +110,15 @@ fn method(head: &[u8]) -> Method {
 
 /// The `Origin` of a head that may be malformed or cut off. Ignores a line without its end, since
 /// its value may be incomplete.
-fn origin(head: &[u8]) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for line in head.split_inclusive(|&byte| byte == b'\n').skip(1) {
-        let Some((name, value)) = line.split_at_checked(b"origin:".len()) else {
-            continue;
-        };
-        if name.eq_ignore_ascii_case(b"origin:")
-            && value.ends_with(b"\n")
-            && let Ok(value) = HeaderValue::from_bytes(value.trim_ascii())
-        {
-            headers.insert(ORIGIN, value);
-            break;
-        }
-    }
-    headers
+fn origin(head: &[u8]) -> Option<HeaderValue> {
+    let mut lines = head.split_inclusive(|&byte| byte == b'\n').skip(1);
+    lines.find_map(|line| {
+        let (name, value) = line.split_at_checked(b"origin:".len())?;
+        let whole = name.eq_ignore_ascii_case(b"origin:") && value.ends_with(b"\n");
+        HeaderValue::from_bytes(value.trim_ascii())
+            .ok()
+            .filter(|_| whole)
+    })
 }
 
 #[cfg(test)]
@@ -185,18 +160,18 @@ mod tests {
             (id.len(), problem["code"].as_str()),
             (32, Some("request_timeout"))
         );
-        let length = format!("Content-Length: {}", body.len());
-        let id_line = format!("X-Request-Id: {id}");
+        let length = format!("content-length: {}", body.len());
+        let id_line = format!("x-request-id: {id}");
         let mut lines = head.lines();
         assert_eq!(lines.next(), Some("HTTP/1.1 408 Request Timeout"));
         let rest: Vec<_> = lines.collect();
         for line in [
-            "Content-Type: application/problem+json",
+            "content-type: application/problem+json",
             &length,
             &id_line,
-            "Cache-Control: no-store",
-            "X-Content-Type-Options: nosniff",
-            "Connection: close",
+            "cache-control: no-store",
+            "x-content-type-options: nosniff",
+            "connection: close",
             "vary: Origin",
             "access-control-allow-origin: https://app.example.com",
         ] {

@@ -24,9 +24,9 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 pub use self::{accept::bind, head_refusal::HeadResponder};
 use self::{connection::ServerContext, drain::DrainOutcome, timeouts::ConnectionTimeouts};
 use crate::{
+    future_pool::FuturePool,
     lifecycle::Readiness,
-    relay::handle::{Gateway, Peer},
-    spare::Spare,
+    relay::gateway::{Gateway, Peer},
 };
 
 /// The checked `[server]` section.
@@ -137,7 +137,7 @@ impl Server {
         let (stop_sender, stopping) = watch::channel(false);
         let context = Arc::new(ServerContext {
             handle,
-            boxes: Spare::default(),
+            futures: FuturePool::default(),
             tls: settings.tls.clone(),
             timeouts: ConnectionTimeouts {
                 head: settings.head_timeout,

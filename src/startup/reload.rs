@@ -6,7 +6,7 @@ use aws_lc_rs::error::Unspecified;
 
 use crate::{
     config::{ReloadableAuthorities, ReloadableSettings},
-    relay::{conclude::Conclusions, handle::Gateway},
+    relay::{finalize::ResponseFinalizer, gateway::Gateway},
     rotation::{ApplyError, Reloadable, Reloader},
     server::tls::ServerTls,
     store::{NamesSeal, Store},
@@ -54,11 +54,11 @@ pub(super) fn reloader(
         reloader.at_each_poll(move || retiring.retire_keys(Instant::now()));
     }
     if let Some(reloadable) = reloadable.verdict {
-        watch_verdict_keys(&mut reloader, reloadable, &gateway.conclusions);
+        watch_verdict_keys(&mut reloader, reloadable, &gateway.finalizer);
     }
-    let conclusions = Arc::clone(&gateway.conclusions);
+    let finalizer = Arc::clone(&gateway.finalizer);
     reloader.add(reloadable.evidence, move |secret| {
-        if let Some(evidence) = conclusions.evidence() {
+        if let Some(evidence) = finalizer.evidence() {
             evidence.set_secret(secret);
         }
         Ok(())
@@ -76,9 +76,9 @@ pub(super) fn reloader(
 fn watch_verdict_keys(
     reloader: &mut Reloader,
     reloadable: Reloadable<VerdictKeys>,
-    conclusions: &Arc<Conclusions>,
+    finalizer: &Arc<ResponseFinalizer>,
 ) {
-    let (changing, retiring) = (Arc::clone(conclusions), Arc::clone(conclusions));
+    let (changing, retiring) = (Arc::clone(finalizer), Arc::clone(finalizer));
     reloader.add(Some(reloadable), move |keys| {
         if let Some(verdicts) = changing.verdicts() {
             verdicts.change_keys(keys, Instant::now());

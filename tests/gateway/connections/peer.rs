@@ -7,7 +7,7 @@ use hyper::{Request, Response, body::Incoming};
 use liveness_gateway::{
     lifecycle::Readiness,
     relay::cors::{Cors, CorsSettings},
-    relay::handle::Peer,
+    relay::gateway::Peer,
     server::{AdminSettings, HeadResponder, Server, ServerSettings, drain::DrainOutcome},
     telemetry::{LogFormat, Telemetry, log::LogWriter, metrics::Metrics},
 };

@@ -1,73 +1,78 @@
-//! The one line that stays of a request, and its metrics. A guard: it is written when it is dropped, so also when the
-//! caller went away in the middle.
+//! The access record: one log line and the metrics of one request.
 //!
-//! Never in it: a token, a key, a session id, a face token, any part of a body; the user only as a keyed hash.
+//! A guard: it is written when it is dropped, so a request whose caller disconnects has one
+//! too. Never contains a token, a key, a session id, a face token or any part of a body; the
+//! user appears only as a keyed hash.
 
 use std::{
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
 use super::request_id::RequestId;
-use crate::telemetry::{
-    Telemetry,
-    log_line::{FieldName, FieldValue, field_name, format_line},
+use crate::{
+    session::cached::CachedResponse,
+    telemetry::{
+        Telemetry,
+        log_line::{FieldName, FieldValue, field_name, format_line},
+    },
 };
 
-/// The code of a request whose caller did not wait for its answer.
+/// The code of a request whose caller disconnected before the response.
 const CALLER_LEFT: &str = "caller_left";
 
-/// What is gathered on the way.
-pub struct Record {
+/// The facts of one request, gathered on its journey.
+pub struct AccessRecord {
     telemetry: Arc<Telemetry>,
     started: Instant,
     time: SystemTime,
-    /// The peer's address.
-    pub peer: std::net::SocketAddr,
-    /// The name of the request.
+    /// Remote address of the connection.
+    pub peer: SocketAddr,
+    /// The request's id.
     pub request_id: RequestId,
-    /// HTTP method; only known ones are recorded.
+    /// HTTP method; `other` for an unregistered one.
     pub method: &'static str,
-    /// The route, once it is found.
+    /// Path of the route, once found.
     pub route: Option<Arc<str>>,
-    /// HTTP status of the answer; 0 until there is one.
+    /// HTTP status of the response; 0 until there is one.
     pub status: u16,
-    /// The refusal's code, or `ok`.
+    /// The error code, or `ok`.
     pub code: &'static str,
-    /// The caller's pseudonym.
+    /// Pseudonym of the caller, once authenticated.
     pub user: Option<Arc<str>>,
-    /// What a trusted proxy said of the way.
+    /// `X-Forwarded-For`, from a trusted proxy.
     pub forwarded_for: Option<String>,
-    /// Bytes of the body that arrived.
+    /// Bytes of the request's body received.
     pub bytes_in: u64,
-    /// Bytes of the answer's body.
+    /// Bytes of the response's body.
     pub bytes_out: u64,
-    /// The call to Qiniu, where there was one.
+    /// The call to Qiniu, if there was one.
     pub upstream: Option<UpstreamFacts>,
 }
 
-/// What is known of a call to Qiniu.
+/// The facts of a call to Qiniu.
 #[derive(Default)]
 pub struct UpstreamFacts {
-    /// From its start to its end; none where the answer was kept from an earlier call.
+    /// Duration of the call; `None` for a cached response.
     pub duration: Option<Duration>,
-    /// HTTP status.
+    /// HTTP status of Qiniu's response.
     pub status: Option<u16>,
-    /// Qiniu's verdict on the request.
+    /// Qiniu's `error_code`.
     pub error_code: Option<i64>,
-    /// Qiniu's number for it.
+    /// Qiniu's `serverlogid`.
     pub serverlogid: Option<String>,
-    /// Qiniu's name for it.
+    /// Qiniu's `X-Reqid`.
     pub reqid: Option<String>,
-    /// Bytes taken out of its answer.
+    /// Bytes removed from Qiniu's response.
     pub removed: Option<u64>,
 }
 
-impl Record {
-    /// Starts the clock.
+impl AccessRecord {
+    /// Starts a record, and the request's clock.
     pub fn begin(
         telemetry: Arc<Telemetry>,
-        peer: std::net::SocketAddr,
+        peer: SocketAddr,
         method: &hyper::Method,
         request_id: RequestId,
     ) -> Self {
@@ -77,7 +82,7 @@ impl Record {
             time: SystemTime::now(),
             peer,
             request_id,
-            method: known_method(method),
+            method: registered(method),
             route: None,
             status: 0,
             code: CALLER_LEFT,
@@ -89,12 +94,23 @@ impl Record {
         }
     }
 
-    /// When the request came.
+    /// When the request arrived.
     pub(super) fn time(&self) -> SystemTime {
         self.time
     }
 
-    /// What is written, in this order (the names are a contract).
+    /// Notes that the response is a cached one: Qiniu's ids are those of the first call, and
+    /// no call was made.
+    pub(super) fn replayed(&mut self, cached: &CachedResponse) {
+        self.upstream = Some(UpstreamFacts {
+            error_code: cached.error_code,
+            serverlogid: cached.serverlogid.clone(),
+            reqid: cached.reqid.clone(),
+            ..UpstreamFacts::default()
+        });
+    }
+
+    /// The fields in their order. Their names are a contract.
     fn fields(&self, duration: Duration) -> [(FieldName, FieldValue<'_>); 18] {
         let upstream = self.upstream.as_ref();
         [
@@ -146,7 +162,7 @@ impl Record {
     }
 }
 
-impl Drop for Record {
+impl Drop for AccessRecord {
     fn drop(&mut self) {
         let metrics = &self.telemetry.metrics;
         let route = self.route.as_ref().unwrap_or(metrics.no_route());
@@ -158,7 +174,8 @@ impl Drop for Record {
     }
 }
 
-fn known_method(method: &hyper::Method) -> &'static str {
+/// A registered method, or `other`: the label set stays closed.
+fn registered(method: &hyper::Method) -> &'static str {
     [
         "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT",
     ]

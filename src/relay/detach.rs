@@ -1,5 +1,5 @@
-//! Work that is finished whoever waits for it: as long as somebody does, it is driven by that request itself, which costs no
-//! task; when the request goes away, a task takes it over where it stands.
+//! A future that always runs to its end. The request that started it polls it, which costs
+//! no task. If that request goes away, a new task continues the future where it is.
 
 use std::{
     future::Future,
@@ -10,36 +10,40 @@ use std::{
 
 use tokio::runtime::Handle;
 
-use crate::spare::{Boxed, Spare};
+use crate::future_pool::{FuturePool, PooledFuture};
 
-/// A future that is never given up half-way, from its first step on.
-pub(super) struct ToTheEnd<'a, T: Send + 'static> {
-    /// In a box, so that it can be handed over; nothing once it has ended.
-    work: Option<Boxed<T>>,
-    boxes: &'a Spare<T>,
+/// A future that is never cancelled: when dropped, it moves to a task of its own.
+pub(super) struct DetachOnDrop<'p, T: Send + 'static> {
+    /// `None` once it has ended.
+    work: Option<PooledFuture<T>>,
+    pool: &'p FuturePool<T>,
 }
 
-/// It panicked, which is a defect; what it held is dropped.
-#[derive(Debug)]
+/// The future panicked, which is a defect. It was dropped.
+#[derive(Debug, thiserror::Error)]
+#[error("the future panicked")]
 pub(super) struct Panicked;
 
-impl<'a, T: Send + 'static> ToTheEnd<'a, T> {
-    pub(super) fn new(work: impl Future<Output = T> + Send + 'static, boxes: &'a Spare<T>) -> Self {
+impl<'p, T: Send + 'static> DetachOnDrop<'p, T> {
+    pub(super) fn new(
+        work: impl Future<Output = T> + Send + 'static,
+        pool: &'p FuturePool<T>,
+    ) -> Self {
         Self {
-            work: Some(boxes.hold(work)),
-            boxes,
+            work: Some(pool.store(work)),
+            pool,
         }
     }
 }
 
-impl<T: Send + 'static> Future for ToTheEnd<'_, T> {
+impl<T: Send + 'static> Future for DetachOnDrop<'_, T> {
     type Output = Result<T, Panicked>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(work) = &mut self.work else {
             return Poll::Ready(Err(Panicked));
         };
-        // Nothing of it is looked at after a panic: it is dropped.
+        // Unwind safe: after a panic the future is only dropped.
         let step = catch_unwind(AssertUnwindSafe(|| work.poll(cx)));
         let ended = match step {
             Ok(Poll::Pending) => return Poll::Pending,
@@ -47,13 +51,13 @@ impl<T: Send + 'static> Future for ToTheEnd<'_, T> {
             Err(_) => Err(Panicked),
         };
         if let (Some(work), Ok(_)) = (self.work.take(), &ended) {
-            self.boxes.keep(work);
+            self.pool.recycle(work);
         }
         Poll::Ready(ended)
     }
 }
 
-impl<T: Send + 'static> Drop for ToTheEnd<'_, T> {
+impl<T: Send + 'static> Drop for DetachOnDrop<'_, T> {
     fn drop(&mut self) {
         if let (Some(work), Ok(runtime)) = (self.work.take(), Handle::try_current()) {
             drop(runtime.spawn(work));
@@ -68,15 +72,15 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_was_begun_is_finished_though_nobody_waits() {
+    async fn a_dropped_future_runs_to_its_end_in_a_task() {
         let (go, wait) = oneshot::channel::<()>();
         let (tell, told) = oneshot::channel();
-        let boxes = Spare::default();
+        let pool = FuturePool::default();
         let work = async move {
             wait.await.unwrap();
             tell.send(7).unwrap();
         };
-        let mut work = ToTheEnd::new(work, &boxes);
+        let mut work = DetachOnDrop::new(work, &pool);
         let begun = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut work).poll(cx))).await;
         assert!(begun.is_pending());
         drop(work);
@@ -85,17 +89,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_done_by_whoever_waits_and_a_panic_ends_nothing_else() {
-        let boxes = Spare::default();
-        assert_eq!(ToTheEnd::new(async { 7 }, &boxes).await.unwrap(), 7);
+    async fn the_waiting_request_polls_the_future_and_a_panic_stays_in_it() {
+        let pool = FuturePool::default();
+        assert_eq!(DetachOnDrop::new(async { 7 }, &pool).await.unwrap(), 7);
         let bad = async {
             assert_eq!(1, 2, "on purpose");
             8
         };
-        let mut work = ToTheEnd::new(bad, &boxes);
+        let mut work = DetachOnDrop::new(bad, &pool);
         assert!((&mut work).await.is_err());
         assert!((&mut work).await.is_err());
         drop(work);
-        assert_eq!(ToTheEnd::new(async { 9 }, &boxes).await.unwrap(), 9);
+        assert_eq!(DetachOnDrop::new(async { 9 }, &pool).await.unwrap(), 9);
     }
 }

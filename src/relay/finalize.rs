@@ -1,15 +1,15 @@
-//! The last step of a `verify`: from Qiniu's answer to the very bytes that its caller gets. The answer is judged, the app's
-//! backend gets its evidence, and the verdict is signed and put in.
+//! The end of a call: from Qiniu's response to the bytes that the caller gets.
 //!
-//! It is a part of the call, so that it happens once and to its end, whoever is still waiting. Without `[verdict]`,
-//! and on other routes, an answer passes as it is.
+//! On a `verify` route with `[verdict]`, judges the response, delivers evidence to the app's
+//! backend, signs the verdict and inserts it. Any other response passes unchanged. It is a
+//! part of the call, so it happens once and completely, whoever still waits.
 
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use super::{endpoint::Wanted, refusal::Refusal, request_id::RequestId};
+use super::{endpoint::ResponseNeeds, refusal::Refusal, request_id::RequestId};
 use crate::{
     auth::Caller,
     evidence::{
@@ -30,28 +30,28 @@ use crate::{
     },
 };
 
-/// What concludes an answer, made once at start.
-pub struct Conclusions {
-    /// Signs, where the operator wants verdicts.
+/// Finalizes responses; created once at start.
+pub struct ResponseFinalizer {
+    /// Signs verdicts; `None` without `[verdict]`.
     verdicts: Option<VerdictSigner>,
-    /// Takes pictures to the app's backend, where the operator wants that.
+    /// Delivers pictures to the app's backend; `None` without `[evidence]`.
     evidence: Option<EvidenceSender>,
 }
 
-/// Whom an answer is about, and how it is to be concluded.
-pub(super) struct About {
-    /// The user, and who vouched for the user.
-    pub(super) caller: Arc<Caller>,
+/// What a verdict says besides Qiniu's response.
+pub(super) struct VerdictContext<'a> {
+    /// The verified user and their issuer.
+    pub(super) caller: &'a Caller,
     /// For the log.
     pub(super) request_id: RequestId,
-    /// The route tells no scores.
+    /// Leave the scores out (`response.scores = "hidden"`).
     pub(super) scores_hidden: bool,
-    /// SHA-256 of the video, where it was taken.
+    /// SHA-256 of the video, with `verdict.video_digest`.
     pub(super) video_sha256: Option<[u8; 32]>,
 }
 
-impl Conclusions {
-    /// From what the operator wants; a connection is opened only for a delivery.
+impl ResponseFinalizer {
+    /// Opens no connection; each delivery does.
     pub fn new(verdict: Option<VerdictSettings>, evidence: Option<EvidenceSettings>) -> Self {
         Self {
             verdicts: verdict.map(VerdictSigner::new),
@@ -59,20 +59,21 @@ impl Conclusions {
         }
     }
 
-    /// What signs, where the operator wants verdicts.
+    /// The signer of verdicts, with `[verdict]`.
     pub fn verdicts(&self) -> Option<&VerdictSigner> {
         self.verdicts.as_ref()
     }
 
-    /// What delivers, where the operator wants that.
+    /// The delivery of evidence, with `[evidence]`.
     pub fn evidence(&self) -> Option<&EvidenceSender> {
         self.evidence.as_ref()
     }
 
-    /// What it needs of a `verify`, with the memory for whole answers; and whether sessions are bound to callers.
-    pub fn wanted(&self, memory: &Arc<BodyMemory>, bound: bool) -> Wanted {
+    /// What finalization needs of each `verify`. Retained responses are counted in `memory`;
+    /// `bound` says that session ids are sealed.
+    pub fn needs(&self, memory: &Arc<BodyMemory>, bound: bool) -> ResponseNeeds {
         let verdicts = self.verdicts();
-        Wanted {
+        ResponseNeeds {
             threshold: verdicts.map(|verdicts| verdicts.rule().threshold),
             whole: self.evidence.as_ref().map(|_| Arc::clone(memory)),
             video_digest: verdicts.is_some_and(VerdictSigner::wants_video_digest),
@@ -80,28 +81,27 @@ impl Conclusions {
         }
     }
 
-    /// How long it may take beyond the call.
+    /// Maximum time that finalization takes after the call.
     pub(super) fn longest(&self) -> Duration {
         let evidence = self.evidence.as_ref();
         evidence.map_or(Duration::ZERO, EvidenceSender::timeout)
     }
 
-    /// The bytes that the caller gets.
-    pub(super) async fn conclude(
+    /// Returns the bytes that the caller gets.
+    pub(super) async fn finalize(
         &self,
-        mut answer: UpstreamResponse,
-        about: &About,
+        mut response: UpstreamResponse,
+        context: &VerdictContext<'_>,
         telemetry: &Telemetry,
     ) -> Result<Vec<u8>, Refusal> {
-        let (Some(verdicts), Some(marks)) = (&self.verdicts, &answer.marks) else {
-            return Ok(answer.body);
+        let (Some(verdicts), Some(marks)) = (&self.verdicts, &response.marks) else {
+            return Ok(response.body);
         };
         let mut judgement = judge(marks, verdicts.rule());
         let id = VerdictId::random()?;
-        let whole = answer.whole.take();
-        // Boxed, for it is large, and few gateways deliver anything.
-        let delivered = self.deliver(&id, &judgement, whole, about, telemetry);
-        let delivered = Box::pin(delivered).await;
+        let whole = response.whole.take();
+        // Boxed: the future is large, and few gateways deliver evidence.
+        let delivered = Box::pin(self.deliver(&id, &judgement, whole, context, telemetry)).await;
         if delivered == Some(false)
             && self
                 .evidence
@@ -112,25 +112,25 @@ impl Conclusions {
         }
         let statement = VerdictInput {
             id: &id,
-            user: &about.caller.user,
-            issuer: &about.caller.issuer,
+            user: &context.caller.user,
+            issuer: &context.caller.issuer,
             judgement: &judgement,
-            scores_hidden: about.scores_hidden,
-            video_sha256: about.video_sha256,
+            scores_hidden: context.scores_hidden,
+            video_sha256: context.video_sha256,
             delivered,
         };
         let verdict = verdicts.sign(&statement, SystemTime::now())?;
         telemetry.metrics.count_verdict(judgement.passed);
-        Ok(insert_verdict(answer.body, &verdict).ok_or(VerdictSigningError)?)
+        Ok(insert_verdict(response.body, &verdict).ok_or(VerdictSigningError)?)
     }
 
-    /// Whether the backend acknowledged it; nothing where there was nothing for it.
+    /// Returns whether the backend acknowledged the evidence; `None` if there was none for it.
     async fn deliver(
         &self,
         id: &VerdictId,
         judgement: &Judgement,
         whole: Option<Result<RetainedResponse, RetentionError>>,
-        about: &About,
+        context: &VerdictContext<'_>,
         telemetry: &Telemetry,
     ) -> Option<bool> {
         let evidence = self
@@ -139,14 +139,17 @@ impl Conclusions {
             .filter(|evidence| evidence.should_deliver(judgement.passed))?;
         let delivery = EvidenceDelivery {
             id: id.as_str(),
-            user: &about.caller.user,
-            issuer: &about.caller.issuer,
+            user: &context.caller.user,
+            issuer: &context.caller.issuer,
             passed: judgement.passed,
             answer: &whole?,
         };
         let outcome = evidence.deliver(&delivery).await;
-        if let Err(why) = &outcome {
-            tracing::warn!(request_id = %about.request_id, "evidence was not acknowledged: {why}");
+        if let Err(error) = &outcome {
+            tracing::warn!(
+                request_id = %context.request_id,
+                "the evidence backend did not acknowledge a delivery: {error}"
+            );
         }
         telemetry.metrics.count_evidence_delivery(outcome.is_ok());
         Some(outcome.is_ok())

@@ -1,7 +1,7 @@
-//! The session of an upload while that arrives: its id is opened as soon as it has come, and the video's fingerprint taken as
-//! it passes.
+//! The session of an upload, while the body arrives.
 //!
-//! Relies on [`crate::session`]. Only for routes whose sessions are bound to callers.
+//! The session id is opened as soon as it has arrived, and the video's fingerprint is computed
+//! as the video passes. Relies on [`crate::session`]. Only used where sessions are bound.
 
 use std::time::SystemTime;
 
@@ -12,20 +12,21 @@ use crate::session::{
 };
 
 /// An upload that may claim its session.
-pub struct Upload {
+pub struct VerifyAttempt {
     /// The opened session.
     pub ticket: Ticket,
-    /// What it is known by.
+    /// The fingerprint of the body, which identifies a retry.
     pub fingerprint: Fingerprint,
 }
 
-pub(super) struct Uploading {
+/// An attempt whose body is still arriving.
+pub(super) struct ArrivingAttempt {
     owner: SessionOwner,
     fingerprint: UploadFingerprint,
     opened: Option<Result<Ticket, TicketError>>,
 }
 
-impl Uploading {
+impl ArrivingAttempt {
     pub(super) fn new(owner: SessionOwner) -> Self {
         Self {
             fingerprint: owner.fingerprint(),
@@ -34,7 +35,7 @@ impl Uploading {
         }
     }
 
-    /// Opens the session; its id as a JSON value, or `null` if it is refused.
+    /// Opens the session. Returns Qiniu's id as a JSON value, or `null` if the id is rejected.
     pub(super) fn open(&mut self, text: &str) -> String {
         let opened = self.owner.open(text, SystemTime::now());
         let id = match &opened {
@@ -45,20 +46,20 @@ impl Uploading {
         id
     }
 
-    /// Refuses what can't be a session id at all.
+    /// Rejects a member that is not a string.
     pub(super) fn reject(&mut self) {
         self.opened = Some(Err(TicketError::Rejected));
     }
 
-    /// Takes the next bytes of the video's base64.
+    /// Adds the next bytes of the video's base64.
     pub(super) fn video(&mut self, base64: &[u8]) {
         self.fingerprint.feed(base64);
     }
 
-    /// What is wrong already, so that the rest need not be awaited.
+    /// Checks the session id as soon as it is known, before the rest of the body.
     ///
     /// # Errors
-    /// Why the session is refused.
+    /// The session id was rejected.
     pub(super) fn so_far(&self) -> Result<(), TicketError> {
         match self.opened {
             Some(Err(refusal)) => Err(refusal),
@@ -66,14 +67,14 @@ impl Uploading {
         }
     }
 
-    /// Says that the upload is over, and what was asked about the video.
+    /// Finishes the attempt. `asked` is the text of the members beside the video.
     ///
     /// # Errors
-    /// Why the session is refused.
-    pub(super) fn finish(self, asked: &[u8]) -> Result<Upload, TicketError> {
+    /// The session id was rejected, or is missing.
+    pub(super) fn finish(self, asked: &[u8]) -> Result<VerifyAttempt, TicketError> {
         let ticket = self.opened.unwrap_or(Err(TicketError::Rejected))?;
         let fingerprint = self.fingerprint.finish(&ticket, asked);
-        Ok(Upload {
+        Ok(VerifyAttempt {
             ticket,
             fingerprint,
         })

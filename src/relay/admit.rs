@@ -1,0 +1,228 @@
+//! The first step: from a request's head to an [`Admitted`] request.
+//!
+//! Finds the route, answers preflights and documents, checks the head, authenticates the
+//! caller, and applies the rate limit. A quota is only read here; [`super::permits`] reserves
+//! the call just before it is made. Never reads a byte of the body.
+
+use std::sync::Arc;
+
+use hyper::{HeaderMap, Method, http::request::Parts};
+
+use super::{
+    access_record::AccessRecord, endpoint::Endpoint, gateway::Gateway, headers, refusal::Refusal,
+    respond::Reply,
+};
+use crate::{
+    auth::Caller,
+    body::receive::BodyForm,
+    limit::{
+        CallerKey,
+        quota::shared::CallerQuota,
+        rate::{LimitExceeded, RateLimitStatus},
+        shared,
+    },
+    route::RouteKind,
+    session::{ledger::REMEMBERED, ticket::SessionOwner},
+    store::Store,
+};
+
+/// What a request's head leads to.
+pub(super) enum Admission {
+    /// The response is known already: a document or a preflight.
+    Reply(Reply),
+    /// The body may be received.
+    Forward(Admitted),
+}
+
+/// A request whose body may be received.
+pub(super) struct Admitted {
+    /// The route.
+    pub(super) endpoint: Arc<Endpoint>,
+    /// The authenticated user.
+    pub(super) caller: Arc<Caller>,
+    /// The key under which the caller is counted.
+    pub(super) caller_key: CallerKey,
+    /// The caller as an owner of sessions, where sessions are bound and the route has one.
+    pub(super) owner: Option<SessionOwner>,
+    /// How the body is encoded.
+    pub(super) form: BodyForm,
+    /// The limits that apply.
+    pub(super) limits: RequestLimits,
+}
+
+/// The limits that a request was checked against, for the `RateLimit` header fields.
+#[derive(Clone, Default)]
+pub(super) struct RequestLimits {
+    rate: Option<RateLimitStatus>,
+    /// The caller's quota; also where its call is reserved.
+    pub(super) quota: Option<CallerQuota>,
+}
+
+impl RequestLimits {
+    /// The current state of each limit, by policy name. The quota is read at this moment, so
+    /// it includes the request's own call.
+    pub(super) fn statuses(&self) -> impl Iterator<Item = (&'static str, RateLimitStatus)> {
+        let quota = self.quota.as_ref();
+        let quota = quota.map(|quota| ("quota", quota.standing()));
+        let rate = self.rate.map(|status| ("user", status));
+        rate.into_iter().chain(quota)
+    }
+}
+
+/// A refusal before admission, with the limits that were checked by then.
+pub(super) struct Rejection {
+    pub(super) refusal: Refusal,
+    pub(super) limits: RequestLimits,
+}
+
+impl From<Refusal> for Rejection {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            limits: RequestLimits::default(),
+        }
+    }
+}
+
+/// Admits a request by its head. `empty` says that it has no body.
+pub(super) async fn admit(
+    gateway: &Gateway,
+    parts: &Parts,
+    empty: bool,
+    record: &mut AccessRecord,
+) -> Result<Admission, Rejection> {
+    let endpoint = match find(gateway, parts, record)? {
+        Destination::Endpoint(endpoint) => endpoint,
+        Destination::Reply(reply) => return Ok(Admission::Reply(reply)),
+    };
+    let caller = authenticate(gateway, &parts.headers, endpoint, record).await?;
+    let caller_key = gateway.callers.of(&caller);
+    let limits = check_limits(gateway, endpoint, &caller, caller_key).await?;
+    let kind = endpoint.settings.kind;
+    let form = match headers::body_form(&parts.headers, kind, empty) {
+        Ok(form) => form,
+        Err(refusal) => return Err(Rejection { refusal, limits }),
+    };
+    let sessions = gateway.sessions.as_ref();
+    let sessions = sessions.filter(|_| kind != RouteKind::Plain);
+    Ok(Admission::Forward(Admitted {
+        endpoint: Arc::clone(endpoint),
+        owner: sessions.map(|sessions| sessions.owner(&caller.issuer, &caller.user)),
+        caller,
+        caller_key,
+        form,
+        limits,
+    }))
+}
+
+/// Where a request's path and method lead.
+enum Destination<'g> {
+    Endpoint(&'g Arc<Endpoint>),
+    Reply(Reply),
+}
+
+fn find<'g>(
+    gateway: &'g Gateway,
+    parts: &Parts,
+    record: &mut AccessRecord,
+) -> Result<Destination<'g>, Refusal> {
+    let path = parts.uri.path();
+    if let Some((path, page)) = gateway.pages.get_key_value(path) {
+        record.route = Some((*path).into());
+        headers::check_head(parts, gateway.max_head_bytes)?;
+        return match parts.method {
+            Method::GET => Ok(Destination::Reply(Reply::Page(page.clone()))),
+            _ => Err(Refusal::Method("GET")),
+        };
+    }
+    let endpoint = gateway.endpoints.find(path).ok_or(Refusal::UnknownRoute)?;
+    record.route = Some(Arc::clone(&endpoint.path));
+    headers::check_head(parts, gateway.max_head_bytes)?;
+    match parts.method {
+        Method::POST => Ok(Destination::Endpoint(endpoint)),
+        Method::OPTIONS => Ok(Destination::Reply(Reply::Preflight)),
+        _ => Err(Refusal::Method("POST, OPTIONS")),
+    }
+}
+
+async fn authenticate(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    endpoint: &Endpoint,
+    record: &mut AccessRecord,
+) -> Result<Arc<Caller>, Refusal> {
+    let metrics = &gateway.telemetry.metrics;
+    let caller = gateway
+        .authenticator
+        .authenticate(headers, record.time())
+        .await
+        .inspect_err(|refusal| metrics.count_auth_refusal(refusal.reason()))?;
+    record.user = Some(Arc::clone(&caller.pseudonym));
+    match &endpoint.settings.scope {
+        Some(scope) if !caller.has_scope(scope) => {
+            metrics.count_auth_refusal("insufficient_scope");
+            Err(Refusal::Scope(scope.clone()))
+        }
+        _ => Ok(caller),
+    }
+}
+
+/// Counts the request against the rate limit, and rejects callers over quota, unless this
+/// may be a retry of a `verify` whose response is cached. A request that turns out not to be
+/// one is rejected later, before its call.
+async fn check_limits(
+    gateway: &Gateway,
+    endpoint: &Endpoint,
+    caller: &Caller,
+    key: CallerKey,
+) -> Result<RequestLimits, Rejection> {
+    let store = gateway.store.as_ref();
+    let quota = endpoint.quota.as_ref();
+    let quota = quota.map(|quota| CallerQuota::new(quota, key, store, &endpoint.path, caller));
+    let checked = match store {
+        // Boxed: without a store, no request pays for the size of this future.
+        Some(store) => Box::pin(ask(store, endpoint, quota.as_ref(), caller, key)).await,
+        None => endpoint.rate.as_ref().map(|rate| rate.check(key)),
+    };
+    let metrics = &gateway.telemetry.metrics;
+    let rate = checked.map(|checked| checked.unwrap_or_else(|wait| wait.standing));
+    let limits = RequestLimits { rate, quota };
+    if let Some(Err(wait)) = checked {
+        metrics.count_limit_refusal(&endpoint.path, "rate");
+        let refusal = Refusal::Rate(wait);
+        return Err(Rejection { refusal, limits });
+    }
+    let Some(quota) = &limits.quota else {
+        return Ok(limits);
+    };
+    let caches = endpoint.settings.kind == RouteKind::Verify && gateway.sessions.is_some();
+    match quota.admit(caches.then_some(REMEMBERED)) {
+        Ok(()) => Ok(limits),
+        Err(wait) => {
+            metrics.count_limit_refusal(&endpoint.path, "quota");
+            let refusal = Refusal::Quota(wait);
+            Err(Rejection { refusal, limits })
+        }
+    }
+}
+
+/// Checks the rate and reads the quota in the store, both at once: one round trip.
+async fn ask(
+    store: &Store,
+    endpoint: &Endpoint,
+    quota: Option<&CallerQuota>,
+    caller: &Caller,
+    key: CallerKey,
+) -> Option<Result<RateLimitStatus, LimitExceeded>> {
+    let read = async {
+        if let Some(quota) = quota {
+            quota.look().await;
+        }
+    };
+    let check = async {
+        let rate = endpoint.rate.as_ref()?;
+        Some(shared::check(store, rate, &endpoint.path, caller, key).await)
+    };
+    let ((), checked) = tokio::join!(read, check);
+    checked
+}

@@ -1,0 +1,62 @@
+//! The parts of a running gateway that a request's journey uses.
+//!
+//! [`crate::startup`] fills the fields once; requests share them. Never holds anything that
+//! belongs to one request.
+
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+
+use ipnet::IpNet;
+
+use super::{
+    cors::Cors, endpoint::Endpoints, finalize::ResponseFinalizer, in_flight::InFlightCalls,
+    request_id::RequestIds, respond::Page,
+};
+use crate::{
+    auth::Authenticator, body::incoming::BodyAdmission, lifecycle::Readiness, limit::CallerKeys,
+    qiniu::pool::Upstream, session::Sessions, store::Store, telemetry::Telemetry,
+};
+
+/// The source of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// Remote address of the TCP connection.
+    pub address: SocketAddr,
+    /// Whether the connection uses TLS.
+    pub tls: bool,
+}
+
+/// Everything a request's journey needs, created once at start.
+pub struct Gateway {
+    /// Generates request ids.
+    pub request_ids: RequestIds,
+    /// The configured routes, by path.
+    pub endpoints: Arc<Endpoints>,
+    /// Verifies bearer tokens.
+    pub authenticator: Arc<Authenticator>,
+    /// Binds sessions to their owners; `None` with `sessions.bind = false`.
+    pub sessions: Option<Arc<Sessions>>,
+    /// The store that replicas share; `None` for a single replica.
+    pub store: Option<Arc<Store>>,
+    /// Derives the keys under which callers are counted.
+    pub callers: CallerKeys,
+    /// The origins whose pages may read responses.
+    pub cors: Cors,
+    /// The limits of request bodies.
+    pub admission: BodyAdmission,
+    /// The connection pool to Qiniu.
+    pub upstream: Arc<Upstream>,
+    /// Calls to Qiniu that have not ended yet.
+    pub calls: InFlightCalls,
+    /// Turns Qiniu's responses into the caller's.
+    pub finalizer: Arc<ResponseFinalizer>,
+    /// Documents served by `GET` without a token, by path.
+    pub pages: HashMap<&'static str, Page>,
+    /// Writes access records and metrics.
+    pub telemetry: Arc<Telemetry>,
+    /// Tells when requests in flight must end.
+    pub readiness: Arc<Readiness>,
+    /// Networks whose `X-Forwarded-For` and `X-Request-Id` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Maximum size of a request's head, in bytes.
+    pub max_head_bytes: usize,
+}

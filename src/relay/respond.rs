@@ -1,0 +1,330 @@
+//! The last step: the response as it leaves the gateway.
+//!
+//! The only writer of response header fields: those that every response carries, those of an
+//! error (RFC 9457, RFC 6750), CORS (Fetch standard, section 3.2) and the state of the limits
+//! (draft-ietf-httpapi-ratelimit-headers-10). Writes the error's log line. Never decides
+//! whether a request is refused.
+
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    HeaderMap, Response, StatusCode, Version,
+    body::{Body, Incoming},
+    header::{
+        ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+        ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONNECTION,
+        CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+        X_CONTENT_TYPE_OPTIONS,
+    },
+    http::request::Parts,
+};
+use tracing::Level;
+
+use super::{
+    access_record::AccessRecord,
+    admit::RequestLimits,
+    cors::Cors,
+    gateway::Gateway,
+    headers,
+    problem::{ProblemDetails, ProblemField},
+    refusal::Refusal,
+};
+use crate::limit::rate::RateLimitStatus;
+
+/// After an error, up to this much of the upload is read, for at most this long, so that the
+/// sender gets to read the response.
+const DRAIN_BYTES: usize = 256 * 1024;
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// A larger header map of a request is not reused for the response: hyper would keep it as
+/// long as the connection.
+const MAX_REUSED_FIELDS: usize = 32;
+/// Size of a `RateLimit` field with the largest possible numbers, in bytes.
+const MAX_LIST_BYTES: usize = 160;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate",
+);
+const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("POST");
+const ALLOWED_HEADERS: HeaderValue =
+    HeaderValue::from_static("Authorization, Content-Type, Liveness-Session, Liveness-Face-Field");
+
+/// A document that needs no token: the verdicts' key set, and the sandbox's pages.
+#[derive(Clone)]
+pub struct Page {
+    /// Value of `Content-Type`.
+    pub content_type: &'static str,
+    /// The current content.
+    pub body: Arc<ArcSwap<Bytes>>,
+}
+
+impl Page {
+    /// A page whose content never changes.
+    pub fn fixed(content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self {
+            content_type,
+            body: Arc::new(ArcSwap::from_pointee(body.into())),
+        }
+    }
+}
+
+/// A successful response.
+pub(super) enum Reply {
+    /// The response to a CORS preflight.
+    Preflight,
+    /// The finalized body of Qiniu's response.
+    Json(Bytes),
+    /// A document.
+    Page(Page),
+}
+
+/// Turns the result of a journey into the response, and completes the access record.
+pub(super) fn respond(
+    gateway: &Gateway,
+    result: Result<Reply, Refusal>,
+    limits: &RequestLimits,
+    mut parts: Parts,
+    body: Incoming,
+    mut record: AccessRecord,
+) -> Response<Full<Bytes>> {
+    let origin = gateway.cors.allowed(parts.headers.get(ORIGIN));
+    let mut response = match result {
+        Ok(reply) => {
+            let headers = std::mem::take(&mut parts.headers);
+            accepted(reply, headers, &gateway.cors, origin.is_some(), &mut record)
+        }
+        Err(refusal) => {
+            let details = refusal.problem();
+            log(&refusal, details.code, &record);
+            let mut response = problem(&details, &mut record);
+            release(body, &parts, &mut response);
+            response
+        }
+    };
+    let headers = response.headers_mut();
+    common_fields(headers, &record);
+    limit_fields(headers, limits.statuses());
+    cors_fields(headers, &gateway.cors, origin);
+    response
+}
+
+/// The response to a request whose head never became a request, without the connection's
+/// framing: there is no body to read, and there are no limits.
+pub(crate) fn respond_to_head(
+    details: &ProblemDetails,
+    cors: &Cors,
+    origin: Option<&HeaderValue>,
+    mut record: AccessRecord,
+) -> Response<Full<Bytes>> {
+    let mut response = problem(details, &mut record);
+    let headers = response.headers_mut();
+    common_fields(headers, &record);
+    cors_fields(headers, cors, cors.allowed(origin));
+    headers.insert(CONNECTION, CLOSE);
+    response
+}
+
+/// A successful response. It reuses the request's header map, emptied, to avoid an
+/// allocation.
+fn accepted(
+    reply: Reply,
+    mut headers: HeaderMap,
+    cors: &Cors,
+    allowed: bool,
+    record: &mut AccessRecord,
+) -> Response<Full<Bytes>> {
+    headers.clear();
+    if headers.capacity() > MAX_REUSED_FIELDS {
+        headers = HeaderMap::new();
+    }
+    let (status, body) = match reply {
+        Reply::Preflight => {
+            if allowed {
+                headers.insert(ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS);
+                headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS);
+                headers.insert(ACCESS_CONTROL_MAX_AGE, cors.max_age());
+            }
+            (StatusCode::NO_CONTENT, Bytes::new())
+        }
+        Reply::Json(body) => {
+            headers.insert(CONTENT_TYPE, JSON);
+            (StatusCode::OK, body)
+        }
+        Reply::Page(Page { content_type, body }) => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+            (StatusCode::OK, Bytes::clone(&body.load()))
+        }
+    };
+    record.code = "ok";
+    record.status = status.as_u16();
+    record.bytes_out = body.len() as u64;
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// An error response.
+fn problem(details: &ProblemDetails, record: &mut AccessRecord) -> Response<Full<Bytes>> {
+    record.status = details.status;
+    record.code = details.code;
+    let body = details.to_json(record.request_id.as_str());
+    record.bytes_out = body.len() as u64;
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = details.status_and_title().0;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, PROBLEM_JSON);
+    if let Some(wait) = details.retry_after {
+        // Rounded up, and at least a second: a caller that obeys must not be refused again.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+    match &details.field {
+        Some(ProblemField::Allow(methods)) => {
+            headers.insert(ALLOW, HeaderValue::from_static(methods));
+        }
+        Some(ProblemField::Challenge(challenge)) => {
+            if let Ok(value) = HeaderValue::from_str(challenge) {
+                headers.insert(WWW_AUTHENTICATE, value);
+            }
+        }
+        None => {}
+    }
+    response
+}
+
+fn log(refusal: &Refusal, code: &str, record: &AccessRecord) {
+    let id = record.request_id;
+    match refusal.logged() {
+        Some((Level::ERROR, text)) => tracing::error!(request_id = %id, code, "{text}"),
+        Some((_, text)) => tracing::warn!(request_id = %id, code, "{text}"),
+        None => {}
+    }
+}
+
+/// The fields of every response.
+fn common_fields(headers: &mut HeaderMap, record: &AccessRecord) {
+    if let Ok(id) = HeaderValue::from_str(record.request_id.as_str()) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+}
+
+/// Lets the page of an allowed origin read the response, errors included: it shall see a
+/// 401, not a "CORS error".
+fn cors_fields(headers: &mut HeaderMap, cors: &Cors, allowed: Option<HeaderValue>) {
+    if cors.is_off() {
+        return;
+    }
+    headers.append(VARY, HeaderValue::from_static("Origin"));
+    if let Some(origin) = allowed {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+    }
+}
+
+/// The state of each limit that the request was checked against, by policy name.
+fn limit_fields(
+    headers: &mut HeaderMap,
+    statuses: impl Iterator<Item = (&'static str, RateLimitStatus)>,
+) {
+    let (mut policies, mut limits) = (List::default(), List::default());
+    for (name, status) in statuses {
+        let (quota, window) = (status.quota.into(), status.window);
+        policies.push(name, [(";q=", quota), (";w=", window)]);
+        let (remaining, reset) = (status.remaining.into(), status.reset);
+        limits.push(name, [(";r=", remaining), (";t=", reset)]);
+    }
+    if let (Some(policies), Some(limits)) = (policies.value(), limits.value()) {
+        headers.insert(RATE_LIMIT_POLICY, policies);
+        headers.insert(RATE_LIMIT, limits);
+    }
+}
+
+/// A list of names with parameters (RFC 9651 section 3.1), built without an allocation:
+/// nearly every response has two.
+struct List {
+    bytes: [u8; MAX_LIST_BYTES],
+    length: usize,
+}
+
+impl Default for List {
+    fn default() -> Self {
+        Self {
+            bytes: [0; MAX_LIST_BYTES],
+            length: 0,
+        }
+    }
+}
+
+impl List {
+    fn push(&mut self, name: &str, parameters: [(&str, u64); 2]) {
+        self.add(if self.length == 0 { "\"" } else { ", \"" });
+        self.add(name);
+        self.add("\"");
+        for (parameter, value) in parameters {
+            self.add(parameter);
+            self.add(itoa::Buffer::new().format(value));
+        }
+    }
+
+    fn add(&mut self, text: &str) {
+        let end = self.length + text.len();
+        if let Some(room) = self.bytes.get_mut(self.length..end) {
+            room.copy_from_slice(text.as_bytes());
+        }
+        // A list that is too long has no value.
+        self.length = end;
+    }
+
+    /// `None` if the list is empty or too long.
+    fn value(&self) -> Option<HeaderValue> {
+        let list = self.bytes.get(..self.length)?;
+        HeaderValue::from_bytes(list)
+            .ok()
+            .filter(|_| !list.is_empty())
+    }
+}
+
+/// Reads a little of a refused body in the background: a connection closed with unread bytes
+/// is reset, and the sender never sees the response. A sender that waits for `100 Continue`
+/// has sent nothing and must not be invited to.
+fn release(mut body: Incoming, parts: &Parts, response: &mut Response<Full<Bytes>>) {
+    if body.is_end_stream() {
+        return;
+    }
+    let http2 = parts.version >= Version::HTTP_2;
+    if !http2 {
+        response.headers_mut().insert(CONNECTION, CLOSE);
+    }
+    if headers::expects_continue(&parts.headers) {
+        return;
+    }
+    tokio::spawn(tokio::time::timeout(DRAIN_TIME, async move {
+        let mut left = DRAIN_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 && http2 {
+                // Dropping the body resets the stream. A reset that arrives with the
+                // response makes curl and others forget the response. If the body stays
+                // unread, the sender's window closes and the sender reads the response.
+                return std::future::pending().await;
+            }
+            if left == 0 {
+                break;
+            }
+        }
+    }));
+}
