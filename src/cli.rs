@@ -1,14 +1,17 @@
-//! The command line: one variant a command.
+//! The command line: one variant for each command. It only parses, and calls [`commands`].
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
-use crate::commands;
+use crate::{commands, config::schema};
 
-/// Stands between untrusted frontends and Qiniu's action-liveness API.
+const NAME: &str = "liveness-gateway";
+
+/// A gateway between untrusted frontends and Qiniu's action-liveness API.
 #[derive(Debug, Parser)]
-#[command(name = "liveness-gateway", version, arg_required_else_help = true)]
+#[command(name = NAME, version, arg_required_else_help = true)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -16,26 +19,51 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the gateway.
+    /// Run the gateway
+    ///
+    /// Exits with 0 after a clean stop (SIGTERM or SIGINT), and with 1 if it can't start or had to
+    /// abandon requests when it stopped.
     Serve(commands::serve::Args),
-    /// Check a configuration file: all its errors at once, with the place and the mend.
+    /// Check a configuration file
+    ///
+    /// Prints every error with its location and a suggested fix, and exits with 1 if there is any.
+    /// It starts nothing.
     Check(commands::check::Args),
-    /// Try everything on this machine, with no Qiniu account: an emulator, the gateway, a page and a token.
+    /// Try the gateway on this machine, without a Qiniu account
+    ///
+    /// Runs an emulator of Qiniu, a gateway in front of it, and a test page. Prints a development
+    /// token and commands to paste.
     Sandbox(commands::sandbox::Args),
-    /// Run the emulator of Qiniu's two endpoints alone.
+    /// Run the emulator of Qiniu alone, to try your own configuration or any client of Qiniu
+    ///
+    /// The environment variables QINIU_ACCESS_KEY and QINIU_SECRET_KEY hold the keys of its account;
+    /// any invented keys will do. The URL is printed to standard output.
     Emulator(commands::emulator::Args),
-    /// Print the Authorization value for a request to Qiniu.
+    /// Print the Authorization value of a request to Qiniu, to debug a signature
+    ///
+    /// The environment variables QINIU_ACCESS_KEY and QINIU_SECRET_KEY hold the keys. Nothing is
+    /// sent.
     Sign(commands::sign::Args),
-    /// Print an HS256 token, for development.
+    /// Print an HS256 token, for development
+    ///
+    /// For an [[identity]] with a shared `secret`. For example: liveness-gateway token
+    /// --secret-env TOKEN_SECRET --issuer https://login.example.com/ --audience liveness
+    /// --subject alice
     Token(commands::token::Args),
-    /// Print a new key.
+    /// Print a new key
     Keygen(commands::keygen::Args),
-    /// Print the JSON schema of the configuration, for editors.
+    /// Print the JSON schema of the configuration, for editors
     Schema,
-    /// Exit 0 when the gateway is ready: for containers without a shell.
+    /// Exit with 0 if the gateway is ready, for containers without a shell
+    ///
+    /// The gateway is ready if the response has status 200 and arrives within 3 seconds. Otherwise
+    /// the command exits with 1 and prints the reason.
     Healthcheck(commands::healthcheck::Args),
-    /// Print a completion script for a shell.
-    Completions(commands::completions::Args),
+    /// Print a completion script for a shell, for example: liveness-gateway completions bash
+    Completions {
+        /// Shell that will run the script
+        shell: Shell,
+    },
 }
 
 impl Cli {
@@ -49,9 +77,13 @@ impl Cli {
             Command::Sign(args) => args.run(),
             Command::Token(args) => args.run(),
             Command::Keygen(args) => args.run(),
-            Command::Schema => commands::schema::run(),
+            Command::Schema => commands::print(&format!("{:#}\n", schema::schema())),
             Command::Healthcheck(args) => args.run(),
-            Command::Completions(args) => args.run(),
+            Command::Completions { shell } => {
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut Self::command(), NAME, &mut script);
+                commands::print(&String::from_utf8_lossy(&script))
+            }
         }
     }
 }

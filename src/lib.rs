@@ -31,6 +31,7 @@ pub mod config;
 pub mod emulator;
 pub mod evidence;
 mod future_pool;
+pub mod generate;
 pub mod json;
 pub mod lifecycle;
 pub mod limit;

@@ -1,4 +1,4 @@
-//! The binary: hands the command line over to the library and turns its result into an exit code.
+//! The binary: parses the command line with the library's [`Cli`] and exits with its code.
 
 use std::process::ExitCode;
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use data_encoding::BASE64;
-use liveness_gateway::commands::token::{Claims, mint};
+use liveness_gateway::generate::{TokenClaims, development_token};
 
 use crate::load::LoadRequest;
 
@@ -104,7 +104,7 @@ pub(crate) fn session_id(body: &[u8]) -> Option<String> {
 
 /// A token that every proxy of the comparison accepts.
 pub(crate) fn token(user: &str) -> Result<String, String> {
-    let claims = Claims {
+    let claims = TokenClaims {
         issuer: ISSUER,
         audience: AUDIENCE,
         subject: user,
@@ -112,7 +112,7 @@ pub(crate) fn token(user: &str) -> Result<String, String> {
         now: SystemTime::now(),
         lifetime: Duration::from_secs(6 * 60 * 60),
     };
-    mint(SECRET.as_bytes(), &claims)
+    development_token(SECRET.as_bytes(), &claims).map_err(|error| error.to_string())
 }
 
 /// A real video, padded to `size` bytes by a `free` box (ISO/IEC 14496-12, section 8.1.2).

@@ -1,33 +1,31 @@
-//! `check`: says whether a configuration is good, or everything that is wrong with it, without starting anything.
+//! `check`: validates a configuration and reports every error at once. It starts nothing.
 
 use std::{path::PathBuf, process::ExitCode};
-
-use clap::Args as ClapArgs;
 
 use crate::config;
 
 /// Arguments of `check`.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The configuration file.
+    /// Configuration file, TOML
     #[arg(long, value_name = "FILE", env = "LIVENESS_GATEWAY_CONFIG")]
     config: PathBuf,
-    /// Show the effective configuration: every key with its value, secrets masked.
+    /// Print the effective configuration: every key with its value, secrets masked
     #[arg(long)]
     print: bool,
 }
 
 impl Args {
-    /// 0 when the file is good; else 1, with every error on standard error.
+    /// Exits with 0 if the file is valid, else with 1 and all its errors on standard error.
     pub fn run(&self) -> ExitCode {
         match config::load(&self.config) {
             Ok(loaded) if self.print => super::print(&loaded.effective),
             Ok(_) => super::print(&format!(
-                "{}: the configuration is good\n",
+                "{}: the configuration is valid\n",
                 self.config.display()
             )),
             Err(report) => {
-                eprintln!("{report}");
+                super::note(&report.to_string());
                 ExitCode::FAILURE
             }
         }

@@ -1,6 +1,7 @@
-//! One file a command.
+//! The commands, one file each, and what they share: output, errors, arguments and the runtime.
 
 use std::{
+    error::Error,
     io::{self, Write},
     process::ExitCode,
     thread,
@@ -8,33 +9,54 @@ use std::{
 
 use tokio::runtime::{Builder, Runtime};
 
+mod arguments;
 pub mod check;
-pub mod completions;
 pub mod emulator;
 pub mod healthcheck;
 pub mod keygen;
-mod memory;
 pub mod sandbox;
-pub mod schema;
 pub mod serve;
 pub mod sign;
 pub mod token;
 
-/// Prints a result. A reader that closed the pipe has seen enough; anything else that goes wrong is a failure.
+/// Prints a result to standard output. If the reader has closed the pipe, that is no failure.
 pub(crate) fn print(text: &str) -> ExitCode {
     match io::stdout().lock().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: can't write to standard output: {error}");
+            note(&format!("error: can't write to standard output: {error}"));
             ExitCode::FAILURE
         }
     }
 }
 
-/// The runtime that everything runs on. On a single core, as in many a sidecar, there is nobody to share work with, and a
-/// runtime that never tries costs some 5 % less on small requests.
-pub(crate) fn runtime() -> io::Result<Runtime> {
+/// Prints a line to standard error. If that is closed, the line is lost.
+fn note(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Prints an error with its causes to standard error.
+fn fail(error: &dyn Error) -> ExitCode {
+    note(&format!("error: {}", chain(error)));
+    ExitCode::FAILURE
+}
+
+/// The text of an error and its causes, separated by colons.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// The runtime of the servers. On a single core, as in many sidecars, there are no other workers to
+/// share tasks with, and the current-thread runtime is some 5 % cheaper for small requests.
+fn runtime() -> io::Result<Runtime> {
     let single = thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
     let mut builder = if single {
         Builder::new_current_thread()

@@ -1,6 +1,10 @@
-//! `sandbox`: the whole job on one machine, with no account.
+//! `sandbox`: runs the emulator, the gateway and a test page on one machine.
+//!
+//! Everything is [`crate::sandbox`]'s, except the arguments, the printed guide and the file with
+//! the environment variables.
 
 use std::{
+    error::Error,
     fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -8,66 +12,102 @@ use std::{
     time::Duration,
 };
 
-use clap::Args as ClapArgs;
-
+use super::arguments;
 use crate::{
     emulator::Scenario,
-    sandbox::{Sandbox, SandboxSettings},
-    server,
+    sandbox::{Sandbox, SandboxError, SandboxSettings},
+    server::drain,
     telemetry::{LogFormat, LogSettings, log},
 };
 
 /// Arguments of `sandbox`.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where the gateway listens; port 0 picks a free one.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    /// Address or host name that the gateway listens on, with a port; port 0 picks a free one
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:8080",
+        value_parser = arguments::listen_address
+    )]
     listen: SocketAddr,
-    /// What a good verify is answered: pass, action-fail, low-score, spoof or error:CODE.
+    /// Outcome of valid verifies: pass, action-fail, low-score, spoof or error:CODE, for example
+    /// error:216501
     #[arg(long, value_name = "OUTCOME", default_value_t)]
     outcome: Scenario,
-    /// How long Qiniu takes, like 250ms or 2s.
-    #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = super::emulator::latency)]
+    /// Delay of each of the emulator's responses: a whole number and a unit (ms, s or min), at most
+    /// 10min, for example 250ms
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "0ms",
+        value_parser = arguments::latency
+    )]
     latency: Duration,
-    /// A file that gets LIVENESS_GATEWAY_URL, LIVENESS_GATEWAY_TOKEN and LIVENESS_GATEWAY_ADMIN_URL once it is ready.
+    /// File to write once the sandbox is ready, with the variables LIVENESS_GATEWAY_URL,
+    /// LIVENESS_GATEWAY_TOKEN and LIVENESS_GATEWAY_ADMIN_URL [default: none]
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
+}
+
+/// Why the sandbox can't run.
+#[derive(Debug, thiserror::Error)]
+enum SandboxCommandError {
+    #[error("the log can't be set up")]
+    Log(#[source] Box<dyn Error + Send + Sync>),
+    #[error("the runtime can't be set up")]
+    Runtime(#[source] io::Error),
+    #[error("the sandbox can't start")]
+    Start(#[from] SandboxError),
+    #[error("can't write --env-file {}", path.display())]
+    EnvFile { path: PathBuf, source: io::Error },
 }
 
 impl Args {
     /// Serves until SIGTERM or SIGINT.
     pub fn run(&self) -> ExitCode {
-        match self.serve() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("error: the sandbox can't start: {error}");
-                if error.kind() == io::ErrorKind::AddrInUse {
-                    eprintln!(
-                        "help: another program listens there; `--listen 127.0.0.1:0` picks a free port"
-                    );
-                }
-                ExitCode::FAILURE
-            }
+        let Err(error) = self.serve() else {
+            return ExitCode::SUCCESS;
+        };
+        let code = super::fail(&error);
+        if let SandboxCommandError::Start(error) = &error
+            && error.address_in_use()
+        {
+            super::note(
+                "help: another program listens on this address; --listen 127.0.0.1:0 picks a \
+                 free port",
+            );
         }
+        code
     }
 
-    fn serve(&self) -> io::Result<()> {
+    fn serve(&self) -> Result<(), SandboxCommandError> {
         let log = log::init(LogSettings {
             format: LogFormat::Text,
             level: tracing::Level::INFO,
         })
-        .map_err(io::Error::other)?;
-        let runtime = super::runtime()?;
+        .map_err(|error| SandboxCommandError::Log(error.into()))?;
+        let runtime = super::runtime().map_err(SandboxCommandError::Runtime)?;
         runtime.block_on(async {
-            let stop = server::drain::termination_signal();
-            let settings = SandboxSettings { listen: self.listen, scenario: self.outcome, latency: self.latency };
+            let stop = drain::termination_signal();
+            let settings = SandboxSettings {
+                listen: self.listen,
+                scenario: self.outcome,
+                latency: self.latency,
+            };
             let sandbox = Sandbox::bind(settings, log.writer()).await?;
             super::print(&sandbox.guide());
             if !self.listen.ip().is_loopback() {
-                eprintln!("warning: {} can be reached by other machines, and the page hands its token to everyone", self.listen);
+                super::note(&format!(
+                    "warning: other machines can reach {}, and the page gives its token to everyone",
+                    self.listen
+                ));
             }
-            if let Some(file) = &self.env_file {
-                write_environment(file, &sandbox)?;
+            if let Some(path) = &self.env_file {
+                write_environment(path, &sandbox).map_err(|source| {
+                    let path = path.clone();
+                    SandboxCommandError::EnvFile { path, source }
+                })?;
             }
             sandbox.run(stop).await;
             Ok(())
@@ -75,8 +115,8 @@ impl Args {
     }
 }
 
-/// Written beside its place and moved there, so that whoever waits for it never reads half of it. Only the owner may
-/// read it: there is a token in it.
+/// Writes the file under another name and renames it, so that a reader never sees a part of it. Only
+/// the owner may read it, because it holds a token.
 fn write_environment(file: &Path, sandbox: &Sandbox) -> io::Result<()> {
     use std::{io::Write, os::unix::fs::OpenOptionsExt};
     let text = format!(
@@ -85,15 +125,15 @@ fn write_environment(file: &Path, sandbox: &Sandbox) -> io::Result<()> {
         sandbox.token(),
         sandbox.admin_url(),
     );
-    let mut beside = file.as_os_str().to_owned();
-    beside.push(format!(".{}", std::process::id()));
-    let beside = PathBuf::from(beside);
+    let mut temporary = file.as_os_str().to_owned();
+    temporary.push(format!(".{}", std::process::id()));
+    let temporary = PathBuf::from(temporary);
     let mut open = fs::OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(&beside)?;
+        .open(&temporary)?;
     open.write_all(text.as_bytes())?;
-    fs::rename(&beside, file)
+    fs::rename(&temporary, file)
 }

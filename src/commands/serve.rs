@@ -1,59 +1,70 @@
-//! `serve`: runs the gateway until SIGTERM or SIGINT, then lets the requests under way finish.
+//! `serve`: runs the gateway until SIGTERM or SIGINT, then completes the requests in progress.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{error::Error, hint::black_box, io, path::PathBuf, process::ExitCode};
 
-use clap::Args as ClapArgs;
+use crate::{
+    config,
+    server::drain,
+    startup::Running,
+    telemetry::log::{self, LogWriter},
+};
 
-use crate::{config, server, startup::Running, telemetry::log};
+/// Size of the block that [`keep_freed_memory`] frees, in bytes: just under glibc's
+/// `DEFAULT_MMAP_THRESHOLD_MAX` on 64-bit systems.
+const FREED_BLOCK: usize = 32 * 1024 * 1024 - 64 * 1024;
 
 /// Arguments of `serve`.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The configuration file.
+    /// Configuration file, TOML
     #[arg(long, value_name = "FILE", env = "LIVENESS_GATEWAY_CONFIG")]
     config: PathBuf,
 }
 
+/// Why the gateway can't start with a valid configuration.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error("the log can't be set up")]
+    Log(#[source] Box<dyn Error + Send + Sync>),
+    #[error("the runtime can't be set up")]
+    Runtime(#[source] io::Error),
+    #[error("the gateway can't start")]
+    Start(#[source] Box<dyn Error + Send + Sync>),
+}
+
 impl Args {
-    /// Runs it: 0 after a clean stop, 1 when it could not start, or had to cut connections or calls.
+    /// Exits with 0 after a clean stop, and with 1 if the gateway could not start, or had to close
+    /// connections or abandon calls.
     pub fn run(&self) -> ExitCode {
-        let loaded = match config::load(&self.config) {
-            Ok(loaded) => loaded,
-            Err(report) => {
-                eprintln!("{report}");
+        let settings = match config::load(&self.config) {
+            Ok(loaded) => loaded.settings,
+            Err(errors) => {
+                super::note(&errors.to_string());
                 return ExitCode::FAILURE;
             }
         };
-        let log = match log::init(loaded.settings.log) {
-            Ok(log) => log,
-            Err(error) => {
-                eprintln!("error: the log can't be set up: {error}");
-                return ExitCode::FAILURE;
-            }
-        };
-        super::memory::keep_freed();
-        let runtime = match super::runtime() {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                eprintln!("error: the runtime can't be set up: {error}");
-                return ExitCode::FAILURE;
-            }
-        };
-        runtime.block_on(serve(loaded.settings, log.writer()))
+        match start(settings) {
+            Ok(code) => code,
+            Err(error) => super::fail(&error),
+        }
     }
 }
 
-async fn serve(settings: config::Settings, lines: log::LogWriter) -> ExitCode {
-    // Before anything says that the gateway is there: whoever reads that may stop it at once.
-    let stop = server::drain::termination_signal();
-    let running = match Running::start(settings, lines).await {
-        Ok(running) => running,
-        Err(error) => {
-            tracing::error!("can't listen: {error}");
-            eprintln!("error: can't listen: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
+fn start(settings: config::Settings) -> Result<ExitCode, ServeError> {
+    let log = log::init(settings.log).map_err(|error| ServeError::Log(error.into()))?;
+    keep_freed_memory();
+    let runtime = super::runtime().map_err(ServeError::Runtime)?;
+    runtime.block_on(serve(settings, log.writer()))
+}
+
+async fn serve(settings: config::Settings, log: LogWriter) -> Result<ExitCode, ServeError> {
+    // Before the addresses are logged: a script may stop the gateway as soon as it reads them.
+    let stop = drain::termination_signal();
+    let running = Running::start(settings, log).await.map_err(|error| {
+        let error = ServeError::Start(error.into());
+        tracing::error!("{}", super::chain(&error));
+        error
+    })?;
     for address in running.public_addresses() {
         tracing::info!(%address, "listening");
     }
@@ -61,8 +72,18 @@ async fn serve(settings: config::Settings, lines: log::LogWriter) -> ExitCode {
     let outcome = running.serve(stop).await;
     tracing::info!(cut = outcome.cut, lost = outcome.lost, "stopped");
     if outcome.cut == 0 && outcome.lost == 0 {
-        ExitCode::SUCCESS
+        Ok(ExitCode::SUCCESS)
     } else {
-        ExitCode::FAILURE
+        Ok(ExitCode::FAILURE)
     }
+}
+
+/// Makes glibc's allocator keep the memory of one upload for the next one. By default it returns
+/// large blocks to the system, which then clears each page again.
+///
+/// Freeing a large block raises the allocator's threshold for mapped blocks to the size of that
+/// block, and the amount that it keeps free to twice as much (mallopt(3), `M_MMAP_THRESHOLD`). The
+/// block is never written to, so it takes no memory. Other allocators are not affected.
+fn keep_freed_memory() {
+    drop(black_box(Vec::<u8>::with_capacity(FREED_BLOCK)));
 }

@@ -1,75 +1,87 @@
-//! `sign`: prints the `Authorization` value for a request, to debug a signature.
+//! `sign`: prints the `Authorization` value of a request to Qiniu, to debug a signature.
+//!
+//! It signs with the gateway's own signer. It sends nothing, and never prints a key.
 
-use std::{env, fs, path::PathBuf, process::ExitCode};
+use std::{fs, io, path::PathBuf, process::ExitCode};
 
-use clap::Args as ClapArgs;
-
+use super::arguments::{self, ACCESS_KEY, KeyVariableError, SECRET_KEY};
 use crate::{
+    outbound::origin::Url,
     qiniu::{
         Credentials,
         signature::{QiniuSignature, SignedParts},
     },
-    secret::Secret,
 };
 
-/// Arguments of `sign`. The keys come from `QINIU_ACCESS_KEY` and `QINIU_SECRET_KEY`.
-#[derive(Debug, ClapArgs)]
+/// Arguments of `sign`.
+#[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The method, as it will be sent.
+    /// HTTP method of the request
     #[arg(long, default_value = "POST")]
     method: String,
-    /// The whole URL, as it will be called.
+    /// URL of the request; without a `Host` header, its host is signed in lower case
+    ///
+    /// For example https://face-actlive.qiniuapi.com/v2/actionliveness/sessioncode
     #[arg(long)]
     url: String,
-    /// A header that will be sent; Content-Type and X-Qiniu-* are signed. May be given many times.
-    #[arg(long = "header", value_name = "K: V")]
+    /// Header of the request, repeatable; `Host`, `Content-Type` and `X-Qiniu-*` are signed
+    ///
+    /// For example 'Content-Type: application/json'
+    #[arg(long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
-    /// A file with the body.
+    /// File with the body of the request [default: no body]
     #[arg(long, value_name = "FILE")]
     body: Option<PathBuf>,
 }
 
+/// Why a request can't be signed.
+#[derive(Debug, thiserror::Error)]
+enum SignError {
+    #[error(transparent)]
+    Key(#[from] KeyVariableError),
+    #[error("--url `{0}` is not a whole URL, for example https://host.example/path")]
+    Url(String),
+    #[error("--header `{0}` has no colon, for example 'Content-Type: application/json'")]
+    Header(String),
+    #[error("can't read --body {}", path.display())]
+    Body { path: PathBuf, source: io::Error },
+}
+
 impl Args {
-    /// Prints the value.
+    /// Prints the value of `Authorization` to standard output.
     pub fn run(&self) -> ExitCode {
         match self.authorization() {
             Ok(value) => super::print(&format!("{value}\n")),
-            Err(error) => {
-                eprintln!("error: {error}");
-                ExitCode::FAILURE
-            }
+            Err(error) => super::fail(&error),
         }
     }
 
-    fn authorization(&self) -> Result<String, String> {
+    fn authorization(&self) -> Result<String, SignError> {
         let credentials = Credentials {
-            access_key: key("QINIU_ACCESS_KEY")?,
-            secret_key: key("QINIU_SECRET_KEY")?,
+            access_key: arguments::qiniu_key(ACCESS_KEY)?,
+            secret_key: arguments::qiniu_key(SECRET_KEY)?,
         };
-        let url: hyper::Uri = self
-            .url
-            .parse()
-            .map_err(|error| format!("--url is not a URL: {error}"))?;
+        let url = parse_url(&self.url)?;
         let headers = self
             .headers
             .iter()
             .map(|header| split(header))
             .collect::<Result<Vec<_>, _>>()?;
-        let host = host(&url, &headers)?;
         let body = match &self.body {
-            Some(path) => {
-                fs::read(path).map_err(|error| format!("can't read {}: {error}", path.display()))?
-            }
+            Some(path) => fs::read(path).map_err(|source| SignError::Body {
+                path: path.clone(),
+                source,
+            })?,
             None => Vec::new(),
         };
-        let (path, query) = (url.path(), url.query().unwrap_or_default());
+        let (path, query) = url.target.split_once('?').unwrap_or((&url.target, ""));
         let mut signature = QiniuSignature::new(
             &credentials,
             &SignedParts {
                 method: &self.method,
                 path,
                 query,
-                host: &host,
+                host: host(&url, &headers),
                 headers: &headers,
             },
         );
@@ -78,41 +90,23 @@ impl Args {
     }
 }
 
-/// The `Host` header that a client sends for this URL, if none is given: the port is left out where it is the scheme's own.
-fn host(url: &hyper::Uri, headers: &[(&str, &str)]) -> Result<String, String> {
-    const WHOLE: &str = "--url must be whole: https://host/path";
-    let default = match url.scheme_str() {
-        Some("http") => 80,
-        Some("https") => 443,
-        _ => return Err(WHOLE.into()),
-    };
-    if let Some((_, host)) = headers
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case("host"))
-    {
-        return Ok((*host).to_owned());
-    }
-    let host = url.host().ok_or(WHOLE)?;
-    Ok(match url.port_u16() {
-        Some(port) if port != default => format!("{host}:{port}"),
-        _ => host.to_owned(),
-    })
+fn parse_url(text: &str) -> Result<Url, SignError> {
+    Url::parse(text).ok_or_else(|| SignError::Url(text.to_owned()))
 }
 
-fn split(header: &str) -> Result<(&str, &str), String> {
+/// The `Host` header of the request: the one that was given, or what a client sends for the URL.
+fn host<'a>(url: &'a Url, headers: &[(&str, &'a str)]) -> &'a str {
+    let given = headers
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case("host"));
+    given.map_or(url.origin.authority.as_str(), |(_, host)| host)
+}
+
+fn split(header: &str) -> Result<(&str, &str), SignError> {
     let (name, value) = header
         .split_once(':')
-        .ok_or_else(|| format!("--header `{header}` must be of the form `Name: value`"))?;
+        .ok_or_else(|| SignError::Header(header.to_owned()))?;
     Ok((name.trim(), value.trim()))
-}
-
-fn key(name: &str) -> Result<Secret, String> {
-    match env::var(name) {
-        Ok(value) if !value.is_empty() => Ok(Secret::new(value)),
-        _ => Err(format!(
-            "the environment variable {name} is not set; it must hold the Qiniu key"
-        )),
-    }
 }
 
 #[cfg(test)]
@@ -120,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_host_is_the_one_that_is_sent() {
+    fn the_signed_host_is_the_one_that_a_client_sends() {
         for (url, header, wanted) in [
             ("https://h.example/a", None, Some("h.example")),
             ("https://h.example:443/a", None, Some("h.example")),
@@ -131,8 +125,9 @@ mod tests {
             ("/a", Some("h.example"), None),
         ] {
             let headers: Vec<_> = header.map(|host| ("host", host)).into_iter().collect();
-            let host = host(&url.parse().unwrap(), &headers);
-            assert_eq!(host.ok().as_deref(), wanted, "{url}");
+            let parsed = parse_url(url).ok();
+            let host = parsed.as_ref().map(|url| host(url, &headers));
+            assert_eq!(host, wanted, "{url}");
         }
     }
 }

@@ -22,7 +22,7 @@ mod sessions;
 mod store;
 mod tls;
 mod tree;
-mod units;
+pub(crate) mod units;
 mod unknown;
 mod upstream;
 mod verdict;

@@ -25,7 +25,7 @@ pub(super) fn size(text: &str) -> Option<u64> {
 }
 
 /// `"30s"`
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     with_unit(text, &DURATIONS).map(Duration::from_millis)
 }
 

@@ -56,7 +56,7 @@ impl Url {
             "http" => false,
             _ => return None,
         };
-        if text.contains(['@', '#']) {
+        if text.contains('#') || uri.authority()?.as_str().contains('@') {
             return None;
         }
         let host = uri
@@ -76,7 +76,10 @@ impl Url {
         } else {
             format!("{shown}:{port}")
         };
-        let target = uri.path_and_query().map_or("/", |target| target.as_str());
+        // Printed, and not taken as text: `?a` behind a bare host then begins with a slash.
+        let target = uri
+            .path_and_query()
+            .map_or("/".to_owned(), ToString::to_string);
         Some(Self {
             origin: Origin {
                 tls,
@@ -84,7 +87,7 @@ impl Url {
                 port,
                 authority,
             },
-            target: target.to_owned(),
+            target,
         })
     }
 }
@@ -114,6 +117,15 @@ mod tests {
             Origin::parse("http://127.0.0.1:80").unwrap().authority,
             "127.0.0.1"
         );
+    }
+
+    #[test]
+    fn a_target_begins_with_a_slash_and_may_hold_an_at_sign() {
+        let target = |text| Url::parse(text).map(|url| url.target);
+        assert_eq!(target("https://a").as_deref(), Some("/"));
+        assert_eq!(target("https://a?b=c").as_deref(), Some("/?b=c"));
+        assert_eq!(target("https://a/b?c@d").as_deref(), Some("/b?c@d"));
+        assert_eq!(target("https://u:p@a/b"), None);
     }
 
     #[test]

@@ -1,24 +1,22 @@
-//! Everything on one machine, with no account: an emulator of Qiniu, the gateway in front of it, a page to try it, and a
-//! development token. What runs here is the real gateway with a real configuration; only Qiniu is played.
-
-mod guide;
+//! Everything on one machine, without a Qiniu account: an emulator of Qiniu, the gateway in front of
+//! it, a test page and a development token.
+//!
+//! The gateway is the real one, started from a configuration text as an operator would write it; only
+//! Qiniu is emulated. Keys and the token are generated for each run and never written to disk here.
 
 use std::{
     collections::{BTreeMap, HashMap},
+    error::Error,
     io,
     net::SocketAddr,
+    path::Path,
     time::{Duration, SystemTime},
 };
 
-use data_encoding::HEXLOWER;
-
 use crate::{
-    commands::{
-        keygen,
-        token::{Claims, mint},
-    },
     config,
     emulator::{Emulator, EmulatorSettings, Scenario},
+    generate::{self, GenerateError, TokenClaims},
     relay::respond::Page,
     secret::Secret,
     startup::Running,
@@ -28,26 +26,58 @@ use crate::{
 const ISSUER: &str = "https://sandbox.localhost/";
 const AUDIENCE: &str = "liveness";
 const USER: &str = "sandbox-user";
-/// Who signs verdicts, and who takes them.
-const GATEWAY: &str = "https://sandbox.localhost/gateway";
-const BACKEND: &str = "sandbox-backend";
+const VERDICT_ISSUER: &str = "https://sandbox.localhost/gateway";
+const VERDICT_AUDIENCE: &str = "sandbox-backend";
 const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// The video behind the page's and the curl lines' "sample": H.264 in MP4, three seconds.
+/// The sample video of the page and the guide: H.264 in MP4, three seconds.
 const SAMPLE: &[u8] = include_bytes!("sample.mp4");
 const PAGE: &str = include_str!("page.html");
+/// The text for a terminal. Its commands need curl and the tools of a POSIX shell. It has six steps,
+/// the first of which only sets the token: `README.md` describes them, and `.ci/sandbox` runs them.
+const GUIDE: &str = include_str!("guide.txt");
 
-/// How a sandbox is set up.
+/// Settings of a sandbox.
 pub struct SandboxSettings {
-    /// Where the gateway listens; port 0 picks a free one.
+    /// Address that the gateway listens on; port 0 picks a free port.
     pub listen: SocketAddr,
-    /// What the emulator answers.
+    /// Outcome of valid verifies.
     pub scenario: Scenario,
-    /// How long it takes.
+    /// Delay of each of the emulator's responses.
     pub latency: Duration,
 }
 
-/// A sandbox that listens and does not serve yet.
+/// Why a sandbox can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The keys or the token can't be generated.
+    #[error("the keys can't be generated")]
+    Generate(#[from] GenerateError),
+    /// The emulator can't listen on a free port of the loopback address.
+    #[error("the emulator can't listen")]
+    Emulator(#[source] io::Error),
+    /// The configuration text is refused, which is a mistake in this file.
+    #[error("the sandbox's own configuration is refused")]
+    Configuration(#[source] Box<dyn Error + Send + Sync>),
+    /// The gateway can't listen.
+    #[error("the gateway can't listen on {address}")]
+    Gateway {
+        /// The address of [`SandboxSettings::listen`].
+        address: SocketAddr,
+        /// The error of the system.
+        source: io::Error,
+    },
+}
+
+impl SandboxError {
+    /// Whether another program listens on the address of the gateway.
+    pub fn address_in_use(&self) -> bool {
+        matches!(self, Self::Gateway { source, .. }
+            if source.kind() == io::ErrorKind::AddrInUse)
+    }
+}
+
+/// A bound sandbox. [`Sandbox::run`] serves it.
 pub struct Sandbox {
     emulator: Emulator,
     gateway: Running,
@@ -56,12 +86,14 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Binds everything, with keys made for this run alone.
+    /// Binds all listeners, with keys generated for this run.
     ///
     /// # Errors
-    /// An address can't be listened on, or there is no randomness.
-    pub async fn bind(settings: SandboxSettings, lines: LogWriter) -> io::Result<Self> {
-        let (access_key, secret_key, token_secret) = (random_key()?, random_key()?, random_key()?);
+    /// See [`SandboxError`].
+    pub async fn bind(settings: SandboxSettings, log: LogWriter) -> Result<Self, SandboxError> {
+        let access_key = generate::random_hex::<20>()?;
+        let secret_key = generate::random_hex::<20>()?;
+        let token_secret = generate::random_hex::<20>()?;
         let emulator = Emulator::bind(EmulatorSettings {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             access_key: Secret::new(access_key.as_str()),
@@ -69,17 +101,10 @@ impl Sandbox {
             scenario: settings.scenario,
             latency: settings.latency,
         })
-        .await?;
-        let claims = Claims {
-            issuer: ISSUER,
-            audience: AUDIENCE,
-            subject: USER,
-            scope: None,
-            now: SystemTime::now(),
-            lifetime: TOKEN_LIFETIME,
-        };
-        let token = mint(token_secret.as_bytes(), &claims).map_err(io::Error::other)?;
-        let verdict_key = keygen::verdict_key().map_err(io::Error::other)?;
+        .await
+        .map_err(SandboxError::Emulator)?;
+        let token = token(&token_secret)?;
+        let verdict_key = generate::verdict_key_pair()?.private.to_string();
         let variables = BTreeMap::from([
             ("SANDBOX_ACCESS_KEY".to_owned(), access_key),
             ("SANDBOX_SECRET_KEY".to_owned(), secret_key),
@@ -87,15 +112,15 @@ impl Sandbox {
             ("SANDBOX_VERDICT_KEY".to_owned(), verdict_key),
         ]);
         let text = configuration(settings.listen, emulator.address());
-        let loaded =
-            config::load_text(&text, "sandbox.toml", std::path::Path::new("."), &variables)
-                .map_err(|report| io::Error::other(report.to_string()))?;
-        let mut gateway = Running::start(loaded.settings, lines).await?;
-        let address = gateway
-            .public_addresses()
-            .first()
-            .copied()
-            .ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let loaded = config::load_text(&text, "sandbox.toml", Path::new("."), &variables)
+            .map_err(|errors| SandboxError::Configuration(errors.to_string().into()))?;
+        let failed = |source| SandboxError::Gateway {
+            address: settings.listen,
+            source,
+        };
+        let mut gateway = Running::start(loaded.settings, log).await.map_err(failed)?;
+        let address = gateway.public_addresses().first().copied();
+        let address = address.ok_or_else(|| failed(io::ErrorKind::AddrNotAvailable.into()))?;
         gateway.show_pages(pages(&token));
         Ok(Self {
             emulator,
@@ -105,36 +130,34 @@ impl Sandbox {
         })
     }
 
-    /// Where the gateway is.
+    /// Base URL of the gateway.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Where its admin listener is.
+    /// Base URL of the gateway's admin listener.
     pub fn admin_url(&self) -> String {
         format!("http://{}", self.gateway.admin_address())
     }
 
-    /// A token that the gateway accepts, for twelve hours.
+    /// A token that the gateway accepts, valid for twelve hours.
     pub fn token(&self) -> &str {
         &self.token
     }
 
-    /// What was asked of the emulator.
-    pub fn handle(&self) -> std::sync::Arc<crate::emulator::EmulatorHandle> {
-        self.emulator.handle()
-    }
-
-    /// What to tell the person who started it.
+    /// The text to print once the sandbox is bound: addresses, and commands to paste.
     pub fn guide(&self) -> String {
-        guide::text(&self.url(), &self.admin_url(), &self.token)
+        GUIDE
+            .replace("{{URL}}", &self.url())
+            .replace("{{ADMIN}}", &self.admin_url())
+            .replace("{{TOKEN}}", &self.token)
     }
 
-    /// Serves until `stop`.
+    /// Serves until `stop` resolves and the requests in progress are complete.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let emulator = tokio::spawn(self.emulator.run(async move {
-            // The sender going away means the same as its word.
+            // Resolves when `end` is dropped.
             let _ = ended.await;
         }));
         self.gateway.serve(stop).await;
@@ -143,7 +166,20 @@ impl Sandbox {
     }
 }
 
-/// The configuration, as an operator would write it. The limits are wide, so that trying things out is not cut short.
+fn token(secret: &str) -> Result<String, GenerateError> {
+    let claims = TokenClaims {
+        issuer: ISSUER,
+        audience: AUDIENCE,
+        subject: USER,
+        scope: None,
+        now: SystemTime::now(),
+        lifetime: TOKEN_LIFETIME,
+    };
+    generate::development_token(secret.as_bytes(), &claims)
+}
+
+/// The configuration, as an operator would write it. Its rates are high, so that trying things out
+/// does not run into them.
 fn configuration(listen: SocketAddr, qiniu: SocketAddr) -> String {
     format!(
         r#"
@@ -165,8 +201,8 @@ secret = {{ env = "SANDBOX_TOKEN_SECRET" }}
 
 [verdict]
 signing_key = {{ env = "SANDBOX_VERDICT_KEY" }}
-issuer = "{GATEWAY}"
-audience = "{BACKEND}"
+issuer = "{VERDICT_ISSUER}"
+audience = "{VERDICT_AUDIENCE}"
 
 [[routes]]
 path = "/v2/actionliveness/sessioncode"
@@ -186,17 +222,11 @@ format = "text"
     )
 }
 
+/// The pages that the gateway serves besides its own.
 fn pages(token: &str) -> HashMap<&'static str, Page> {
     let page = PAGE.replace("{{TOKEN}}", token).into_bytes();
     HashMap::from([
         ("/", Page::fixed("text/html; charset=utf-8", page)),
         ("/sample.mp4", Page::fixed("video/mp4", SAMPLE)),
     ])
-}
-
-/// Forty characters that nobody can guess.
-fn random_key() -> io::Result<String> {
-    let mut bytes = [0; 20];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| io::Error::other("no randomness"))?;
-    Ok(HEXLOWER.encode(&bytes))
 }

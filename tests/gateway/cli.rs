@@ -71,7 +71,7 @@ fn check_accepts_the_example() {
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert_eq!(
         stdout(&output),
-        format!("{EXAMPLE}: the configuration is good\n")
+        format!("{EXAMPLE}: the configuration is valid\n")
     );
     assert!(output.stderr.is_empty());
     let by_variable = run(

@@ -113,5 +113,8 @@ mod cli;
 // The emulator behaves as Qiniu's API does, for any client.
 mod emulator;
 
+// The emulator and the sandbox start where their user says, and work with a configuration of one's own.
+mod emulator_command;
+
 // The arithmetic of the benchmark in `benches/compare` is right.
 mod comparison;

@@ -2,8 +2,8 @@
 //! and the old one stays in use until a good one is there.
 
 use liveness_gateway::{
-    commands::token::{Claims, mint},
     emulator::Scenario,
+    generate::{TokenClaims, development_token},
 };
 
 use super::{Folder, gateway, identity, logged, until, verdicts::pair};
@@ -19,7 +19,7 @@ const MARKER: &str = "MARKERofContent";
 const GOOD_SECRET: &str = "another secret of the tests, long enough too";
 
 fn token(secret: &str) -> String {
-    let claims = Claims {
+    let claims = TokenClaims {
         issuer: ISSUER,
         audience: "liveness",
         subject: "user-1",
@@ -27,7 +27,7 @@ fn token(secret: &str) -> String {
         now: std::time::SystemTime::now(),
         lifetime: std::time::Duration::from_secs(600),
     };
-    mint(secret.as_bytes(), &claims).unwrap()
+    development_token(secret.as_bytes(), &claims).unwrap()
 }
 
 /// Everything by file. Good contents of all files.

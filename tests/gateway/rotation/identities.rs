@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use liveness_gateway::commands::token::{Claims, mint};
+use liveness_gateway::generate::{TokenClaims, development_token};
 use serde_json::json;
 
 use super::{Folder, gateway, until};
@@ -21,7 +21,7 @@ async fn start(folder: &Folder, keys: &str) -> Gateway {
 }
 
 fn secret_token(secret: &str) -> String {
-    let claims = Claims {
+    let claims = TokenClaims {
         issuer: ISSUER,
         audience: "liveness",
         subject: "user-1",
@@ -29,7 +29,7 @@ fn secret_token(secret: &str) -> String {
         now: SystemTime::now(),
         lifetime: Duration::from_secs(600),
     };
-    mint(secret.as_bytes(), &claims).unwrap()
+    development_token(secret.as_bytes(), &claims).unwrap()
 }
 
 fn token(signer: &Signer) -> String {

@@ -26,9 +26,9 @@ use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use liveness_gateway::{
-    commands::token::{Claims, mint},
     config::{self, Settings},
     emulator::{Emulator, EmulatorHandle, EmulatorSettings, Scenario},
+    generate::{TokenClaims, development_token},
     limit::clock::Clock,
     secret::Secret,
     startup::Running,
@@ -283,7 +283,7 @@ pub(crate) fn bearer(user: &str) -> String {
 }
 
 pub(crate) fn token(user: &str, scope: Option<&str>) -> String {
-    let claims = Claims {
+    let claims = TokenClaims {
         issuer: ISSUER,
         audience: "liveness",
         subject: user,
@@ -291,7 +291,7 @@ pub(crate) fn token(user: &str, scope: Option<&str>) -> String {
         now: SystemTime::now(),
         lifetime: Duration::from_secs(600),
     };
-    mint(SECRET.as_bytes(), &claims).unwrap()
+    development_token(SECRET.as_bytes(), &claims).unwrap()
 }
 
 /// The claims of a verdict, checked as a backend does it: with the published keys.
