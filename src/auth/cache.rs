@@ -1,10 +1,12 @@
-//! Tokens that were verified before, known by their SHA-256: the same token again costs a hash and a look-up.
+//! A cache of verified tokens, by their SHA-256: a repeated token costs one hash and one look-up.
 //!
-//! Relies on the caller to put in only tokens that kept every rule. What was put in counts only while the key that
-//! vouched for it is still in use, and the token's own times are held against the clock at each hit. It never holds a byte
-//! of a token, remembers no refusal, and its memory is bounded: each shard has two generations of fixed size, and when
-//! the young one is full it becomes the old one, whose entries go. One that is asked for again moves to the young one, so
-//! a flood of new tokens pushes out idle ones and costs no search for a victim.
+//! Relies on its caller to insert only tokens that passed every check. An entry is valid only while
+//! the key that verified it is still in use, and each hit checks the token's times against the
+//! clock. The cache never holds a byte of a token and never holds a refusal.
+//!
+//! Memory is bounded: each shard has two generations of fixed size. When the young generation is
+//! full, it replaces the old one. A hit moves an entry from the old generation to the young one, so
+//! a flood of new tokens evicts idle entries, without a search for a victim.
 
 use std::{
     collections::HashMap,
@@ -14,13 +16,14 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use super::{AuthRefusal, Caller, claims::TokenValidity, key::VerificationKey};
+use super::{caller::Caller, claims::TokenValidity, key::VerificationKey, refusal::AuthRefusal};
 
-/// Each has its own lock.
+/// Number of shards. Each has its own lock.
 const SHARDS: usize = 16;
-/// Entries of one generation of one shard: 32,768 tokens in all, about 13 MB when it is full.
+/// Entries in one generation of one shard. In total 32,768 tokens, about 13 MB.
 const GENERATION: usize = 1024;
-/// Callers that take more bytes are not remembered: one with thousands of scopes would take the room of hundreds.
+/// Maximum size of a cached caller, in bytes: one with thousands of scopes would take the room of
+/// hundreds.
 const MAX_CALLER: usize = 2048;
 
 /// The SHA-256 of a token.
@@ -28,21 +31,21 @@ const MAX_CALLER: usize = 2048;
 pub(super) struct TokenDigest([u8; 32]);
 
 impl TokenDigest {
-    /// Of the token's bytes as they came.
+    /// Hashes the token's bytes as received.
     pub(super) fn of(token: &[u8]) -> Self {
         Self(Sha256::digest(token).into())
     }
 }
 
-/// What is known of a token.
+/// The cache entry of one token.
 struct VerifiedToken {
     caller: Arc<Caller>,
-    /// Who vouched for it. Weak, so that a key that is no longer published takes its tokens with it.
+    /// The key that verified the token. Weak, so that a removed key invalidates its tokens.
     key: Weak<VerificationKey>,
-    times: TokenValidity,
+    validity: TokenValidity,
 }
 
-/// All that is remembered. The maps hash with random keys, so nobody can choose tokens that meet in one bucket.
+/// The cache. Its maps hash with random keys, so nobody can choose tokens that collide.
 #[derive(Default)]
 pub(super) struct TokenCache {
     shards: [Mutex<TokenCacheShard>; SHARDS],
@@ -55,80 +58,81 @@ struct TokenCacheShard {
 }
 
 impl TokenCache {
-    /// The caller of a token that was verified before, or why it may not be used now; `None`: it has to be verified.
+    /// Returns the caller of a verified token, or why the token is not valid now. `None` if the
+    /// token must be verified.
     pub(super) fn find(
         &self,
         digest: &TokenDigest,
         now: SystemTime,
     ) -> Option<Result<Arc<Caller>, AuthRefusal>> {
         let mut shard = self.shard(digest);
-        if let Some(verified) = shard.young.get(digest) {
-            return verified.answer(now);
+        if let Some(token) = shard.young.get(digest) {
+            return token.caller_at(now);
         }
-        let verified = shard.old.remove(digest)?;
-        let answer = verified.answer(now)?;
-        let outdated = shard.put(*digest, verified);
-        // A thousand entries take their time to go; nobody has to wait for it.
+        let token = shard.old.remove(digest)?;
+        let found = token.caller_at(now)?;
+        let evicted = shard.insert(*digest, token);
+        // Dropping a thousand entries takes time, so it happens after the lock is released.
         drop(shard);
-        drop(outdated);
-        Some(answer)
+        drop(evicted);
+        Some(found)
     }
 
-    /// Remembers a token that has kept every rule.
-    pub(super) fn remember(
+    /// Inserts a token that passed every check.
+    pub(super) fn insert(
         &self,
         digest: TokenDigest,
         caller: &Arc<Caller>,
         key: &Arc<VerificationKey>,
-        times: TokenValidity,
+        validity: TokenValidity,
     ) {
-        if caller.bytes() > MAX_CALLER {
+        if caller.size() > MAX_CALLER {
             return;
         }
-        let verified = VerifiedToken {
+        let token = VerifiedToken {
             caller: Arc::clone(caller),
             key: Arc::downgrade(key),
-            times,
+            validity,
         };
         let mut shard = self.shard(&digest);
-        let outdated = shard.put(digest, verified);
+        let evicted = shard.insert(digest, token);
         drop(shard);
-        drop(outdated);
+        drop(evicted);
     }
 
     fn shard(&self, TokenDigest(bytes): &TokenDigest) -> MutexGuard<'_, TokenCacheShard> {
         let [first, ..] = bytes;
-        let at = usize::from(*first) % SHARDS;
-        // The index is below the length; the first one is there to have no panic in the code.
+        let index = usize::from(*first) % SHARDS;
+        // The index is always in range; the fallback only avoids a panic in the code.
         let [shard, ..] = &self.shards;
-        let shard = self.shards.get(at).unwrap_or(shard);
+        let shard = self.shards.get(index).unwrap_or(shard);
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl TokenCacheShard {
-    /// Puts an entry into the young generation; the generation that had to go for it is handed back.
-    fn put(
+    /// Inserts an entry into the young generation. Returns the generation that was evicted, if any.
+    fn insert(
         &mut self,
         digest: TokenDigest,
-        verified: VerifiedToken,
+        token: VerifiedToken,
     ) -> Option<HashMap<TokenDigest, VerifiedToken>> {
         let full = self.young.len() >= GENERATION;
-        let outdated = full.then(|| {
+        let evicted = full.then(|| {
             let young = std::mem::take(&mut self.young);
             std::mem::replace(&mut self.old, young)
         });
-        self.young.insert(digest, verified);
-        outdated
+        self.young.insert(digest, token);
+        evicted
     }
 }
 
 impl VerifiedToken {
-    fn answer(&self, now: SystemTime) -> Option<Result<Arc<Caller>, AuthRefusal>> {
+    fn caller_at(&self, now: SystemTime) -> Option<Result<Arc<Caller>, AuthRefusal>> {
         if self.key.strong_count() == 0 {
             return None;
         }
-        Some(self.times.check(now).map(|()| Arc::clone(&self.caller)))
+        Some(self.validity.check(now).map(|()| Arc::clone(&self.caller)))
     }
 }
 
@@ -148,7 +152,7 @@ mod tests {
     }
 
     fn key() -> Arc<VerificationKey> {
-        Arc::new(VerificationKey::secret(&[7; 32]).ok().unwrap())
+        Arc::new(VerificationKey::from_secret(&[7; 32]).unwrap())
     }
 
     fn at(seconds: u64) -> SystemTime {
@@ -165,51 +169,51 @@ mod tests {
     }
 
     #[test]
-    fn what_was_remembered_is_found_and_nothing_else() {
+    fn only_inserted_tokens_are_found() {
         let (cache, key, alice) = (TokenCache::default(), key(), caller("alice"));
         assert!(cache.find(&TokenDigest::of(b"a.b.c"), at(0)).is_none());
-        cache.remember(TokenDigest::of(b"a.b.c"), &alice, &key, until(100.0));
+        cache.insert(TokenDigest::of(b"a.b.c"), &alice, &key, until(100.0));
         let found = cache.find(&TokenDigest::of(b"a.b.c"), at(0)).unwrap().ok();
         assert!(Arc::ptr_eq(&found.unwrap(), &alice));
         assert!(cache.find(&TokenDigest::of(b"a.b.d"), at(0)).is_none());
     }
 
     #[test]
-    fn a_hit_is_held_against_the_clock_with_the_leeway_of_the_rule() {
+    fn a_hit_is_checked_against_the_clock_with_the_leeway() {
         let (cache, key) = (TokenCache::default(), key());
         let token = TokenDigest::of(b"a.b.c");
-        let times = TokenValidity::new(100.0, Some(50.0), None, Duration::from_secs(30));
-        cache.remember(token, &caller("alice"), &key, times);
-        let answer = |seconds| cache.find(&token, at(seconds)).unwrap().map(|_| ());
-        assert_eq!(answer(19), Err(AuthRefusal::NotYetValid));
-        assert_eq!((answer(20), answer(129)), (Ok(()), Ok(())));
-        assert_eq!(answer(130), Err(AuthRefusal::Expired));
+        let validity = TokenValidity::new(100.0, Some(50.0), None, Duration::from_secs(30));
+        cache.insert(token, &caller("alice"), &key, validity);
+        let caller_at = |seconds| cache.find(&token, at(seconds)).unwrap().map(|_| ());
+        assert_eq!(caller_at(19), Err(AuthRefusal::NotYetValid));
+        assert_eq!((caller_at(20), caller_at(129)), (Ok(()), Ok(())));
+        assert_eq!(caller_at(130), Err(AuthRefusal::Expired));
     }
 
     #[test]
-    fn a_token_goes_with_its_key() {
+    fn a_token_is_dropped_with_its_key() {
         let (cache, first, second) = (TokenCache::default(), key(), key());
-        cache.remember(TokenDigest::of(b"1"), &caller("a"), &first, until(100.0));
-        cache.remember(TokenDigest::of(b"2"), &caller("b"), &second, until(100.0));
+        cache.insert(TokenDigest::of(b"1"), &caller("a"), &first, until(100.0));
+        cache.insert(TokenDigest::of(b"2"), &caller("b"), &second, until(100.0));
         drop(first);
         assert!(cache.find(&TokenDigest::of(b"1"), at(0)).is_none());
         assert!(cache.find(&TokenDigest::of(b"2"), at(0)).is_some());
     }
 
     #[test]
-    fn a_flood_stays_within_bounds_and_leaves_what_is_in_use() {
+    fn a_flood_stays_within_bounds_and_keeps_tokens_in_use() {
         let (cache, key, alice) = (TokenCache::default(), key(), caller("alice"));
-        let kept = TokenDigest::of(b"in use");
-        cache.remember(kept, &alice, &key, until(100.0));
+        let in_use = TokenDigest::of(b"in use");
+        cache.insert(in_use, &alice, &key, until(100.0));
         for number in 0..3 * SHARDS * GENERATION {
-            cache.remember(
+            cache.insert(
                 TokenDigest::of(&number.to_be_bytes()),
                 &alice,
                 &key,
                 until(100.0),
             );
             if number % 500 == 0 {
-                assert!(cache.find(&kept, at(0)).is_some(), "after {number}");
+                assert!(cache.find(&in_use, at(0)).is_some(), "after {number}");
             }
         }
         assert!(count(&cache) <= 2 * SHARDS * GENERATION);
@@ -222,11 +226,11 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_that_takes_much_room_is_not_remembered() {
+    fn a_large_caller_is_not_cached() {
         let (cache, key) = (TokenCache::default(), key());
         let mut many = Caller::clone(&caller("alice"));
         many.scopes = vec!["a".into(); 1000];
-        cache.remember(TokenDigest::of(b"1"), &Arc::new(many), &key, until(100.0));
+        cache.insert(TokenDigest::of(b"1"), &Arc::new(many), &key, until(100.0));
         assert_eq!(count(&cache), 0);
     }
 
@@ -242,7 +246,7 @@ mod tests {
                         let name = (number % 500).to_string();
                         match cache.find(&digest, at(0)) {
                             Some(found) => assert_eq!(*found.ok().unwrap().user, *name, "{thread}"),
-                            None => cache.remember(digest, &caller(&name), key, until(100.0)),
+                            None => cache.insert(digest, &caller(&name), key, until(100.0)),
                         }
                     }
                 });

@@ -1,26 +1,26 @@
 //! The rules for the claims of a token (RFC 7519), each on its own.
 //!
-//! Only [`issuer`] is asked before the signature has been checked. Text is compared byte for byte: nothing is trimmed,
-//! folded or normalised, since two users must never become one.
+//! Only [`issuer`] is used before the signature is verified. Strings are compared byte for byte and
+//! never trimmed, folded or normalised: two users must never become one.
 
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::{AuthRefusal, object::JsonObject};
+use super::{json_object::JsonObject, refusal::AuthRefusal};
 
-/// The longest user id, in bytes: it becomes a key of the limits.
+/// Maximum length of a user id, in bytes: the limits use it as a key.
 const MAX_USER: usize = 256;
 
-/// Who issued the token, as it says.
+/// The issuer that the token names.
 ///
 /// # Errors
-/// `MissingClaim("iss")`, `BadClaim("iss")` when it is not a string.
+/// `MissingClaim("iss")`; `BadClaim("iss")` if it is not a string.
 pub(super) fn issuer(claims: &JsonObject) -> Result<&str, AuthRefusal> {
     required(claims, "iss", "iss")
 }
 
-/// One of the audiences must be in `aud`, a string or a list of strings.
+/// Checks that `aud`, a string or an array of strings, contains one of the accepted audiences.
 ///
 /// # Errors
 /// `MissingClaim("aud")`, `BadClaim("aud")`, `WrongAudience`.
@@ -39,7 +39,7 @@ pub(super) fn check_audience(claims: &JsonObject, accepted: &[String]) -> Result
     }
 }
 
-/// When a token may be used, by its own word.
+/// The period in which a token is valid, according to its claims.
 #[derive(Clone, Copy)]
 pub(super) struct TokenValidity {
     expiry: f64,
@@ -48,19 +48,19 @@ pub(super) struct TokenValidity {
     leeway: f64,
 }
 
-/// `exp` is required; `nbf` and `iat` may be left out.
-///
-/// # Errors
-/// `MissingClaim("exp")`, `BadClaim` for what is no number.
-pub(super) fn times(claims: &JsonObject, leeway: Duration) -> Result<TokenValidity, AuthRefusal> {
-    let expiry = seconds(claims, "exp")?.ok_or(AuthRefusal::MissingClaim("exp"))?;
-    let not_before = seconds(claims, "nbf")?;
-    let issued = seconds(claims, "iat")?;
-    Ok(TokenValidity::new(expiry, not_before, issued, leeway))
-}
-
 impl TokenValidity {
-    /// In seconds since 1970, all finite.
+    /// Reads `exp`, which is required, and `nbf` and `iat`, which are optional.
+    ///
+    /// # Errors
+    /// `MissingClaim("exp")`; `BadClaim` for a value that is not a number.
+    pub(super) fn from_claims(claims: &JsonObject, leeway: Duration) -> Result<Self, AuthRefusal> {
+        let expiry = seconds(claims, "exp")?.ok_or(AuthRefusal::MissingClaim("exp"))?;
+        let not_before = seconds(claims, "nbf")?;
+        let issued = seconds(claims, "iat")?;
+        Ok(Self::new(expiry, not_before, issued, leeway))
+    }
+
+    /// The times are in seconds since 1970, and finite.
     pub(super) fn new(
         expiry: f64,
         not_before: Option<f64>,
@@ -75,7 +75,8 @@ impl TokenValidity {
         }
     }
 
-    /// `exp` must lie ahead; `nbf` and `iat`, where given, must not. Each within the leeway.
+    /// `exp` must be in the future; `nbf` and `iat`, if present, must not be. Each is checked with
+    /// the leeway.
     ///
     /// # Errors
     /// `Expired`, `NotYetValid`, `IssuedInFuture`.
@@ -106,14 +107,14 @@ pub(super) fn user<'a>(claims: &'a JsonObject, claim: &str) -> Result<&'a str, A
     Ok(user)
 }
 
-/// What the token grants: the words of `scope`, and those of `scp`, a list or a string.
+/// The granted scopes: the words of `scope`, a string, and of `scp`, a string or an array.
 ///
 /// # Errors
-/// `BadClaim` for another type than these: a scope that is guessed is a right that is given away.
+/// `BadClaim` for a value of any other type: a guessed scope would grant a right by mistake.
 pub(super) fn scopes(claims: &JsonObject) -> Result<Vec<Box<str>>, AuthRefusal> {
     let scope = claims
         .text("scope")
-        .map_err(|()| AuthRefusal::BadClaim("scope"))?;
+        .map_err(|_| AuthRefusal::BadClaim("scope"))?;
     let listed = match claims.member("scp") {
         None => Vec::new(),
         Some(Value::String(words)) => words.split(' ').collect(),
@@ -133,11 +134,11 @@ fn required<'a>(
 ) -> Result<&'a str, AuthRefusal> {
     claims
         .text(claim)
-        .map_err(|()| AuthRefusal::BadClaim(name))?
+        .map_err(|_| AuthRefusal::BadClaim(name))?
         .ok_or(AuthRefusal::MissingClaim(name))
 }
 
-/// The strings of a list; nothing when it is no list or holds anything else.
+/// The elements of an array of strings; `None` for any other value.
 fn strings(value: &Value) -> Option<Vec<&str>> {
     value.as_array()?.iter().map(Value::as_str).collect()
 }

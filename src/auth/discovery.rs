@@ -1,14 +1,15 @@
-//! OpenID Connect Discovery 1.0: from an issuer's name to the address of its keys.
+//! OpenID Connect Discovery 1.0: from an issuer's name to the URL of its key set.
 //!
-//! Only two members of the document count: `issuer`, which must be the configured one to the letter (section 4.3: else one
-//! provider could speak for another), and `jwks_uri`. It fetches nothing itself.
+//! Reads two members of the document: `issuer`, which must equal the configured one exactly
+//! (section 4.3; otherwise one provider could speak for another), and `jwks_uri`. It fetches
+//! nothing itself.
 
 use serde::Deserialize;
 
 use crate::outbound::origin::Url;
 
-/// Where the document of an issuer is; `None` when its name is no such URL.
-pub fn document_of(issuer: &str) -> Option<Url> {
+/// Returns the URL of an issuer's discovery document; `None` if its name is not a suitable URL.
+pub fn document_url(issuer: &str) -> Option<Url> {
     let base = issuer.strip_suffix('/').unwrap_or(issuer);
     Url::parse(issuer).filter(|_| !issuer.contains('?'))?;
     Url::parse(&format!("{base}/.well-known/openid-configuration"))
@@ -20,53 +21,51 @@ struct DiscoveryDocument {
     jwks_uri: String,
 }
 
-/// Where the document says the keys are.
+/// Why a discovery document does not lead to the issuer's keys.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DiscoveryError {
+    #[error("not a JSON object with the strings `issuer` and `jwks_uri`")]
+    NoDocument,
+    #[error("it is for the issuer {found:?}, not for {expected:?}; both must be exactly equal")]
+    WrongIssuer { found: String, expected: String },
+    #[error("its `jwks_uri` is neither an https:// URL nor a loopback address")]
+    InsecureUrl,
+}
+
+/// Returns the URL of the key set that the issuer's discovery document names.
 ///
 /// # Errors
-/// What is wrong with it, as a clause for a person.
-pub(super) fn keys_of(document: &[u8], issuer: &str) -> Result<Url, String> {
-    let document: DiscoveryDocument = serde_json::from_slice(document)
-        .map_err(|_| "is not a JSON object with the texts `issuer` and `jwks_uri`".to_owned())?;
+/// The document is not the issuer's, or its `jwks_uri` is not a secure URL.
+pub(super) fn key_set_url(document: &[u8], issuer: &str) -> Result<Url, DiscoveryError> {
+    let document: DiscoveryDocument =
+        serde_json::from_slice(document).map_err(|_| DiscoveryError::NoDocument)?;
     if document.issuer != issuer {
-        let other: String = document.issuer.chars().take(200).collect();
-        return Err(format!(
-            "speaks for the issuer {other:?}, not for {issuer:?}; they must be equal to the letter"
-        ));
+        return Err(DiscoveryError::WrongIssuer {
+            found: document.issuer.chars().take(200).collect(),
+            expected: issuer.to_owned(),
+        });
     }
     Url::parse(&document.jwks_uri)
         .filter(Url::is_trustworthy)
-        .ok_or_else(|| "has a `jwks_uri` that is neither https:// nor on this machine".into())
+        .ok_or(DiscoveryError::InsecureUrl)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn address(issuer: &str) -> Option<String> {
-        document_of(issuer).map(|url| format!("{} {}", url.origin.authority, url.target))
-    }
-
     #[test]
-    fn the_document_stands_below_the_issuer() {
-        for (issuer, wanted) in [
-            (
-                "https://a.example",
-                "a.example /.well-known/openid-configuration",
-            ),
-            (
-                "https://a.example/",
-                "a.example /.well-known/openid-configuration",
-            ),
-            (
-                "https://a.example/x/y",
-                "a.example /x/y/.well-known/openid-configuration",
-            ),
-            (
-                "http://[::1]:9/x/",
-                "[::1]:9 /x/.well-known/openid-configuration",
-            ),
+    fn the_document_is_below_the_issuers_url() {
+        let url =
+            |issuer| document_url(issuer).map(|url| (url.origin.authority.to_string(), url.target));
+        for (issuer, authority, path) in [
+            ("https://a.example", "a.example", ""),
+            ("https://a.example/", "a.example", ""),
+            ("https://a.example/x/y", "a.example", "/x/y"),
+            ("http://[::1]:9/x/", "[::1]:9", "/x"),
         ] {
-            assert_eq!(address(issuer).as_deref(), Some(wanted), "{issuer}");
+            let target = format!("{path}/.well-known/openid-configuration");
+            assert_eq!(url(issuer), Some((authority.into(), target)), "{issuer}");
         }
         for issuer in [
             "",
@@ -75,26 +74,27 @@ mod tests {
             "https://a.example/#x",
             "ftp://a.example",
         ] {
-            assert_eq!(address(issuer), None, "{issuer}");
+            assert_eq!(url(issuer), None, "{issuer}");
         }
     }
 
     #[test]
-    fn only_the_issuers_own_document_counts() {
+    fn only_the_issuers_own_document_is_accepted() {
         let keys =
-            |text: &str| keys_of(text.as_bytes(), "https://a.example/").map(|url| url.target);
+            |text: &str| key_set_url(text.as_bytes(), "https://a.example/").map(|url| url.target);
         let good = r#"{"issuer":"https://a.example/","jwks_uri":"https://keys.example/k","x":[1]}"#;
-        assert_eq!(keys(good).as_deref(), Ok("/k"));
+        assert_eq!(keys(good).ok().as_deref(), Some("/k"));
         assert!(keys(&good.replace("https://keys.example", "http://127.0.0.1:9")).is_ok());
         for (text, part) in [
-            (good.replace("a.example/", "a.example"), "to the letter"),
+            (good.replace("a.example/", "a.example"), "exactly equal"),
             (good.replace("https://keys", "http://keys"), "jwks_uri"),
             (good.replace("https://keys.example/k", ""), "jwks_uri"),
             (good.replace("\"jwks_uri\"", "\"issuer\""), "JSON object"),
             ("[]".into(), "JSON object"),
             (String::new(), "JSON object"),
         ] {
-            assert!(keys(&text).unwrap_err().contains(part), "{text}");
+            let error = keys(&text).unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
         }
     }
 }

@@ -1,8 +1,10 @@
-//! One key for checking signatures, and the rules for what may be one.
+//! One key that verifies signatures, and the rules for acceptable keys.
 //!
-//! A key knows from its own type which algorithms it can be used with; a token only picks among them. So a public key
-//! never serves as an HMAC secret, whatever a token asks for. It relies on aws-lc for all arithmetic, and never holds a
-//! private key.
+//! The type of a key determines its algorithms, and a token only selects one of them. A public key
+//! is therefore never used as an HMAC secret, whatever a token asks for. Relies on aws-lc for all
+//! arithmetic. Never holds a private key.
+
+use std::ops::RangeInclusive;
 
 use aws_lc_rs::{
     encoding::{AsDer as _, PublicKeyX509Der},
@@ -16,12 +18,14 @@ use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 
 use super::token::UnverifiedToken;
 
-/// The shortest HMAC secret, in bytes: as long as the shortest hash it is used with.
+/// Minimum length of an HMAC secret, in bytes: the length of the shortest hash it is used with.
 const MIN_SECRET: usize = 32;
 
-/// RSA moduli in bits: what is shorter can be broken, what is longer costs too much for each request.
-const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+/// Accepted sizes of an RSA modulus, in bits. A shorter one can be broken, a longer one costs too
+/// much per request.
+const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 
+/// The algorithms of a shared secret.
 pub(super) const HMAC: &[Algorithm] = &[Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
 const RSA: &[Algorithm] = &[
     Algorithm::RS256,
@@ -32,117 +36,123 @@ const RSA: &[Algorithm] = &[
     Algorithm::PS512,
 ];
 
-/// `id-RSASSA-PSS` as an object identifier in DER.
+/// The object identifier `id-RSASSA-PSS` in DER.
 const RSASSA_PSS: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10];
 
-/// One key for checking signatures.
+/// One key that verifies signatures.
 #[derive(Clone)]
 pub(super) struct VerificationKey {
-    /// Its `kid`, when it came from a key set.
+    /// Its `kid`, if it is from a key set.
     pub(super) id: Option<String>,
-    /// What it may be used with; never anything that its type does not fit.
+    /// The algorithms it may be used with. All of them fit its type.
     pub(super) algorithms: Vec<Algorithm>,
     verifier: DecodingKey,
 }
 
+/// Why a key is not accepted. Never holds key material.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// An HMAC secret of this many bytes.
+    #[error(
+        "a secret of {0} bytes; at least {MIN_SECRET} are required (`openssl rand -base64 48`)"
+    )]
+    ShortSecret(usize),
+    /// An RSA key that may be used for PSS only. It also fixes the parameters of PSS, and ignoring
+    /// them would use the key for something it is not made for.
+    #[error(
+        "an RSA key restricted to PSS, which is not supported; publish it as plain rsaEncryption"
+    )]
+    RestrictedToPss,
+    /// Not a public key of a supported type.
+    #[error("not a valid RSA, P-256, P-384 or Ed25519 public key")]
+    NoPublicKey,
+    /// Numbers that are not an RSA public key.
+    #[error("not a valid RSA public key")]
+    InvalidRsa,
+    /// An RSA key with a modulus of this many bits.
+    #[error("an RSA key of {0} bits; {min} to {max} are accepted",
+        min = RSA_BITS.start(), max = RSA_BITS.end())]
+    RsaSize(usize),
+    /// Coordinates of a point that is not on the curve.
+    #[error("not a point on its curve")]
+    NotOnCurve,
+    /// Not the 32 bytes of an Ed25519 key.
+    #[error("not a valid Ed25519 public key")]
+    InvalidEd25519,
+}
+
 impl VerificationKey {
-    /// An HMAC secret.
-    pub(super) fn secret(secret: &[u8]) -> Result<Self, String> {
+    /// A key from an HMAC secret.
+    pub(super) fn from_secret(secret: &[u8]) -> Result<Self, KeyError> {
         if secret.len() < MIN_SECRET {
-            return Err(format!(
-                "is a secret of {} bytes; at least {MIN_SECRET} are needed (`openssl rand -base64 48`)",
-                secret.len()
-            ));
+            return Err(KeyError::ShortSecret(secret.len()));
         }
         Ok(Self::new(HMAC, DecodingKey::from_secret(secret)))
     }
 
-    /// A public key of any known kind as SubjectPublicKeyInfo.
-    pub(super) fn public(spki: &[u8]) -> Result<Self, String> {
+    /// A public key of any supported type, as a SubjectPublicKeyInfo.
+    pub(super) fn from_spki(spki: &[u8]) -> Result<Self, KeyError> {
         if parses(&ECDSA_P256_SHA256_FIXED, spki) {
-            Ok(Self::new(
-                &[Algorithm::ES256],
-                DecodingKey::from_ec_der(spki),
-            ))
+            let verifier = DecodingKey::from_ec_der(spki);
+            Ok(Self::new(&[Algorithm::ES256], verifier))
         } else if parses(&ECDSA_P384_SHA384_FIXED, spki) {
-            Ok(Self::new(
-                &[Algorithm::ES384],
-                DecodingKey::from_ec_der(spki),
-            ))
+            let verifier = DecodingKey::from_ec_der(spki);
+            Ok(Self::new(&[Algorithm::ES384], verifier))
         } else if parses(&ED25519, spki) {
-            Ok(Self::new(
-                &[Algorithm::EdDSA],
-                DecodingKey::from_ed_der(spki),
-            ))
+            let verifier = DecodingKey::from_ed_der(spki);
+            Ok(Self::new(&[Algorithm::EdDSA], verifier))
         } else if spki
             .windows(RSASSA_PSS.len())
             .take(16)
-            .any(|at| at == RSASSA_PSS)
+            .any(|window| window == RSASSA_PSS)
         {
-            // Such a key binds its parameters too; to ignore them would be to use it for what it is not.
-            Err("is an RSA key restricted to PSS, which is not supported: publish it as plain rsaEncryption".into())
+            Err(KeyError::RestrictedToPss)
         } else {
-            Self::rsa(spki)
+            Self::from_rsa_der(spki)
         }
     }
 
-    /// An RSA public key, PKCS#1 or SubjectPublicKeyInfo.
-    pub(super) fn rsa(der: &[u8]) -> Result<Self, String> {
-        let key = PublicKey::from_der(der)
-            .map_err(|_| "is not a valid RSA, P-256, P-384 or Ed25519 public key".to_owned())?;
-        let bits = modulus_bits(key.as_ref()).ok_or("is not a valid RSA public key")?;
+    /// An RSA public key, as PKCS#1 or SubjectPublicKeyInfo.
+    pub(super) fn from_rsa_der(der: &[u8]) -> Result<Self, KeyError> {
+        let key = PublicKey::from_der(der).map_err(|_| KeyError::NoPublicKey)?;
+        let bits = modulus_bits(key.as_ref()).ok_or(KeyError::InvalidRsa)?;
         if !RSA_BITS.contains(&bits) {
-            return Err(format!(
-                "is an RSA key of {bits} bits; {} to {} are accepted",
-                RSA_BITS.start(),
-                RSA_BITS.end()
-            ));
+            return Err(KeyError::RsaSize(bits));
         }
         Ok(Self::new(RSA, DecodingKey::from_rsa_der(key.as_ref())))
     }
 
     /// An RSA public key by its numbers, big-endian.
-    pub(super) fn rsa_numbers(modulus: &[u8], exponent: &[u8]) -> Result<Self, String> {
+    pub(super) fn from_rsa_numbers(modulus: &[u8], exponent: &[u8]) -> Result<Self, KeyError> {
         let der: PublicKeyX509Der<'_> = PublicKeyComponents {
-            n: without_zeros(modulus),
-            e: without_zeros(exponent),
+            n: without_leading_zeros(modulus),
+            e: without_leading_zeros(exponent),
         }
         .as_der()
-        .map_err(|_| "is not a valid RSA public key".to_owned())?;
-        Self::rsa(der.as_ref())
+        .map_err(|_| KeyError::InvalidRsa)?;
+        Self::from_rsa_der(der.as_ref())
     }
 
-    /// A point on P-256 (`ES256`) or P-384 (`ES384`), uncompressed.
-    pub(super) fn ec_point(algorithm: Algorithm, point: &[u8]) -> Result<Self, String> {
+    /// An uncompressed point on P-256 (`ES256`) or P-384 (`ES384`).
+    pub(super) fn from_ec_point(algorithm: Algorithm, point: &[u8]) -> Result<Self, KeyError> {
         let valid = match algorithm {
             Algorithm::ES256 => parses(&ECDSA_P256_SHA256_FIXED, point),
             Algorithm::ES384 => parses(&ECDSA_P384_SHA384_FIXED, point),
             _ => false,
         };
         if !valid {
-            return Err("is not a point on its curve".into());
+            return Err(KeyError::NotOnCurve);
         }
         Ok(Self::new(&[algorithm], DecodingKey::from_ec_der(point)))
     }
 
     /// An Ed25519 public key, 32 bytes.
-    pub(super) fn ed25519(bytes: &[u8]) -> Result<Self, String> {
+    pub(super) fn from_ed25519(bytes: &[u8]) -> Result<Self, KeyError> {
         if bytes.len() != 32 || !parses(&ED25519, bytes) {
-            return Err("is not an Ed25519 public key".into());
+            return Err(KeyError::InvalidEd25519);
         }
-        Ok(Self::new(
-            &[Algorithm::EdDSA],
-            DecodingKey::from_ed_der(bytes),
-        ))
-    }
-
-    /// Whether it is the same key under the same name for the same use.
-    pub(super) fn is(&self, other: &Self) -> bool {
-        let same_bytes = match (self.verifier.kind(), other.verifier.kind()) {
-            (DecodingKeyKind::SecretOrDer(one), DecodingKeyKind::SecretOrDer(two)) => one == two,
-            _ => false,
-        };
-        same_bytes && self.id == other.id && self.algorithms == other.algorithms
+        let verifier = DecodingKey::from_ed_der(bytes);
+        Ok(Self::new(&[Algorithm::EdDSA], verifier))
     }
 
     fn new(algorithms: &[Algorithm], verifier: DecodingKey) -> Self {
@@ -153,8 +163,17 @@ impl VerificationKey {
         }
     }
 
-    /// Whether this key made the signature. Any trouble is a no.
-    pub(super) fn made(&self, token: &UnverifiedToken<'_>) -> bool {
+    /// Whether both are the same key with the same id and the same algorithms.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let same_bytes = match (self.verifier.kind(), other.verifier.kind()) {
+            (DecodingKeyKind::SecretOrDer(one), DecodingKeyKind::SecretOrDer(two)) => one == two,
+            _ => false,
+        };
+        same_bytes && self.id == other.id && self.algorithms == other.algorithms
+    }
+
+    /// Whether this key made the token's signature. Any error of the library counts as no.
+    pub(super) fn verifies(&self, token: &UnverifiedToken<'_>) -> bool {
         let UnverifiedToken {
             signature,
             signed,
@@ -170,19 +189,20 @@ fn parses(algorithm: &'static dyn VerificationAlgorithm, bytes: &[u8]) -> bool {
     ParsedPublicKey::new(algorithm, bytes).is_ok()
 }
 
-fn without_zeros(number: &[u8]) -> &[u8] {
+fn without_leading_zeros(number: &[u8]) -> &[u8] {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     number.get(zeros..).unwrap_or_default()
 }
 
-/// The size of the modulus in `RSAPublicKey ::= SEQUENCE { modulus INTEGER, publicExponent INTEGER }`.
+/// The size of the modulus in
+/// `RSAPublicKey ::= SEQUENCE { modulus INTEGER, publicExponent INTEGER }`.
 fn modulus_bits(pkcs1: &[u8]) -> Option<usize> {
-    let modulus = without_zeros(der_value(der_value(pkcs1, 0x30)?, 0x02)?);
+    let modulus = without_leading_zeros(der_value(der_value(pkcs1, 0x30)?, 0x02)?);
     let first = modulus.first()?;
     (modulus.len() * 8).checked_sub(usize::try_from(first.leading_zeros()).ok()?)
 }
 
-/// The content of the DER element that `input` starts with, when it has this tag.
+/// The content of the DER element at the start of `input`, if it has this tag.
 fn der_value(input: &[u8], tag: u8) -> Option<&[u8]> {
     let (found, rest) = input.split_first()?;
     let (length, rest) = rest.split_first()?;
@@ -191,13 +211,11 @@ fn der_value(input: &[u8], tag: u8) -> Option<&[u8]> {
         long => {
             let (digits, rest) = rest
                 .split_at_checked(long - 0x80)
-                .filter(|(d, _)| d.len() <= 2)?;
-            (
-                digits
-                    .iter()
-                    .fold(0, |sum, digit| sum << 8 | usize::from(*digit)),
-                rest,
-            )
+                .filter(|(digits, _)| digits.len() <= 2)?;
+            let length = digits
+                .iter()
+                .fold(0, |sum, digit| sum << 8 | usize::from(*digit));
+            (length, rest)
         }
     };
     rest.get(..length).filter(|_| *found == tag)

@@ -1,188 +1,208 @@
-//! The keys of one identity, and the check of a signature with those of them that fit.
+//! The keys that verify one identity's tokens: read from a secret, a PEM text or a JSON Web Key
+//! Set, and used to verify a signature.
 //!
-//! Relies on [`super::key`] for what a key may be. A set from the operator's own file is taken whole or not at all; one that
-//! was fetched gives what is good in it.
+//! Relies on `key` for which keys are acceptable. A set from the operator's own file is accepted as
+//! a whole or not at all; a fetched set yields its good keys. No error repeats the content of a
+//! text, because it may be a private key that was put there by mistake.
 
 use std::sync::Arc;
 
 use jsonwebtoken::Algorithm;
+use pem::Pem;
 use rustls::{pki_types::CertificateDer, server::ParsedCertificate};
 
-use super::{AuthRefusal, jwk, key::VerificationKey, pem, token::UnverifiedToken};
+use super::{
+    jwk::{JwkOrigin, JwkSet, RejectedJwk},
+    key::VerificationKey,
+    key_set_error::{KeySetError, KeySetWarning, MAX_FETCHED_KEYS},
+    refusal::AuthRefusal,
+    token::UnverifiedToken,
+};
 use crate::secret::Secret;
 
-/// How many keys one token is tried with: each try costs a public-key operation.
+/// Maximum number of keys tried per token: each try costs a public-key operation.
 const MAX_TRIES: usize = 8;
 
-/// The keys of one identity, each with the algorithms it may verify.
+/// Maximum number of keys that one message lists, and of warnings per set.
+const MAX_LISTED: usize = 8;
+
+/// The keys that verify one identity's tokens, each with its allowed algorithms.
 pub struct VerificationKeys {
-    /// Shared, so that what a key has vouched for can be forgotten with it.
+    /// Shared, so that cached tokens can refer to the key that verified them.
     keys: Vec<Arc<VerificationKey>>,
-    /// Whether a token's `kid` chooses the key. A secret or a single PEM key has no id, so any `kid` will do there.
+    /// Whether a token's `kid` selects the key. A secret or a single PEM key has no id, so any
+    /// `kid` is accepted there.
     by_id: bool,
 }
 
-/// A set that an identity provider publishes.
-pub(super) struct ParsedKeySet {
+/// The good keys of a fetched set.
+pub(super) struct FetchedKeySet {
     pub(super) keys: VerificationKeys,
-    /// What the operator should know, each a clause for a person.
-    pub(super) remarks: Vec<String>,
+    /// What the operator should know about the set.
+    pub(super) warnings: Vec<KeySetWarning>,
 }
 
 impl VerificationKeys {
-    /// A shared HMAC secret.
+    /// Creates a set of one shared HMAC secret.
     ///
     /// # Errors
-    /// A secret under 32 bytes, or one that is a PEM text; as a clause for a person.
-    pub fn from_secret(secret: &Secret) -> Result<Self, String> {
-        if secret
-            .reveal()
-            .trim_ascii_start()
-            .starts_with(b"-----BEGIN ")
-        {
-            // A public key as a secret would let everybody sign.
-            return Err(
-                "is a PEM text, not a secret: use `public_key_file` for a public key".into(),
-            );
+    /// The secret is shorter than 32 bytes or a PEM text.
+    pub fn from_secret(secret: &Secret) -> Result<Self, KeySetError> {
+        let text = secret.reveal().trim_ascii_start();
+        if text.starts_with(b"-----BEGIN ") {
+            return Err(KeySetError::PemSecret);
         }
-        Ok(Self {
-            keys: vec![Arc::new(VerificationKey::secret(secret.reveal())?)],
-            by_id: false,
-        })
+        Ok(Self::single(VerificationKey::from_secret(secret.reveal())?))
     }
 
-    /// One public key in PEM (SPKI `PUBLIC KEY`, PKCS#1 `RSA PUBLIC KEY`, or `CERTIFICATE`).
+    /// Creates a set of one public key in PEM (SPKI `PUBLIC KEY`, PKCS#1 `RSA PUBLIC KEY`, or
+    /// `CERTIFICATE`).
     ///
-    /// Of a certificate only the key is used: neither its dates nor who signed it are looked at.
+    /// Only the key of a certificate is used. Its dates and its issuer are ignored.
     ///
     /// # Errors
-    /// What is wrong with the text, as a clause for a person.
-    pub fn from_pem(pem: &[u8]) -> Result<Self, String> {
-        let (label, der) = pem::only_block(pem)?;
-        let key = match label.as_str() {
-            "PUBLIC KEY" => VerificationKey::public(&der)?,
-            "RSA PUBLIC KEY" => VerificationKey::rsa(&der)?,
-            "CERTIFICATE" => certified(der)?,
-            _ => {
-                return Err(format!(
-                    "holds a `{label}`; expected `PUBLIC KEY`, `RSA PUBLIC KEY` or `CERTIFICATE`"
-                ));
-            }
+    /// The text does not hold exactly one acceptable public key.
+    pub fn from_pem(text: &[u8]) -> Result<Self, KeySetError> {
+        let block = only_block(text)?;
+        let key = match block.tag() {
+            "PUBLIC KEY" => VerificationKey::from_spki(block.contents())?,
+            "RSA PUBLIC KEY" => VerificationKey::from_rsa_der(block.contents())?,
+            "CERTIFICATE" => key_of_certificate(block.contents())?,
+            other => return Err(KeySetError::UnexpectedPem(other.to_owned())),
         };
-        Ok(Self {
-            keys: vec![Arc::new(key)],
-            by_id: false,
-        })
+        Ok(Self::single(key))
     }
 
-    /// A JSON Web Key Set (RFC 7517).
+    /// Reads a JSON Web Key Set (RFC 7517) of the operator's.
     ///
-    /// Keys that are not for checking signatures, or of a kind that is not known here, are passed over. With a `kid` in a
-    /// token only keys of that `kid` are tried, without one all that fit, at most 8 either way.
+    /// Keys that are not for verifying signatures, or of an unsupported type, are skipped. A
+    /// token's `kid` selects the keys with that id; without a `kid` all keys are candidates. At
+    /// most 8 are tried either way.
     ///
     /// # Errors
-    /// What is wrong with the text, as a clause for a person: also a private or weak key in it, and a set of which no key
-    /// can be used.
-    pub fn from_jwks(json: &[u8]) -> Result<Self, String> {
-        Ok(Self {
-            keys: jwk::read_set(json)?.into_iter().map(Arc::new).collect(),
-            by_id: true,
-        })
+    /// The text is not a key set, contains a private, weak or otherwise invalid key, or has no
+    /// usable key.
+    pub fn from_jwks(json: &[u8]) -> Result<Self, KeySetError> {
+        let (mut keys, mut skipped) = (Vec::new(), Vec::new());
+        for element in parse_set(json)?.elements(JwkOrigin::File) {
+            match element {
+                Ok(key) => keys.push(key),
+                Err(rejected) if rejected.is_unsupported() => skipped.push(rejected),
+                Err(rejected) => return Err(rejected.into()),
+            }
+        }
+        if keys.is_empty() {
+            return Err(no_usable_key(skipped));
+        }
+        Ok(Self::with_ids(keys))
     }
 
-    /// A set that was fetched: keys that are wrong are left out and remarked on, since one bad key must not lock out the
-    /// users of the good ones, and so are shared secrets, since what is published is no secret. Keys that `previous` has
-    /// too are the same ones afterwards. `allowed` are the algorithms that the operator listed, if any.
+    /// Reads a fetched JSON Web Key Set.
+    ///
+    /// Invalid keys are left out with a warning, so that one bad key does not lock out the users of
+    /// the good ones. So are shared secrets: a published secret is no secret. Keys that are also in
+    /// `previous` keep their identity. `allowed` are the algorithms that the operator listed, if
+    /// any.
     ///
     /// # Errors
-    /// What is wrong with the text, as a clause for a person: also a set without a key that can be used.
-    pub(super) fn from_published(
+    /// The text is not a key set, or has no usable key.
+    pub(super) fn from_fetched(
         json: &[u8],
         allowed: Option<&[Algorithm]>,
         previous: Option<&Self>,
-    ) -> Result<ParsedKeySet, String> {
-        let (mut keys, mut remarks) = jwk::read_published(json)?;
-        if let Some(allowed) = allowed {
-            for algorithm in allowed {
-                if !keys.iter().any(|key| key.algorithms.contains(algorithm)) {
-                    remarks.push(format!(
-                        "has no key for {algorithm:?}, which `algorithms` allows"
-                    ));
-                }
-            }
-            for key in &mut keys {
-                key.algorithms
-                    .retain(|algorithm| allowed.contains(algorithm));
-            }
-            if keys.iter().all(|key| key.algorithms.is_empty()) {
-                return Err("holds no key for any of `algorithms`".into());
+    ) -> Result<FetchedKeySet, KeySetError> {
+        let set = parse_set(json)?;
+        if set.len() > MAX_FETCHED_KEYS {
+            return Err(KeySetError::TooManyKeys);
+        }
+        let (mut keys, mut skipped, mut invalid) = (Vec::new(), Vec::new(), Vec::new());
+        for element in set.elements(JwkOrigin::Issuer) {
+            match element {
+                Ok(key) => keys.push(key),
+                Err(rejected) if rejected.is_unsupported() => skipped.push(rejected),
+                Err(rejected) => invalid.push(rejected),
             }
         }
-        let keys = Self {
-            keys: keys.into_iter().map(Arc::new).collect(),
-            by_id: true,
+        if keys.is_empty() {
+            invalid.append(&mut skipped);
+            return Err(no_usable_key(invalid));
+        }
+        invalid.truncate(MAX_LISTED);
+        let mut warnings: Vec<_> = invalid.into_iter().map(KeySetWarning::LeftOut).collect();
+        if let Some(allowed) = allowed {
+            let unused = |it: &&Algorithm| !keys.iter().any(|key| key.algorithms.contains(it));
+            let unused = allowed.iter().filter(unused);
+            warnings.extend(unused.map(|algorithm| KeySetWarning::NoKeyFor(*algorithm)));
+            keys.iter_mut().for_each(|key| restrict(key, allowed));
+            if keys.iter().all(|key| key.algorithms.is_empty()) {
+                return Err(KeySetError::NoKeyForAlgorithms);
+            }
+        }
+        let keys = Self::with_ids(keys);
+        let keys = match previous {
+            Some(previous) => keys.reusing(previous),
+            None => keys,
         };
-        Ok(ParsedKeySet {
-            keys: match previous {
-                Some(previous) => keys.keeping(previous),
-                None => keys,
-            },
-            remarks,
-        })
+        Ok(FetchedKeySet { keys, warnings })
     }
 
-    /// The same set, in which keys that `previous` has too are the same ones, so that what they have vouched for stays
-    /// remembered.
-    pub(super) fn keeping(mut self, previous: &Self) -> Self {
+    fn single(key: VerificationKey) -> Self {
+        Self {
+            keys: vec![Arc::new(key)],
+            by_id: false,
+        }
+    }
+
+    fn with_ids(keys: Vec<VerificationKey>) -> Self {
+        Self {
+            keys: keys.into_iter().map(Arc::new).collect(),
+            by_id: true,
+        }
+    }
+
+    /// The same set, but keys that are also in `previous` are shared with it, so that the tokens
+    /// they verified stay cached.
+    pub(super) fn reusing(mut self, previous: &Self) -> Self {
         for key in &mut self.keys {
-            if let Some(known) = previous.keys.iter().find(|known| known.is(key)) {
+            if let Some(known) = previous.keys.iter().find(|known| known.is_same(key)) {
                 *key = Arc::clone(known);
             }
         }
         self
     }
 
-    /// Whether it holds the very same keys.
-    pub(super) fn is(&self, other: &Self) -> bool {
-        self.keys.len() == other.keys.len()
-            && self
-                .keys
-                .iter()
-                .zip(&other.keys)
-                .all(|(one, two)| Arc::ptr_eq(one, two))
+    /// Whether both sets share all of their keys.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let mut pairs = self.keys.iter().zip(&other.keys);
+        self.keys.len() == other.keys.len() && pairs.all(|(one, two)| Arc::ptr_eq(one, two))
     }
 
-    /// How many keys there are.
+    /// Number of keys.
     pub(super) fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Leaves only the algorithms that the operator listed.
+    /// Restricts the keys to the algorithms that the operator listed.
     ///
     /// # Errors
-    /// Names an algorithm that fits none of the keys; an empty list.
-    pub fn restrict(mut self, algorithms: &[Algorithm]) -> Result<Self, String> {
+    /// The list is empty, or one of its algorithms fits none of the keys.
+    pub fn restrict(mut self, algorithms: &[Algorithm]) -> Result<Self, KeySetError> {
         if algorithms.is_empty() {
-            return Err("lists no algorithm: leave it out to allow what fits the keys".into());
+            return Err(KeySetError::NoAlgorithm);
         }
         for algorithm in algorithms {
-            if !self
-                .keys
-                .iter()
-                .any(|key| key.algorithms.contains(algorithm))
-            {
-                return Err(format!("allows {algorithm:?}, which fits none of the keys"));
+            let fits = |key: &Arc<VerificationKey>| key.algorithms.contains(algorithm);
+            if !self.keys.iter().any(fits) {
+                return Err(KeySetError::UnusedAlgorithm(*algorithm));
             }
         }
         for key in &mut self.keys {
-            Arc::make_mut(key)
-                .algorithms
-                .retain(|algorithm| algorithms.contains(algorithm));
+            restrict(Arc::make_mut(key), algorithms);
         }
         Ok(self)
     }
 
-    /// The key that made the token's signature, with an algorithm that is allowed for it.
+    /// Returns the key that made the token's signature, with an algorithm allowed for that key.
     ///
     /// # Errors
     /// `UnknownKey`, `AlgorithmNotAllowed`, `BadSignature`.
@@ -190,27 +210,74 @@ impl VerificationKeys {
         &self,
         token: &UnverifiedToken<'_>,
     ) -> Result<&Arc<VerificationKey>, AuthRefusal> {
-        let wanted = token.key_id.as_deref().filter(|_| self.by_id);
-        let named = |key: &&Arc<VerificationKey>| wanted.is_none() || key.id.as_deref() == wanted;
-        if !self.keys.iter().any(|key| named(&key)) {
+        let id = token.key_id.as_deref().filter(|_| self.by_id);
+        let has_id = |key: &Arc<VerificationKey>| id.is_none() || key.id.as_deref() == id;
+        if !self.keys.iter().any(has_id) {
             return Err(AuthRefusal::UnknownKey);
         }
-        let fits =
-            |key: &&Arc<VerificationKey>| named(key) && key.algorithms.contains(&token.algorithm);
-        let mut fitting = self.keys.iter().filter(fits).take(MAX_TRIES).peekable();
-        if fitting.peek().is_none() {
+        let mut candidates = self
+            .keys
+            .iter()
+            .filter(|key| has_id(key) && key.algorithms.contains(&token.algorithm))
+            .take(MAX_TRIES)
+            .peekable();
+        if candidates.peek().is_none() {
             return Err(AuthRefusal::AlgorithmNotAllowed);
         }
-        fitting
-            .find(|key| key.made(token))
+        candidates
+            .find(|key| key.verifies(token))
             .ok_or(AuthRefusal::BadSignature)
     }
 }
 
-fn certified(der: Vec<u8>) -> Result<VerificationKey, String> {
+fn parse_set(json: &[u8]) -> Result<JwkSet<'_>, KeySetError> {
+    JwkSet::parse(json).map_err(|error| KeySetError::NoKeySet {
+        line: error.line(),
+        column: error.column(),
+    })
+}
+
+fn no_usable_key(mut rejected: Vec<RejectedJwk>) -> KeySetError {
+    if rejected.is_empty() {
+        return KeySetError::NoKeys;
+    }
+    rejected.truncate(MAX_LISTED);
+    KeySetError::NoUsableKey(rejected)
+}
+
+fn restrict(key: &mut VerificationKey, allowed: &[Algorithm]) {
+    key.algorithms
+        .retain(|algorithm| allowed.contains(algorithm));
+}
+
+/// The only block of a PEM text. Text around it and spaces around its lines are ignored.
+fn only_block(text: &[u8]) -> Result<Pem, KeySetError> {
+    let text = std::str::from_utf8(text).map_err(|_| KeySetError::NoText)?;
+    // Without blank lines, or `pem` would take what is before one for headers.
+    let lines: Vec<_> = text.lines().map(str::trim).collect();
+    let lines: Vec<_> = lines.into_iter().filter(|line| !line.is_empty()).collect();
+    let label = |line: &&str| {
+        let label = line.strip_prefix("-----BEGIN ")?.strip_suffix("-----")?;
+        Some(label.to_owned())
+    };
+    let mut labels = lines.iter().filter_map(label);
+    let label = labels.next().ok_or(KeySetError::NoPemBlock)?;
+    if label.contains("PRIVATE KEY") {
+        return Err(KeySetError::PrivateKey(label));
+    }
+    if let Some(next) = labels.next() {
+        return Err(KeySetError::SeveralPemBlocks(label, next));
+    }
+    let block = pem::parse(lines.join("\n")).ok();
+    block
+        .filter(|block| block.tag() == label)
+        .ok_or(KeySetError::DamagedPem(label))
+}
+
+fn key_of_certificate(der: &[u8]) -> Result<VerificationKey, KeySetError> {
     let der = CertificateDer::from(der);
-    let certificate = ParsedCertificate::try_from(&der).map_err(|_| {
-        "holds a certificate that can't be read; take its key out with `openssl x509 -in CERT.pem -pubkey -noout`".to_owned()
-    })?;
-    VerificationKey::public(&certificate.subject_public_key_info())
+    let certificate =
+        ParsedCertificate::try_from(&der).map_err(|_| KeySetError::InvalidCertificate)?;
+    let spki = certificate.subject_public_key_info();
+    Ok(VerificationKey::from_spki(&spki)?)
 }

@@ -1,21 +1,23 @@
-//! Who is calling: the bearer token of a request, checked, becomes a [`Caller`].
+//! Authentication: turns the bearer token of a request into a [`Caller`].
 //!
-//! The header is found by `bearer`; a token that was verified before is known to `cache`; any other is taken apart and
-//! judged by `token` and `claims`, its key found in [`key_set`].
-//! Keys that an issuer publishes are found by [`discovery`], kept by [`remote`] and fetched by `refresh` in the background;
-//! a request waits for them only when its token names a key that nobody knows yet.
-//! It relies on the clock it is handed; it never reads a file, and no token byte, user id or key leaves it in an error.
+//! `token` extracts the token from the headers and decodes it. `cache` holds the tokens that were
+//! verified before. [`key_set`] verifies the signature, `claims` checks the claims. For an issuer
+//! that publishes its keys, [`discovery`] finds their URL, `refresh` fetches them in the background
+//! and [`remote`] holds the current set. A request waits for a fetch only when its token names a
+//! key that is not in the current set.
+//!
+//! Relies on the clock that its callers pass in. Never reads a file. No error contains a byte of a
+//! token, a user id or key material.
 
-mod bearer;
 mod cache;
+mod caller;
 mod claims;
 pub mod discovery;
+mod json_object;
 mod jwk;
 mod key;
 pub mod key_set;
-mod object;
-mod pem;
-mod pseudonym;
+mod key_set_error;
 mod refresh;
 mod refusal;
 pub mod remote;
@@ -35,70 +37,48 @@ pub use jsonwebtoken::Algorithm;
 use self::{
     cache::{TokenCache, TokenDigest},
     claims::TokenValidity,
+    json_object::JsonObject,
     key_set::VerificationKeys,
-    object::JsonObject,
     remote::{RemoteKeySettings, RemoteKeys},
+    token::UnverifiedToken,
 };
-pub use self::{pseudonym::Pseudonymizer, refusal::AuthRefusal};
+pub use self::{
+    caller::{Caller, Pseudonymizer},
+    key_set_error::KeySetError,
+    refusal::AuthRefusal,
+};
 use crate::telemetry::metrics::Metrics;
 
 /// One `[[identity]]`, checked.
 pub struct IdentitySettings {
-    /// Exactly what a token's `iss` must be.
+    /// The only accepted value of a token's `iss`.
     pub issuer: String,
-    /// One of these must be in `aud`.
+    /// The accepted audiences. A token's `aud` must contain one of them.
     pub audience: Vec<String>,
-    /// The keys.
+    /// Where the keys come from.
     pub keys: KeySource,
     /// The claim that names the user; `sub` unless configured.
     pub user_claim: String,
-    /// How far the clocks may differ.
+    /// Tolerance for clock differences when `exp`, `nbf` and `iat` are checked.
     pub leeway: Duration,
 }
 
 /// Where the keys of an identity come from.
 pub enum KeySource {
-    /// The configuration.
+    /// From the configuration.
     Fixed(VerificationKeys),
-    /// The issuer, who may change them.
+    /// From the issuer, which may change them at any time.
     Remote(Box<RemoteKeySettings>),
-}
-
-/// An authenticated user behind a frontend. It has no `Debug`: user ids are personal.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Caller {
-    /// The token's issuer.
-    pub issuer: Arc<str>,
-    /// The value of the user claim.
-    pub user: Arc<str>,
-    /// The scopes the token grants.
-    pub scopes: Vec<Box<str>>,
-    /// What records call the user.
-    pub pseudonym: Arc<str>,
-}
-
-impl Caller {
-    /// Whether the token grants exactly this scope.
-    pub fn has_scope(&self, scope: &str) -> bool {
-        self.scopes.iter().any(|granted| **granted == *scope)
-    }
-
-    /// About as much memory as it takes, the issuer aside, which all callers share.
-    fn bytes(&self) -> usize {
-        let scopes = self.scopes.iter();
-        let scopes: usize = scopes.map(|scope| scope.len().max(16) + 32).sum();
-        self.user.len() + self.pseudonym.len() + scopes
-    }
 }
 
 /// Checks bearer tokens against the configured identities.
 pub struct Authenticator {
     identities: Vec<Identity>,
-    pseudonyms: Pseudonymizer,
-    verified: TokenCache,
+    pseudonymizer: Pseudonymizer,
+    cache: TokenCache,
 }
 
-/// An identity with its issuer in the form that callers share.
+/// One identity in use. All of its callers share the issuer's name.
 struct Identity {
     issuer: Arc<str>,
     audience: Vec<String>,
@@ -113,33 +93,37 @@ enum IdentityKeys {
 }
 
 impl Authenticator {
-    /// Of several identities with one issuer only the first would ever be asked: the configuration refuses that.
-    pub fn new(identities: Vec<IdentitySettings>, pseudonyms: Pseudonymizer) -> Self {
+    /// Creates an authenticator.
+    ///
+    /// Of several identities with the same issuer only the first would be used. The configuration
+    /// rejects such duplicates.
+    pub fn new(identities: Vec<IdentitySettings>, pseudonymizer: Pseudonymizer) -> Self {
         Self {
             identities: identities.into_iter().map(Identity::new).collect(),
-            pseudonyms,
-            verified: TokenCache::default(),
+            pseudonymizer,
+            cache: TokenCache::default(),
         }
     }
 
-    /// Who made the request with these headers. Waits only, and for seconds at the most, when the token names a key that
-    /// its issuer may have published a moment ago.
+    /// Authenticates the request with these headers.
     ///
-    /// `now` is the wall clock that `exp`, `nbf` and `iat` are held against.
+    /// Waits only when the token names a key that its issuer may have published since the last
+    /// fetch, and then for a few seconds at most. `now` is the wall clock to which `exp`, `nbf` and
+    /// `iat` are compared.
     ///
     /// # Errors
-    /// The first rule of the token that is broken. The signature is judged before any claim but `iss`, which chooses
-    /// the keys.
+    /// The first rule that the token breaks. The signature is verified before any claim is checked
+    /// but `iss`, which selects the keys.
     pub async fn authenticate(
         &self,
         headers: &HeaderMap,
         now: SystemTime,
     ) -> Result<Arc<Caller>, AuthRefusal> {
-        let token = bearer::credentials(headers)?;
+        let token = token::bearer_token(headers)?;
         let digest = TokenDigest::of(token);
-        match self.verified.find(&digest, now) {
-            Some(answer) => answer,
-            // Boxed: a token is seen for the first time once, and what a future holds is moved with it.
+        match self.cache.find(&digest, now) {
+            Some(cached) => cached,
+            // Boxed: this path runs once per token, and every request would carry its future.
             None => Box::pin(self.verify(token, digest, now)).await,
         }
     }
@@ -150,8 +134,8 @@ impl Authenticator {
         digest: TokenDigest,
         now: SystemTime,
     ) -> Result<Arc<Caller>, AuthRefusal> {
-        let token = token::take_apart(bearer::text(token)?)?;
-        // Not verified yet: it says whose keys to use, and those keys then vouch for it.
+        let token = UnverifiedToken::parse(token)?;
+        // Not verified yet: `iss` only selects the keys, which then verify the whole token.
         let issuer = claims::issuer(&token.claims)?;
         let identity = self
             .identities
@@ -161,49 +145,51 @@ impl Authenticator {
         let key = match &identity.keys {
             IdentityKeys::Fixed(keys) => Arc::clone(keys.load().verify(&token)?),
             IdentityKeys::Remote(keys) => {
-                // Nobody is asked about a token that would be refused anyhow.
-                let worth_asking = || identity.judge(&token.claims, now).is_ok();
-                keys.verify(&token, worth_asking).await?
+                // No fetch for a token that would be refused anyway.
+                let worth_a_fetch = || identity.check_claims(&token.claims, now).is_ok();
+                keys.verify(&token, worth_a_fetch).await?
             }
         };
-        let (user, scopes, times) = identity.judge(&token.claims, now)?;
+        let (user, scopes, validity) = identity.check_claims(&token.claims, now)?;
         let caller = Arc::new(Caller {
             issuer: Arc::clone(&identity.issuer),
             user: Arc::from(user),
             scopes,
-            pseudonym: self.pseudonyms.of(issuer, user).into(),
+            pseudonym: self.pseudonymizer.pseudonym(issuer, user).into(),
         });
-        self.verified.remember(digest, &caller, &key, times);
+        self.cache.insert(digest, &caller, &key, validity);
         Ok(caller)
     }
 
-    /// Checks this issuer's tokens with other keys of the configuration from now on. Keys that go take the tokens they
-    /// vouched for along.
+    /// Replaces the configured keys of this issuer. Cached tokens of removed keys are no longer
+    /// accepted.
     pub fn change_keys(&self, issuer: &str, keys: VerificationKeys) {
-        let mut of_issuer = self.identities.iter().filter(|it| *it.issuer == *issuer);
-        if let Some(IdentityKeys::Fixed(known)) = of_issuer.next().map(|identity| &identity.keys) {
-            let keys = keys.keeping(&known.load());
-            known.store(Arc::new(keys));
+        let identity = self.identities.iter().find(|it| *it.issuer == *issuer);
+        if let Some(IdentityKeys::Fixed(current)) = identity.map(|identity| &identity.keys) {
+            let keys = keys.reusing(&current.load());
+            current.store(Arc::new(keys));
         }
     }
 
-    /// Whether there are keys for every identity.
+    /// Whether the keys of every identity are available.
     pub fn has_all_keys(&self) -> bool {
-        self.remotes().all(|keys| keys.fetched().is_some())
+        self.remote_keys().all(|keys| keys.fetched().is_some())
     }
 
-    /// Fetches the keys that issuers publish, now and for as long as it is not dropped; `known` is told whether there are
-    /// keys for every identity, whenever that may have changed.
+    /// Fetches the published keys of all issuers, now and in the background, until it is dropped.
+    ///
+    /// Calls `available` with the result of [`Authenticator::has_all_keys`] whenever that may have
+    /// changed.
     pub async fn refresh_keys(
         self: Arc<Self>,
         metrics: Arc<Metrics>,
-        known: impl Fn(bool) + Clone + Send + Sync + 'static,
+        available: impl Fn(bool) + Clone + Send + Sync + 'static,
     ) {
         let mut tasks = tokio::task::JoinSet::new();
-        for keys in self.remotes() {
-            let (all, known) = (Arc::clone(&self), known.clone());
-            let changed = move || known(all.has_all_keys());
-            tasks.spawn(refresh::keep(
+        for keys in self.remote_keys() {
+            let (authenticator, available) = (Arc::clone(&self), available.clone());
+            let changed = move || available(authenticator.has_all_keys());
+            tasks.spawn(refresh::run(
                 Arc::clone(keys),
                 Arc::clone(&metrics),
                 changed,
@@ -212,7 +198,7 @@ impl Authenticator {
         while tasks.join_next().await.is_some() {}
     }
 
-    fn remotes(&self) -> impl Iterator<Item = &Arc<RemoteKeys>> {
+    fn remote_keys(&self) -> impl Iterator<Item = &Arc<RemoteKeys>> {
         self.identities.iter().filter_map(|it| match &it.keys {
             IdentityKeys::Fixed(_) => None,
             IdentityKeys::Remote(keys) => Some(keys),
@@ -227,7 +213,8 @@ impl Identity {
             keys: match settings.keys {
                 KeySource::Fixed(keys) => IdentityKeys::Fixed(ArcSwap::from_pointee(keys)),
                 KeySource::Remote(remote) => {
-                    IdentityKeys::Remote(Arc::new(RemoteKeys::new(Arc::clone(&issuer), *remote)))
+                    let keys = RemoteKeys::new(Arc::clone(&issuer), *remote);
+                    IdentityKeys::Remote(Arc::new(keys))
                 }
             },
             issuer,
@@ -237,16 +224,16 @@ impl Identity {
         }
     }
 
-    /// The rules of all claims but `iss`: the user, the scopes, and when the token may be used.
-    fn judge<'a>(
+    /// Checks all claims but `iss`. Returns the user, the scopes and the period of validity.
+    fn check_claims<'a>(
         &self,
         claims: &'a JsonObject,
         now: SystemTime,
     ) -> Result<(&'a str, Vec<Box<str>>, TokenValidity), AuthRefusal> {
         claims::check_audience(claims, &self.audience)?;
-        let times = claims::times(claims, self.leeway)?;
-        times.check(now)?;
+        let validity = TokenValidity::from_claims(claims, self.leeway)?;
+        validity.check(now)?;
         let user = claims::user(claims, &self.user_claim)?;
-        Ok((user, claims::scopes(claims)?, times))
+        Ok((user, claims::scopes(claims)?, validity))
     }
 }

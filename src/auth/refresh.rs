@@ -1,9 +1,10 @@
-//! Keeps the keys of one issuer fresh: fetched at start, before they grow old, when an unknown id asks for it, and again
-//! after a failure, ever more slowly.
+//! Keeps the keys of one issuer fresh: fetches them at start, before they expire, on request for an
+//! unknown key id, and after a failure with growing delays.
 //!
-//! Relies on [`super::remote`] for what is known and who waits. One fetch at a time; a failed one changes nothing but the
-//! time of the next. Keys that were not confirmed for too long are dropped. Nothing of a document gets into the log but key
-//! ids and the issuer's name.
+//! Relies on [`super::remote`] for the current keys and the requests that wait. There is one fetch
+//! at a time, and a failed one changes nothing but the time of the next. Keys that no fetch has
+//! confirmed for `max_stale` are dropped. Nothing of a document is logged but key ids and the
+//! issuer's name.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -14,8 +15,9 @@ use tokio::{
 };
 
 use super::{
-    discovery,
-    key_set::{ParsedKeySet, VerificationKeys},
+    discovery::{self, DiscoveryError},
+    key_set::{FetchedKeySet, VerificationKeys},
+    key_set_error::{KeySetError, KeySetWarning},
     remote::{FetchedKeys, KeySetLocation, RemoteKeys},
 };
 use crate::{
@@ -26,11 +28,12 @@ use crate::{
     telemetry::metrics::Metrics,
 };
 
-/// Bytes of a document at the most.
+/// Maximum size of a document, in bytes.
 const MAX_DOCUMENT: usize = 1 << 20;
 
-/// Fetches and drops until it is dropped itself; `changed` is called when keys may have come or gone.
-pub(super) async fn keep(
+/// Fetches and expires the keys until it is dropped. Calls `changed` whenever keys may have become
+/// available or expired.
+pub(super) async fn run(
     keys: Arc<RemoteKeys>,
     metrics: Arc<Metrics>,
     changed: impl Fn() + Clone + Send + Sync + 'static,
@@ -38,45 +41,51 @@ pub(super) async fn keep(
     loop {
         let mut task = JoinSet::new();
         let (keys, metrics) = (Arc::clone(&keys), Arc::clone(&metrics));
-        let (issuer, pause) = (
+        let (issuer, delay) = (
             Arc::clone(&keys.issuer),
             keys.settings.timing.max_retry_delay,
         );
-        task.spawn(keep_until_a_bug(keys, metrics, changed.clone()));
+        task.spawn(run_until_panic(keys, metrics, changed.clone()));
         drop(task.join_next().await);
-        // Without this the keys would quietly stay as they are for ever.
-        tracing::error!(%issuer, "fetching the issuer's keys ended in a bug; it begins anew");
-        sleep(pause).await;
+        // Without a restart the keys would silently never change again.
+        tracing::error!(%issuer, "fetching the issuer's keys panicked and is restarted");
+        sleep(delay).await;
     }
 }
 
-async fn keep_until_a_bug(keys: Arc<RemoteKeys>, metrics: Arc<Metrics>, changed: impl Fn()) {
-    let refresher = KeySetFetcher {
+async fn run_until_panic(keys: Arc<RemoteKeys>, metrics: Arc<Metrics>, changed: impl Fn()) {
+    let fetcher = KeySetFetcher {
         keys: &keys,
         metrics: &metrics,
-        address: None,
-        remarks: Vec::new(),
+        discovered: None,
+        warnings: Vec::new(),
         failures: 0,
     };
-    tokio::join!(refresher.run(&changed), expire(&keys, &changed));
+    tokio::join!(fetcher.run(&changed), expire(&keys, &changed));
 }
 
 struct KeySetFetcher<'a> {
     keys: &'a RemoteKeys,
     metrics: &'a Metrics,
-    /// Where discovery said the keys are, and until when that may be believed.
-    address: Option<(Url, Instant)>,
-    /// What was said of the last set, so that it is said once.
-    remarks: Vec<String>,
+    /// The URL of the key set from the discovery document, and until when it is valid.
+    discovered: Option<(Url, Instant)>,
+    /// The warnings about the last set, so that each is logged once.
+    warnings: Vec<KeySetWarning>,
+    /// Number of failures since the last success.
     failures: u32,
 }
 
 /// Why a fetch brought no keys.
-struct KeySetFetchError {
-    /// Its label.
-    outcome: &'static str,
-    /// A clause for a person.
-    why: String,
+#[derive(Debug, thiserror::Error)]
+enum KeySetFetchError {
+    #[error("the fetch took longer than {0:?}")]
+    Timeout(Duration),
+    #[error("{url}: {error}")]
+    Fetch { url: String, error: FetchError },
+    #[error("the discovery document at {url}: {source}")]
+    Discovery { url: String, source: DiscoveryError },
+    #[error("the key set at {url}: {source}")]
+    KeySet { url: String, source: KeySetError },
 }
 
 impl KeySetFetcher<'_> {
@@ -88,142 +97,141 @@ impl KeySetFetcher<'_> {
             let limit = self.keys.settings.timing.fetch_timeout;
             let result = match timeout(limit, self.fetch()).await {
                 Ok(result) => result,
-                Err(_) => Err(KeySetFetchError {
-                    outcome: "timeout",
-                    why: format!("it took longer than {limit:?}"),
-                }),
+                Err(_) => Err(KeySetFetchError::Timeout(limit)),
             };
             let succeeded = result.is_ok();
-            let pause = match result {
-                Ok((published, fresh)) => self.succeeded(published, fresh),
-                Err(failure) => self.failed(&failure),
+            let delay = match result {
+                Ok((fetched, lifetime)) => self.succeeded(fetched, lifetime),
+                Err(error) => self.failed(&error),
             };
-            // Before those who wait are told: they look at what is known.
+            // Before waiting requests are woken: their outcome may depend on it.
             changed();
             self.keys.progress.send_modify(|progress| {
                 progress.finished = progress.started;
                 progress.succeeded = succeeded;
             });
-            self.rest(pause).await;
+            self.wait(delay).await;
         }
     }
 
-    async fn fetch(&mut self) -> Result<(ParsedKeySet, Option<Duration>), KeySetFetchError> {
+    /// Fetches the key set. Returns it with the lifetime that the response headers allow.
+    async fn fetch(&mut self) -> Result<(FetchedKeySet, Option<Duration>), KeySetFetchError> {
         let settings = &self.keys.settings;
         let now = Instant::now();
-        let url = match (&settings.location, &self.address) {
+        let url = match (&settings.location, &self.discovered) {
             (KeySetLocation::KeySet(url), _) => url.clone(),
             (KeySetLocation::Discovery(_), Some((url, until))) if *until > now => url.clone(),
-            (KeySetLocation::Discovery(place), _) => {
-                let document = self.document(place).await?;
-                let url = discovery::keys_of(&document.body, &self.keys.issuer).map_err(|why| {
-                    KeySetFetchError::invalid(format!(
-                        "the discovery document at {} {why}",
-                        shown(place)
-                    ))
+            (KeySetLocation::Discovery(discovery), _) => {
+                let document = self.document(discovery).await?;
+                let url = discovery::key_set_url(&document.body, &self.keys.issuer);
+                let url = url.map_err(|source| KeySetFetchError::Discovery {
+                    url: shown(discovery),
+                    source,
                 })?;
-                self.address = Some((url.clone(), now + settings.timing.lifetime(document.fresh)));
+                let lifetime = settings.timing.lifetime(document.fresh);
+                self.discovered = Some((url.clone(), now + lifetime));
                 url
             }
         };
         let document = self.document(&url).await?;
         let previous = self.keys.fetched();
         let previous = previous.as_ref().map(|fetched| &*fetched.keys);
-        VerificationKeys::from_published(&document.body, settings.algorithms.as_deref(), previous)
-            .map(|published| (published, document.fresh))
-            .map_err(|why| {
-                KeySetFetchError::invalid(format!("the key set at {} {why}", shown(&url)))
-            })
+        let allowed = settings.algorithms.as_deref();
+        match VerificationKeys::from_fetched(&document.body, allowed, previous) {
+            Ok(fetched) => Ok((fetched, document.fresh)),
+            Err(source) => Err(KeySetFetchError::KeySet {
+                url: shown(&url),
+                source,
+            }),
+        }
     }
 
     async fn document(&self, url: &Url) -> Result<FetchedDocument, KeySetFetchError> {
-        fetch(url, &self.keys.settings.tls, MAX_DOCUMENT)
-            .await
-            .map_err(|error| KeySetFetchError {
-                outcome: match error {
-                    FetchError::Unreachable(_) => "unreachable",
-                    FetchError::Broken(_) => "invalid",
-                    FetchError::Status(_) => "status",
-                    FetchError::TooLarge => "too_large",
-                },
-                why: format!("{}: {error}", shown(url)),
-            })
+        let document = fetch(url, &self.keys.settings.tls, MAX_DOCUMENT).await;
+        document.map_err(|error| KeySetFetchError::Fetch {
+            url: shown(url),
+            error,
+        })
     }
 
-    /// Puts the keys to use; how long they may rest.
-    fn succeeded(&mut self, published: ParsedKeySet, fresh: Option<Duration>) -> Duration {
-        let ParsedKeySet { keys, remarks } = published;
+    /// Puts the fetched keys into use. Returns the time until the next fetch.
+    fn succeeded(&mut self, fetched: FetchedKeySet, lifetime: Option<Duration>) -> Duration {
+        let FetchedKeySet { keys, warnings } = fetched;
         let issuer = &self.keys.issuer;
-        let known = self.keys.fetched();
-        let same = known.is_some_and(|known| known.keys.is(&keys));
+        let current = self.keys.fetched();
+        let same = current.is_some_and(|current| current.keys.is_same(&keys));
         if !same || self.failures > 0 {
-            tracing::info!(%issuer, keys = keys.len(), "the issuer's keys are known");
+            tracing::info!(%issuer, keys = keys.len(), "the issuer's keys were fetched");
         }
-        if self.remarks != remarks {
-            for remark in &remarks {
-                tracing::warn!(%issuer, "the issuer's key set: {remark}");
+        if self.warnings != warnings {
+            for warning in &warnings {
+                tracing::warn!(%issuer, "the issuer's key set: {warning}");
             }
-            self.remarks = remarks;
+            self.warnings = warnings;
         }
-        self.keys.set(Some(FetchedKeys {
+        self.keys.set(FetchedKeys {
             keys: Arc::new(keys),
-            at: Instant::now(),
-        }));
+            fetched_at: Instant::now(),
+        });
         self.failures = 0;
         self.metrics.key_sets.count_success(issuer);
         let settings = &self.keys.settings;
-        // Not so long that one failure would make them too old.
-        let most = settings.max_stale / 2;
-        settings.timing.lifetime(fresh).min(most)
+        // Early enough that one failed fetch does not make the keys stale.
+        let latest = settings.max_stale / 2;
+        settings.timing.lifetime(lifetime).min(latest)
     }
 
-    /// Keeps what is known; how long to wait with the next try.
-    fn failed(&mut self, failure: &KeySetFetchError) -> Duration {
-        let pause = self.keys.settings.timing.pause(self.failures);
+    /// Keeps the current keys. Returns the delay of the retry.
+    fn failed(&mut self, error: &KeySetFetchError) -> Duration {
+        let delay = self.keys.settings.timing.retry_delay(self.failures);
         self.failures = self.failures.saturating_add(1);
-        // What was discovered may be what is wrong.
-        self.address = None;
-        let issuer = &self.keys.issuer;
-        self.metrics.key_sets.count_failure(issuer, failure.outcome);
-        let seconds = pause.as_secs_f64();
+        // The discovered URL may be the cause.
+        self.discovered = None;
+        let (issuer, outcome) = (&self.keys.issuer, error.outcome());
+        self.metrics.key_sets.count_failure(issuer, outcome);
+        let retry_s = delay.as_secs_f64();
         match self.keys.fetched() {
-            Some(known) => tracing::warn!(
-                %issuer, outcome = failure.outcome, age_s = known.at.elapsed().as_secs(), retry_s = seconds,
-                "the issuer's keys can't be fetched, the known ones stay in use: {}", failure.why
+            Some(current) => tracing::warn!(
+                %issuer, outcome, age_s = current.fetched_at.elapsed().as_secs(), retry_s,
+                "fetching the issuer's keys failed, the current keys stay in use: {error}"
             ),
             None => tracing::error!(
-                %issuer, outcome = failure.outcome, retry_s = seconds,
-                "the issuer's keys can't be fetched, and its tokens get 503 until they are: {}", failure.why
+                %issuer, outcome, retry_s,
+                "fetching the issuer's keys failed, its tokens get 503 until it succeeds: {error}"
             ),
         }
-        pause
+        delay
     }
 
-    /// Waits, or until somebody asks.
-    async fn rest(&self, pause: Duration) {
-        let mut over = pin!(sleep(pause));
+    /// Waits for this time, or until a request asks for a fetch.
+    async fn wait(&self, delay: Duration) {
+        let mut elapsed = pin!(sleep(delay));
         loop {
             let woken: Notified<'_> = self.keys.wake.notified();
             tokio::select! {
-                () = &mut over => return,
-                // A wish that the last fetch has fulfilled already may still be noted.
-                () = woken => if self.keys.is_asked() { return },
+                () = &mut elapsed => return,
+                // The wake-up may be for a request that the last fetch has already served.
+                () = woken => if self.keys.is_fetch_requested() { return },
             }
         }
     }
 }
 
-/// Drops the keys when no fetch has confirmed them for too long.
+/// Drops the keys when no fetch has confirmed them for `max_stale`.
 async fn expire(keys: &RemoteKeys, changed: &impl Fn()) {
     let mut progress = keys.progress.subscribe();
     loop {
-        let Some(FetchedKeys { at, .. }) = keys.fetched() else {
+        let Some(FetchedKeys { fetched_at, .. }) = keys.fetched() else {
             drop(progress.changed().await);
             continue;
         };
         tokio::select! {
-            () = sleep_until(at + keys.settings.max_stale) => if keys.forget(at) {
-                tracing::error!(issuer = %keys.issuer, "the issuer's keys are older than max_stale: its tokens get 503 until they can be fetched");
+            () = sleep_until(fetched_at + keys.settings.max_stale) => if keys.expire(fetched_at) {
+                tracing::error!(
+                    issuer = %keys.issuer,
+                    "the issuer's keys are older than max_stale, \
+                     its tokens get 503 until a fetch succeeds"
+                );
                 changed();
             },
             _ = progress.changed() => {}
@@ -232,10 +240,17 @@ async fn expire(keys: &RemoteKeys, changed: &impl Fn()) {
 }
 
 impl KeySetFetchError {
-    fn invalid(why: String) -> Self {
-        Self {
-            outcome: "invalid",
-            why,
+    /// The label of the outcome in metrics and logs.
+    fn outcome(&self) -> &'static str {
+        match self {
+            Self::Timeout(_) => "timeout",
+            Self::Discovery { .. } | Self::KeySet { .. } => "invalid",
+            Self::Fetch { error, .. } => match error {
+                FetchError::Unreachable(_) => "unreachable",
+                FetchError::Broken(_) => "invalid",
+                FetchError::Status(_) => "status",
+                FetchError::TooLarge => "too_large",
+            },
         }
     }
 }
@@ -257,7 +272,7 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn a_bug_does_not_end_the_fetching() {
+    async fn a_panic_does_not_end_the_fetching() {
         let pause = Duration::from_millis(1);
         let nobody = Url::parse("http://127.0.0.1:1/keys").unwrap();
         let settings = RemoteKeySettings {
@@ -276,9 +291,9 @@ mod tests {
         let count = Arc::new(AtomicUsize::new(0));
         let changed = move || {
             calls.send(()).unwrap();
-            assert!(count.fetch_add(1, Ordering::SeqCst) > 1, "a bug, twice");
+            assert!(count.fetch_add(1, Ordering::SeqCst) > 1, "a panic, twice");
         };
-        let keeping = tokio::spawn(keep(keys, Metrics::new(LogWriter::discard()), changed));
+        let keeping = tokio::spawn(run(keys, Metrics::new(LogWriter::discard()), changed));
         for _ in 0..5 {
             called.recv().await.unwrap();
         }

@@ -1,56 +1,58 @@
-//! Why a request's token was not accepted: one variant per reason, so that metrics and tests can tell them apart.
+//! Why a request was not authenticated: one variant per reason, for metrics and tests.
 //!
-//! Nothing in here ever holds a byte of the token, of a key or of a claim's value: every text is a constant.
+//! Never holds a byte of the token, of a key or of a claim's value: every text is a constant.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, error::Error, fmt};
 
 /// Why there is no [`Caller`](super::Caller).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthRefusal {
-    /// No `Authorization` header, or `Bearer` with nothing behind it.
+    /// No `Authorization` header, or `Bearer` without a token.
     MissingToken,
     /// A scheme other than `Bearer`.
     WrongScheme,
     /// More than one `Authorization` header.
     DuplicateHeader,
-    /// Over 8 KiB.
+    /// The token is longer than 8 KiB.
     TokenTooLong,
-    /// Not a signed token: wrong alphabet, wrong number of parts, not base64url, not JSON objects, no `alg`.
+    /// Not a signed token: wrong alphabet, wrong number of parts, not base64url, not JSON objects,
+    /// or no `alg`.
     Malformed,
-    /// `iss` is none of the configured issuers.
+    /// `iss` is not a configured issuer.
     UnknownIssuer,
-    /// The issuer's keys are not known, or whether they are the newest can't be found out: not the token's fault.
+    /// The issuer's keys are unavailable, or a fetch for the token's `kid` failed. The token may
+    /// be good.
     KeysUnavailable,
-    /// `kid` names no key of the issuer.
+    /// `kid` does not name a key of the issuer.
     UnknownKey,
-    /// `alg` is unknown, is not on the issuer's list, or does not belong to the key's type.
+    /// `alg` is unknown, is not allowed for the issuer, or does not fit the type of the key.
     AlgorithmNotAllowed,
-    /// No fitting key made this signature.
+    /// No key of the issuer made this signature.
     BadSignature,
-    /// `exp` has passed.
+    /// `exp` is in the past.
     Expired,
-    /// `nbf` lies ahead.
+    /// `nbf` is in the future.
     NotYetValid,
-    /// `iat` lies ahead.
+    /// `iat` is in the future.
     IssuedInFuture,
-    /// `aud` holds none of the configured audiences.
+    /// `aud` contains none of the configured audiences.
     WrongAudience,
-    /// `typ` names something other than a JWT or an access token.
+    /// `typ` is neither a JWT nor an access token.
     WrongType,
-    /// A `crit` header: it asks for an extension, and this gateway knows none.
+    /// The token has a `crit` header: it requires an extension, and none is supported.
     UnknownCrit,
-    /// One claim is given twice.
+    /// A claim occurs twice.
     DuplicateClaim,
-    /// One parameter of the token's header is given twice.
+    /// A parameter of the token's header occurs twice.
     DuplicateHeaderParameter,
-    /// The claim has the wrong type or a value outside its limits.
+    /// The claim has the wrong type or a value out of range.
     BadClaim(&'static str),
-    /// The claim is required and not there.
+    /// The claim is required and missing.
     MissingClaim(&'static str),
 }
 
 impl AuthRefusal {
-    /// The label of the reason in metrics: a closed set, whatever a token holds.
+    /// The label of the reason in metrics, from a closed set.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::MissingToken => "missing_token",
@@ -76,7 +78,8 @@ impl AuthRefusal {
         }
     }
 
-    /// The code of the answer: `malformed_request` (400), `not_ready` (503), or one of the three 401s.
+    /// The error code of the response: `malformed_request` (400), `not_ready` (503), or one of the
+    /// three codes of a 401.
     pub fn code(&self) -> &'static str {
         match self {
             Self::DuplicateHeader => "malformed_request",
@@ -101,35 +104,43 @@ impl AuthRefusal {
         }
     }
 
-    /// A sentence for the person who made the request; safe to send to anybody.
+    /// An explanation for the client. It is safe to send to anybody.
     pub fn detail(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
-            Self::MissingToken => "an Authorization header with a Bearer token is needed",
+            Self::MissingToken => "an Authorization header with a Bearer token is required",
             Self::WrongScheme => "the Authorization header must use the Bearer scheme",
-            Self::DuplicateHeader => "more than one Authorization header",
+            Self::DuplicateHeader => "the request has more than one Authorization header",
             Self::TokenTooLong => "the token is longer than 8 KiB",
-            Self::Malformed => "not a signed JWT in compact form",
-            Self::UnknownIssuer => "the token's issuer is not accepted here",
-            Self::KeysUnavailable => "the keys of the token's issuer can't be had at the moment",
-            Self::UnknownKey => "the token's kid names no key of its issuer",
+            Self::Malformed => "the token is not a signed JWT in compact form",
+            Self::UnknownIssuer => "the token's issuer is not accepted",
+            Self::KeysUnavailable => "the keys of the token's issuer are currently unavailable",
+            Self::UnknownKey => "the token's kid does not name a key of its issuer",
             Self::AlgorithmNotAllowed => {
                 "the token's algorithm is not accepted for its issuer and key"
             }
-            Self::BadSignature => "the token's signature does not fit",
+            Self::BadSignature => "the token's signature is invalid",
             Self::Expired => "the token has expired",
             Self::NotYetValid => "the token is not valid yet",
-            Self::IssuedInFuture => "the token claims to be issued in the future",
-            Self::WrongAudience => "the token is meant for another audience",
+            Self::IssuedInFuture => "the token's iat is in the future",
+            Self::WrongAudience => "the token is for another audience",
             Self::WrongType => "the token's typ is neither JWT nor at+jwt",
-            Self::UnknownCrit => "the token's crit asks for an extension that is not known here",
-            Self::DuplicateClaim => "the token gives a claim twice",
-            Self::DuplicateHeaderParameter => "the token's header gives a parameter twice",
+            Self::UnknownCrit => "the token's crit requires an extension that is not supported",
+            Self::DuplicateClaim => "the token has a duplicate claim",
+            Self::DuplicateHeaderParameter => "the token's header has a duplicate parameter",
             Self::BadClaim(claim) => {
-                return Cow::Owned(format!("the token's {claim} claim is not fit for use"));
+                return Cow::Owned(format!("the token's {claim} claim is invalid"));
             }
             Self::MissingClaim(claim) => {
-                return Cow::Owned(format!("the token lacks the {claim} claim"));
+                return Cow::Owned(format!("the token has no {claim} claim"));
             }
         })
     }
 }
+
+impl fmt::Display for AuthRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail())
+    }
+}
+
+impl Error for AuthRefusal {}

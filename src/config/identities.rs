@@ -12,7 +12,7 @@ use super::{
 use crate::secret::Secret;
 use crate::{
     auth::{
-        Algorithm, IdentitySettings, KeySource, discovery,
+        Algorithm, IdentitySettings, KeySetError, KeySource, discovery,
         key_set::VerificationKeys,
         remote::{FetchTiming, KeySetLocation, RemoteKeySettings},
     },
@@ -23,8 +23,8 @@ use crate::{
 /// Where keys may come from; none of them is discovery.
 const SOURCES: [&str; 4] = ["jwks_url", "jwks_file", "public_key_file", "secret"];
 
-/// Reads the keys of a text; what is wrong with it is a clause for a person.
-type ReadKeys = fn(&Secret) -> Result<VerificationKeys, String>;
+/// Reads the keys in a text.
+type ReadKeys = fn(&Secret) -> Result<VerificationKeys, KeySetError>;
 
 impl ConfigReader<'_> {
     pub(super) fn identities(&mut self, root: &ConfigTable) -> Vec<IdentitySettings> {
@@ -176,13 +176,13 @@ impl ConfigReader<'_> {
             const HELP: &str =
                 "see the identity section of the configuration reference for what keys may be";
             let text = texts.first().ok_or_else(LoadError::wrong_input_count)?;
-            let keys =
-                read(text).map_err(|why| LoadError::of(0, format!("`{key}` {why}"), HELP))?;
+            let keys = read(text)
+                .map_err(|why| LoadError::of(0, format!("`{key}` cannot be used: {why}"), HELP))?;
             match &algorithms {
                 None => Ok(keys),
                 Some(algorithms) => keys.restrict(algorithms).map_err(|why| {
                     let help = "write those of the keys, or leave `algorithms` out";
-                    LoadError::of(misfit, format!("`algorithms` {why}"), help)
+                    LoadError::of(misfit, format!("`algorithms` cannot be used: {why}"), help)
                 }),
             }
         })?;
@@ -223,7 +223,7 @@ impl ConfigReader<'_> {
     ) -> Option<KeySetLocation> {
         if discovery {
             let (issuer, place) = issuer?;
-            let Some(url) = discovery::document_of(issuer) else {
+            let Some(url) = discovery::document_url(issuer) else {
                 self.error(
                     place,
                     format!("`{issuer}` is no URL, so its keys can't be discovered"),

@@ -1,4 +1,4 @@
-//! Every algorithm with a key of its kind, and none with a key of another.
+//! Every algorithm verifies with its own type of key, and with no other.
 
 use std::sync::OnceLock;
 
@@ -12,14 +12,14 @@ use data_encoding::BASE64;
 use super::*;
 use crate::auth::Algorithm;
 
-/// Somebody who signs tokens, with a key made for the test.
+/// Signs tokens with a key generated for the test.
 pub(super) struct Signer {
     pub(super) algorithms: &'static [Algorithm],
     key: Option<rcgen::KeyPair>,
 }
 
 impl Signer {
-    /// The one RSA key of the test binary: it takes long to make.
+    /// The only RSA key of the test binary: generating one takes long.
     pub(super) fn rsa() -> Self {
         static KEY: OnceLock<Vec<u8>> = OnceLock::new();
         let der = KEY.get_or_init(|| {
@@ -122,7 +122,7 @@ impl Signer {
         }
     }
 
-    /// A token of these texts with the first of the algorithms added to the header.
+    /// A token of these texts, with the first algorithm added to the header.
     pub(super) fn sign(&self, header: &str, claims: &str) -> String {
         self.sign_as(self.algorithms[0], header, claims)
     }
@@ -176,13 +176,13 @@ impl Signer {
     fn key_set(&self) -> VerificationKeys {
         match self.key {
             Some(_) => VerificationKeys::from_pem(self.pem().as_bytes()).unwrap(),
-            None => shared(),
+            None => shared_secret(),
         }
     }
 }
 
 #[test]
-fn every_algorithm_verifies_with_its_own_kind_of_key_only() {
+fn every_algorithm_verifies_with_its_own_type_of_key_only() {
     let signers = Signer::all();
     for signer in &signers {
         for algorithm in signer.algorithms {
@@ -199,7 +199,7 @@ fn every_algorithm_verifies_with_its_own_kind_of_key_only() {
 }
 
 #[test]
-fn another_key_of_the_same_kind_does_not_verify() {
+fn another_key_of_the_same_type_does_not_verify() {
     for make in [Signer::es256, Signer::es384, Signer::ed25519] {
         let token = make().sign("{}", &good_claims().to_string());
         assert_eq!(
@@ -210,7 +210,7 @@ fn another_key_of_the_same_kind_does_not_verify() {
 }
 
 #[test]
-fn none_and_unknown_names_are_refused() {
+fn none_and_unknown_algorithms_are_refused() {
     for algorithm in [
         "none", "None", "NONE", "nOnE", "", "hs256", "HS1", "ES512", "ES256K", "RSA-OAEP",
     ] {
@@ -220,7 +220,7 @@ fn none_and_unknown_names_are_refused() {
             encode(&header),
             encode(&good_claims().to_string())
         );
-        for keys in [shared(), Signer::es256().key_set()] {
+        for keys in [shared_secret(), Signer::es256().key_set()] {
             assert_eq!(
                 user_with(keys, &unsigned),
                 Err(AuthRefusal::AlgorithmNotAllowed),
@@ -234,7 +234,7 @@ fn none_and_unknown_names_are_refused() {
     }
 }
 
-/// The classic: the public key, which everybody has, taken as the HMAC secret.
+/// The classic attack: the public key, which everybody has, used as the HMAC secret.
 #[test]
 fn a_public_key_is_never_an_hmac_secret() {
     let rsa = Signer::rsa();
@@ -269,7 +269,7 @@ fn a_public_key_is_never_an_hmac_secret() {
 }
 
 #[test]
-fn the_alg_of_a_jwk_is_the_only_one_it_verifies() {
+fn a_jwk_with_an_alg_verifies_no_other() {
     let rsa = Signer::rsa();
     let mut jwk = rsa.jwk();
     jwk["alg"] = json!("RS512");

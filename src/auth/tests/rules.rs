@@ -1,10 +1,10 @@
-//! The rules of DESIGN's identity section that need no other key than a shared secret.
+//! The rules of tokens that need only a shared secret.
 
 use super::*;
 
 const HEADER: &str = r#"{"alg":"HS256"}"#;
 
-/// The good claims with one changed (or, with null, as it may be, removed by `without`).
+/// The good claims with this claim set to this value.
 fn with(claim: &str, value: Value) -> String {
     let mut claims = good_claims();
     claims[claim] = value;
@@ -33,12 +33,12 @@ fn alice() -> Result<String, AuthRefusal> {
 }
 
 #[test]
-fn a_good_token_names_its_caller() {
+fn a_good_token_authenticates_its_caller() {
     assert_eq!(user(&header(HEADER)), alice());
 }
 
 #[test]
-fn a_changed_byte_of_the_signed_text_is_noticed() {
+fn a_changed_signed_text_is_refused() {
     let other = hs256(HEADER, &good_claims().to_string().replace("alice", "mallo"));
     let good = header(HEADER);
     let (_, signature) = good.rsplit_once('.').unwrap();
@@ -138,7 +138,7 @@ fn any_crit_is_refused() {
 }
 
 #[test]
-fn nothing_is_given_twice() {
+fn duplicate_claims_and_parameters_are_refused() {
     let twice = r#"{"iss":"https://login","aud":"liveness","sub":"alice","s\u0075b":"bob","exp":1800000060}"#;
     assert_eq!(
         user(&hs256(HEADER, twice)),
@@ -169,7 +169,7 @@ fn exp_is_required_and_a_finite_number() {
 }
 
 #[test]
-fn exp_has_passed_when_the_leeway_is_over() {
+fn a_token_expires_when_the_leeway_is_over() {
     assert_eq!(user(&with("exp", json!(NOW - LEEWAY + 1))), alice());
     assert_eq!(user(&raw_exp("1799999970.5")), alice());
     for exp in [json!(NOW - LEEWAY), json!(0), json!(-1), json!(-1e300)] {
@@ -182,7 +182,7 @@ fn exp_has_passed_when_the_leeway_is_over() {
 }
 
 #[test]
-fn nbf_and_iat_are_numbers_and_do_not_lie_ahead() {
+fn nbf_and_iat_are_numbers_and_not_in_the_future() {
     for (claim, early) in [
         ("nbf", AuthRefusal::NotYetValid),
         ("iat", AuthRefusal::IssuedInFuture),
@@ -196,7 +196,7 @@ fn nbf_and_iat_are_numbers_and_do_not_lie_ahead() {
 }
 
 #[test]
-fn the_issuer_is_one_of_the_configured_exactly() {
+fn the_issuer_is_exactly_a_configured_one() {
     assert_eq!(user(&without("iss")), Err(AuthRefusal::MissingClaim("iss")));
     assert_eq!(
         user(&with("iss", json!(["https://login"]))),
@@ -218,19 +218,19 @@ fn the_issuer_is_one_of_the_configured_exactly() {
 }
 
 #[test]
-fn a_token_is_checked_with_the_keys_of_its_own_issuer_alone() {
+fn a_token_is_verified_with_the_keys_of_its_own_issuer_only() {
     let other =
         VerificationKeys::from_secret(&Secret::new(&b"the secret of quite another issuer"[..]))
             .unwrap();
-    let both = gate(vec![
+    let both = authenticator(vec![
         identity("https://other", other),
-        identity("https://login", shared()),
+        identity("https://login", shared_secret()),
     ]);
-    let caller = ask(&both, &header(HEADER)).map(|caller| caller.issuer.to_string());
+    let caller = authenticate(&both, &header(HEADER)).map(|caller| caller.issuer.to_string());
     assert_eq!(caller, Ok("https://login".into()));
     // Signed by one issuer, in the name of the other.
-    let forged =
-        ask(&both, &with("iss", json!("https://other"))).map(|caller| caller.issuer.to_string());
+    let forged = authenticate(&both, &with("iss", json!("https://other")))
+        .map(|caller| caller.issuer.to_string());
     assert_eq!(forged, Err(AuthRefusal::BadSignature));
 }
 
@@ -260,7 +260,7 @@ fn one_of_the_audiences_must_be_named() {
 }
 
 #[test]
-fn the_user_is_a_text_of_1_to_256_bytes() {
+fn the_user_is_a_string_of_1_to_256_bytes() {
     assert_eq!(
         user(&without("sub")),
         Err(AuthRefusal::MissingClaim("user"))
@@ -281,10 +281,11 @@ fn the_user_is_a_text_of_1_to_256_bytes() {
 
 #[test]
 fn another_claim_can_name_the_user() {
-    let mut settings = identity("https://login", shared());
+    let mut settings = identity("https://login", shared_secret());
     settings.user_claim = "https://example.com/uid".into();
-    let authenticator = gate(vec![settings]);
-    let name = |token: &str| ask(&authenticator, token).map(|caller| caller.user.to_string());
+    let authenticator = authenticator(vec![settings]);
+    let name =
+        |token: &str| authenticate(&authenticator, token).map(|caller| caller.user.to_string());
     assert_eq!(
         name(&with("https://example.com/uid", json!("u7"))),
         Ok("u7".into())
@@ -301,9 +302,9 @@ fn another_claim_can_name_the_user() {
 
 #[test]
 fn scopes_come_from_scope_and_scp() {
-    let authenticator = gate(vec![identity("https://login", shared())]);
+    let authenticator = authenticator(vec![identity("https://login", shared_secret())]);
     let granted = |claim: &str, value: Value| {
-        ask(&authenticator, &with(claim, value)).map(|caller| {
+        authenticate(&authenticator, &with(claim, value)).map(|caller| {
             assert!(!caller.has_scope("") && !caller.has_scope("A"));
             (
                 caller.has_scope("a"),
@@ -327,7 +328,7 @@ fn scopes_come_from_scope_and_scp() {
 }
 
 #[test]
-fn the_signature_is_judged_before_the_claims() {
+fn the_signature_is_verified_before_the_claims() {
     let expired = with("exp", json!(0));
     let (signed, _) = expired.rsplit_once('.').unwrap();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Random and mutated tokens: never a panic, never a caller that nobody vouched for.
+//! Random and mutated tokens never cause a panic and never authenticate a caller.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ fn refused(bytes: &[u8]) -> bool {
     };
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, value);
-    let authenticator = gate(vec![identity("https://login", shared())]);
+    let authenticator = authenticator(vec![identity("https://login", shared_secret())]);
     match at_once(&authenticator, &headers, now()) {
         Ok(_) => false,
         Err(refusal) => {
@@ -49,7 +49,7 @@ proptest! {
         let mut bytes = good.clone().into_bytes();
         let at = at.index(bytes.len());
         prop_assume!(bytes[at] != with);
-        // A space at either end is the header's, not the token's; it cuts nothing from the middle.
+        // Spaces at the ends belong to the header, not to the token.
         bytes[at] = with;
         prop_assert!(refused(&[b"Bearer ", &bytes[..]].concat()));
     }

@@ -1,4 +1,4 @@
-//! A token that comes again: the same answer as the first time, by the cache or not.
+//! Repeated tokens: the result is the same as without the cache.
 
 use super::*;
 
@@ -12,8 +12,8 @@ fn headers(token: &str) -> HeaderMap {
 }
 
 #[test]
-fn a_token_is_verified_once_and_judged_by_the_clock_each_time() {
-    let authenticator = gate(vec![identity("https://login", shared())]);
+fn a_token_is_verified_once_and_its_times_are_checked_each_time() {
+    let authenticator = authenticator(vec![identity("https://login", shared_secret())]);
     let headers = headers(&hs256(HEADER, &good_claims().to_string()));
     let at = |seconds: u64| {
         at_once(
@@ -30,22 +30,22 @@ fn a_token_is_verified_once_and_judged_by_the_clock_each_time() {
 }
 
 #[test]
-fn a_token_altered_in_one_byte_is_none_that_is_known() {
-    let authenticator = gate(vec![identity("https://login", shared())]);
+fn a_token_altered_in_one_byte_is_not_cached() {
+    let authenticator = authenticator(vec![identity("https://login", shared_secret())]);
     let good = hs256(HEADER, &good_claims().to_string());
-    assert!(ask(&authenticator, &good).is_ok());
+    assert!(authenticate(&authenticator, &good).is_ok());
     for at in 0..good.len() {
         let mut altered = good.clone().into_bytes();
         altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
         let altered = String::from_utf8(altered).unwrap();
-        assert!(ask(&authenticator, &altered).is_err(), "byte {at}");
+        assert!(authenticate(&authenticator, &altered).is_err(), "byte {at}");
     }
-    assert!(ask(&authenticator, &good).is_ok());
+    assert!(authenticate(&authenticator, &good).is_ok());
 }
 
 #[test]
-fn a_refusal_is_not_remembered() {
-    let authenticator = gate(vec![identity("https://login", shared())]);
+fn a_refusal_is_not_cached() {
+    let authenticator = authenticator(vec![identity("https://login", shared_secret())]);
     let mut claims = good_claims();
     claims["nbf"] = json!(NOW + LEEWAY + 1);
     let headers = headers(&hs256(HEADER, &claims.to_string()));
@@ -56,11 +56,13 @@ fn a_refusal_is_not_remembered() {
 }
 
 #[test]
-fn callers_keep_their_pseudonym_and_differ_in_it() {
-    let authenticator = gate(vec![identity("https://login", shared())]);
+fn each_caller_has_one_pseudonym_of_its_own() {
+    let authenticator = authenticator(vec![identity("https://login", shared_secret())]);
     let of = |user: &str| {
         let claims = good_claims().to_string().replace("alice", user);
-        ask(&authenticator, &hs256(HEADER, &claims)).ok().unwrap()
+        authenticate(&authenticator, &hs256(HEADER, &claims))
+            .ok()
+            .unwrap()
     };
     let (alice, bob) = (of("alice"), of("bob"));
     assert_eq!((alice.pseudonym.len(), bob.pseudonym.len()), (16, 16));

@@ -1,7 +1,8 @@
-//! A JSON object whose top level may not name a member twice.
+//! A JSON object that reports duplicate members at its top level.
 //!
-//! With a duplicate, two readers of one token can see two different users. Names are compared after their escapes are
-//! resolved, so `"s\u0075b"` is `sub`. It never says which value was found: that may be personal or a key.
+//! With a duplicate, two readers of one token could see two different users. Names are compared
+//! after their escapes are resolved, so `"s\u0075b"` is `sub`. Errors never contain a value: it may
+//! be personal data or a key.
 
 use std::fmt;
 
@@ -11,14 +12,20 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-/// The members of one JSON object, and whether a name came twice.
+/// The members of one JSON object, and whether any name occurs twice.
 pub(super) struct JsonObject {
     members: Map<String, Value>,
     duplicate: bool,
 }
 
+/// The member exists and is not a string.
+#[derive(Debug, thiserror::Error)]
+#[error("the member is not a string")]
+pub(super) struct NotAString;
+
 impl JsonObject {
-    /// Whether any name was given more than once. What [`JsonObject::member`] then gives must not be used.
+    /// Whether any name occurs more than once. If so, the result of [`JsonObject::member`] must not
+    /// be used.
     pub(super) fn has_duplicate(&self) -> bool {
         self.duplicate
     }
@@ -28,12 +35,12 @@ impl JsonObject {
         self.members.get(name)
     }
 
-    /// The member as text; `Err(())` when it is there and is not a string.
-    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, ()> {
+    /// The value of the member with exactly this name, which must be a string.
+    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, NotAString> {
         match self.members.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(()),
+            Some(_) => Err(NotAString),
         }
     }
 }
@@ -74,14 +81,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_given_twice_is_noticed_however_it_is_spelled() {
+    fn a_duplicate_name_is_reported_however_it_is_escaped() {
         assert!(!read(r#"{"a":1,"b":{"c":1},"A":2}"#).has_duplicate());
         assert!(read(r#"{"a":1,"b":2,"a":1}"#).has_duplicate());
         assert!(read(r#"{"sub":"x","s\u0075b":"y"}"#).has_duplicate());
     }
 
     #[test]
-    fn only_an_object_will_do() {
+    fn only_an_object_is_accepted() {
         for text in [
             "[]",
             "1",
