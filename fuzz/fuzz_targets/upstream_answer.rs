@@ -5,6 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use liveness_gateway::outbound::{
+    MalformedResponse,
     framing::{BodyFraming, FramedPiece},
     head,
 };
@@ -28,7 +29,7 @@ fuzz_target!(|data: &[u8]| {
 });
 
 /// The head as text, the body, and how many bytes belong to neither.
-type Answer = Result<Option<(String, Body)>, &'static str>;
+type Answer = Result<Option<(String, Body)>, MalformedResponse>;
 
 fn answer(parts: &[&[u8]]) -> Answer {
     let mut buffer = Vec::new();
@@ -64,7 +65,7 @@ struct Body {
     left: usize,
 }
 
-fn body(mut framing: BodyFraming, parts: &[&[u8]]) -> Result<Body, &'static str> {
+fn body(mut framing: BodyFraming, parts: &[&[u8]]) -> Result<Body, MalformedResponse> {
     let mut body = Body::default();
     for part in parts {
         let mut left = *part;

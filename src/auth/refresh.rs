@@ -247,7 +247,7 @@ impl KeySetFetchError {
             Self::Discovery { .. } | Self::KeySet { .. } => "invalid",
             Self::Fetch { error, .. } => match error {
                 FetchError::Unreachable(_) => "unreachable",
-                FetchError::Broken(_) => "invalid",
+                FetchError::Malformed(_) | FetchError::Encoded => "invalid",
                 FetchError::Status(_) => "status",
                 FetchError::TooLarge => "too_large",
             },

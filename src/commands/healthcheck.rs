@@ -174,7 +174,7 @@ async fn request(url: &Url) -> Result<u16, HealthcheckError> {
         url: shown(url),
         source: match error {
             ExchangeError::NoResponse(error) => error.into(),
-            ExchangeError::Response(error) => error.into(),
+            ExchangeError::Malformed(error) => error.into(),
         },
     })?;
     Ok(response.status())

@@ -67,7 +67,7 @@ impl ConfigReader<'_> {
             let authorities = path.as_deref().zip(texts.first().map(Secret::reveal));
             client_config(authorities).map_err(|why| {
                 let help = "name a PEM file with the certificates to trust, or leave `ca_file` out";
-                LoadError::of(0, why, help)
+                LoadError::of(0, why.to_string(), help)
             })
         })?;
         let tls = ClientTls::new(config);

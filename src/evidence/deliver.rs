@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use super::{DeliveryCondition, EvidenceSettings, signature::WebhookSecret};
 use crate::{
     outbound::{
+        MalformedResponse,
         connection::{ClientTls, OutboundConnection},
         exchange::{ExchangeError, OutboundRequest, exchange},
     },
@@ -52,13 +53,15 @@ pub struct EvidenceDelivery<'a> {
 #[derive(Debug)]
 pub enum DeliveryError {
     /// The answer could not be held.
-    RetentionError(RetentionError),
+    NotRetained(RetentionError),
     /// No connection could be made, or TLS failed.
     Unreachable(io::Error),
     /// The connection broke before there was an answer.
     NoAnswer(io::Error),
     /// What came back is no HTTP.
-    Broken(&'static str),
+    Broken(MalformedResponse),
+    /// A response came before the delivery was sent.
+    Early,
     /// Another status than 2xx.
     Status(u16),
     /// Not in time.
@@ -111,7 +114,7 @@ impl EvidenceSender {
     pub async fn deliver(&self, delivery: &EvidenceDelivery<'_>) -> Result<(), DeliveryError> {
         let whole = match delivery.answer {
             Ok(whole) => whole,
-            Err(why) => return Err(DeliveryError::RetentionError(*why)),
+            Err(why) => return Err(DeliveryError::NotRetained(*why)),
         };
         let body = body(delivery, whole, SystemTime::now());
         let secret = self.secret.load_full();
@@ -160,12 +163,10 @@ impl EvidenceSender {
             Ok(reading) if !(200..300).contains(&reading.status()) => {
                 Err(DeliveryError::Status(reading.status()))
             }
-            Ok(reading) if reading.is_early() => Err(DeliveryError::Broken(
-                "it came before the delivery was there",
-            )),
+            Ok(reading) if reading.is_early() => Err(DeliveryError::Early),
             Ok(_) => Ok(()),
             Err(ExchangeError::NoResponse(error)) => Err(DeliveryError::NoAnswer(error)),
-            Err(ExchangeError::Response(what)) => Err(DeliveryError::Broken(what)),
+            Err(ExchangeError::Malformed(what)) => Err(DeliveryError::Broken(what)),
         }
     }
 
@@ -192,9 +193,9 @@ impl DeliveryError {
     /// Whether it may go better a moment later: not where the backend has said no.
     fn may_pass(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::NoAnswer(_) | Self::Broken(_) => true,
+            Self::Unreachable(_) | Self::NoAnswer(_) | Self::Broken(_) | Self::Early => true,
             Self::Status(status) => matches!(status, 408 | 425 | 429 | 500..),
-            Self::RetentionError(_) | Self::Timeout => false,
+            Self::NotRetained(_) | Self::Timeout => false,
         }
     }
 }
@@ -202,15 +203,18 @@ impl DeliveryError {
 impl fmt::Display for DeliveryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::RetentionError(RetentionError::TooLarge) => {
+            Self::NotRetained(RetentionError::TooLarge) => {
                 f.write_str("Qiniu's answer is too large")
             }
-            Self::RetentionError(RetentionError::NoRoom) => {
+            Self::NotRetained(RetentionError::NoRoom) => {
                 f.write_str("no body memory left for Qiniu's answer; raise server.body_memory")
             }
             Self::Unreachable(error) => write!(f, "the backend can't be reached: {error}"),
             Self::NoAnswer(error) => write!(f, "the backend gave no answer: {error}"),
             Self::Broken(what) => write!(f, "the backend's answer is broken: {what}"),
+            Self::Early => {
+                f.write_str("the backend's answer is broken: it came before the delivery was there")
+            }
             Self::Status(status) => write!(f, "the backend answered HTTP {status}"),
             Self::Timeout => f.write_str("the backend did not answer within evidence.timeout"),
         }

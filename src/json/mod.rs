@@ -1,7 +1,8 @@
-//! One-pass JSON: scanning, and cutting while scanning. No business words in here.
+//! One-pass JSON: scanning, and cutting while scanning. Knows nothing about what documents mean.
 //!
-//! [`scanner`] splits bytes into events, strictly by RFC 8259, and can stop and go on at any byte. [`cut`] follows the
-//! events with a set of [`rules`] and tells a [`sink`] which bytes stay and which values were wanted. [`rules::MemberPath`] is how paths are written. Nothing here ever
+//! [`scanner`] splits bytes into events, strictly by RFC 8259, and can pause and resume at any byte.
+//! [`cut`] applies a set of [`rules`] to the events and tells a [`sink`] which bytes stay and which
+//! values were captured; [`rules::MemberPath`] is how rules name places in a document. Nothing here
 //! builds a tree, recurses, or holds more than one short token.
 
 pub mod cut;
@@ -13,72 +14,50 @@ pub mod sink;
 mod state;
 mod string;
 
-use std::fmt;
-
-/// Why the bytes are not JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why bytes are not JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScanError {
-    /// A byte that can't stand where it stands.
+    /// A byte that is not allowed at its position.
+    #[error("a character stands where JSON does not allow it")]
     Unexpected,
-    /// The bytes ended too early.
+    /// The bytes end before the document is complete.
+    #[error("the JSON ends too early")]
     Incomplete,
-    /// Nested too deep.
+    /// Nesting deeper than [`scanner::MAX_DEPTH`].
+    #[error("the JSON is nested too deeply")]
     Depth,
     /// A control character inside a string.
+    #[error("a string holds an unescaped control character")]
     ControlCharacter,
-    /// An escape that JSON does not have.
+    /// An escape that JSON does not define.
+    #[error("a string holds an invalid escape")]
     Escape,
     /// Half of a surrogate pair.
+    #[error("a string holds half of a surrogate pair")]
     Surrogate,
     /// Bytes that are not UTF-8.
+    #[error("a string is not valid UTF-8")]
     Utf8,
-    /// Not a number.
+    /// A malformed number.
+    #[error("a number is malformed")]
     Number,
 }
 
-impl fmt::Display for ScanError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unexpected => "a character stands where JSON does not allow it",
-            Self::Incomplete => "the JSON ends too early",
-            Self::Depth => "the JSON is nested too deeply",
-            Self::ControlCharacter => "a string holds an unescaped control character",
-            Self::Escape => "a string holds an invalid escape",
-            Self::Surrogate => "a string holds half of a surrogate pair",
-            Self::Utf8 => "a string is not valid UTF-8",
-            Self::Number => "a number is malformed",
-        })
-    }
-}
-
 /// Why a document can't be cut.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CutError {
-    /// Not JSON.
-    Json(ScanError),
-    /// JSON, but not an object.
+    /// It is not JSON.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+    /// It is JSON, but not an object.
+    #[error("the JSON is not an object")]
     NotAnObject,
-    /// A member stands twice where that would be ambiguous.
+    /// A watched object has two members of the same name.
+    #[error("an object has two members of the same name")]
     DuplicateKey,
-    /// Over 1,024 members in an object that is looked at.
+    /// A watched object has more than 1,024 members.
+    #[error("an object has more than 1024 members")]
     TooManyMembers,
-}
-
-impl fmt::Display for CutError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Json(error) => error.fmt(f),
-            Self::NotAnObject => f.write_str("the JSON is not an object"),
-            Self::DuplicateKey => f.write_str("an object has two members of the same name"),
-            Self::TooManyMembers => f.write_str("an object has more than 1024 members"),
-        }
-    }
-}
-
-impl From<ScanError> for CutError {
-    fn from(error: ScanError) -> Self {
-        Self::Json(error)
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
-//! One connection: TCP, or TLS over it; and the memory that its answers are read into.
+//! One connection to another server: TCP, or TLS over TCP, with the buffer its responses are read
+//! into; and the certificate authorities that such connections trust.
+//!
+//! Certificates are always verified. Nothing here has a timeout.
 
 use std::{
     io::{self, IoSlice},
-    path::Path,
+    path::{Path, PathBuf},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -21,8 +24,9 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::origin::Origin;
 
-/// Bytes of memory that a connection keeps between two answers at the most: what a small answer takes. It is got once for
-/// each connection and not for each call, since the allocator is slowest at blocks that are held across a wait.
+/// Maximum size of the buffer that a connection keeps between two responses, in bytes: enough for a
+/// small response. It is allocated once per connection rather than once per request, because the
+/// allocator is slowest at blocks that are held across a wait.
 const KEPT_BUFFER: usize = 4 * 1024;
 
 /// A connected stream.
@@ -33,15 +37,15 @@ pub struct OutboundConnection {
 
 enum OutboundStream {
     Plain(TcpStream),
-    /// The certificate is checked.
+    /// The server's certificate is verified.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl OutboundConnection {
-    /// Connects, and shakes hands where there is TLS. Has no time limit of its own.
+    /// Opens a connection, with a TLS handshake if `tls` is given. Has no timeout of its own.
     ///
     /// # Errors
-    /// What the system or TLS says.
+    /// The connection or the handshake failed.
     pub async fn open(origin: &Origin, tls: Option<Arc<ClientConfig>>) -> io::Result<Self> {
         let stream = TcpStream::connect((origin.host.as_str(), origin.port)).await?;
         stream.set_nodelay(true)?;
@@ -60,12 +64,12 @@ impl OutboundConnection {
         }
     }
 
-    /// An empty buffer to read an answer into.
+    /// Takes an empty buffer to read a response into.
     pub(super) fn take_buffer(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.buffer)
     }
 
-    /// Keeps a buffer for the next answer, unless it has become large.
+    /// Keeps a buffer for the next response, unless it has become large.
     pub(super) fn keep_buffer(&mut self, mut buffer: Vec<u8>) {
         if buffer.capacity() <= KEPT_BUFFER {
             buffer.clear();
@@ -73,7 +77,7 @@ impl OutboundConnection {
         }
     }
 
-    /// Whether the peer has neither closed the connection nor sent anything that nobody asked for.
+    /// Whether the server has neither closed the connection nor sent bytes that no request asked for.
     pub fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
         let mut context = Context::from_waker(Waker::noop());
@@ -134,17 +138,17 @@ impl AsyncWrite for OutboundConnection {
     }
 }
 
-/// What connections are opened with, which may be replaced: one that is open stays what it is.
+/// The TLS configuration for new connections. Replacing it leaves open connections unchanged.
 #[derive(Clone)]
 pub struct ClientTls(Arc<ArcSwap<ClientConfig>>);
 
 impl ClientTls {
-    /// With this, until it is replaced.
+    /// Uses `config` until it is replaced.
     pub fn new(config: Arc<ClientConfig>) -> Self {
         Self(Arc::new(ArcSwap::new(config)))
     }
 
-    /// For connections that are opened from now on.
+    /// Uses `config` for connections opened from now on.
     pub fn replace(&self, config: Arc<ClientConfig>) {
         self.0.store(config);
     }
@@ -154,12 +158,32 @@ impl ClientTls {
     }
 }
 
-/// The configuration for HTTP/1.1 with whoever has a certificate of these authorities: a PEM file, by its name and content. Without
-/// one the system's roots are trusted, or, where the system has none (a minimal container), those of Mozilla's that are built in.
+/// Why a TLS configuration can't be built.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientTlsError {
+    /// The TLS library rejects the protocol versions.
+    #[error("TLS can't be set up: {0}")]
+    Setup(#[source] rustls::Error),
+    /// The file has no PEM block of a certificate.
+    #[error("{} holds no certificate; it must be PEM, `-----BEGIN CERTIFICATE-----`", .0.display())]
+    NoCertificate(PathBuf),
+    /// The file is not PEM.
+    #[error("{} is not valid PEM", .0.display())]
+    NotPem(PathBuf),
+    /// A certificate in the file can't be a trust anchor.
+    #[error("{path} holds a certificate that can't be trusted: {1}", path = .0.display())]
+    Certificate(PathBuf, #[source] rustls::Error),
+}
+
+/// Builds the TLS configuration for HTTP/1.1 with servers whose certificates are issued by
+/// `authorities`: the path and content of a PEM file. Without one, trusts the system's roots, or
+/// Mozilla's built-in roots if the system has none (a minimal container).
 ///
 /// # Errors
-/// What is wrong with the file, as a clause for a person.
-pub fn client_config(authorities: Option<(&Path, &[u8])>) -> Result<Arc<ClientConfig>, String> {
+/// The file holds no certificate, or one that can't be used.
+pub fn client_config(
+    authorities: Option<(&Path, &[u8])>,
+) -> Result<Arc<ClientConfig>, ClientTlsError> {
     let roots = match authorities {
         Some((path, text)) => roots_of(path, text)?,
         None => usual_roots(),
@@ -167,7 +191,7 @@ pub fn client_config(authorities: Option<(&Path, &[u8])>) -> Result<Arc<ClientCo
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS can't be set up: {error}"))?
+        .map_err(ClientTlsError::Setup)?
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -183,24 +207,22 @@ fn usual_roots() -> RootCertStore {
     roots
 }
 
-fn roots_of(path: &Path, text: &[u8]) -> Result<RootCertStore, String> {
-    let path = path.display();
+fn roots_of(path: &Path, text: &[u8]) -> Result<RootCertStore, ClientTlsError> {
+    let file = || path.to_owned();
     let read = CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>();
     let certificates = match read {
         Ok(certificates) if !certificates.is_empty() => certificates,
         Ok(_) | Err(pem::Error::NoItemsFound) => {
-            return Err(format!(
-                "{path} holds no certificate; it must be PEM, `-----BEGIN CERTIFICATE-----`"
-            ));
+            return Err(ClientTlsError::NoCertificate(file()));
         }
-        // The error's own text could repeat a line of the file, which may be another than was meant.
-        Err(_) => return Err(format!("{path} is not valid PEM")),
+        // The error's own text could quote a line of the file, which may be the wrong file.
+        Err(_) => return Err(ClientTlsError::NotPem(file())),
     };
     let mut roots = RootCertStore::empty();
     for certificate in certificates {
-        roots.add(certificate).map_err(|error| {
-            format!("{path} holds a certificate that can't be trusted: {error}")
-        })?;
+        roots
+            .add(certificate)
+            .map_err(|error| ClientTlsError::Certificate(file(), error))?;
     }
     Ok(roots)
 }

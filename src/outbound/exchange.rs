@@ -1,7 +1,9 @@
-//! One call: the request goes out in as few writes as the kernel takes, and the answer is handed on as it comes in.
+//! One exchange: the request is written in as few system calls as possible, and the body of the
+//! response is passed on as it arrives.
 //!
-//! An answer that comes before the request is out (a 413, say) is read all the same; the rest of the request then stays
-//! unsent and the connection is closed.
+//! A response that arrives before the whole request is written (a 413, say) is read nevertheless.
+//! The rest of the request then stays unsent, and the connection is not reused. Sends a request at
+//! most once.
 
 use std::{
     future::poll_fn,
@@ -14,61 +16,67 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::{
+    MalformedResponse,
     connection::OutboundConnection,
     framing::FramedPiece,
     head::{self, ResponseHead},
 };
 
-/// Bytes of an answer's head at the most.
+/// Maximum size of a response's head, in bytes.
 const MAX_HEAD: usize = 32 * 1024;
-/// Interim (1xx) answers in front of the real one at the most.
+/// Maximum number of interim (1xx) responses before the final one.
 const MAX_INTERIM: usize = 8;
-/// Bytes asked for at first, of which most heads and many whole answers take less; in further reads of a head; and of a body.
+/// Size of the first read, in bytes: most heads and many whole responses are smaller.
 const FIRST_READ: usize = 1024;
+/// Size of further reads of the head, in bytes.
 const HEAD_READ: usize = 4 * 1024;
+/// Size of reads of the body, in bytes.
 const BODY_READ: usize = 64 * 1024;
-/// Pieces handed to the kernel in one write.
+/// Maximum number of pieces in one vectored write.
 const MAX_SLICES: usize = 64;
 
-/// Why no answer could be read.
-#[derive(Debug)]
+/// Why no response could be read.
+#[derive(Debug, thiserror::Error)]
 pub enum ExchangeError {
-    /// The connection ended before the answer's first byte.
-    NoResponse(io::Error),
-    /// It ended, or turned to nonsense, later.
-    Response(&'static str),
+    /// The connection ended before the first byte of a response.
+    #[error("the connection ended without a response")]
+    NoResponse(#[source] io::Error),
+    /// A response began, but is malformed or truncated.
+    #[error(transparent)]
+    Malformed(#[from] MalformedResponse),
 }
 
-/// A request as it is written: the head to its empty line, then the pieces of the body.
+/// A request as it is written to the connection.
 #[derive(Clone, Copy)]
 pub struct OutboundRequest<'a> {
-    /// Request line and fields; `Content-Length` must be that of the body.
+    /// Request line and header fields, including the empty line. `Content-Length` must match `body`.
     pub head: &'a [u8],
-    /// Sent as they are, in this order.
+    /// The pieces of the body, sent unchanged and in this order.
     pub body: &'a [Bytes],
 }
 
 impl<'a> OutboundRequest<'a> {
-    /// What is to be written, from the piece of this number on.
+    /// The head and the pieces of the body, from number `first` on.
     fn pieces(&self, first: usize) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let body = self.body.iter().map(Bytes::as_ref);
         std::iter::once(self.head).chain(body).skip(first)
     }
 }
 
-/// An answer being read.
+/// A response whose head was read and whose body is being read.
 pub struct ResponseReader {
     head: ResponseHead,
-    /// The request was out before the answer came.
+    /// Whether the whole request was written before the response arrived.
     sent: bool,
     buffer: Vec<u8>,
+    /// Offset of the first unread byte in `buffer`.
     at: usize,
 }
 
-/// Sends a request and reads the head of its answer.
+/// Sends a request and reads the head of its response.
 ///
 /// # Errors
-/// There is no answer, or what came is none.
+/// The connection ended without a response, or the head is malformed.
 pub async fn exchange(
     connection: &mut OutboundConnection,
     request: &OutboundRequest<'_>,
@@ -84,7 +92,7 @@ pub async fn exchange(
         let (mut head, length) = read_head(connection, &mut buffer).await?;
         if matches!(head.status, 100 | 102..=199) {
             buffer.drain(..length);
-            // The answer is yet to come, and the server still reads.
+            // The final response is still to come, and the server still reads.
             if !sent && buffer.is_empty() {
                 sent = write_until_answered(connection, &mut unsent, &mut buffer).await?;
             }
@@ -98,10 +106,10 @@ pub async fn exchange(
             at: length,
         });
     }
-    Err(ExchangeError::Response("too many interim answers"))
+    Err(MalformedResponse::TooManyInterim.into())
 }
 
-/// Writes the rest of the request; `false` when an answer, now in `buffer`, came first.
+/// Writes the rest of the request. Returns `false` if a response, now in `buffer`, came first.
 async fn write_until_answered(
     connection: &mut OutboundConnection,
     unsent: &mut UnsentRequest<'_>,
@@ -120,7 +128,7 @@ async fn write_until_answered(
     .await;
     match result {
         Ok(sent) => Ok(sent),
-        // A peer that refuses may close its side before we are done; its answer may be there.
+        // A server that rejects the request may close its side early; its response may have arrived.
         Err(error) => match read_some(connection, buffer, HEAD_READ).await {
             Ok(1..) => Ok(false),
             _ => Err(ExchangeError::NoResponse(error)),
@@ -128,7 +136,7 @@ async fn write_until_answered(
     }
 }
 
-/// Resolves when the peer has sent something, or nothing more can come.
+/// Resolves when the server has sent something, or can send nothing more.
 fn poll_answer(
     connection: &mut OutboundConnection,
     cx: &mut std::task::Context<'_>,
@@ -153,13 +161,11 @@ async fn read_head(
     buffer: &mut Vec<u8>,
 ) -> Result<(ResponseHead, usize), ExchangeError> {
     loop {
-        if let Some(found) = head::parse(buffer).map_err(ExchangeError::Response)? {
+        if let Some(found) = head::parse(buffer)? {
             return Ok(found);
         }
         if buffer.len() >= MAX_HEAD {
-            return Err(ExchangeError::Response(
-                "the head of the answer is too large",
-            ));
+            return Err(MalformedResponse::HeadTooLarge.into());
         }
         let most = if buffer.is_empty() {
             FIRST_READ
@@ -174,7 +180,7 @@ async fn read_head(
                 ));
             }
             Err(error) if buffer.is_empty() => return Err(ExchangeError::NoResponse(error)),
-            Ok(0) | Err(_) => return Err(ExchangeError::Response("the answer ended in its head")),
+            Ok(0) | Err(_) => return Err(MalformedResponse::HeadTruncated.into()),
         }
     }
 }
@@ -189,37 +195,38 @@ async fn read_some(
 }
 
 impl ResponseReader {
-    /// HTTP status.
+    /// HTTP status code.
     pub fn status(&self) -> u16 {
         self.head.status
     }
 
-    /// The answer came before the request was out, so it can't be one to the whole of it.
+    /// Whether the response came before the whole request was written, so that it can't be a
+    /// response to all of it.
     pub fn is_early(&self) -> bool {
         !self.sent
     }
 
-    /// The body is compressed or otherwise coded.
+    /// Whether the body has a `Content-Encoding` other than `identity`.
     pub fn is_encoded(&self) -> bool {
         self.head.encoded
     }
 
-    /// The server's name for the request, `X-Reqid`, to be taken once; short and without blanks.
+    /// Takes the upstream's request id, `X-Reqid`: short and without blanks.
     pub fn take_reqid(&mut self) -> Option<String> {
         self.head.reqid.take()
     }
 
-    /// A field of the head by its name, several of one name joined by commas (RFC 9110 section 5.3). To be asked for
-    /// before the body is read, which takes the head's place.
+    /// The value of a header field; several fields of one name are joined by commas. Must be called
+    /// before the body is read, which overwrites the head.
     pub fn field(&self, name: &str) -> Option<String> {
         head::field(self.buffer.get(..self.at)?, name)
     }
 
-    /// Hands the body on, piece by piece, to its exact end.
+    /// Passes the body to `take`, piece by piece, to its exact end.
     ///
     /// # Errors
-    /// What `take` says, or that the body is broken or ended too early.
-    pub async fn body<E: From<&'static str>>(
+    /// The error of `take`, or the body is malformed or truncated.
+    pub async fn body<E: From<MalformedResponse>>(
         &mut self,
         connection: &mut OutboundConnection,
         mut take: impl FnMut(&[u8]) -> Result<(), E>,
@@ -246,12 +253,13 @@ impl ResponseReader {
                     self.head.keep_alive = false;
                     return Ok(());
                 }
-                Ok(0) | Err(_) => return Err("the answer ended too early".into()),
+                Ok(0) | Err(_) => return Err(MalformedResponse::BodyTruncated.into()),
             }
         }
     }
 
-    /// Whether the connection stands exactly at the end of the answer and may serve another call. It gets its buffer back.
+    /// Whether the connection is exactly at the end of the response and may serve another request.
+    /// Returns the buffer to the connection.
     pub fn finish(self, connection: &mut OutboundConnection) -> bool {
         let at_end = self.head.framing.is_done() && self.at == self.buffer.len();
         connection.keep_buffer(self.buffer);
@@ -259,10 +267,12 @@ impl ResponseReader {
     }
 }
 
-/// The part of a request that the kernel has not taken yet.
+/// The part of a request that is not written yet.
 struct UnsentRequest<'a> {
     request: OutboundRequest<'a>,
+    /// Number of the first piece that is not completely written.
     first: usize,
+    /// Bytes of that piece that are written.
     offset: usize,
 }
 
@@ -281,7 +291,7 @@ impl UnsentRequest<'_> {
         if self.first == self.request.body.len()
             && let Some(last) = pieces.next()
         {
-            // One plain `send` costs the kernel less than a vectored write.
+            // A plain `send` costs the kernel less than a vectored write.
             let rest = last.get(skip..).unwrap_or_default();
             let written = Pin::new(connection).poll_write(cx, rest);
             return self.written(written);

@@ -1,43 +1,53 @@
-//! One small document by `GET`: status 200 or nothing, not larger than allowed, on a connection of its own.
+//! Fetches one small document by `GET`, on a connection of its own, and says how long it may be
+//! cached (RFC 9111 section 4.2).
 //!
-//! Has no time limit of its own. Never follows a redirect, and sends nothing but the request itself.
+//! Accepts only status 200 and a bounded size. Has no timeout of its own, never follows a redirect,
+//! and sends nothing but the request itself.
 
 use std::{
-    fmt, io,
+    io,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use super::{
+    MalformedResponse,
     connection::{ClientTls, OutboundConnection},
     exchange::{ExchangeError, OutboundRequest, exchange},
     origin::Url,
 };
 
-/// A document that arrived whole.
+/// A document that arrived completely.
 pub struct FetchedDocument {
     /// Its bytes.
     pub body: Vec<u8>,
-    /// How long it may be kept, as its sender says.
-    pub fresh: Option<Freshness>,
+    /// How long it may be cached from now on, if its server says so; zero if it must not be cached.
+    pub fresh: Option<Duration>,
 }
 
-/// Why there is no document.
-#[derive(Debug)]
+/// Why a document could not be fetched.
+#[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// No connection, or it broke before an answer.
-    Unreachable(io::Error),
-    /// The answer is no HTTP, broke off, or is compressed though nobody asked for that.
-    Broken(&'static str),
-    /// Another status than 200; redirects too.
+    /// No connection could be opened, or it ended without a response.
+    #[error("it can't be reached: {0}")]
+    Unreachable(#[source] io::Error),
+    /// The response is not HTTP, or is truncated.
+    #[error(transparent)]
+    Malformed(#[from] MalformedResponse),
+    /// The response is compressed, though the request does not accept that.
+    #[error("the response is compressed")]
+    Encoded,
+    /// The status is not 200; redirects included.
+    #[error("it answered {0}{hint}", hint = redirect_hint(*.0))]
     Status(u16),
-    /// More bytes than allowed.
+    /// The body exceeds the limit.
+    #[error("the response is too large")]
     TooLarge,
 }
 
-/// Fetches what is at `url`; `most` bytes of body at the most.
+/// Fetches the document at `url`, of at most `most` bytes.
 ///
 /// # Errors
-/// As [`FetchError`] lists them.
+/// See [`FetchError`].
 pub async fn fetch(url: &Url, tls: &ClientTls, most: usize) -> Result<FetchedDocument, FetchError> {
     let head = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nAccept: application/json\r\nUser-Agent: liveness-gateway/{}\r\nConnection: close\r\n\r\n",
@@ -58,7 +68,7 @@ pub async fn fetch(url: &Url, tls: &ClientTls, most: usize) -> Result<FetchedDoc
         return Err(FetchError::Status(reading.status()));
     }
     if reading.is_encoded() {
-        return Err(FetchError::Broken("the answer is compressed"));
+        return Err(FetchError::Encoded);
     }
     let fresh = freshness(|name| reading.field(name), SystemTime::now());
     let mut body = Vec::new();
@@ -74,41 +84,26 @@ pub async fn fetch(url: &Url, tls: &ClientTls, most: usize) -> Result<FetchedDoc
     Ok(FetchedDocument { body, fresh })
 }
 
-impl From<&'static str> for FetchError {
-    fn from(why: &'static str) -> Self {
-        Self::Broken(why)
-    }
-}
-
 impl From<ExchangeError> for FetchError {
-    fn from(broken: ExchangeError) -> Self {
-        match broken {
+    fn from(error: ExchangeError) -> Self {
+        match error {
             ExchangeError::NoResponse(error) => Self::Unreachable(error),
-            ExchangeError::Response(why) => Self::Broken(why),
+            ExchangeError::Malformed(error) => Self::Malformed(error),
         }
     }
 }
 
-impl fmt::Display for FetchError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreachable(error) => write!(f, "it can't be reached: {error}"),
-            Self::Broken(why) => f.write_str(why),
-            Self::Status(status @ 300..=399) => write!(
-                f,
-                "it answered {status}: redirects are not followed, name the final address"
-            ),
-            Self::Status(status) => write!(f, "it answered {status}"),
-            Self::TooLarge => f.write_str("the answer is too large"),
-        }
+fn redirect_hint(status: u16) -> &'static str {
+    match status {
+        300..=399 => ": redirects are not followed, name the final address",
+        _ => "",
     }
 }
 
-/// How long an answer may be kept from now on; zero when its sender would rather not have it kept at all.
-pub type Freshness = Duration;
-
-/// By the fields that `field` finds; `None` when they say nothing.
-fn freshness(field: impl Fn(&str) -> Option<String>, now: SystemTime) -> Option<Freshness> {
+/// How long a response may be cached, from the header fields `Cache-Control`, `Age`, `Expires` and
+/// `Date`, which `field` looks up; `None` if they do not say. A value that can't be parsed counts as
+/// expired, as the RFC requires.
+fn freshness(field: impl Fn(&str) -> Option<String>, now: SystemTime) -> Option<Duration> {
     if let Some(control) = field("cache-control") {
         let control = control.to_ascii_lowercase();
         let directives = || control.split(',').map(str::trim);
@@ -130,7 +125,7 @@ fn freshness(field: impl Fn(&str) -> Option<String>, now: SystemTime) -> Option<
     Some(left.unwrap_or_default())
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT`; the obsolete forms are not read.
+/// Parses `Sun, 06 Nov 1994 08:49:37 GMT`; the obsolete forms are not supported.
 fn http_date(text: &str) -> Option<SystemTime> {
     const MONTHS: [&str; 12] = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
@@ -157,7 +152,7 @@ fn http_date(text: &str) -> Option<SystemTime> {
     if parts.next() != Some("GMT") || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
-    // Years that begin in March, so that a leap day is the last of its year.
+    // Counts years from March, so that a leap day is the last day of its year.
     let (year, month) = if month > 2 {
         (year, month - 3)
     } else {
@@ -181,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_read() {
+    fn http_dates_are_parsed_and_anything_else_is_not() {
         let seconds =
             |text| http_date(text).map(|time| time.duration_since(UNIX_EPOCH).unwrap().as_secs());
         assert_eq!(seconds("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
@@ -203,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn the_strongest_word_counts() {
+    fn the_strictest_directive_decides_how_long_a_response_is_cached() {
         let control = |text| fresh(&[("cache-control", text), ("age", "10"), ("expires", "0")]);
         assert_eq!(control("public, max-age=3600"), Some(3590));
         assert_eq!(control("Max-Age=\"3600\", must-revalidate"), Some(3590));
@@ -228,7 +223,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_survived(text in "\\PC{0,40}") {
+        fn no_header_value_causes_a_panic(text in "\\PC{0,40}") {
             let _ = (http_date(&text), fresh(&[("cache-control", &text)]));
         }
     }

@@ -1,23 +1,29 @@
-//! Where an answer's body ends: by length, by chunks (RFC 9112 section 7.1) or with the connection.
+//! Where a response's body ends: by its length, by chunks (RFC 9112 section 7.1), or with the
+//! connection.
+//!
+//! Keeps a few words of state whatever the input, and never copies a byte of the body.
 
-/// Bytes of a chunk's size line, and of the trailers, at the most.
+use super::MalformedResponse;
+
+/// Maximum size of a chunk's size line, and of all trailers together, in bytes.
 const MAX_LINE: usize = 1024;
 
-/// How the body is delimited, and how much of it is still to come.
+/// How the body is delimited, and how much of it is still missing.
 #[derive(Debug)]
 pub enum BodyFraming {
-    /// So many bytes.
+    /// This many bytes are still missing.
     Length(u64),
-    /// Chunks.
+    /// `Transfer-Encoding: chunked`.
     Chunked(ChunkedBody),
-    /// All that comes.
+    /// The body ends where the connection ends.
     UntilClose,
 }
 
-/// The place inside a chunked body.
+/// The reading position inside a chunked body.
 #[derive(Debug)]
 pub struct ChunkedBody {
     state: ChunkState,
+    /// Bytes of the current size line, or of the trailers.
     line: usize,
 }
 
@@ -32,29 +38,30 @@ enum ChunkState {
     Data(u64),
     DataCr,
     DataLf,
-    /// In the trailers; `true`: at the start of a line.
+    /// In the trailers; `true` at the start of a line.
     Trailer(bool),
+    /// After a carriage return in the trailers; `true` if its line is empty.
     TrailerLf(bool),
     Done,
 }
 
-/// A piece of what arrived.
+/// What the next received bytes are.
 pub enum FramedPiece {
-    /// So many bytes belong to the body.
+    /// This many bytes belong to the body.
     Body(usize),
-    /// So many bytes belong to the framing.
+    /// This many bytes belong to the framing.
     Skip(usize),
-    /// The body ended before these bytes.
+    /// The body ended before the first of them.
     End,
 }
 
 impl BodyFraming {
-    /// A body of this length.
+    /// A body of `bytes` bytes.
     pub fn length(bytes: u64) -> Self {
         Self::Length(bytes)
     }
 
-    /// A body in chunks, of which nothing was read yet.
+    /// A chunked body before its first byte.
     pub fn chunked() -> Self {
         Self::Chunked(ChunkedBody {
             state: ChunkState::Size {
@@ -65,7 +72,7 @@ impl BodyFraming {
         })
     }
 
-    /// Whether no byte is missing any more.
+    /// Whether the body is complete.
     pub fn is_done(&self) -> bool {
         match self {
             Self::Length(left) => *left == 0,
@@ -74,16 +81,16 @@ impl BodyFraming {
         }
     }
 
-    /// Whether the body may end where the connection ends.
+    /// Whether the body is complete if the connection ends here.
     pub fn may_close(&self) -> bool {
         self.is_done() || matches!(self, Self::UntilClose)
     }
 
-    /// What the first of `bytes` (at least one) are.
+    /// Says what the first bytes of `bytes`, which must not be empty, are.
     ///
     /// # Errors
-    /// What is wrong with the framing.
-    pub fn next(&mut self, bytes: &[u8]) -> Result<FramedPiece, &'static str> {
+    /// A chunk is malformed, or its head is too long.
+    pub fn next(&mut self, bytes: &[u8]) -> Result<FramedPiece, MalformedResponse> {
         match self {
             Self::UntilClose => Ok(FramedPiece::Body(bytes.len())),
             Self::Length(0) => Ok(FramedPiece::End),
@@ -93,7 +100,7 @@ impl BodyFraming {
     }
 }
 
-/// Takes up to `available` off `left`; how many.
+/// Subtracts up to `available` from `left`, and returns how many were subtracted.
 fn take(left: &mut u64, available: usize) -> usize {
     let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(available);
     *left = left.saturating_sub(taken as u64);
@@ -101,7 +108,7 @@ fn take(left: &mut u64, available: usize) -> usize {
 }
 
 impl ChunkedBody {
-    fn next(&mut self, bytes: &[u8]) -> Result<FramedPiece, &'static str> {
+    fn next(&mut self, bytes: &[u8]) -> Result<FramedPiece, MalformedResponse> {
         let mut used = 0;
         for &byte in bytes {
             if let ChunkState::Data(left) = &mut self.state {
@@ -123,12 +130,9 @@ impl ChunkedBody {
             }
             self.line = self.line.saturating_add(1);
             if self.line > MAX_LINE {
-                return Err("a chunk of the answer has too long a head");
+                return Err(MalformedResponse::ChunkHeadTooLong);
             }
-            self.state = self
-                .state
-                .then(byte)
-                .ok_or("a chunk of the answer is malformed")?;
+            self.state = self.state.then(byte).ok_or(MalformedResponse::Chunk)?;
             if matches!(self.state, ChunkState::Data(_) | ChunkState::DataCr) {
                 self.line = 0;
             }
@@ -139,6 +143,7 @@ impl ChunkedBody {
 }
 
 impl ChunkState {
+    /// The state after `byte`; `None` if it may not come here.
     fn then(self, byte: u8) -> Option<Self> {
         Some(match (self, byte) {
             (Self::Size { value, digits }, _) if byte.is_ascii_hexdigit() && digits < 15 => {
@@ -173,8 +178,8 @@ impl ChunkState {
 mod tests {
     use super::*;
 
-    /// The body and whether it is complete; the bytes behind it must be `rest`.
-    fn read(text: &str, step: usize) -> Result<(String, bool), &'static str> {
+    /// Reads `text` in parts of `step` bytes: the body, and whether it is complete.
+    fn read(text: &str, step: usize) -> Result<(String, bool), MalformedResponse> {
         let mut framing = BodyFraming::chunked();
         let mut body = Vec::new();
         for part in text.as_bytes().chunks(step) {
@@ -205,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_chunks_are_refused() {
+    fn malformed_chunks_are_rejected() {
         for text in [
             "\r\n",
             "g\r\n",

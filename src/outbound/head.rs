@@ -1,35 +1,36 @@
-//! The head of an answer: status, framing and the few headers that matter, read strictly.
+//! The head of a response: status, framing and the few header fields that matter, parsed strictly.
 //!
-//! Where two readers could disagree on where an answer ends (both lengths and chunks, two lengths, an unknown coding),
-//! it is refused: RFC 9112 section 6.3.
+//! Relies on `httparse` for the syntax. A response whose end two readers could place differently
+//! (both a length and chunks, two lengths, an unknown coding) is rejected: RFC 9112 section 6.3.
 
 use std::mem::MaybeUninit;
 
-use super::framing::BodyFraming;
+use super::{MalformedResponse, framing::BodyFraming};
 
-/// Header fields of an answer at the most.
+/// Maximum number of header fields in a response.
 const MAX_HEADERS: usize = 64;
 
-/// What is known once the head has arrived.
+/// The parsed head of a response.
 #[derive(Debug)]
 pub struct ResponseHead {
-    /// The status code.
+    /// HTTP status code.
     pub status: u16,
     /// How the body is delimited.
     pub framing: BodyFraming,
-    /// The connection may serve another call afterwards.
+    /// Whether the connection may serve another request afterwards.
     pub keep_alive: bool,
-    /// The body is compressed or otherwise coded, though we ask for none of it.
+    /// Whether the body has a `Content-Encoding` other than `identity`; requests ask for none.
     pub encoded: bool,
-    /// The server's name for the request, `X-Reqid`.
+    /// The upstream's request id, `X-Reqid`: short and without blanks.
     pub reqid: Option<String>,
 }
 
-/// Parses a head at the start of `bytes`: it and its length, `None` while it is not complete.
+/// Parses the head at the start of `bytes` and returns it with its length in bytes, or `None` while
+/// it is incomplete.
 ///
 /// # Errors
-/// What is wrong with it.
-pub fn parse(bytes: &[u8]) -> Result<Option<(ResponseHead, usize)>, &'static str> {
+/// The head is malformed, or leaves the end of the body ambiguous.
+pub fn parse(bytes: &[u8]) -> Result<Option<(ResponseHead, usize)>, MalformedResponse> {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut []);
     let parser = httparse::ParserConfig::default();
@@ -37,7 +38,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(ResponseHead, usize)>, &'static str
     {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Ok(None),
-        Err(_) => return Err("the head of the answer is malformed"),
+        Err(_) => return Err(MalformedResponse::Head),
     };
     let status = response.code.unwrap_or_default();
     let mut head = ResponseHead {
@@ -51,17 +52,17 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(ResponseHead, usize)>, &'static str
     for field in response.headers.iter() {
         let value = field.value.trim_ascii();
         let is = |name: &str| field.name.eq_ignore_ascii_case(name);
-        // By their lengths first: most fields are none of these.
+        // Compares lengths first: most fields are none of these.
         match field.name.len() {
             14 if is("content-length") => {
-                let value = decimal(value).ok_or("the length of the answer is malformed")?;
+                let value = decimal(value).ok_or(MalformedResponse::Length)?;
                 if lengths.replace(value).is_some_and(|other| other != value) {
-                    return Err("the answer has two lengths");
+                    return Err(MalformedResponse::TwoLengths);
                 }
             }
             17 if is("transfer-encoding") => {
                 if chunked || !value.eq_ignore_ascii_case(b"chunked") {
-                    return Err("the answer has an unknown transfer coding");
+                    return Err(MalformedResponse::TransferCoding);
                 }
                 chunked = true;
             }
@@ -78,7 +79,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(ResponseHead, usize)>, &'static str
         }
     }
     head.framing = match (lengths, chunked) {
-        (Some(_), true) => return Err("the answer has both a length and chunks"),
+        (Some(_), true) => return Err(MalformedResponse::LengthAndChunks),
         _ if matches!(status, 100..=199 | 204 | 304) => BodyFraming::length(0),
         (Some(length), false) => BodyFraming::length(length),
         (None, true) => BodyFraming::chunked(),
@@ -87,7 +88,8 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(ResponseHead, usize)>, &'static str
     Ok(Some((head, length)))
 }
 
-/// The text of a field in a head that [`parse`] has taken, several of one name joined by commas.
+/// The value of a field in a head that [`parse`] accepted; several fields of one name are joined by
+/// commas (RFC 9110 section 5.3).
 pub(super) fn field(head: &[u8], name: &str) -> Option<String> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut fields);
@@ -108,7 +110,7 @@ fn decimal(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }
 
-/// Text that can go into a log line: short and without blanks.
+/// Text that can go into a log line: short and without blanks; `None` if `value` is not.
 fn identifier(value: &[u8]) -> Option<String> {
     let fits = !value.is_empty() && value.len() <= 64 && value.iter().all(u8::is_ascii_graphic);
     fits.then(|| String::from_utf8_lossy(value).into_owned())
@@ -118,12 +120,12 @@ fn identifier(value: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn head(text: &str) -> Result<ResponseHead, &'static str> {
+    fn head(text: &str) -> Result<ResponseHead, MalformedResponse> {
         parse(text.as_bytes()).map(|head| head.unwrap().0)
     }
 
     #[test]
-    fn framing_that_two_readers_could_take_differently_is_refused() {
+    fn ambiguous_framing_is_rejected() {
         for fields in [
             "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
             "Content-Length: 5\r\nContent-Length: 6\r\n",
@@ -142,8 +144,12 @@ mod tests {
     }
 
     #[test]
-    fn what_matters_is_read() {
-        let read = head("HTTP/1.1 200 OK\r\nx-reqid: abc\r\nContent-Length: 5\r\nConnection: x, Close\r\nContent-Encoding: gzip\r\n\r\n").unwrap();
+    fn status_keep_alive_coding_and_request_id_are_parsed() {
+        let read = head(concat!(
+            "HTTP/1.1 200 OK\r\nx-reqid: abc\r\nContent-Length: 5\r\n",
+            "Connection: x, Close\r\nContent-Encoding: gzip\r\n\r\n"
+        ))
+        .unwrap();
         assert_eq!(
             (
                 read.status,
@@ -159,7 +165,11 @@ mod tests {
             (read.keep_alive, read.encoded, read.reqid),
             (true, false, None)
         );
-        let fields = b"HTTP/1.1 200 OK\r\nCache-Control: public\r\nAge: 5\r\ncache-control: max-age=60\r\n\r\n";
+        let fields = concat!(
+            "HTTP/1.1 200 OK\r\nCache-Control: public\r\nAge: 5\r\n",
+            "cache-control: max-age=60\r\n\r\n"
+        )
+        .as_bytes();
         assert_eq!(
             field(fields, "Cache-Control").as_deref(),
             Some("public, max-age=60")

@@ -1,8 +1,10 @@
-//! One HTTP/1.1 call to somebody else's server, over TLS or plain text: connect, send, read the answer to its exact end.
+//! One HTTP/1.1 exchange with another server, over TLS or plain TCP: connect, send the request,
+//! read the response to its exact end.
 //!
-//! [`origin`] says where, [`connection`] opens the stream, [`exchange`] makes the call, `head` and `framing` read what comes back,
-//! [`fetch`] reads a whole document, [`freshness`] says how long it may be kept, [`tls`] says whose certificates are trusted. It knows nothing of what it carries, has no time limits of its own, never
-//! follows a redirect, and never sends a request twice.
+//! [`origin`] parses URLs, [`connection`] opens streams, [`exchange`] sends a request and reads the
+//! response with [`head`] and [`framing`], and [`fetch`] reads a whole document and how long it may
+//! be cached. Nothing here interprets the bodies it carries, has a timeout of its own, follows a
+//! redirect, or sends a request twice.
 
 pub mod connection;
 pub mod exchange;
@@ -10,3 +12,41 @@ pub mod fetch;
 pub mod framing;
 pub mod head;
 pub mod origin;
+
+/// Why bytes can't be read as an HTTP/1.1 response, or could be read in two ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MalformedResponse {
+    /// The head does not parse.
+    #[error("the head of the response is malformed")]
+    Head,
+    /// The head exceeds the limit.
+    #[error("the head of the response is too large")]
+    HeadTooLarge,
+    /// The connection ended inside the head.
+    #[error("the response ended in its head")]
+    HeadTruncated,
+    /// More interim (1xx) responses than the limit.
+    #[error("too many interim responses")]
+    TooManyInterim,
+    /// `Content-Length` is not a number.
+    #[error("the length of the response is malformed")]
+    Length,
+    /// Two different `Content-Length`s.
+    #[error("the response has two lengths")]
+    TwoLengths,
+    /// A transfer coding other than a single `chunked`.
+    #[error("the response has an unknown transfer coding")]
+    TransferCoding,
+    /// Both `Content-Length` and `Transfer-Encoding`.
+    #[error("the response has both a length and chunks")]
+    LengthAndChunks,
+    /// A chunk's size line, or the trailers, exceed the limit.
+    #[error("a chunk of the response has too long a head")]
+    ChunkHeadTooLong,
+    /// A chunk violates RFC 9112 section 7.1.
+    #[error("a chunk of the response is malformed")]
+    Chunk,
+    /// The connection ended inside the body.
+    #[error("the response ended too early")]
+    BodyTruncated,
+}

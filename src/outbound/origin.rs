@@ -1,38 +1,40 @@
-//! Where a server is: the scheme, host and port of a URL.
+//! URLs of servers: scheme, host and port, and what is requested there.
+//!
+//! Accepts only `http://` and `https://`. Resolves no names and opens no connections.
 
 use std::net::IpAddr;
 
 /// A parsed `http://host[:port]` or `https://host[:port]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// `https`.
+    /// Whether the scheme is `https`.
     pub tls: bool,
-    /// Name or address to connect to, without brackets, in lower case.
+    /// Host name or address to connect to, in lower case, without brackets.
     pub host: String,
-    /// Port to connect to.
+    /// TCP port to connect to.
     pub port: u16,
-    /// The `Host` header: the port is left out where it is the scheme's own.
+    /// Value of the `Host` header. Omits the port if it is the default of the scheme.
     pub authority: String,
 }
 
-/// An origin and what is asked of it.
+/// An origin and the target of a request to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
-    /// Where.
+    /// Scheme, host and port.
     pub origin: Origin,
-    /// Path and query, as on the request line.
+    /// Path and query, as in the request line.
     pub target: String,
 }
 
 impl Origin {
-    /// A base URL: no path, no slash at the end.
+    /// Parses a base URL: no path, no query, no trailing slash.
     pub fn parse(text: &str) -> Option<Self> {
         let bare = !text.ends_with('/') && !text.contains('?');
         let url = Url::parse(text).filter(|url| bare && url.target == "/")?;
         Some(url.origin)
     }
 
-    /// Whether nothing that is sent there leaves this machine.
+    /// Whether the host is this machine, so that nothing sent there reaches a network.
     pub fn is_loopback(&self) -> bool {
         self.host == "localhost"
             || self
@@ -43,12 +45,13 @@ impl Origin {
 }
 
 impl Url {
-    /// Whether what comes from there can be believed: over TLS, or from this machine.
+    /// Whether responses can be trusted: they come over TLS, or from this machine.
     pub fn is_trustworthy(&self) -> bool {
         self.origin.tls || self.origin.is_loopback()
     }
 
-    /// `None` for what is no `http://` or `https://` URL, has a user in it, or a fragment.
+    /// Parses a URL. `None` if it is not `http://` or `https://`, or has user information or a
+    /// fragment.
     pub fn parse(text: &str) -> Option<Self> {
         let uri: hyper::Uri = text.parse().ok()?;
         let tls = match uri.scheme_str()? {
@@ -76,7 +79,7 @@ impl Url {
         } else {
             format!("{shown}:{port}")
         };
-        // Printed, and not taken as text: `?a` behind a bare host then begins with a slash.
+        // `Display` adds the slash that a query right after the host lacks; `as_str` does not.
         let target = uri
             .path_and_query()
             .map_or("/".to_owned(), ToString::to_string);
@@ -97,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_found() {
+    fn host_port_authority_and_target_are_parsed() {
         let url = Url::parse("https://Login.Example.com/keys?v=1").unwrap();
         assert_eq!(
             (url.origin.host.as_str(), url.origin.port, url.origin.tls),
@@ -129,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_base_url_is_refused() {
+    fn a_text_that_is_not_a_base_url_is_rejected() {
         for text in [
             "",
             "example.com",

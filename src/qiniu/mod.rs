@@ -1,9 +1,12 @@
-//! The upstream: signing, connections, answers.
+//! The upstream: signing requests, keeping connections, calling Qiniu and reading its responses.
 //!
-//! [`signature`] signs, [`request`] is the only builder of a signed request, [`pool`] keeps connections, and [`response`] makes
-//! the call and turns what comes back into what a caller may see; [`scores`] are what a verdict is made of, [`retained`] is an answer with
-//! its pictures. Relies on [`crate::outbound`] for HTTP itself.
-//! This part never sends a request twice once one of its bytes may have left, with one exception that its caller asks for.
+//! [`signature`] signs, and [`request`] is the only builder of a signed request. [`pool`] keeps
+//! connections. [`upstream_call`] makes one call; [`response`] turns the bytes of a response into
+//! what a caller may see. [`scores`] are what a verdict is based on, and [`retained`] is a response
+//! with its pictures. Relies on [`crate::outbound`] for HTTP itself.
+//!
+//! Never sends a request twice once one of its bytes may have been written, except when the caller
+//! of [`pool::Upstream::call`] allows it.
 
 pub mod pool;
 pub mod request;
@@ -20,29 +23,29 @@ use crate::{
     secret::Secret,
 };
 
-/// `[qiniu]`, checked.
+/// The validated `[qiniu]` section.
 #[derive(Clone)]
 pub struct UpstreamSettings {
-    /// Where Qiniu is.
+    /// Base URL of Qiniu.
     pub endpoint: Origin,
-    /// The keys that sign.
+    /// The keys that sign requests.
     pub credentials: Credentials,
-    /// Whether `X-Qiniu-Date` is sent and signed.
+    /// Whether to send and sign `X-Qiniu-Date`.
     pub sign_date: bool,
-    /// TLS to the upstream; absent exactly when the endpoint is `http://`.
+    /// TLS to the upstream; `None` exactly if the endpoint is `http://`.
     pub tls: Option<ClientTls>,
-    /// Time for TCP and TLS together.
+    /// Timeout for the TCP connection and the TLS handshake together.
     pub connect_timeout: Duration,
-    /// Connections at once.
+    /// Maximum number of open connections, idle ones included.
     pub max_connections: usize,
-    /// How long an unused connection is kept.
+    /// How long an idle connection is kept.
     pub idle_timeout: Duration,
 }
 
-/// The access key names the account; the secret key signs.
+/// Qiniu's keys: the access key names the account, the secret key signs.
 #[derive(Clone)]
 pub struct Credentials {
-    /// Goes into the `Authorization` header.
+    /// Sent in the `Authorization` header.
     pub access_key: Secret,
     /// Never leaves the process.
     pub secret_key: Secret,

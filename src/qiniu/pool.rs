@@ -1,11 +1,14 @@
-//! Connections to Qiniu: a cap on how many, kept alive between calls, the last used first.
+//! Connections to Qiniu: kept alive between calls, the most recently used first, and never more
+//! open than the cap, idle ones included.
 //!
-//! A connection is handed back only by a call that read its answer to the exact end; every other way a call ends, it is
-//! dropped with the [`ConnectionLease`].
+//! Each lease holds a permit, and the cap is the number of permits. Idle connections hold none, so
+//! a lease opens a connection only if none is idle, or in place of its own. A connection is
+//! returned only by a call that read its response to the exact end; however else a call ends, its
+//! connection is closed with the [`ConnectionLease`].
 
 use std::{
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
@@ -17,11 +20,11 @@ use tokio::{
 use super::UpstreamSettings;
 use crate::outbound::connection::{ClientTls, OutboundConnection};
 
-/// Qiniu, as the gateway reaches it.
+/// Qiniu, and the connections to it.
 pub struct Upstream {
     settings: UpstreamSettings,
     idle: Mutex<Vec<IdleConnection>>,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 struct IdleConnection {
@@ -29,76 +32,83 @@ struct IdleConnection {
     since: Instant,
 }
 
-/// A connection for one call.
+/// A connection for one call. Its permit is released after the connection is closed or returned.
 pub(super) struct ConnectionLease {
     pub(super) connection: OutboundConnection,
-    /// It served another call before, so it may turn out to be dead.
+    /// Whether the connection served another call before, so it may turn out to be dead.
     pub(super) reused: bool,
-    _place: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 }
 
-/// Why there is no connection.
-#[derive(Debug)]
+/// Why no connection could be leased.
+#[derive(Debug, thiserror::Error)]
 pub(super) enum LeaseError {
-    /// All are taken.
+    /// All connections are in use.
+    #[error("all connections are in use")]
     PoolExhausted,
     /// Qiniu can't be reached.
-    Unreachable(io::Error),
+    #[error("the upstream can't be reached")]
+    Unreachable(#[source] io::Error),
 }
 
 impl Upstream {
-    /// Opens nothing yet.
+    /// Creates the pool without opening a connection.
     pub fn new(settings: UpstreamSettings) -> Self {
-        let places = settings.max_connections.min(Semaphore::MAX_PERMITS);
+        let permits = settings.max_connections.min(Semaphore::MAX_PERMITS);
         Self {
             settings,
             idle: Mutex::default(),
-            places: Arc::new(Semaphore::new(places)),
+            permits: Arc::new(Semaphore::new(permits)),
         }
     }
 
-    /// Closes connections that were not used for the idle time-out.
+    /// Closes the connections that were idle for the idle timeout.
     pub fn sweep(&self) {
         let keep = self.settings.idle_timeout;
         self.idle().retain(|idle| idle.since.elapsed() < keep);
     }
 
-    /// A connection: a kept one that is still good, unless `fresh` is asked for, or a new one.
-    pub(super) async fn lease(&self, fresh: bool) -> Result<ConnectionLease, LeaseError> {
-        let limit = self.settings.connect_timeout;
-        let place = match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(place) => place,
-            Err(_) => match timeout(limit, Arc::clone(&self.places).acquire_owned()).await {
-                Ok(Ok(place)) => place,
-                _ => return Err(LeaseError::PoolExhausted),
-            },
-        };
-        if !fresh {
-            while let Some(mut idle) = self.pop() {
-                if idle.since.elapsed() < self.settings.idle_timeout && idle.connection.is_quiet() {
-                    return Ok(ConnectionLease {
-                        connection: idle.connection,
-                        reused: true,
-                        _place: place,
-                    });
+    /// Leases an idle connection that is still good, or opens a new one.
+    ///
+    /// # Errors
+    /// All connections stayed in use for the connect timeout, or Qiniu can't be reached.
+    pub(super) async fn lease(&self) -> Result<ConnectionLease, LeaseError> {
+        let permit = match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                let acquire = Arc::clone(&self.permits).acquire_owned();
+                match timeout(self.settings.connect_timeout, acquire).await {
+                    Ok(Ok(permit)) => permit,
+                    _ => return Err(LeaseError::PoolExhausted),
                 }
             }
+        };
+        while let Some(mut idle) = self.pop() {
+            if idle.since.elapsed() < self.settings.idle_timeout && idle.connection.is_quiet() {
+                return Ok(ConnectionLease {
+                    connection: idle.connection,
+                    reused: true,
+                    permit,
+                });
+            }
         }
-        // Boxed: it is rare, and would make every call as large as a TLS handshake.
-        let tls = self.settings.tls.as_ref().map(ClientTls::current);
-        let opening = OutboundConnection::open(&self.settings.endpoint, tls);
-        match timeout(limit, Box::pin(opening)).await {
-            Ok(Ok(connection)) => Ok(ConnectionLease {
-                connection,
-                reused: false,
-                _place: place,
-            }),
-            Ok(Err(error)) => Err(LeaseError::Unreachable(error)),
-            Err(_) => Err(LeaseError::Unreachable(io::ErrorKind::TimedOut.into())),
-        }
+        self.open(permit).await
     }
 
-    /// Takes a connection back whose last answer was read to its end.
+    /// Closes the connection of `lease` and opens a new one in its place, with the same permit. So
+    /// the number of connections stays the same, whoever else waits for one.
+    ///
+    /// # Errors
+    /// Qiniu can't be reached.
+    pub(super) async fn reconnect(
+        &self,
+        lease: ConnectionLease,
+    ) -> Result<ConnectionLease, LeaseError> {
+        drop(lease.connection);
+        self.open(lease.permit).await
+    }
+
+    /// Returns a connection whose last response was read to its end.
     pub(super) fn keep(&self, lease: ConnectionLease) {
         self.idle().push(IdleConnection {
             connection: lease.connection,
@@ -106,11 +116,32 @@ impl Upstream {
         });
     }
 
+    /// Number of idle connections.
+    #[cfg(test)]
+    pub(super) fn idle_connections(&self) -> usize {
+        self.idle().len()
+    }
+
+    async fn open(&self, permit: OwnedSemaphorePermit) -> Result<ConnectionLease, LeaseError> {
+        // Boxed: it is rare, and would make every call as large as a TLS handshake.
+        let tls = self.settings.tls.as_ref().map(ClientTls::current);
+        let opening = OutboundConnection::open(&self.settings.endpoint, tls);
+        match timeout(self.settings.connect_timeout, Box::pin(opening)).await {
+            Ok(Ok(connection)) => Ok(ConnectionLease {
+                connection,
+                reused: false,
+                permit,
+            }),
+            Ok(Err(error)) => Err(LeaseError::Unreachable(error)),
+            Err(_) => Err(LeaseError::Unreachable(io::ErrorKind::TimedOut.into())),
+        }
+    }
+
     fn pop(&self) -> Option<IdleConnection> {
         self.idle().pop()
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<IdleConnection>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<IdleConnection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,6 @@
-//! The only builder of a signed request. Nothing is added to it afterwards, and no header of a caller's is in it.
+//! The only builder of a signed request.
+//!
+//! Nothing is added to a request after it is signed, and it has no header field of the caller's.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -12,18 +14,18 @@ use super::{
 use crate::{outbound::exchange::OutboundRequest, telemetry::timestamp};
 
 const CONTENT_TYPE: &str = "application/json";
-/// Bytes of a head besides its path and host, and of the usual small body, generously.
+/// Room for a head beyond its path and host, and for the usual small body, in bytes.
 const HEAD_ROOM: usize = 384;
-/// Bytes of a body that is written behind its head, in one piece: one plain `send` costs the kernel less than a vectored
-/// write, and one block of memory less than two.
-const JOINED: usize = 4 * 1024;
+/// Maximum size of a body that is stored behind its head, in bytes: a plain `send` costs the kernel
+/// less than a vectored write, and one allocation less than two.
+const MAX_JOINED: usize = 4 * 1024;
 
-/// All that the requests to one path have in common.
+/// The common part of all requests to one path.
 pub struct RequestTemplate {
     host: String,
     path: String,
     head: String,
-    /// Of one pair of keys, which may be replaced: a request keeps the pair it began with.
+    /// Prepared with one pair of keys, which may be replaced; a request keeps the pair it began with.
     signature: ArcSwap<PreparedSignature>,
     sign_date: bool,
 }
@@ -36,18 +38,19 @@ pub struct RequestDraft {
 
 /// A request that is ready to be sent.
 pub struct SignedRequest {
-    /// A small body stands behind it.
+    /// Includes a small body.
     head: Vec<u8>,
     body: Vec<Bytes>,
 }
 
 impl RequestTemplate {
-    /// For `POST`s to `path`.
+    /// A template for `POST` requests to `path`.
     pub fn new(settings: &UpstreamSettings, path: &str) -> Self {
         let host = settings.endpoint.authority.as_str();
         Self {
             head: format!(
-                "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {CONTENT_TYPE}\r\nAccept: {CONTENT_TYPE}\r\nUser-Agent: liveness-gateway/{}\r\n",
+                "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {CONTENT_TYPE}\r\n\
+                 Accept: {CONTENT_TYPE}\r\nUser-Agent: liveness-gateway/{}\r\n",
                 env!("CARGO_PKG_VERSION"),
             ),
             signature: ArcSwap::from_pointee(prepared(host, path, &settings.credentials)),
@@ -57,7 +60,7 @@ impl RequestTemplate {
         }
     }
 
-    /// Signs with these for requests that start from now on.
+    /// Uses `credentials` for requests that start from now on.
     pub fn sign_with(&self, credentials: &Credentials) {
         let prepared = prepared(&self.host, &self.path, credentials);
         self.signature.store(Arc::new(prepared));
@@ -94,12 +97,12 @@ fn prepared(host: &str, path: &str, credentials: &Credentials) -> PreparedSignat
 }
 
 impl RequestDraft {
-    /// Takes the next bytes of the body.
+    /// Signs the next bytes of the body.
     pub fn sign(&mut self, bytes: &[u8]) {
         self.signature.body(bytes);
     }
 
-    /// The whole request; the bytes that were signed are those of `body`, then `last`.
+    /// Completes the request. The signed bytes must be those of `body`, then `last`.
     pub fn finish(self, mut body: Vec<Bytes>, last: Vec<u8>) -> SignedRequest {
         let length = body.iter().map(Bytes::len).sum::<usize>() + last.len();
         let mut head = self.head;
@@ -109,10 +112,10 @@ impl RequestDraft {
         head.push_str(itoa::Buffer::new().format(length));
         head.push_str("\r\n\r\n");
         let mut head = head.into_bytes();
-        if body.is_empty() && last.len() <= JOINED {
+        if body.is_empty() && last.len() <= MAX_JOINED {
             head.extend_from_slice(&last);
         } else if !last.is_empty() {
-            // A boxed slice has no room behind it.
+            // A boxed slice has no spare capacity.
             body.push(last.into_boxed_slice().into());
         }
         SignedRequest { head, body }
@@ -120,18 +123,18 @@ impl RequestDraft {
 }
 
 impl SignedRequest {
-    /// Its body, in pieces; nothing of a small one.
+    /// The pieces of the body; none if it is small and stored behind the head.
     pub fn body(&self) -> &[Bytes] {
         &self.body
     }
 
-    /// Its head, signature included, and a small body.
+    /// The head, signature included, and a small body.
     #[cfg(test)]
     pub(crate) fn head(&self) -> &[u8] {
         &self.head
     }
 
-    /// As it is written to a connection.
+    /// The request as it is written to a connection.
     pub(super) fn request(&self) -> OutboundRequest<'_> {
         OutboundRequest {
             head: &self.head,

@@ -1,9 +1,10 @@
-//! One answer of Qiniu's: judged by status, cut while it arrives, and believed only when it is whole.
+//! One response of Qiniu: cut while it arrives, and trusted only once it is complete.
 //!
-//! A picture is never held longer than the read buffer it came in, unless the whole was asked for, and nothing of an answer leaves this module before
-//! its last byte has proved it complete and valid.
+//! A picture is never held longer than the read buffer it arrived in, unless the complete response
+//! is to be retained. Nothing of a response leaves this module before its last byte has proved it
+//! complete and valid.
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{sync::Arc, time::SystemTime};
 
 use super::{
     retained::{ResponseCollector, RetainedResponse, RetentionError},
@@ -17,17 +18,17 @@ use crate::{
         sink::{BufferSink, CapturedValue, CutSink},
     },
     memory::BodyMemory,
-    outbound::{connection::OutboundConnection, exchange::ResponseReader},
+    outbound::{MalformedResponse, connection::OutboundConnection, exchange::ResponseReader},
     session::ticket::SessionOwner,
 };
 
-/// Bytes that may be left of an answer when the pictures are gone.
+/// Maximum size of a response after the cut, in bytes.
 const MAX_KEPT: usize = 1024 * 1024;
-/// Bytes that are left of most.
+/// Usual size of a response after the cut, in bytes.
 const USUALLY_KEPT: usize = 512;
-/// Bytes of an answer, pictures included.
-const MAX_ANSWER: u64 = 256 * 1024 * 1024;
-/// What is left of an answer whose scores are hidden.
+/// Maximum size of a response before the cut, in bytes.
+const MAX_RESPONSE: u64 = 256 * 1024 * 1024;
+/// The members that remain if scores are hidden.
 const WITHOUT_SCORES: [&str; 4] = [
     "error_code",
     "error_msg",
@@ -35,58 +36,81 @@ const WITHOUT_SCORES: [&str; 4] = [
     "result.action_verify",
 ];
 
-/// What is done to a route's answers.
+/// What is cut from the responses of a route, and what is captured.
 pub struct ResponseRules {
     rules: CutRules,
     error_code: CaptureSlot,
     serverlogid: CaptureSlot,
     session_id: Option<CaptureSlot>,
     needs_error_code: bool,
-    marks: Option<ScoreSlots>,
-    /// The memory that whole answers take, where they are to be held.
-    whole: Option<Arc<BodyMemory>>,
+    scores: Option<ScoreSlots>,
+    /// The memory in which retained responses are counted, if they are to be retained.
+    retain: Option<Arc<BodyMemory>>,
 }
 
-/// What an answer of this kind must have to be believed.
+/// The members without which a response is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExpectedResponse {
     /// Any JSON object.
     Object,
     /// Qiniu's envelope: a numeric `error_code`.
     Envelope,
-    /// The envelope, and a session id where `error_code` is 0.
+    /// The envelope, and a session id if `error_code` is 0.
     Session,
 }
 
-/// What makes an answer unfit.
-#[derive(Debug, PartialEq, Eq)]
+/// Why a response can't be trusted.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidResponse {
-    /// Its framing, length or coding.
-    Transfer(&'static str),
-    /// Its JSON.
-    Json(CutError),
+    /// It is not HTTP, or is truncated.
+    #[error(transparent)]
+    Malformed(#[from] MalformedResponse),
+    /// The status is none that Qiniu sends.
+    #[error("the response has an unexpected status")]
+    Status,
+    /// It has a `Content-Encoding` other than `identity`.
+    #[error("the response has a content coding that was not requested")]
+    Encoded,
+    /// It exceeds a limit, before or after the cut.
+    #[error("the response is too large")]
+    TooLarge,
+    /// It is not JSON, or ambiguous.
+    #[error(transparent)]
+    Json(#[from] CutError),
+    /// It claims success, but came before the request was completely sent.
+    #[error("the response came before the request was completely sent")]
+    Early,
+    /// It has no numeric `error_code`.
+    #[error("the response has no numeric error_code")]
+    NoErrorCode,
+    /// It claims success, but has no session id.
+    #[error("the response has no session id")]
+    NoSessionId,
+    /// Its session id can't be sealed.
+    #[error("the session id can't be sealed")]
+    NotSealed,
 }
 
-/// An answer that may be passed on.
+/// A response that may be passed on.
 pub struct UpstreamResponse {
-    /// What is left of the body, byte for byte as Qiniu wrote it.
+    /// The body after the cut; what remains is byte for byte as Qiniu wrote it.
     pub body: Vec<u8>,
-    /// Bytes that were taken out.
+    /// Number of bytes that were cut.
     pub removed: u64,
-    /// Qiniu's verdict on the request; 0 is success.
+    /// Qiniu's `error_code`; 0 is success.
     pub error_code: Option<i64>,
-    /// Qiniu's number for the request, as written.
+    /// Qiniu's `serverlogid`, as written.
     pub serverlogid: Option<String>,
     /// Qiniu's `X-Reqid`.
     pub reqid: Option<String>,
-    /// What it says about the person, where that was asked for.
-    pub marks: Option<Box<LivenessScores>>,
-    /// All of it, pictures included, where that was asked for.
-    pub whole: Option<Result<RetainedResponse, RetentionError>>,
+    /// The scores, if the rules capture them.
+    pub scores: Option<Box<LivenessScores>>,
+    /// The complete response, pictures included, if the rules retain it.
+    pub retained: Option<Result<RetainedResponse, RetentionError>>,
 }
 
 impl ResponseRules {
-    /// The rules of a route.
+    /// Removes `remove` and strings longer than `max_string` bytes.
     pub fn new(
         remove: &[MemberPath],
         max_string: Option<usize>,
@@ -95,14 +119,14 @@ impl ResponseRules {
         let mut rules = CutRules::new();
         let mut capture = |path: &str| {
             MemberPath::parse(path)
-                .map(|pointer| rules.capture(&pointer))
+                .map(|path| rules.capture(&path))
                 .unwrap_or_default()
         };
         let error_code = capture("error_code");
         let serverlogid = capture("serverlogid");
         let session_id =
             (expected == ExpectedResponse::Session).then(|| capture("result.session_id"));
-        remove.iter().for_each(|pointer| rules.remove(pointer));
+        remove.iter().for_each(|path| rules.remove(path));
         if let Some(bytes) = max_string {
             rules.remove_longer(bytes);
         }
@@ -112,22 +136,22 @@ impl ResponseRules {
             serverlogid,
             session_id,
             needs_error_code: expected != ExpectedResponse::Object,
-            marks: None,
-            whole: None,
+            scores: None,
+            retain: None,
         }
     }
 
-    /// Has the session id sealed for whom the call is made.
+    /// Seals the session id for the owner of the call.
     pub fn sealed(mut self) -> Self {
         if self.session_id.is_some() {
-            let pointer = MemberPath::parse("result.session_id");
-            self.session_id = pointer.map(|pointer| self.rules.replace(&pointer)).ok();
+            let path = MemberPath::parse("result.session_id");
+            self.session_id = path.map(|path| self.rules.replace(&path)).ok();
         }
         self
     }
 
-    /// Picks up what a verdict is made of, with this one of Qiniu's thresholds. A member `verdict` of Qiniu's own goes,
-    /// so that a caller finds ours or none.
+    /// Captures the scores that a verdict is based on, with this one of Qiniu's thresholds. Removes
+    /// a member `verdict` of Qiniu's, so that callers find the gateway's verdict or none.
     pub fn judged(mut self, threshold: &str) -> Self {
         let slots = ScoreSlots::new(
             &mut self.rules,
@@ -135,49 +159,53 @@ impl ResponseRules {
             self.serverlogid,
             threshold,
         );
-        self.marks = Some(slots);
-        if let Ok(pointer) = MemberPath::parse("verdict") {
-            self.rules.remove(&pointer);
+        self.scores = Some(slots);
+        if let Ok(path) = MemberPath::parse("verdict") {
+            self.rules.remove(&path);
         }
         self
     }
 
-    /// Leaves nothing but whether the actions were seen, and the envelope's own members.
+    /// Keeps only the envelope and whether the actions were recognized.
     pub fn without_scores(mut self) -> Self {
         let kept = WITHOUT_SCORES.map(MemberPath::parse);
         self.rules.keep_alone(kept.iter().flatten());
         self
     }
 
-    /// Holds whole answers too, counted in `memory`.
-    pub fn held_whole(mut self, memory: &Arc<BodyMemory>) -> Self {
-        self.whole = Some(Arc::clone(memory));
+    /// Also retains complete responses, counted in `memory`.
+    pub fn retained(mut self, memory: &Arc<BodyMemory>) -> Self {
+        self.retain = Some(Arc::clone(memory));
         self
     }
 
-    /// Reads the body to its end.
+    /// Reads the body of a response to its end. `seal` is the owner of a session id in it, and when
+    /// the request was sent.
+    ///
+    /// # Errors
+    /// See [`InvalidResponse`].
     pub(super) async fn read(
         &self,
-        reading: &mut ResponseReader,
+        reader: &mut ResponseReader,
         connection: &mut OutboundConnection,
         seal: Option<(&SessionOwner, SystemTime)>,
     ) -> Result<UpstreamResponse, InvalidResponse> {
-        if reading.is_encoded() {
-            return Err("the answer has a content coding that was not asked for".into());
+        if reader.is_encoded() {
+            return Err(InvalidResponse::Encoded);
         }
         let mut cut = Box::new(JsonCut::new(&self.rules));
-        let mut kept = SealingSink::new(seal, USUALLY_KEPT);
+        let mut kept = SealingSink::new(seal);
         let mut received = 0_u64;
-        let mut whole = self.whole.as_ref().map(ResponseCollector::new);
-        reading
+        let mut collector = self.retain.as_ref().map(ResponseCollector::new);
+        reader
             .body(connection, |bytes| {
                 received = received.saturating_add(bytes.len() as u64);
-                if let Some(whole) = &mut whole {
-                    whole.take(bytes);
+                if let Some(collector) = &mut collector {
+                    collector.take(bytes);
                 }
                 cut.feed(bytes, &mut kept)?;
-                if kept.len() > MAX_KEPT || received > MAX_ANSWER {
-                    return Err(InvalidResponse::Transfer("the answer is too large"));
+                if kept.buffer.len() > MAX_KEPT || received > MAX_RESPONSE {
+                    return Err(InvalidResponse::TooLarge);
                 }
                 Ok(())
             })
@@ -185,60 +213,39 @@ impl ResponseRules {
         let mut values = cut.finish()?;
         let body = kept.into_bytes()?;
         let error_code = integer(values.get(self.error_code));
-        if reading.is_early() && matches!(error_code, None | Some(0)) {
-            // Nobody can have judged a video before it was there: this is an answer to something else.
-            return Err("the answer came before the request was out".into());
+        if reader.is_early() && matches!(error_code, None | Some(0)) {
+            // A video can't be judged before it has arrived: this responds to something else.
+            return Err(InvalidResponse::Early);
         }
-        self.believe(error_code, &values)?;
-        // Scores are read before anything is taken out of the values.
-        let marks = self.marks.as_ref();
-        let marks = marks.map(|marks| Box::new(marks.read(&values)));
+        self.check(error_code, &values)?;
+        // Must come before `short_text`, which takes from the values.
+        let scores = self.scores.as_ref();
+        let scores = scores.map(|slots| Box::new(slots.read(&values)));
         Ok(UpstreamResponse {
             removed: received.saturating_sub(body.len() as u64),
             error_code,
             serverlogid: short_text(values.get_mut(self.serverlogid)),
-            reqid: reading.take_reqid(),
-            marks,
-            whole: whole.map(ResponseCollector::finish),
+            reqid: reader.take_reqid(),
+            scores,
+            retained: collector.map(ResponseCollector::finish),
             body,
         })
     }
 
-    fn believe(
+    fn check(
         &self,
         error_code: Option<i64>,
         values: &[CapturedValue],
     ) -> Result<(), InvalidResponse> {
         if self.needs_error_code && error_code.is_none() {
-            return Err("the answer has no numeric error_code".into());
+            return Err(InvalidResponse::NoErrorCode);
         }
         if let (Some(slot), Some(0)) = (self.session_id, error_code)
             && !matches!(values.get(slot), Some(CapturedValue::String(id)) if !id.is_empty())
         {
-            return Err("the answer has no session id".into());
+            return Err(InvalidResponse::NoSessionId);
         }
         Ok(())
-    }
-}
-
-impl From<&'static str> for InvalidResponse {
-    fn from(what: &'static str) -> Self {
-        Self::Transfer(what)
-    }
-}
-
-impl From<CutError> for InvalidResponse {
-    fn from(error: CutError) -> Self {
-        Self::Json(error)
-    }
-}
-
-impl fmt::Display for InvalidResponse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Transfer(what) => f.write_str(what),
-            Self::Json(error) => error.fmt(f),
-        }
     }
 }
 
@@ -249,7 +256,7 @@ fn integer(value: Option<&CapturedValue>) -> Option<i64> {
     }
 }
 
-/// Takes a text out that can stand in a record.
+/// Takes a value that is short enough for an access record.
 fn short_text(value: Option<&mut CapturedValue>) -> Option<String> {
     match value.map(std::mem::take) {
         Some(CapturedValue::Number(text) | CapturedValue::String(text)) if text.len() <= 64 => {
@@ -259,56 +266,48 @@ fn short_text(value: Option<&mut CapturedValue>) -> Option<String> {
     }
 }
 
-/// Collects what stays of an answer.
-pub(super) struct SealingSink<'h> {
-    kept: BufferSink,
-    /// Whom a session is for, and when it was asked for.
+/// Collects what a cut keeps, and seals Qiniu's session id on the way: the id itself is never part
+/// of what is held.
+struct SealingSink<'h> {
+    buffer: BufferSink,
+    /// The session's owner, and when it was requested.
     seal: Option<(&'h SessionOwner, SystemTime)>,
     failed: bool,
 }
 
 impl<'h> SealingSink<'h> {
-    /// With room for so many bytes.
-    pub(super) fn new(seal: Option<(&'h SessionOwner, SystemTime)>, room: usize) -> Self {
+    fn new(seal: Option<(&'h SessionOwner, SystemTime)>) -> Self {
         Self {
-            kept: BufferSink::with_capacity(room),
+            buffer: BufferSink::with_capacity(USUALLY_KEPT),
             seal,
             failed: false,
         }
     }
 
-    /// How much is held.
-    pub(super) fn len(&self) -> usize {
-        self.kept.len()
-    }
-
-    /// What stayed.
-    ///
-    /// # Errors
-    /// A session id could not be sealed.
-    pub(super) fn into_bytes(self) -> Result<Vec<u8>, &'static str> {
+    /// The bytes that were kept.
+    fn into_bytes(self) -> Result<Vec<u8>, InvalidResponse> {
         if self.failed {
-            return Err("the session id can't be sealed");
+            return Err(InvalidResponse::NotSealed);
         }
-        Ok(self.kept.into_bytes())
+        Ok(self.buffer.into_bytes())
     }
 }
 
 impl CutSink for SealingSink<'_> {
     fn keep(&mut self, bytes: &[u8]) {
-        self.kept.keep(bytes);
+        self.buffer.keep(bytes);
     }
 
     fn insert(&mut self, bytes: &'static [u8]) {
-        self.kept.insert(bytes);
+        self.buffer.insert(bytes);
     }
 
     fn mark(&mut self) {
-        self.kept.mark();
+        self.buffer.mark();
     }
 
     fn rollback(&mut self) {
-        self.kept.rollback();
+        self.buffer.rollback();
     }
 
     fn text(&mut self, _bytes: &[u8], _letters: bool) {}
@@ -316,15 +315,15 @@ impl CutSink for SealingSink<'_> {
     fn replace(&mut self, _slot: CaptureSlot, value: &CapturedValue) {
         let sealed = match (value, self.seal) {
             (CapturedValue::String(id), Some((owner, sent))) => owner.seal(id, sent),
-            // No session, which is right beside an error of Qiniu's.
-            _ => return self.kept.keep(b"null"),
+            // There is no session, as expected of an error.
+            _ => return self.buffer.keep(b"null"),
         };
         match sealed {
-            // It needs no escapes.
+            // A sealed id needs no escapes.
             Some(sealed) => {
-                self.kept.keep(b"\"");
-                self.kept.keep(sealed.as_bytes());
-                self.kept.keep(b"\"");
+                self.buffer.keep(b"\"");
+                self.buffer.keep(sealed.as_bytes());
+                self.buffer.keep(b"\"");
             }
             None => self.failed = true,
         }

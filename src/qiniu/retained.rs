@@ -1,7 +1,8 @@
-//! The whole of an answer, pictures included, held in memory for as long as its delivery takes.
+//! A complete response, pictures included, held in memory until it is delivered as evidence.
 //!
-//! Held only where the operator asked for evidence, in pieces of which each is counted in the memory that all bodies
-//! share before it is filled. Never written anywhere; never longer than [`MAX_WHOLE`].
+//! Held only if the operator configured evidence. Each piece is counted in the memory that all
+//! bodies share before it is filled. Never written anywhere, and never longer than
+//! [`MAX_RETAINED`].
 
 use std::sync::Arc;
 
@@ -9,46 +10,49 @@ use bytes::{Bytes, BytesMut};
 
 use crate::memory::{BodyMemory, MemoryPermit};
 
-/// Bytes of an answer that are held at the most: eight pictures of 2 MiB.
-pub const MAX_WHOLE: usize = 16 * 1024 * 1024;
+/// Maximum size of a retained response, in bytes: eight pictures of 2 MiB.
+pub const MAX_RETAINED: usize = 16 * 1024 * 1024;
+/// Size of a piece, in bytes.
 const PIECE: usize = 64 * 1024;
 
-/// An answer as it came.
+/// A complete response as it arrived.
 #[derive(Debug)]
 pub struct RetainedResponse {
     pieces: Vec<Bytes>,
     length: usize,
-    /// Given back when the answer is dropped.
+    /// Releases the memory when the response is dropped.
     _permit: MemoryPermit,
 }
 
-/// Why an answer is not held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a response is not retained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RetentionError {
-    /// Over [`MAX_WHOLE`].
+    /// It exceeds [`MAX_RETAINED`].
+    #[error("the response is too large to be retained")]
     TooLarge,
-    /// The memory for bodies is used up.
+    /// The memory for bodies is exhausted.
+    #[error("no body memory left for the response")]
     NoRoom,
 }
 
 impl RetainedResponse {
-    /// The bytes, in order.
+    /// The pieces, in order.
     pub fn pieces(&self) -> &[Bytes] {
         &self.pieces
     }
 
-    /// How many bytes there are.
+    /// Size in bytes.
     pub fn len(&self) -> usize {
         self.length
     }
 
-    /// Whether there are none.
+    /// Whether the response has no bytes.
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }
 }
 
-/// An answer that is still arriving.
+/// Collects a response while it arrives.
 pub(crate) struct ResponseCollector {
     full: Vec<Bytes>,
     filling: BytesMut,
@@ -58,6 +62,7 @@ pub(crate) struct ResponseCollector {
 }
 
 impl ResponseCollector {
+    /// Collects nothing yet; `memory` is what the response is counted in.
     pub(crate) fn new(memory: &Arc<BodyMemory>) -> Self {
         Self {
             full: Vec::new(),
@@ -68,7 +73,8 @@ impl ResponseCollector {
         }
     }
 
-    /// Takes the next bytes. When they can't be held, all is let go: a part of an answer is of no use.
+    /// Takes the next bytes. If they can't be held, drops everything: a part of a response is
+    /// useless.
     pub(crate) fn take(&mut self, mut bytes: &[u8]) {
         while self.failed.is_none() && !bytes.is_empty() {
             if self.filling.len() == self.filling.capacity() && !self.next_piece() {
@@ -82,10 +88,10 @@ impl ResponseCollector {
         }
     }
 
-    /// Makes room for more; `false` when there is none.
+    /// Makes room for another piece; `false` if there is none.
     fn next_piece(&mut self) -> bool {
         let reserved = self.length.saturating_add(PIECE);
-        self.failed = if reserved > MAX_WHOLE {
+        self.failed = if reserved > MAX_RETAINED {
             Some(RetentionError::TooLarge)
         } else if !self.permit.raise_to(reserved as u64) {
             Some(RetentionError::NoRoom)
@@ -101,7 +107,10 @@ impl ResponseCollector {
         false
     }
 
-    /// The whole, once the last byte has come.
+    /// The complete response, after its last byte.
+    ///
+    /// # Errors
+    /// It could not be retained.
     pub(crate) fn finish(mut self) -> Result<RetainedResponse, RetentionError> {
         if let Some(failed) = self.failed {
             return Err(failed);
@@ -128,34 +137,34 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_is_held_counted_and_given_back() {
+    fn every_byte_is_held_counted_and_released() {
         let memory = memory(1 << 20);
         let bytes: Vec<u8> = (0..200_000_u32).map(|at| (at % 251) as u8).collect();
         for split in [1, 7, PIECE - 1, PIECE, PIECE + 1, bytes.len()] {
-            let mut collecting = ResponseCollector::new(&memory);
-            bytes.chunks(split).for_each(|chunk| collecting.take(chunk));
-            let whole = collecting.finish().unwrap();
-            assert_eq!(whole.pieces().concat(), bytes, "{split}");
-            assert!(memory.held() >= whole.len() as u64);
-            assert!(whole.pieces().len() <= bytes.len().div_ceil(PIECE));
-            drop(whole);
+            let mut collector = ResponseCollector::new(&memory);
+            bytes.chunks(split).for_each(|chunk| collector.take(chunk));
+            let retained = collector.finish().unwrap();
+            assert_eq!(retained.pieces().concat(), bytes, "{split}");
+            assert!(memory.held() >= retained.len() as u64);
+            assert!(retained.pieces().len() <= bytes.len().div_ceil(PIECE));
+            drop(retained);
             assert_eq!(memory.held(), 0);
         }
     }
 
     #[test]
-    fn what_has_no_room_is_let_go_at_once() {
+    fn a_response_without_room_is_dropped_at_once() {
         let small = memory(PIECE as u64 + 10);
-        let mut collecting = ResponseCollector::new(&small);
-        collecting.take(&vec![1; PIECE + 1]);
-        assert!(collecting.full.is_empty() && collecting.filling.capacity() == 0);
-        collecting.take(&[1]);
-        assert_eq!(collecting.finish().err(), Some(RetentionError::NoRoom));
+        let mut collector = ResponseCollector::new(&small);
+        collector.take(&vec![1; PIECE + 1]);
+        assert!(collector.full.is_empty() && collector.filling.capacity() == 0);
+        collector.take(&[1]);
+        assert_eq!(collector.finish().err(), Some(RetentionError::NoRoom));
         assert_eq!(small.held(), 0);
         let large = memory(1 << 30);
-        let mut collecting = ResponseCollector::new(&large);
-        collecting.take(&vec![1; MAX_WHOLE]);
-        collecting.take(&[1]);
-        assert_eq!(collecting.finish().err(), Some(RetentionError::TooLarge));
+        let mut collector = ResponseCollector::new(&large);
+        collector.take(&vec![1; MAX_RETAINED]);
+        collector.take(&[1]);
+        assert_eq!(collector.finish().err(), Some(RetentionError::TooLarge));
     }
 }

@@ -1,15 +1,16 @@
-//! What an answer to `verify` says about the person: the members that a verdict is made of, picked up while the answer
-//! is cut.
+//! The members of a `verify` response that a verdict is based on, captured while the response is
+//! cut.
 //!
-//! Every object on the way to one of them is watched for members of the same name: of two scores nobody could say which
-//! one counts. Judges nothing; that is [`crate::verdict::judge`]'s.
+//! Every object on the path to one of them is checked for duplicate names, because of two scores it
+//! would be unclear which one counts. Judges nothing: that is the task of
+//! [`crate::verdict::judge`].
 
 use crate::json::{
     rules::{CaptureSlot, CutRules, MemberPath},
     sink::CapturedValue,
 };
 
-/// The marks of one answer, as Qiniu wrote them.
+/// The scores in one response, as Qiniu wrote them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LivenessScores {
     /// `error_code`
@@ -20,13 +21,13 @@ pub struct LivenessScores {
     pub action_verify: CapturedValue,
     /// `result.score`
     pub score: CapturedValue,
-    /// `result.thresholds.` and the name of the one that decides
+    /// `result.thresholds.NAME`, where `NAME` is the threshold that decides
     pub threshold: CapturedValue,
     /// `result.maxspoofing`
     pub maxspoofing: CapturedValue,
 }
 
-/// Where the marks are put while an answer is cut.
+/// The capture slots of the scores.
 pub(super) struct ScoreSlots {
     error_code: CaptureSlot,
     serverlogid: CaptureSlot,
@@ -37,7 +38,7 @@ pub(super) struct ScoreSlots {
 }
 
 impl ScoreSlots {
-    /// Asks for the marks; the envelope's two are asked for already.
+    /// Captures the scores. The two members of the envelope are captured already.
     pub(super) fn new(
         rules: &mut CutRules,
         error_code: CaptureSlot,
@@ -59,7 +60,7 @@ impl ScoreSlots {
         }
     }
 
-    /// Picks the marks from what the cut found.
+    /// Picks the scores from the captured values.
     pub(super) fn read(&self, values: &[CapturedValue]) -> LivenessScores {
         let value = |slot: CaptureSlot| values.get(slot).cloned().unwrap_or_default();
         LivenessScores {

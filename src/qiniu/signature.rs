@@ -1,7 +1,8 @@
 //! Qiniu's management signature, version 2: `Authorization: Qiniu AK:base64url(HMAC-SHA1(SK, text))`.
 //!
-//! Pure: bytes in, header value out. The body is fed as it arrives, so the signature is ready with its last byte. The
-//! rules are those of Qiniu's own SDKs (`QiniuMacAuth`); the vectors in `tests/vectors.json` were made with one.
+//! A pure computation: bytes in, header value out. The body is fed as it arrives, so the signature is
+//! ready with its last byte. The rules are those of Qiniu's own SDKs (`QiniuMacAuth`); the vectors in
+//! `tests/vectors.json` were generated with one of them. Never logs or copies the secret key.
 
 use std::sync::Arc;
 
@@ -12,22 +13,22 @@ use sha1::Sha1;
 use super::Credentials;
 use crate::secret::Secret;
 
-/// What is signed of a request besides its body.
+/// The signed parts of a request other than its body.
 #[derive(Clone, Copy)]
 pub struct SignedParts<'a> {
-    /// In upper case.
+    /// Method, in upper case.
     pub method: &'a str,
-    /// As on the request line.
+    /// Path, as in the request line.
     pub path: &'a str,
-    /// As on the request line, without the `?`; empty: none.
+    /// Query, as in the request line, without the `?`; empty if there is none.
     pub query: &'a str,
-    /// The `Host` header.
+    /// Value of the `Host` header.
     pub host: &'a str,
-    /// Of these only `Content-Type` and `X-Qiniu-*` are signed.
+    /// Header fields, of which only `Content-Type` and `X-Qiniu-*` are signed.
     pub headers: &'a [(&'a str, &'a str)],
 }
 
-/// A signature under way.
+/// A signature in progress.
 #[derive(Clone)]
 pub struct QiniuSignature {
     mac: Hmac<Sha1>,
@@ -35,16 +36,16 @@ pub struct QiniuSignature {
     signs_body: bool,
 }
 
-/// What many requests have in common, signed once; only their `X-Qiniu-Date` and their bodies differ.
+/// The common part of many requests, signed once; only `X-Qiniu-Date` and the bodies differ.
 pub struct PreparedSignature(QiniuSignature);
 
 impl PreparedSignature {
-    /// `parts` must hold no `X-Qiniu-*` header: the date that follows is the only one.
+    /// Signs `parts`, which must have no `X-Qiniu-*` header field: the date is the only one.
     pub fn new(credentials: &Credentials, parts: &SignedParts<'_>) -> Self {
         Self(QiniuSignature::begin(credentials, parts))
     }
 
-    /// Signs all that comes before the body.
+    /// Starts the signature of a request with this `X-Qiniu-Date`, up to the body.
     pub fn dated(&self, date: Option<&str>) -> QiniuSignature {
         let mut signature = self.0.clone();
         if let Some(date) = date {
@@ -57,14 +58,14 @@ impl PreparedSignature {
 }
 
 impl QiniuSignature {
-    /// Signs all that comes before the body.
+    /// Starts a signature, up to the body.
     pub fn new(credentials: &Credentials, parts: &SignedParts<'_>) -> Self {
         let mut signature = Self::begin(credentials, parts);
         signature.mac.update(b"\n\n");
         signature
     }
 
-    /// All before the empty line.
+    /// Signs everything before the empty line.
     fn begin(credentials: &Credentials, parts: &SignedParts<'_>) -> Self {
         let content_type = parts
             .headers
@@ -80,21 +81,21 @@ impl QiniuSignature {
         }
     }
 
-    /// Takes the next bytes of the body.
+    /// Signs the next bytes of the body.
     pub fn body(&mut self, bytes: &[u8]) {
         if self.signs_body {
             self.mac.update(bytes);
         }
     }
 
-    /// The value of the `Authorization` header. It is a secret for as long as it is valid.
+    /// The value of the `Authorization` header. It is a secret as long as it is valid.
     pub fn authorization(self) -> String {
         let mut value = String::new();
         self.push_authorization(&mut value);
         value
     }
 
-    /// The same, behind what is there.
+    /// Appends the value of the `Authorization` header to `text`.
     pub fn push_authorization(self, text: &mut String) {
         text.push_str("Qiniu ");
         match std::str::from_utf8(self.access_key.reveal()) {
@@ -148,7 +149,7 @@ fn canonical(name: &str) -> String {
 }
 
 fn keyed(key: &[u8]) -> Hmac<Sha1> {
-    // HMAC takes a key of any length (RFC 2104 section 2); the error exists for MACs that do not.
+    // HMAC accepts keys of any length (RFC 2104 section 2); other MACs do not, hence the error.
     Hmac::new_from_slice(key).unwrap_or_else(|_| Hmac::new(&Default::default()))
 }
 
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_prepared_signs_the_same() {
+    fn a_prepared_signature_equals_one_made_in_one_go() {
         let credentials = Credentials {
             access_key: Secret::new("ak"),
             secret_key: Secret::new("sk"),

@@ -1,4 +1,8 @@
-//! One call to Qiniu: a connection, the request, the response judged by its status; and why a call has no response to pass on.
+//! One call to Qiniu: lease a connection, send the request, judge the status, read the response.
+//!
+//! Relies on [`super::pool`] for connections and on [`super::response`] for the body. Sends a
+//! request at most once, unless the caller allows a second time on a connection that turns out to
+//! be dead.
 
 use std::{
     io,
@@ -18,50 +22,63 @@ use crate::{
     session::ticket::SessionOwner,
 };
 
-/// Why there is no answer to pass on.
-#[derive(Debug)]
+/// Why a call has no response to pass on.
+#[derive(Debug, thiserror::Error)]
+#[error("{kind}")]
 pub struct UpstreamFailure {
-    /// What happened.
+    /// What went wrong.
+    #[source]
     pub kind: UpstreamFailureKind,
-    /// The HTTP status, where there was one.
+    /// HTTP status, if there was a response.
     pub status: Option<u16>,
-    /// Qiniu's `X-Reqid`, where there was one.
+    /// Qiniu's `X-Reqid`, if there was one.
     pub reqid: Option<String>,
-    /// Whether the request had been begun to be written.
+    /// Whether writing the request had begun.
     pub begun: bool,
 }
 
 /// What went wrong with a call.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum UpstreamFailureKind {
-    /// All connections were taken.
+    /// All connections were in use.
+    #[error("no free connection to Qiniu")]
     PoolExhausted,
-    /// No connection could be made.
-    Unreachable(io::Error),
-    /// Not done in the route's time.
+    /// No connection could be opened.
+    #[error("Qiniu can't be reached: {0}")]
+    Unreachable(#[source] io::Error),
+    /// The call was not complete within the route's timeout.
+    #[error("Qiniu did not respond within the route's timeout")]
     Timeout,
     /// 401, 403 or 419: the operator's credentials.
+    #[error("Qiniu rejected the credentials")]
     RejectedCredentials,
     /// Another 4xx.
+    #[error("Qiniu rejected the request")]
     RejectedRequest,
     /// 413.
+    #[error("the body is too large for Qiniu")]
     TooLarge,
     /// 429, 503 or 573.
+    #[error("Qiniu is busy")]
     Busy,
     /// Another 5xx, or a redirect.
+    #[error("Qiniu failed")]
     Error,
-    /// The connection ended before an answer.
-    NoResponse(io::Error),
-    /// An answer that can't be believed.
-    Invalid(InvalidResponse),
+    /// The connection ended before a response.
+    #[error("Qiniu closed the connection without a response: {0}")]
+    NoResponse(#[source] io::Error),
+    /// A response that can't be trusted.
+    #[error("Qiniu's response is invalid: {0}")]
+    Invalid(#[source] InvalidResponse),
 }
 
 impl Upstream {
-    /// Makes one call. With `resend` a request is sent once more when a kept connection turns out to have been closed
-    /// before it was answered; a billed request must never be. A session that it brings is sealed for `owner`.
+    /// Makes one call, within `limit`. With `resend`, a request is sent once more if a kept
+    /// connection turns out to have been closed before it was answered; a billed request must never
+    /// be. A session id in the response is sealed for `owner`.
     ///
     /// # Errors
-    /// Why there is no answer to pass on.
+    /// See [`UpstreamFailureKind`].
     pub async fn call(
         &self,
         request: SignedRequest,
@@ -72,7 +89,7 @@ impl Upstream {
     ) -> Result<UpstreamResponse, UpstreamFailure> {
         let mut begun = None;
         let result = {
-            // Pinned where it is made: the limit around it would move it a few times.
+            // Pinned where it is created: passing it to `timeout` would move it several times.
             let call = pin!(self.call_without_limit(request, rules, resend, owner, &mut begun));
             timeout(limit, call).await
         };
@@ -91,66 +108,51 @@ impl Upstream {
         owner: Option<&SessionOwner>,
         begun: &mut Option<SystemTime>,
     ) -> Result<UpstreamResponse, UpstreamFailure> {
-        let mut lease = self.lease(false).await?;
+        let mut lease = self.lease().await?;
         let mut sent = *begun.insert(SystemTime::now());
         let first = exchange(&mut lease.connection, &request.request()).await;
-        let mut reading = match first {
+        let mut reader = match first {
             Err(ExchangeError::NoResponse(_)) if resend && lease.reused => {
-                drop(lease);
-                lease = self.lease(true).await?;
+                lease = self.reconnect(lease).await?;
                 sent = *begun.insert(SystemTime::now());
                 exchange(&mut lease.connection, &request.request()).await?
             }
             other => other?,
         };
-        let status = reading.status();
+        let status = reader.status();
+        let failure = |kind, reqid| UpstreamFailure {
+            kind,
+            status: Some(status),
+            reqid,
+            begun: true,
+        };
         if let Some(kind) = judge(status) {
-            return Err(UpstreamFailure {
-                kind,
-                status: Some(status),
-                reqid: reading.take_reqid(),
-                begun: true,
-            });
+            return Err(failure(kind, reader.take_reqid()));
         }
         let seal = owner.map(|owner| (owner, sent));
-        match rules.read(&mut reading, &mut lease.connection, seal).await {
-            Ok(answer) => {
-                if reading.finish(&mut lease.connection) {
+        match rules.read(&mut reader, &mut lease.connection, seal).await {
+            Ok(response) => {
+                if reader.finish(&mut lease.connection) {
                     self.keep(lease);
                 }
-                Ok(answer)
+                Ok(response)
             }
-            Err(invalid) => Err(UpstreamFailure {
-                kind: UpstreamFailureKind::Invalid(invalid),
-                status: Some(status),
-                reqid: reading.take_reqid(),
-                begun: true,
-            }),
+            Err(invalid) => {
+                let kind = UpstreamFailureKind::Invalid(invalid);
+                Err(failure(kind, reader.take_reqid()))
+            }
         }
-    }
-}
-
-/// What a status says without its body; `None`: the body is worth reading.
-fn judge(status: u16) -> Option<UpstreamFailureKind> {
-    match status {
-        200 => None,
-        401 | 403 | 419 => Some(UpstreamFailureKind::RejectedCredentials),
-        413 => Some(UpstreamFailureKind::TooLarge),
-        429 | 503 | 573 => Some(UpstreamFailureKind::Busy),
-        400..=499 => Some(UpstreamFailureKind::RejectedRequest),
-        300..=399 | 500.. => Some(UpstreamFailureKind::Error),
-        _ => Some(UpstreamFailureKind::Invalid(InvalidResponse::Transfer(
-            "the answer has an unexpected status",
-        ))),
     }
 }
 
 impl UpstreamFailure {
-    /// Whether Qiniu surely did not take the request on, so that its session is as good as before and nothing is billed.
+    /// Whether Qiniu surely did not take the request, so that the session is still unused and
+    /// nothing is billed.
     ///
-    /// Before the first byte is written, nothing can have been. An answer of 4xx, 429, 503 or 573 is Qiniu's own word that it did not take
-    /// the request. Another 5xx may come from a machine that broke down in the middle of it or from one that lost
-    /// touch with it, and a redirect from nobody knows whom: like no answer at all, they leave the outcome unknown.
+    /// That is so before the first byte is written, and if the status says so: 4xx, 429, 503 or 573.
+    /// Another 5xx may come from a machine that failed while processing the request, or from one
+    /// that lost its connection to such a machine; a redirect may come from anywhere. Both leave
+    /// the outcome unknown, as a missing response does.
     pub fn nothing_was_taken(&self) -> bool {
         match self.kind {
             UpstreamFailureKind::PoolExhausted
@@ -164,6 +166,19 @@ impl UpstreamFailure {
             | UpstreamFailureKind::NoResponse(_)
             | UpstreamFailureKind::Invalid(_) => false,
         }
+    }
+}
+
+/// The failure that a status means by itself; `None` if the body must be read.
+fn judge(status: u16) -> Option<UpstreamFailureKind> {
+    match status {
+        200 => None,
+        401 | 403 | 419 => Some(UpstreamFailureKind::RejectedCredentials),
+        413 => Some(UpstreamFailureKind::TooLarge),
+        429 | 503 | 573 => Some(UpstreamFailureKind::Busy),
+        400..=499 => Some(UpstreamFailureKind::RejectedRequest),
+        300..=399 | 500.. => Some(UpstreamFailureKind::Error),
+        _ => Some(UpstreamFailureKind::Invalid(InvalidResponse::Status)),
     }
 }
 
@@ -188,12 +203,87 @@ impl From<LeaseError> for UpstreamFailure {
 }
 
 impl From<ExchangeError> for UpstreamFailure {
-    fn from(broken: ExchangeError) -> Self {
-        match broken {
+    fn from(error: ExchangeError) -> Self {
+        match error {
             ExchangeError::NoResponse(error) => UpstreamFailureKind::NoResponse(error).into(),
-            ExchangeError::Response(what) => {
-                UpstreamFailureKind::Invalid(InvalidResponse::Transfer(what)).into()
-            }
+            ExchangeError::Malformed(error) => UpstreamFailureKind::Invalid(error.into()).into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+    use crate::{
+        outbound::origin::Origin,
+        qiniu::{
+            Credentials, UpstreamSettings, request::RequestTemplate, response::ExpectedResponse,
+        },
+        secret::Secret,
+    };
+
+    const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+
+    /// Serves on `listener`: the first connection answers one request and is closed at the second;
+    /// all others answer every request. Counts the connections.
+    async fn serve(listener: TcpListener, accepted: Arc<AtomicUsize>) {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let first = accepted.fetch_add(1, Ordering::Relaxed) == 0;
+            tokio::spawn(async move {
+                let mut requests = 0;
+                while let Ok(1..) = stream.read(&mut [0; 4096]).await {
+                    requests += 1;
+                    if first && requests == 2 {
+                        return;
+                    }
+                    stream.write_all(RESPONSE).await.unwrap();
+                }
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dead_kept_connection_never_leads_to_more_connections_than_the_cap() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let accepted = Arc::new(AtomicUsize::new(0));
+        tokio::spawn(serve(listener, Arc::clone(&accepted)));
+        let settings = UpstreamSettings {
+            endpoint: Origin::parse(&format!("http://{address}")).unwrap(),
+            credentials: Credentials {
+                access_key: Secret::new("ak"),
+                secret_key: Secret::new("sk"),
+            },
+            sign_date: false,
+            tls: None,
+            connect_timeout: Duration::from_secs(5),
+            max_connections: 1,
+            idle_timeout: Duration::from_secs(30),
+        };
+        let template = RequestTemplate::new(&settings, "/a");
+        let upstream = Upstream::new(settings);
+        let rules = ResponseRules::new(&[], None, ExpectedResponse::Object);
+        let call = async || {
+            let draft = template.draft(SystemTime::UNIX_EPOCH);
+            let request = draft.finish(Vec::new(), b"{}".to_vec());
+            let limit = Duration::from_secs(10);
+            upstream.call(request, &rules, limit, true, None).await
+        };
+        assert!(call().await.is_ok());
+        // The second call finds the kept connection dead while the third waits for a permit.
+        let (second, third) = tokio::join!(call(), call());
+        assert!(second.is_ok() && third.is_ok());
+        assert_eq!(upstream.idle_connections(), 1);
+        assert_eq!(accepted.load(Ordering::Relaxed), 2);
     }
 }

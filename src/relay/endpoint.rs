@@ -144,7 +144,7 @@ fn answer_rules(
         rules = rules.judged(threshold.name());
     }
     if let Some(memory) = &needs.whole {
-        rules = rules.held_whole(memory);
+        rules = rules.retained(memory);
     }
     if settings.scores_hidden {
         rules = rules.without_scores();

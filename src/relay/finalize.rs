@@ -94,12 +94,12 @@ impl ResponseFinalizer {
         context: &VerdictContext<'_>,
         telemetry: &Telemetry,
     ) -> Result<Vec<u8>, Refusal> {
-        let (Some(verdicts), Some(marks)) = (&self.verdicts, &response.marks) else {
+        let (Some(verdicts), Some(marks)) = (&self.verdicts, &response.scores) else {
             return Ok(response.body);
         };
         let mut judgement = judge(marks, verdicts.rule());
         let id = VerdictId::random()?;
-        let whole = response.whole.take();
+        let whole = response.retained.take();
         // Boxed: the future is large, and few gateways deliver evidence.
         let delivered = Box::pin(self.deliver(&id, &judgement, whole, context, telemetry)).await;
         if delivered == Some(false)

@@ -207,7 +207,7 @@ async fn down_slow_and_not_held_are_undelivered() {
     );
     for why in [RetentionError::TooLarge, RetentionError::NoRoom] {
         let outcome = deliver(&slow, &Err(why)).await;
-        assert!(matches!(outcome, Err(DeliveryError::RetentionError(told)) if told == why));
+        assert!(matches!(outcome, Err(DeliveryError::NotRetained(told)) if told == why));
     }
     drop(closed);
     let outcome = deliver(&evidence(address, LONG), &whole(b"{}")).await;

@@ -1,4 +1,4 @@
-//! What is picked up of an answer, and what is left of it.
+//! What is captured from a response, and what remains of it.
 
 use proptest::prelude::*;
 
@@ -8,7 +8,7 @@ use crate::{
     verdict::judge::{PassRule, ScoreThreshold, judge},
 };
 
-const ANSWER: &str = concat!(
+const RESPONSE: &str = concat!(
     r#"{"error_code":0,"error_msg":"SUCCESS","serverlogid":587756642,"result":{"score":0.9600000000000001,"#,
     r#""maxspoofing":4.1e-4,"spoofing_score":0.1,"action_verify":"pass","thresholds":{"frr_1e-4":0.05,"frr_1e-3":0.3,"#,
     r#""frr_1e-2":0.9},"best_image":{"pic":"AAAA","liveness_score":1},"pic_list":[{"pic":"AAAA","face_token":"t"}]},"#,
@@ -23,7 +23,7 @@ fn rules(remove: &[&str]) -> ResponseRules {
     ResponseRules::new(&remove, Some(4096), ExpectedResponse::Envelope)
 }
 
-/// What is left, and the marks; the answer comes in pieces of this size.
+/// What remains of the response, and its scores, when it arrives in pieces of `piece` bytes.
 fn cut(
     rules: &ResponseRules,
     text: &str,
@@ -35,12 +35,12 @@ fn cut(
         cut.feed(chunk, &mut kept)?;
     }
     let values = cut.finish()?;
-    let marks = rules.marks.as_ref().map(|marks| marks.read(&values));
+    let scores = rules.scores.as_ref().map(|slots| slots.read(&values));
     let kept = String::from_utf8(kept.into_bytes()).unwrap();
-    Ok((kept, marks.unwrap_or_default()))
+    Ok((kept, scores.unwrap_or_default()))
 }
 
-fn marks() -> LivenessScores {
+fn scores() -> LivenessScores {
     let number = |text: &str| CapturedValue::Number(text.into());
     LivenessScores {
         error_code: number("0"),
@@ -53,11 +53,11 @@ fn marks() -> LivenessScores {
 }
 
 #[test]
-fn the_marks_are_picked_up_as_written_however_the_answer_is_split() {
+fn scores_are_captured_as_written_however_the_response_is_split() {
     let rules = rules(&["result.best_image.pic", "result.pic_list[].pic"]).judged("frr_1e-3");
     for piece in [1, 2, 3, 7, 64, 4096] {
-        let (kept, found) = cut(&rules, ANSWER, piece).unwrap();
-        assert_eq!(found, marks());
+        let (kept, found) = cut(&rules, RESPONSE, piece).unwrap();
+        assert_eq!(found, scores());
         assert!(!kept.contains("AAAA") && !kept.contains("theirs"), "{kept}");
         assert!(
             kept.contains(r#""score":0.9600000000000001,"#) && kept.contains("face_token"),
@@ -67,17 +67,17 @@ fn the_marks_are_picked_up_as_written_however_the_answer_is_split() {
 }
 
 #[test]
-fn what_is_removed_is_judged_all_the_same() {
+fn removed_members_are_judged_nevertheless() {
     for removed in ["result", "result.thresholds", "result.score"] {
         let rules = rules(&[removed]).judged("frr_1e-3");
-        let (kept, found) = cut(&rules, ANSWER, 7).unwrap();
-        assert_eq!(found, marks(), "{removed}");
+        let (kept, found) = cut(&rules, RESPONSE, 7).unwrap();
+        assert_eq!(found, scores(), "{removed}");
         assert!(serde_json::from_str::<serde_json::Value>(&kept).is_ok());
     }
 }
 
 #[test]
-fn hidden_scores_leave_the_envelope_and_whether_the_actions_were_seen() {
+fn hidden_scores_leave_the_envelope_and_whether_the_actions_were_recognized() {
     let pictures = ["result.best_image.pic", "result.pic_list[].pic"];
     for rules in [
         rules(&pictures).judged("frr_1e-3").without_scores(),
@@ -85,17 +85,17 @@ fn hidden_scores_leave_the_envelope_and_whether_the_actions_were_seen() {
         rules(&[]).without_scores(),
     ] {
         for piece in [1, 5, 4096] {
-            let (kept, found) = cut(&rules, ANSWER, piece).unwrap();
+            let (kept, found) = cut(&rules, RESPONSE, piece).unwrap();
             assert_eq!(
                 kept,
                 r#"{"error_code":0,"error_msg":"SUCCESS","serverlogid":587756642,"result":{"action_verify":"pass"}}"#
             );
-            if rules.marks.is_some() {
-                assert_eq!(found, marks());
+            if rules.scores.is_some() {
+                assert_eq!(found, scores());
             }
         }
     }
-    // A refusal of Qiniu's keeps its shape.
+    // An error of Qiniu's keeps its shape.
     let refusal =
         r#"{"error_code":216501,"error_msg":"not found face","serverlogid":"7","result":null}"#;
     let (kept, _) = cut(&rules(&[]).without_scores(), refusal, 9).unwrap();
@@ -103,7 +103,7 @@ fn hidden_scores_leave_the_envelope_and_whether_the_actions_were_seen() {
 }
 
 #[test]
-fn a_member_that_is_judged_and_given_twice_makes_the_answer_unfit() {
+fn a_duplicate_of_a_judged_member_makes_the_response_invalid() {
     let rules = rules(&[]).judged("frr_1e-3");
     for (part, twice) in [
         (r#""error_code":0"#, r#""error_code":1,"error_code":0"#),
@@ -122,8 +122,8 @@ fn a_member_that_is_judged_and_given_twice_makes_the_answer_unfit() {
         (r#""result":{"#, r#""result":{"score":0.1},"result":{"#),
         (r#""verdict":"theirs""#, r#""verdict":"a","verdict":"b""#),
     ] {
-        assert!(ANSWER.contains(part));
-        let text = ANSWER.replacen(part, twice, 1);
+        assert!(RESPONSE.contains(part));
+        let text = RESPONSE.replacen(part, twice, 1);
         assert_eq!(
             cut(&rules, &text, 4096).err(),
             Some(CutError::DuplicateKey),
@@ -133,9 +133,9 @@ fn a_member_that_is_judged_and_given_twice_makes_the_answer_unfit() {
 }
 
 #[test]
-fn without_verdicts_nothing_is_looked_for() {
+fn without_verdicts_no_score_is_captured_or_checked_for_duplicates() {
     let rules = rules(&[]);
-    let text = ANSWER.replacen(r#""frr_1e-3":0.3"#, r#""frr_1e-3":0.9,"frr_1e-3":0.3"#, 1);
+    let text = RESPONSE.replacen(r#""frr_1e-3":0.3"#, r#""frr_1e-3":0.9,"frr_1e-3":0.3"#, 1);
     let (kept, _) = cut(&rules, &text, 64).unwrap();
     assert_eq!(kept, text);
 }
@@ -143,16 +143,16 @@ fn without_verdicts_nothing_is_looked_for() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1024, ..ProptestConfig::default() })]
 
-    /// An answer that lacks anything that is judged, or has it elsewhere or of another type, is never a pass.
+    /// A response that lacks a judged member, or has it elsewhere or of another type, is no pass.
     #[test]
-    fn nothing_missing_ever_passes(which in 0..5_usize, how in 0..7_usize, piece in 1..200_usize) {
+    fn a_response_with_a_missing_or_malformed_member_never_passes(which in 0..5_usize, how in 0..7_usize, piece in 1..200_usize) {
         let members = [
             r#""error_code":0"#, r#""score":0.9600000000000001"#, r#""action_verify":"pass""#, r#""frr_1e-3":0.3"#,
             r#""maxspoofing":4.1e-4"#,
         ];
         let rule = PassRule { threshold: ScoreThreshold::Frr1e3, max_spoofing: 0.5 };
         let rules = rules(&[]).judged(rule.threshold.name());
-        let (_, found) = cut(&rules, ANSWER, piece).unwrap();
+        let (_, found) = cut(&rules, RESPONSE, piece).unwrap();
         prop_assert!(judge(&found, &rule).passed);
         let member = members[which];
         let (name, value) = member.split_once(':').unwrap();
@@ -165,8 +165,8 @@ proptest! {
             5 => format!("\"other\":{{{member}}}"),
             _ => format!("{}:{value}", name.to_ascii_uppercase()),
         };
-        let text = ANSWER.replacen(member, &instead, 1);
-        prop_assert_ne!(text.as_str(), ANSWER);
+        let text = RESPONSE.replacen(member, &instead, 1);
+        prop_assert_ne!(text.as_str(), RESPONSE);
         if let Ok((_, found)) = cut(&rules, &text, piece) {
             prop_assert!(!judge(&found, &rule).passed, "{}", text);
         }
