@@ -50,3 +50,4 @@ pub mod startup;
 pub mod store;
 pub mod telemetry;
 pub mod verdict;
+pub mod verify_once;

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aws_lc_rs::error::Unspecified;
 use tokio::time::timeout;
 
 use crate::{
@@ -24,11 +25,13 @@ use crate::{
         in_flight::InFlightCalls, request_id::RequestIds, respond::Page,
     },
     rotation::Reloader,
+    secret::Secret,
     server::{Server, ServerSettings, drain::DrainOutcome},
-    session::{SessionSettings, Sessions},
-    store::{NamesSeal, Store, StoreSettings},
+    session::{SessionKeys, SessionSettings, seal::SealKey},
+    store::{NamingKey, Store, StoreSettings},
     telemetry::{LogFormat, Telemetry, log::LogWriter, metrics::Metrics},
     verdict::sign::VerdictSigner,
+    verify_once::VerifyOnce,
 };
 
 mod reload;
@@ -82,7 +85,8 @@ impl Running {
         let listening = Server::bind(&server, &admin).await?;
         let readiness = Arc::<Readiness>::default();
         let store = shared(store, sessions.as_ref(), &qiniu, &telemetry.metrics)?;
-        let sessions = bound(sessions.as_ref(), &qiniu, store.clone())?;
+        let sessions = bound(sessions.as_ref(), &qiniu)?;
+        let shared_sessions = store.clone().filter(|_| sessions.is_some());
         let memory = body_memory(server.body_memory, &telemetry.metrics);
         let authenticator = authenticator(identities, &qiniu);
         readiness.set_keys_known(authenticator.has_all_keys());
@@ -95,6 +99,7 @@ impl Running {
             endpoints: Arc::new(endpoints),
             authenticator,
             sessions,
+            verify_once: VerifyOnce::new(shared_sessions),
             store,
             callers: CallerKeys::default(),
             cors: Cors::new(&cors),
@@ -147,7 +152,10 @@ impl Running {
             ready.set_keys_known(known);
         }));
         let reloader = tokio::spawn(self.reloader.run());
-        let sharing = tokio::spawn(share(gateway.store.clone(), gateway.sessions.clone()));
+        let sharing = tokio::spawn(share(
+            gateway.store.clone(),
+            Arc::clone(&gateway.verify_once),
+        ));
         let swept = Arc::clone(&gateway);
         let sweep = tokio::spawn(async move {
             let mut tick = tokio::time::interval(SWEEP);
@@ -155,9 +163,7 @@ impl Running {
                 tick.tick().await;
                 swept.endpoints.sweep();
                 swept.upstream.sweep();
-                if let Some(sessions) = &swept.sessions {
-                    sessions.ledger.sweep();
-                }
+                swept.verify_once.sweep();
             }
         });
         let mut stopped = Instant::now();
@@ -223,31 +229,35 @@ fn shared(
     let Some(settings) = settings else {
         return Ok(None);
     };
-    let seals = match sessions {
-        Some(sessions) => sessions.names_in_store(),
-        None => NamesSeal::of(qiniu.credentials.secret_key.reveal()).map(|seal| vec![seal]),
-    };
-    let seals = seals.map_err(no_randomness)?;
-    let store = Store::new(settings, seals, metrics).map_err(no_randomness)?;
+    let naming = naming_key(sessions, &qiniu.credentials.secret_key).map_err(no_randomness)?;
+    let store = Store::new(settings, naming, metrics).map_err(no_randomness)?;
     Ok(Some(store))
 }
 
-/// What goes on between replicas, as long as it is polled.
-async fn share(store: Option<Arc<Store>>, sessions: Option<Arc<Sessions>>) {
+/// Names callers in the store by the secret that all replicas have: the seal key, or Qiniu's secret key
+/// where sessions are not bound.
+fn naming_key(
+    sessions: Option<&SessionSettings>,
+    qiniu_secret: &Secret,
+) -> Result<NamingKey, Unspecified> {
+    match sessions.map(|sessions| &sessions.seal_key) {
+        Some(Some(key)) => NamingKey::derive(key.reveal()),
+        // The configuration requires a seal key beside a store; without one a replica counts alone.
+        Some(None) => NamingKey::derive(SealKey::random()?.reveal()),
+        None => NamingKey::derive(qiniu_secret.reveal()),
+    }
+}
+
+/// Keeps replicas in touch with each other. Never ends where there is a store.
+async fn share(store: Option<Arc<Store>>, verify_once: Arc<VerifyOnce>) {
     let Some(store) = store else { return };
-    let tell = async {
-        if let Some(sessions) = sessions {
-            sessions.keep_telling().await;
-        }
-    };
-    tokio::join!(store.keep(), tell);
+    tokio::join!(store.keep(), verify_once.publish_updates());
 }
 
 fn bound(
     settings: Option<&SessionSettings>,
     qiniu: &UpstreamSettings,
-    store: Option<Arc<Store>>,
-) -> io::Result<Option<Arc<Sessions>>> {
+) -> io::Result<Option<Arc<SessionKeys>>> {
     let Some(settings) = settings else {
         return Ok(None);
     };
@@ -256,10 +266,10 @@ fn bound(
             "sessions.seal_key is not set: sessions are good for this process alone, not for replicas of it"
         );
     }
-    let sessions = Sessions::over(settings, &qiniu.endpoint.authority, store);
+    let sessions = SessionKeys::new(settings, &qiniu.endpoint.authority);
     Ok(Some(sessions.map_err(no_randomness)?))
 }
 
-fn no_randomness(_: aws_lc_rs::error::Unspecified) -> io::Error {
+fn no_randomness(_: Unspecified) -> io::Error {
     io::Error::other("the system gives no random bytes")
 }

@@ -6,8 +6,8 @@
 use std::time::SystemTime;
 
 use crate::session::{
-    UploadFingerprint,
     fingerprint::Fingerprint,
+    keyring::UploadFingerprint,
     ticket::{SessionOwner, Ticket, TicketError},
 };
 
@@ -29,7 +29,7 @@ pub(super) struct ArrivingAttempt {
 impl ArrivingAttempt {
     pub(super) fn new(owner: SessionOwner) -> Self {
         Self {
-            fingerprint: owner.fingerprint(),
+            fingerprint: owner.start_fingerprint(),
             owner,
             opened: None,
         }
@@ -73,7 +73,7 @@ impl ArrivingAttempt {
     /// The session id was rejected, or is missing.
     pub(super) fn finish(self, asked: &[u8]) -> Result<VerifyAttempt, TicketError> {
         let ticket = self.opened.unwrap_or(Err(TicketError::Rejected))?;
-        let fingerprint = self.fingerprint.finish(&ticket, asked);
+        let fingerprint = ticket.fingerprint(self.fingerprint, asked);
         Ok(VerifyAttempt {
             ticket,
             fingerprint,

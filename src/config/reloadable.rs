@@ -9,7 +9,7 @@ use crate::{
     qiniu::Credentials,
     rotation::{POLL_INTERVAL, Reloadable},
     session::SessionSettings,
-    store::Address,
+    store::StoreAddress,
     verdict::VerdictKeys,
 };
 
@@ -30,7 +30,7 @@ pub struct ReloadableSettings {
     /// `evidence.secret`
     pub evidence: Option<Reloadable<WebhookSecret>>,
     /// `store.redis`
-    pub store: Option<Reloadable<Address>>,
+    pub store: Option<Reloadable<StoreAddress>>,
     /// Each `ca_file`
     pub authorities: Vec<ReloadableAuthorities>,
 }

@@ -6,7 +6,7 @@ use super::{checked::section, reader::ConfigReader, tree::ConfigTable};
 use crate::{
     rotation::{LoadError, LoaderInput},
     session::SessionSettings,
-    store::{Address, StoreSettings},
+    store::{StoreAddress, StoreSettings},
 };
 
 /// Every request may have to wait for so long, several times.
@@ -44,7 +44,7 @@ impl ConfigReader<'_> {
         }
         let tls = tls?;
         let (address, reloadable) = self.made_of(vec![part], move |texts| match texts {
-            [url] => Address::parse(url, &tls).map_err(|why| {
+            [url] => StoreAddress::parse(url, &tls).map_err(|why| {
                 let help = "give it redis://host:6379, or rediss://user:password@host:6379 for TLS, special characters of the password written as %XX";
                 LoadError::of(0, format!("the secret of `redis` {why}"), help)
             }),

@@ -1,4 +1,4 @@
-//! The time, as the limits see it. Tests set it; everywhere else it is the system's.
+//! The clock of the quotas. Tests set it; otherwise it is the system's.
 
 use std::{
     fmt,
@@ -6,12 +6,12 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// One look at both clocks.
+/// The time by both clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
-    /// Since 1970, UTC: what windows are cut by. May jump either way.
+    /// Time since 1970, UTC, which divides time into windows. It may jump either way.
     pub utc: Duration,
-    /// Never goes back: what ages are measured by.
+    /// Monotonic time, which ages are measured by.
     pub steady: Instant,
 }
 
@@ -20,7 +20,7 @@ pub struct Moment {
 pub struct Clock(Arc<dyn Fn() -> Moment + Send + Sync>);
 
 impl Moment {
-    /// As the system has it. A clock before 1970 counts as 1970.
+    /// The system's time. A clock before 1970 counts as 1970.
     pub fn now() -> Self {
         Self {
             utc: SystemTime::now()
@@ -32,12 +32,12 @@ impl Moment {
 }
 
 impl Clock {
-    /// One that a test sets.
-    pub fn new(tell: impl Fn() -> Moment + Send + Sync + 'static) -> Self {
-        Self(Arc::new(tell))
+    /// A clock that reads `now`, for tests.
+    pub fn new(now: impl Fn() -> Moment + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
     }
 
-    pub(super) fn look(&self) -> Moment {
+    pub(super) fn now(&self) -> Moment {
         (self.0)()
     }
 }

@@ -1,5 +1,5 @@
-//! How many calls to Qiniu a caller may have under way on a route. A [`ConcurrencyPermit`] is given back when it is dropped, however
-//! the call ends; a caller without a call takes no memory.
+//! How many calls to Qiniu of one caller may be in progress on a route. A [`ConcurrencyPermit`] is
+//! returned when it is dropped, however the call ends; a caller without a call takes no memory.
 
 use std::{
     collections::HashMap,
@@ -7,39 +7,39 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{ByCaller, CallerKey};
+use super::caller::{ByCaller, CallerKey};
 
-/// The calls under way on one route.
+/// The calls in progress on one route.
 pub struct Concurrency {
-    most: NonZeroU32,
+    max: NonZeroU32,
     calls: Mutex<HashMap<CallerKey, u32, ByCaller>>,
 }
 
-/// One call under way.
+/// The permit of one call.
 pub struct ConcurrencyPermit {
-    of: Arc<Concurrency>,
+    concurrency: Arc<Concurrency>,
     caller: CallerKey,
 }
 
 impl Concurrency {
-    /// At most so many for each caller.
-    pub fn new(most: NonZeroU32) -> Arc<Self> {
+    /// Allows `max` concurrent calls of each caller.
+    pub fn new(max: NonZeroU32) -> Arc<Self> {
         Arc::new(Self {
-            most,
+            max,
             calls: Mutex::default(),
         })
     }
 
-    /// A place for one call; `None` when the caller has all of theirs taken.
+    /// A permit for one call; `None` if the caller holds all of theirs.
     pub fn enter(self: &Arc<Self>, caller: CallerKey) -> Option<ConcurrencyPermit> {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        let under_way = calls.entry(caller).or_default();
-        if *under_way >= self.most.get() {
+        let in_progress = calls.entry(caller).or_default();
+        if *in_progress >= self.max.get() {
             return None;
         }
-        *under_way = under_way.saturating_add(1);
+        *in_progress = in_progress.saturating_add(1);
         Some(ConcurrencyPermit {
-            of: Arc::clone(self),
+            concurrency: Arc::clone(self),
             caller,
         })
     }
@@ -47,10 +47,11 @@ impl Concurrency {
 
 impl Drop for ConcurrencyPermit {
     fn drop(&mut self) {
-        let mut calls = self.of.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(under_way) = calls.get_mut(&self.caller) {
-            *under_way = under_way.saturating_sub(1);
-            if *under_way == 0 {
+        let calls = self.concurrency.calls.lock();
+        let mut calls = calls.unwrap_or_else(PoisonError::into_inner);
+        if let Some(in_progress) = calls.get_mut(&self.caller) {
+            *in_progress = in_progress.saturating_sub(1);
+            if *in_progress == 0 {
                 calls.remove(&self.caller);
             }
         }
@@ -62,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_counted_for_each_caller_and_given_back() {
+    fn permits_are_counted_for_each_caller_and_returned() {
         let concurrency = Concurrency::new(NonZeroU32::new(2).unwrap());
         let (first, second) = (
             concurrency.enter(CallerKey(1)),

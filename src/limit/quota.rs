@@ -1,14 +1,17 @@
 //! How many calls to Qiniu a caller may make on a route in each second, minute, hour or day of UTC.
 //!
-//! What counts are calls, not requests. One is reserved just before it is made ([`Quota::hold`]), and its [`Reservation`] is a
-//! guard: dropped before the call begins, or told that nothing was taken, it gives the call back to the window that it was taken
-//! from; else the call counts. So calls at once can't exceed the quota, and none is lost by an early end.
+//! What counts are calls, not requests. A call is reserved just before it is made ([`Quota::hold`]).
+//! Its [`Reservation`] is a guard: dropped before the call begins, or told that Qiniu did not take the
+//! request, it returns the call to the window that it was taken from; otherwise the call counts.
+//! Concurrent calls are counted when reserved, so together they can't exceed the quota.
 //!
-//! This is the count of one replica, which also remembers what it last heard of the others' ([`Quota::hear`]); asking them is [`shared`]'s.
+//! This is the count of one replica, together with what it last learned of the others'
+//! ([`Quota::learn`]); [`shared`] asks them.
 //!
-//! Counts are kept by window ([`windows`]), and a window that the clock has left is remembered for as long as it lasted: a clock that jumps
-//! ahead and comes back finds what was used. Memory is bounded; where it is short, callers are refused too early and never too
-//! late. Never knows a user's name.
+//! Counts are kept by window ([`windows`]), and a window is remembered for its own length after the
+//! clock has left it: if the clock jumps ahead and returns, earlier calls still count. Memory is
+//! bounded; where it is short, callers are refused too early and never too late. Never knows a user's
+//! name.
 
 pub mod shared;
 mod windows;
@@ -22,103 +25,110 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::windows::{Count, SHARED, Windows, count, enter};
+use self::windows::{CallCount, SHARED, Windows, count, enter};
 use super::{
-    CallerKey,
+    caller::CallerKey,
     clock::{Clock, Moment},
     rate::{LimitExceeded, RateLimitStatus},
 };
-use crate::route::Rate;
-use crate::store::{CounterTotal, CounterUpdate};
+use crate::{
+    route::Rate,
+    store::{CounterTotal, CounterUpdate},
+};
 
-/// Callers counted one by one in each window; beyond, newcomers share counters.
-const MOST_CALLERS: usize = 1 << 20;
-/// The age of a quota at its start, in seconds: other replicas may have seen calls before it.
+/// Maximum number of callers with a counter of their own in each window; those beyond share counters.
+const MAX_CALLERS: usize = 1 << 20;
+/// The age of a quota when it is made, in seconds: other replicas may have counted calls before.
 const AT_START: u32 = 3600;
 
 /// The quota of one route.
 pub struct Quota {
-    most: NonZeroU32,
+    max: NonZeroU32,
     window: Duration,
     clock: Clock,
-    began: Instant,
+    made: Instant,
     windows: Mutex<Windows>,
-    /// Numbers what is told to other replicas.
-    words: AtomicU64,
-    most_callers: usize,
+    /// How many updates were made for other replicas.
+    updates: AtomicU64,
+    max_callers: usize,
 }
 
-/// One call that is reserved.
-#[must_use = "a reservation that is dropped gives its call back"]
+/// One reserved call.
+#[must_use = "a reservation that is dropped returns its call"]
 pub struct Reservation {
     quota: Arc<Quota>,
     window: u64,
     key: u64,
-    ends: Ends,
+    on_drop: OnDrop,
 }
 
-/// What a reservation comes to when it is dropped.
+/// What becomes of a reserved call when its reservation is dropped.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Ends {
-    GivenBack,
-    Counted,
-    /// It was given back before.
-    Over,
+enum OnDrop {
+    /// It is returned.
+    Return,
+    /// It counts.
+    Count,
+    /// Nothing: it was returned before.
+    Nothing,
 }
 
 impl Quota {
-    /// So many in each window.
+    /// Allows so many calls in each window of `quota`.
     pub fn new(quota: Rate, clock: Clock) -> Arc<Self> {
-        Self::with_room(quota, clock, MOST_CALLERS)
+        Self::with_room(quota, clock, MAX_CALLERS)
     }
 
-    fn with_room(quota: Rate, clock: Clock, most_callers: usize) -> Arc<Self> {
+    fn with_room(quota: Rate, clock: Clock, max_callers: usize) -> Arc<Self> {
         Arc::new(Self {
-            most: quota.count,
+            max: quota.count,
             window: quota.per.max(Duration::from_secs(1)),
-            began: clock.look().steady,
+            made: clock.now().steady,
             clock,
             windows: Mutex::default(),
-            words: AtomicU64::new(0),
-            most_callers,
+            updates: AtomicU64::new(0),
+            max_callers,
         })
     }
 
     /// What is left to a caller.
-    pub fn standing(&self, caller: CallerKey) -> RateLimitStatus {
-        let now = self.clock.look();
+    pub fn status(&self, caller: CallerKey) -> RateLimitStatus {
+        let now = self.clock.now();
         let windows = self.windows();
-        self.stands(count(&windows, self.number(now), caller).all(), now)
+        self.status_at(count(&windows, self.number(now), caller).all(), now)
     }
 
-    /// Whether a request may still come to a call; asked before its body is received. Where answers are kept for retries for the
-    /// time `kept`, a caller who called within it may be asking for one of those again, which costs nothing: only the body can tell.
+    /// Rejects callers over quota before their body is received, unless this may be a retry of a cached
+    /// response: where responses are cached for the time `cached`, a caller who called within that
+    /// time may be retrying, which costs nothing, and only the body tells.
     ///
     /// # Errors
     /// The quota is used up.
-    pub fn admit(&self, caller: CallerKey, kept: Option<Duration>) -> Result<(), LimitExceeded> {
-        let now = self.clock.look();
+    pub fn admit(&self, caller: CallerKey, cached: Option<Duration>) -> Result<(), LimitExceeded> {
+        let now = self.clock.now();
         let windows = self.windows();
         let used = count(&windows, self.number(now), caller).all();
-        if used < self.most.get() {
+        if used < self.max.get() {
             return Ok(());
         }
-        let since = self.age(now);
-        let recent = |count: &Count, kept: Duration| {
-            count.under_way > 0 || u64::from(since.saturating_sub(count.last)) <= kept.as_secs()
+        let age = self.age(now);
+        let recent = |count: &CallCount, cached: Duration| {
+            let ago = age.saturating_sub(count.last);
+            count.in_progress > 0 || u64::from(ago) <= cached.as_secs()
         };
-        let retries = kept.is_some_and(|kept| {
+        let may_retry = cached.is_some_and(|cached| {
             let mut counts = windows.values().filter_map(|window| window.of(caller));
-            counts.any(|count| recent(count, kept))
+            counts.any(|count| recent(count, cached))
         });
-        if retries {
+        if may_retry {
             return Ok(());
         }
-        Err(self.wait(used, now))
+        Err(self.exceeded(used, now))
     }
 
-    /// Reserves one call among this replica's own, just before it is made; the word tells the other replicas of it. Theirs don't
-    /// count until they are asked, or [`Reservation::alone`] says that they can't be.
+    /// Reserves one call among this replica's own, just before it is made, and returns the update for
+    /// the other replicas. Their calls do not count until they are asked, or until
+    /// [`Reservation::without_replicas`] says that they can't be.
     ///
     /// # Errors
     /// This replica's calls alone have used the quota up.
@@ -126,44 +136,45 @@ impl Quota {
         self: &Arc<Self>,
         caller: CallerKey,
     ) -> Result<(Reservation, CounterUpdate), LimitExceeded> {
-        let now = self.clock.look();
+        let now = self.clock.now();
         let number = self.number(now);
         let mut windows = self.windows();
         let window = enter(&mut windows, number, now.steady);
-        let key = window.key(caller, self.most_callers);
+        let key = window.key(caller, self.max_callers);
         let count = window.counts.entry(key).or_default();
-        if count.used >= self.most.get() {
-            return Err(self.wait(count.used, now));
+        if count.used >= self.max.get() {
+            return Err(self.exceeded(count.used, now));
         }
         count.used = count.used.saturating_add(1);
-        count.under_way = count.under_way.saturating_add(1);
+        count.in_progress = count.in_progress.saturating_add(1);
         count.last = self.age(now);
-        // Numbered under the lock, so that a later word never speaks of fewer things.
-        let word = self.speak(number, Some(count.used), now);
+        // Numbered under the lock, so that updates are numbered in the order of the counts.
+        let update = self.update_at(number, Some(count.used), now);
         drop(windows);
         let reservation = Reservation {
             quota: Arc::clone(self),
             window: number,
             key,
-            ends: Ends::GivenBack,
+            on_drop: OnDrop::Return,
         };
-        Ok((reservation, word))
+        Ok((reservation, update))
     }
 
-    /// What there is to tell of a caller's calls, in this window or the present one. Of a window that is forgotten there is nothing.
-    pub fn word(&self, caller: CallerKey, window: Option<u64>) -> CounterUpdate {
-        let now = self.clock.look();
+    /// The update of a caller's calls in `window`, or in the current one. For a window that is forgotten,
+    /// it has no calls and only reads.
+    pub fn update(&self, caller: CallerKey, window: Option<u64>) -> CounterUpdate {
+        let now = self.clock.now();
         let number = window.unwrap_or_else(|| self.number(now));
         let windows = self.windows();
         let known = windows.get(&number);
         let calls = known.map(|window| window.of(caller).map_or(0, |count| count.used));
-        self.speak(number, calls, now)
+        self.update_at(number, calls, now)
     }
 
-    /// What all replicas have counted of a caller, in the window of this number.
-    pub fn hear(&self, caller: CallerKey, number: u64, tally: &CounterTotal) {
-        let now = self.clock.look();
-        let elsewhere = tally.all.saturating_sub(tally.own);
+    /// Notes the calls of a caller that all replicas have counted in the window of this number.
+    pub fn learn(&self, caller: CallerKey, number: u64, total: &CounterTotal) {
+        let now = self.clock.now();
+        let elsewhere = total.all.saturating_sub(total.own);
         let mut windows = self.windows();
         let window = match elsewhere > 0 && number == self.number(now) {
             true => Some(enter(&mut windows, number, now.steady)),
@@ -171,31 +182,31 @@ impl Quota {
         };
         let known = window.filter(|window| elsewhere > 0 || window.of(caller).is_some());
         let Some(window) = known else { return };
-        let key = window.key(caller, self.most_callers);
+        let key = window.key(caller, self.max_callers);
         let count = window.counts.entry(key).or_default();
         count.elsewhere = match key < SHARED {
-            // Of several callers: it must do for each.
+            // A counter of several callers must hold for each of them.
             true => count.elsewhere.max(elsewhere),
             false => elsewhere,
         };
-        let ago = now.utc.as_secs().saturating_sub(tally.last);
+        let ago = now.utc.as_secs().saturating_sub(total.last);
         let ago = u32::try_from(ago).unwrap_or(u32::MAX);
         count.last = count.last.max(self.age(now).saturating_sub(ago));
     }
 
-    /// The most calls there may be in a window.
-    pub fn most(&self) -> u32 {
-        self.most.get()
+    /// The maximum number of calls in a window.
+    pub fn max(&self) -> u32 {
+        self.max.get()
     }
 
-    /// The quota is used up.
+    /// The error of a quota that is used up.
     pub fn used_up(&self) -> LimitExceeded {
-        self.wait(self.most.get(), self.clock.look())
+        self.exceeded(self.max.get(), self.clock.now())
     }
 
-    /// Forgets windows that are over; to be called every second or so.
+    /// Forgets windows that are over. Call it about every second.
     pub fn sweep(&self) {
-        let now = self.clock.look();
+        let now = self.clock.now();
         let number = self.number(now);
         let mut windows = self.windows();
         if let Some(window) = windows.get_mut(&number) {
@@ -210,12 +221,12 @@ impl Quota {
             .iter()
             .filter_map(|number| windows.remove(number))
             .collect();
-        // A million entries take their time: not under the lock.
+        // Dropping a million entries takes time, so it happens without the lock.
         drop(windows);
         drop(over);
     }
 
-    /// The end of a call: it counts, or its window has it back. A window that is forgotten wants neither.
+    /// Ends a call: it counts, or is returned to its window. Nothing if the window is forgotten.
     fn end(&self, windows: &mut Windows, call: &Reservation, now: Moment) {
         let Some(window) = windows.get_mut(&call.window) else {
             return;
@@ -223,9 +234,9 @@ impl Quota {
         let Some(count) = window.counts.get_mut(&call.key) else {
             return;
         };
-        count.under_way = count.under_way.saturating_sub(1);
+        count.in_progress = count.in_progress.saturating_sub(1);
         count.last = self.age(now);
-        if call.ends != Ends::Counted {
+        if call.on_drop != OnDrop::Count {
             count.used = count.used.saturating_sub(1);
         }
         if count.all() == 0 {
@@ -233,43 +244,46 @@ impl Quota {
         }
     }
 
-    fn speak(&self, window: u64, calls: Option<u32>, now: Moment) -> CounterUpdate {
+    fn update_at(&self, window: u64, calls: Option<u32>, now: Moment) -> CounterUpdate {
         let ends = window
             .saturating_add(1)
             .saturating_mul(self.window.as_secs());
         let left = Duration::from_secs(ends).saturating_sub(now.utc);
         CounterUpdate {
             window,
-            number: self.words.fetch_add(1, Ordering::Relaxed).saturating_add(1),
+            number: self
+                .updates
+                .fetch_add(1, Ordering::Relaxed)
+                .saturating_add(1),
             calls,
             at: now.utc.as_secs(),
             remember: left.saturating_add(self.window),
         }
     }
 
-    fn wait(&self, used: u32, now: Moment) -> LimitExceeded {
+    fn exceeded(&self, used: u32, now: Moment) -> LimitExceeded {
         LimitExceeded {
             retry_after: self.left(now),
-            standing: self.stands(used, now),
+            status: self.status_at(used, now),
         }
     }
 
-    fn stands(&self, used: u32, now: Moment) -> RateLimitStatus {
+    fn status_at(&self, used: u32, now: Moment) -> RateLimitStatus {
         let left = self.left(now);
         RateLimitStatus {
-            quota: self.most.get(),
+            quota: self.max.get(),
             window: self.window.as_secs(),
-            remaining: self.most.get().saturating_sub(used),
+            remaining: self.max.get().saturating_sub(used),
             reset: left.as_secs() + u64::from(left.subsec_nanos() > 0),
         }
     }
 
-    /// The window that it is.
+    /// The number of the current window.
     fn number(&self, now: Moment) -> u64 {
         now.utc.as_secs() / self.window.as_secs().max(1)
     }
 
-    /// Until the window ends.
+    /// How long until the window ends.
     fn left(&self, now: Moment) -> Duration {
         let seconds = now.utc.as_secs() % self.window.as_secs().max(1);
         let into = Duration::new(seconds, now.utc.subsec_nanos());
@@ -277,53 +291,55 @@ impl Quota {
     }
 
     fn age(&self, now: Moment) -> u32 {
-        let age = now.steady.saturating_duration_since(self.began).as_secs();
+        let age = now.steady.saturating_duration_since(self.made).as_secs();
         let age = u32::try_from(age).unwrap_or(u32::MAX);
         age.saturating_add(AT_START)
     }
 
     fn windows(&self) -> MutexGuard<'_, Windows> {
-        // Each change is complete before anything that could panic.
+        // Each change is complete before anything can panic.
         self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Reservation {
-    /// The other replicas can't be asked: what was last heard of theirs counts.
+    /// Keeps the reservation although the other replicas can't be asked: the calls last learned of
+    /// count.
     ///
     /// # Errors
-    /// Together with those the quota is used up, and the call is given back.
-    pub fn alone(mut self) -> Result<Self, LimitExceeded> {
+    /// Together with those the quota is used up, and the call is returned.
+    pub fn without_replicas(mut self) -> Result<Self, LimitExceeded> {
         let quota = Arc::clone(&self.quota);
-        let now = quota.clock.look();
+        let now = quota.clock.now();
         let mut windows = quota.windows();
         let window = windows.get(&self.window);
         let count = window.and_then(|window| window.counts.get(&self.key));
-        let all = count.map_or(0, Count::all);
-        if all <= quota.most.get() {
+        let all = count.map_or(0, CallCount::all);
+        if all <= quota.max.get() {
             return Ok(self);
         }
-        // Under the same lock: of two that don't fit together, one does.
+        // Under the same lock: of two reservations that do not fit together, one stays.
         quota.end(&mut windows, &self, now);
-        self.ends = Ends::Over;
-        Err(quota.wait(all, now))
+        self.on_drop = OnDrop::Nothing;
+        Err(quota.exceeded(all, now))
     }
 
-    /// The call begins. From here on it counts, whatever becomes of the one who makes it, unless it is given back by word.
+    /// The call begins. From now on it counts, even if the request that makes it is dropped, unless it
+    /// is returned by [`Reservation::give_back`].
     pub fn begin(&mut self) {
-        self.ends = Ends::Counted;
+        self.on_drop = OnDrop::Count;
     }
 
-    /// Qiniu surely took nothing on.
+    /// Returns the call: Qiniu certainly did not take the request.
     pub fn give_back(mut self) {
-        self.ends = Ends::GivenBack;
+        self.on_drop = OnDrop::Return;
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if self.ends != Ends::Over {
-            let now = self.quota.clock.look();
+        if self.on_drop != OnDrop::Nothing {
+            let now = self.quota.clock.now();
             let mut windows = self.quota.windows();
             self.quota.end(&mut windows, self, now);
         }

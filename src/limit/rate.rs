@@ -1,4 +1,9 @@
-//! How often a caller may call a route: GCRA by `governor`, with memory that stays bounded under a flood of users.
+//! How often a caller may call a route: GCRA by `governor`, and where replicas share a store, the same
+//! algorithm in the store for all of them together.
+//!
+//! With a store, its decision counts, and the replica's own limiter counts every request as well. So
+//! when the store is lost, the replica falls back to a count that is up to date: no caller gets a
+//! fresh burst from it. Memory stays bounded under a flood of callers.
 
 use std::{
     num::NonZeroU32,
@@ -8,17 +13,21 @@ use std::{
 
 use governor::{
     Quota, RateLimiter,
-    clock::{Clock, DefaultClock},
+    clock::{Clock, MonotonicClock},
     middleware::StateInformationMiddleware,
     state::keyed::DashMapStateStore,
 };
 
-use super::{ByCaller, CallerKey, shared::Heard};
-use crate::route::Rate;
-use crate::store::RateDecision;
+use super::caller::{ByCaller, CallerKey};
+use crate::{
+    auth::Caller,
+    route::Rate,
+    store::{RateDecision, Store, Unavailable},
+};
 
-/// Callers counted one by one; beyond, newcomers share [`SHARED`] counters until the others have rested.
-pub(super) const MOST_CALLERS: usize = 1 << 20;
+/// Maximum number of callers with a counter of their own; those beyond share [`SHARED`] counters until
+/// others are forgotten.
+const MAX_CALLERS: usize = 1 << 20;
 const SHARED: u64 = 1 << 16;
 
 /// The rate limit of one route.
@@ -26,55 +35,52 @@ pub struct RateLimit {
     limiter: RateLimiter<
         u64,
         DashMapStateStore<u64, ByCaller>,
-        DefaultClock,
+        MonotonicClock,
         StateInformationMiddleware,
     >,
-    clock: DefaultClock,
     interval: Duration,
     burst: NonZeroU32,
     crowded: AtomicBool,
-    /// What the store said, where replicas share one.
-    pub(super) heard: Heard,
 }
 
 /// What is left to a caller, in the terms of draft-ietf-httpapi-ratelimit-headers-10.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimitStatus {
-    /// Requests that may be made at once (`q`).
+    /// How many requests may be made at once (`q`).
     pub quota: u32,
-    /// Seconds in which all of them come back (`w`).
+    /// In how many seconds all of them come back (`w`).
     pub window: u64,
-    /// Requests left (`r`).
+    /// How many requests are left (`r`).
     pub remaining: u32,
-    /// Seconds until all are back (`t`).
+    /// In how many seconds all of them are back (`t`).
     pub reset: u64,
 }
 
 /// The caller has to wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the limit is exceeded")]
 pub struct LimitExceeded {
-    /// For so long.
+    /// How long to wait.
     pub retry_after: Duration,
-    /// For the headers.
-    pub standing: RateLimitStatus,
+    /// What the response's header fields say.
+    pub status: RateLimitStatus,
 }
 
 impl RateLimit {
-    /// `None` for a rate too high to be told from none (over one a nanosecond).
+    /// `None` for a rate of more than one request a nanosecond, which limits nothing.
     pub fn new(rate: Rate, burst: NonZeroU32) -> Option<Self> {
         let interval = rate.per / rate.count.get();
         let quota = Quota::with_period(interval)?.allow_burst(burst);
+        let counters = DashMapStateStore::default();
         Some(Self {
-            limiter: RateLimiter::new(quota, DashMapStateStore::default(), DefaultClock::default()),
-            clock: DefaultClock::default(),
+            limiter: RateLimiter::new(quota, counters, MonotonicClock),
             interval,
             burst,
             crowded: AtomicBool::new(false),
-            heard: Heard::default(),
         })
     }
 
-    /// Counts one request.
+    /// Counts one request on this replica.
     ///
     /// # Errors
     /// The caller has used up the burst; nothing was counted.
@@ -85,43 +91,52 @@ impl RateLimit {
             key
         };
         match self.limiter.check_key(&key) {
-            Ok(snapshot) => Ok(self.standing(snapshot.remaining_burst_capacity())),
-            Err(until) => Err(LimitExceeded {
-                retry_after: until.wait_time_from(self.clock.now()),
-                standing: self.standing(0),
-            }),
+            Ok(snapshot) => Ok(self.status(snapshot.remaining_burst_capacity())),
+            Err(until) => Err(self.exceeded(until.wait_time_from(MonotonicClock.now()))),
         }
     }
 
-    /// How far apart requests are, and how many may be made at once.
-    pub(super) fn terms(&self) -> (Duration, NonZeroU32) {
-        (self.interval, self.burst)
-    }
-
-    /// What the store counted, in the same terms.
-    pub(super) fn told(&self, charged: RateDecision) -> Result<RateLimitStatus, LimitExceeded> {
-        match charged {
-            RateDecision::Passes(remaining) => Ok(self.standing(remaining)),
-            RateDecision::Waits(retry_after) => Err(LimitExceeded {
-                retry_after,
-                standing: self.standing(0),
-            }),
+    /// Counts one request on all replicas together; while the store is unavailable, on this one.
+    ///
+    /// # Errors
+    /// The caller has used up the burst.
+    pub async fn check_shared(
+        &self,
+        store: &Store,
+        route: &str,
+        caller: &Caller,
+        key: CallerKey,
+    ) -> Result<RateLimitStatus, LimitExceeded> {
+        // Whatever the store decides: the local count has to be up to date when the store is lost.
+        let local = self.check(key);
+        let store_key = store.caller_key("rate", route, &caller.issuer, &caller.user);
+        let decision = store.charge(&store_key, self.interval, self.burst.get());
+        match decision.await {
+            Ok(RateDecision::Passes(remaining)) => Ok(self.status(remaining)),
+            Ok(RateDecision::Waits(retry_after)) => Err(self.exceeded(retry_after)),
+            Err(Unavailable) => local,
         }
     }
 
-    /// Forgets callers that have rested; to be called every second or so.
+    /// Forgets callers whose whole burst is back. Call it about every second.
     pub fn sweep(&self) {
-        self.heard.sweep();
         if self.limiter.is_empty() {
             return;
         }
         self.limiter.retain_recent();
         self.limiter.shrink_to_fit();
         self.crowded
-            .store(self.limiter.len() > MOST_CALLERS, Ordering::Relaxed);
+            .store(self.limiter.len() > MAX_CALLERS, Ordering::Relaxed);
     }
 
-    fn standing(&self, remaining: u32) -> RateLimitStatus {
+    fn exceeded(&self, retry_after: Duration) -> LimitExceeded {
+        LimitExceeded {
+            retry_after,
+            status: self.status(0),
+        }
+    }
+
+    fn status(&self, remaining: u32) -> RateLimitStatus {
         let seconds = |requests: u32| {
             (self.interval.as_secs_f64() * f64::from(requests))
                 .ceil()
@@ -150,19 +165,19 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_passes_and_then_the_rate_holds_each_caller_alone() {
+    fn a_burst_passes_and_then_the_rate_limits_each_caller_by_itself() {
         let limit = limit(6, 3);
         let remaining: Vec<_> = (0..3)
             .map(|_| limit.check(CallerKey(1)).unwrap().remaining)
             .collect();
         assert_eq!(remaining, [2, 1, 0]);
-        let wait = limit.check(CallerKey(1)).unwrap_err();
+        let exceeded = limit.check(CallerKey(1)).unwrap_err();
         assert!(
-            wait.retry_after > Duration::from_secs(9)
-                && wait.retry_after <= Duration::from_secs(10)
+            exceeded.retry_after > Duration::from_secs(9)
+                && exceeded.retry_after <= Duration::from_secs(10)
         );
         assert_eq!(
-            wait.standing,
+            exceeded.status,
             RateLimitStatus {
                 quota: 3,
                 window: 30,
@@ -174,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn rested_callers_are_forgotten() {
+    fn callers_whose_burst_is_back_are_forgotten() {
         let limit = limit(u32::MAX, 1);
         for key in 0..1000 {
             let _ = limit.check(CallerKey(key));
@@ -184,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn newcomers_share_counters_when_it_is_crowded() {
+    fn new_callers_share_counters_when_there_are_too_many() {
         let limit = limit(1, 1);
         limit.crowded.store(true, Ordering::Relaxed);
         assert!(limit.check(CallerKey(7)).is_ok());

@@ -12,11 +12,11 @@ use std::{
 
 use super::request_id::RequestId;
 use crate::{
-    session::cached::CachedResponse,
     telemetry::{
         Telemetry,
         log_line::{FieldName, FieldValue, field_name, format_line},
     },
+    verify_once::CachedResponse,
 };
 
 /// The code of a request whose caller disconnected before the response.

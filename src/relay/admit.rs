@@ -19,10 +19,9 @@ use crate::{
         CallerKey,
         quota::shared::CallerQuota,
         rate::{LimitExceeded, RateLimitStatus},
-        shared,
     },
     route::RouteKind,
-    session::{ledger::REMEMBERED, ticket::SessionOwner},
+    session::{keyring::REMEMBERED, ticket::SessionOwner},
     store::Store,
 };
 
@@ -63,7 +62,7 @@ impl RequestLimits {
     /// it includes the request's own call.
     pub(super) fn statuses(&self) -> impl Iterator<Item = (&'static str, RateLimitStatus)> {
         let quota = self.quota.as_ref();
-        let quota = quota.map(|quota| ("quota", quota.standing()));
+        let quota = quota.map(|quota| ("quota", quota.status()));
         let rate = self.rate.map(|status| ("user", status));
         rate.into_iter().chain(quota)
     }
@@ -107,7 +106,7 @@ pub(super) async fn admit(
     let sessions = sessions.filter(|_| kind != RouteKind::Plain);
     Ok(Admission::Forward(Admitted {
         endpoint: Arc::clone(endpoint),
-        owner: sessions.map(|sessions| sessions.owner(&caller.issuer, &caller.user)),
+        owner: sessions.map(|keys| SessionOwner::new(keys, &caller.issuer, &caller.user)),
         caller,
         caller_key,
         form,
@@ -185,7 +184,7 @@ async fn check_limits(
         None => endpoint.rate.as_ref().map(|rate| rate.check(key)),
     };
     let metrics = &gateway.telemetry.metrics;
-    let rate = checked.map(|checked| checked.unwrap_or_else(|wait| wait.standing));
+    let rate = checked.map(|checked| checked.unwrap_or_else(|wait| wait.status));
     let limits = RequestLimits { rate, quota };
     if let Some(Err(wait)) = checked {
         metrics.count_limit_refusal(&endpoint.path, "rate");
@@ -216,12 +215,12 @@ async fn ask(
 ) -> Option<Result<RateLimitStatus, LimitExceeded>> {
     let read = async {
         if let Some(quota) = quota {
-            quota.look().await;
+            quota.refresh().await;
         }
     };
     let check = async {
         let rate = endpoint.rate.as_ref()?;
-        Some(shared::check(store, rate, &endpoint.path, caller, key).await)
+        Some(rate.check_shared(store, &endpoint.path, caller, key).await)
     };
     let ((), checked) = tokio::join!(read, check);
     checked

@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     auth::Authenticator, body::incoming::BodyAdmission, lifecycle::Readiness, limit::CallerKeys,
-    qiniu::pool::Upstream, session::Sessions, store::Store, telemetry::Telemetry,
+    qiniu::pool::Upstream, session::SessionKeys, store::Store, telemetry::Telemetry,
+    verify_once::VerifyOnce,
 };
 
 /// The source of a request.
@@ -33,8 +34,10 @@ pub struct Gateway {
     pub endpoints: Arc<Endpoints>,
     /// Verifies bearer tokens.
     pub authenticator: Arc<Authenticator>,
-    /// Binds sessions to their owners; `None` with `sessions.bind = false`.
-    pub sessions: Option<Arc<Sessions>>,
+    /// Seals session ids to their owners; `None` with `sessions.bind = false`.
+    pub sessions: Option<Arc<SessionKeys>>,
+    /// Grants one call to each bound session.
+    pub verify_once: Arc<VerifyOnce>,
     /// The store that replicas share; `None` for a single replica.
     pub store: Option<Arc<Store>>,
     /// Derives the keys under which callers are counted.

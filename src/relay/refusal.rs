@@ -15,7 +15,8 @@ use crate::{
     limit::rate::LimitExceeded,
     media::VideoFinding,
     qiniu::upstream_call::{UpstreamFailure, UpstreamFailureKind},
-    session::{ledger::ClaimError, ticket::TicketError},
+    session::ticket::TicketError,
+    verify_once::ClaimError,
 };
 
 /// Why a request is rejected.
@@ -104,7 +105,7 @@ impl Refusal {
             }
             Self::MediaType(detail) => problem(415, "unsupported_media_type", *detail),
             Self::Body(refusal) => body(refusal),
-            Self::Session(refusal) => not_claimed(*refusal),
+            Self::Session(error) => not_claimed(*error),
             Self::Upstream(failure) => upstream(&failure.kind),
             Self::ShuttingDown => {
                 problem(503, "shutting_down", "the gateway is stopping; retry").retry_after(1)
@@ -124,6 +125,9 @@ impl Refusal {
             Self::Internal => Some((Level::ERROR, "a request failed by a defect".into())),
             Self::Body(BodyRefusal::NoRoom) => {
                 warning("the memory for bodies is used up; raise server.body_memory")
+            }
+            Self::Session(ClaimError::Timeout) => {
+                Some(logged_upstream(&UpstreamFailureKind::Timeout.into()))
             }
             Self::Session(ClaimError::Full) => {
                 warning("too many sessions in memory; add a replica, or find who opens so many")
@@ -230,9 +234,9 @@ fn video(finding: VideoFinding) -> &'static str {
     }
 }
 
-fn not_claimed(refusal: ClaimError) -> ProblemDetails {
+fn not_claimed(error: ClaimError) -> ProblemDetails {
     let conflict = |code, detail: &'static str| ProblemDetails::new(409, code, detail);
-    match refusal {
+    match error {
         ClaimError::InUse => conflict(
             "session_in_use",
             "another video of this session is being verified; a session takes one video",
@@ -246,6 +250,8 @@ fn not_claimed(refusal: ClaimError) -> ProblemDetails {
             "the video was sent, but the response was lost; start a new session",
         ),
         ClaimError::Expired => expired(),
+        // The call that this one waits for did not end in time.
+        ClaimError::Timeout => upstream(&UpstreamFailureKind::Timeout),
         ClaimError::Full => {
             let detail = "too many sessions at once; retry";
             ProblemDetails::new(503, "overloaded", detail).retry_after(10)

@@ -7,7 +7,6 @@
 use std::{sync::Arc, time::Duration};
 
 use hyper::body::Incoming;
-use tokio::time::timeout;
 
 use super::{
     access_record::AccessRecord, admit::Admitted, endpoint::Endpoint, gateway::Gateway,
@@ -19,17 +18,9 @@ use crate::{
         attempt::VerifyAttempt,
         receive::{ReceivedBody, receive},
     },
-    qiniu::upstream_call::UpstreamFailureKind,
     route::{RouteKind, VideoCheck},
-    session::{
-        Sessions,
-        cached::CachedResponse,
-        ledger::{Claim, VerifyLease},
-    },
+    verify_once::{CachedResponse, Claim, VerifyLease, VerifyOnce, wait_timeout},
 };
-
-/// Added to a retry's wait: neither the call nor its finalization starts at once.
-const WAIT_MARGIN: Duration = Duration::from_secs(5);
 
 /// The result of an upload.
 pub(super) enum Upload {
@@ -61,7 +52,7 @@ pub(super) async fn upload(
     inspect(gateway, endpoint, &received, record)?;
     let attempt = received.attempt.take();
     let wait = wait_timeout(endpoint.settings.timeout, gateway.finalizer.longest());
-    match claim(gateway.sessions.as_ref(), attempt, wait).await? {
+    match claim(&gateway.verify_once, attempt, wait).await? {
         Some(Claim::Replayed(cached)) => Ok(Upload::Replayed(cached)),
         Some(Claim::Acquired(lease)) => Ok(Upload::Prepared(Prepared {
             received,
@@ -136,44 +127,13 @@ fn inspect(
 /// Claims the session of an attempt, where sessions are bound. Waits up to `wait` while the
 /// same body is in flight.
 async fn claim(
-    sessions: Option<&Arc<Sessions>>,
+    verify_once: &VerifyOnce,
     attempt: Option<VerifyAttempt>,
     wait: Duration,
 ) -> Result<Option<Claim>, Refusal> {
-    let (Some(sessions), Some(attempt)) = (sessions, attempt) else {
+    let Some(attempt) = attempt else {
         return Ok(None);
     };
-    // Boxed: only a verify pays for the size of this future.
-    let claim = Box::pin(sessions.claim(&attempt.ticket, attempt.fingerprint));
-    match timeout(wait, claim).await {
-        Ok(claim) => claim.map(Some).map_err(Refusal::Session),
-        Err(_) => Err(Refusal::Upstream(UpstreamFailureKind::Timeout.into())),
-    }
-}
-
-/// How long a retry waits for the first try: a little longer than its call and the
-/// finalization of its response may take.
-fn wait_timeout(call: Duration, finalization: Duration) -> Duration {
-    call.saturating_add(finalization)
-        .saturating_add(WAIT_MARGIN)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Instant;
-
-    use super::*;
-    use crate::relay::permits::tests::{attempt, lease, sessions};
-
-    #[tokio::test]
-    async fn a_retry_waits_as_long_as_the_call_may_take_and_no_longer() {
-        let (call, finalization) = (Duration::from_secs(60), Duration::from_secs(1800));
-        assert!(wait_timeout(call, finalization) > call + finalization);
-        let sessions = sessions();
-        let _lease = lease(&sessions).await;
-        let (began, wait) = (Instant::now(), Duration::from_millis(100));
-        let claimed = claim(Some(&sessions), Some(attempt(&sessions)), wait).await;
-        assert_eq!(claimed.err().unwrap().problem().code, "upstream_timeout");
-        assert!(began.elapsed() >= wait);
-    }
+    let claim = verify_once.claim(&attempt.ticket, attempt.fingerprint, wait);
+    claim.await.map(Some).map_err(Refusal::Session)
 }

@@ -29,13 +29,13 @@ const PRIME: u64 = (1 << 61) - 1;
 const PART_BITS: u32 = 43;
 
 /// The secret of fingerprints.
-pub(super) struct Key {
+pub(super) struct FingerprintKey {
     words: [u64; WORDS],
     points: [u64; POINTS],
     end: hmac::Key,
 }
 
-impl Key {
+impl FingerprintKey {
     pub(super) fn new(bytes: &[u8; KEY_BYTES]) -> Self {
         let (numbers, end) = bytes.split_at(KEY_BYTES - END_BYTES);
         let mut numbers = numbers
@@ -54,7 +54,7 @@ impl Key {
 
 /// What an upload is known by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fingerprint(pub(super) [u8; 16]);
+pub struct Fingerprint(pub(crate) [u8; 16]);
 
 impl Fingerprint {
     /// For the store.
@@ -64,8 +64,8 @@ impl Fingerprint {
 }
 
 /// A fingerprint under way.
-pub(super) struct Running {
-    key: Arc<Key>,
+pub(super) struct FingerprintHasher {
+    key: Arc<FingerprintKey>,
     values: [u64; POINTS],
     length: u64,
     /// The beginning of the next block.
@@ -73,8 +73,8 @@ pub(super) struct Running {
     filled: usize,
 }
 
-impl Running {
-    pub(super) fn new(key: &Arc<Key>) -> Self {
+impl FingerprintHasher {
+    pub(super) fn new(key: &Arc<FingerprintKey>) -> Self {
         Self {
             key: Arc::clone(key),
             values: [0; POINTS],
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn key(seed: u8) -> Arc<Key> {
+    fn key(seed: u8) -> Arc<FingerprintKey> {
         let mut state = u64::from(seed);
         let bytes = std::array::from_fn(|_| {
             state = state
@@ -175,17 +175,17 @@ mod tests {
                 .wrapping_add(1);
             (state >> 56) as u8
         });
-        Arc::new(Key::new(&bytes))
+        Arc::new(FingerprintKey::new(&bytes))
     }
 
-    fn print(key: &Arc<Key>, parts: &[&[u8]], also: &[u8]) -> Fingerprint {
-        let mut running = Running::new(key);
+    fn print(key: &Arc<FingerprintKey>, parts: &[&[u8]], also: &[u8]) -> Fingerprint {
+        let mut running = FingerprintHasher::new(key);
         parts.iter().for_each(|part| running.feed(part));
         running.finish(also)
     }
 
     /// The definition of the head comment with plain arithmetic on the whole text.
-    fn by_the_book(key: &Key, text: &[u8], also: &[u8]) -> Fingerprint {
+    fn by_the_book(key: &FingerprintKey, text: &[u8], also: &[u8]) -> Fingerprint {
         let mut padded = text.to_vec();
         padded.resize(text.len().next_multiple_of(BLOCK), 0);
         let prime = u128::from(PRIME);
@@ -257,7 +257,7 @@ mod tests {
     fn the_largest_numbers_do_not_overflow() {
         let mut bytes = [0xff; KEY_BYTES];
         bytes[0] = 0xfe;
-        let key = Arc::new(Key::new(&bytes));
+        let key = Arc::new(FingerprintKey::new(&bytes));
         let text = vec![0xff; 40 * BLOCK];
         assert_eq!(print(&key, &[&text], b""), by_the_book(&key, &text, b""));
         let steps = (0..100).fold(u64::MAX, |value, _| step(value, PRIME, u64::MAX));
@@ -272,7 +272,7 @@ mod tests {
             also in proptest::collection::vec(any::<u8>(), 0..20),
         ) {
             let key = key(5);
-            let mut running = Running::new(&key);
+            let mut running = FingerprintHasher::new(&key);
             let mut rest = text.as_slice();
             for cut in cuts.iter().cycle().take(5000) {
                 let (part, more) = rest.split_at(rest.len().min(*cut));

@@ -1,9 +1,11 @@
-//! Sealed session ids: what a frontend gets in the place of Qiniu's, and what is inside.
+//! Sealed session ids: what a frontend gets in place of Qiniu's session id.
 //!
-//! The text is `lg1.` and base64url without padding of: a nonce, the sealed text, its tag. Sealed are a version, the time at which
-//! the session ends, and Qiniu's id; bound to them are the deployment and the caller (issuer and user), each with its
-//! length in front, so that no two callers look the same. Whatever does not open is one and the same refusal, and only
-//! who holds a real one learns that it is too old. Relies on [`super::seal`]. Never fingerprints a session id.
+//! The text is `lg1.` followed by unpadded base64url of a nonce, the ciphertext and its tag. The
+//! plaintext holds a version, the time at which the session ends, and Qiniu's id. It is bound to the
+//! deployment and the owner (issuer and user), each with its length in front, so that no two owners
+//! have the same encoding. An id that does not open is refused with one error whatever the reason;
+//! only the owner of a real id learns that it has expired. Relies on [`super::keyring`]. Never prints
+//! a session id.
 
 use std::{
     sync::Arc,
@@ -11,80 +13,67 @@ use std::{
 };
 
 use aws_lc_rs::hmac;
-use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use data_encoding::BASE64URL_NOPAD;
 use zeroize::Zeroizing;
 
 use super::{
-    Sessions, UploadFingerprint,
-    keyring::Keyring,
-    seal::{Keys, OVERHEAD},
+    fingerprint::Fingerprint,
+    keyring::{LIFETIME, SealKeyring, SessionKeys, UploadFingerprint},
+    seal::{DerivedKeys, OVERHEAD},
 };
-
-/// How long a session lives, from the moment at which it was asked for.
-pub const LIFETIME: Duration = Duration::from_secs(5 * 60);
 
 const PREFIX: &str = "lg1.";
 const VERSION: u8 = 1;
-/// Bytes of an id of Qiniu's at the most; it has 23.
-const MOST_ID: usize = 512;
-/// The version and the end of the session.
+/// Maximum length of Qiniu's id, in bytes; real ids have 23.
+const MAX_ID: usize = 512;
+/// Length of what precedes the id in the plaintext: the version and the end of the session.
 const FRONT: usize = 1 + 8;
-/// Characters of a sealed id at the most.
-const MOST_TEXT: usize = PREFIX.len() + (OVERHEAD + FRONT + MOST_ID).div_ceil(3) * 4;
+/// Maximum length of a sealed id, in characters.
+const MAX_TEXT: usize = PREFIX.len() + (OVERHEAD + FRONT + MAX_ID).div_ceil(3) * 4;
 
-/// A caller, as sessions are bound to them, for one request: it opens with the keys of the moment at which it was made.
+/// The caller that sessions are bound to, for one request. It opens ids with the keys that were in
+/// use when it was made.
 #[derive(Clone)]
 pub struct SessionOwner {
-    sessions: Arc<Sessions>,
-    keys: Arc<Keyring>,
+    session_keys: Arc<SessionKeys>,
+    keyring: Arc<SealKeyring>,
+    /// Deployment, issuer and user, each with its length in front.
     bound: Vec<u8>,
 }
 
-/// An opened session: the right to one verify.
+/// An opened session: the right to one `verify`.
 pub struct Ticket {
-    /// Qiniu's id.
+    /// Qiniu's session id.
     pub id: SessionId,
-    /// What the ledger knows the session by.
-    pub name: SessionDigest,
-    /// When it ends.
+    /// Identifies the session in the ledger and in the store.
+    pub digest: SessionDigest,
+    /// When the session ends.
     pub ends: Instant,
-    /// Those that opened its id.
-    pub(super) keys: Arc<Keys>,
+    keys: Arc<DerivedKeys>,
 }
 
-/// Qiniu's id of a session. It can't be printed by accident.
+/// Qiniu's session id. It has no `Debug` or `Display`, so it can't be printed by accident.
 pub struct SessionId(Zeroizing<String>);
 
-impl SessionId {
-    /// The id itself, for the request to Qiniu. Never pass it to anything that logs.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-/// A keyed hash of a session and its caller: tells nothing about them, and nobody can choose it.
+/// A keyed hash of a session and its owner. It reveals nothing about them, and nobody can choose it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SessionDigest(pub(super) [u8; 16]);
+pub struct SessionDigest(pub(crate) [u8; 16]);
 
-impl SessionDigest {
-    /// For the store.
-    pub fn to_hex(&self) -> String {
-        HEXLOWER.encode(&self.0)
-    }
-}
-
-/// Why an id is no good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a session id is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TicketError {
-    /// Forged, of another caller, of another deployment, or no sealed id at all.
+    /// It is forged, another owner's, another deployment's, or no sealed id at all.
+    #[error("the session id is not valid for this caller")]
     Rejected,
-    /// It was good, and its five minutes are over.
+    /// It was valid, and its lifetime is over.
+    #[error("the session has expired")]
     Expired,
 }
 
 impl SessionOwner {
-    pub(super) fn new(sessions: &Arc<Sessions>, issuer: &str, user: &str) -> Self {
-        let parts = [&sessions.deployment, issuer, user];
+    /// The owner for a user and the issuer that authenticated the user.
+    pub fn new(session_keys: &Arc<SessionKeys>, issuer: &str, user: &str) -> Self {
+        let parts = [&session_keys.deployment, issuer, user];
         let length = parts.iter().map(|part| size_of::<u64>() + part.len()).sum();
         let mut bound = Vec::with_capacity(length);
         for part in parts {
@@ -92,23 +81,25 @@ impl SessionOwner {
             bound.extend_from_slice(part.as_bytes());
         }
         Self {
-            sessions: Arc::clone(sessions),
-            keys: sessions.keys.load_full(),
+            session_keys: Arc::clone(session_keys),
+            keyring: session_keys.current.load_full(),
             bound,
         }
     }
 
-    /// Seals an id of Qiniu's that was asked for at `sent`. `None`: it is too long to be one, or there is no randomness.
+    /// Seals an id of Qiniu's that was requested at `sent`. `None` if the id is empty or too long, or
+    /// the system provides no randomness.
     pub fn seal(&self, id: &str, sent: SystemTime) -> Option<String> {
-        if id.is_empty() || id.len() > MOST_ID {
+        if id.is_empty() || id.len() > MAX_ID {
             return None;
         }
         let ends = sent.checked_add(LIFETIME)?.duration_since(UNIX_EPOCH);
         let ends = u64::try_from(ends.ok()?.as_millis()).ok()?;
         let plain = [&[VERSION][..], &ends.to_be_bytes(), id.as_bytes()];
-        // With the newest key, however long ago this request began: the others won't open as long as this is to live.
-        let keys = self.sessions.keys.load();
-        let sealed = keys.current.seal_id(&self.bound, &plain).ok()?;
+        // The newest key, however long ago this request began: older keys may stop opening before
+        // the session ends.
+        let keyring = self.session_keys.current.load();
+        let sealed = keyring.current.seal_id(&self.bound, &plain).ok()?;
         let length = BASE64URL_NOPAD.encode_len(sealed.len());
         let mut text = String::with_capacity(PREFIX.len().saturating_add(length));
         text.push_str(PREFIX);
@@ -116,10 +107,10 @@ impl SessionOwner {
         Some(text)
     }
 
-    /// Opens what a frontend sent as its session id.
+    /// Opens the session id that a frontend sent.
     ///
     /// # Errors
-    /// It is not this caller's, or too old.
+    /// The id is not valid for this owner, or has expired.
     pub fn open(&self, text: &str, now: SystemTime) -> Result<Ticket, TicketError> {
         let (keys, id, ends) = self.read(text).ok_or(TicketError::Rejected)?;
         let left = ends.duration_since(now).unwrap_or_default();
@@ -127,27 +118,27 @@ impl SessionOwner {
             return Err(TicketError::Expired);
         }
         Ok(Ticket {
-            name: self.name(&keys, &id),
+            digest: self.digest(&keys, &id),
             id,
-            // A clock that was set back makes no session live longer than it may.
+            // A clock that was set back does not prolong a session beyond its lifetime.
             ends: Instant::now() + left.min(LIFETIME),
             keys,
         })
     }
 
-    /// Starts a fingerprint, before it is known which session the upload is for.
-    pub fn fingerprint(&self) -> UploadFingerprint {
-        self.keys.fingerprint()
+    /// Starts the fingerprint of an upload, before its session is known.
+    pub fn start_fingerprint(&self) -> UploadFingerprint {
+        self.keyring.start_fingerprint()
     }
 
-    fn read(&self, text: &str) -> Option<(Arc<Keys>, SessionId, SystemTime)> {
-        if text.len() > MOST_TEXT {
+    fn read(&self, text: &str) -> Option<(Arc<DerivedKeys>, SessionId, SystemTime)> {
+        if text.len() > MAX_TEXT {
             return None;
         }
         let sealed = BASE64URL_NOPAD
             .decode(text.strip_prefix(PREFIX)?.as_bytes())
             .ok()?;
-        let (keys, plain) = self.keys.open_id(&self.bound, &sealed, Instant::now())?;
+        let (keys, plain) = self.keyring.open_id(&self.bound, &sealed, Instant::now())?;
         let plain = Zeroizing::new(plain);
         let (&VERSION, rest) = plain.split_first()? else {
             return None;
@@ -158,12 +149,39 @@ impl SessionOwner {
         Some((keys, SessionId(Zeroizing::new(id)), ends))
     }
 
-    fn name(&self, keys: &Keys, id: &SessionId) -> SessionDigest {
-        let mut hash = hmac::Context::with_key(&keys.names);
-        // `bound` is unambiguous, so the id needs no length.
+    fn digest(&self, keys: &DerivedKeys, id: &SessionId) -> SessionDigest {
+        let mut hash = hmac::Context::with_key(&keys.digests);
+        // The encoding of `bound` is unambiguous, so the id needs no length.
         hash.update(&self.bound);
         hash.update(id.reveal().as_bytes());
         let tag = hash.sign();
         SessionDigest(tag.as_ref().first_chunk().copied().unwrap_or_default())
+    }
+}
+
+impl Ticket {
+    /// The keys that opened the session id. All replicas use the same keys for one session, also
+    /// while keys are changed.
+    pub fn keys(&self) -> &Arc<DerivedKeys> {
+        &self.keys
+    }
+
+    /// Finishes the fingerprint of an upload of this session, with the request's other parameters.
+    pub fn fingerprint(&self, upload: UploadFingerprint, parameters: &[u8]) -> Fingerprint {
+        upload.finish(&self.keys, parameters)
+    }
+}
+
+impl SessionId {
+    /// The id itself, for the request to Qiniu. Never pass it to anything that logs.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl SessionDigest {
+    /// The bytes, for the store.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0
     }
 }

@@ -2,14 +2,12 @@
 
 use std::{sync::Arc, time::Instant};
 
-use aws_lc_rs::error::Unspecified;
-
 use crate::{
     config::{ReloadableAuthorities, ReloadableSettings},
     relay::{finalize::ResponseFinalizer, gateway::Gateway},
-    rotation::{ApplyError, Reloadable, Reloader},
+    rotation::{Reloadable, Reloader},
     server::tls::ServerTls,
-    store::{NamesSeal, Store},
+    store::NamingKey,
     verdict::VerdictKeys,
 };
 
@@ -29,12 +27,15 @@ pub(super) fn reloader(
         });
     }
     let endpoints = Arc::clone(&gateway.endpoints);
-    // With bound sessions it is their key that replicas have in common.
+    // Where sessions are bound, callers are named in the store by the seal key instead.
     let store = gateway.store.clone().filter(|_| gateway.sessions.is_none());
     reloader.add(reloadable.credentials, move |credentials| {
         endpoints.sign_with(&credentials);
-        let seal = NamesSeal::of(credentials.secret_key.reveal());
-        share_names(store.as_deref(), seal.map(|seal| vec![seal]))
+        if let Some(store) = &store {
+            let naming = NamingKey::derive(credentials.secret_key.reveal());
+            store.change_naming_key(naming.map_err(|_| UNFIT)?);
+        }
+        Ok(())
     });
     for (issuer, reloadable) in reloadable.identities {
         let authenticator = Arc::clone(&gateway.authenticator);
@@ -47,11 +48,15 @@ pub(super) fn reloader(
         let (changing, retiring) = (Arc::clone(sessions), Arc::clone(sessions));
         let store = gateway.store.clone();
         reloader.add(Some(reloadable), move |keys| {
-            let changed = changing.change_keys(&keys, Instant::now());
+            let changed = changing.change(&keys, Instant::now());
             changed.map_err(|_| UNFIT)?;
-            share_names(store.as_deref(), keys.names_in_store())
+            if let (Some(store), Some(key)) = (&store, &keys.seal_key) {
+                let naming = NamingKey::derive(key.reveal());
+                store.change_naming_key(naming.map_err(|_| UNFIT)?);
+            }
+            Ok(())
         });
-        reloader.at_each_poll(move || retiring.retire_keys(Instant::now()));
+        reloader.at_each_poll(move || retiring.retire(Instant::now()));
     }
     if let Some(reloadable) = reloadable.verdict {
         watch_verdict_keys(&mut reloader, reloadable, &gateway.finalizer);
@@ -100,20 +105,4 @@ fn watch_authorities(reloader: &mut Reloader, authorities: Vec<ReloadableAuthori
             Ok(())
         });
     }
-}
-
-/// Replicas that start with the new secret shall know how callers are named.
-fn share_names(
-    store: Option<&Store>,
-    seals: Result<Vec<NamesSeal>, Unspecified>,
-) -> Result<(), ApplyError> {
-    let seals = seals.map_err(|_| UNFIT)?;
-    if let Some(store) = store {
-        // The first one is the one in use: it is to stay the longest.
-        seals
-            .into_iter()
-            .rev()
-            .for_each(|seal| store.share_names(seal));
-    }
-    Ok(())
 }

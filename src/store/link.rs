@@ -1,11 +1,12 @@
-//! The one connection to the store: made and remade in the background, each call within its time, and a breaker that spares
-//! requests the wait while the store is away.
+//! The one connection to the store: made and remade in the background, each call within its timeout,
+//! and a circuit breaker that spares requests the wait while the store is unavailable.
 //!
-//! The breaker opens when the connection breaks, the store refuses or talks nonsense, or lets three calls in a row wait too
-//! long. From then on every call is [`Unavailable`] at once, until a probe in the background, under the same time limit, has succeeded. A probe is
-//! this replica's sign of life, which it also gives every two seconds while all is well, and which tells whether the store has
-//! forgotten everything meanwhile. Each change is a line in the log
-//! and a metric. Never makes anybody wait for a connection.
+//! The breaker opens when the connection breaks, when the store replies with an error or with
+//! anything invalid, or when three calls in a row get no reply in time. From then on every call fails
+//! with [`Unavailable`] at once, until a probe in the background has succeeded within the same
+//! timeout. A probe is this replica's heartbeat. While the store is available, a heartbeat is sent
+//! every two seconds; its reply also tells whether the store has lost its data since. Each change of
+//! state is one log line and a metric. No request ever waits for a connection.
 
 use std::{
     sync::{
@@ -22,50 +23,55 @@ use tokio::{
 };
 
 use super::{
-    StoreKey, StoreSettings,
-    fault::StoreError,
-    names,
-    naming::Naming,
-    script::{Reply, Script, Scripts},
-    wire::{Address, Connection},
+    error::{StoreError, Unavailable},
+    keys::{self, StoreKey},
+    script::{Script, ScriptReply, Scripts},
+    wire::{StoreAddress, StoreConnection},
 };
 use crate::telemetry::metrics::StoreUpGauge;
 
-/// How long a sign of life is believed.
-pub const LIFE: Duration = Duration::from_secs(10);
-/// How often it is given.
-const BEAT: Duration = Duration::from_secs(2);
-/// How long the store's birth is remembered without a beat: longer than any session is.
-const BIRTH: Duration = Duration::from_secs(3600);
-/// For TCP, TLS and login; nobody waits for it.
-const CONNECT: Duration = Duration::from_secs(3);
-/// Pauses between probes.
-const PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// Who was there for so long is probed again without a long pause.
+/// How long a replica without a new heartbeat counts as alive.
+pub const HEARTBEAT_LIFETIME: Duration = Duration::from_secs(10);
+/// A store that was lost this recently may be back within a moment.
+pub const RECENT: Duration = Duration::from_secs(3);
+/// Between two heartbeats.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
+/// How long the store's epoch is remembered without a heartbeat: longer than any session.
+const EPOCH_LIFETIME: Duration = Duration::from_secs(3600);
+/// Timeout for TCP, TLS and login; no request waits for it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Until the first probe of a lost store; the pauses then grow.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const MAX_PAUSE: Duration = Duration::from_secs(2);
+/// A connection that stood this long is probed again after the first pause.
 const STEADY: Duration = Duration::from_secs(5);
-/// A store that was just lost may be back within.
-pub const MOMENT: Duration = Duration::from_secs(3);
-/// So many calls in a row without an answer in time.
-const SLOW_CALLS: u32 = 3;
+/// The breaker opens after this many calls in a row without a reply in time.
+const MAX_SLOW_CALLS: u32 = 3;
 
-/// The store can't be asked, or did not answer in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unavailable;
+/// `[store]`, checked.
+#[derive(Clone)]
+pub struct StoreSettings {
+    /// Where the store is, and how to log in.
+    pub address: StoreAddress,
+    /// Timeout of each call.
+    pub timeout: Duration,
+}
 
 /// The connection, or its absence.
 pub struct Link {
-    address: ArcSwap<Address>,
+    address: ArcSwap<StoreAddress>,
     timeout: Duration,
-    /// This replica's sign of life, and the store's birth.
-    signs: [StoreKey; 2],
-    /// When the store was born, by its own clock.
-    born: AtomicI64,
-    open: RwLock<Option<Open>>,
-    made: AtomicU64,
+    /// This replica's heartbeat, and the store's epoch.
+    heartbeat_keys: [StoreKey; 2],
+    /// When the store was last without data, in milliseconds of its own clock.
+    epoch: AtomicI64,
+    open: RwLock<Option<OpenConnection>>,
+    /// How many connections were opened.
+    opened: AtomicU64,
+    /// Calls in a row without a reply in time.
     slow: AtomicU32,
-    shut: Notify,
-    /// Since when the store is there.
+    closed: Notify,
+    /// Since when the store is available.
     up: watch::Sender<Option<Instant>>,
     /// When it was last lost.
     lost: Mutex<Option<Instant>>,
@@ -73,53 +79,55 @@ pub struct Link {
 }
 
 #[derive(Clone)]
-struct Open {
+struct OpenConnection {
     number: u64,
-    connection: Connection,
+    connection: StoreConnection,
 }
 
 impl Link {
-    pub(super) fn new(settings: StoreSettings, replica: StoreKey, metric: StoreUpGauge) -> Self {
+    pub(super) fn new(settings: StoreSettings, heartbeat: StoreKey, metric: StoreUpGauge) -> Self {
         metric.set(false);
         Self {
             address: ArcSwap::from_pointee(settings.address),
             timeout: settings.timeout,
-            signs: [replica, names::birth()],
-            born: AtomicI64::new(0),
+            heartbeat_keys: [heartbeat, keys::epoch()],
+            epoch: AtomicI64::new(0),
             open: RwLock::default(),
-            made: AtomicU64::new(0),
+            opened: AtomicU64::new(0),
             slow: AtomicU32::new(0),
-            shut: Notify::new(),
+            closed: Notify::new(),
             up: watch::Sender::new(None),
             lost: Mutex::default(),
             metric,
         }
     }
 
-    /// Whether calls are made.
+    /// Whether the store is available.
     pub fn is_up(&self) -> bool {
         self.up.borrow().is_some()
     }
 
-    /// Where the next connection goes. The one that stands stays: its login is good for as long as the store lets it be.
-    pub fn connect_to(&self, address: Address) {
-        self.address.store(Arc::new(address));
-    }
-
-    /// How long the store has been there without a break.
+    /// How long the store has been available without interruption.
     pub fn up_for(&self) -> Option<Duration> {
         self.up.borrow().map(|since| since.elapsed())
     }
 
-    /// It has been away for a moment only: most that go are back soon, started again or in another place.
-    pub fn went_just_now(&self) -> bool {
+    /// Whether the store is unavailable, and has been for less than [`RECENT`]. Most stores that are
+    /// lost are back soon, restarted or moved.
+    pub fn was_lost_recently(&self) -> bool {
         let lost = *self.lost.lock().unwrap_or_else(PoisonError::into_inner);
-        !self.is_up() && lost.is_some_and(|lost| lost.elapsed() < MOMENT)
+        !self.is_up() && lost.is_some_and(|lost| lost.elapsed() < RECENT)
     }
 
-    /// Changes whenever the store goes or comes back.
+    /// Changes whenever the store becomes available, loses its data, or is lost.
     pub fn changes(&self) -> watch::Receiver<Option<Instant>> {
         self.up.subscribe()
+    }
+
+    /// Sets the address of the next connection. The open connection stays: its login is good for as
+    /// long as the store accepts it.
+    pub fn connect_to(&self, address: StoreAddress) {
+        self.address.store(Arc::new(address));
     }
 
     pub(super) async fn call(
@@ -127,146 +135,141 @@ impl Link {
         script: &Script,
         keys: &[&StoreKey],
         args: &[&[u8]],
-    ) -> Result<Reply, Unavailable> {
-        let Open { number, connection } = self.opened().ok_or(Unavailable)?;
+    ) -> Result<ScriptReply, Unavailable> {
+        let OpenConnection { number, connection } = self.current().ok_or(Unavailable)?;
         match timeout(self.timeout, connection.run(script, keys, args)).await {
             Ok(Ok(reply)) => {
                 self.slow.store(0, Ordering::Relaxed);
                 Ok(reply)
             }
-            Ok(Err(fault)) => {
-                self.close(number, &fault);
+            Ok(Err(error)) => {
+                self.close(number, &error);
                 Err(Unavailable)
             }
             Err(_) => {
                 let slow = self.slow.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-                if slow >= SLOW_CALLS {
-                    self.close(number, &StoreError::Slow);
+                if slow >= MAX_SLOW_CALLS {
+                    self.close(number, &StoreError::Timeout);
                 }
                 Err(Unavailable)
             }
         }
     }
 
-    fn opened(&self) -> Option<Open> {
-        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        open.clone()
-    }
-
-    /// The answer to a call was not of the script's making.
-    pub(super) fn misunderstood(&self) -> Unavailable {
-        self.close(self.made.load(Ordering::Relaxed), &StoreError::Garbled);
+    /// Closes the connection because a reply was not one of the script's.
+    pub(super) fn invalid_reply(&self) -> Unavailable {
+        self.close(self.opened.load(Ordering::Relaxed), &StoreError::Invalid);
         Unavailable
     }
 
-    /// Connects and probes for ever.
-    pub(super) async fn keep(&self, scripts: &Scripts, naming: &Naming) {
-        let mut pause = PAUSE;
-        let mut told = false;
+    /// Connects and probes, again and again. Never ends.
+    pub(super) async fn keep(&self, scripts: &Scripts) {
+        let mut pause = FIRST_PAUSE;
+        let mut logged = false;
         loop {
-            match self.connect(scripts, naming).await {
+            match self.connect(scripts).await {
                 Ok(connection) => {
                     let since = Instant::now();
-                    self.live(connection, scripts, naming).await;
+                    self.serve(connection, scripts).await;
                     if since.elapsed() >= STEADY {
-                        pause = PAUSE;
+                        pause = FIRST_PAUSE;
                     }
                 }
-                Err(fault) if !told => warn(&fault),
+                Err(error) if !logged => warn(&error),
                 Err(_) => {}
             }
-            // Whatever comes next was told when it happened.
-            told = true;
+            // From now on, each loss is logged when the connection is closed.
+            logged = true;
             sleep(jittered(pause)).await;
-            pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+            pause = pause.saturating_mul(2).min(MAX_PAUSE);
         }
     }
 
-    async fn connect(&self, scripts: &Scripts, naming: &Naming) -> Result<Connection, StoreError> {
-        let slow = |_| StoreError::Slow;
+    async fn connect(&self, scripts: &Scripts) -> Result<StoreConnection, StoreError> {
+        let late = |_| StoreError::Timeout;
         let address = self.address.load_full();
-        let connection = timeout(CONNECT, Connection::open(&address))
+        let connection = timeout(CONNECT_TIMEOUT, StoreConnection::open(&address))
             .await
-            .map_err(slow)??;
-        let times = times();
-        let args = times.each_ref().map(|time| time.as_bytes());
-        let keys = self.signs.each_ref();
-        let probe = connection.run(&scripts.beat, &keys, &args);
-        match timeout(self.timeout, probe).await.map_err(slow)?? {
-            Reply::Number(born) => {
-                self.born.store(born, Ordering::Relaxed);
+            .map_err(late)??;
+        let args = heartbeat_args();
+        let args = args.each_ref().map(|arg| arg.as_bytes());
+        let keys = self.heartbeat_keys.each_ref();
+        let probe = connection.run(&scripts.heartbeat, &keys, &args);
+        match timeout(self.timeout, probe).await.map_err(late)?? {
+            ScriptReply::Number(epoch) => {
+                self.epoch.store(epoch, Ordering::Relaxed);
+                Ok(connection)
             }
-            _ => return Err(StoreError::Garbled),
+            _ => Err(StoreError::Invalid),
         }
-        naming
-            .agree(&connection, &scripts.names, self.timeout)
-            .await?;
-        Ok(connection)
     }
 
-    /// While the store is there.
-    async fn live(&self, connection: Connection, scripts: &Scripts, naming: &Naming) {
-        let number = self.made.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        let shut = self.shut.notified();
-        tokio::pin!(shut);
-        shut.as_mut().enable();
+    /// Makes calls over this connection until it is closed.
+    async fn serve(&self, connection: StoreConnection, scripts: &Scripts) {
+        let number = self.opened.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        let closed = self.closed.notified();
+        tokio::pin!(closed);
+        closed.as_mut().enable();
         self.slow.store(0, Ordering::Relaxed);
-        self.opens(Open {
+        self.open(OpenConnection {
             number,
             connection: connection.clone(),
         });
-        tracing::info!("the store is there: replicas share limits and sessions");
-        let closed = async {
+        tracing::info!("the store is available: replicas share limits and sessions");
+        let broken = async {
             connection.closed().await;
             let kind = std::io::ErrorKind::ConnectionReset;
             self.close(number, &StoreError::Unreachable(kind));
         };
-        let beats = async {
+        let heartbeats = async {
             loop {
-                sleep(BEAT).await;
-                // As often as it takes for the breaker to make up its mind.
-                while self.is_up() && self.beat(number, &scripts.beat).await.is_err() {}
-                // What goes wrong here goes wrong with the next beat, or is made good by it.
-                let agreed = naming.agree(&connection, &scripts.names, self.timeout);
-                drop(agreed.await);
+                sleep(HEARTBEAT_INTERVAL).await;
+                // Repeated until it succeeds or the breaker opens.
+                while self.is_up() && self.heartbeat(number, scripts).await.is_err() {}
             }
         };
         tokio::select! {
-            () = shut => {}
             () = closed => {}
-            () = beats => {}
+            () = broken => {}
+            () = heartbeats => {}
         }
     }
 
-    async fn beat(&self, number: u64, beat: &Script) -> Result<(), Unavailable> {
-        let times = times();
-        let args = times.each_ref().map(|time| time.as_bytes());
-        match self.call(beat, &self.signs.each_ref(), &args).await? {
-            Reply::Number(born) if self.born.swap(born, Ordering::Relaxed) == born => {}
-            // It was emptied while the connection stood: the same as if it had been away.
-            Reply::Number(_) => {
+    async fn heartbeat(&self, number: u64, scripts: &Scripts) -> Result<(), Unavailable> {
+        let args = heartbeat_args();
+        let args = args.each_ref().map(|arg| arg.as_bytes());
+        let keys = self.heartbeat_keys.each_ref();
+        match self.call(&scripts.heartbeat, &keys, &args).await? {
+            ScriptReply::Number(epoch) if self.epoch.swap(epoch, Ordering::Relaxed) == epoch => {}
+            // It lost its data while the connection stood: the same as if it had been unavailable.
+            ScriptReply::Number(_) => {
                 let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
                 if open.as_ref().is_some_and(|open| open.number == number) {
                     self.up.send_replace(Some(Instant::now()));
                 }
             }
-            _ => return Err(self.misunderstood()),
+            _ => return Err(self.invalid_reply()),
         }
         Ok(())
     }
 
-    /// Calls are made over this connection from now on.
-    fn opens(&self, connection: Open) {
-        // All under one lock, as in `close`: whoever looks at one of them must not believe what is over.
+    fn current(&self) -> Option<OpenConnection> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        open.clone()
+    }
+
+    /// Makes calls over this connection from now on.
+    fn open(&self, connection: OpenConnection) {
+        // All under one lock, as in `close`, so that the parts of the state never contradict.
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         *open = Some(connection);
         self.metric.set(true);
         self.up.send_replace(Some(Instant::now()));
     }
 
-    fn close(&self, number: u64, fault: &StoreError) {
+    fn close(&self, number: u64, error: &StoreError) {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        // News of a connection before this one is old.
+        // An error of an earlier connection says nothing about the current one.
         if open.as_ref().is_none_or(|open| open.number != number) {
             return;
         }
@@ -275,27 +278,26 @@ impl Link {
         self.metric.set(false);
         self.up.send_replace(None);
         drop(open);
-        warn(fault);
-        self.shut.notify_waiters();
+        warn(error);
+        self.closed.notify_waiters();
     }
 }
 
-/// The arguments of a beat.
-fn times() -> [String; 2] {
-    [LIFE, BIRTH].map(|time| time.as_millis().to_string())
-}
-
-fn warn(fault: &StoreError) {
-    tracing::warn!(
-        "the store is away: {fault}; limits and sessions are this replica's own until it is back"
-    );
-}
-
-/// Half of it at least, so that replicas don't come all at once.
+/// Between half of `time` and all of it, so that replicas do not all act at once.
 pub fn jittered(time: Duration) -> Duration {
     let mut byte = [0];
-    // Without randomness there is no jitter, and no harm.
+    // Without randomness there is no jitter, which does no harm.
     let _ = aws_lc_rs::rand::fill(&mut byte);
     let [byte] = byte;
     time.mul_f64(0.5 + f64::from(byte) / 512.0)
+}
+
+fn heartbeat_args() -> [String; 2] {
+    [HEARTBEAT_LIFETIME, EPOCH_LIFETIME].map(|time| time.as_millis().to_string())
+}
+
+fn warn(error: &StoreError) {
+    tracing::warn!(
+        "the store is unavailable: {error}; until it is back, this replica uses its own limits and sessions"
+    );
 }

@@ -1,69 +1,72 @@
-//! How many calls a caller made in one window of a quota, counted for all replicas together.
+//! The calls of a caller in one window of a quota, counted for all replicas together.
 
 use std::time::Duration;
 
-use super::{Store, StoreKey, Unavailable, script::Reply};
+use super::{client::Store, error::Unavailable, keys::StoreKey, script::ScriptReply};
 
-/// What a replica says of a caller's calls in one window.
+/// What a replica publishes of a caller's calls in one window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CounterUpdate {
-    /// The window, by how many came before it.
+    /// The window, by the number of windows before it.
     pub window: u64,
-    /// Later words have greater numbers.
+    /// The number of the update; later updates have greater numbers.
     pub number: u64,
-    /// All of this replica's calls, those under way included; none: it has nothing to tell, and only asks.
+    /// All of this replica's calls, including those in progress; `None` if it only reads.
     pub calls: Option<u32>,
-    /// Seconds since 1970.
+    /// When the update was made, in seconds since 1970.
     pub at: u64,
-    /// How long it is of use.
+    /// How long the count is of use.
     pub remember: Duration,
 }
 
-/// What all replicas have counted.
+/// The calls that all replicas have counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CounterTotal {
-    /// There was room for all that the word spoke of.
+    /// Whether all calls of the update fit.
     pub fits: bool,
     /// All calls.
     pub all: u32,
     /// This replica's among them.
     pub own: u32,
-    /// When the last one was made, in seconds since 1970; 0: never.
+    /// When the last call was made, in seconds since 1970; 0 if there was none.
     pub last: u64,
 }
 
 impl Store {
-    /// Tells the others of this replica's calls, and hears of theirs. With `most`, room is asked for: if there would be more calls than
-    /// that, nothing is noted.
+    /// Publishes this replica's calls and reads the total. With `max`, room is asked for: if there
+    /// would be more calls than that, nothing is stored.
     ///
     /// # Errors
-    /// The store is away; it may have heard all the same.
+    /// The store is unavailable; the update may have reached it all the same.
     pub async fn count(
         &self,
-        name: &StoreKey,
-        word: &CounterUpdate,
-        most: Option<u32>,
+        key: &StoreKey,
+        update: &CounterUpdate,
+        max: Option<u32>,
     ) -> Result<CounterTotal, Unavailable> {
         let text = |number: Option<u32>| number.map(|it| it.to_string()).unwrap_or_default();
-        let (number, calls, most) = (word.number.to_string(), text(word.calls), text(most));
-        let (at, remember) = (word.at.to_string(), word.remember.as_millis().to_string());
-        let args = [&self.me, &number, &calls, &most, &at, &remember];
+        let (number, calls, max) = (update.number.to_string(), text(update.calls), text(max));
+        let (at, remember) = (
+            update.at.to_string(),
+            update.remember.as_millis().to_string(),
+        );
+        let args = [&self.replica, &number, &calls, &max, &at, &remember];
         let args = args.map(|arg| arg.as_bytes());
-        let name = name.in_window(word.window);
-        let reply = self.link.call(&self.scripts.quota, &[&name], &args).await?;
-        read(&reply).ok_or_else(|| self.link.misunderstood())
+        let key = key.in_window(update.window);
+        let reply = self.link.call(&self.scripts.quota, &[&key], &args).await?;
+        parse(&reply).ok_or_else(|| self.link.invalid_reply())
     }
 }
 
-fn read(reply: &Reply) -> Option<CounterTotal> {
-    let Reply::List(parts) = reply else {
+fn parse(reply: &ScriptReply) -> Option<CounterTotal> {
+    let ScriptReply::List(parts) = reply else {
         return None;
     };
     let [
-        Reply::Number(fits @ (0 | 1)),
-        Reply::Number(all),
-        Reply::Number(own),
-        Reply::Number(last),
+        ScriptReply::Number(fits @ (0 | 1)),
+        ScriptReply::Number(all),
+        ScriptReply::Number(own),
+        ScriptReply::Number(last),
     ] = parts.as_slice()
     else {
         return None;

@@ -1,30 +1,30 @@
-//! The scripts, each one round trip and atomic, and what they answer. Only commands that Redis 7 and Valkey both have.
+//! The scripts, each one round trip and atomic, and their replies. They use only commands that Redis 7
+//! and Valkey both have.
 
 use data_encoding::HEXLOWER;
 use sha1::{Digest, Sha1};
 
-/// A script; the store knows it by its digest once it has seen it.
+/// A script. The store knows it by its digest once it has run it.
 pub(super) struct Script {
     pub(super) text: &'static str,
     pub(super) digest: String,
 }
 
-/// All of them.
+/// All scripts.
 pub(super) struct Scripts {
-    pub(super) beat: Script,
-    pub(super) names: Script,
+    pub(super) heartbeat: Script,
     pub(super) rate: Script,
     pub(super) quota: Script,
     pub(super) claim: Script,
     pub(super) publish: Script,
 }
 
-/// What a script answers.
+/// The reply of a script.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Reply {
+pub(super) enum ScriptReply {
     Number(i64),
     Bytes(Vec<u8>),
-    List(Vec<Reply>),
+    List(Vec<ScriptReply>),
     Other,
 }
 
@@ -38,8 +38,7 @@ impl Script {
 impl Scripts {
     pub(super) fn new() -> Self {
         Self {
-            beat: Script::new(include_str!("lua/beat.lua")),
-            names: Script::new(include_str!("lua/names.lua")),
+            heartbeat: Script::new(include_str!("lua/heartbeat.lua")),
             rate: Script::new(include_str!("lua/rate.lua")),
             quota: Script::new(include_str!("lua/quota.lua")),
             claim: Script::new(include_str!("lua/claim.lua")),

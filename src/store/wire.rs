@@ -1,8 +1,8 @@
-//! The only file that knows the `redis` crate: an address, a connection to it, a script run over it.
+//! The only file that uses the `redis` crate: an address, a connection, and running a script.
 //!
-//! TCP and TLS are opened as towards everybody else ([`crate::outbound`]), so that the same certificates are trusted; the crate's
-//! part is the protocol, and sharing one connection among all requests. Errors of the crate may hold an address or what the
-//! store said: they end here, as a [`StoreError`].
+//! TCP and TLS connections are opened like all others ([`crate::outbound`]), so that the same
+//! certificates are trusted. The crate contributes the protocol, and one connection that all requests
+//! share. Its errors may hold an address or a reply, so they end here, as a [`StoreError`].
 
 use std::{io, path::PathBuf, sync::Arc};
 
@@ -15,9 +15,9 @@ use rustls::ClientConfig;
 use tokio::{net::UnixStream, sync::watch, task::AbortHandle};
 
 use super::{
-    StoreKey,
-    fault::StoreError,
-    script::{Reply, Script},
+    error::{AddressError, StoreError},
+    keys::StoreKey,
+    script::{Script, ScriptReply},
 };
 use crate::{
     outbound::{
@@ -27,27 +27,27 @@ use crate::{
     secret::Secret,
 };
 
-/// Where the store is, and how to log in. It can't be printed.
+/// Where the store is, and how to log in. It has no `Debug` or `Display`: it holds a password.
 #[derive(Clone)]
-pub struct Address {
-    place: Place,
+pub struct StoreAddress {
+    location: Location,
     login: RedisConnectionInfo,
 }
 
 #[derive(Clone)]
-enum Place {
+enum Location {
     Tcp(Origin, Option<ClientTls>),
     Unix(PathBuf),
 }
 
-/// A connection that all requests share. When the last clone goes, it closes.
+/// A connection that all requests share. It closes when the last clone is dropped.
 #[derive(Clone)]
-pub(super) struct Connection {
+pub(super) struct StoreConnection {
     shared: MultiplexedConnection,
     driver: Arc<Driver>,
 }
 
-/// Ends the task that reads and writes.
+/// The task that reads and writes; dropping this ends it.
 struct Driver {
     task: AbortHandle,
     over: watch::Receiver<()>,
@@ -59,17 +59,17 @@ impl Drop for Driver {
     }
 }
 
-impl Address {
-    /// Reads `redis://`, `rediss://` (TLS, with `tls`), the same of Valkey's, or `unix://`.
+impl StoreAddress {
+    /// Parses a URL: `redis://` or `valkey://`, `rediss://` or `valkeys://` (with `tls`), or `unix://`.
     ///
     /// # Errors
-    /// What is wrong, as a clause for a person, without any part of it.
-    pub fn parse(text: &Secret, tls: &ClientTls) -> Result<Self, &'static str> {
-        const WRONG: &str = "is not the URL of a Redis";
+    /// The text is no such URL.
+    pub fn parse(text: &Secret, tls: &ClientTls) -> Result<Self, AddressError> {
+        const WRONG: AddressError = AddressError::NotRedis;
         let text = str::from_utf8(text.reveal()).map_err(|_| WRONG)?;
         let mut url = redis::parse_redis_url(text).ok_or(WRONG)?;
         if url.fragment().is_some() || url.query().is_some() {
-            return Err("has a `?` or `#` part, which is not supported");
+            return Err(AddressError::HasOptions);
         }
         let encrypted = match url.scheme() {
             "rediss" | "valkeys" => {
@@ -79,7 +79,7 @@ impl Address {
             _ => false,
         };
         let info = url.into_connection_info().map_err(|_| WRONG)?;
-        let place = match info.addr() {
+        let location = match info.addr() {
             ConnectionAddr::Tcp(host, port) if !host.is_empty() => {
                 let origin = Origin {
                     tls: encrypted,
@@ -87,35 +87,35 @@ impl Address {
                     port: *port,
                     authority: String::new(),
                 };
-                Place::Tcp(origin, encrypted.then(|| tls.clone()))
+                Location::Tcp(origin, encrypted.then(|| tls.clone()))
             }
-            ConnectionAddr::Unix(path) => Place::Unix(path.clone()),
+            ConnectionAddr::Unix(path) => Location::Unix(path.clone()),
             _ => return Err(WRONG),
         };
-        // Its name for itself would need a permission more.
+        // The crate would announce its name and version, which needs another permission.
         let login = info.redis_settings().clone().set_skip_set_lib_name();
-        Ok(Self { place, login })
+        Ok(Self { location, login })
     }
 }
 
-/// HTTP's protocols are none that a Redis behind a TLS proxy could choose.
+/// Without HTTP's ALPN protocols, which a Redis behind a TLS proxy can't choose.
 fn without_alpn(tls: &ClientTls) -> Arc<ClientConfig> {
     let mut config = ClientConfig::clone(&tls.current());
     config.alpn_protocols.clear();
     Arc::new(config)
 }
 
-impl Connection {
-    /// Connects and logs in. Has no time limit of its own.
-    pub(super) async fn open(address: &Address) -> Result<Self, StoreError> {
+impl StoreConnection {
+    /// Connects and logs in. The caller limits the time.
+    pub(super) async fn open(address: &StoreAddress) -> Result<Self, StoreError> {
         let broken = |error: io::Error| StoreError::Unreachable(error.kind());
-        match &address.place {
-            Place::Tcp(origin, tls) => {
+        match &address.location {
+            Location::Tcp(origin, tls) => {
                 let tls = tls.as_ref().map(without_alpn);
                 let stream = connection::OutboundConnection::open(origin, tls).await;
                 Self::over(stream.map_err(broken)?, &address.login).await
             }
-            Place::Unix(path) => {
+            Location::Unix(path) => {
                 let stream = UnixStream::connect(path).await.map_err(broken)?;
                 Self::over(stream, &address.login).await
             }
@@ -126,15 +126,15 @@ impl Connection {
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
-        // The caller's time limit is the only one.
+        // The caller limits the time.
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
         let (shared, driver) = MultiplexedConnection::new_with_config(login, stream, config)
             .await
-            .map_err(|error| fault(&error))?;
-        let (ends, over) = watch::channel(());
+            .map_err(|error| store_error(&error))?;
+        let (ended, over) = watch::channel(());
         let task = tokio::spawn(async move {
             driver.await;
-            drop(ends);
+            drop(ended);
         });
         Ok(Self {
             shared,
@@ -145,13 +145,13 @@ impl Connection {
         })
     }
 
-    /// Runs a script; a store that has forgotten it gets it again.
+    /// Runs a script by its digest, or by its text if the store does not know it.
     pub(super) async fn run(
         &self,
         script: &Script,
         keys: &[&StoreKey],
         args: &[&[u8]],
-    ) -> Result<Reply, StoreError> {
+    ) -> Result<ScriptReply, StoreError> {
         let run = |how: &'static str, script: &str| {
             let mut command = redis::cmd(how);
             command.arg(script).arg(keys.len());
@@ -164,13 +164,13 @@ impl Connection {
             command
         };
         let known = self.send(&run("EVALSHA", &script.digest)).await;
-        let answer = match known {
+        let reply = match known {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 self.send(&run("EVAL", script.text)).await
             }
-            answer => answer,
+            reply => reply,
         };
-        answer.map(read).map_err(|error| fault(&error))
+        reply.map(read).map_err(|error| store_error(&error))
     }
 
     async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
@@ -180,23 +180,23 @@ impl Connection {
         }
     }
 
-    /// Until the store, or the network, has closed it.
+    /// Resolves when the store or the network has closed the connection.
     pub(super) async fn closed(&self) {
         let mut over = self.driver.over.clone();
         while over.changed().await.is_ok() {}
     }
 }
 
-fn read(value: Value) -> Reply {
+fn read(value: Value) -> ScriptReply {
     match value {
-        Value::Int(number) => Reply::Number(number),
-        Value::BulkString(bytes) => Reply::Bytes(bytes),
-        Value::Array(values) => Reply::List(values.into_iter().map(read).collect()),
-        _ => Reply::Other,
+        Value::Int(number) => ScriptReply::Number(number),
+        Value::BulkString(bytes) => ScriptReply::Bytes(bytes),
+        Value::Array(values) => ScriptReply::List(values.into_iter().map(read).collect()),
+        _ => ScriptReply::Other,
     }
 }
 
-fn fault(error: &RedisError) -> StoreError {
+fn store_error(error: &RedisError) -> StoreError {
     match error.kind() {
         ErrorKind::AuthenticationFailed => StoreError::Login,
         ErrorKind::Io => StoreError::Unreachable(if error.is_timeout() {
@@ -205,7 +205,7 @@ fn fault(error: &RedisError) -> StoreError {
             io::ErrorKind::ConnectionReset
         }),
         ErrorKind::Server(_) | ErrorKind::Extension => StoreError::refused(error.code()),
-        _ => StoreError::Garbled,
+        _ => StoreError::Invalid,
     }
 }
 
@@ -214,17 +214,17 @@ mod tests {
     use super::*;
     use crate::outbound::connection::client_config;
 
-    fn parse(text: &str) -> Result<Address, &'static str> {
-        Address::parse(
+    fn parse(text: &str) -> Result<StoreAddress, AddressError> {
+        StoreAddress::parse(
             &Secret::new(text),
             &ClientTls::new(client_config(None).unwrap()),
         )
     }
 
     #[test]
-    fn addresses_are_read_with_their_login() {
+    fn an_address_is_parsed_with_its_login() {
         let address = parse("rediss://ann:p%40ss@redis.example.com:6380/3").unwrap();
-        let Place::Tcp(origin, Some(tls)) = &address.place else {
+        let Location::Tcp(origin, Some(tls)) = &address.location else {
             panic!("no TLS");
         };
         assert_eq!(
@@ -238,18 +238,18 @@ mod tests {
             (Some("ann"), Some("p@ss"), 3)
         );
         let plain = parse("valkey://10.0.0.1").unwrap();
-        let Place::Tcp(origin, None) = &plain.place else {
+        let Location::Tcp(origin, None) = &plain.location else {
             panic!("TLS");
         };
         assert_eq!((origin.host.as_str(), origin.port), ("10.0.0.1", 6379));
         assert!(matches!(
-            parse("unix:///run/redis.sock").unwrap().place,
-            Place::Unix(_)
+            parse("unix:///run/redis.sock").unwrap().location,
+            Location::Unix(_)
         ));
     }
 
     #[test]
-    fn what_is_no_address_of_a_redis_is_refused() {
+    fn a_text_that_is_no_address_of_a_redis_is_refused() {
         for wrong in [
             "",
             "redis",
@@ -260,8 +260,8 @@ mod tests {
             "rediss://127.0.0.1/#insecure",
             "redis://127.0.0.1/?protocol=resp3",
         ] {
-            let told = parse(wrong).err().unwrap_or_else(|| panic!("{wrong}"));
-            assert!(!told.contains("127"), "{told}");
+            let error = parse(wrong).err().unwrap_or_else(|| panic!("{wrong}"));
+            assert!(!error.to_string().contains("127"), "{error}");
         }
     }
 }

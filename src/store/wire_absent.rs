@@ -1,34 +1,35 @@
-//! In the place of `wire` in a build without the cargo feature `redis`: there is no address, so nothing is ever called.
+//! Replaces `wire` in a build without the cargo feature `redis`: no address can be made, so nothing is
+//! ever called.
 
 use std::convert::Infallible;
 
 use super::{
-    StoreKey,
-    fault::StoreError,
-    script::{Reply, Script},
+    error::{AddressError, StoreError},
+    keys::StoreKey,
+    script::{Script, ScriptReply},
 };
 use crate::{outbound::connection::ClientTls, secret::Secret};
 
-/// There is none.
+/// The address of a store; it has no value.
 #[derive(Clone)]
-pub struct Address(Infallible);
+pub struct StoreAddress(Infallible);
 
-/// There is none.
+/// A connection to a store; it has no value.
 #[derive(Clone)]
-pub(super) struct Connection(Infallible);
+pub(super) struct StoreConnection(Infallible);
 
-impl Address {
-    /// Refuses.
+impl StoreAddress {
+    /// Refuses every address.
     ///
     /// # Errors
     /// Always.
-    pub fn parse(_: &Secret, _: &ClientTls) -> Result<Self, &'static str> {
-        Err("can't be used: this program was built without Redis (cargo feature `redis`)")
+    pub fn parse(_: &Secret, _: &ClientTls) -> Result<Self, AddressError> {
+        Err(AddressError::NotBuilt)
     }
 }
 
-impl Connection {
-    pub(super) async fn open(address: &Address) -> Result<Self, StoreError> {
+impl StoreConnection {
+    pub(super) async fn open(address: &StoreAddress) -> Result<Self, StoreError> {
         match address.0 {}
     }
 
@@ -37,7 +38,7 @@ impl Connection {
         _: &Script,
         _: &[&StoreKey],
         _: &[&[u8]],
-    ) -> Result<Reply, StoreError> {
+    ) -> Result<ScriptReply, StoreError> {
         match self.0 {}
     }
 

@@ -1,8 +1,9 @@
-//! A quota that holds for all replicas together: each call is reserved here and in the store.
+//! A caller's quota on all replicas together: each call is reserved on this replica and in the store.
 //!
-//! Each replica tells the store how many of a caller's calls are its own, all of them each time, so nothing that got lost has to be
-//! made up for: the next word does. Its own count bounds what it makes in any case. So when the store goes away, this replica
-//! goes on with its own calls and what it last heard of the others', and nobody starts anew; without a store there are no others.
+//! Each replica publishes how many of a caller's calls are its own, all of them each time, so an update
+//! that got lost needs no repair: the next one replaces it. Its own count limits a replica's calls in
+//! any case. So when the store is lost, the replica goes on with its own calls and what it last
+//! learned of the others', and no quota begins anew. Without a store there are no others.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,37 +11,37 @@ use super::{Quota, Reservation};
 use crate::{
     auth::Caller,
     limit::{
-        CallerKey,
+        caller::CallerKey,
         rate::{LimitExceeded, RateLimitStatus},
     },
     store::{CounterTotal, CounterUpdate, Store, StoreKey, Unavailable},
 };
 
-/// A caller's part in the quota of a route.
+/// The quota of one caller on a route.
 #[derive(Clone)]
 pub struct CallerQuota {
     quota: Arc<Quota>,
-    key: CallerKey,
-    shared: Option<Shared>,
+    caller: CallerKey,
+    shared: Option<SharedCount>,
 }
 
-/// Among the replicas.
+/// The caller's count in the store.
 #[derive(Clone)]
-struct Shared {
+struct SharedCount {
     store: Arc<Store>,
-    name: StoreKey,
+    key: StoreKey,
 }
 
-/// One call that is reserved.
-#[must_use = "a call that is dropped before it begins is given back"]
-pub struct Reserved {
-    account: CallerQuota,
-    call: Reservation,
+/// One call that is reserved on all replicas.
+#[must_use = "a call that is dropped before it begins is returned"]
+pub struct ReservedCall {
+    quota: CallerQuota,
+    reservation: Reservation,
     window: u64,
 }
 
 impl CallerQuota {
-    /// Of a caller, by the key of this process and by name.
+    /// The quota of `caller`, whose `key` identifies it on this replica.
     pub fn new(
         quota: &Arc<Quota>,
         key: CallerKey,
@@ -48,97 +49,97 @@ impl CallerQuota {
         route: &str,
         caller: &Caller,
     ) -> Self {
-        let shared = store.and_then(|store| {
-            Some(Shared {
-                store: Arc::clone(store),
-                name: store.name("quota", route, caller).ok()?,
-            })
+        let shared = store.map(|store| SharedCount {
+            store: Arc::clone(store),
+            key: store.caller_key("quota", route, &caller.issuer, &caller.user),
         });
         Self {
             quota: Arc::clone(quota),
-            key,
+            caller: key,
             shared,
         }
     }
 
-    /// What is left to the caller, as far as it is known here.
-    pub fn standing(&self) -> RateLimitStatus {
-        self.quota.standing(self.key)
+    /// What is left to the caller, as far as this replica knows.
+    pub fn status(&self) -> RateLimitStatus {
+        self.quota.status(self.caller)
     }
 
-    /// Whether a request may still come to a call, as [`Quota::admit`] has it.
+    /// Rejects callers over quota, as [`Quota::admit`] does.
     ///
     /// # Errors
     /// The quota is used up.
-    pub fn admit(&self, kept: Option<Duration>) -> Result<(), LimitExceeded> {
-        self.quota.admit(self.key, kept)
+    pub fn admit(&self, cached: Option<Duration>) -> Result<(), LimitExceeded> {
+        self.quota.admit(self.caller, cached)
     }
 
-    /// Hears what the other replicas have counted in this window, and tells them what they may have missed.
-    pub async fn look(&self) {
-        let word = self.quota.word(self.key, None);
-        // Unavailable: what is known here has to do.
-        let _ = self.tell(&word, None).await;
+    /// Learns what the other replicas have counted in this window, and publishes this replica's calls.
+    pub async fn refresh(&self) {
+        let update = self.quota.update(self.caller, None);
+        // While the store is unavailable, what this replica knows has to do.
+        let _ = self.publish(&update, None).await;
     }
 
     /// Reserves one call, just before it is made.
     ///
     /// # Errors
     /// The quota is used up.
-    pub async fn reserve(self) -> Result<Reserved, LimitExceeded> {
-        let (call, word) = self.quota.hold(self.key)?;
-        let call = match self.tell(&word, Some(self.quota.most())).await {
-            Ok(tally) if tally.fits => call,
-            Ok(tally) => {
-                drop(call);
-                let word = self.quota.word(self.key, Some(word.window));
-                // It spoke of this call meanwhile, on behalf of another.
-                if word.calls.is_some_and(|calls| calls < tally.own) {
-                    let _ = self.tell(&word, None).await;
+    pub async fn reserve(self) -> Result<ReservedCall, LimitExceeded> {
+        let (reservation, update) = self.quota.hold(self.caller)?;
+        let reservation = match self.publish(&update, Some(self.quota.max())).await {
+            Ok(total) if total.fits => reservation,
+            Ok(total) => {
+                drop(reservation);
+                let update = self.quota.update(self.caller, Some(update.window));
+                // A concurrent request may have published this call.
+                if update.calls.is_some_and(|calls| calls < total.own) {
+                    let _ = self.publish(&update, None).await;
                 }
                 return Err(self.quota.used_up());
             }
-            Err(Unavailable) => call.alone()?,
+            Err(Unavailable) => reservation.without_replicas()?,
         };
-        Ok(Reserved {
-            account: self,
-            call,
-            window: word.window,
+        Ok(ReservedCall {
+            quota: self,
+            reservation,
+            window: update.window,
         })
     }
 
-    async fn tell(
+    async fn publish(
         &self,
-        word: &CounterUpdate,
-        most: Option<u32>,
+        update: &CounterUpdate,
+        max: Option<u32>,
     ) -> Result<CounterTotal, Unavailable> {
-        let Shared { store, name } = self.shared.as_ref().ok_or(Unavailable)?;
-        let tally = store.count(name, word, most).await?;
-        self.quota.hear(self.key, word.window, &tally);
-        Ok(tally)
+        let SharedCount { store, key } = self.shared.as_ref().ok_or(Unavailable)?;
+        let total = store.count(key, update, max).await?;
+        self.quota.learn(self.caller, update.window, &total);
+        Ok(total)
     }
 }
 
-impl Reserved {
-    /// The call begins. From here on it counts, whatever becomes of the one who makes it, unless it is given back by word.
+impl ReservedCall {
+    /// The call begins. From now on it counts, even if the request that makes it is dropped, unless it
+    /// is returned by [`ReservedCall::give_back`].
     pub fn begin(&mut self) {
-        self.call.begin();
+        self.reservation.begin();
     }
 
-    /// Qiniu surely took nothing on. If the store can't be told now, the others hear of it with the caller's next request here.
+    /// Returns the call: Qiniu certainly did not take the request. If the store can't be reached now,
+    /// the other replicas learn of it with the caller's next request here.
     pub async fn give_back(self) {
         let Self {
-            account,
-            call,
+            quota,
+            reservation,
             window,
         } = self;
-        call.give_back();
-        let word = account.quota.word(account.key, Some(window));
-        let told = account.tell(&word, None).await;
-        // Once more if only this answer was late.
-        let there = |shared: &Shared| shared.store.link.is_up();
-        if told.is_err() && account.shared.as_ref().is_some_and(there) {
-            let _ = account.tell(&word, None).await;
+        reservation.give_back();
+        let update = quota.quota.update(quota.caller, Some(window));
+        let published = quota.publish(&update, None).await;
+        // Retried once if only this reply was late.
+        let is_up = |shared: &SharedCount| shared.store.link.is_up();
+        if published.is_err() && quota.shared.as_ref().is_some_and(is_up) {
+            let _ = quota.publish(&update, None).await;
         }
     }
 }

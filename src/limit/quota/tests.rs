@@ -7,14 +7,14 @@ use std::{
 
 use proptest::prelude::*;
 
-use super::{windows::MOST_WINDOWS, *};
+use super::{windows::MAX_WINDOWS, *};
 
 mod elsewhere;
 
 const DAY: u64 = 86_400;
 /// Noon of some day.
 const NOON: u64 = 20_000 * DAY + DAY / 2;
-const KEPT: Option<Duration> = Some(Duration::from_secs(360));
+const CACHED: Option<Duration> = Some(Duration::from_secs(360));
 const ONE: CallerKey = CallerKey(1 << 40);
 const TWO: CallerKey = CallerKey(1 << 41);
 
@@ -26,10 +26,10 @@ struct Bench {
 
 impl Bench {
     fn new(count: u32, seconds: u64) -> Self {
-        Self::with_room(count, seconds, MOST_CALLERS)
+        Self::with_room(count, seconds, MAX_CALLERS)
     }
 
-    fn with_room(count: u32, seconds: u64, most_callers: usize) -> Self {
+    fn with_room(count: u32, seconds: u64, max_callers: usize) -> Self {
         let time = Arc::new(Mutex::new(Moment {
             utc: Duration::from_secs(NOON),
             steady: Instant::now(),
@@ -41,7 +41,7 @@ impl Bench {
         };
         let clock = Clock::new(move || *told.lock().unwrap());
         Self {
-            quota: Quota::with_room(rate, clock, most_callers),
+            quota: Quota::with_room(rate, clock, max_callers),
             time,
         }
     }
@@ -70,7 +70,7 @@ impl Bench {
     }
 
     fn left(&self, caller: CallerKey) -> u32 {
-        self.quota.standing(caller).remaining
+        self.quota.status(caller).remaining
     }
 
     fn entries(&self) -> usize {
@@ -84,28 +84,28 @@ impl Bench {
 
 fn reserve(quota: &Arc<Quota>, caller: CallerKey) -> Result<Reservation, LimitExceeded> {
     let (call, _) = quota.hold(caller)?;
-    call.alone()
+    call.without_replicas()
 }
 
 #[test]
 fn so_many_calls_of_each_caller_count_and_the_window_ends_at_midnight_utc() {
     let bench = Bench::new(2, DAY);
-    let standing = |remaining, reset| RateLimitStatus {
+    let status = |remaining, reset| RateLimitStatus {
         quota: 2,
         window: DAY,
         remaining,
         reset,
     };
-    assert_eq!(bench.quota.standing(ONE), standing(2, DAY / 2));
+    assert_eq!(bench.quota.status(ONE), status(2, DAY / 2));
     assert!(bench.call(ONE) && bench.call(ONE));
     bench.pass(DAY / 2 - 3);
     bench.time.lock().unwrap().utc += Duration::from_millis(1);
-    let wait = bench.reserve(ONE).err().unwrap();
-    assert_eq!(wait.standing, standing(0, 3));
-    assert_eq!(wait.retry_after, Duration::from_millis(2999));
+    let exceeded = bench.reserve(ONE).err().unwrap();
+    assert_eq!(exceeded.status, status(0, 3));
+    assert_eq!(exceeded.retry_after, Duration::from_millis(2999));
     assert!(bench.call(TWO));
     bench.pass(3);
-    assert_eq!(bench.quota.standing(ONE), standing(2, DAY));
+    assert_eq!(bench.quota.status(ONE), status(2, DAY));
     assert!(bench.call(ONE) && bench.call(ONE) && !bench.call(ONE));
 }
 
@@ -115,7 +115,7 @@ fn every_unit_has_windows_of_its_own_length() {
         let bench = Bench::new(1, seconds);
         bench.set(NOON - NOON % DAY + seconds - 1);
         assert!(bench.call(ONE) && !bench.call(ONE), "{seconds}");
-        assert_eq!(bench.quota.standing(ONE).reset, 1);
+        assert_eq!(bench.quota.status(ONE).reset, 1);
         bench.pass(1);
         assert!(bench.call(ONE) && !bench.call(ONE), "{seconds}");
     }
@@ -184,7 +184,7 @@ fn a_clock_gone_mad_takes_no_memory() {
     for at in 0..1000 {
         bench.set(at * 7919);
         bench.call(ONE);
-        assert!(bench.quota.windows().len() <= MOST_WINDOWS);
+        assert!(bench.quota.windows().len() <= MAX_WINDOWS);
     }
 }
 
@@ -254,15 +254,15 @@ fn whose_quota_is_used_up_is_known_before_the_body_unless_it_may_be_a_retry() {
     call.begin();
     // However long it takes.
     bench.pass(3600);
-    assert!(bench.quota.admit(ONE, KEPT).is_ok());
+    assert!(bench.quota.admit(ONE, CACHED).is_ok());
     assert!(bench.quota.admit(ONE, None).is_err());
     drop(call);
     bench.pass(360);
-    assert!(bench.quota.admit(ONE, KEPT).is_ok());
+    assert!(bench.quota.admit(ONE, CACHED).is_ok());
     bench.pass(1);
-    let wait = bench.quota.admit(ONE, KEPT).unwrap_err();
-    assert_eq!(wait.standing, bench.quota.standing(ONE));
-    assert!(bench.quota.admit(TWO, KEPT).is_ok());
+    let exceeded = bench.quota.admit(ONE, CACHED).unwrap_err();
+    assert_eq!(exceeded.status, bench.quota.status(ONE));
+    assert!(bench.quota.admit(TWO, CACHED).is_ok());
 }
 
 #[test]
@@ -274,10 +274,10 @@ fn a_retry_of_yesterday_is_heard_though_today_is_used_up() {
     bench.pass(2);
     assert!(bench.call(ONE));
     bench.pass(361);
-    assert!(bench.quota.admit(ONE, KEPT).is_ok());
+    assert!(bench.quota.admit(ONE, CACHED).is_ok());
     drop(yesterday);
     bench.pass(361);
-    assert!(bench.quota.admit(ONE, KEPT).is_err());
+    assert!(bench.quota.admit(ONE, CACHED).is_err());
 }
 
 proptest! {

@@ -1,9 +1,12 @@
--- What became of a session. KEYS: the session.
--- ARGV: 1 fingerprint, 2 this replica, 3 its turn, 4 milliseconds to remember, 5 the state (as in claim.lua, or r: whoever asked
--- has left), 6 the sealed answer.
+-- Publishes what became of a session.
+-- KEYS: the session.
+-- ARGV: 1 fingerprint, 2 this replica, 3 its lease, 4 milliseconds to remember, 5 the state (as in
+-- claim.lua, or r: the upload that claimed it has left), 6 the sealed response.
+-- Returns 1 if it was stored, 0 if the store knows better.
 local kept = redis.call('HMGET', KEYS[1], 's', 'p', 'o', 'n')
 local state, new = kept[1], ARGV[5]
--- A replica begins a turn only when the one before has ended: a later one's word ends an earlier one that was never told.
+-- A replica begins a lease only when the one before has ended, so an update of a later lease also ends
+-- an earlier lease whose end was never published.
 local mine = kept[3] == ARGV[2] and (tonumber(kept[4] or '') or 0) <= tonumber(ARGV[3])
 local pending = mine and (state == 'w' or state == 'u')
 local write

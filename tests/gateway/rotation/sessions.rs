@@ -11,7 +11,7 @@ use crate::support::{
 use liveness_gateway::{
     emulator::{EmulatorHandle, Scenario},
     secret::Secret,
-    session::{SessionSettings, Sessions, seal::SealKey},
+    session::{SessionKeys, SessionSettings, seal::SealKey, ticket::SessionOwner},
 };
 
 const THIRD_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -51,8 +51,8 @@ fn opens(key: &str, qiniu: &Qiniu, id: &str) -> bool {
         seal_key: Some(SealKey::from_base64(&Secret::new(key)).unwrap()),
         previous_seal_key: None,
     };
-    let sessions = Sessions::new(&settings, &qiniu.address.to_string()).unwrap();
-    let owner = sessions.owner(ISSUER, "user-1");
+    let keys = SessionKeys::new(&settings, &qiniu.address.to_string()).unwrap();
+    let owner = SessionOwner::new(&keys, ISSUER, "user-1");
     owner.open(id, std::time::SystemTime::now()).is_ok()
 }
 

@@ -4,6 +4,7 @@
 #![cfg(feature = "redis")]
 
 mod away;
+mod counters;
 mod limits;
 mod load;
 mod names;
@@ -16,7 +17,6 @@ mod secrets;
 mod sessions;
 mod slow;
 mod traffic;
-mod words;
 
 use std::{
     net::SocketAddr,

@@ -1,12 +1,13 @@
-//! Callers are counted under the same names whatever becomes of the secrets of replicas.
+//! Callers have the same names in the store on all replicas with the same secret, and others under
+//! another.
 
-use std::net::SocketAddr;
+use std::{collections::HashSet, net::SocketAddr};
 
 use liveness_gateway::emulator::Scenario;
 
 use super::{
-    eventually, rotating,
-    words::{caller, store},
+    counters::{caller, store_with},
+    eventually, rotating, sections, until,
 };
 use crate::support::{
     Gateway, SESSIONCODE, emulator,
@@ -14,13 +15,12 @@ use crate::support::{
     quota::{left, with_quota},
     redis::{self, Redis},
     sealed::{KEY, OTHER_KEY},
+    settings_with,
 };
 
 const ONE_KEY: &str = "[sessions]\nseal_key = FILE(seal)\n";
-const TWO_KEYS: &str = "[sessions]\nseal_key = FILE(seal)\nprevious_seal_key = FILE(previous)\n";
-const THIRD_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
-/// Both of a route's limits, tight.
+/// Both limits of a route, so tight that nothing comes back while a test runs.
 fn limited() -> String {
     with_quota("100/day").replace(
         "rate = \"1000/s\"\nburst = 1000",
@@ -28,11 +28,11 @@ fn limited() -> String {
     )
 }
 
-async fn replica(qiniu: SocketAddr, folder: &Folder, keys: &str) -> Gateway {
-    rotating(qiniu, folder, keys, &limited()).await
+async fn replica(qiniu: SocketAddr, folder: &Folder) -> Gateway {
+    rotating(qiniu, folder, ONE_KEY, &limited()).await
 }
 
-/// What is left of rate and quota after one more call.
+/// What is left of the rate and the quota after one more call.
 async fn after_a_call(gateway: &Gateway) -> (u32, u32) {
     let answer = gateway.post(false, SESSIONCODE, "{}").await;
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -44,132 +44,96 @@ async fn after_a_call(gateway: &Gateway) -> (u32, u32) {
     (rate, left(&answer))
 }
 
-/// Until the store holds the key of names for so many secrets.
-async fn known_by(redis: &Redis, secrets: usize) {
-    for _ in 0..2000 {
-        if redis.keys("liveness-gateway:names:*").await.len() == secrets {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
-    panic!("never {secrets}");
-}
-
 #[tokio::test]
-async fn who_starts_after_a_change_of_the_seal_key_goes_on_with_the_same_counts() {
-    if !redis::is_there() {
-        return;
-    }
-    let (qiniu, _handle) = emulator(Scenario::Pass).await;
-    let redis = Redis::start().await;
-    let folder = Folder::with(&[("seal", KEY), ("redis", &redis.url())]);
-    let one = replica(qiniu, &folder, ONE_KEY).await;
-    assert_eq!(after_a_call(&one).await, (99, 99));
-    folder.write("seal", OTHER_KEY);
-    known_by(&redis, 2).await;
-    let other = replica(qiniu, &folder, ONE_KEY).await;
-    assert_eq!(after_a_call(&other).await, (98, 98));
-    drop(one);
-    // The one that knew both is gone.
-    folder.write("seal", THIRD_KEY);
-    known_by(&redis, 3).await;
-    let third = replica(qiniu, &folder, ONE_KEY).await;
-    assert_eq!(after_a_call(&third).await, (97, 97));
-    assert_eq!(after_a_call(&other).await, (96, 96));
-}
-
-#[tokio::test]
-async fn keys_that_change_places_name_callers_alike() {
-    if !redis::is_there() {
-        return;
-    }
-    let (qiniu, _handle) = emulator(Scenario::Pass).await;
-    let redis = Redis::start().await;
-    let url = redis.url();
-    let before = Folder::with(&[("seal", KEY), ("previous", OTHER_KEY), ("redis", &url)]);
-    let after = Folder::with(&[("seal", OTHER_KEY), ("previous", KEY), ("redis", &url)]);
-    let one = replica(qiniu, &before, TWO_KEYS).await;
-    let other = replica(qiniu, &after, TWO_KEYS).await;
-    let later = replica(qiniu, &after, ONE_KEY).await;
-    for (gateway, rest) in [(&one, 99), (&other, 98), (&later, 97), (&one, 96)] {
-        assert_eq!(after_a_call(gateway).await, (rest, rest));
-    }
-}
-
-#[tokio::test]
-async fn replicas_that_named_callers_apart_soon_agree() {
-    if !redis::is_there() {
-        return;
-    }
-    let (qiniu, _handle) = emulator(Scenario::Pass).await;
-    let redis = Redis::start().await;
-    let url = redis.url();
-    let [old, new] = [KEY, OTHER_KEY].map(|key| Folder::with(&[("seal", key), ("redis", &url)]));
-    let one = replica(qiniu, &old, ONE_KEY).await;
-    assert_eq!(after_a_call(&one).await, (99, 99));
-    // It was quicker than the news: for all it knows it is the first.
-    let other = replica(qiniu, &new, ONE_KEY).await;
-    assert_eq!(after_a_call(&other).await, (99, 99));
-    old.write("seal", OTHER_KEY);
-    for _ in 0..2000 {
-        let answer = other.post(false, SESSIONCODE, "[]").await;
-        assert_eq!(answer.status, 400);
-        // Its own call is told too, under the older name.
-        if left(&answer) == 98 {
-            assert_eq!(after_a_call(&one).await.1, 97);
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    panic!("never");
-}
-
-#[tokio::test]
-async fn who_starts_at_the_same_time_names_callers_alike_at_once() {
+async fn replicas_with_the_same_secret_give_a_caller_the_same_name_and_others_another() {
     if !redis::is_there() {
         return;
     }
     let redis = Redis::start().await;
+    let [one, same, other] = [
+        store_with(&redis, b"one secret").await,
+        store_with(&redis, b"one secret").await,
+        store_with(&redis, b"another").await,
+    ];
     let caller = caller("user-1");
-    for _ in 0..20 {
-        redis.ask(&["FLUSHALL"]).await;
-        let four = tokio::join!(store(&redis), store(&redis), store(&redis), store(&redis));
-        let names = [four.0, four.1, four.2, four.3].map(|it| it.name("rate", "/", &caller));
-        assert!(names[0].is_ok());
-        assert!(names.iter().all(|name| *name == names[0]), "{names:?}");
-    }
+    let name = |store: &liveness_gateway::store::Store| {
+        store.caller_key("rate", "/", &caller.issuer, &caller.user)
+    };
+    assert_eq!(name(&one), name(&same));
+    assert_ne!(name(&one), name(&other));
 }
 
 #[tokio::test]
-async fn a_store_that_forgot_everything_is_told_how_callers_are_named() {
+async fn a_new_seal_key_begins_rates_and_quotas_anew_on_replicas_that_start_with_it() {
     if !redis::is_there() {
         return;
     }
     let (qiniu, _handle) = emulator(Scenario::Pass).await;
     let redis = Redis::start().await;
     let folder = Folder::with(&[("seal", KEY), ("redis", &redis.url())]);
-    let one = replica(qiniu, &folder, ONE_KEY).await;
-    assert_eq!(after_a_call(&one).await.1, 99);
-    redis.ask(&["FLUSHALL"]).await;
-    known_by(&redis, 1).await;
-    let other = replica(qiniu, &folder, ONE_KEY).await;
-    assert_eq!(after_a_call(&one).await.1, 98);
-    assert_eq!(after_a_call(&other).await.1, 97);
+    let before = replica(qiniu, &folder).await;
+    assert_eq!(after_a_call(&before).await, (99, 99));
+    assert_eq!(after_a_call(&before).await, (98, 98));
+    drop(before);
+    folder.write("seal", OTHER_KEY);
+    let [one, other] = [replica(qiniu, &folder).await, replica(qiniu, &folder).await];
+    // Once: from then on all replicas with the new key count together.
+    assert_eq!(after_a_call(&one).await, (99, 99));
+    assert_eq!(after_a_call(&other).await, (98, 98));
+    assert_eq!(after_a_call(&one).await, (97, 97));
 }
 
 #[tokio::test]
-async fn the_key_of_names_is_kept_for_as_long_as_somebody_knows_it() {
+async fn a_seal_key_that_changes_while_a_replica_runs_names_callers_anew_from_then_on() {
     if !redis::is_there() {
         return;
     }
+    let (qiniu, _handle) = emulator(Scenario::Pass).await;
     let redis = Redis::start().await;
-    let _one = store(&redis).await;
-    let places = redis.keys("liveness-gateway:names:*").await;
-    assert_eq!(places.len(), 1);
-    redis.ask(&["EXPIRE", &places[0], "60"]).await;
-    eventually("renewed", async || {
-        let left = redis.ask(&["TTL", &places[0]]).await;
-        str::from_utf8(&left[0]).unwrap().parse::<i64>().unwrap() > 2 * 86_400
+    let folder = Folder::with(&[("seal", KEY), ("redis", &redis.url())]);
+    let one = replica(qiniu, &folder).await;
+    assert_eq!(after_a_call(&one).await, (99, 99));
+    let names = async || -> HashSet<String> {
+        let keys = redis.keys("liveness-gateway:rate:*").await;
+        keys.into_iter().collect()
+    };
+    let before = names().await;
+    assert_eq!(before.len(), 1);
+    folder.write("seal", OTHER_KEY);
+    // A request that is refused is counted by the rate and makes no call.
+    eventually("a new name", async || {
+        one.post(false, SESSIONCODE, "[]").await;
+        names().await.len() == 2
     })
     .await;
+    let (rate, quota) = after_a_call(&one).await;
+    assert_eq!(rate, 98, "the rate began anew");
+    assert_eq!(
+        quota, 98,
+        "the replica published its own calls under the new name"
+    );
+    // A replica that starts with the new key counts together with this one.
+    let other = replica(qiniu, &folder).await;
+    assert_eq!(after_a_call(&other).await, (97, 97));
+}
+
+#[tokio::test]
+async fn without_bound_sessions_replicas_name_callers_by_qiniu_s_secret_key() {
+    if !redis::is_there() {
+        return;
+    }
+    let (qiniu, _handle) = emulator(Scenario::Pass).await;
+    let redis = Redis::start().await;
+    let unbound = async || {
+        let store = "redis = { env = \"REDIS\" }\ntimeout = \"2s\"";
+        let more = sections("[sessions]\nbind = false\n", store, &limited());
+        let qiniu = format!("endpoint = \"http://{qiniu}\"");
+        let settings = settings_with(&qiniu, "", &more, &[("REDIS", &redis.url())]);
+        let gateway = Gateway::run(settings).await;
+        until(&gateway, "store_up 1").await;
+        gateway
+    };
+    let [one, other] = [unbound().await, unbound().await];
+    assert_eq!(after_a_call(&one).await, (99, 99));
+    assert_eq!(after_a_call(&other).await, (98, 98));
 }

@@ -73,7 +73,7 @@ impl Process {
             match line["message"].as_str().unwrap_or_default() {
                 "listening" => self.address = address(),
                 "admin listening" => self.admin = address(),
-                message => shares |= message.contains("the store is there"),
+                message => shares |= message.contains("the store is available"),
             }
         }
         let errors = Arc::clone(&self.errors);

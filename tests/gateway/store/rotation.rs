@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use liveness_gateway::{
     emulator::{EmulatorHandle, Scenario},
     secret::Secret,
-    session::{SessionSettings, Sessions, seal::SealKey},
+    session::{SessionKeys, SessionSettings, seal::SealKey, ticket::SessionOwner},
 };
 
 use super::{rotating, traffic::Traffic, until};
@@ -129,8 +129,8 @@ fn opens(key: &str, upstream: SocketAddr, id: &str) -> bool {
         seal_key: Some(SealKey::from_base64(&Secret::new(key)).unwrap()),
         previous_seal_key: None,
     };
-    let sessions = Sessions::new(&settings, &upstream.to_string()).unwrap();
-    let owner = sessions.owner(ISSUER, "user-1");
+    let keys = SessionKeys::new(&settings, &upstream.to_string()).unwrap();
+    let owner = SessionOwner::new(&keys, ISSUER, "user-1");
     owner.open(id, std::time::SystemTime::now()).is_ok()
 }
 

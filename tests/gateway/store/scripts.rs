@@ -6,7 +6,7 @@ use crate::support::redis::{self, Redis};
 
 const CLAIM: &str = include_str!("../../../src/store/lua/claim.lua");
 const PUBLISH: &str = include_str!("../../../src/store/lua/publish.lua");
-const BEAT: &str = include_str!("../../../src/store/lua/beat.lua");
+const HEARTBEAT: &str = include_str!("../../../src/store/lua/heartbeat.lua");
 
 const SETTLE: &str = "3000";
 const LIFE: &str = "10000";
@@ -25,7 +25,7 @@ async fn claim(redis: &Redis, me: &str, seen: &str, claimed: bool) -> Vec<String
     let sign = format!("sign:{seen}");
     let claimed = if claimed { "1" } else { "0" };
     let args = ["print", me, "7", "60000", seen, "1", claimed, SETTLE, LIFE];
-    eval(redis, CLAIM, &["S", &sign, "birth"], &args).await
+    eval(redis, CLAIM, &["S", &sign, "epoch"], &args).await
 }
 
 async fn publish(redis: &Redis, print: &str, turn: &str, state: &str) -> Vec<String> {
@@ -69,14 +69,14 @@ async fn a_clock_that_was_set_back_keeps_no_new_session_waiting() {
     }
     let redis = Redis::start().await;
     assert_eq!(claim(&redis, "B", "", false).await, ["settling"]);
-    redis.ask(&["SET", "birth", &time(-1000)]).await;
+    redis.ask(&["SET", "epoch", &time(-1000)]).await;
     assert_eq!(claim(&redis, "B", "", false).await, ["settling"]);
     for born in [-4000, 3_600_000] {
         redis.ask(&["DEL", "S"]).await;
-        redis.ask(&["SET", "birth", &time(born)]).await;
+        redis.ask(&["SET", "epoch", &time(born)]).await;
         let args = [LIFE, "60000"];
-        eval(&redis, BEAT, &["sign:B", "birth"], &args).await;
-        assert_eq!(claim(&redis, "B", "", false).await, ["first"], "{born}");
+        eval(&redis, HEARTBEAT, &["sign:B", "epoch"], &args).await;
+        assert_eq!(claim(&redis, "B", "", false).await, ["acquired"], "{born}");
     }
 }
 
@@ -88,9 +88,9 @@ async fn nobody_is_taken_for_dead_before_a_store_that_lost_all_can_know() {
     let redis = Redis::start().await;
     // Its owner has not come back to it, or has just come.
     assert_eq!(claim(&redis, "B", "A", true).await, ["wait", "A"]);
-    redis.ask(&["SET", "birth", &time(-5000)]).await;
+    redis.ask(&["SET", "epoch", &time(-5000)]).await;
     assert_eq!(claim(&redis, "B", "A", true).await, ["wait", "A"]);
-    redis.ask(&["SET", "birth", &time(-11_000)]).await;
+    redis.ask(&["SET", "epoch", &time(-11_000)]).await;
     redis.ask(&["SET", "sign:A", "1"]).await;
     assert_eq!(claim(&redis, "B", "A", true).await, ["wait", "A"]);
     redis.ask(&["DEL", "sign:A"]).await;

@@ -64,10 +64,9 @@ async fn nothing_readable_is_in_the_store() {
     assert_eq!(redis.keys("liveness-gateway:session:*").await.len(), 2);
     assert_eq!(redis.keys("liveness-gateway:rate:*").await.len(), 1);
     assert_eq!(redis.keys("liveness-gateway:replica:*").await.len(), 2);
-    assert_eq!(redis.keys("liveness-gateway:birth").await.len(), 1);
+    assert_eq!(redis.keys("liveness-gateway:epoch").await.len(), 1);
     assert_eq!(redis.keys("liveness-gateway:quota:*").await.len(), 1);
-    assert_eq!(redis.keys("liveness-gateway:names:*").await.len(), 1);
-    assert_eq!(redis.keys("*").await.len(), 8, "all names have the prefix");
+    assert_eq!(redis.keys("*").await.len(), 7, "all keys have the prefix");
     let token = bearer(USER);
     let text = BASE64.encode(&video[..300]);
     for secret in [
@@ -93,8 +92,7 @@ async fn nothing_readable_is_in_the_store() {
     for key in redis.keys("*").await {
         let left = redis.ask(&["PTTL", &key]).await;
         let left: i64 = str::from_utf8(&left[0]).unwrap().parse().unwrap();
-        let days = if key.contains(":names:") { 3 * 24 } else { 1 };
-        assert!(left > 0 && left <= days * 3_600_000, "{key} {left}");
+        assert!(left > 0 && left <= 3_600_000, "{key} {left}");
     }
 }
 

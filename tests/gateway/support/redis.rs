@@ -43,14 +43,14 @@ pub(crate) fn is_there() -> bool {
     found
 }
 
-/// When a store was born, in milliseconds since 1970.
-const BIRTH: &str = "liveness-gateway:birth";
+/// The key of the store's epoch: when it was last without data, in milliseconds since 1970.
+const EPOCH: &str = "liveness-gateway:epoch";
 
 impl Redis {
     /// One that has been there for long: replicas need not wait for what others may have to tell it.
     pub(crate) async fn start() -> Self {
         let redis = Self::start_with(&[]).await;
-        redis.ask(&["SET", BIRTH, "1"]).await;
+        redis.ask(&["SET", EPOCH, "1"]).await;
         redis
     }
 

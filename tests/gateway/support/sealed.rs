@@ -7,7 +7,7 @@ use std::{
 
 use liveness_gateway::{
     secret::Secret,
-    session::{SessionSettings, Sessions, seal::SealKey},
+    session::{SessionKeys, SessionSettings, seal::SealKey, ticket::SessionOwner},
 };
 
 use super::ISSUER;
@@ -30,9 +30,10 @@ pub(crate) fn sealed(
         seal_key: Some(SealKey::from_base64(&Secret::new(key)).unwrap()),
         previous_seal_key: None,
     };
-    let sessions = Sessions::new(&settings, &upstream.to_string()).unwrap();
+    let keys = SessionKeys::new(&settings, &upstream.to_string()).unwrap();
     let sent = SystemTime::now() - age;
-    sessions.owner(ISSUER, user).seal(id, sent).unwrap()
+    let owner = SessionOwner::new(&keys, ISSUER, user);
+    owner.seal(id, sent).unwrap()
 }
 
 /// A fresh one of the user that [`super::Gateway::post`] asks for.

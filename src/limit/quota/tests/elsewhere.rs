@@ -8,14 +8,14 @@ use crate::store::CounterTotal;
 /// Of so many calls, so many are this replica's; the last one was made so long ago.
 fn hear(bench: &Bench, all: u32, own: u32, ago: u64) {
     let now = bench.time.lock().unwrap().utc.as_secs();
-    let tally = CounterTotal {
+    let total = CounterTotal {
         fits: true,
         all,
         own,
         last: now - ago,
     };
-    let word = bench.quota.word(ONE, None);
-    bench.quota.hear(ONE, word.window, &tally);
+    let word = bench.quota.update(ONE, None);
+    bench.quota.learn(ONE, word.window, &total);
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn what_others_made_is_not_left_and_bounds_who_is_alone() {
     let (held, word) = bench.quota.hold(ONE).ok().unwrap();
     assert_eq!(word.calls, Some(4));
     hear(&bench, 4, 4, 0);
-    assert!(held.alone().is_ok());
+    assert!(held.without_replicas().is_ok());
     // They are of this window alone.
     hear(&bench, 5, 0, 0);
     bench.pass(DAY);
@@ -57,7 +57,7 @@ fn of_those_that_do_not_fit_together_as_many_pass_as_there_is_room_for() {
                 scope.spawn(|| {
                     let (held, _) = bench.quota.hold(ONE).ok().unwrap();
                     all_hold.wait();
-                    if let Ok(mut call) = held.alone() {
+                    if let Ok(mut call) = held.without_replicas() {
                         call.begin();
                         passed.fetch_add(1, Ordering::SeqCst);
                     }
@@ -72,28 +72,28 @@ fn of_those_that_do_not_fit_together_as_many_pass_as_there_is_room_for() {
 #[test]
 fn a_word_speaks_of_all_calls_and_is_of_use_for_a_window_more() {
     let bench = Bench::new(5, DAY);
-    assert_eq!(bench.quota.word(ONE, None).calls, None);
+    assert_eq!(bench.quota.update(ONE, None).calls, None);
     let (first, one) = bench.quota.hold(ONE).ok().unwrap();
     let (second, two) = bench.quota.hold(ONE).ok().unwrap();
     drop(first);
-    let three = bench.quota.word(ONE, None);
+    let three = bench.quota.update(ONE, None);
     let said = [&one, &two, &three].map(|word| (word.number > 0, word.calls));
     assert_eq!(said, [1, 2, 1].map(|calls| (true, Some(calls))));
     assert!(one.number < two.number && two.number < three.number);
     assert_eq!(one.remember, Duration::from_secs(DAY / 2 + DAY));
-    assert_eq!(bench.quota.word(TWO, None).calls, Some(0));
+    assert_eq!(bench.quota.update(TWO, None).calls, Some(0));
     // Of a window that is forgotten there is nothing to tell, and nothing to hear.
     let window = one.window;
     bench.pass(3 * DAY);
     bench.quota.sweep();
-    let tally = CounterTotal {
+    let total = CounterTotal {
         fits: true,
         all: 9,
         own: 1,
         last: 0,
     };
-    bench.quota.hear(ONE, window, &tally);
-    assert_eq!(bench.quota.word(ONE, Some(window)).calls, None);
+    bench.quota.learn(ONE, window, &total);
+    assert_eq!(bench.quota.update(ONE, Some(window)).calls, None);
     drop(second);
 }
 
@@ -101,13 +101,13 @@ fn a_word_speaks_of_all_calls_and_is_of_use_for_a_window_more() {
 fn who_called_elsewhere_of_late_may_be_asking_again_here() {
     let bench = Bench::new(1, DAY);
     hear(&bench, 1, 0, 360);
-    assert!(bench.quota.admit(ONE, KEPT).is_ok());
+    assert!(bench.quota.admit(ONE, CACHED).is_ok());
     assert!(bench.quota.admit(ONE, None).is_err());
     bench.pass(1);
-    assert!(bench.quota.admit(ONE, KEPT).is_err());
+    assert!(bench.quota.admit(ONE, CACHED).is_err());
     // Before this replica started, and long ago.
     hear(&bench, 1, 0, 40_000);
-    assert!(bench.quota.admit(ONE, KEPT).is_err());
+    assert!(bench.quota.admit(ONE, CACHED).is_err());
     // It was given back.
     hear(&bench, 0, 0, 0);
     assert!(bench.quota.admit(ONE, None).is_ok());

@@ -1,18 +1,20 @@
-//! Session ids from seal to open, and what must not open.
+//! Session ids from sealing to opening, and what must not open.
 
 use std::{
     collections::HashSet,
-    time::{Duration, SystemTime},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
 };
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use proptest::prelude::*;
 
 use super::{
-    cached::CachedResponse,
+    SessionKeys, SessionSettings,
     fingerprint::Fingerprint,
-    ticket::{LIFETIME, TicketError},
-    *,
+    keyring::LIFETIME,
+    seal::SealKey,
+    ticket::{SessionOwner, TicketError},
 };
 use crate::secret::Secret;
 
@@ -22,16 +24,16 @@ fn key(byte: u8) -> SealKey {
     SealKey::from_base64(&Secret::new(BASE64.encode(&[byte; 32]))).unwrap()
 }
 
-fn sessions(current: u8, previous: Option<u8>) -> Arc<Sessions> {
+fn keys(current: u8, previous: Option<u8>) -> Arc<SessionKeys> {
     let settings = SessionSettings {
         seal_key: Some(key(current)),
         previous_seal_key: previous.map(key),
     };
-    Sessions::new(&settings, "https://qiniu.example").unwrap()
+    SessionKeys::new(&settings, "https://qiniu.example").unwrap()
 }
 
-fn owner(sessions: &Arc<Sessions>, issuer: &str, user: &str) -> SessionOwner {
-    sessions.owner(issuer, user)
+fn owner(keys: &Arc<SessionKeys>, issuer: &str, user: &str) -> SessionOwner {
+    SessionOwner::new(keys, issuer, user)
 }
 
 fn now() -> SystemTime {
@@ -46,7 +48,7 @@ fn opened(owner: &SessionOwner, text: &str, at: SystemTime) -> Result<String, Ti
 
 #[test]
 fn what_was_sealed_opens_for_its_caller_for_five_minutes() {
-    let mine = owner(&sessions(1, None), "issuer", "me");
+    let mine = owner(&keys(1, None), "issuer", "me");
     let sealed = mine.seal(ID, now()).unwrap();
     assert!(sealed.starts_with("lg1.") && !sealed.contains(ID) && sealed.len() < 100);
     let last = LIFETIME - Duration::from_millis(1);
@@ -68,7 +70,7 @@ fn what_was_sealed_opens_for_its_caller_for_five_minutes() {
 
 #[test]
 fn a_clock_that_was_set_back_gives_no_more_time() {
-    let mine = owner(&sessions(1, None), "issuer", "me");
+    let mine = owner(&keys(1, None), "issuer", "me");
     let sealed = mine.seal(ID, now() + 3 * LIFETIME).unwrap();
     let ends = mine.open(&sealed, now()).ok().unwrap().ends;
     assert!(ends <= Instant::now() + LIFETIME);
@@ -76,9 +78,9 @@ fn a_clock_that_was_set_back_gives_no_more_time() {
 
 #[test]
 fn another_s_or_a_forged_one_is_rejected_and_never_called_expired() {
-    let ours = sessions(1, None);
+    let ours = keys(1, None);
     let sealed = owner(&ours, "issuer", "me").seal(ID, now()).unwrap();
-    let elsewhere = Sessions::new(
+    let elsewhere = SessionKeys::new(
         &SessionSettings {
             seal_key: Some(key(1)),
             previous_seal_key: None,
@@ -91,8 +93,8 @@ fn another_s_or_a_forged_one_is_rejected_and_never_called_expired() {
         owner(&ours, "issuerm", "e"),
         owner(&ours, "issue", "rme"),
         owner(&ours, "", "issuerme"),
-        owner(&sessions(2, None), "issuer", "me"),
-        owner(&sessions(2, Some(3)), "issuer", "me"),
+        owner(&keys(2, None), "issuer", "me"),
+        owner(&keys(2, Some(3)), "issuer", "me"),
         owner(&elsewhere.unwrap(), "issuer", "me"),
     ] {
         for at in [now(), now() + 2 * LIFETIME] {
@@ -103,7 +105,7 @@ fn another_s_or_a_forged_one_is_rejected_and_never_called_expired() {
 
 #[test]
 fn no_changed_text_opens() {
-    let mine = owner(&sessions(1, None), "issuer", "me");
+    let mine = owner(&keys(1, None), "issuer", "me");
     let sealed = mine.seal(ID, now()).unwrap();
     let mut wrong = vec![
         String::new(),
@@ -135,9 +137,9 @@ fn no_changed_text_opens() {
 #[test]
 fn keys_change_in_two_steps_without_a_lost_session() {
     let ids: HashSet<_> = [
-        (sessions(1, None), sessions(1, Some(2))),
-        (sessions(1, Some(2)), sessions(2, Some(1))),
-        (sessions(2, Some(1)), sessions(2, None)),
+        (keys(1, None), keys(1, Some(2))),
+        (keys(1, Some(2)), keys(2, Some(1))),
+        (keys(2, Some(1)), keys(2, None)),
     ]
     .into_iter()
     .enumerate()
@@ -151,7 +153,7 @@ fn keys_change_in_two_steps_without_a_lost_session() {
         for sealer in sealers {
             let sealed = sealer.seal(ID, now()).unwrap();
             let names: Vec<_> = [&old, &new]
-                .map(|owner| owner.open(&sealed, now()).ok().unwrap().name)
+                .map(|owner| owner.open(&sealed, now()).ok().unwrap().digest)
                 .into();
             assert_eq!(names[0], names[1], "replicas call a session by one name");
         }
@@ -159,23 +161,23 @@ fn keys_change_in_two_steps_without_a_lost_session() {
     })
     .collect();
     assert_eq!(ids.len(), 3);
-    let sealed = owner(&sessions(1, None), "issuer", "me")
+    let sealed = owner(&keys(1, None), "issuer", "me")
         .seal(ID, now())
         .unwrap();
-    let late = owner(&sessions(3, Some(2)), "issuer", "me");
+    let late = owner(&keys(3, Some(2)), "issuer", "me");
     assert_eq!(opened(&late, &sealed, now()), Err(TicketError::Rejected));
 }
 
 #[test]
 fn replicas_in_the_middle_of_a_change_of_keys_agree_on_a_fingerprint() {
-    let (old, new) = (sessions(1, Some(2)), sessions(2, Some(1)));
+    let (old, new) = (keys(1, Some(2)), keys(2, Some(1)));
     let sealed = owner(&old, "issuer", "me").seal(ID, now()).unwrap();
-    let fingerprint = |sessions: &Arc<Sessions>, asked: &[u8]| {
-        let ticket = owner(sessions, "issuer", "me").open(&sealed, now());
-        let mut fingerprint = owner(sessions, "issuer", "me").fingerprint();
-        fingerprint.feed(b"AAAA");
-        fingerprint.feed(b"BBBB");
-        fingerprint.finish(&ticket.ok().unwrap(), asked)
+    let fingerprint = |keys: &Arc<SessionKeys>, asked: &[u8]| {
+        let ticket = owner(keys, "issuer", "me").open(&sealed, now());
+        let mut upload = owner(keys, "issuer", "me").start_fingerprint();
+        upload.feed(b"AAAA");
+        upload.feed(b"BBBB");
+        ticket.ok().unwrap().fingerprint(upload, asked)
     };
     assert_eq!(fingerprint(&old, b""), fingerprint(&new, b""));
     let asked: [&[u8]; 4] = [b"", b"\0", b"quality", b"spoofing"];
@@ -189,17 +191,17 @@ fn replicas_in_the_middle_of_a_change_of_keys_agree_on_a_fingerprint() {
     assert_eq!(different.len(), 4, "what was asked about the video counts");
 }
 
-fn changed_to(sessions: &Sessions, current: u8, previous: Option<u8>, at: Instant) {
+fn changed_to(keys: &SessionKeys, current: u8, previous: Option<u8>, at: Instant) {
     let settings = SessionSettings {
         seal_key: Some(key(current)),
         previous_seal_key: previous.map(key),
     };
-    sessions.change_keys(&settings, at).unwrap();
+    keys.change(&settings, at).unwrap();
 }
 
 #[test]
 fn a_replaced_key_opens_for_the_life_of_a_session_and_a_minute_and_never_seals() {
-    let ours = sessions(1, None);
+    let ours = keys(1, None);
     let before = owner(&ours, "issuer", "me");
     let old = before.seal(ID, now()).unwrap();
     // The ring looks at the clock of the machine, so the change is put into the past.
@@ -207,35 +209,35 @@ fn a_replaced_key_opens_for_the_life_of_a_session_and_a_minute_and_never_seals()
     changed_to(&ours, 2, None, minutes(5));
     let after = owner(&ours, "issuer", "me");
     let (one, two) = (before.open(&old, now()), after.open(&old, now()));
-    assert_eq!(one.ok().unwrap().name, two.ok().unwrap().name);
+    assert_eq!(one.ok().unwrap().digest, two.ok().unwrap().digest);
     // A request that began before the change seals for a session that lives after it.
     for sealer in [&before, &after] {
         let new = sealer.seal(ID, now()).unwrap();
         assert_eq!(opened(&after, &new, now()).unwrap(), ID);
-        let theirs = owner(&sessions(2, None), "issuer", "me");
+        let theirs = owner(&keys(2, None), "issuer", "me");
         assert_eq!(opened(&theirs, &new, now()).unwrap(), ID);
     }
-    ours.retire_keys(Instant::now());
+    ours.retire(Instant::now());
     assert_eq!(
         opened(&owner(&ours, "issuer", "me"), &old, now()).unwrap(),
         ID
     );
 
-    let late = sessions(1, None);
+    let late = keys(1, None);
     changed_to(&late, 2, None, minutes(6));
     let me = owner(&late, "issuer", "me");
     assert_eq!(opened(&me, &old, now()), Err(TicketError::Rejected));
-    late.retire_keys(Instant::now());
-    assert_eq!(late.keys.load().fingerprint().others.len(), 0);
+    late.retire(Instant::now());
+    assert_eq!(late.current.load().start_fingerprint().other_keys(), 0);
 }
 
 #[test]
 fn keys_that_change_often_do_not_pile_up_and_one_that_comes_back_is_the_same() {
-    let ours = sessions(1, Some(2));
+    let ours = keys(1, Some(2));
     let first = owner(&ours, "issuer", "me").seal(ID, now()).unwrap();
-    let name = |sessions: &Arc<Sessions>| {
-        let ticket = owner(sessions, "issuer", "me").open(&first, now());
-        ticket.ok().unwrap().name
+    let name = |keys: &Arc<SessionKeys>| {
+        let ticket = owner(keys, "issuer", "me").open(&first, now());
+        ticket.ok().unwrap().digest
     };
     let known = name(&ours);
     changed_to(&ours, 3, Some(4), Instant::now());
@@ -246,19 +248,20 @@ fn keys_that_change_often_do_not_pile_up_and_one_that_comes_back_is_the_same() {
     assert_eq!(name(&ours), known);
     for byte in 5..200 {
         changed_to(&ours, byte, None, Instant::now());
-        assert!(ours.keys.load().fingerprint().others.len() <= 8);
+        assert!(ours.current.load().start_fingerprint().other_keys() <= 8);
     }
 }
 
 #[test]
 fn a_retry_is_known_as_one_across_a_change_of_keys() {
-    let ours = sessions(1, None);
+    let ours = keys(1, None);
     let sealed = owner(&ours, "issuer", "me").seal(ID, now()).unwrap();
     let fingerprint = |video: &[u8]| {
         let owner = owner(&ours, "issuer", "me");
-        let mut fingerprint = owner.fingerprint();
-        fingerprint.feed(video);
-        fingerprint.finish(&owner.open(&sealed, now()).ok().unwrap(), b"")
+        let mut upload = owner.start_fingerprint();
+        upload.feed(video);
+        let ticket = owner.open(&sealed, now()).ok().unwrap();
+        ticket.fingerprint(upload, b"")
     };
     let (before, other) = (fingerprint(b"AAAA"), fingerprint(b"BBBB"));
     changed_to(&ours, 2, None, Instant::now());
@@ -268,33 +271,8 @@ fn a_retry_is_known_as_one_across_a_change_of_keys() {
 }
 
 #[test]
-fn an_answer_leaves_the_process_sealed_and_opens_for_its_session_alone() {
-    let ours = sessions(1, None);
-    let (mine, yours) = (owner(&ours, "issuer", "me"), owner(&ours, "issuer", "you"));
-    let ticket = |owner: &SessionOwner, id| {
-        let sealed = owner.seal(id, now()).unwrap();
-        owner.open(&sealed, now()).ok().unwrap()
-    };
-    let kept = CachedResponse {
-        body: bytes::Bytes::from_static(b"{\"score\":0.9713}"),
-        error_code: Some(0),
-        serverlogid: Some("1".into()),
-        reqid: Some("r".into()),
-    };
-    let seal = |Ticket { keys, name, .. }: Ticket| kept.seal(&keys, &name);
-    let open = |Ticket { keys, name, .. }: Ticket, sealed: &[u8]| {
-        CachedResponse::open(&keys, &name, sealed)
-    };
-    let sealed = seal(ticket(&mine, ID)).unwrap();
-    assert!(!sealed.windows(6).any(|part| part == b"0.9713"));
-    assert_eq!(open(ticket(&mine, ID), &sealed).unwrap(), kept);
-    assert!(open(ticket(&yours, ID), &sealed).is_none());
-    assert!(open(ticket(&mine, "S2"), &sealed).is_none());
-}
-
-#[test]
 fn an_id_that_can_t_be_one_is_not_sealed() {
-    let mine = owner(&sessions(1, None), "issuer", "me");
+    let mine = owner(&keys(1, None), "issuer", "me");
     assert!(mine.seal("", now()).is_none());
     assert!(mine.seal(&"S".repeat(513), now()).is_none());
 }
@@ -306,7 +284,7 @@ proptest! {
         mine in ("\\PC{0,20}", "\\PC{0,20}"),
         other in ("\\PC{0,20}", "\\PC{0,20}"),
     ) {
-        let ours = sessions(1, Some(2));
+        let ours = keys(1, Some(2));
         let holder_of = |(issuer, user): &(String, String)| owner(&ours, issuer, user);
         let sealed = holder_of(&mine).seal(&id, now()).unwrap();
         prop_assert_eq!(opened(&holder_of(&mine), &sealed, now()), Ok(id));
@@ -317,7 +295,7 @@ proptest! {
 
     #[test]
     fn no_text_of_a_stranger_s_opens(text in "(lg1\\.)?[A-Za-z0-9_-]{0,120}") {
-        let mine = owner(&sessions(1, Some(2)), "issuer", "me");
+        let mine = owner(&keys(1, Some(2)), "issuer", "me");
         prop_assert_eq!(opened(&mine, &text, now()), Err(TicketError::Rejected));
     }
 }

@@ -1,4 +1,4 @@
-//! The script that counts quotas, in whatever order it hears things.
+//! The script that counts quotas, in whatever order updates reach it.
 
 use std::{cell::Cell, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use liveness_gateway::{
         quota::{Quota, Reservation, shared::CallerQuota},
     },
     route::Rate,
-    store::{CounterTotal, CounterUpdate, NamesSeal, Store},
+    store::{CounterTotal, CounterUpdate, NamingKey, Store},
     telemetry::{log::LogWriter, metrics::Metrics},
 };
 use proptest::{
@@ -25,25 +25,30 @@ use crate::support::{
     routes,
 };
 
-const MOST: u32 = 4;
+const MAX: u32 = 4;
 
-/// One replica's count, and what it has not told yet.
+/// One replica's count, and the updates that it has not published yet.
 struct Replica {
     store: Arc<Store>,
     quota: Arc<Quota>,
     key: CallerKey,
     asked: Vec<(Reservation, CounterUpdate)>,
     granted: Vec<Reservation>,
-    words: Vec<CounterUpdate>,
+    updates: Vec<CounterUpdate>,
 }
 
-/// A replica's part of the store, which is there.
-pub(crate) async fn store(redis: &Redis) -> Arc<Store> {
+/// A replica's client of the store, connected.
+async fn store(redis: &Redis) -> Arc<Store> {
+    store_with(redis, b"the secret of all replicas").await
+}
+
+/// One that names callers by this secret.
+pub(crate) async fn store_with(redis: &Redis, secret: &[u8]) -> Arc<Store> {
     let nowhere = ([127, 0, 0, 1], 9).into();
     let settings = configured(nowhere, &redis.url(), "timeout = \"5s\"", &routes());
-    let seal = NamesSeal::of(b"of all replicas").unwrap();
+    let naming = NamingKey::derive(secret).unwrap();
     let metrics = Metrics::new(LogWriter::capture().0);
-    let store = Store::new(settings.store.unwrap(), vec![seal], &metrics).unwrap();
+    let store = Store::new(settings.store.unwrap(), naming, &metrics).unwrap();
     let kept = Arc::clone(&store);
     tokio::spawn(async move { kept.keep().await });
     let mut changes = store.link.changes();
@@ -63,7 +68,7 @@ pub(crate) fn caller(user: &str) -> Caller {
 impl Replica {
     fn new(store: &Arc<Store>, clock: &Clock, caller: &Caller) -> Self {
         let rate = Rate {
-            count: NonZeroU32::new(MOST).unwrap(),
+            count: NonZeroU32::new(MAX).unwrap(),
             per: Duration::from_secs(86_400),
         };
         Self {
@@ -72,7 +77,7 @@ impl Replica {
             key: CallerKeys::default().of(caller),
             asked: Vec::new(),
             granted: Vec::new(),
-            words: Vec::new(),
+            updates: Vec::new(),
         }
     }
 
@@ -80,27 +85,34 @@ impl Replica {
         CallerQuota::new(&self.quota, self.key, Some(&self.store), "/route", caller)
     }
 
-    async fn tell(&self, caller: &Caller, word: &CounterUpdate, most: Option<u32>) -> CounterTotal {
-        let name = self.store.name("quota", "/route", caller).unwrap();
-        let tally = self.store.count(&name, word, most).await.unwrap();
-        self.quota.hear(self.key, word.window, &tally);
-        tally
+    async fn publish(
+        &self,
+        caller: &Caller,
+        update: &CounterUpdate,
+        most: Option<u32>,
+    ) -> CounterTotal {
+        let key = self
+            .store
+            .caller_key("quota", "/route", &caller.issuer, &caller.user);
+        let total = self.store.count(&key, update, most).await.unwrap();
+        self.quota.learn(self.key, update.window, &total);
+        total
     }
 
-    fn word(&self) -> CounterUpdate {
-        self.quota.word(self.key, None)
+    fn update(&self) -> CounterUpdate {
+        self.quota.update(self.key, None)
     }
 
-    /// One of the calls that are asked for is heard of.
+    /// The reply to one of the calls that are asked for arrives.
     async fn ask(&mut self, caller: &Caller, which: usize) {
-        let (mut call, word) = self.asked.swap_remove(which % self.asked.len());
-        let tally = self.tell(caller, &word, Some(MOST)).await;
-        if tally.fits {
+        let (mut call, update) = self.asked.swap_remove(which % self.asked.len());
+        let total = self.publish(caller, &update, Some(MAX)).await;
+        if total.fits {
             call.begin();
             self.granted.push(call);
         } else {
             drop(call);
-            self.words.push(self.word());
+            self.updates.push(self.update());
         }
     }
 
@@ -111,13 +123,13 @@ impl Replica {
             4 if !self.granted.is_empty() => {
                 let call = self.granted.swap_remove(which % self.granted.len());
                 call.give_back();
-                self.words.push(self.word());
+                self.updates.push(self.update());
             }
-            5 if !self.words.is_empty() => {
-                let word = self.words.swap_remove(which % self.words.len());
-                self.tell(caller, &word, None).await;
+            5 if !self.updates.is_empty() => {
+                let update = self.updates.swap_remove(which % self.updates.len());
+                self.publish(caller, &update, None).await;
             }
-            _ => self.words.push(self.word()),
+            _ => self.updates.push(self.update()),
         }
     }
 }
@@ -129,31 +141,31 @@ async fn go_through(stores: &[Arc<Store>; 2], user: &str, steps: Vec<(usize, u8,
     let granted = |both: &[Replica; 2]| both.iter().map(|it| it.granted.len()).sum::<usize>();
     for (replica, what, which) in steps {
         both[replica].step(&caller, what, which).await;
-        assert!(granted(&both) <= usize::try_from(MOST).unwrap());
+        assert!(granted(&both) <= usize::try_from(MAX).unwrap());
     }
     for replica in &mut both {
         while !replica.asked.is_empty() {
             replica.ask(&caller, 0).await;
         }
-        for word in replica.words.split_off(0) {
-            replica.tell(&caller, &word, None).await;
+        for update in replica.updates.split_off(0) {
+            replica.publish(&caller, &update, None).await;
         }
     }
-    assert!(granted(&both) <= usize::try_from(MOST).unwrap());
+    assert!(granted(&both) <= usize::try_from(MAX).unwrap());
     for replica in &both {
-        replica.tell(&caller, &replica.word(), None).await;
+        replica.publish(&caller, &replica.update(), None).await;
     }
-    // In the end all know what there is.
+    // In the end all replicas know the total.
     for replica in &both {
-        let tally = replica.tell(&caller, &replica.word(), None).await;
-        assert_eq!(usize::try_from(tally.all).unwrap(), granted(&both));
-        let left = replica.quota.standing(replica.key).remaining;
-        assert_eq!(left, MOST - tally.all);
+        let total = replica.publish(&caller, &replica.update(), None).await;
+        assert_eq!(usize::try_from(total.all).unwrap(), granted(&both));
+        let left = replica.quota.status(replica.key).remaining;
+        assert_eq!(left, MAX - total.all);
     }
 }
 
 #[test]
-fn in_whatever_order_words_come_the_quota_holds_and_all_is_known_in_the_end() {
+fn in_whatever_order_updates_arrive_the_quota_holds_and_every_replica_learns_the_total() {
     if !redis::is_there() {
         return;
     }
@@ -162,7 +174,7 @@ fn in_whatever_order_words_come_the_quota_holds_and_all_is_known_in_the_end() {
     let stores = runtime.block_on(async { [store(&redis).await, store(&redis).await] });
     let steps = prop::collection::vec((0..2_usize, 0..7_u8, 0..8_usize), 1..60);
     let mut runner = TestRunner::new(Config::with_cases(200));
-    // A user for each, so that one Redis does.
+    // Each case has a user of its own, so that one Redis suffices.
     let users = Cell::new(0);
     let ran = runner.run(&steps, |steps| {
         users.set(users.get() + 1);
@@ -174,40 +186,40 @@ fn in_whatever_order_words_come_the_quota_holds_and_all_is_known_in_the_end() {
 }
 
 #[tokio::test]
-async fn who_only_asks_changes_nothing_and_no_clock_makes_the_last_call_an_earlier_one() {
+async fn an_update_without_calls_changes_nothing_and_no_clock_sets_the_last_call_back() {
     if !redis::is_there() {
         return;
     }
     let redis = Redis::start().await;
     let both = [store(&redis).await, store(&redis).await];
     let caller = caller("user-1");
-    let told = async |replica: usize, number, calls: Option<u32>, at| {
-        let name = both[replica].name("quota", "/route", &caller).unwrap();
-        let word = CounterUpdate {
+    let publish = async |replica: usize, number, calls: Option<u32>, at| {
+        let key = both[replica].caller_key("quota", "/route", &caller.issuer, &caller.user);
+        let update = CounterUpdate {
             window: 1,
             number,
             calls,
             at,
             remember: Duration::from_secs(600),
         };
-        let most = calls.map(|_| MOST);
-        both[replica].count(&name, &word, most).await.unwrap()
+        let most = calls.map(|_| MAX);
+        both[replica].count(&key, &update, most).await.unwrap()
     };
-    let tally = |all, own| CounterTotal {
+    let total = |all, own| CounterTotal {
         fits: true,
         all,
         own,
         last: 100,
     };
-    assert_eq!(told(0, 1, Some(2), 100).await, tally(2, 2));
-    assert_eq!(told(1, 1, Some(1), 50).await, tally(3, 1));
+    assert_eq!(publish(0, 1, Some(2), 100).await, total(2, 2));
+    assert_eq!(publish(1, 1, Some(1), 50).await, total(3, 1));
     for _ in 0..2 {
-        assert_eq!(told(0, 2, None, 200).await, tally(3, 2));
+        assert_eq!(publish(0, 2, None, 200).await, total(3, 2));
     }
 }
 
 #[tokio::test]
-async fn a_call_that_was_told_of_and_then_refused_is_taken_back_at_once() {
+async fn a_call_that_was_published_and_then_refused_is_taken_back_at_once() {
     if !redis::is_there() {
         return;
     }
@@ -216,14 +228,14 @@ async fn a_call_that_was_told_of_and_then_refused_is_taken_back_at_once() {
     let caller = caller("user-1");
     let one = Replica::new(&store(&redis).await, &clock, &caller);
     let other = Replica::new(&store(&redis).await, &clock, &caller);
-    for _ in 0..MOST {
+    for _ in 0..MAX {
         let mut call = other.account(&caller).reserve().await.ok().unwrap();
         call.begin();
     }
-    // Reserved here and not asked for yet, but another request's look speaks of it.
+    // Reserved here and not asked for yet, but another request publishes it.
     let (early, _) = one.quota.hold(one.key).ok().unwrap();
-    one.account(&caller).look().await;
+    one.account(&caller).refresh().await;
     drop(early);
     assert!(one.account(&caller).reserve().await.is_err());
-    assert_eq!(other.tell(&caller, &other.word(), None).await.all, MOST);
+    assert_eq!(other.publish(&caller, &other.update(), None).await.all, MAX);
 }

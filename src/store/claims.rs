@@ -1,0 +1,175 @@
+//! Claims: which replica may make the one call that a digest stands for, and what became of it.
+
+use std::time::Duration;
+
+use super::{
+    client::Store,
+    error::Unavailable,
+    keys::{self, StoreKey},
+    link::HEARTBEAT_LIFETIME,
+    script::{Script, ScriptReply},
+};
+
+/// How long after a store lost its data replicas come back to it and publish their state.
+const SETTLING: Duration = Duration::from_secs(3);
+
+/// The name of a replica.
+type ReplicaId = String;
+
+/// The store's reply to a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaimReply {
+    /// Nobody called for it: this replica may.
+    Acquired,
+    /// The same upload is in progress on this other replica.
+    Wait(ReplicaId),
+    /// Another upload is in progress on this other replica.
+    InUse(ReplicaId),
+    /// It was answered; this is the sealed response.
+    Answered(Vec<u8>),
+    /// Another upload of it was answered.
+    Used,
+    /// It was sent, and its outcome is unknown.
+    Unknown,
+    /// The store knows nothing of it, but it is new, and some replica may have more to publish.
+    Settling,
+}
+
+/// What is known of a session before it is claimed.
+#[derive(Default)]
+pub struct KnownClaim {
+    /// The replica on which it was in progress at the last look.
+    pub replica: ReplicaId,
+    /// Some other replica claimed it, whether or not the store still knows.
+    pub claimed: bool,
+}
+
+/// The state of a session, to be published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublishedState<'a> {
+    /// Its call is in progress on this replica.
+    InProgress,
+    /// It was answered; this is the sealed response.
+    Answered(&'a [u8]),
+    /// It was sent, and its outcome is unknown.
+    Unknown,
+    /// Qiniu did not take the request.
+    Free,
+    /// The upload that claimed it has left, and nothing was sent.
+    Withdrawn,
+}
+
+/// An upload of a session.
+#[derive(Clone, Copy, Debug)]
+pub struct ClaimRequest {
+    /// The session.
+    pub digest: [u8; 16],
+    /// The upload.
+    pub fingerprint: [u8; 16],
+    /// The number of this replica's lease; later leases have greater numbers.
+    pub lease: u64,
+    /// How long the claim is to be remembered, from now.
+    pub remember: Duration,
+}
+
+impl Store {
+    /// Claims a session. Repeated for the same lease, it returns the same.
+    ///
+    /// # Errors
+    /// The store is unavailable; the claim may have been noted all the same.
+    pub async fn claim(
+        &self,
+        request: &ClaimRequest,
+        known: &KnownClaim,
+    ) -> Result<ClaimReply, Unavailable> {
+        let flag = |on| if on { b"1".as_slice() } else { b"0".as_slice() };
+        // After the store was unavailable, each replica gets the lifetime of a heartbeat to be
+        // noticed again before it is taken for dead.
+        let may_judge = self
+            .link
+            .up_for()
+            .is_some_and(|time| time >= HEARTBEAT_LIFETIME);
+        let [settling, lifetime] =
+            [SETTLING, HEARTBEAT_LIFETIME].map(|time| time.as_millis().to_string());
+        let args = [
+            known.replica.as_bytes(),
+            flag(may_judge),
+            flag(known.claimed),
+            settling.as_bytes(),
+            lifetime.as_bytes(),
+        ];
+        let heartbeat = keys::replica(&known.replica);
+        let keys = [&heartbeat, &keys::epoch()];
+        let reply = self.run(&self.scripts.claim, request, &keys, &args).await?;
+        parse(reply).ok_or_else(|| self.link.invalid_reply())
+    }
+
+    /// Publishes what became of a session. A late publication of an earlier lease changes nothing.
+    ///
+    /// # Errors
+    /// The store is unavailable; the publication may have reached it all the same.
+    pub async fn publish(
+        &self,
+        request: &ClaimRequest,
+        state: PublishedState<'_>,
+    ) -> Result<(), Unavailable> {
+        let (state, response) = match state {
+            PublishedState::InProgress => ("w", [].as_slice()),
+            PublishedState::Answered(sealed) => ("a", sealed),
+            PublishedState::Unknown => ("u", [].as_slice()),
+            PublishedState::Free => ("f", [].as_slice()),
+            PublishedState::Withdrawn => ("r", [].as_slice()),
+        };
+        let args = [state.as_bytes(), response];
+        match self.run(&self.scripts.publish, request, &[], &args).await? {
+            ScriptReply::Number(_) => Ok(()),
+            _ => Err(self.link.invalid_reply()),
+        }
+    }
+
+    /// Runs a script with the arguments that both scripts begin with.
+    async fn run(
+        &self,
+        script: &Script,
+        request: &ClaimRequest,
+        more_keys: &[&StoreKey],
+        more_args: &[&[u8]],
+    ) -> Result<ScriptReply, Unavailable> {
+        let session = keys::session(&request.digest);
+        let lease = request.lease.to_string();
+        let remember = request.remember.as_millis().max(1).to_string();
+        let mut args = vec![
+            request.fingerprint.as_slice(),
+            self.replica.as_bytes(),
+            lease.as_bytes(),
+            remember.as_bytes(),
+        ];
+        args.extend_from_slice(more_args);
+        let mut keys = vec![&session];
+        keys.extend_from_slice(more_keys);
+        self.link.call(script, &keys, &args).await
+    }
+}
+
+fn parse(reply: ScriptReply) -> Option<ClaimReply> {
+    let ScriptReply::List(parts) = reply else {
+        return None;
+    };
+    let mut parts = parts.into_iter().map(|part| match part {
+        ScriptReply::Bytes(bytes) => Some(bytes),
+        _ => None,
+    });
+    let kind = parts.next()??;
+    let value = parts.next().flatten();
+    let replica = |value: Option<Vec<u8>>| String::from_utf8(value?).ok();
+    Some(match kind.as_slice() {
+        b"acquired" => ClaimReply::Acquired,
+        b"wait" => ClaimReply::Wait(replica(value)?),
+        b"in_use" => ClaimReply::InUse(replica(value)?),
+        b"answered" => ClaimReply::Answered(value?),
+        b"used" => ClaimReply::Used,
+        b"unknown" => ClaimReply::Unknown,
+        b"settling" => ClaimReply::Settling,
+        _ => return None,
+    })
+}
