@@ -23,7 +23,16 @@ use tracing_subscriber::{
 };
 
 pub use super::log_writer::LogWriter;
-use super::{LogFormat, LogSettings, log_writer, timestamp};
+use super::{log_line::LogFormat, log_writer, timestamp};
+
+/// The checked `[log]` section.
+#[derive(Clone, Copy, Debug)]
+pub struct LogSettings {
+    /// Format of every line.
+    pub format: LogFormat,
+    /// Least severe level that is written.
+    pub level: Level,
+}
 
 /// The running log. Keep it until the end of `main`: dropping it flushes the queued lines.
 pub struct LogGuard {

@@ -10,10 +10,19 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{LogFormat, timestamp::push_rfc3339_millis};
+use super::timestamp::push_rfc3339_millis;
 
 /// Initial capacity of a line, in bytes. Most access records fit.
 const LINE_CAPACITY: usize = 640;
+
+/// Format of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object per line.
+    Json,
+    /// `name=value` text for a person at a terminal.
+    Text,
+}
 
 /// A value of a log line.
 #[derive(Debug, PartialEq)]

@@ -2,51 +2,29 @@
 //!
 //! Relies on route labels coming from the configuration and on all other labels coming from fixed
 //! lists, so the number of series is bounded whatever a peer sends. Qiniu's error codes are the one
-//! exception, and are bounded here. Never takes a label from a request.
+//! exception, and are bounded in `routes`. Never takes a label from a request.
 
 mod collectors;
-mod series;
+mod routes;
 
-use std::{
-    fmt,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use prometheus_client::{
-    encoding::text,
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    encoding::{EncodeLabelSet, text},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
     registry::{Registry, Unit},
 };
 
 pub use self::collectors::{KeySetMetrics, StoreUpGauge};
-use self::{
-    collectors::DroppedLinesCounter,
-    series::{
-        AuthRefusalLabels, DeliveryLabels, LimitRefusalLabels, QiniuErrorCodes, QiniuErrorLabels,
-        RequestLabels, RouteLabels, RouteSeries, UpstreamLabels, VerdictLabels, VideoFindingLabels,
-    },
-};
-use super::log::LogWriter;
+use self::{collectors::DroppedLinesCounter, routes::RouteMetrics};
+use super::log_writer::LogWriter;
 
 /// Route label of a request that matches no route.
 pub const NO_ROUTE: &str = "none";
-/// Histogram bounds, in seconds: from a cached refusal to the longest default timeout of a route.
-const BUCKETS: [f64; 14] = [
-    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
-];
-
-type DurationFamily = Family<RouteLabels, Histogram, fn() -> Histogram>;
-
 /// All metrics of one gateway.
 pub struct Metrics {
     registry: Registry,
-    requests: Family<RequestLabels, Counter>,
-    request_duration: DurationFamily,
-    upstream_duration: DurationFamily,
-    upstream_requests: Family<UpstreamLabels, Counter>,
-    qiniu_errors: Family<QiniuErrorLabels, Counter>,
-    qiniu_error_codes: QiniuErrorCodes,
+    routes: RouteMetrics,
     request_body: Counter,
     response_removed: Counter,
     auth_refusals: Family<AuthRefusalLabels, Counter>,
@@ -55,7 +33,6 @@ pub struct Metrics {
     evidence: Family<DeliveryLabels, Counter>,
     video_findings: Family<VideoFindingLabels, Counter>,
     no_route: Arc<str>,
-    route_series: OnceLock<Vec<RouteSeries>>,
     /// Open connections of the public listener.
     pub connections: Gauge,
     /// Requests whose head has arrived and whose response is not finished.
@@ -73,15 +50,9 @@ pub struct Metrics {
 impl Metrics {
     /// Registers every family. The number of dropped log lines is read from `log`.
     pub fn new(log: LogWriter) -> Arc<Self> {
-        let durations = || DurationFamily::new_with_constructor(|| Histogram::new(BUCKETS));
         let mut metrics = Self {
             registry: Registry::with_prefix("liveness_gateway"),
-            requests: Family::default(),
-            request_duration: durations(),
-            upstream_duration: durations(),
-            upstream_requests: Family::default(),
-            qiniu_errors: Family::default(),
-            qiniu_error_codes: QiniuErrorCodes::default(),
+            routes: RouteMetrics::default(),
             request_body: Counter::default(),
             response_removed: Counter::default(),
             auth_refusals: Family::default(),
@@ -90,7 +61,6 @@ impl Metrics {
             evidence: Family::default(),
             video_findings: Family::default(),
             no_route: NO_ROUTE.into(),
-            route_series: OnceLock::new(),
             connections: Gauge::default(),
             requests_in_flight: Gauge::default(),
             body_memory: Gauge::default(),
@@ -106,29 +76,7 @@ impl Metrics {
     /// The library appends `_total` to the names of counters, `_info` to infos, and the unit.
     fn register_requests(&mut self) {
         let r = &mut self.registry;
-        r.register("requests", "Requests answered", self.requests.clone());
-        r.register_with_unit(
-            "request_duration",
-            "Time from the request head to the response",
-            Unit::Seconds,
-            self.request_duration.clone(),
-        );
-        r.register_with_unit(
-            "upstream_duration",
-            "Duration of calls to Qiniu",
-            Unit::Seconds,
-            self.upstream_duration.clone(),
-        );
-        r.register(
-            "upstream_requests",
-            "Calls to Qiniu by outcome",
-            self.upstream_requests.clone(),
-        );
-        r.register(
-            "qiniu_errors",
-            "Qiniu responses with a nonzero error_code",
-            self.qiniu_errors.clone(),
-        );
+        self.routes.register(r);
         r.register_with_unit(
             "request_body",
             "Request body bytes received",
@@ -203,6 +151,11 @@ impl Metrics {
         &self.no_route
     }
 
+    /// Prepares the series of these routes. Call once, at the start; later calls have no effect.
+    pub fn prepare_routes<'a>(&self, routes: impl Iterator<Item = &'a Arc<str>>) {
+        self.routes.prepare(routes);
+    }
+
     /// Counts an answered request, with its duration. `code` is `ok` or an error code.
     pub fn record_request(
         &self,
@@ -211,22 +164,7 @@ impl Metrics {
         code: &'static str,
         duration: Duration,
     ) {
-        let seconds = duration.as_secs_f64();
-        if self.record_prepared_request(route, status, code, seconds) {
-            return;
-        }
-        let labels = RequestLabels {
-            route: Arc::clone(route),
-            status,
-            code,
-        };
-        self.requests.get_or_create(&labels).inc();
-        let labels = RouteLabels {
-            route: labels.route,
-        };
-        self.request_duration
-            .get_or_create(&labels)
-            .observe(seconds);
+        self.routes.record_request(route, status, code, duration);
     }
 
     /// Counts a call to Qiniu, with its duration.
@@ -236,31 +174,13 @@ impl Metrics {
         outcome: &'static str,
         duration: Duration,
     ) {
-        let seconds = duration.as_secs_f64();
-        if self.record_prepared_call(route, outcome, seconds) {
-            return;
-        }
-        let labels = UpstreamLabels {
-            route: Arc::clone(route),
-            outcome,
-        };
-        self.upstream_requests.get_or_create(&labels).inc();
-        let labels = RouteLabels {
-            route: labels.route,
-        };
-        self.upstream_duration
-            .get_or_create(&labels)
-            .observe(seconds);
+        self.routes.record_upstream_call(route, outcome, duration);
     }
 
     /// Counts a response of Qiniu's whose `error_code` is not 0. The first 256 distinct codes have
     /// series of their own, later ones share `other`.
     pub fn count_qiniu_error(&self, route: &Arc<str>, error_code: i64) {
-        let labels = QiniuErrorLabels {
-            route: Arc::clone(route),
-            error_code: self.qiniu_error_codes.label(error_code),
-        };
-        self.qiniu_errors.get_or_create(&labels).inc();
+        self.routes.count_qiniu_error(route, error_code);
     }
 
     /// Counts a request rejected because of its token.
@@ -338,6 +258,32 @@ impl Drop for GaugeGuard {
     fn drop(&mut self) {
         self.0.dec();
     }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct AuthRefusalLabels {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LimitRefusalLabels {
+    route: Arc<str>,
+    limit: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct VerdictLabels {
+    passed: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct DeliveryLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct VideoFindingLabels {
+    finding: &'static str,
 }
 
 #[cfg(test)]

@@ -11,23 +11,7 @@ pub mod timestamp;
 
 use std::sync::Arc;
 
-/// The checked `[log]` section.
-#[derive(Clone, Copy, Debug)]
-pub struct LogSettings {
-    /// Format of every line.
-    pub format: LogFormat,
-    /// Least severe level that is written.
-    pub level: tracing::Level,
-}
-
-/// Format of log lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// One JSON object per line.
-    Json,
-    /// `name=value` text for a person at a terminal.
-    Text,
-}
+pub use self::{log::LogSettings, log_line::LogFormat};
 
 /// Where requests are counted and recorded.
 pub struct Telemetry {

@@ -15,7 +15,7 @@ use std::{
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric},
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
     metrics::{
         MetricType,
         counter::{ConstCounter, Counter},
@@ -25,8 +25,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::series::KeySetFetchLabels;
-use crate::telemetry::log::LogWriter;
+use crate::telemetry::log_writer::LogWriter;
 
 /// `log_lines_dropped_total`, read from the log's own counter.
 #[derive(Debug)]
@@ -47,6 +46,12 @@ impl Collector for DroppedLinesCounter {
 pub struct KeySetMetrics {
     fetches: Family<KeySetFetchLabels, Counter>,
     ages: KeySetAges,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct KeySetFetchLabels {
+    issuer: Arc<str>,
+    outcome: &'static str,
 }
 
 /// When the keys of each issuer were last fetched.

@@ -1,6 +1,6 @@
 //! The names of the families, and the bounds on their series.
 
-use super::{series::MAX_ERROR_CODES, *};
+use super::{routes::MAX_ERROR_CODES, *};
 
 fn lines_of(metrics: &Metrics) -> Vec<String> {
     metrics.encode().lines().map(str::to_owned).collect()
