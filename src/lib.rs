@@ -1,27 +1,28 @@
 //! liveness-gateway stands between untrusted frontends and Qiniu's action-liveness API.
 //!
-//! The journey of a request, in the order in which it happens, with the module that owns each step:
+//! The journey of a request, step by step, with the module of each step:
 //!
-//! 1. a connection is accepted, TLS is shaken, HTTP/1.1 or HTTP/2 is read: [`server`]
-//! 2. the request gets its id and its record: [`relay::handle`], [`relay::record`]
-//! 3. its path says what to do: [`relay::endpoint`]
-//! 4. a browser learns whether its page may ask: [`relay::cors`]
-//! 5. its bearer token says who is calling: [`auth`]
-//! 6. the caller's limits are charged: [`limit`]
-//! 7. room is reserved and the body received: checked, cut to the allowed fields and signed as it arrives: [`body`],
-//!    with [`json`], [`media`] and [`qiniu::signature`]; the session is opened on the way: [`session::ticket`]
-//! 8. the session is claimed for this one upload, or its answer is there already: [`session::ledger`]
-//! 9. one of the caller's calls is reserved, and the signed request goes to Qiniu: [`limit::quota`], [`qiniu::pool`],
-//!    [`outbound::exchange`]
-//! 10. the answer is cut while it arrives and believed when it is whole: [`qiniu::response`]
-//! 11. it is judged, the app's backend gets its pictures, and the verdict is signed: [`relay::conclude`], [`verdict`],
-//!     [`evidence`]
-//! 12. the caller gets what is left, and one line stays: [`relay::record`], [`telemetry`]
+//! 1. Accept a connection, shake hands by TLS, read HTTP/1.1 or HTTP/2: [`server`].
+//! 2. Start the access record, under a request id: [`relay::handle`], [`relay::access_record`].
+//! 3. Admit the request by its head, in [`relay::admit`]: find the route
+//!    ([`relay::endpoint`]), verify the bearer token ([`auth`]), apply the limits ([`limit`]).
+//! 4. Upload, in [`relay::upload`]: receive the body ([`body`]) within the memory for bodies
+//!    ([`memory`]). Each chunk is checked ([`json`], [`media`]), cut to the allowed members
+//!    and signed ([`qiniu::signature`]) as it arrives, and the session id is opened
+//!    ([`session`]). Then the session is claimed for this one body ([`verify_once`]).
+//! 5. Forward, in [`relay::forward`]: acquire the permits of the call ([`relay::permits`]),
+//!    send the signed request over a pooled connection ([`qiniu::pool`], [`outbound`]), and
+//!    cut the response as it arrives ([`qiniu::response`]).
+//! 6. Finalize the response, in [`relay::finalize`]: judge it and sign the verdict
+//!    ([`verdict`]), deliver evidence to the app's backend ([`evidence`]).
+//! 7. Respond, in [`relay::respond`]; write the access record and the metrics ([`telemetry`]).
 //!
-//! Where several replicas run, [`store`] is what they share at steps 6 and 8.
+//! [`relay::handle`] is this list as code. With several replicas, [`store`] holds what they
+//! share in steps 3 to 5.
 //!
-//! [`relay::handle`] is this list as code. [`startup`] puts the parts together from what [`config`] has checked.
-//! [`rotation`] makes values anew whose files change. [`emulator`] and [`sandbox`] let anybody try it without a Qiniu account.
+//! [`config`] validates the configuration, [`startup`] builds the gateway from it, and
+//! [`rotation`] reloads values whose files change. [`emulator`] and [`sandbox`] let anybody try
+//! the gateway without a Qiniu account.
 
 pub mod auth;
 pub mod body;

@@ -1,19 +1,19 @@
-//! Whether the gateway can serve, and how far a stop has come: two flags that every part reads.
+//! Whether the gateway is ready, and how far a stop has progressed: flags that every part reads.
 //!
-//! Relies on nothing else of ours. Never waits for anything itself.
+//! Relies on no other module. Never waits for anything itself.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
-/// Whether the gateway can do its job; each check is one flag.
+/// The readiness checks and the progress of a stop.
 #[derive(Debug)]
 pub struct Readiness {
     keys_known: AtomicBool,
     draining: AtomicBool,
-    /// The time for requests under way is over.
-    over: AtomicBool,
-    told: Notify,
+    grace_period_over: AtomicBool,
+    /// Notified when the grace period is over.
+    ended: Notify,
 }
 
 impl Default for Readiness {
@@ -23,48 +23,48 @@ impl Default for Readiness {
 }
 
 impl Readiness {
-    /// Keys known, not draining.
+    /// A gateway whose keys are known, and that is not stopping.
     pub const fn new() -> Self {
         Self {
             keys_known: AtomicBool::new(true),
             draining: AtomicBool::new(false),
-            over: AtomicBool::new(false),
-            told: Notify::const_new(),
+            grace_period_over: AtomicBool::new(false),
+            ended: Notify::const_new(),
         }
     }
 
-    /// Says whether every identity has keys to check tokens with.
+    /// Sets whether every issuer has keys to verify tokens with.
     pub fn set_keys_known(&self, known: bool) {
         self.keys_known.store(known, Ordering::Relaxed);
     }
 
-    /// The gateway has begun to stop; there is no way back.
+    /// Marks the begin of a stop, which is final.
     pub fn start_draining(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the gateway has begun to stop.
+    /// Whether a stop has begun.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// The time for requests under way is over: who still waits for one is told no.
-    pub fn end(&self) {
-        self.over.store(true, Ordering::SeqCst);
-        self.told.notify_waiters();
+    /// Ends the grace period of a stop: requests still in flight get a 503.
+    pub fn end_grace_period(&self) {
+        self.grace_period_over.store(true, Ordering::SeqCst);
+        self.ended.notify_waiters();
     }
 
-    /// Whether the time for requests under way is over.
-    pub fn is_over(&self) -> bool {
-        self.over.load(Ordering::SeqCst)
+    /// Whether the grace period of a stop is over.
+    pub fn is_grace_period_over(&self) -> bool {
+        self.grace_period_over.load(Ordering::SeqCst)
     }
 
-    /// Resolves when the time for requests under way is over.
-    pub async fn ended(&self) {
-        let told = self.told.notified();
-        // Whoever comes after the notification sees the flag, whoever comes before it is woken.
-        if !self.is_over() {
-            told.await;
+    /// Resolves when the grace period of a stop is over.
+    pub async fn grace_period_over(&self) {
+        let ended = self.ended.notified();
+        // Registered before the check, so a notification in between is not lost.
+        if !self.is_grace_period_over() {
+            ended.await;
         }
     }
 
@@ -73,7 +73,8 @@ impl Readiness {
         self.keys_known.load(Ordering::Relaxed) && !self.is_draining()
     }
 
-    /// `{"ready":…,"checks":{"keys":"ok"|"unknown","drain":"ok"|"draining"}}`
+    /// The checks as JSON:
+    /// `{"ready":…,"checks":{"keys":"ok"|"unknown","drain":"ok"|"draining"}}`.
     pub fn to_json(&self) -> String {
         let keys = if self.keys_known.load(Ordering::Relaxed) {
             "ok"

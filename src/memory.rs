@@ -1,21 +1,24 @@
-//! The bytes that bodies may take, all connections together. A [`MemoryPermit`] lives inside what was received, so memory is
-//! given back however a request ends.
+//! The memory that bodies may take, over all connections.
+//!
+//! A [`MemoryPermit`] is part of the body that it counts, so the memory is released however a
+//! request ends. Never allocates anything itself.
 
-use prometheus_client::metrics::gauge::Gauge;
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 
-/// The memory for bodies.
+use prometheus_client::metrics::gauge::Gauge;
+
+/// The budget of memory for bodies.
 #[derive(Debug)]
 pub struct BodyMemory {
     limit: u64,
     held: AtomicU64,
-    shown: Gauge,
+    gauge: Gauge,
 }
 
-/// A part of the memory; given back when dropped.
+/// A part of the budget, released when dropped.
 #[derive(Debug)]
 pub struct MemoryPermit {
     memory: Arc<BodyMemory>,
@@ -23,21 +26,21 @@ pub struct MemoryPermit {
 }
 
 impl BodyMemory {
-    /// `limit` in bytes; what is held is shown on a gauge.
-    pub fn new(limit: u64, shown: Gauge) -> Arc<Self> {
+    /// A budget of `limit` bytes. `gauge` shows the reserved bytes.
+    pub fn new(limit: u64, gauge: Gauge) -> Arc<Self> {
         Arc::new(Self {
             limit,
             held: AtomicU64::new(0),
-            shown,
+            gauge,
         })
     }
 
-    /// Bytes reserved now.
+    /// Reserved bytes.
     pub fn held(&self) -> u64 {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// A permit without any bytes yet.
+    /// A permit that has reserved nothing yet.
     pub fn permit(self: &Arc<Self>) -> MemoryPermit {
         MemoryPermit {
             memory: Arc::clone(self),
@@ -47,7 +50,8 @@ impl BodyMemory {
 }
 
 impl MemoryPermit {
-    /// Raises the permit to `bytes`; `false`, and nothing changed, when there is no room.
+    /// Grows the permit to `bytes` in all. Returns `false`, and changes nothing, if the budget
+    /// has no room. A permit never shrinks.
     pub fn raise_to(&mut self, bytes: u64) -> bool {
         let Some(more) = bytes.checked_sub(self.bytes) else {
             return true;
@@ -61,7 +65,7 @@ impl MemoryPermit {
             .is_ok();
         if raised {
             self.bytes = bytes;
-            self.memory.shown.inc_by(signed(more));
+            self.memory.gauge.inc_by(signed(more));
         }
         raised
     }
@@ -70,7 +74,7 @@ impl MemoryPermit {
 impl Drop for MemoryPermit {
     fn drop(&mut self) {
         self.memory.held.fetch_sub(self.bytes, Ordering::Relaxed);
-        self.memory.shown.dec_by(signed(self.bytes));
+        self.memory.gauge.dec_by(signed(self.bytes));
     }
 }
 
@@ -83,7 +87,7 @@ mod tests {
     use super::{BodyMemory, Gauge};
 
     #[test]
-    fn room_is_refused_when_full_and_given_back_on_drop() {
+    fn a_full_budget_refuses_and_a_dropped_permit_releases() {
         let memory = BodyMemory::new(10, Gauge::default());
         let mut first = memory.permit();
         assert!(first.raise_to(6));

@@ -1,71 +1,75 @@
-//! What the operator decides about routes.
+//! The settings of routes, validated.
+//!
+//! Relies on [`crate::json`] for the paths of members. Never reads the configuration file:
+//! [`crate::config`] fills these types.
 
 use std::{num::NonZeroU32, time::Duration};
 
 use crate::json;
 
-/// A rate or quota as it is written, `"10/min"`: so many in each `per`.
+/// A rate or a quota, written as `"10/min"`: `count` in each `per`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// How many.
+    /// Number of requests or calls.
     pub count: NonZeroU32,
-    /// In how long: a second, minute, hour or day.
+    /// The period: a second, a minute, an hour or a day.
     pub per: Duration,
 }
 
-/// What a route does with its body and answer.
+/// What a route does with its request and response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RouteKind {
     /// Asks Qiniu for a session code.
     Session,
-    /// Sends a video to be judged: billed, never sent twice.
+    /// Sends a video to be judged. Billed, so never sent twice.
     Verify,
     /// Any other JSON endpoint of Qiniu with this signature.
     Plain,
 }
 
-/// What is done about a video that Qiniu would not take.
+/// What happens to a video that Qiniu would reject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VideoCheck {
-    /// Nothing; only what can't be a video at all is refused.
+    /// Not checked; only a member that can't be a video is rejected.
     Off,
-    /// It is counted and logged, and goes up all the same.
+    /// Counted and logged, then forwarded.
     Report,
-    /// It is refused, before it costs anything.
+    /// Rejected with 422 before a billed call.
     Enforce,
 }
 
-/// One `[[routes]]`, checked.
+/// One `[[routes]]` entry, validated.
 #[derive(Clone, Debug)]
 pub struct RouteSettings {
-    /// The exact path, the same here and at Qiniu.
+    /// The exact path, here and at Qiniu.
     pub path: String,
-    /// What it does.
+    /// What the route does.
     pub kind: RouteKind,
-    /// The scope a token must have; none: any token of a known issuer.
+    /// Scope that a token must have; `None`: no scope is required.
     pub scope: Option<String>,
-    /// Bytes of a request's body at the most.
+    /// Maximum size of a request's body, in bytes.
     pub max_body: u64,
-    /// Time for the whole call to Qiniu.
+    /// Time limit of a call to Qiniu, from acquiring a connection to the last byte.
     pub timeout: Duration,
-    /// Requests per user; none: unlimited.
+    /// Requests per user; `None`: unlimited.
     pub rate: Option<Rate>,
-    /// Requests a user may make at once before `rate` spaces them.
+    /// Requests that a user may make at once before `rate` spaces them.
     pub burst: NonZeroU32,
-    /// Calls to Qiniu per user in each second, minute, hour or day of UTC; none: unlimited.
+    /// Calls to Qiniu per user in each second, minute, hour or day of UTC; `None`: unlimited.
     pub quota: Option<Rate>,
-    /// Calls to Qiniu under way per user; none: unlimited.
+    /// Concurrent calls to Qiniu per user; `None`: unlimited.
     pub concurrent_per_user: Option<NonZeroU32>,
-    /// What the look at a video's container is for; `Off` where there is none.
+    /// The check of a video's container; `Off` on routes without a video.
     pub video_check: VideoCheck,
-    /// The top-level members that go upstream; none: all of them.
+    /// Top-level members that are forwarded; `None`: all of them.
     pub request_fields: Option<Vec<String>>,
-    /// Members that go upstream whatever the body says of them.
+    /// Members that are forwarded with these values, whatever the request contains.
     pub request_set: Vec<(String, serde_json::Value)>,
-    /// What is deleted from an answer.
+    /// Members that are removed from responses.
     pub remove: Vec<json::rules::MemberPath>,
-    /// Longer strings are deleted from an answer wherever they stand; none: no limit.
+    /// Maximum length of a string in a response, in bytes as written; longer ones are removed
+    /// wherever they are. `None`: unlimited.
     pub max_string: Option<usize>,
-    /// Of an answer to `verify` only the envelope, whether the actions were seen, and the verdict remain.
+    /// Leave only the envelope, `action_verify` and the verdict in the response to a `verify`.
     pub scores_hidden: bool,
 }

@@ -79,9 +79,9 @@ impl Gateway {
     /// HTTP/2 has to be woken.
     async fn grace_period_over(&self, http2: bool) {
         if http2 {
-            return self.readiness.ended().await;
+            return self.readiness.grace_period_over().await;
         }
-        poll_fn(|_| match self.readiness.is_over() {
+        poll_fn(|_| match self.readiness.is_grace_period_over() {
             true => Poll::Ready(()),
             false => Poll::Pending,
         })

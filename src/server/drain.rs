@@ -64,7 +64,7 @@ pub(super) async fn wait_for(
     }
     while tasks.try_join_next().is_some() {}
     let cut = tasks.len();
-    readiness.end();
+    readiness.end_grace_period();
     if timeout(CUT_GRACE, join_all(&mut tasks)).await.is_err() {
         tasks.shutdown().await;
     }

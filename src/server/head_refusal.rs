@@ -90,10 +90,10 @@ impl HeadResponder {
         let (status, title) = details.status_and_title();
         let mut bytes = format!("HTTP/1.1 {} {title}\r\n", status.as_u16()).into_bytes();
         for (name, value) in &parts.headers {
-            let line = [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"];
-            bytes.extend(line.concat());
+            bytes.extend(title_case(name.as_str()));
+            bytes.extend([b": ", value.as_bytes(), b"\r\n"].concat());
         }
-        bytes.extend(format!("content-length: {}\r\n\r\n", body.len()).into_bytes());
+        bytes.extend(format!("Content-Length: {}\r\n\r\n", body.len()).into_bytes());
         bytes.extend_from_slice(&body);
         bytes
     }
@@ -118,6 +118,15 @@ fn origin(head: &[u8]) -> Option<HeaderValue> {
         HeaderValue::from_bytes(value.trim_ascii())
             .ok()
             .filter(|_| whole)
+    })
+}
+
+/// A field name as HTTP/1.1 peers usually write it: `x-request-id` as `X-Request-Id`.
+fn title_case(name: &str) -> impl Iterator<Item = u8> {
+    let before = std::iter::once(b'-').chain(name.bytes());
+    name.bytes().zip(before).map(|(byte, before)| match before {
+        b'-' => byte.to_ascii_uppercase(),
+        _ => byte,
     })
 }
 
@@ -160,20 +169,20 @@ mod tests {
             (id.len(), problem["code"].as_str()),
             (32, Some("request_timeout"))
         );
-        let length = format!("content-length: {}", body.len());
-        let id_line = format!("x-request-id: {id}");
+        let length = format!("Content-Length: {}", body.len());
+        let id_line = format!("X-Request-Id: {id}");
         let mut lines = head.lines();
         assert_eq!(lines.next(), Some("HTTP/1.1 408 Request Timeout"));
         let rest: Vec<_> = lines.collect();
         for line in [
-            "content-type: application/problem+json",
+            "Content-Type: application/problem+json",
             &length,
             &id_line,
-            "cache-control: no-store",
-            "x-content-type-options: nosniff",
-            "connection: close",
-            "vary: Origin",
-            "access-control-allow-origin: https://app.example.com",
+            "Cache-Control: no-store",
+            "X-Content-Type-Options: nosniff",
+            "Connection: close",
+            "Vary: Origin",
+            "Access-Control-Allow-Origin: https://app.example.com",
         ] {
             assert!(rest.contains(&line), "{line}");
         }
@@ -219,7 +228,7 @@ mod tests {
             b"GET / HTTP/1.1\r\nX-Origin: https://app.example.com\r\n",
         ] {
             let text = String::from_utf8(responder.response(HEAD_TIMEOUT, head, PEER)).unwrap();
-            assert!(!text.contains("allow-origin"), "{text}");
+            assert!(!text.contains("Allow-Origin"), "{text}");
         }
     }
 }

@@ -272,7 +272,7 @@ impl<'a> ConnectionWatchdog<'a> {
             stop_receiver.wait_for(|stop| *stop).await.is_ok()
         }));
         let readiness = self.readiness;
-        let mut drain_over = pin!(readiness.ended());
+        let mut drain_over = pin!(readiness.grace_period_over());
         let (mut stop, mut over) = (false, false);
         let mut waker = Waker::noop().clone();
         poll_fn(|cx| {

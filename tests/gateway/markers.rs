@@ -170,8 +170,8 @@ async fn no_marker_leaves() {
     let log = String::from_utf8(watch.log.lock().unwrap().clone()).unwrap();
     assert!(
         log.contains("the log is heard")
-            && log.contains("a video is not what Qiniu asks for")
-            && log.contains("Qiniu refused our credentials"),
+            && log.contains("a video does not meet Qiniu's requirements")
+            && log.contains("Qiniu rejected our credentials"),
         "the log was looked at: {log}"
     );
 }
