@@ -14,10 +14,9 @@ use bytes::Bytes;
 use super::{
     access_record::UpstreamFacts,
     admit::Admitted,
-    detach::DetachOnDrop,
     finalize::VerdictContext,
     gateway::Gateway,
-    in_flight::InFlightCall,
+    in_flight::{DetachOnDrop, Forwarded, InFlightCall},
     permits::{CallOutcome, CallPermits},
     refusal::Refusal,
     request_id::RequestId,
@@ -31,14 +30,6 @@ use crate::{
     route::RouteKind,
     telemetry::Telemetry,
 };
-
-/// The result of a forwarded request.
-pub(super) struct Forwarded {
-    /// The response's body, or why there is none.
-    pub(super) body: Result<Bytes, Refusal>,
-    /// What the access record keeps of the call; `None` if there was no call.
-    pub(super) facts: Option<UpstreamFacts>,
-}
 
 /// Forwards a request. It fails only by a defect of ours.
 ///

@@ -1,16 +1,33 @@
-//! Calls to Qiniu that have not ended. Some callers may have disconnected, so that no
-//! connection represents their calls any more. A stop waits for them all the same, because
-//! they are billed.
+//! Calls to Qiniu in flight. A call always runs to its end, because it is billed.
+//!
+//! The request that started a call polls it, which costs no task. If that request goes away, a
+//! new task continues the call where it is. [`InFlightCalls`] counts them all, so that a stop
+//! can wait for calls that no connection represents any more.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
 };
 
-use tokio::sync::Notify;
+use bytes::Bytes;
+use tokio::{runtime::Handle, sync::Notify};
 
-use super::forward::Forwarded;
-use crate::future_pool::FuturePool;
+use super::{access_record::UpstreamFacts, refusal::Refusal};
+use crate::future_pool::{FuturePool, PooledFuture};
+
+/// The result of a call.
+pub(super) struct Forwarded {
+    /// The response's body, or why there is none.
+    pub(super) body: Result<Bytes, Refusal>,
+    /// What the access record keeps of the call; `None` if there was no call.
+    pub(super) facts: Option<UpstreamFacts>,
+}
 
 /// Counts calls in flight, and pools the memory of their futures.
 #[derive(Default)]
@@ -62,8 +79,63 @@ impl Drop for InFlightCall {
     }
 }
 
+/// A future that is never cancelled: when dropped, it moves to a task of its own.
+pub(super) struct DetachOnDrop<'p, T: Send + 'static> {
+    /// `None` once it has ended.
+    work: Option<PooledFuture<T>>,
+    pool: &'p FuturePool<T>,
+}
+
+/// The future panicked, which is a defect. It was dropped.
+#[derive(Debug, thiserror::Error)]
+#[error("the future panicked")]
+pub(super) struct Panicked;
+
+impl<'p, T: Send + 'static> DetachOnDrop<'p, T> {
+    pub(super) fn new(
+        work: impl Future<Output = T> + Send + 'static,
+        pool: &'p FuturePool<T>,
+    ) -> Self {
+        Self {
+            work: Some(pool.store(work)),
+            pool,
+        }
+    }
+}
+
+impl<T: Send + 'static> Future for DetachOnDrop<'_, T> {
+    type Output = Result<T, Panicked>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(work) = &mut self.work else {
+            return Poll::Ready(Err(Panicked));
+        };
+        // Unwind safe: after a panic the future is only dropped.
+        let step = catch_unwind(AssertUnwindSafe(|| work.poll(cx)));
+        let ended = match step {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(output)) => Ok(output),
+            Err(_) => Err(Panicked),
+        };
+        if let (Some(work), Ok(_)) = (self.work.take(), &ended) {
+            self.pool.recycle(work);
+        }
+        Poll::Ready(ended)
+    }
+}
+
+impl<T: Send + 'static> Drop for DetachOnDrop<'_, T> {
+    fn drop(&mut self) {
+        if let (Some(work), Ok(runtime)) = (self.work.take(), Handle::try_current()) {
+            drop(runtime.spawn(work));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use tokio::sync::oneshot;
+
     use super::*;
 
     #[tokio::test]
@@ -75,5 +147,37 @@ mod tests {
         assert_eq!(calls.count(), 1);
         tokio::join!(calls.finished(), async { drop(other) });
         assert_eq!(calls.count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_dropped_future_runs_to_its_end_in_a_task() {
+        let (go, wait) = oneshot::channel::<()>();
+        let (tell, told) = oneshot::channel();
+        let pool = FuturePool::default();
+        let work = async move {
+            wait.await.unwrap();
+            tell.send(7).unwrap();
+        };
+        let mut work = DetachOnDrop::new(work, &pool);
+        let begun = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut work).poll(cx))).await;
+        assert!(begun.is_pending());
+        drop(work);
+        go.send(()).unwrap();
+        assert_eq!(told.await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn the_waiting_request_polls_the_future_and_a_panic_stays_in_it() {
+        let pool = FuturePool::default();
+        assert_eq!(DetachOnDrop::new(async { 7 }, &pool).await.unwrap(), 7);
+        let bad = async {
+            assert_eq!(1, 2, "on purpose");
+            8
+        };
+        let mut work = DetachOnDrop::new(bad, &pool);
+        assert!((&mut work).await.is_err());
+        assert!((&mut work).await.is_err());
+        drop(work);
+        assert_eq!(DetachOnDrop::new(async { 9 }, &pool).await.unwrap(), 9);
     }
 }

@@ -8,7 +8,6 @@
 pub mod access_record;
 mod admit;
 pub mod cors;
-mod detach;
 pub mod endpoint;
 pub mod finalize;
 mod forward;
