@@ -1,4 +1,4 @@
-//! One connection of the upstream that stands for Qiniu while proxies are measured.
+//! One connection of the upstream that plays Qiniu while proxies are measured.
 //!
 //! Discards each request and sends a prepared response, as cheaply as possible. Relies on the event
 //! loop of `rig`. Never checks a signature: the strict emulator did that before the measurement.

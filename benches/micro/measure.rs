@@ -45,7 +45,7 @@ impl Comparison {
         self.prepared_candidate(name, |_| {}, run)
     }
 
-    /// Adds a candidate that consumes its input: `prepare` creates as many inputs as it is told to.
+    /// Adds a candidate that consumes its input: `prepare` creates the inputs of that many runs.
     pub(crate) fn prepared_candidate<T>(
         mut self,
         name: &'static str,
