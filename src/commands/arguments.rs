@@ -17,6 +17,9 @@ pub(super) const ACCESS_KEY: &str = "QINIU_ACCESS_KEY";
 /// Environment variable with Qiniu's secret key.
 pub(super) const SECRET_KEY: &str = "QINIU_SECRET_KEY";
 
+/// The suggested fix for a missing key.
+const KEY_HINT: &str = "set it to a key of Qiniu, or to any invented key for the emulator";
+
 /// Why a value is no address to listen on.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -37,10 +40,10 @@ pub(super) struct DurationError {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum KeyVariableError {
     /// The variable does not exist.
-    #[error("the environment variable {0} is not set; it must hold a key of Qiniu")]
+    #[error("the environment variable {0} is not set; {hint}", hint = KEY_HINT)]
     Missing(&'static str),
     /// The variable is empty.
-    #[error("the environment variable {0} is empty; it must hold a key of Qiniu")]
+    #[error("the environment variable {0} is empty; {hint}", hint = KEY_HINT)]
     Empty(&'static str),
     /// The key can't be part of a header.
     #[error("the environment variable {0} holds blanks, colons or characters outside ASCII")]
@@ -69,7 +72,7 @@ pub(super) fn latency(text: &str) -> Result<Duration, DurationError> {
     units::duration(text)
         .filter(|latency| *latency <= MAX)
         .ok_or(DurationError {
-            expected: "a whole number and a unit (ms, s or min), at most 10min, for example 250ms",
+            expected: "a number and a unit (ms, s or min), at most 10min, for example 250ms",
         })
 }
 
@@ -81,7 +84,7 @@ pub(super) fn lifetime(text: &str) -> Result<Duration, DurationError> {
     units::duration(text)
         .filter(|lifetime| (MIN..=MAX).contains(lifetime))
         .ok_or(DurationError {
-            expected: "a whole number and a unit (s, min, h or day), 1s to 30day, for example 10min",
+            expected: "a number and a unit (s, min, h or day), 1s to 30day, for example 10min",
         })
 }
 

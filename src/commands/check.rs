@@ -6,8 +6,8 @@ use crate::config;
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Configuration file, TOML
+pub struct CheckArgs {
+    /// Configuration file (TOML), for example gateway.toml
     #[arg(long, value_name = "FILE", env = "LIVENESS_GATEWAY_CONFIG")]
     config: PathBuf,
     /// Print the effective configuration: every key with its value, secrets masked
@@ -15,7 +15,7 @@ pub struct Args {
     print: bool,
 }
 
-impl Args {
+impl CheckArgs {
     /// Exits with 0 if the file is valid, else with 1 and all its errors on standard error.
     pub fn run(&self) -> ExitCode {
         match config::load(&self.config) {

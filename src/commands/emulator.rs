@@ -1,7 +1,7 @@
 //! `emulator`: runs the emulator of Qiniu alone, to test a configuration or any client of Qiniu.
 //!
-//! The keys come from the environment, never from the command line, which other users can read. They
-//! are never printed.
+//! The keys come from the environment, never from the command line, which other users can read.
+//! They are never printed.
 
 use std::{
     io::{self, Write as _},
@@ -18,7 +18,7 @@ use crate::{
 
 /// Arguments of `emulator`.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Args {
+pub struct EmulatorArgs {
     /// Address or host name to listen on, with a port; port 0 picks a free one
     #[arg(
         long,
@@ -58,7 +58,7 @@ enum EmulatorCommandError {
     Print(#[source] io::Error),
 }
 
-impl Args {
+impl EmulatorArgs {
     /// Serves until SIGINT or SIGTERM. Prints the URL once the address is bound.
     pub fn run(&self) -> ExitCode {
         match self.serve() {
@@ -139,7 +139,7 @@ mod tests {
     #[derive(Parser)]
     struct EmulatorLine {
         #[command(flatten)]
-        args: Args,
+        args: EmulatorArgs,
     }
 
     #[test]

@@ -29,13 +29,13 @@ const OVERRIDE: &str = "LIVENESS_GATEWAY__ADMIN__LISTEN";
 
 /// Arguments of `healthcheck`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct HealthcheckArgs {
     /// URL to request, http:// only [default: /readyz of the configured admin address]
     ///
     /// For example http://localhost:9090/readyz
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// Configuration file, read for the admin address only [default admin address: 127.0.0.1:9090]
+    /// Configuration file, read only for the admin address; without a file it is 127.0.0.1:9090
     #[arg(long, value_name = "FILE", env = "LIVENESS_GATEWAY_CONFIG")]
     config: Option<PathBuf>,
 }
@@ -69,7 +69,7 @@ enum HealthcheckError {
     Status { url: String, status: u16 },
 }
 
-impl Args {
+impl HealthcheckArgs {
     /// Exits with 0 if the response has status 200, else with 1 and the reason on standard error.
     pub fn run(&self) -> ExitCode {
         match self.check() {

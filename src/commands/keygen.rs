@@ -9,7 +9,7 @@ use crate::generate::{self, GenerateError, VerdictKeyPair};
 
 /// Arguments of `keygen`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct KeygenArgs {
     /// Purpose of the key
     purpose: KeyPurpose,
 }
@@ -23,7 +23,7 @@ enum KeyPurpose {
     Verdict,
 }
 
-impl Args {
+impl KeygenArgs {
     /// Prints the key to standard output, and a public key to standard error.
     pub fn run(&self) -> ExitCode {
         let printed = match self.purpose {

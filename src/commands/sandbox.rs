@@ -22,7 +22,7 @@ use crate::{
 
 /// Arguments of `sandbox`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct SandboxArgs {
     /// Address or host name that the gateway listens on, with a port; port 0 picks a free one
     #[arg(
         long,
@@ -63,7 +63,7 @@ enum SandboxCommandError {
     EnvFile { path: PathBuf, source: io::Error },
 }
 
-impl Args {
+impl SandboxArgs {
     /// Serves until SIGTERM or SIGINT.
     pub fn run(&self) -> ExitCode {
         let Err(error) = self.serve() else {
@@ -98,9 +98,9 @@ impl Args {
             let sandbox = Sandbox::bind(settings, log.writer()).await?;
             super::print(&sandbox.guide());
             if !self.listen.ip().is_loopback() {
+                let address = self.listen;
                 super::note(&format!(
-                    "warning: other machines can reach {}, and the page gives its token to everyone",
-                    self.listen
+                    "warning: other machines can reach {address}, and the page shows its token"
                 ));
             }
             if let Some(path) = &self.env_file {
@@ -115,8 +115,8 @@ impl Args {
     }
 }
 
-/// Writes the file under another name and renames it, so that a reader never sees a part of it. Only
-/// the owner may read it, because it holds a token.
+/// Writes the file under another name and renames it, so that a reader never sees a part of it.
+/// Only the owner may read it, because it holds a token.
 fn write_environment(file: &Path, sandbox: &Sandbox) -> io::Result<()> {
     use std::{io::Write, os::unix::fs::OpenOptionsExt};
     let text = format!(

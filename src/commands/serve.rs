@@ -15,8 +15,8 @@ const FREED_BLOCK: usize = 32 * 1024 * 1024 - 64 * 1024;
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Configuration file, TOML
+pub struct ServeArgs {
+    /// Configuration file (TOML), for example gateway.toml
     #[arg(long, value_name = "FILE", env = "LIVENESS_GATEWAY_CONFIG")]
     config: PathBuf,
 }
@@ -32,7 +32,7 @@ enum ServeError {
     Start(#[source] Box<dyn Error + Send + Sync>),
 }
 
-impl Args {
+impl ServeArgs {
     /// Exits with 0 after a clean stop, and with 1 if the gateway could not start, or had to close
     /// connections or abandon calls.
     pub fn run(&self) -> ExitCode {

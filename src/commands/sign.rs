@@ -15,7 +15,7 @@ use crate::{
 
 /// Arguments of `sign`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct SignArgs {
     /// HTTP method of the request
     #[arg(long, default_value = "POST")]
     method: String,
@@ -47,7 +47,7 @@ enum SignError {
     Body { path: PathBuf, source: io::Error },
 }
 
-impl Args {
+impl SignArgs {
     /// Prints the value of `Authorization` to standard output.
     pub fn run(&self) -> ExitCode {
         match self.authorization() {

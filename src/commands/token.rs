@@ -15,7 +15,7 @@ use crate::generate::{self, GenerateError, TokenClaims};
 
 /// Arguments of `token`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct TokenArgs {
     /// Environment variable with the identity's shared secret, at least 32 bytes
     #[arg(long, value_name = "NAME")]
     secret_env: String,
@@ -50,7 +50,7 @@ enum TokenCommandError {
     Generate(#[from] GenerateError),
 }
 
-impl Args {
+impl TokenArgs {
     /// Prints the token to standard output.
     pub fn run(&self) -> ExitCode {
         match self.token() {

@@ -1,7 +1,7 @@
 //! Checks whether Qiniu would accept a `video_base64`.
 //!
-//! It decodes strict base64, reads the container with [`crate::media::mp4`], and compares the result
-//! with the documented limits. It decodes no picture, and never panics, whatever the bytes.
+//! It decodes strict base64, reads the container with [`crate::media::mp4`], and compares the
+//! result with the documented limits. It decodes no picture, and never panics, whatever the bytes.
 
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ fn check_bytes(video: &[u8]) -> Result<(), VideoError> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use proptest::{collection::vec, prelude::*};
 
     use super::*;
 
@@ -147,7 +147,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn random_bytes_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..4096)) {
+        fn random_bytes_do_not_panic(bytes in vec(any::<u8>(), 0..4096)) {
             let _ = check_bytes(&bytes);
             let _ = mp4::read_slice(&[b"\0\0\0\x10ftypisom\0\0\0\0".as_slice(), &bytes].concat());
         }
@@ -155,7 +155,7 @@ mod tests {
         #[test]
         fn damaged_files_do_not_panic(
             which in 0..4_usize,
-            damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..64),
+            damage in vec((any::<proptest::sample::Index>(), any::<u8>()), 1..64),
         ) {
             let mut video = [MOOV_FIRST, FRAGMENTED, WITH_AUDIO, TOO_SMALL][which].to_vec();
             // Readers look at the boxes at the front, so the damage goes there.

@@ -1,8 +1,9 @@
-//! Everything on one machine, without a Qiniu account: an emulator of Qiniu, the gateway in front of
-//! it, a test page and a development token.
+//! Everything on one machine, without a Qiniu account: an emulator of Qiniu, the gateway in front
+//! of it, a test page and a development token.
 //!
-//! The gateway is the real one, started from a configuration text as an operator would write it; only
-//! Qiniu is emulated. Keys and the token are generated for each run and never written to disk here.
+//! The gateway is the real one, started from a configuration text as an operator would write it;
+//! only Qiniu is emulated. Keys and the token are generated for each run and never written to disk
+//! here.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -33,8 +34,9 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
 /// The sample video of the page and the guide: H.264 in MP4, three seconds.
 const SAMPLE: &[u8] = include_bytes!("sample.mp4");
 const PAGE: &str = include_str!("page.html");
-/// The text for a terminal. Its commands need curl and the tools of a POSIX shell. It has six steps,
-/// the first of which only sets the token: `README.md` describes them, and `.ci/sandbox` runs them.
+/// The text for a terminal. Its commands need curl and the tools of a POSIX shell. It has six
+/// steps, the first of which only sets the token: `README.md` describes them, and `.ci/sandbox`
+/// runs them.
 const GUIDE: &str = include_str!("guide.txt");
 
 /// Settings of a sandbox.
