@@ -7,7 +7,7 @@ use crate::support::{
 use liveness_gateway::emulator::Scenario;
 
 #[tokio::test]
-async fn limits() {
+async fn a_user_over_the_rate_is_rejected_and_others_are_not() {
     let (qiniu, handle) = emulator(Scenario::Pass).await;
     let tight = routes().replace(
         "rate = \"1000/s\"\nburst = 1000",

@@ -7,7 +7,7 @@ use crate::support::{
 use liveness_gateway::emulator::Scenario;
 
 #[tokio::test]
-async fn heads() {
+async fn wrong_heads_are_rejected_with_their_codes() {
     let (qiniu, handle) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     for http2 in [false, true] {
@@ -80,7 +80,7 @@ async fn heads() {
 }
 
 #[tokio::test]
-async fn tokens() {
+async fn wrong_tokens_are_rejected_with_their_codes() {
     let (qiniu, handle) = emulator(Scenario::Pass).await;
     let scoped = routes().replace(
         "kind = \"verify\"",
@@ -152,7 +152,7 @@ async fn tokens() {
 }
 
 #[tokio::test]
-async fn bodies() {
+async fn wrong_bodies_are_rejected_with_their_codes() {
     let (qiniu, handle) = emulator(Scenario::Pass).await;
     let gateway = Gateway::unbound(qiniu).await;
     let good = data_encoding::BASE64.encode(&video(0));

@@ -43,7 +43,7 @@ async fn expect(does: Does, status: u16, code: &str) {
 }
 
 #[tokio::test]
-async fn statuses() {
+async fn each_status_of_qiniu_has_its_error_code() {
     for (status, ours, code) in [
         ("401 Unauthorized", 502, "upstream_rejected_credentials"),
         ("403 Forbidden", 502, "upstream_rejected_credentials"),
@@ -189,10 +189,8 @@ async fn an_interim_answer_does_not_stop_an_upload() {
 }
 
 #[tokio::test]
-async fn nobody_there() {
-    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = closed.local_addr().unwrap();
-    drop(closed);
+async fn an_upstream_that_does_not_listen_is_unreachable() {
+    let (_bound, address) = upstream::not_listening();
     let gateway = Gateway::plain(address).await;
     for http2 in [false, true] {
         let answer = gateway.post(http2, SESSIONCODE, "{}").await;

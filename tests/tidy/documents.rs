@@ -1,0 +1,181 @@
+//! What the documents say of error codes, metrics, and each other.
+
+use std::{collections::BTreeSet, path::Path};
+
+use crate::{
+    modules::tree,
+    none,
+    source::{File, files, root, strings},
+};
+
+/// Files that turn rejections into codes: those of this path, and the functions `code` of all others.
+const REFUSALS: &[&str] = &["src/relay/refusal", "src/server/head_refusal"];
+/// What the metrics library adds to names.
+const SUFFIXES: &[&str] = &["", "_total", "_info", "_seconds", "_bytes", "_bytes_total"];
+
+/// Texts that look like a code in the files that turn rejections into codes.
+fn codes() -> BTreeSet<&'static str> {
+    let mut codes = BTreeSet::new();
+    for module in tree().0.values() {
+        let (code, name) = (&module.code, &module.file.name);
+        let range = if REFUSALS.iter().any(|path| name.starts_with(path)) {
+            // Tests come last.
+            0..code.trim_end().len()
+        } else if let Some(start) = code.find("fn code(&self)") {
+            start..start + code[start..].find("\n    }").unwrap()
+        } else {
+            continue;
+        };
+        let found = strings(&module.file.text).into_iter();
+        let found = found.filter(|(at, text)| range.contains(at) && is_code(text));
+        codes.extend(found.map(|(_, text)| text));
+    }
+    assert!(codes.len() > 20, "codes are found: {codes:?}");
+    codes
+}
+
+fn is_code(text: &str) -> bool {
+    let small = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+    text.contains('_') && text.bytes().all(small)
+}
+
+#[test]
+fn every_error_code_is_documented_and_every_documented_one_exists() {
+    let page = File::read("docs/errors.md");
+    let rows = page.text.lines().filter_map(|line| {
+        let cell = line.strip_prefix("| ")?.split('|').next()?;
+        let (status, code) = cell.split_once(" `")?;
+        status.parse::<u16>().ok()?;
+        code.split('`').next()
+    });
+    let documented: BTreeSet<&str> = rows.collect();
+    let codes = codes();
+    let missing = codes.difference(&documented);
+    let missing = missing.map(|code| format!("`{code}` has no row in docs/errors.md"));
+    // One of a single word can't be told from other texts, but it must be somewhere.
+    let literals = tree().0.values().flat_map(|it| strings(&it.file.text));
+    let literals: BTreeSet<&str> = literals.map(|(_, text)| text).collect();
+    let unknown = documented.difference(&literals);
+    let unknown = unknown.map(|code| format!("docs/errors.md: no error has the code `{code}`"));
+    none(
+        &missing.chain(unknown).collect::<Vec<_>>(),
+        "a table row begins with `| status `code` |`",
+    );
+}
+
+#[test]
+fn every_metric_is_documented_and_every_documented_one_exists() {
+    let mut families = BTreeSet::new();
+    for module in tree().0.values() {
+        for call in ["register(", "register_with_unit(", "encode_descriptor("] {
+            for (offset, _) in module.code.match_indices(call) {
+                let text = module.file.text[offset + call.len()..].trim_start();
+                let name = text.strip_prefix('"').and_then(|it| it.split('"').next());
+                families.extend(name.map(str::to_owned));
+            }
+        }
+    }
+    assert!(families.len() > 15, "families are found: {families:?}");
+    let page = File::read("docs/operations.md");
+    let section = page.text.split("\n## Metrics\n").nth(1).unwrap();
+    let table = section.find("\n|").map(|start| &section[start + 1..]);
+    let table = table.and_then(|table| table.split("\n\n").next()).unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
+    let cells = rows.filter_map(|row| row.split('|').next());
+    let documented: Vec<&str> = cells
+        .flat_map(|cell| cell.split('`').step_by(2))
+        .filter(|name| !name.trim_matches([',', ' ']).is_empty())
+        .collect();
+    let is = |family: &str, name: &str| {
+        let rest = name.strip_prefix(family);
+        rest.is_some_and(|rest| SUFFIXES.contains(&rest))
+    };
+    let missing = families
+        .iter()
+        .filter(|family| !documented.iter().any(|name| is(family, name)));
+    let missing = missing.map(|family| format!("`{family}` has no row in docs/operations.md"));
+    let unknown = documented
+        .iter()
+        .filter(|name| !families.iter().any(|family| is(family, name)));
+    let unknown = unknown.map(|name| format!("docs/operations.md: no metric is called `{name}`"));
+    none(
+        &missing.chain(unknown).collect::<Vec<_>>(),
+        "the table `Metrics` has a row for each",
+    );
+}
+
+#[test]
+fn every_link_and_anchor_leads_somewhere() {
+    let mut faults = Vec::new();
+    for file in files(&["."], "md") {
+        for (number, target) in links(&file) {
+            if let Some(fault) = broken(&file, &target) {
+                faults.push(format!("{}:{number}: {target}: {fault}", file.name));
+            }
+        }
+    }
+    none(&faults, "correct the link, or the heading");
+}
+
+/// The relative links of a page, with their lines; code is left out.
+fn links(file: &File) -> Vec<(usize, String)> {
+    let (mut found, mut fenced) = (Vec::new(), false);
+    for (number, line) in file.lines() {
+        fenced ^= line.trim_start().starts_with("```");
+        if fenced || line.starts_with("    ") {
+            continue;
+        }
+        let plain: String = line.split('`').step_by(2).collect();
+        for part in plain.split("](").skip(1) {
+            let target = part.split([')', ' ']).next().unwrap();
+            if !target.contains("://") && !target.starts_with("mailto:") {
+                found.push((number, target.to_owned()));
+            }
+        }
+    }
+    found
+}
+
+/// What is wrong with a link, if anything is.
+fn broken(file: &File, target: &str) -> Option<&'static str> {
+    let (path, anchor) = match target.split_once('#') {
+        Some((path, anchor)) => (path, Some(anchor)),
+        None => (target, None),
+    };
+    let folder = Path::new(&file.name).parent().unwrap();
+    let path = match path {
+        "" => Path::new(&file.name).to_owned(),
+        path => folder.join(path),
+    };
+    if !root().join(&path).exists() {
+        return Some("there is no such file");
+    }
+    let anchor = anchor?;
+    let page = File::read(path.to_str().unwrap());
+    let is_there = headings(&page).iter().any(|heading| heading == anchor);
+    (!is_there).then_some("that page has no such heading")
+}
+
+/// The anchors that GitHub makes of a page's headings.
+fn headings(page: &File) -> Vec<String> {
+    let (mut anchors, mut fenced): (Vec<String>, _) = (Vec::new(), false);
+    for (_, line) in page.lines() {
+        fenced ^= line.starts_with("```");
+        let title = line.trim_start_matches('#');
+        if fenced || !line.starts_with('#') || !title.starts_with(' ') {
+            continue;
+        }
+        let kept = title.trim().chars().filter_map(|it| match it {
+            ' ' | '-' => Some('-'),
+            it if it.is_alphanumeric() || it == '_' => Some(it.to_ascii_lowercase()),
+            _ => None,
+        });
+        let anchor: String = kept.collect();
+        let twins = anchors.iter().filter(|it| **it == anchor).count();
+        anchors.push(match twins {
+            0 => anchor,
+            twins => format!("{anchor}-{twins}"),
+        });
+    }
+    anchors
+}

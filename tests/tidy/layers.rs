@@ -1,0 +1,131 @@
+//! Imports go down the list of layers, and no two modules import each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    modules::{Import, Tree, tree},
+    none,
+    source::File,
+};
+
+/// From the ground up. A module imports from layers below its own alone; `ARCHITECTURE.md` has the same list.
+const LAYERS: &[&[&str]] = &[
+    &["secret", "memory", "lifecycle", "future_pool", "json"],
+    &["route", "media", "outbound", "rotation", "telemetry"],
+    &["auth", "store", "session"],
+    &["generate", "limit", "verify_once", "qiniu"],
+    &["body", "evidence", "verdict"],
+    &["relay"],
+    &["server"],
+    &["config"],
+    &["startup"],
+    &["emulator"],
+    &["sandbox"],
+    &["commands"],
+    &["cli"],
+];
+
+fn layer(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| layer.contains(&module))
+}
+
+/// `file:line → file` of an import.
+fn named(tree: &Tree, import: &Import) -> String {
+    let file = |path: &Vec<String>| tree.0[path].file.name.clone();
+    format!(
+        "{}:{} → {}",
+        file(&import.from),
+        import.line,
+        file(&import.to)
+    )
+}
+
+#[test]
+fn each_module_has_a_layer() {
+    let tree = tree();
+    let modules = tree.0.keys().filter(|path| path.len() == 1);
+    let homeless = modules.filter(|path| layer(&path[0]).is_none());
+    none(
+        &homeless.map(|path| path[0].clone()).collect::<Vec<_>>(),
+        "add it to `LAYERS` in tests/tidy/layers.rs and to the list in ARCHITECTURE.md",
+    );
+}
+
+#[test]
+fn imports_go_down_the_layers() {
+    let tree = tree();
+    let upward = tree.imports().into_iter().filter(|import| {
+        let (from, to) = (&import.from[0], &import.to[0]);
+        from != to && layer(to) >= layer(from)
+    });
+    let faults: Vec<_> = upward.map(|import| named(tree, &import)).collect();
+    none(
+        &faults,
+        "move what is needed to the lower module, or hand it in as a value",
+    );
+}
+
+#[test]
+#[ignore = "the tree does not keep this rule yet"]
+fn no_modules_import_each_other() {
+    let tree = tree();
+    let mut siblings: BTreeMap<Vec<String>, BTreeMap<(String, String), String>> = BTreeMap::new();
+    for import in tree.imports() {
+        let common = import.from.iter().zip(&import.to);
+        let common = common.take_while(|(one, other)| one == other).count();
+        if let (Some(from), Some(to)) = (import.from.get(common), import.to.get(common)) {
+            let edges = siblings.entry(import.from[..common].to_vec()).or_default();
+            let edge = (from.clone(), to.clone());
+            edges.entry(edge).or_insert_with(|| named(tree, &import));
+        }
+    }
+    let mut faults = Vec::new();
+    for edges in siblings.values() {
+        faults.extend(
+            edges.iter().filter_map(|((from, to), example)| {
+                reaches(edges, to, from).then(|| example.clone())
+            }),
+        );
+    }
+    none(
+        &faults,
+        "these imports are part of a cycle; move what both sides need below them",
+    );
+}
+
+/// Whether there is a way from one to the other.
+fn reaches(edges: &BTreeMap<(String, String), String>, from: &str, to: &str) -> bool {
+    let (mut seen, mut waiting) = (BTreeSet::new(), vec![from]);
+    while let Some(node) = waiting.pop() {
+        if node == to {
+            return true;
+        }
+        if seen.insert(node) {
+            let next = edges.keys().filter(|(from, _)| from == node);
+            waiting.extend(next.map(|(_, to)| to.as_str()));
+        }
+    }
+    false
+}
+
+#[test]
+#[ignore = "the tree does not keep this rule yet"]
+fn the_architecture_lists_the_same_layers() {
+    let page = File::read("ARCHITECTURE.md");
+    let section = page
+        .text
+        .split_once("\n## Layers\n")
+        .expect("ARCHITECTURE.md has a section `Layers`")
+        .1;
+    let section = section.split("\n## ").next().unwrap();
+    let items = section
+        .lines()
+        .filter(|line| line.starts_with(|first: char| first.is_ascii_digit()));
+    let listed: Vec<Vec<&str>> = items
+        .map(|item| item.split('`').skip(1).step_by(2).collect())
+        .collect();
+    assert_eq!(
+        listed, LAYERS,
+        "the numbered list in ARCHITECTURE.md and `LAYERS` in tests/tidy/layers.rs must agree"
+    );
+}
