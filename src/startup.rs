@@ -1,4 +1,7 @@
-//! From checked settings to a running gateway: the only file that knows every module.
+//! From validated settings to a running gateway.
+//!
+//! The only module that knows every other. Binds the listeners, builds the parts, starts the
+//! background tasks, and ends them after a stop. Never reads the configuration file.
 
 use std::{
     collections::HashMap,
@@ -36,14 +39,14 @@ use crate::{
 
 mod reload;
 
-/// How often limits and connections that nobody uses are looked for.
-const SWEEP: Duration = Duration::from_secs(1);
+/// Interval at which idle limits, connections and sessions are removed.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Where the public keys of verdicts are.
-const KEY_SET: &str = "/.well-known/jwks.json";
+/// Path of the verdicts' public keys.
+const KEY_SET_PATH: &str = "/.well-known/jwks.json";
 
-/// A gateway that listens and does not serve yet.
-pub struct Running {
+/// A gateway whose listeners are bound and that does not serve yet.
+pub struct BoundGateway {
     server: Server,
     public: Vec<SocketAddr>,
     admin: SocketAddr,
@@ -53,20 +56,24 @@ pub struct Running {
     reloader: Reloader,
 }
 
-impl Running {
-    /// Binds the listeners and makes every step ready.
+impl BoundGateway {
+    /// Binds the listeners and builds every part.
     ///
     /// # Errors
-    /// An address can't be listened on.
-    pub async fn start(settings: Settings, lines: LogWriter) -> io::Result<Self> {
-        Self::start_at(settings, lines, &Clock::default()).await
+    /// An address can't be bound, or the system returns no random bytes.
+    pub async fn start(settings: Settings, log: LogWriter) -> io::Result<Self> {
+        Self::start_with_clock(settings, log, &Clock::default()).await
     }
 
-    /// The same, with quotas that go by this clock: for tests.
+    /// As [`BoundGateway::start`], with a clock for the quotas. For tests.
     ///
     /// # Errors
-    /// An address can't be listened on.
-    pub async fn start_at(settings: Settings, lines: LogWriter, clock: &Clock) -> io::Result<Self> {
+    /// As for [`BoundGateway::start`].
+    pub async fn start_with_clock(
+        settings: Settings,
+        log_writer: LogWriter,
+        clock: &Clock,
+    ) -> io::Result<Self> {
         let Settings {
             server,
             admin,
@@ -81,11 +88,11 @@ impl Running {
             log,
             reloadable,
         } = settings;
-        let telemetry = telemetry(lines, log.format);
+        let telemetry = telemetry(log_writer, log.format);
         let listening = Server::bind(&server, &admin).await?;
         let readiness = Arc::<Readiness>::default();
-        let store = shared(store, sessions.as_ref(), &qiniu, &telemetry.metrics)?;
-        let sessions = bound(sessions.as_ref(), &qiniu)?;
+        let store = open_store(store, sessions.as_ref(), &qiniu, &telemetry.metrics)?;
+        let sessions = session_keys(sessions.as_ref(), &qiniu)?;
         let shared_sessions = store.clone().filter(|_| sessions.is_some());
         let memory = body_memory(server.body_memory, &telemetry.metrics);
         let authenticator = authenticator(identities, &qiniu);
@@ -127,22 +134,23 @@ impl Running {
         })
     }
 
-    /// Where requests are taken, as bound.
+    /// The bound addresses of the public listener.
     pub fn public_addresses(&self) -> Vec<SocketAddr> {
         self.public.clone()
     }
 
-    /// Where the admin listener is, as bound.
+    /// The bound address of the admin listener.
     pub fn admin_address(&self) -> SocketAddr {
         self.admin
     }
 
-    /// Shows these too to anybody who asks.
-    pub fn show_pages(&mut self, pages: HashMap<&'static str, Page>) {
+    /// Serves further documents without a token, by path.
+    pub fn add_pages(&mut self, pages: HashMap<&'static str, Page>) {
         self.gateway.pages.extend(pages);
     }
 
-    /// Serves until `stop`, then lets what is under way finish, calls to Qiniu whose callers have left included.
+    /// Serves until `stop` resolves, then drains: requests in flight and calls to Qiniu, also
+    /// those whose callers have disconnected, have `drain_timeout` to finish.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> DrainOutcome {
         let gateway = Arc::new(self.gateway);
         let metrics = Arc::clone(&gateway.telemetry.metrics);
@@ -158,7 +166,7 @@ impl Running {
         ));
         let swept = Arc::clone(&gateway);
         let sweep = tokio::spawn(async move {
-            let mut tick = tokio::time::interval(SWEEP);
+            let mut tick = tokio::time::interval(SWEEP_INTERVAL);
             loop {
                 tick.tick().await;
                 swept.endpoints.sweep();
@@ -176,7 +184,7 @@ impl Running {
             .server
             .run(&self.settings, serving, self.readiness, stop)
             .await;
-        // The same time is theirs whose callers have left.
+        // Calls whose callers have disconnected share the same time limit.
         let left = limit.saturating_sub(stopped.elapsed());
         let _ = timeout(left, gateway.calls.finished()).await;
         outcome.lost = gateway.calls.count();
@@ -188,22 +196,22 @@ impl Running {
     }
 }
 
-fn telemetry(lines: LogWriter, format: LogFormat) -> Arc<Telemetry> {
+fn telemetry(log: LogWriter, format: LogFormat) -> Arc<Telemetry> {
     Arc::new(Telemetry {
-        metrics: Metrics::new(lines.clone()),
-        log: lines,
+        metrics: Metrics::new(log.clone()),
+        log,
         format,
     })
 }
 
-/// The public keys of verdicts, for everybody to read.
+/// The document with the verdicts' public keys, with `[verdict]`.
 fn key_set(finalizer: &ResponseFinalizer) -> HashMap<&'static str, Page> {
     let page = |verdicts: &VerdictSigner| Page {
         content_type: "application/json",
         body: Arc::clone(verdicts.published()),
     };
     let page = finalizer.verdicts().map(page);
-    page.map(|page| (KEY_SET, page)).into_iter().collect()
+    page.map(|page| (KEY_SET_PATH, page)).into_iter().collect()
 }
 
 fn body_memory(bytes: u64, metrics: &Metrics) -> Arc<BodyMemory> {
@@ -220,7 +228,7 @@ fn authenticator(
     Arc::new(Authenticator::new(identities, pseudonyms))
 }
 
-fn shared(
+fn open_store(
     settings: Option<StoreSettings>,
     sessions: Option<&SessionSettings>,
     qiniu: &UpstreamSettings,
@@ -229,13 +237,13 @@ fn shared(
     let Some(settings) = settings else {
         return Ok(None);
     };
-    let naming = naming_key(sessions, &qiniu.credentials.secret_key).map_err(no_randomness)?;
-    let store = Store::new(settings, naming, metrics).map_err(no_randomness)?;
+    let naming = naming_key(sessions, &qiniu.credentials.secret_key).map_err(no_random_bytes)?;
+    let store = Store::new(settings, naming, metrics).map_err(no_random_bytes)?;
     Ok(Some(store))
 }
 
-/// Names callers in the store by the secret that all replicas have: the seal key, or Qiniu's secret key
-/// where sessions are not bound.
+/// The key that names callers in the store. All replicas derive the same one: from the seal key,
+/// or from Qiniu's secret key where sessions are not bound.
 fn naming_key(
     sessions: Option<&SessionSettings>,
     qiniu_secret: &Secret,
@@ -248,13 +256,13 @@ fn naming_key(
     }
 }
 
-/// Keeps replicas in touch with each other. Never ends where there is a store.
+/// Keeps the connection to the store and publishes sessions. Never ends if there is a store.
 async fn share(store: Option<Arc<Store>>, verify_once: Arc<VerifyOnce>) {
     let Some(store) = store else { return };
     tokio::join!(store.keep(), verify_once.publish_updates());
 }
 
-fn bound(
+fn session_keys(
     settings: Option<&SessionSettings>,
     qiniu: &UpstreamSettings,
 ) -> io::Result<Option<Arc<SessionKeys>>> {
@@ -263,13 +271,13 @@ fn bound(
     };
     if settings.seal_key.is_none() {
         tracing::info!(
-            "sessions.seal_key is not set: sessions are good for this process alone, not for replicas of it"
+            "sessions.seal_key is not set: sessions are valid in this process only, not in its replicas"
         );
     }
     let sessions = SessionKeys::new(settings, &qiniu.endpoint.authority);
-    Ok(Some(sessions.map_err(no_randomness)?))
+    Ok(Some(sessions.map_err(no_random_bytes)?))
 }
 
-fn no_randomness(_: Unspecified) -> io::Error {
-    io::Error::other("the system gives no random bytes")
+fn no_random_bytes(_: Unspecified) -> io::Error {
+    io::Error::other("the system returns no random bytes")
 }

@@ -5,7 +5,7 @@ use std::{error::Error, hint::black_box, io, path::PathBuf, process::ExitCode};
 use crate::{
     config,
     server::drain,
-    startup::Running,
+    startup::BoundGateway,
     telemetry::log::{self, LogWriter},
 };
 
@@ -60,7 +60,7 @@ fn start(settings: config::Settings) -> Result<ExitCode, ServeError> {
 async fn serve(settings: config::Settings, log: LogWriter) -> Result<ExitCode, ServeError> {
     // Before the addresses are logged: a script may stop the gateway as soon as it reads them.
     let stop = drain::termination_signal();
-    let running = Running::start(settings, log).await.map_err(|error| {
+    let running = BoundGateway::start(settings, log).await.map_err(|error| {
         let error = ServeError::Start(error.into());
         tracing::error!("{}", super::chain(&error));
         error

@@ -20,7 +20,7 @@ use crate::{
     generate::{self, GenerateError, TokenClaims},
     relay::respond::Page,
     secret::Secret,
-    startup::Running,
+    startup::BoundGateway,
     telemetry::log::LogWriter,
 };
 
@@ -82,7 +82,7 @@ impl SandboxError {
 /// A bound sandbox. [`Sandbox::run`] serves it.
 pub struct Sandbox {
     emulator: Emulator,
-    gateway: Running,
+    gateway: BoundGateway,
     token: String,
     address: SocketAddr,
 }
@@ -120,10 +120,12 @@ impl Sandbox {
             address: settings.listen,
             source,
         };
-        let mut gateway = Running::start(loaded.settings, log).await.map_err(failed)?;
+        let mut gateway = BoundGateway::start(loaded.settings, log)
+            .await
+            .map_err(failed)?;
         let address = gateway.public_addresses().first().copied();
         let address = address.ok_or_else(|| failed(io::ErrorKind::AddrNotAvailable.into()))?;
-        gateway.show_pages(pages(&token));
+        gateway.add_pages(pages(&token));
         Ok(Self {
             emulator,
             gateway,

@@ -1,4 +1,6 @@
-//! Where each value goes that is made anew when its files change. A new kind of reloadable value gets its line here.
+//! Which part of the gateway gets each value that is reloaded when its files change.
+//!
+//! A new kind of reloadable value gets a line here. Never reads a file: [`crate::rotation`] does.
 
 use std::{sync::Arc, time::Instant};
 
@@ -11,9 +13,9 @@ use crate::{
     verdict::VerdictKeys,
 };
 
-const UNFIT: &str = "no keys can be derived of it";
+const UNFIT: &str = "no keys can be derived from it";
 
-/// Everything that is reloadable, each with the part of the gateway that uses it.
+/// Connects each reloadable value with the part of the gateway that uses it.
 pub(super) fn reloader(
     reloadable: ReloadableSettings,
     gateway: &Gateway,
@@ -27,7 +29,7 @@ pub(super) fn reloader(
         });
     }
     let endpoints = Arc::clone(&gateway.endpoints);
-    // Where sessions are bound, callers are named in the store by the seal key instead.
+    // Where sessions are bound, the seal key names callers in the store instead.
     let store = gateway.store.clone().filter(|_| gateway.sessions.is_none());
     reloader.add(reloadable.credentials, move |credentials| {
         endpoints.sign_with(&credentials);
@@ -97,7 +99,7 @@ fn watch_verdict_keys(
     });
 }
 
-/// Connections that are opened from then on trust whom the new file names.
+/// New connections trust the authorities of the new file; open ones stay.
 fn watch_authorities(reloader: &mut Reloader, authorities: Vec<ReloadableAuthorities>) {
     for ReloadableAuthorities { tls, reloadable } in authorities {
         reloader.add(Some(reloadable), move |config| {

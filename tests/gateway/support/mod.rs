@@ -31,7 +31,7 @@ use liveness_gateway::{
     generate::{TokenClaims, development_token},
     limit::clock::Clock,
     secret::Secret,
-    startup::Running,
+    startup::BoundGateway,
     telemetry::log::LogWriter,
 };
 use tokio::{net::TcpStream, sync::oneshot};
@@ -148,7 +148,9 @@ impl Gateway {
     /// With quotas that go by this clock.
     pub(crate) async fn run_by(settings: Settings, clock: &Clock) -> Self {
         let (lines, log) = LogWriter::capture();
-        let running = Running::start_at(settings, lines, clock).await.unwrap();
+        let running = BoundGateway::start_with_clock(settings, lines, clock)
+            .await
+            .unwrap();
         let (stop, stopped) = oneshot::channel();
         let (address, admin) = (running.public_addresses()[0], running.admin_address());
         let ended = tokio::spawn(running.serve(async move { drop(stopped.await) }));
