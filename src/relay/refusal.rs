@@ -36,7 +36,7 @@ pub enum Refusal {
     Method(&'static str),
     /// The token was not accepted.
     #[error("authentication failed")]
-    Auth(AuthRefusal),
+    Auth(#[source] AuthRefusal),
     /// The token lacks this scope.
     #[error("insufficient scope")]
     Scope(String),
@@ -57,10 +57,10 @@ pub enum Refusal {
     Body(BodyRefusal),
     /// The session can't be claimed.
     #[error("session not claimed")]
-    Session(ClaimError),
+    Session(#[source] ClaimError),
     /// The call to Qiniu failed.
     #[error("upstream call failed")]
-    Upstream(UpstreamFailure),
+    Upstream(#[source] UpstreamFailure),
     /// A stop gives requests in flight no more time.
     #[error("shutting down")]
     ShuttingDown,
