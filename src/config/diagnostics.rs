@@ -1,139 +1,126 @@
-//! Mistakes in a configuration, all of them at once: where each is, what it is, and the way out. A secret's value is
-//! never in one.
+//! The errors of a configuration, reported all at once: where each is, what is wrong, and a
+//! suggested fix.
+//!
+//! The text that excerpts are taken from is redacted beforehand, so no error can show a secret.
 
-use std::{fmt, ops::Range};
+use std::{fmt, io::IsTerminal, ops::Range};
 
-/// Where a value came from.
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+
+/// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ConfigLocation {
-    /// A part of the file.
-    File(Range<usize>),
-    /// A part of the file that may hold a secret, by mistake: it is marked, but never shown.
-    Hidden(Range<usize>),
-    /// An environment variable.
+    /// The file as a whole.
+    File,
+    /// A range of bytes in the file.
+    Span(Range<usize>),
+    /// An environment variable, by its name.
     Variable(String),
 }
 
-impl ConfigLocation {
-    /// The same place, not to be shown.
-    pub(super) fn hidden(self) -> Self {
-        match self {
-            Self::File(span) => Self::Hidden(span),
-            other => other,
-        }
-    }
-}
-
-/// One mistake.
-#[derive(Clone, Debug)]
+/// One error of a configuration.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
 pub(super) struct ConfigError {
-    pub(super) place: ConfigLocation,
+    pub(super) location: ConfigLocation,
+    /// What is wrong.
     pub(super) message: String,
+    /// A suggested fix.
     pub(super) help: String,
 }
 
 /// All errors of a configuration.
 #[derive(Debug)]
 pub struct ConfigErrors {
+    /// The name of the file.
     name: String,
-    /// The file's text, with stars for what is hidden.
+    /// The text of the file, redacted.
     text: String,
     errors: Vec<ConfigError>,
 }
 
 impl ConfigErrors {
-    pub(super) fn new(name: &str, text: &str, mut errors: Vec<ConfigError>) -> Self {
-        errors.sort_by_key(|mistake| match &mistake.place {
-            ConfigLocation::File(span) | ConfigLocation::Hidden(span) => span.start,
+    /// Errors in the order of their locations. `text` must be redacted.
+    pub(super) fn new(name: &str, text: String, mut errors: Vec<ConfigError>) -> Self {
+        errors.sort_by_key(|error| match &error.location {
+            ConfigLocation::File => 0,
+            ConfigLocation::Span(span) => span.start,
             ConfigLocation::Variable(_) => usize::MAX,
         });
         Self {
             name: name.into(),
-            text: without_hidden(text, &errors),
+            text,
             errors,
         }
     }
 
-    /// How many there are.
+    /// The number of errors.
     pub fn len(&self) -> usize {
         self.errors.len()
     }
 
-    /// Never, in a report that was given out.
+    /// Whether there is none, which is never true outside of this module.
     pub fn is_empty(&self) -> bool {
         self.errors.is_empty()
     }
 
-    fn show(&self, f: &mut fmt::Formatter<'_>, mistake: &ConfigError) -> fmt::Result {
-        writeln!(f, "error: {}", mistake.message)?;
-        match &mistake.place {
-            ConfigLocation::Variable(name) => writeln!(f, "  --> environment variable {name}")?,
-            ConfigLocation::File(span) | ConfigLocation::Hidden(span) => {
-                let start = span.start.min(self.text.len());
-                let before = self.text.get(..start).unwrap_or_default();
-                let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-                let number = before.matches('\n').count() + 1;
-                let line = self
-                    .text
-                    .get(line_start..)
-                    .unwrap_or_default()
-                    .lines()
-                    .next()
-                    .unwrap_or_default();
-                let column = before.get(line_start..).unwrap_or_default().chars().count();
-                let rest = line.chars().count().saturating_sub(column);
-                let marked = self.text.get(span.clone()).map_or(1, |part| {
-                    part.lines().next().unwrap_or_default().chars().count()
-                });
-                let width = number.to_string().len();
-                writeln!(f, "{:width$}--> {}:{number}:{}", "", self.name, column + 1)?;
-                writeln!(f, "{number} | {line}")?;
-                writeln!(
-                    f,
-                    "{:width$} | {:column$}{}",
-                    "",
-                    "",
-                    "^".repeat(marked.min(rest).max(1))
-                )?;
-            }
-        }
-        writeln!(f, "  help: {}", mistake.help)
+    /// Prints the errors to standard error, in colour if that is a terminal.
+    pub fn print(&self) {
+        let coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let renderer = match coloured {
+            true => Renderer::styled(),
+            false => Renderer::plain(),
+        };
+        eprintln!("{}", self.rendered(&renderer));
     }
-}
 
-/// Another mistake may stand on the line of a hidden one, so what is hidden is gone from the whole text.
-fn without_hidden(text: &str, errors: &[ConfigError]) -> String {
-    let hidden = |at: usize| {
-        errors.iter().any(|mistake| match &mistake.place {
-            ConfigLocation::Hidden(span) => span.contains(&at),
-            _ => false,
-        })
-    };
-    // A star for each byte, so that places stay where they are.
-    text.char_indices()
-        .flat_map(|(at, letter)| {
-            let (shown, count) = match letter {
-                '\n' | '\r' => (letter, 1),
-                _ if hidden(at) => ('*', letter.len_utf8()),
-                _ => (letter, 1),
-            };
-            std::iter::repeat_n(shown, count)
-        })
-        .collect()
+    fn rendered(&self, renderer: &Renderer) -> String {
+        let errors = self.errors.iter().map(|error| self.group(error));
+        let mut text: String = errors
+            .map(|group| renderer.render(&[group]) + "\n\n")
+            .collect();
+        let count = self.errors.len();
+        let noun = if count == 1 { "error" } else { "errors" };
+        text.push_str(&format!(
+            "{}: {count} {noun}; nothing was started",
+            self.name
+        ));
+        text
+    }
+
+    fn group<'a>(&'a self, error: &'a ConfigError) -> Group<'a> {
+        let title = Level::ERROR.primary_title(&error.message);
+        let group = match &error.location {
+            ConfigLocation::File => title.element(Origin::path(&self.name)),
+            ConfigLocation::Variable(name) => {
+                title.element(Origin::path(format!("environment variable {name}")))
+            }
+            ConfigLocation::Span(span) => title.element(self.excerpt(span)),
+        };
+        group.element(Level::HELP.message(&error.help))
+    }
+
+    /// The first line of the span.
+    fn excerpt(&self, span: &Range<usize>) -> Snippet<'_, annotate_snippets::Annotation<'_>> {
+        let (before, after) = self
+            .text
+            .split_at_checked(span.start)
+            .unwrap_or((&self.text, ""));
+        let start = before.rfind('\n').map_or(0, |at| at + 1);
+        let end = before.len() + after.find('\n').unwrap_or(after.len());
+        let line = self.text.get(start..end).unwrap_or_default();
+        let marked = before.len() - start..span.end.clamp(before.len(), end) - start;
+        Snippet::source(line)
+            .line_start(before.matches('\n').count() + 1)
+            .path(&self.name)
+            .annotation(AnnotationKind::Primary.span(marked))
+    }
 }
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for mistake in &self.errors {
-            self.show(f, mistake)?;
-            writeln!(f)?;
-        }
-        let count = self.errors.len();
-        write!(
-            f,
-            "{}: {count} {}; nothing was started",
-            self.name,
-            if count == 1 { "error" } else { "errors" }
-        )
+        f.write_str(&self.rendered(&Renderer::plain()))
     }
 }
+
+impl std::error::Error for ConfigErrors {}

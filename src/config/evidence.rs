@@ -1,8 +1,9 @@
-//! `[evidence]`: where pictures go, and that they go there unseen by others.
+//! `[evidence]`: where pictures are delivered, and that nobody else can see them on the way.
 
 use super::{
-    checked::section,
-    reader::{ConfigReader, ConfigSection, Located},
+    reader::{ConfigReader, Located},
+    redact,
+    section::ConfigSection,
     tree::ConfigTable,
 };
 use crate::{
@@ -14,28 +15,25 @@ use crate::{
 impl ConfigReader<'_> {
     /// `None` without the section.
     pub(super) fn evidence(&mut self, root: &ConfigTable) -> Option<EvidenceSettings> {
-        let section = section(root, "evidence");
+        let section = ConfigSection::at(root, "evidence");
         section.table?;
         self.header("[evidence]");
         if !root.contains_key("verdict") {
             self.error(
-                &section.place,
-                "[evidence] without [verdict]: nothing says what a pass is",
-                "add [verdict], whose rule decides and whose `jti` names each delivery",
+                &section.location,
+                "[evidence] needs [verdict], whose rule decides what a pass is",
+                "add [verdict]; its `jti` also identifies each delivery",
             );
         }
-        let url = self.required(
-            &section,
-            "url",
-            "write the URL of the backend that takes the pictures",
-        );
-        let allow_plaintext = self.bool(&section, "allow_plaintext");
+        let help = "write the URL of the backend that receives the pictures";
+        let url = self.required(&section, "url", help);
+        let allow_plaintext = self.boolean(&section, "allow_plaintext");
         let url = url.and_then(|url| self.evidence_url(&url, allow_plaintext));
         let secret = self.webhook_secret(&section);
-        let on = self.word(&section, "on", &["pass", "always"]);
-        let required = self.bool(&section, "required");
+        let on = self.word(&section, "on");
+        let required = self.boolean(&section, "required");
         let timeout = self.duration(&section, "timeout");
-        let tls = self.outgoing_tls(&section);
+        let tls = self.client_tls(&section);
         let (url, tls) = (url?, tls?);
         Some(EvidenceSettings {
             tls: url.origin.tls.then_some(tls),
@@ -52,34 +50,34 @@ impl ConfigReader<'_> {
 
     fn evidence_url(
         &mut self,
-        (text, place): &Located<String>,
+        (text, location): &Located<String>,
         allow_plaintext: bool,
     ) -> Option<Url> {
-        const FORM: &str = "write https://host/path, or http:// and a loopback address";
         let Some(url) = Url::parse(text) else {
+            let shown = redact::shown_url(text);
             self.error(
-                place,
-                format!("`{text}` is not a URL that can be posted to"),
-                FORM,
+                location,
+                format!("`{shown}` is not a URL that pictures can be posted to"),
+                "write https://host/path, or http:// and a loopback address",
             );
             return None;
         };
         if !url.origin.tls && !url.origin.is_loopback() && !allow_plaintext {
             self.error(
-                place,
+                location,
                 "http:// would send faces in the clear",
-                "write https://, or `allow_plaintext = true` where a mesh encrypts on the way",
+                "write https://, or `allow_plaintext = true` if a mesh encrypts the connection",
             );
         }
         Some(url)
     }
 
     fn webhook_secret(&mut self, section: &ConfigSection<'_>) -> Option<WebhookSecret> {
-        let part = self.secret_part(section, "secret", LoaderInput::any);
-        let (secret, reloadable) = self.made_of(vec![part], |texts| match texts {
-            [secret] => WebhookSecret::parse(secret).map_err(|why| {
+        let input = self.secret_input(section, "secret", LoaderInput::any);
+        let (secret, reloadable) = self.load(vec![input], |texts| match texts {
+            [secret] => WebhookSecret::parse(secret).map_err(|error| {
                 let help = "make one: echo \"whsec_$(openssl rand -base64 32)\"";
-                LoadError::of(0, format!("`secret` {why}"), help)
+                LoadError::of(0, format!("`secret` {error}"), help)
             }),
             _ => Err(LoadError::wrong_input_count()),
         })?;

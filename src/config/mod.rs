@@ -1,26 +1,33 @@
-//! From the written configuration to checked settings.
+//! Turns a configuration file and the environment into checked settings.
 //!
-//! [`keys`] is the table of all keys, [`tree`] what was written, [`unknown`] finds names that are in none; [`reader`],
-//! [`measures`] and [`secret_source`] take values out of it, [`checked`], `tls`, [`upstream`], [`identities`], `sessions`, [`routes`],
-//! [`pins`], `verdict`, `evidence` and `store` make settings of them, [`ReloadableSettings`] is what is made anew when files change, [`diagnostics`]
-//! shows every mistake at once. Checking changes nothing in the world, and a gateway is started from [`Settings`] alone, never
-//! from the file's own form.
+//! The steps: [`tree`] parses the file, [`overrides`] applies the environment, [`unknown`] rejects
+//! names that no key has, and [`settings`] assembles what [`server`], [`upstream`], [`identities`],
+//! [`identity_keys`], [`sessions`], [`routes`] with [`pins`], [`verdict`], [`evidence`] and [`store`] read. They use
+//! [`reader`], [`units`] and [`secret_source`] for single values, and [`keys`], the table of all
+//! keys. [`diagnostics`] reports all errors at once, of a text that [`redact`] has cleared of
+//! secrets.
+//!
+//! Checking a configuration changes nothing outside of the process. The gateway starts from
+//! [`Settings`] alone, and no other module sees the form of the file.
 
-mod checked;
 mod diagnostics;
 mod evidence;
 mod identities;
+mod identity_keys;
 mod keys;
-mod measures;
+mod overrides;
 mod pins;
 mod reader;
+mod redact;
 mod reloadable;
 mod routes;
 pub mod schema;
 mod secret_source;
+mod section;
+mod server;
 mod sessions;
+mod settings;
 mod store;
-mod tls;
 mod tree;
 pub(crate) mod units;
 mod unknown;
@@ -34,70 +41,28 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 pub use diagnostics::ConfigErrors;
 pub use reloadable::{ReloadableAuthorities, ReloadableSettings};
+pub use settings::Settings;
 
-use crate::{auth, qiniu, relay, server, session, telemetry};
+use diagnostics::{ConfigError, ConfigLocation};
 
-/// A file larger than this is none of ours.
+/// Maximum size of a configuration file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// Everything that the gateway needs to start, checked: nothing in here can turn out to be wrong later.
-pub struct Settings {
-    /// The public listener.
-    pub server: server::ServerSettings,
-    /// The admin listener.
-    pub admin: server::AdminSettings,
-    /// Which origins may call from a browser.
-    pub cors: relay::cors::CorsSettings,
-    /// The upstream.
-    pub qiniu: qiniu::UpstreamSettings,
-    /// Who may vouch for callers.
-    pub identities: Vec<auth::IdentitySettings>,
-    /// How session ids are bound to callers; none: they are not.
-    pub sessions: Option<session::SessionSettings>,
-    /// What can be called.
-    pub routes: Vec<crate::route::RouteSettings>,
-    /// Signed results, where they are wanted.
-    pub verdict: Option<crate::verdict::VerdictSettings>,
-    /// Pictures for the app's backend, where they are wanted.
-    pub evidence: Option<crate::evidence::EvidenceSettings>,
-    /// What replicas share, where there are several.
-    pub store: Option<crate::store::StoreSettings>,
-    /// Logs.
-    pub log: telemetry::LogSettings,
-    /// What is made anew when files change.
-    pub reloadable: ReloadableSettings,
-}
-
-/// A good configuration.
+/// A valid configuration.
 pub struct LoadedConfig {
-    /// What it says.
+    /// What the gateway starts from.
     pub settings: Settings,
-    /// The same as TOML, with every default filled in and secrets named but not shown.
+    /// The same as TOML: every key with its value, and the sources of secrets instead of secrets.
     pub effective: String,
 }
 
-/// Loads a file, with the process's environment.
+/// Loads a file, with the environment of the process.
 ///
 /// # Errors
-/// All errors.
+/// All errors of the configuration.
 pub fn load(path: &Path) -> Result<LoadedConfig, ConfigErrors> {
     let name = path.display().to_string();
-    let unreadable = |why: String| {
-        let mistake = diagnostics::ConfigError {
-            place: diagnostics::ConfigLocation::File(0..0),
-            message: format!("the configuration can't be read: {why}"),
-            help: "name a TOML file with --config, or in LIVENESS_GATEWAY_CONFIG".into(),
-        };
-        ConfigErrors::new(&name, "", vec![mistake])
-    };
-    match fs::metadata(path) {
-        Ok(about) if about.len() > MAX_FILE => {
-            return Err(unreadable("it is larger than 1 MiB".into()));
-        }
-        Ok(_) => {}
-        Err(error) => return Err(unreadable(error.to_string())),
-    }
-    let text = fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+    let text = read(path).map_err(|error| ConfigErrors::new(&name, String::new(), vec![error]))?;
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
@@ -108,10 +73,10 @@ pub fn load(path: &Path) -> Result<LoadedConfig, ConfigErrors> {
     load_text(&text, &name, base, &variables)
 }
 
-/// Loads a text; `base` is where its relative paths begin, `variables` are the environment.
+/// Loads a text. Relative paths in it start from `base`; `variables` are the environment.
 ///
 /// # Errors
-/// All errors.
+/// All errors of the configuration.
 pub fn load_text(
     text: &str,
     name: &str,
@@ -120,7 +85,9 @@ pub fn load_text(
 ) -> Result<LoadedConfig, ConfigErrors> {
     let mut errors = Vec::new();
     let mut root = tree::parse(text, &mut errors);
-    tree::override_from(variables, &mut root, &mut errors);
+    // Before an override hides what the file has in the place of a secret.
+    let redacted = redact::redacted(text, &root, errors.is_empty());
+    overrides::apply(variables, &mut root, &mut errors);
     let mut reader = reader::ConfigReader {
         base,
         variables,
@@ -128,13 +95,49 @@ pub fn load_text(
         effective: String::new(),
         reloadable: ReloadableSettings::default(),
     };
-    reader.unknown_names(&root, "");
+    reader.reject_unknown_names(&root, "");
     let settings = reader.settings(&root);
     match settings {
         Some(settings) if reader.errors.is_empty() => Ok(LoadedConfig {
             settings,
             effective: reader.effective,
         }),
-        _ => Err(ConfigErrors::new(name, text, reader.errors)),
+        _ => Err(ConfigErrors::new(name, redacted, reader.errors)),
     }
+}
+
+/// The text of a file.
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let unreadable = |reason: &str, help: &str| ConfigError {
+        location: ConfigLocation::File,
+        message: format!("the configuration can't be read: {reason}"),
+        help: help.into(),
+    };
+    let missing = |error: std::io::Error| {
+        let help = "name a TOML file with --config, or in LIVENESS_GATEWAY_CONFIG";
+        unreadable(&error.to_string(), help)
+    };
+    if fs::metadata(path).map_err(missing)?.len() > MAX_FILE {
+        return Err(unreadable(
+            "it is larger than 1 MiB",
+            "name a TOML file with --config",
+        ));
+    }
+    let bytes = fs::read(path).map_err(missing)?;
+    let is_utf16 = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
+    if is_utf16 || bytes.contains(&0) {
+        return Err(unreadable(
+            "it is not UTF-8 but UTF-16, or not a text",
+            "save it as UTF-8, or convert it: iconv -f UTF-16 -t UTF-8",
+        ));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let before = error.as_bytes().get(..at).unwrap_or_default();
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        unreadable(
+            &format!("it is not UTF-8: line {line} has a character in another encoding"),
+            "save it as UTF-8, or convert it: iconv -f ISO-8859-1 -t UTF-8, if it is Latin-1",
+        )
+    })
 }

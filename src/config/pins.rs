@@ -1,23 +1,23 @@
-//! `request.set` of a route: members that go up as the operator says, whatever the frontend asks.
+//! `request.set` of a route: members that are sent to Qiniu with pinned values.
 
 use serde_json::Value as Json;
 
 use super::{
-    reader::{ConfigReader, ConfigSection, quoted},
+    reader::{ConfigReader, quoted},
+    section::ConfigSection,
     tree::{ConfigItem, ConfigTable, ConfigValue},
 };
 use crate::route::RouteKind;
 
 impl ConfigReader<'_> {
-    /// Each name with its value: a text, a whole number, or true or false. A pinned member may stand in `request.fields`, by
-    /// default or by word: the pin wins.
+    /// The pinned members. A member may also be in `request.fields`: the pin wins.
     pub(super) fn pins(
         &mut self,
         section: &ConfigSection<'_>,
         kind: RouteKind,
     ) -> Vec<(String, Json)> {
         const NAME: &str = "request.set";
-        let Some(item) = self.item(section, NAME) else {
+        let Some(item) = section.item(NAME) else {
             return Vec::new();
         };
         let ConfigValue::Table(members) = &item.value else {
@@ -26,11 +26,11 @@ impl ConfigReader<'_> {
         };
         let mut pins = Vec::new();
         let mut shown = Vec::new();
-        for (name, (place, item)) in members {
+        for (name, (location, item)) in members {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
             if name.is_empty() || !name.bytes().all(plain) {
                 self.error(
-                    place,
+                    location,
                     format!("`{name}` can't be the name of a pinned member"),
                     "write letters, digits, `_` and `-`",
                 );
@@ -55,14 +55,14 @@ impl ConfigReader<'_> {
         const TEXT: &str = "write a text in quotes";
         let (message, help) = match (kind, name, &item.value) {
             (RouteKind::Verify, "session_id" | "video_base64", _) => {
-                ("is the caller's own and can't be pinned", "remove it")
+                ("belongs to the caller and can't be pinned", "remove it")
             }
             (RouteKind::Session, "min_code_length" | "max_code_length", value)
                 if !matches!(value, ConfigValue::Integer(1..=3)) =>
             {
                 (
                     "must be a whole number from 1 to 3",
-                    "Qiniu has codes of one to three actions",
+                    "Qiniu's codes have one to three actions",
                 )
             }
             (RouteKind::Verify, "type_identify" | "face_field", value)
@@ -72,35 +72,32 @@ impl ConfigReader<'_> {
             }
             (_, _, ConfigValue::Text(text)) => return Some(text.as_str().into()),
             (_, _, ConfigValue::Integer(number)) => return Some((*number).into()),
-            (_, _, ConfigValue::Bool(on)) => return Some((*on).into()),
+            (_, _, ConfigValue::Boolean(on)) => return Some((*on).into()),
             _ => (
-                "can't be pinned to this",
+                "can't be pinned to this value",
                 "write a text in quotes, a whole number, or true or false",
             ),
         };
-        self.error(&item.place, format!("`{name}` {message}"), help);
+        self.error(&item.location, format!("`{name}` {message}"), help);
         None
     }
 
     fn check_code_lengths(&mut self, members: &ConfigTable) {
-        let length = |name| match members.get(name) {
-            Some((
-                place,
-                ConfigItem {
-                    value: ConfigValue::Integer(number),
-                    ..
-                },
-            )) => Some((place, *number)),
-            _ => None,
+        let length = |name| {
+            let (location, item) = members.get(name)?;
+            match item.value {
+                ConfigValue::Integer(number) => Some((location, number)),
+                _ => None,
+            }
         };
-        if let (Some((place, min)), Some((_, max))) =
+        if let (Some((location, min)), Some((_, max))) =
             (length("min_code_length"), length("max_code_length"))
             && min > max
         {
             self.error(
-                place,
-                "`min_code_length` is above `max_code_length`: no code could be had",
-                "write them the other way round",
+                location,
+                "`min_code_length` is above `max_code_length`, so no code is possible",
+                "exchange the two values",
             );
         }
     }

@@ -1,54 +1,46 @@
-//! Reads values out of the written tree: the right type or a mistake with its place and help, the default where there is
-//! none. What was read is put down as the effective configuration.
+//! Reads values out of the tree: a value of the right type, or its default, or an error with a
+//! location and a suggested fix. What was read is recorded as the effective configuration.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
 use super::{
-    ReloadableSettings,
     diagnostics::{ConfigError, ConfigLocation},
-    keys,
-    tree::{ConfigItem, ConfigTable, ConfigValue},
+    keys::{self, ValueType},
+    reloadable::ReloadableSettings,
+    section::ConfigSection,
+    tree::{ConfigItem, ConfigValue},
 };
 
-/// A value and where it came from; a default's place is its section's.
+/// A value, and where it was written. A default has the location of its section.
 pub(super) type Located<T> = (T, ConfigLocation);
 
 /// Reads one configuration.
 pub(super) struct ConfigReader<'a> {
+    /// The folder that relative paths start from.
     pub(super) base: &'a Path,
+    /// The environment.
     pub(super) variables: &'a BTreeMap<String, String>,
     pub(super) errors: Vec<ConfigError>,
+    /// The effective configuration, as TOML.
     pub(super) effective: String,
     pub(super) reloadable: ReloadableSettings,
 }
 
-/// A table that is read, by its path in the key table.
-#[derive(Clone)]
-pub(super) struct ConfigSection<'t> {
-    pub(super) path: &'static str,
-    pub(super) table: Option<&'t ConfigTable>,
-    pub(super) place: ConfigLocation,
-    /// For a route: its kind, which decides defaults.
-    pub(super) kind: &'t str,
-}
-
-impl<'a> ConfigReader<'a> {
+impl ConfigReader<'_> {
     pub(super) fn error(
         &mut self,
-        place: &ConfigLocation,
+        location: &ConfigLocation,
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
         self.errors.push(ConfigError {
-            place: place.clone(),
+            location: location.clone(),
             message: message.into(),
             help: help.into(),
         });
     }
 
+    /// Records the header of a table in the effective configuration.
     pub(super) fn header(&mut self, header: &str) {
         if !self.effective.is_empty() {
             self.effective.push('\n');
@@ -57,55 +49,27 @@ impl<'a> ConfigReader<'a> {
         self.effective.push('\n');
     }
 
+    /// Records a value in the effective configuration.
     pub(super) fn note(&mut self, name: &str, shown: &str) {
         self.effective.push_str(&format!("{name} = {shown}\n"));
     }
 
-    /// The item of a key, or its default; `None` where there is neither.
-    pub(super) fn item(&mut self, section: &ConfigSection<'_>, name: &str) -> Option<ConfigItem> {
-        let item = name
-            .split('.')
-            .try_fold(None::<&ConfigItem>, |found, step| {
-                let table = match found {
-                    None => section.table,
-                    Some(ConfigItem {
-                        value: ConfigValue::Table(table),
-                        ..
-                    }) => Some(table),
-                    Some(_) => None,
-                };
-                table
-                    .and_then(|table| table.get(step))
-                    .map(|(_, item)| Some(item))
-            });
-        if let Some(item) = item.flatten() {
-            return Some(item.clone());
-        }
-        let path = format!("{}.{name}", section.path);
-        let default = match keys::find(&path).map_or("", |key| key.default) {
-            "" => keys::route_default(section.kind, name),
-            default => default,
-        };
-        let parsed = (!default.is_empty()).then(|| toml::de::DeValue::parse(default).ok())??;
-        Some(ConfigItem {
-            value: plain(parsed.get_ref()),
-            place: section.place.clone(),
-        })
-    }
-
-    /// An optional text; an empty one counts as absent.
+    /// An optional text. An empty one counts as absent.
     pub(super) fn text(
         &mut self,
         section: &ConfigSection<'_>,
         name: &'static str,
     ) -> Option<Located<String>> {
-        let item = self.item(section, name)?;
-        let ConfigValue::Text(text) = item.value else {
+        let item = section.item(name)?;
+        let ConfigValue::Text(text) = &item.value else {
             self.wrong_type(&item, name, "a text in quotes");
             return None;
         };
-        self.note(name, &quoted(&text));
-        (!text.is_empty()).then_some((text, item.place))
+        if !self.is_one_line(text, name, &item.location) {
+            return None;
+        }
+        self.note(name, &quoted(text));
+        (!text.is_empty()).then(|| (text.clone(), item.location))
     }
 
     /// A text that must be there.
@@ -115,62 +79,47 @@ impl<'a> ConfigReader<'a> {
         name: &'static str,
         help: &str,
     ) -> Option<Located<String>> {
-        let there = self.item(section, name).is_some();
+        let before = self.errors.len();
         let text = self.text(section, name);
-        if !there || (text.is_none() && self.is_empty_text(section, name)) {
-            self.error(&section.place, format!("`{name}` is missing"), help);
+        if text.is_none() && self.errors.len() == before {
+            self.error(&section.location, format!("`{name}` is missing"), help);
         }
         text
     }
 
-    fn is_empty_text(&mut self, section: &ConfigSection<'_>, name: &str) -> bool {
-        matches!(self.item(section, name), Some(ConfigItem { value: ConfigValue::Text(text), .. }) if text.is_empty())
-    }
-
-    pub(super) fn refuse_empty(&mut self, section: &ConfigSection<'_>, name: &str, wanted: &str) {
-        if let Some(ConfigItem {
-            value: ConfigValue::Text(text),
-            place,
-        }) = self.item(section, name)
-            && text.is_empty()
-        {
-            self.error(
-                &place,
-                format!("`{name}` is empty"),
-                format!("write {wanted}, or leave it out"),
-            );
-        }
-    }
-
+    /// One of the words that the table of keys lists.
     pub(super) fn word(
         &mut self,
         section: &ConfigSection<'_>,
         name: &'static str,
-        words: &[&str],
     ) -> Option<String> {
+        let words = match keys::find(&keys::join(section.path, name))?.value_type {
+            ValueType::Word(words) => words,
+            _ => &[],
+        };
         let wanted = format!("one of: {}", words.join(", "));
-        let Some((word, place)) = self.text(section, name) else {
-            self.refuse_empty(section, name, &wanted);
+        let Some((word, location)) = self.text(section, name) else {
+            self.reject_empty(section, name, &wanted);
             return None;
         };
         if words.contains(&word.as_str()) {
             return Some(word);
         }
         self.error(
-            &place,
+            &location,
             format!("`{name}` can't be `{word}`"),
             format!("write {wanted}"),
         );
         None
     }
 
-    /// A list; one text counts as a list of it. `None`: absent.
+    /// A list of texts; one text counts as a list of it. `None`: absent.
     pub(super) fn texts(
         &mut self,
         section: &ConfigSection<'_>,
         name: &'static str,
     ) -> Option<Vec<Located<String>>> {
-        let item = self.item(section, name)?;
+        let item = section.item(name)?;
         let items = match item.value {
             ConfigValue::List(items) => items,
             _ => vec![item],
@@ -178,7 +127,11 @@ impl<'a> ConfigReader<'a> {
         let mut texts = Vec::new();
         for item in items {
             match item.value {
-                ConfigValue::Text(text) => texts.push((text, item.place)),
+                ConfigValue::Text(text) => {
+                    if self.is_one_line(&text, name, &item.location) {
+                        texts.push((text, item.location));
+                    }
+                }
                 _ => self.wrong_type(&item, name, "a text in quotes, or a list of them"),
             }
         }
@@ -187,21 +140,22 @@ impl<'a> ConfigReader<'a> {
         Some(texts)
     }
 
-    pub(super) fn count(
+    /// A whole number above zero.
+    pub(super) fn integer(
         &mut self,
         section: &ConfigSection<'_>,
         name: &'static str,
     ) -> Option<Located<u32>> {
-        let item = self.item(section, name)?;
-        let count = match item.value {
-            ConfigValue::Integer(number) => u32::try_from(number).ok().filter(|number| *number > 0),
+        let item = section.item(name)?;
+        let number = match item.value {
+            ConfigValue::Integer(number) => u32::try_from(number).ok().filter(|it| *it > 0),
             _ => None,
         };
-        match count {
-            Some(count) => self.note(name, &count.to_string()),
+        match number {
+            Some(number) => self.note(name, &number.to_string()),
             None => self.wrong_type(&item, name, "a whole number from 1 to 4294967295"),
         }
-        Some((count?, item.place))
+        Some((number?, item.location))
     }
 
     /// A number from 0 to 1.
@@ -211,7 +165,7 @@ impl<'a> ConfigReader<'a> {
         name: &'static str,
     ) -> Option<Located<f64>> {
         const WANTED: &str = "a number from 0.0 to 1.0";
-        let item = self.item(section, name)?;
+        let item = section.item(name)?;
         let number = match item.value {
             ConfigValue::Fraction(number) => number,
             ConfigValue::Integer(number) => number as f64,
@@ -220,44 +174,44 @@ impl<'a> ConfigReader<'a> {
                 return None;
             }
         };
-        // A NaN is in no range.
+        // NaN is in no range.
         if !(0.0..=1.0).contains(&number) {
             self.error(
-                &item.place,
+                &item.location,
                 format!("`{name}` is out of range"),
                 format!("write {WANTED}"),
             );
             return None;
         }
         self.note(name, &format!("{number:?}"));
-        Some((number, item.place))
+        Some((number, item.location))
     }
 
-    pub(super) fn bool(&mut self, section: &ConfigSection<'_>, name: &'static str) -> bool {
-        match self.item(section, name) {
-            Some(ConfigItem {
-                value: ConfigValue::Bool(on),
-                ..
-            }) => {
-                self.note(name, &on.to_string());
-                on
-            }
-            Some(item) => {
-                self.wrong_type(&item, name, "true or false");
-                false
-            }
-            None => false,
+    /// A boolean with a default.
+    pub(super) fn boolean(&mut self, section: &ConfigSection<'_>, name: &'static str) -> bool {
+        let Some(item) = section.item(name) else {
+            return false;
+        };
+        let ConfigValue::Boolean(on) = item.value else {
+            self.wrong_type(&item, name, "true or false");
+            return false;
+        };
+        self.note(name, &on.to_string());
+        on
+    }
+
+    /// Reports an empty text, which no word, size or duration can be.
+    pub(super) fn reject_empty(&mut self, section: &ConfigSection<'_>, name: &str, wanted: &str) {
+        let Some(item) = section.item(name) else {
+            return;
+        };
+        if matches!(&item.value, ConfigValue::Text(text) if text.is_empty()) {
+            self.error(
+                &item.location,
+                format!("`{name}` is empty"),
+                format!("write {wanted}, or leave it out"),
+            );
         }
-    }
-
-    /// A path, made absolute from the file's own folder.
-    pub(super) fn path(
-        &mut self,
-        section: &ConfigSection<'_>,
-        name: &'static str,
-    ) -> Option<Located<PathBuf>> {
-        self.text(section, name)
-            .map(|(text, place)| (self.base.join(text), place))
     }
 
     pub(super) fn wrong_type(&mut self, item: &ConfigItem, name: &str, wanted: &str) {
@@ -265,39 +219,30 @@ impl<'a> ConfigReader<'a> {
             ConfigValue::Text(_) => "a text",
             ConfigValue::Integer(_) => "a number",
             ConfigValue::Fraction(_) => "a number with a fraction",
-            ConfigValue::Bool(_) => "true or false",
+            ConfigValue::Boolean(_) => "true or false",
             ConfigValue::Other(name) => name,
             ConfigValue::List(_) => "a list",
             ConfigValue::Table(_) => "a table",
         };
         self.error(
-            &item.place,
+            &item.location,
             format!("`{name}` can't be {is}"),
             format!("write {wanted}"),
         );
     }
-}
 
-fn plain(value: &toml::de::DeValue<'_>) -> ConfigValue {
-    let text =
-        |value: &toml::de::DeValue<'_>| value.as_str().map(str::to_owned).unwrap_or_default();
-    match value {
-        toml::de::DeValue::Integer(number) => {
-            ConfigValue::Integer(number.as_str().parse().unwrap_or_default())
+    /// Reports a text of several lines. Errors may repeat a text, and a quote that is missing can
+    /// turn the rest of the file, secrets included, into one.
+    fn is_one_line(&mut self, text: &str, name: &str, location: &ConfigLocation) -> bool {
+        let one_line = !text.contains(char::is_control);
+        if !one_line {
+            self.error(
+                location,
+                format!("`{name}` contains a line break or another control character"),
+                "write it in one line, in quotes",
+            );
         }
-        toml::de::DeValue::Float(number) => {
-            ConfigValue::Fraction(number.as_str().parse().unwrap_or_default())
-        }
-        toml::de::DeValue::Boolean(on) => ConfigValue::Bool(*on),
-        toml::de::DeValue::Array(list) => ConfigValue::List(
-            list.iter()
-                .map(|part| ConfigItem {
-                    value: ConfigValue::Text(text(part.get_ref())),
-                    place: ConfigLocation::File(0..0),
-                })
-                .collect(),
-        ),
-        other => ConfigValue::Text(text(other)),
+        one_line
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is made anew when its files change, each with the recipe that made it at start.
+//! The values that are reloaded when their files change, each with the loader that made it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,9 +13,9 @@ use crate::{
     verdict::VerdictKeys,
 };
 
-/// The values whose files are reloadable. `None`: there is no such value, or nothing of it is in a file.
+/// The reloadable values. `None`: there is no such value, or none of its inputs is a file.
 pub struct ReloadableSettings {
-    /// Between two looks; fixed in a gateway, and short in tests.
+    /// The pause between two polls of the files. Constant in a gateway, shorter in tests.
     pub poll_interval: Duration,
     /// `server.tls`
     pub tls: Option<Reloadable<Arc<rustls::ServerConfig>>>,
@@ -31,15 +31,15 @@ pub struct ReloadableSettings {
     pub evidence: Option<Reloadable<WebhookSecret>>,
     /// `store.redis`
     pub store: Option<Reloadable<StoreAddress>>,
-    /// Each `ca_file`
+    /// Each `ca_file`.
     pub authorities: Vec<ReloadableAuthorities>,
 }
 
-/// A `ca_file`, and who goes by it.
+/// The certificate authorities of a `ca_file`, and the connections that trust them.
 pub struct ReloadableAuthorities {
-    /// Trusts whom the file names.
+    /// The TLS settings to replace.
     pub tls: ClientTls,
-    /// Made of the file.
+    /// Loads the new settings.
     pub reloadable: Reloadable<Arc<rustls::ClientConfig>>,
 }
 

@@ -1,12 +1,12 @@
-//! `[[routes]]`: the two default routes when none is given, and a default for every key that is left out.
+//! `[[routes]]`: the routes that are written, or else the two default routes.
 
-use std::{collections::BTreeMap, num::NonZeroU32};
+use std::num::NonZeroU32;
 
 use super::{
-    checked::sections,
     diagnostics::ConfigLocation,
     keys,
-    reader::{ConfigReader, ConfigSection, Located},
+    reader::{ConfigReader, Located},
+    section::ConfigSection,
     tree::{ConfigItem, ConfigTable, ConfigValue},
 };
 use crate::{
@@ -14,141 +14,108 @@ use crate::{
     route::{RouteKind, RouteSettings, VideoCheck},
 };
 
-/// A longer string of an answer to `verify` may well be a picture.
+/// Maximum of `response.max_string` on a verify route, in bytes. A longer string may be a picture.
 const MAX_STRING: u64 = 64 * 1024;
-const KINDS: [&str; 3] = ["session", "verify", "plain"];
+
+/// The path of the routes in the table of keys.
+const PATH: &str = "routes[]";
 
 impl ConfigReader<'_> {
+    /// All routes. No body may be larger than `body_memory`.
     pub(super) fn routes(&mut self, root: &ConfigTable, body_memory: u64) -> Vec<RouteSettings> {
-        if let Some((
-            place,
-            ConfigItem {
-                value: ConfigValue::List(list),
-                ..
-            },
-        )) = root.get("routes")
-            && list.is_empty()
+        if let Some((location, item)) = root.get("routes")
+            && matches!(&item.value, ConfigValue::List(list) if list.is_empty())
         {
             self.error(
-                place,
+                location,
                 "`routes` is empty: nothing could be called",
-                "leave it out for the two routes of Qiniu",
+                "leave it out for the two default routes",
             );
         }
         let defaults = [
             default_route("session", "/v2/actionliveness/sessioncode"),
             default_route("verify", "/v2/actionliveness/verify"),
         ];
-        let written = sections(root, "routes", "routes[]");
+        let written = ConfigSection::list(root, "routes", PATH);
         let sections = match written.is_empty() {
-            true => defaults
-                .iter()
-                .map(|table| ConfigSection {
-                    path: "routes[]",
-                    table: Some(table),
-                    place: ConfigLocation::File(0..0),
-                    kind: "",
-                })
-                .collect(),
+            true => defaults.iter().map(default_section).collect(),
             false => written,
         };
         let mut routes: Vec<RouteSettings> = Vec::new();
         for section in sections {
-            if let Some(route) = self.one_route(&section, &routes, body_memory) {
+            if let Some(route) = self.route(section, &routes, body_memory) {
                 routes.push(route);
             }
         }
         routes
     }
 
-    fn one_route(
+    fn route(
         &mut self,
-        section: &ConfigSection<'_>,
+        mut section: ConfigSection<'_>,
         others: &[RouteSettings],
         body_memory: u64,
     ) -> Option<RouteSettings> {
         self.header("[[routes]]");
         let path = self.required(
-            section,
+            &section,
             "path",
-            "write the path that Qiniu has, like /v2/actionliveness/verify",
+            "write the path at Qiniu, like /v2/actionliveness/verify",
         );
-        if let Some((path, place)) = &path {
-            self.check_path(path, place);
+        if let Some((path, location)) = &path {
+            self.check_path(path, location);
             if others.iter().any(|route| route.path == *path) {
                 self.error(
-                    place,
+                    location,
                     format!("two routes have the path `{path}`"),
                     "remove one of them",
                 );
             }
         }
-        const KIND: &str = "write \"session\", \"verify\" or \"plain\"";
-        let (kind, place) = self.required(section, "kind", KIND)?;
-        let Some(kind) = KINDS.into_iter().find(|known| *known == kind) else {
-            self.error(&place, format!("`kind` can't be `{kind}`"), KIND);
-            return None;
-        };
-        let section = ConfigSection {
-            kind,
-            ..section.clone()
-        };
-        let route = self.route(&section, body_memory);
-        Some(RouteSettings {
-            path: path?.0,
-            ..route?
-        })
+        let kind = self.kind(&section)?;
+        section.kind = Some(kind);
+        self.route_of_kind(path, kind, &section, body_memory)
     }
 
-    fn route(&mut self, section: &ConfigSection<'_>, body_memory: u64) -> Option<RouteSettings> {
-        let kind = match section.kind {
-            "session" => RouteKind::Session,
-            "verify" => RouteKind::Verify,
-            _ => RouteKind::Plain,
-        };
-        let scope = self.text(section, "scope");
-        if let Some((scope, place)) = &scope
-            && !scope
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
-        {
-            self.error(
-                place,
-                "a scope is one word",
-                "write it without blanks and quotes (RFC 6749 section 3.3)",
-            );
+    fn kind(&mut self, section: &ConfigSection<'_>) -> Option<RouteKind> {
+        const FORM: &str = "write \"session\", \"verify\" or \"plain\"";
+        let (word, location) = self.required(section, "kind", FORM)?;
+        let kind = keys::KINDS.into_iter().find(|(known, _)| *known == word);
+        if kind.is_none() {
+            self.error(&location, format!("`kind` can't be `{word}`"), FORM);
         }
-        let max_body = self.size(section, "max_body");
-        if let Some((bytes, place)) = &max_body
-            && *bytes > body_memory
-        {
-            self.error(
-                place,
-                "`max_body` is larger than `server.body_memory`",
-                "no such body could ever be taken: lower it, or raise `server.body_memory`",
-            );
-        }
+        kind.map(|(_, kind)| kind)
+    }
+
+    fn route_of_kind(
+        &mut self,
+        path: Option<Located<String>>,
+        kind: RouteKind,
+        section: &ConfigSection<'_>,
+        body_memory: u64,
+    ) -> Option<RouteSettings> {
+        let scope = self.scope(section);
+        let max_body = self.max_body(section, body_memory);
         let timeout = self.duration(section, "timeout");
         let rate = self.rate(section, "rate");
-        let burst = self.count(section, "burst");
+        let burst = self.integer(section, "burst");
         let quota = self.rate(section, "quota");
-        let concurrent = self.count(section, "concurrent_per_user");
+        let concurrent = self.integer(section, "concurrent_per_user");
         let video_check = self.video_check(section, kind);
         let request_fields = self.request_fields(section, kind);
         let request_set = self.pins(section, kind);
         let remove = self.texts(section, "response.remove").unwrap_or_default();
         let remove = remove
             .iter()
-            .filter_map(|pointer| self.pointer(pointer))
+            .filter_map(|path| self.member_path(path))
             .collect();
-        let max_string = self.size(section, "response.max_string");
-        self.check_max_string(section, kind, max_string.as_ref());
+        let max_string = self.max_string(section, kind);
         let scores_hidden = self.scores_hidden(section, kind);
         Some(RouteSettings {
-            path: String::new(),
+            path: path?.0,
             kind,
-            scope: scope.map(|(scope, _)| scope),
-            max_body: max_body?.0,
+            scope,
+            max_body: max_body?,
             timeout: timeout?,
             rate,
             burst: NonZeroU32::new(burst?.0)?,
@@ -158,30 +125,49 @@ impl ConfigReader<'_> {
             request_fields,
             request_set,
             remove,
-            max_string: max_string.and_then(|(bytes, _)| usize::try_from(bytes).ok()),
+            max_string,
             scores_hidden,
         })
     }
 
+    fn scope(&mut self, section: &ConfigSection<'_>) -> Option<String> {
+        let (scope, location) = self.text(section, "scope")?;
+        let fits = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+        if !scope.bytes().all(fits) {
+            self.error(
+                &location,
+                "a scope is one word",
+                "write it without blanks and quotes (RFC 6749 section 3.3)",
+            );
+        }
+        Some(scope)
+    }
+
+    fn max_body(&mut self, section: &ConfigSection<'_>, body_memory: u64) -> Option<u64> {
+        let (bytes, location) = self.size(section, "max_body")?;
+        if bytes > body_memory {
+            self.error(
+                &location,
+                "`max_body` is larger than `server.body_memory`",
+                "lower it, or raise `server.body_memory`: no such body could ever be accepted",
+            );
+        }
+        Some(bytes)
+    }
+
     fn video_check(&mut self, section: &ConfigSection<'_>, kind: RouteKind) -> VideoCheck {
-        let written = section
-            .table
-            .and_then(|table| table.get("video_check"))
-            .map(|(place, _)| place.clone());
-        if let Some(place) = written
+        let written = section.table.and_then(|table| table.get("video_check"));
+        if let Some((location, _)) = written
             && kind != RouteKind::Verify
         {
             self.error(
-                &place,
-                "`video_check` stands on a route without a video",
-                "leave it to the routes of kind \"verify\"",
+                location,
+                "`video_check` is for verify routes: no other has a video",
+                "leave it out",
             );
             return VideoCheck::Off;
         }
-        match self
-            .word(section, "video_check", keys::VIDEO_CHECKS)
-            .as_deref()
-        {
+        match self.word(section, "video_check").as_deref() {
             Some("report") => VideoCheck::Report,
             Some("enforce") => VideoCheck::Enforce,
             _ => VideoCheck::Off,
@@ -193,20 +179,16 @@ impl ConfigReader<'_> {
         section: &ConfigSection<'_>,
         kind: RouteKind,
     ) -> Option<Vec<String>> {
-        let fields: Vec<_> = self
-            .texts(section, "request.fields")?
-            .into_iter()
-            .map(|(field, _)| field)
-            .collect();
-        let needed: &[&str] = if kind == RouteKind::Verify {
-            &["session_id", "video_base64"]
-        } else {
-            &[]
+        let fields = self.texts(section, "request.fields")?.into_iter();
+        let fields: Vec<_> = fields.map(|(field, _)| field).collect();
+        let needed: &[&str] = match kind {
+            RouteKind::Verify => &["session_id", "video_base64"],
+            _ => &[],
         };
         for needed in needed {
             if !fields.iter().any(|field| field == needed) {
                 self.error(
-                    &section.place,
+                    &section.location,
                     format!("`request.fields` of a verify route lacks `{needed}`"),
                     "add it: Qiniu needs it",
                 );
@@ -215,51 +197,46 @@ impl ConfigReader<'_> {
         Some(fields)
     }
 
-    fn check_max_string(
-        &mut self,
-        section: &ConfigSection<'_>,
-        kind: RouteKind,
-        max: Option<&Located<u64>>,
-    ) {
-        if kind != RouteKind::Verify {
-            return;
-        }
-        let (message, place) = match max {
-            None => (
-                "without `response.max_string` a new picture field would reach the frontend",
-                &section.place,
-            ),
-            Some((bytes, place)) if *bytes > MAX_STRING => {
-                ("`response.max_string` is large enough for a picture", place)
+    fn max_string(&mut self, section: &ConfigSection<'_>, kind: RouteKind) -> Option<usize> {
+        const HELP: &str = "write at most \"64KiB\", or leave it out for the default";
+        let max = self.size(section, "response.max_string");
+        if kind == RouteKind::Verify {
+            match &max {
+                None => self.error(
+                    &section.location,
+                    "without `response.max_string` a new picture field would reach the frontend",
+                    HELP,
+                ),
+                Some((bytes, location)) if *bytes > MAX_STRING => self.error(
+                    location,
+                    "`response.max_string` is large enough for a picture",
+                    HELP,
+                ),
+                Some(_) => {}
             }
-            Some(_) => return,
-        };
-        self.error(
-            place,
-            message,
-            "write at most \"64KiB\", or leave it out for \"4KiB\"",
-        );
+        }
+        usize::try_from(max?.0).ok()
     }
 
     fn scores_hidden(&mut self, section: &ConfigSection<'_>, kind: RouteKind) -> bool {
-        let scores = self.word(section, "response.scores", keys::SCORES);
+        let scores = self.word(section, "response.scores");
         if scores.is_some() && kind != RouteKind::Verify {
             self.error(
-                &section.place,
+                &section.location,
                 "`response.scores` is for verify routes: no other has scores",
-                "leave it out; `response.remove` takes members out of any answer",
+                "leave it out; `response.remove` removes members from any response",
             );
         }
         scores.is_some_and(|scores| scores == "hidden")
     }
 
-    fn pointer(&mut self, (text, place): &Located<String>) -> Option<MemberPath> {
+    fn member_path(&mut self, (text, location): &Located<String>) -> Option<MemberPath> {
         match MemberPath::parse(text) {
-            Ok(pointer) => Some(pointer),
-            Err(why) => {
+            Ok(path) => Some(path),
+            Err(error) => {
                 self.error(
-                    place,
-                    why,
+                    location,
+                    error.to_string(),
                     "write names joined by dots, and `[]` for every element of an array",
                 );
                 None
@@ -267,8 +244,8 @@ impl ConfigReader<'_> {
         }
     }
 
-    /// Only paths that every signer of Qiniu's SDKs signs in the same way.
-    fn check_path(&mut self, path: &str, place: &ConfigLocation) {
+    /// Accepts only paths that the signers of all Qiniu SDKs sign in the same way.
+    fn check_path(&mut self, path: &str, location: &ConfigLocation) {
         let plain = path
             .bytes()
             .all(|byte| byte.is_ascii_graphic() && !b"%?#;\\\"".contains(&byte));
@@ -277,29 +254,32 @@ impl ConfigReader<'_> {
             .is_some_and(|rest| rest.split('/').all(|part| !matches!(part, "" | "." | "..")));
         if !plain || !segments {
             self.error(
-                place,
+                location,
                 format!("`{path}` is not a plain path"),
                 "begin with `/`; no empty or dot segments, no `%`, `?`, `#`, `;`, no blanks",
             );
         } else if path == "/.well-known/jwks.json" {
-            self.error(place, "this path is the gateway's own", "choose another");
+            let message = "this path is the gateway's own";
+            self.error(location, message, "choose another");
         }
     }
 }
 
 fn default_route(kind: &str, path: &str) -> ConfigTable {
-    let place = ConfigLocation::File(0..0);
-    let text = |text: &str| {
+    let text = |text| {
         (
-            place.clone(),
-            ConfigItem {
-                value: ConfigValue::Text(text.into()),
-                place: place.clone(),
-            },
+            ConfigLocation::File,
+            ConfigItem::text(text, &ConfigLocation::File),
         )
     };
-    BTreeMap::from([
-        ("kind".to_owned(), text(kind)),
-        ("path".to_owned(), text(path)),
-    ])
+    ConfigTable::from([("kind".into(), text(kind)), ("path".into(), text(path))])
+}
+
+fn default_section(table: &ConfigTable) -> ConfigSection<'_> {
+    ConfigSection {
+        path: PATH,
+        table: Some(table),
+        location: ConfigLocation::File,
+        kind: None,
+    }
 }

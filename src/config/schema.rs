@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{self, ConfigKey, ValueType};
+use super::keys::{self, ConfigKey, KeyDefault, ValueType};
 
 /// The schema (draft 2020-12).
 pub fn schema() -> Value {
@@ -38,17 +38,13 @@ fn insert(parent: &mut Value, steps: &[&str], key: &ConfigKey) {
         return;
     }
     let list = step.ends_with("[]");
-    let section = properties.entry(name).or_insert_with(|| {
-        if list {
-            json!({ "type": "array", "items": object() })
-        } else {
-            object()
-        }
+    let section = properties.entry(name).or_insert_with(|| match list {
+        true => json!({ "type": "array", "items": object() }),
+        false => object(),
     });
-    let inner = if list {
-        section.get_mut("items")
-    } else {
-        Some(section)
+    let inner = match list {
+        true => section.get_mut("items"),
+        false => Some(section),
     };
     if let Some(inner) = inner {
         insert(inner, below, key);
@@ -56,15 +52,22 @@ fn insert(parent: &mut Value, steps: &[&str], key: &ConfigKey) {
 }
 
 fn leaf(key: &ConfigKey) -> Value {
-    let mut leaf = match key.kind {
+    let mut leaf = match key.value_type {
         ValueType::Text => json!({ "type": "string" }),
         ValueType::Word(words) => json!({ "enum": words }),
-        ValueType::Texts => json!({ "type": ["string", "array"], "items": { "type": "string" } }),
-        ValueType::Count => json!({ "type": "integer", "minimum": 1 }),
+        ValueType::TextList => {
+            json!({ "type": ["string", "array"], "items": { "type": "string" } })
+        }
+        ValueType::Integer => json!({ "type": "integer", "minimum": 1 }),
         ValueType::Fraction => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
-        ValueType::Bool => json!({ "type": "boolean" }),
-        ValueType::Size => json!({ "type": "string", "pattern": "^([0-9]+(B|KiB|MiB|GiB))?$" }),
-        ValueType::Duration => json!({ "type": "string", "pattern": "^[0-9]+(ms|s|min|h|day)$" }),
+        ValueType::Boolean => json!({ "type": "boolean" }),
+        ValueType::Size(_) => json!({ "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB)$" }),
+        ValueType::OptionalSize => {
+            json!({ "type": "string", "pattern": "^([0-9]+(B|KiB|MiB|GiB))?$" })
+        }
+        ValueType::Duration(_) => {
+            json!({ "type": "string", "pattern": "^[0-9]+(ms|s|min|h|day)$" })
+        }
         ValueType::Rate => json!({ "type": "string", "pattern": "^([0-9]+/(s|min|h|day))?$" }),
         ValueType::Members => json!({
             "type": "object",
@@ -79,16 +82,18 @@ fn leaf(key: &ConfigKey) -> Value {
         }),
     };
     if let Value::Object(members) = &mut leaf {
-        members.insert("description".into(), json!(key.about));
-        if let Some(default) = default(key) {
+        members.insert("description".into(), json!(key.full_description()));
+        if let KeyDefault::Value(text) = key.default
+            && let Some(default) = json_of(text)
+        {
             members.insert("default".into(), default);
         }
     }
     leaf
 }
 
-fn default(key: &ConfigKey) -> Option<Value> {
-    let text = format!("value = {}", key.default);
-    let mut table: Map<String, Value> = toml::from_str(&text).ok()?;
+/// A TOML value as JSON.
+fn json_of(text: &str) -> Option<Value> {
+    let mut table: Map<String, Value> = toml::from_str(&format!("value = {text}")).ok()?;
     table.remove("value")
 }

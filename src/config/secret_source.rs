@@ -1,157 +1,148 @@
-//! Finds secrets where the configuration says they are, the environment or a file, and makes values of them and of other
-//! files, by recipes that make them anew when the files change.
+//! Reads secrets and other files from where the configuration says they are, and loads values from
+//! them with loaders that reload the values when the files change.
 //!
-//! Never puts a secret, or what may be one, into a mistake or into the effective configuration.
+//! Never puts a secret, or what may be one, into an error or the effective configuration.
 
-use std::{fs, path::PathBuf};
+use std::fs;
 
 use super::{
     diagnostics::ConfigLocation,
-    reader::{ConfigReader, ConfigSection, Located, quoted},
-    tree::{ConfigItem, ConfigValue},
+    reader::{ConfigReader, Located, quoted},
+    redact,
+    section::ConfigSection,
+    tree::{self, ConfigValue},
 };
-use crate::rotation::{
-    InputError, InputFormat, InputSource, LoadError, Loader, LoaderInput, Reloadable,
+use crate::{
+    rotation::{
+        self, InputError, InputFile, InputFormat, InputSource, LoadError, Loader, LoaderInput,
+        Reloadable,
+    },
+    secret::Secret,
 };
-use crate::secret::Secret;
+
+/// Validates a text on its own.
+type Check = fn(&Secret) -> Result<(), InputError>;
 
 impl ConfigReader<'_> {
-    /// A value made of these parts, and what it takes to make it anew when a file of theirs changes. A part that is `None`
-    /// was a mistake that was told already; the others are looked at all the same.
-    pub(super) fn made_of<T>(
+    /// Loads a value from these inputs; it is reloadable if one of them is a file. An input that
+    /// is `None` has been reported already. The others are still validated then.
+    pub(super) fn load<T>(
         &mut self,
-        parts: Vec<Option<Located<LoaderInput>>>,
-        make: impl Fn(&[Secret]) -> Result<T, LoadError> + Send + Sync + 'static,
+        inputs: Vec<Option<Located<LoaderInput>>>,
+        build: impl Fn(&[Secret]) -> Result<T, LoadError> + Send + Sync + 'static,
     ) -> Option<(T, Option<Reloadable<T>>)> {
-        let wanted = parts.len();
-        let (parts, places): (Vec<_>, Vec<_>) = parts.into_iter().flatten().unzip();
-        if parts.len() < wanted {
-            for (part, place) in parts.iter().zip(&places) {
-                if let Err(error) = part.read() {
-                    self.error(place, error.message, error.help);
+        let wanted = inputs.len();
+        let (inputs, locations): (Vec<_>, Vec<_>) = inputs.into_iter().flatten().unzip();
+        if inputs.len() < wanted {
+            for (input, location) in inputs.iter().zip(&locations) {
+                if let Err(error) = input.read() {
+                    self.error(location, error.message, error.help);
                 }
             }
             return None;
         }
-        let faults = match Loader::new(parts, make).load() {
-            Ok(made) => return Some(made),
-            Err(faults) => faults,
+        let errors = match Loader::new(inputs, build).load() {
+            Ok(loaded) => return Some(loaded),
+            Err(errors) => errors,
         };
-        for LoadError { input, error } in faults {
-            let place = places.get(input).cloned().unwrap_or(super::checked::TOP);
-            self.error(&place, error.message, error.help);
+        for LoadError { input, error } in errors {
+            let location = locations.get(input).unwrap_or(&ConfigLocation::File);
+            self.error(location, error.message, error.help);
         }
         None
     }
 
-    /// A file's text, as a part of a value. `check` says what is wrong with it by itself.
-    pub(super) fn document_part(
+    /// A file that is no secret, as an input of a loader.
+    pub(super) fn document_input(
         &mut self,
         section: &ConfigSection<'_>,
         name: &str,
-        (path, place): Located<PathBuf>,
-        check: fn(&Secret) -> Result<(), InputError>,
+        (text, location): Located<String>,
+        check: Check,
     ) -> Option<Located<LoaderInput>> {
         let key = format!("{}.{name}", section.path);
-        self.file_part(key, path, InputFormat::Document, place, check)
+        let shown = redact::shown_path(&key, &text);
+        let file = self.file(&text, shown, InputFormat::Document);
+        self.file_input(key, file, location, check)
     }
 
-    /// A secret that must be there, as a part of a value. `check` says what is wrong with it by itself.
-    pub(super) fn secret_part(
+    /// A secret that must be there, as an input of a loader.
+    pub(super) fn secret_input(
         &mut self,
         section: &ConfigSection<'_>,
         name: &'static str,
-        check: fn(&Secret) -> Result<(), InputError>,
+        check: Check,
     ) -> Option<Located<LoaderInput>> {
-        const FORM: &str = "write { env = \"NAME\" } or { file = \"/run/secrets/name\" }; a secret never stands in this file";
-        let Some(item) = self.item(section, name) else {
-            self.error(&section.place, format!("`{name}` is missing"), FORM);
+        const FORM: &str = "write { env = \"NAME\" } or { file = \"/run/secrets/name\" }; a secret \
+                            never stands in this file";
+        let Some(item) = section.item(name) else {
+            self.error(&section.location, format!("`{name}` is missing"), FORM);
             return None;
         };
         let ConfigValue::Table(table) = &item.value else {
-            self.error(
-                &item.place.clone().hidden(),
-                format!("`{name}` must say where the secret is"),
-                FORM,
-            );
+            let message = format!("`{name}` must say where the secret is");
+            self.error(&item.location, message, FORM);
             return None;
         };
-        let found: Vec<_> = table.iter().collect();
-        let (source, place, text) = match found.as_slice() {
-            [
-                (
-                    source,
-                    (
-                        _,
-                        ConfigItem {
-                            value: ConfigValue::Text(text),
-                            place,
-                        },
-                    ),
-                ),
-            ] if matches!(source.as_str(), "env" | "file") => (*source, place, text),
-            _ => {
-                self.error(
-                    &item.place.clone().hidden(),
-                    format!("`{name}` must have exactly one of `env` and `file`"),
-                    FORM,
-                );
-                return None;
-            }
+        let Some((kind, text, location)) = tree::source_of(table) else {
+            let message = format!("`{name}` must have exactly one of `env` and `file`");
+            self.error(&item.location, message, FORM);
+            return None;
         };
-        self.note(name, &format!("{{ {source} = {} }} # ***", quoted(text)));
+        let shown = redact::shown_source(kind, text);
+        self.note(name, &format!("{{ {kind} = {} }} # ***", quoted(shown)));
         let key = format!("{}.{name}", section.path);
-        if source == "file" {
-            let path = self.base.join(text);
-            return self.file_part(key, path, InputFormat::Secret, place.clone(), check);
+        if kind == "file" {
+            let file = self.file(text, shown, InputFormat::Secret);
+            return self.file_input(key, file, location.clone(), check);
         }
-        let source = InputSource::Fixed(self.variable_secret(text, place)?);
-        Some((LoaderInput { key, source, check }, place.clone()))
+        let source = InputSource::Fixed(self.variable(text, shown, location)?);
+        Some((LoaderInput { key, source, check }, location.clone()))
     }
 
-    fn variable_secret(&mut self, name: &str, place: &ConfigLocation) -> Option<Secret> {
+    fn variable(&mut self, name: &str, shown: &str, location: &ConfigLocation) -> Option<Secret> {
         let Some(value) = self.variables.get(name) else {
             self.error(
-                place,
-                format!("the environment variable `{name}` is not set"),
+                location,
+                format!("the environment variable `{shown}` is not set"),
                 "set it for this process, or name another",
             );
             return None;
         };
-        self.given(
-            InputFormat::secret(value.as_bytes(), &format!("env `{name}`")),
-            place,
-        )
+        let secret = rotation::secret(value.as_bytes(), &format!("env `{shown}`"));
+        self.checked(secret, location)
     }
 
-    fn file_part(
+    fn file(&self, text: &str, shown: &str, format: InputFormat) -> InputFile {
+        InputFile {
+            path: self.base.join(text),
+            shown: self.base.join(shown).display().to_string(),
+            format,
+        }
+    }
+
+    fn file_input(
         &mut self,
         key: String,
-        path: PathBuf,
-        format: InputFormat,
-        place: ConfigLocation,
-        check: fn(&Secret) -> Result<(), InputError>,
+        file: InputFile,
+        location: ConfigLocation,
+        check: Check,
     ) -> Option<Located<LoaderInput>> {
-        let shown = path.display().to_string();
         // A pipe gives its content once.
-        let is_pipe = fs::metadata(&path).is_ok_and(|about| !about.is_file() && !about.is_dir());
+        let is_pipe = fs::metadata(&file.path).is_ok_and(|it| !it.is_file() && !it.is_dir());
         let source = match is_pipe {
-            true => InputSource::Fixed(self.given(format.read_once(&path, &shown), &place)?),
-            false => InputSource::File {
-                path,
-                shown,
-                format,
-            },
+            true => InputSource::Fixed(self.checked(file.read_once(), &location)?),
+            false => InputSource::File(file),
         };
-        Some((LoaderInput { key, source, check }, place))
+        Some((LoaderInput { key, source, check }, location))
     }
 
-    fn given(
+    fn checked(
         &mut self,
         read: Result<Secret, InputError>,
-        place: &ConfigLocation,
+        location: &ConfigLocation,
     ) -> Option<Secret> {
-        read.map_err(|error| self.error(place, error.message, error.help))
+        read.map_err(|error| self.error(location, error.message, error.help))
             .ok()
     }
 }

@@ -1,43 +1,38 @@
 //! `[sessions]`: whether session ids are bound to their users, and the keys that seal them.
 
-use super::{
-    checked::section,
-    reader::{ConfigReader, ConfigSection},
-    tree::ConfigTable,
-};
-use crate::secret::Secret;
+use super::{reader::ConfigReader, section::ConfigSection, tree::ConfigTable};
 use crate::{
     rotation::{InputError, LoadError},
+    secret::Secret,
     session::{SessionSettings, seal::SealKey},
 };
 
 impl ConfigReader<'_> {
-    /// `None`: Qiniu's ids pass as they are.
+    /// `None`: Qiniu's ids are passed through.
     pub(super) fn sessions(&mut self, root: &ConfigTable) -> Option<SessionSettings> {
-        let section = section(root, "sessions");
+        let section = ConfigSection::at(root, "sessions");
         self.header("[sessions]");
-        let bind = self.bool(&section, "bind");
-        let is_given = |name: &str| section.table.is_some_and(|table| table.contains_key(name));
-        let given = ["seal_key", "previous_seal_key"].map(is_given);
-        let mut wrong = |message, help| self.error(&section.place, message, help);
-        match given {
+        let bind = self.boolean(&section, "bind");
+        let written = ["seal_key", "previous_seal_key"].map(|name| section.has(name));
+        let mut reject = |message, help| self.error(&section.location, message, help);
+        match written {
             [false, false] => {
                 return bind.then_some(SessionSettings {
                     seal_key: None,
                     previous_seal_key: None,
                 });
             }
-            _ if !bind => wrong(
+            _ if !bind => reject(
                 "with `bind = false` no key seals anything",
                 "remove the keys, or write `bind = true`",
             ),
-            [false, true] => wrong(
-                "`previous_seal_key` stands without a `seal_key`",
-                "give both: what this process would make up is known to no other",
+            [false, true] => reject(
+                "`previous_seal_key` needs a `seal_key`",
+                "give both: a key that this process makes at start is unknown to the others",
             ),
             _ => {}
         }
-        self.seal_keys(&section, given)
+        self.seal_keys(&section, written)
     }
 
     fn seal_keys(
@@ -45,16 +40,16 @@ impl ConfigReader<'_> {
         section: &ConfigSection<'_>,
         [current, previous]: [bool; 2],
     ) -> Option<SessionSettings> {
-        let mut parts = Vec::new();
+        let mut inputs = Vec::new();
         if current {
             let check = |text: &Secret| seal_key("seal_key", text).map(drop);
-            parts.push(self.secret_part(section, "seal_key", check));
+            inputs.push(self.secret_input(section, "seal_key", check));
         }
         if previous {
             let check = |text: &Secret| seal_key("previous_seal_key", text).map(drop);
-            parts.push(self.secret_part(section, "previous_seal_key", check));
+            inputs.push(self.secret_input(section, "previous_seal_key", check));
         }
-        let (settings, reloadable) = self.made_of(parts, |texts| {
+        let (settings, reloadable) = self.load(inputs, |texts| {
             let key = |input, name, text| {
                 seal_key(name, text).map_err(|error| LoadError { input, error })
             };
@@ -90,8 +85,8 @@ fn both(current: SealKey, previous: SealKey) -> Result<SessionSettings, LoadErro
 }
 
 fn seal_key(name: &str, text: &Secret) -> Result<SealKey, InputError> {
-    SealKey::from_base64(text).map_err(|why| {
+    SealKey::from_base64(text).map_err(|error| {
         let help = "make one with `liveness-gateway keygen seal`";
-        InputError::new(format!("`{name}` {why}"), help)
+        InputError::new(format!("`{name}` {error}"), help)
     })
 }

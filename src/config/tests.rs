@@ -173,10 +173,10 @@ fn the_schema_knows_every_key() {
                 at = &at["items"];
             }
         }
-        assert_eq!(at["description"], key.about, "{}", key.path);
+        assert_eq!(at["description"], key.full_description(), "{}", key.path);
         assert_eq!(
             at.get("default").is_some(),
-            !key.default.is_empty(),
+            matches!(key.default, keys::KeyDefault::Value(_)),
             "{}",
             key.path
         );

@@ -1,7 +1,15 @@
-//! Sizes, durations and rates as they are written: a whole number and a unit, nothing between, nothing rounded.
+//! Sizes, durations and rates: a whole number and a unit, without a blank and without rounding.
+//!
+//! The limits of each value are in the table of keys.
 
 use std::{num::NonZeroU32, time::Duration};
 
+use super::{
+    keys::{self, Limits, ValueType},
+    reader::{ConfigReader, Located},
+    section::ConfigSection,
+    tree::ConfigValue,
+};
 use crate::route::Rate;
 
 const SIZES: [(&str, u64); 4] = [
@@ -19,7 +27,89 @@ const DURATIONS: [(&str, u64); 5] = [
 ];
 const RATES: [(&str, u64); 4] = [("s", 1), ("min", 60), ("h", 3600), ("day", 86_400)];
 
-/// `"28MiB"`: bytes, above zero.
+impl ConfigReader<'_> {
+    /// A size in bytes; `None` also for an empty one, where that is allowed.
+    pub(super) fn size(
+        &mut self,
+        section: &ConfigSection<'_>,
+        name: &'static str,
+    ) -> Option<Located<u64>> {
+        self.measure(section, name, |text, limits| {
+            size(text).filter(|bytes| within(limits, *bytes, size))
+        })
+    }
+
+    pub(super) fn duration(
+        &mut self,
+        section: &ConfigSection<'_>,
+        name: &'static str,
+    ) -> Option<Duration> {
+        let time = self.measure(section, name, |text, limits| {
+            duration(text).filter(|time| within(limits, *time, duration))
+        });
+        time.map(|(time, _)| time)
+    }
+
+    /// A rate; `None` also for an empty one.
+    pub(super) fn rate(&mut self, section: &ConfigSection<'_>, name: &'static str) -> Option<Rate> {
+        self.measure(section, name, |text, _| rate(text))
+            .map(|(rate, _)| rate)
+    }
+
+    fn measure<T>(
+        &mut self,
+        section: &ConfigSection<'_>,
+        name: &'static str,
+        parse: impl Fn(&str, Limits) -> Option<T>,
+    ) -> Option<Located<T>> {
+        let value_type = keys::find(&keys::join(section.path, name))?.value_type;
+        let (form, limits) = form_of(value_type);
+        let wanted = match limits {
+            Limits { min: "", .. } => form.to_owned(),
+            Limits { min, max: "" } => format!("{form}, at least \"{min}\""),
+            Limits { min, max } => format!("{form}, from \"{min}\" to \"{max}\""),
+        };
+        if let Some(item) = section.item(name)
+            && !matches!(item.value, ConfigValue::Text(_))
+        {
+            self.wrong_type(&item, name, &wanted);
+            return None;
+        }
+        let Some((text, location)) = self.text(section, name) else {
+            if !matches!(value_type, ValueType::Rate | ValueType::OptionalSize) {
+                self.reject_empty(section, name, &wanted);
+            }
+            return None;
+        };
+        let value = parse(&text, limits);
+        if value.is_none() {
+            self.error(
+                &location,
+                format!("`{name}` can't be `{text}`"),
+                format!("write {wanted}"),
+            );
+        }
+        value.map(|value| (value, location))
+    }
+}
+
+/// How a value of this type is written, and its limits.
+fn form_of(value_type: ValueType) -> (&'static str, Limits) {
+    const NONE: Limits = Limits { min: "", max: "" };
+    match value_type {
+        ValueType::Duration(limits) => ("a duration like \"30s\" (ms, s, min, h, day)", limits),
+        ValueType::Size(limits) => ("a size like \"28MiB\" (B, KiB, MiB, GiB)", limits),
+        ValueType::OptionalSize => ("a size like \"28MiB\" (B, KiB, MiB, GiB)", NONE),
+        _ => ("a rate like \"10/min\" (s, min, h, day)", NONE),
+    }
+}
+
+fn within<T: PartialOrd>(limits: Limits, value: T, parse: fn(&str) -> Option<T>) -> bool {
+    parse(limits.min).is_none_or(|min| value >= min)
+        && parse(limits.max).is_none_or(|max| value <= max)
+}
+
+/// `"28MiB"` in bytes, above zero.
 pub(super) fn size(text: &str) -> Option<u64> {
     with_unit(text, &SIZES).filter(|size| *size > 0)
 }
@@ -30,7 +120,7 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
 }
 
 /// `"10/min"`
-pub(super) fn rate(text: &str) -> Option<Rate> {
+fn rate(text: &str) -> Option<Rate> {
     let (count, unit) = text.split_once('/')?;
     let count = digits(count)?;
     let (_, seconds) = RATES.iter().find(|(name, _)| *name == unit)?;

@@ -1,4 +1,4 @@
-//! Names that no key has: a typo is an error, with the name that was meant where one is close.
+//! Finds names that no key has, and suggests the key that was meant.
 
 use super::{
     keys,
@@ -7,76 +7,47 @@ use super::{
 };
 
 impl ConfigReader<'_> {
-    /// Finds every name that no key has.
-    pub(super) fn unknown_names(&mut self, table: &ConfigTable, section: &str) {
-        for (name, (place, item)) in table {
-            let path = if section.is_empty() {
-                name.clone()
-            } else {
-                format!("{section}.{name}")
-            };
-            match (&item.value, keys::find(&path)) {
-                (_, Some(_)) => {}
-                (ConfigValue::Table(inner), None)
-                    if keys::is_section(&path) && !keys::is_list(&path) =>
-                {
-                    self.unknown_names(inner, &path)
-                }
-                (ConfigValue::List(items), None) if keys::is_list(&path) => {
+    /// Reports every name that no key has, and every section of the wrong form.
+    pub(super) fn reject_unknown_names(&mut self, table: &ConfigTable, section: &str) {
+        for (name, (location, item)) in table {
+            let path = keys::join(section, name);
+            match &item.value {
+                _ if keys::find(&path).is_some() => {}
+                ConfigValue::List(items) if keys::is_list(&path) => {
                     for item in items {
                         match &item.value {
                             ConfigValue::Table(inner) => {
-                                self.unknown_names(inner, &format!("{path}[]"))
+                                self.reject_unknown_names(inner, &format!("{path}[]"));
                             }
                             _ => self.error(
-                                &item.place,
-                                format!("`{name}` holds something that is not a table"),
+                                &item.location,
+                                format!("`{name}` contains something that is not a table"),
                                 format!("write [[{name}]]"),
                             ),
                         }
                     }
                 }
                 _ if keys::is_list(&path) => self.error(
-                    place,
+                    location,
                     format!("`{name}` is a list of tables"),
                     format!("write [[{name}]]"),
                 ),
+                ConfigValue::Table(inner) if keys::is_section(&path) => {
+                    self.reject_unknown_names(inner, &path);
+                }
                 _ if keys::is_section(&path) => self.error(
-                    place,
+                    location,
                     format!("`{name}` is a section"),
                     format!("write [{path}]"),
                 ),
                 _ => {
-                    let known = keys::names_below(section);
-                    let close = known.iter().find(|known| distance(known, name) <= 2);
-                    let help = match close {
+                    let help = match keys::closest(section, name) {
                         Some(known) => format!("did you mean `{known}`?"),
-                        None => format!("known here: {}", known.join(", ")),
+                        None => format!("known here: {}", keys::names_below(section).join(", ")),
                     };
-                    let place = match keys::seems_secret(name) {
-                        true => &item.place.clone().hidden(),
-                        false => place,
-                    };
-                    self.error(place, format!("unknown key `{name}`"), help);
+                    self.error(location, format!("unknown key `{name}`"), help);
                 }
             }
         }
     }
-}
-
-/// How many letters have to change.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<_> = right.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, letter) in left.chars().enumerate() {
-        let mut diagonal = i;
-        let mut before = i + 1;
-        for (cell, other) in row.iter_mut().skip(1).zip(&right) {
-            let change = (diagonal + usize::from(letter != *other))
-                .min(*cell + 1)
-                .min(before + 1);
-            (diagonal, before, *cell) = (*cell, change, change);
-        }
-    }
-    row.last().copied().unwrap_or(usize::MAX)
 }

@@ -1,12 +1,12 @@
-//! `[qiniu]`: where the upstream is, and what signs.
+//! `[qiniu]`: the upstream and the credentials. Also the `ca_file` of every section.
 
 use super::{
-    checked::section,
-    reader::{ConfigReader, ConfigSection, Located},
+    reader::{ConfigReader, Located},
+    redact,
     reloadable::ReloadableAuthorities,
+    section::ConfigSection,
     tree::ConfigTable,
 };
-use crate::secret::Secret;
 use crate::{
     outbound::{
         connection::{ClientTls, client_config},
@@ -14,33 +14,31 @@ use crate::{
     },
     qiniu::{Credentials, UpstreamSettings},
     rotation::{InputError, LoadError, LoaderInput},
+    secret::Secret,
 };
 
 impl ConfigReader<'_> {
     pub(super) fn qiniu(&mut self, root: &ConfigTable) -> Option<UpstreamSettings> {
-        let section = section(root, "qiniu");
+        let section = ConfigSection::at(root, "qiniu");
         self.header("[qiniu]");
-        let endpoint = self.required(
-            &section,
-            "endpoint",
-            "write https://face-actlive.qiniuapi.com",
-        );
+        let help = "write https://face-actlive.qiniuapi.com";
+        let endpoint = self.required(&section, "endpoint", help);
         let endpoint = endpoint.and_then(|endpoint| self.endpoint(&endpoint));
-        let credentials = vec![
-            self.secret_part(&section, "access_key", check_access_key),
-            self.secret_part(&section, "secret_key", LoaderInput::any),
+        let inputs = vec![
+            self.secret_input(&section, "access_key", check_access_key),
+            self.secret_input(&section, "secret_key", LoaderInput::any),
         ];
-        let credentials = self.made_of(credentials, |texts| match texts {
+        let credentials = self.load(inputs, |texts| match texts {
             [access_key, secret_key] => Ok(Credentials {
                 access_key: access_key.clone(),
                 secret_key: secret_key.clone(),
             }),
             _ => Err(LoadError::wrong_input_count()),
         });
-        let sign_date = self.bool(&section, "sign_date");
-        let tls = self.outgoing_tls(&section);
+        let sign_date = self.boolean(&section, "sign_date");
+        let tls = self.client_tls(&section);
         let connect_timeout = self.duration(&section, "connect_timeout");
-        let max_connections = self.count(&section, "max_connections");
+        let max_connections = self.integer(&section, "max_connections");
         let idle_timeout = self.duration(&section, "idle_timeout");
         let endpoint = endpoint?;
         let tls = tls?;
@@ -57,38 +55,38 @@ impl ConfigReader<'_> {
         })
     }
 
-    /// Whose certificates an outgoing connection trusts: those of the section's `ca_file`, or the system's.
-    pub(super) fn outgoing_tls(&mut self, section: &ConfigSection<'_>) -> Option<ClientTls> {
-        let ca_file = self.path(section, "ca_file");
-        let path = ca_file.as_ref().map(|(path, _)| path.clone());
-        let part = ca_file
-            .map(|ca_file| self.document_part(section, "ca_file", ca_file, LoaderInput::any));
-        let (config, reloadable) = self.made_of(part.into_iter().collect(), move |texts| {
+    /// TLS settings that trust the authorities of the section's `ca_file`, or the system's.
+    pub(super) fn client_tls(&mut self, section: &ConfigSection<'_>) -> Option<ClientTls> {
+        let ca_file = self.text(section, "ca_file");
+        let path = ca_file.as_ref().map(|(text, _)| self.base.join(text));
+        let input =
+            ca_file.map(|file| self.document_input(section, "ca_file", file, LoaderInput::any));
+        let (config, reloadable) = self.load(input.into_iter().collect(), move |texts| {
             let authorities = path.as_deref().zip(texts.first().map(Secret::reveal));
-            client_config(authorities).map_err(|why| {
+            client_config(authorities).map_err(|error| {
                 let help = "name a PEM file with the certificates to trust, or leave `ca_file` out";
-                LoadError::of(0, why.to_string(), help)
+                LoadError::of(0, error.to_string(), help)
             })
         })?;
         let tls = ClientTls::new(config);
         if let Some(reloadable) = reloadable {
             let tls = tls.clone();
-            self.reloadable
-                .authorities
-                .push(ReloadableAuthorities { tls, reloadable });
+            let authorities = ReloadableAuthorities { tls, reloadable };
+            self.reloadable.authorities.push(authorities);
         }
         Some(tls)
     }
 
-    fn endpoint(&mut self, (text, place): &Located<String>) -> Option<Origin> {
+    fn endpoint(&mut self, (text, location): &Located<String>) -> Option<Origin> {
         const FORM: &str = "write https://host, or http:// and a loopback address";
         let Some(endpoint) = Origin::parse(text) else {
-            self.error(place, format!("`{text}` is not a base URL"), FORM);
+            let shown = redact::shown_url(text);
+            self.error(location, format!("`{shown}` is not a base URL"), FORM);
             return None;
         };
         if !endpoint.tls && !endpoint.is_loopback() {
             self.error(
-                place,
+                location,
                 "http:// would send faces and signatures in the clear",
                 FORM,
             );
@@ -102,7 +100,7 @@ fn check_access_key(key: &Secret) -> Result<(), InputError> {
     match key.reveal().iter().all(fits) {
         true => Ok(()),
         false => Err(InputError::new(
-            "`access_key` holds blanks, colons or characters outside ASCII",
+            "`access_key` contains blanks, colons or characters outside ASCII",
             "give it the key as Qiniu shows it",
         )),
     }

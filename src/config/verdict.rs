@@ -1,15 +1,14 @@
-//! `[verdict]`: what signs, what a pass is, and whether it can ever be reached.
+//! `[verdict]`: the keys that sign, the rule of a pass, and whether it can be met at all.
 
 use super::{
-    checked::section,
-    keys,
-    reader::{ConfigReader, ConfigSection, Located},
+    reader::{ConfigReader, Located},
+    section::ConfigSection,
     tree::ConfigTable,
 };
-use crate::secret::Secret;
 use crate::{
     rotation::{InputError, LoadError},
     route::{RouteKind, RouteSettings},
+    secret::Secret,
     verdict::{
         VerdictKeys, VerdictSettings,
         judge::{ANY_SPOOFING, PassRule, ScoreThreshold},
@@ -24,7 +23,7 @@ impl ConfigReader<'_> {
         root: &ConfigTable,
         routes: &[RouteSettings],
     ) -> Option<VerdictSettings> {
-        let section = section(root, "verdict");
+        let section = ConfigSection::at(root, "verdict");
         section.table?;
         self.header("[verdict]");
         let keys = self.verdict_keys(&section);
@@ -36,10 +35,10 @@ impl ConfigReader<'_> {
         let audience = self.required(
             &section,
             "audience",
-            "write a name for the backends that take verdicts; they compare it with `aud`",
+            "write a name for the backends that accept verdicts; they compare it with `aud`",
         );
         let lifetime = self.duration(&section, "lifetime");
-        let threshold = self.word(&section, "threshold", keys::THRESHOLDS);
+        let threshold = self.word(&section, "threshold");
         let threshold = ScoreThreshold::ALL
             .into_iter()
             .find(|known| threshold.as_deref() == Some(known.name()));
@@ -47,11 +46,11 @@ impl ConfigReader<'_> {
         if let Some(max) = &max_spoofing {
             self.check_spoofing(max, routes);
         }
-        let video_digest = self.bool(&section, "video_digest");
+        let video_digest = self.boolean(&section, "video_digest");
         if !routes.iter().any(|route| route.kind == RouteKind::Verify) {
             self.error(
-                &section.place,
-                "[verdict] without a verify route: there would be none",
+                &section.location,
+                "[verdict] needs a verify route: no other gets a verdict",
                 "add a route of kind \"verify\", or leave [verdict] out",
             );
         }
@@ -69,19 +68,14 @@ impl ConfigReader<'_> {
     }
 
     fn verdict_keys(&mut self, section: &ConfigSection<'_>) -> Option<VerdictKeys> {
-        let mut parts =
-            vec![self.secret_part(section, "signing_key", |pem| signing_key(pem).map(drop))];
+        let mut inputs =
+            vec![self.secret_input(section, "signing_key", |pem| signing_key(pem).map(drop))];
         let files = self.texts(section, "previous_keys").unwrap_or_default();
-        let files: Vec<_> = files
-            .into_iter()
-            .map(|(text, place)| (self.base.join(text), place))
-            .collect();
-        parts.extend(files.into_iter().map(|file| {
-            self.document_part(section, "previous_keys", file, |pem| {
-                previous_key(pem).map(drop)
-            })
+        inputs.extend(files.into_iter().map(|file| {
+            let check = |pem: &Secret| previous_key(pem).map(drop);
+            self.document_input(section, "previous_keys", file, check)
         }));
-        let (keys, reloadable) = self.made_of(parts, |texts| {
+        let (keys, reloadable) = self.load(inputs, |texts| {
             let Some((signing, previous)) = texts.split_first() else {
                 return Err(LoadError::wrong_input_count());
             };
@@ -97,21 +91,23 @@ impl ConfigReader<'_> {
         Some(keys)
     }
 
-    /// Qiniu gives the score that is limited only to those who ask for it, by `face_field`.
-    fn check_spoofing(&mut self, (max, place): &Located<f64>, routes: &[RouteSettings]) {
+    /// Qiniu returns the score that `max_spoofing` limits only if `face_field` asks for it.
+    fn check_spoofing(&mut self, (max, location): &Located<f64>, routes: &[RouteSettings]) {
         if *max >= ANY_SPOOFING {
             return;
         }
         let mut verify = routes
             .iter()
             .filter(|route| route.kind == RouteKind::Verify);
-        let Some((route, help)) = verify.find_map(|route| Some((route, deaf(route)?))) else {
+        let Some((route, help)) = verify.find_map(|route| Some((route, missing_request(route)?)))
+        else {
             return;
         };
         self.error(
-            place,
+            location,
             format!(
-                "no verdict of {} could ever pass: Qiniu tells `maxspoofing` only where `face_field` asks for it",
+                "no verdict of {} could ever pass: Qiniu returns `maxspoofing` only if \
+                 `face_field` asks for it",
                 route.path
             ),
             format!("{help}, or leave `max_spoofing` at 1.0"),
@@ -120,25 +116,26 @@ impl ConfigReader<'_> {
 }
 
 fn signing_key(pem: &Secret) -> Result<VerdictSigningKey, InputError> {
-    VerdictSigningKey::from_pem(pem).map_err(|why| {
+    VerdictSigningKey::from_pem(pem).map_err(|error| {
         InputError::new(
-            format!("`signing_key` {why}"),
+            format!("`signing_key` {error}"),
             "give it an Ed25519 key in PKCS#8 PEM: `liveness-gateway keygen verdict` prints one",
         )
     })
 }
 
 fn previous_key(pem: &Secret) -> Result<VerdictPublicKey, InputError> {
-    VerdictPublicKey::from_pem(pem.reveal()).map_err(|why| {
+    VerdictPublicKey::from_pem(pem.reveal()).map_err(|error| {
         InputError::new(
-            format!("a file of `previous_keys` {why}"),
+            format!("a file of `previous_keys` {error}"),
             "name a PEM file with the public key alone: `openssl pkey -in KEY.pem -pubout`",
         )
     })
 }
 
-/// What to help of a route where nobody can ask for the synthetic-image score. What is pinned is sent whatever `request.fields` says.
-fn deaf(route: &RouteSettings) -> Option<&'static str> {
+/// The fix for a route where no frontend can ask for the synthetic-image score; `None`: one can.
+/// A pinned `face_field` is sent whatever `request.fields` says.
+fn missing_request(route: &RouteSettings) -> Option<&'static str> {
     let pinned = route
         .request_set
         .iter()

@@ -35,14 +35,18 @@ pub enum InputSource {
     /// Read once: from the environment, or from a pipe.
     Fixed(Secret),
     /// A file, which may change.
-    File {
-        /// Where it is.
-        path: PathBuf,
-        /// How errors and log lines name it: the path, unless that may be a secret.
-        shown: String,
-        /// What it holds.
-        format: InputFormat,
-    },
+    File(InputFile),
+}
+
+/// A file that holds a text.
+#[derive(Clone)]
+pub struct InputFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// How errors and log lines name it: its path, unless that may be a secret.
+    pub shown: String,
+    /// What it holds.
+    pub format: InputFormat,
 }
 
 /// What a file holds.
@@ -81,7 +85,7 @@ impl LoaderInput {
 
     /// Whether the text comes from a file that may change.
     pub fn is_file(&self) -> bool {
-        matches!(self.source, InputSource::File { .. })
+        matches!(self.source, InputSource::File(_))
     }
 
     /// Reads and validates the text.
@@ -96,11 +100,7 @@ impl LoaderInput {
     pub(super) fn read_version(&self) -> (InputVersion, Result<Secret, InputError>) {
         let read = match &self.source {
             InputSource::Fixed(text) => Ok(text.clone()),
-            InputSource::File {
-                path,
-                shown,
-                format,
-            } => format.read(path, shown),
+            InputSource::File(file) => file.read(),
         };
         let version = InputVersion::of(&read);
         let checked = read.and_then(|text| (self.check)(&text).map(|()| text));
@@ -127,10 +127,11 @@ impl InputError {
     }
 }
 
-impl InputFormat {
-    /// Reads a file. Opens regular files only: a pipe would block.
-    fn read(self, path: &Path, shown: &str) -> Result<Secret, InputError> {
-        match fs::metadata(path) {
+impl InputFile {
+    /// Reads the file. Opens regular files only: a pipe would block.
+    fn read(&self) -> Result<Secret, InputError> {
+        let shown = &self.shown;
+        match fs::metadata(&self.path) {
             Ok(metadata) if !metadata.is_file() => {
                 let message = format!("{shown} can't be read: it is not a regular file");
                 return Err(InputError::new(message, READABLE));
@@ -138,55 +139,47 @@ impl InputFormat {
             Ok(_) => {}
             Err(error) => return Err(unreadable(shown, &error)),
         }
-        self.read_once(path, shown)
+        self.read_once()
     }
 
-    /// Reads a file or a pipe. `shown` names it in errors.
+    /// Reads the file or pipe.
     ///
     /// # Errors
     /// It can't be read, is too large, or is an empty secret.
-    pub fn read_once(self, path: &Path, shown: &str) -> Result<Secret, InputError> {
-        let max = match self {
-            Self::Secret => MAX_SECRET,
-            Self::Document => MAX_DOCUMENT,
-        };
-        let bytes = read_at_most(path, max).map_err(|error| unreadable(shown, &error))?;
-        let Some(bytes) = bytes else {
-            return Err(self.too_large(shown));
-        };
-        match self {
-            Self::Document => Ok(Secret::new(bytes.as_slice())),
-            Self::Secret => Self::secret(&bytes, &format!("file `{shown}`")),
-        }
-    }
-
-    /// Makes a secret of these bytes, which were read from `source`.
-    ///
-    /// # Errors
-    /// The secret is empty.
-    pub fn secret(bytes: &[u8], source: &str) -> Result<Secret, InputError> {
-        let text = bytes
-            .strip_suffix(b"\n")
-            .map_or(bytes, |line| line.strip_suffix(b"\r").unwrap_or(line));
-        if text.is_empty() {
-            let message = format!("the secret in {source} is empty");
-            return Err(InputError::new(message, "give it a value"));
-        }
-        Ok(Secret::new(text))
-    }
-
-    fn too_large(self, shown: &str) -> InputError {
-        match self {
-            Self::Secret => InputError::new(
-                format!("{shown} is too large for a secret"),
+    pub fn read_once(&self) -> Result<Secret, InputError> {
+        let shown = &self.shown;
+        let (max, too_large, help) = match self.format {
+            InputFormat::Secret => (
+                MAX_SECRET,
+                "is too large for a secret",
                 "name a file of at most 64 KiB",
             ),
-            Self::Document => InputError::new(
-                format!("{shown} is too large"),
-                "name a file of at most 1 MiB",
-            ),
+            InputFormat::Document => (MAX_DOCUMENT, "is too large", "name a file of at most 1 MiB"),
+        };
+        let bytes = read_at_most(&self.path, max).map_err(|error| unreadable(shown, &error))?;
+        let Some(bytes) = bytes else {
+            return Err(InputError::new(format!("{shown} {too_large}"), help));
+        };
+        match self.format {
+            InputFormat::Document => Ok(Secret::new(bytes.as_slice())),
+            InputFormat::Secret => secret(&bytes, &format!("file `{shown}`")),
         }
     }
+}
+
+/// Makes a secret of these bytes, which were read from `source`. One line end is removed.
+///
+/// # Errors
+/// The secret is empty.
+pub fn secret(bytes: &[u8], source: &str) -> Result<Secret, InputError> {
+    let text = bytes
+        .strip_suffix(b"\n")
+        .map_or(bytes, |line| line.strip_suffix(b"\r").unwrap_or(line));
+    if text.is_empty() {
+        let message = format!("the secret in {source} is empty");
+        return Err(InputError::new(message, "give it a value"));
+    }
+    Ok(Secret::new(text))
 }
 
 const READABLE: &str = "name a file that this user may read";

@@ -96,7 +96,7 @@ impl<T> Loader<T> {
         let input = self.inputs.get(input).filter(|input| input.is_file());
         let input = input.or_else(|| self.inputs.iter().find(|input| input.is_file()));
         match input.map(|input| (&input.key, &input.source)) {
-            Some((key, InputSource::File { shown, .. })) => (key, shown),
+            Some((key, InputSource::File(file))) => (key, &file.shown),
             _ => ("", ""),
         }
     }

@@ -13,6 +13,6 @@ mod input;
 mod loader;
 mod reloader;
 
-pub use input::{InputError, InputFormat, InputSource, LoaderInput};
+pub use input::{InputError, InputFile, InputFormat, InputSource, LoaderInput, secret};
 pub use loader::{LoadError, Loader, Reloadable};
 pub use reloader::{ApplyError, POLL_INTERVAL, Reloader};

@@ -1,125 +1,119 @@
-//! The keys of `[[routes]]`, and the defaults of those that depend on the route's kind.
+//! The keys of `[[routes]]`. Most defaults depend on the route's kind.
 
-use super::{ConfigKey, SCORES, VIDEO_CHECKS, ValueType, key};
+use super::{
+    ConfigKey,
+    KeyDefault::{ByKind, Required, Unset, Value},
+    ValueType, key,
+};
 
 /// In the order in which they are shown.
-pub(super) const ROUTES: &[ConfigKey] = &[
+pub(super) const KEYS: &[ConfigKey] = &[
     key(
         "routes[].path",
         ValueType::Text,
-        "",
-        "The exact path, the same here and at Qiniu",
+        Required,
+        "Exact path of the route, the same here and at Qiniu.",
     ),
     key(
         "routes[].kind",
         ValueType::Word(&["session", "verify", "plain"]),
-        "",
-        "What the route does",
+        Required,
+        "What the route does: `session` asks for a session, `verify` sends a video to be judged, \
+         `plain` forwards to any other JSON API of Qiniu with the same signature.",
     ),
     key(
         "routes[].scope",
         ValueType::Text,
-        "\"\"",
-        "The scope a token must have; empty: none",
+        Value("\"\""),
+        "Scope that a token must have. Empty: none.",
     ),
     key(
         "routes[].max_body",
-        ValueType::Size,
-        "",
-        "The body of a request at the most",
+        ValueType::SIZE,
+        ByKind(["\"4KiB\"", "\"28MiB\"", "\"1MiB\""]),
+        "Maximum size of a request body, at most `server.body_memory`. A larger body gets 413.",
     ),
     key(
         "routes[].timeout",
-        ValueType::Duration,
-        "",
-        "Time for the whole call to Qiniu",
+        ValueType::DURATION,
+        ByKind(["\"10s\"", "\"60s\"", "\"30s\""]),
+        "Maximum time for a call to Qiniu.",
     ),
     key(
         "routes[].rate",
         ValueType::Rate,
-        "",
-        "Requests per user, like 10/min (s, min, h, day); empty: unlimited",
+        ByKind(["\"10/min\"", "\"6/min\"", "\"60/min\""]),
+        "Requests allowed per user, on average. Empty: unlimited.",
     ),
     key(
         "routes[].burst",
-        ValueType::Count,
-        "",
-        "Requests a user may make at once",
+        ValueType::Integer,
+        ByKind(["5", "3", "10"]),
+        "Requests that a user may send at once, before `rate` spaces them.",
     ),
     key(
         "routes[].quota",
         ValueType::Rate,
-        "\"\"",
-        "Calls to Qiniu per user in each s, min, h or day of UTC, like 50/day; empty: unlimited",
+        Value("\"\""),
+        "Calls to Qiniu allowed per user in each `s`, `min`, `h` or `day` of UTC, such as \
+         `50/day`. A call that did not reach Qiniu does not count. Empty: unlimited.",
     ),
     key(
         "routes[].concurrent_per_user",
-        ValueType::Count,
-        "",
-        "Calls to Qiniu under way per user",
+        ValueType::Integer,
+        ByKind(["4", "1", ""]),
+        "Calls to Qiniu allowed per user at the same time. No value: unlimited.",
     ),
     key(
         "routes[].video_check",
-        ValueType::Word(VIDEO_CHECKS),
-        "",
-        "What to do about a video that Qiniu would not take: off, report (count and log) or enforce (422); verify routes only",
+        ValueType::Word(&["off", "report", "enforce"]),
+        ByKind(["", "\"report\"", ""]),
+        "Check for videos that Qiniu rejects: not MP4, not H.264, not 1 to 10 s, not 16 to 2032 \
+         pixels. `report` counts and logs them and sends them anyway, `enforce` rejects them with \
+         422 before the call. `verify` routes only.",
     ),
     key(
         "routes[].request.fields",
-        ValueType::Texts,
-        "",
-        "Top-level members that go upstream; the rest is dropped",
+        ValueType::TextList,
+        ByKind([
+            "[\"min_code_length\", \"max_code_length\"]",
+            "[\"session_id\", \"video_base64\", \"face_field\"]",
+            "",
+        ]),
+        "Top-level members that are sent to Qiniu; all others are dropped. A `verify` route needs \
+         `session_id` and `video_base64`. No value: all members are sent.",
     ),
     key(
         "routes[].request.set",
         ValueType::Members,
-        "",
-        "Members that go upstream as written here, whatever the frontend asks",
+        Unset,
+        "Members that are sent to Qiniu with these values, whatever the frontend sends, such as \
+         `{ min_code_length = 2, max_code_length = 3 }`.",
     ),
     key(
         "routes[].response.remove",
-        ValueType::Texts,
-        "",
-        "What is deleted from an answer, like result.pic_list[].pic",
+        ValueType::TextList,
+        ByKind([
+            "",
+            "[\"result.best_image.pic\", \"result.pic_list[].pic\"]",
+            "",
+        ]),
+        "Paths of members that are removed from a response, such as `result.pic_list[].pic`.",
     ),
     key(
         "routes[].response.max_string",
-        ValueType::Size,
-        "",
-        "Longer strings are deleted wherever they stand; empty: no limit",
+        ValueType::OptionalSize,
+        ByKind(["", "\"4KiB\"", ""]),
+        "Maximum length of a string in a response, as written in the JSON, escapes included. A \
+         longer one is removed, wherever it is. Empty: no limit. On a `verify` route at most \
+         `64KiB`, and not empty.",
     ),
     key(
         "routes[].response.scores",
-        ValueType::Word(SCORES),
-        "",
-        "Whether a frontend sees how close it was; hidden: only action_verify and the verdict",
+        ValueType::Word(&["visible", "hidden"]),
+        ByKind(["", "\"visible\"", ""]),
+        "`hidden` removes all but `error_code`, `error_msg`, `serverlogid`, \
+         `result.action_verify` and the verdict, so that a frontend cannot learn how close an \
+         attempt was. `verify` routes only.",
     ),
 ];
-
-/// What a `[[routes]]` of this kind has where a key is left out.
-pub(in crate::config) fn route_default(kind: &str, name: &str) -> &'static str {
-    match (name, kind) {
-        ("max_body", "session") => "\"4KiB\"",
-        ("max_body", "verify") => "\"28MiB\"",
-        ("max_body", _) => "\"1MiB\"",
-        ("timeout", "session") => "\"10s\"",
-        ("timeout", "verify") => "\"60s\"",
-        ("timeout", _) => "\"30s\"",
-        ("rate", "session") => "\"10/min\"",
-        ("rate", "verify") => "\"6/min\"",
-        ("rate", _) => "\"60/min\"",
-        ("burst", "session") => "5",
-        ("burst", "verify") => "3",
-        ("burst", _) => "10",
-        ("concurrent_per_user", "session") => "4",
-        ("concurrent_per_user", "verify") => "1",
-        ("video_check", "verify") => "\"report\"",
-        ("request.fields", "session") => "[\"min_code_length\", \"max_code_length\"]",
-        ("request.fields", "verify") => "[\"session_id\", \"video_base64\", \"face_field\"]",
-        ("response.remove", "verify") => "[\"result.best_image.pic\", \"result.pic_list[].pic\"]",
-        ("response.max_string", "verify") => "\"4KiB\"",
-        ("response.scores", "verify") => "\"visible\"",
-        ("scope", _) => "\"\"",
-        _ => "",
-    }
-}

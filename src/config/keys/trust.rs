@@ -1,128 +1,213 @@
-//! The keys of `[sessions]`, `[verdict]`, `[evidence]` and `[store]`: what makes a result worth trusting, from any replica.
+//! The keys of `[[identity]]`, `[sessions]`, `[verdict]`, `[evidence]` and `[store]`.
 
-use super::{ConfigKey, THRESHOLDS, ValueType, key};
+use super::{
+    ConfigKey,
+    KeyDefault::{Required, Unset, Value},
+    ValueType, key,
+    server::CA_FILE,
+};
 
-/// In the order in which they are shown.
-pub(super) const TRUST: &[ConfigKey] = &[
+/// Which tokens are accepted.
+pub(super) const IDENTITY: &[ConfigKey] = &[
+    key(
+        "identity[].issuer",
+        ValueType::Text,
+        Required,
+        "Exact value of `iss` in the tokens. Each issuer may appear once.",
+    ),
+    key(
+        "identity[].audience",
+        ValueType::TextList,
+        Required,
+        "Accepted values of `aud`. A token must contain one of them.",
+    ),
+    key(
+        "identity[].algorithms",
+        ValueType::TextList,
+        Unset,
+        "Accepted signature algorithms, such as `ES256`. Unset: all that fit the keys.",
+    ),
+    key(
+        "identity[].secret",
+        ValueType::Secret,
+        Unset,
+        "Key source: a shared HMAC secret of at least 32 bytes.",
+    ),
+    key(
+        "identity[].public_key_file",
+        ValueType::Text,
+        Unset,
+        "Key source: a PEM file with one public key.",
+    ),
+    key(
+        "identity[].jwks_file",
+        ValueType::Text,
+        Unset,
+        "Key source: a file with a JSON Web Key Set.",
+    ),
+    key(
+        "identity[].jwks_url",
+        ValueType::Text,
+        Unset,
+        "Key source: the URL of the issuer's JSON Web Key Set, which is fetched in the \
+         background. `http://` is accepted for loopback addresses only.",
+    ),
+    key(
+        "identity[].ca_file",
+        ValueType::Text,
+        Value("\"\""),
+        "PEM file with the certificate authorities to trust instead of the system's when keys \
+         are fetched. Empty: the system's.",
+    ),
+    key(
+        "identity[].max_stale",
+        ValueType::duration("1s", "30day"),
+        Value("\"24h\""),
+        "Time that fetched keys stay in use after the last successful fetch. After it, the \
+         issuer's tokens get 503, never 401.",
+    ),
+    key(
+        "identity[].user_claim",
+        ValueType::Text,
+        Value("\"sub\""),
+        "Claim that identifies the user: a string of 1 to 256 bytes. Limits apply to each issuer \
+         and user.",
+    ),
+    key(
+        "identity[].leeway",
+        ValueType::duration("0s", "1h"),
+        Value("\"30s\""),
+        "Clock difference that is tolerated in `exp`, `nbf` and `iat`.",
+    ),
+];
+
+/// What makes a result trustworthy, on any replica.
+pub(super) const RESULTS: &[ConfigKey] = &[
     key(
         "sessions.bind",
-        ValueType::Bool,
-        "true",
-        "Give frontends session ids that are of use to their own user alone, and recognise retries",
+        ValueType::Boolean,
+        Value("true"),
+        "Seal session ids so that only their own user can use them, and recognise retries. \
+         `false`: Qiniu's ids are passed through, and every retry is another call.",
     ),
     key(
         "sessions.seal_key",
         ValueType::Secret,
-        "",
-        "Seals session ids: 32 bytes in base64, the same on all replicas; without it, one is made at start",
+        Unset,
+        "Key that seals session ids: 32 bytes in base64, from `liveness-gateway keygen seal`, the \
+         same on all replicas. Unset: a key is made at start, so sessions end with the process \
+         and are valid on one replica only.",
     ),
     key(
         "sessions.previous_seal_key",
         ValueType::Secret,
-        "",
-        "A second key that ids may be sealed with, while keys are changed",
+        Unset,
+        "Second key that opens session ids, while `seal_key` is being changed.",
     ),
     key(
         "verdict.signing_key",
         ValueType::Secret,
-        "",
-        "Signs verdicts: an Ed25519 private key, PKCS#8 PEM",
+        Required,
+        "Key that signs verdicts: an Ed25519 private key in PKCS#8 PEM, from \
+         `liveness-gateway keygen verdict`.",
     ),
     key(
         "verdict.previous_keys",
-        ValueType::Texts,
-        "[]",
-        "Files with public keys, PEM, that are published beside that of signing_key",
+        ValueType::TextList,
+        Value("[]"),
+        "PEM files with public keys that are published beside that of `signing_key`: keys that \
+         signed before, or that will sign next.",
     ),
-    key("verdict.issuer", ValueType::Text, "", "The iss of verdicts"),
+    key(
+        "verdict.issuer",
+        ValueType::Text,
+        Required,
+        "The `iss` of verdicts: the URL of this gateway.",
+    ),
     key(
         "verdict.audience",
         ValueType::Text,
-        "",
-        "The aud of verdicts",
+        Required,
+        "The `aud` of verdicts: a name for the backends that accept them.",
     ),
     key(
         "verdict.lifetime",
-        ValueType::Duration,
-        "\"5min\"",
-        "How long a verdict is good for",
+        ValueType::DURATION,
+        Value("\"5min\""),
+        "Time that a verdict is valid.",
     ),
     key(
         "verdict.threshold",
-        ValueType::Word(THRESHOLDS),
-        "\"frr_1e-3\"",
-        "Which of Qiniu's thresholds the score must be above",
+        ValueType::Word(&["frr_1e-4", "frr_1e-3", "frr_1e-2"]),
+        Value("\"frr_1e-3\""),
+        "Qiniu's threshold that the score must exceed. `frr_1e-4` is the most lenient, \
+         `frr_1e-2` the strictest.",
     ),
     key(
         "verdict.max_spoofing",
         ValueType::Fraction,
-        "1.0",
-        "The synthetic-image score at the most; 1.0: not asked for",
+        Value("1.0"),
+        "Maximum synthetic-image score of a pass. Below 1.0, frontends must request `spoofing` \
+         in `face_field`. At 1.0 the score is not checked.",
     ),
     key(
         "verdict.video_digest",
-        ValueType::Bool,
-        "false",
-        "Put the SHA-256 of the video into the verdict",
+        ValueType::Boolean,
+        Value("false"),
+        "Add the SHA-256 of the video to the verdict.",
     ),
     key(
         "evidence.url",
         ValueType::Text,
-        "",
-        "Where Qiniu's whole answers are posted, pictures included; http:// only to loopback",
+        Required,
+        "URL that Qiniu's complete responses are posted to, pictures included. `http://` is \
+         accepted for loopback addresses only, unless `allow_plaintext` is set.",
     ),
     key(
         "evidence.secret",
         ValueType::Secret,
-        "",
-        "Signs the deliveries: whsec_ and 24 to 64 bytes in base64",
+        Required,
+        "Secret that signs the deliveries: `whsec_` and 24 to 64 bytes in base64.",
     ),
     key(
         "evidence.on",
         ValueType::Word(&["pass", "always"]),
-        "\"pass\"",
-        "Deliver what passes, or all",
+        Value("\"pass\""),
+        "`pass` delivers the responses that pass, `always` delivers all.",
     ),
     key(
         "evidence.required",
-        ValueType::Bool,
-        "false",
-        "Make what was not acknowledged no pass",
+        ValueType::Boolean,
+        Value("false"),
+        "Turn a pass into a fail when the backend did not acknowledge the delivery.",
     ),
     key(
         "evidence.timeout",
-        ValueType::Duration,
-        "\"5s\"",
-        "Time for a delivery, its retry included",
+        ValueType::DURATION,
+        Value("\"5s\""),
+        "Maximum time for a delivery, its retry included. The frontend waits for it.",
     ),
-    key(
-        "evidence.ca_file",
-        ValueType::Text,
-        "\"\"",
-        "Certificate authorities to trust instead of the system's, PEM",
-    ),
+    key("evidence.ca_file", ValueType::Text, Value("\"\""), CA_FILE),
     key(
         "evidence.allow_plaintext",
-        ValueType::Bool,
-        "false",
-        "Accept http:// to another machine, where something else encrypts",
+        ValueType::Boolean,
+        Value("false"),
+        "Accept `http://` to other machines, where something else, such as a mesh, encrypts the \
+         connection.",
     ),
     key(
         "store.redis",
         ValueType::Secret,
-        "",
-        "Redis or Valkey, where replicas share limits and sessions: redis://, rediss:// or unix://, with user and password",
+        Required,
+        "URL of a Redis or Valkey, with user and password: `redis://`, `rediss://` (TLS) or \
+         `unix://`.",
     ),
     key(
         "store.timeout",
-        ValueType::Duration,
-        "\"50ms\"",
-        "Time for each call; without an answer, a replica does with what it knows itself",
+        ValueType::duration("1ms", "5s"),
+        Value("\"50ms\""),
+        "Maximum time for a call to the store. After it, the replica falls back to its local \
+         state.",
     ),
-    key(
-        "store.ca_file",
-        ValueType::Text,
-        "\"\"",
-        "Certificate authorities to trust instead of the system's, PEM",
-    ),
+    key("store.ca_file", ValueType::Text, Value("\"\""), CA_FILE),
 ];

@@ -145,7 +145,7 @@ fn what_is_wrong_with_one_key_is_told_beside_another_that_is_missing() {
     let text = minimal("").replace("{ env = \"SK\" }", "{ env = \"NONE\" }");
     let report = report(&text, &[("AK", "a b")]).to_string();
     assert!(
-        report.contains("`NONE` is not set") && report.contains("holds blanks"),
+        report.contains("`NONE` is not set") && report.contains("contains blanks"),
         "{report}"
     );
 }

@@ -57,13 +57,13 @@ fn each_mistake_has_its_place_and_none_shows_the_secret() {
     );
     one(
         "[store]\nredis = { env = \"REDIS\" }\n",
-        "without `sessions.seal_key`",
+        "needs `sessions.seal_key`",
         "store]",
     );
     one(
         &sealed("redis = { env = \"REDIS\" }\ntimeout = \"6s\""),
-        "longer than 5 s",
-        "store]",
+        "from \"1ms\" to \"5s\"",
+        "\"6s\"",
     );
     one(
         &sealed("timeout = \"10ms\""),

@@ -136,7 +136,7 @@ fn what_is_wrong_with_verdicts() {
         ("max_spoofing = inf", "is out of range", "inf"),
         ("max_spoofing = 2", "is out of range", "2\n"),
         ("max_spoofing = \"0.5\"", "can't be a text", "\"0.5\""),
-        ("lifetime = \"2h\"", "longer than an hour", "\"2h\""),
+        ("lifetime = \"2h\"", "to \"1h\"", "\"2h\""),
         (
             "previous_keys = \"none.pem\"",
             "can't be read",
@@ -194,7 +194,7 @@ fn a_rule_that_nothing_could_pass_is_refused() {
     }
     one(
         &format!("{VERDICT}[[routes]]\npath = \"/p\"\nkind = \"plain\"\n"),
-        "[verdict] without a verify route",
+        "[verdict] needs a verify route",
         "verdict]",
     );
 }
@@ -202,7 +202,7 @@ fn a_rule_that_nothing_could_pass_is_refused() {
 #[test]
 fn what_is_wrong_with_evidence() {
     let with = |line: &str| format!("{VERDICT}{EVIDENCE}{line}\n");
-    one(EVIDENCE, "[evidence] without [verdict]", "evidence]");
+    one(EVIDENCE, "[evidence] needs [verdict]", "evidence]");
     one(
         &with("").replace("url = \"http://127.0.0.1:3000/liveness\"\n", ""),
         "`url` is missing",

@@ -20,7 +20,10 @@ pub(super) fn only(text: &str, variables: &[(&str, &str)], message: &str, part: 
     let shown = report.to_string();
     assert_eq!(report.len(), 1, "{shown}");
     assert!(shown.contains(message), "not `{message}`:\n{shown}");
-    let place = format!("--> t.toml:{}\n", position(text, part));
+    let place = match part {
+        "" => "--> t.toml\n".to_owned(),
+        _ => format!("--> t.toml:{}\n", position(text, part)),
+    };
     assert!(shown.contains(&place), "not {place}{shown}");
     shown
 }
@@ -79,13 +82,17 @@ level = "loud"
 #[test]
 fn a_mistake_is_shown_with_its_line_and_the_way_out() {
     let shown = report(&minimal("[log]\nlevel = \"loud\"\n"), &[]).to_string();
-    let wanted = "error: `level` can't be `loud`\n \
-        --> t.toml:9:9\n\
-        9 | level = \"loud\"\n  \
-        |         ^^^^^^\n  \
-        help: write one of: trace, debug, info, warn, error\n\n\
-        t.toml: 1 error; nothing was started";
-    assert_eq!(shown, wanted);
+    let wanted = r#"
+error: `level` can't be `loud`
+ --> t.toml:9:9
+  |
+9 | level = "loud"
+  |         ^^^^^^
+  |
+  = help: write one of: trace, debug, info, warn, error
+
+t.toml: 1 error; nothing was started"#;
+    assert_eq!(shown, wanted.trim_start());
 }
 
 const NAMES: &[(&str, &str, &str)] = &[
@@ -194,22 +201,22 @@ const VALUES: &[(&str, &str, &str)] = &[
     ("[server]\nhead_timeout = 10", "write a duration like", "10"),
     (
         "[server]\nlisten = [\"127.0.0.1:0\", \"127.0.0.1:0\", \"[::1]:1\", \"[::1]:1\"]",
-        "stands in `listen` twice",
+        "contains `[::1]:1` twice",
         "\"[::1]:1\"]",
     ),
     (
         "[server]\nidle_timeout = \"61min\"",
-        "longer than an hour",
+        "to \"1h\"",
         "\"61min\"",
     ),
     (
         "[server]\nmax_head_bytes = \"1023B\"",
-        "is out of range",
+        "from \"1KiB\" to \"128KiB\"",
         "\"1023B\"",
     ),
     (
         "[server]\nmax_head_bytes = \"129KiB\"",
-        "is out of range",
+        "from \"1KiB\" to \"128KiB\"",
         "\"129KiB\"",
     ),
     (

@@ -13,7 +13,7 @@ const KEY_SOURCES: &[(&str, &str, &str)] = &[
     ),
     (
         "jwks_url = \"https://a/\"\nsecret = { env = \"HMAC\" }",
-        "from several places: jwks_url, secret",
+        "from several sources: jwks_url, secret",
         "[[identity]]",
     ),
     (
@@ -36,7 +36,7 @@ const KEY_SOURCES: &[(&str, &str, &str)] = &[
     ),
     (
         "jwks_url = \"https://a/\"\nalgorithms = [\"none\"]",
-        "`none` is not an algorithm",
+        "`none` is not a supported algorithm",
         "\"none\"",
     ),
     (
@@ -52,7 +52,7 @@ const KEY_SOURCES: &[(&str, &str, &str)] = &[
     (
         "jwks_url = \"https://a/\"\nmax_stale = \"\"",
         "`max_stale` is empty",
-        "[[identity]]",
+        "\"\"",
     ),
     (
         "secret = { env = \"HMAC\" }\nmax_stale = \"1h\"",
@@ -66,7 +66,7 @@ const KEY_SOURCES: &[(&str, &str, &str)] = &[
     ),
     (
         "secret = { env = \"HMAC\" }\njwks_file = \"example-jwks.json\"",
-        "from several places",
+        "from several sources",
         "[[identity]]",
     ),
     (
@@ -96,7 +96,7 @@ const KEY_SOURCES: &[(&str, &str, &str)] = &[
     ),
     (
         "secret = { env = \"HMAC\" }\nalgorithms = [\"none\"]",
-        "`none` is not an algorithm",
+        "`none` is not a supported algorithm",
         "\"none\"",
     ),
     (
@@ -116,7 +116,7 @@ const KEY_SOURCES: &[(&str, &str, &str)] = &[
     ),
     (
         "secret = { env = \"HMAC\" }\nleeway = \"2h\"",
-        "longer than an hour",
+        "to \"1h\"",
         "\"2h\"",
     ),
     (

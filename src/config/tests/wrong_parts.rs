@@ -71,7 +71,7 @@ fn what_is_wrong_with_qiniu() {
             "exactly one of `env` and `file`",
             "{ env = \"AK\", ",
         ),
-        ("{ env = \"BLANK\" }", "holds blanks", "\"BLANK\""),
+        ("{ env = \"BLANK\" }", "contains blanks", "\"BLANK\""),
         ("{}", "exactly one of `env` and `file`", "{}"),
     ] {
         let text = minimal("").replace(
@@ -110,7 +110,7 @@ const ROUTE_LINES: &[(&str, &str, &str)] = &[
         "\"1GiB\"",
     ),
     ("max_body = \"\"", "`max_body` is empty", "\"\""),
-    ("timeout = \"1day\"", "longer than an hour", "\"1day\""),
+    ("timeout = \"1day\"", "to \"1h\"", "\"1day\""),
     ("rate = \"6/m\"", "`rate` can't be `6/m`", "\"6/m\""),
     (
         "quota = \"50 a day\"",
@@ -242,7 +242,7 @@ fn what_is_wrong_with_sessions() {
         ),
         (
             "previous_seal_key = { env = \"KEY\" }",
-            "stands without a `seal_key`",
+            "needs a `seal_key`",
         ),
         (
             "seal_key = { env = \"KEY\" }\nprevious_seal_key = { env = \"SAME\" }",

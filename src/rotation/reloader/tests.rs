@@ -12,7 +12,7 @@ use std::{
 
 use super::*;
 use crate::{
-    rotation::{InputFormat, InputSource, Loader, LoaderInput},
+    rotation::{InputFile, InputFormat, InputSource, Loader, LoaderInput},
     secret::Secret,
 };
 
@@ -35,11 +35,11 @@ impl WatchedFolder {
     fn part(&self, name: &str) -> LoaderInput {
         LoaderInput {
             key: format!("section.{name}"),
-            source: InputSource::File {
+            source: InputSource::File(InputFile {
                 path: self.0.join(name),
                 shown: self.0.join(name).display().to_string(),
                 format: InputFormat::Secret,
-            },
+            }),
             check: LoaderInput::any,
         }
     }

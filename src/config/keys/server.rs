@@ -1,0 +1,172 @@
+//! The keys of `[server]`, `[admin]`, `[qiniu]` and `[log]`.
+
+use super::{
+    ConfigKey,
+    KeyDefault::{Required, Value},
+    ValueType, key,
+};
+
+/// The description of every `ca_file`.
+pub(super) const CA_FILE: &str = "PEM file with the certificate authorities to trust instead of \
+    the system's. Empty: the system's.";
+
+/// The listeners and the upstream, in the order in which they are shown.
+pub(super) const KEYS: &[ConfigKey] = &[
+    key(
+        "server.listen",
+        ValueType::TextList,
+        Value("\"127.0.0.1:8080\""),
+        "Address and port of the public listener, or a list of them. Port 0 picks a free port.",
+    ),
+    key(
+        "server.trusted_proxies",
+        ValueType::TextList,
+        Value("[]"),
+        "Networks of your own proxies, such as `10.0.0.0/8`, or single addresses. \
+         `X-Forwarded-For` and `X-Request-Id` are accepted from these peers only.",
+    ),
+    key(
+        "server.max_connections",
+        ValueType::Integer,
+        Value("10000"),
+        "Maximum number of open connections. Further ones wait in the kernel's accept queue.",
+    ),
+    key(
+        "server.max_head_bytes",
+        ValueType::size("1KiB", "128KiB"),
+        Value("\"32KiB\""),
+        "Maximum size of a request head. A larger one gets 431.",
+    ),
+    key(
+        "server.body_memory",
+        ValueType::SIZE,
+        Value("\"512MiB\""),
+        "Maximum memory for all bodies that are held at once. A request whose body does not fit \
+         gets 503. The process needs little more memory than this.",
+    ),
+    key(
+        "server.min_body_rate",
+        ValueType::SIZE,
+        Value("\"16KiB\""),
+        "Minimum upload rate in bytes per second, averaged over 10 s, after a grace period of \
+         5 s. A slower upload gets 408, and so does one that takes longer than 5 min.",
+    ),
+    key(
+        "server.head_timeout",
+        ValueType::DURATION,
+        Value("\"10s\""),
+        "Maximum time for a request head to arrive, and for a TLS handshake.",
+    ),
+    key(
+        "server.idle_timeout",
+        ValueType::DURATION,
+        Value("\"75s\""),
+        "Maximum time that a connection stays open without a request.",
+    ),
+    key(
+        "server.drain_timeout",
+        ValueType::DURATION,
+        Value("\"30s\""),
+        "Time that open requests have to finish after a stop signal.",
+    ),
+    key(
+        "server.tls.certificate",
+        ValueType::Text,
+        Required,
+        "PEM file with the certificate chain.",
+    ),
+    key(
+        "server.tls.private_key",
+        ValueType::Text,
+        Required,
+        "PEM file with the private key of `certificate`.",
+    ),
+    key(
+        "server.tls.client_ca",
+        ValueType::Text,
+        Value("\"\""),
+        "PEM file with a certificate authority. Clients must present a certificate that it \
+         issued. Empty: no client certificate is requested.",
+    ),
+    key(
+        "server.cors.allowed_origins",
+        ValueType::TextList,
+        Value("[]"),
+        "Origins whose pages may call the gateway, exactly as a browser sends them, such as \
+         `https://app.example.com`: scheme and host in lower case, no path. `*` is not accepted.",
+    ),
+    key(
+        "server.cors.max_age",
+        ValueType::DURATION,
+        Value("\"10min\""),
+        "Time that a browser may cache a preflight response.",
+    ),
+    key(
+        "admin.listen",
+        ValueType::Text,
+        Value("\"127.0.0.1:9090\""),
+        "Address and port of `/livez`, `/readyz` and `/metrics`. They need no authentication: \
+         keep the address off public networks.",
+    ),
+    key(
+        "qiniu.endpoint",
+        ValueType::Text,
+        Value("\"https://face-actlive.qiniuapi.com\""),
+        "Base URL of Qiniu, without a path. `http://` is accepted for loopback addresses only.",
+    ),
+    key(
+        "qiniu.access_key",
+        ValueType::Secret,
+        Required,
+        "Access key of your Qiniu account.",
+    ),
+    key(
+        "qiniu.secret_key",
+        ValueType::Secret,
+        Required,
+        "Secret key that belongs to `access_key`. It signs the requests to Qiniu.",
+    ),
+    key(
+        "qiniu.sign_date",
+        ValueType::Boolean,
+        Value("true"),
+        "Send and sign `X-Qiniu-Date`, so that a captured signature expires. The clock of this \
+         machine must be correct.",
+    ),
+    key("qiniu.ca_file", ValueType::Text, Value("\"\""), CA_FILE),
+    key(
+        "qiniu.connect_timeout",
+        ValueType::DURATION,
+        Value("\"5s\""),
+        "Maximum time to open a connection (TCP and TLS), and to wait for one of \
+         `max_connections`.",
+    ),
+    key(
+        "qiniu.max_connections",
+        ValueType::Integer,
+        Value("256"),
+        "Maximum number of connections to Qiniu.",
+    ),
+    key(
+        "qiniu.idle_timeout",
+        ValueType::DURATION,
+        Value("\"30s\""),
+        "Time that an unused connection to Qiniu is kept open.",
+    ),
+];
+
+/// The log.
+pub(super) const LOG: &[ConfigKey] = &[
+    key(
+        "log.format",
+        ValueType::Word(&["json", "text"]),
+        Value("\"json\""),
+        "`json` writes one JSON object per line, `text` writes lines for people.",
+    ),
+    key(
+        "log.level",
+        ValueType::Word(&["trace", "debug", "info", "warn", "error"]),
+        Value("\"info\""),
+        "Least severe level that is written. Access records are always written.",
+    ),
+];

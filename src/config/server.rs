@@ -1,0 +1,211 @@
+//! `[server]` with its `tls` and `cors`, and `[admin]`: the listeners.
+
+use std::{net::SocketAddr, time::Duration};
+
+use ipnet::IpNet;
+
+use super::{
+    reader::{ConfigReader, Located},
+    section::ConfigSection,
+    tree::ConfigTable,
+};
+use crate::{
+    relay::cors::CorsSettings,
+    rotation::{LoadError, LoaderInput},
+    server::{
+        AdminSettings, ServerSettings,
+        tls::{PemFile, ServerTls, server_config},
+    },
+};
+
+impl ConfigReader<'_> {
+    pub(super) fn server(&mut self, root: &ConfigTable) -> Option<ServerSettings> {
+        let section = ConfigSection::at(root, "server");
+        self.header("[server]");
+        let listen = self.listen(&section);
+        let trusted = self.texts(&section, "trusted_proxies").unwrap_or_default();
+        let trusted_proxies = trusted
+            .iter()
+            .filter_map(|network| self.network(network))
+            .collect();
+        let max_connections = self.integer(&section, "max_connections");
+        let max_head_bytes = self.size(&section, "max_head_bytes");
+        let body_memory = self.size(&section, "body_memory");
+        let min_body_rate = self.size(&section, "min_body_rate");
+        let head_timeout = self.duration(&section, "head_timeout");
+        let idle_timeout = self.duration(&section, "idle_timeout");
+        let drain_timeout = self.duration(&section, "drain_timeout");
+        let tls = self.tls(root);
+        Some(ServerSettings {
+            listen,
+            trusted_proxies,
+            max_connections: usize::try_from(max_connections?.0).ok()?,
+            max_head_bytes: usize::try_from(max_head_bytes?.0).ok()?,
+            body_memory: body_memory?.0,
+            min_body_rate: min_body_rate?.0,
+            head_timeout: head_timeout?,
+            idle_timeout: idle_timeout?,
+            drain_timeout: drain_timeout?,
+            tls,
+        })
+    }
+
+    pub(super) fn cors(&mut self, root: &ConfigTable) -> CorsSettings {
+        let section = ConfigSection::at(root, "server.cors");
+        self.header("[server.cors]");
+        let origins = self.texts(&section, "allowed_origins").unwrap_or_default();
+        // On an error nothing is started, so the value does not matter.
+        let max_age = self.duration(&section, "max_age").unwrap_or(Duration::ZERO);
+        for (origin, location) in &origins {
+            if !is_exact_origin(origin) {
+                self.error(
+                    location,
+                    format!("`{origin}` is not an exact origin"),
+                    "write it as a browser sends it: \"https://app.example.com\", in lower case \
+                     and without a path",
+                );
+            }
+        }
+        CorsSettings {
+            allowed_origins: origins.into_iter().map(|(origin, _)| origin).collect(),
+            max_age,
+        }
+    }
+
+    pub(super) fn admin(&mut self, root: &ConfigTable) -> Option<Located<AdminSettings>> {
+        let section = ConfigSection::at(root, "admin");
+        self.header("[admin]");
+        let help = "write an address like \"127.0.0.1:9090\"";
+        let address = self.required(&section, "listen", help)?;
+        let listen = self.address(&address)?;
+        Some((AdminSettings { listen }, address.1))
+    }
+
+    fn listen(&mut self, section: &ConfigSection<'_>) -> Vec<SocketAddr> {
+        let before = self.errors.len();
+        let written = self.texts(section, "listen").unwrap_or_default();
+        let listen: Vec<_> = written
+            .iter()
+            .filter_map(|address| self.address(address))
+            .collect();
+        if listen.is_empty() && self.errors.len() == before {
+            self.error(
+                &section.location,
+                "`listen` has no address",
+                "write one like \"127.0.0.1:8080\"",
+            );
+        }
+        for (at, (address, location)) in written.iter().enumerate() {
+            let same = |other: &Located<String>| other.0 == *address;
+            if !address.ends_with(":0") && written.iter().take(at).any(same) {
+                self.error(
+                    location,
+                    format!("`listen` contains `{address}` twice"),
+                    "remove one of them",
+                );
+            }
+        }
+        listen
+    }
+
+    /// `None` without the section.
+    fn tls(&mut self, root: &ConfigTable) -> Option<ServerTls> {
+        let section = ConfigSection::at(root, "server.tls");
+        section.table?;
+        self.header("[server.tls]");
+        let certificate = self.required(
+            &section,
+            "certificate",
+            "name the file with the certificate chain, or leave [server.tls] out",
+        );
+        let private_key = self.required(
+            &section,
+            "private_key",
+            "name the file with the private key, or leave [server.tls] out",
+        );
+        let client_ca = self.text(&section, "client_ca");
+        let path = |file: &Option<Located<String>>| {
+            let (text, _) = file.as_ref()?;
+            Some(self.base.join(text))
+        };
+        let paths = [&certificate, &private_key, &client_ca].map(path);
+        let mut inputs = vec![
+            self.tls_input(&section, "certificate", certificate),
+            self.tls_input(&section, "private_key", private_key),
+        ];
+        if client_ca.is_some() {
+            inputs.push(self.tls_input(&section, "client_ca", client_ca));
+        }
+        let (config, reloadable) = self.load(inputs, move |texts| {
+            let files = paths
+                .iter()
+                .flatten()
+                .zip(texts)
+                .map(|(path, text)| PemFile {
+                    path,
+                    text: text.reveal(),
+                });
+            let files: Vec<_> = files.collect();
+            let (certificate, private_key, client_ca) = match files.as_slice() {
+                [certificate, private_key] => (certificate, private_key, None),
+                [certificate, private_key, client_ca] => {
+                    (certificate, private_key, Some(client_ca))
+                }
+                _ => return Err(LoadError::wrong_input_count()),
+            };
+            server_config(certificate, private_key, client_ca).map_err(|error| {
+                let help = "name readable PEM files that belong together";
+                LoadError::of(0, error.to_string(), help)
+            })
+        })?;
+        self.reloadable.tls = reloadable;
+        Some(ServerTls::new(config))
+    }
+
+    fn tls_input(
+        &mut self,
+        section: &ConfigSection<'_>,
+        name: &str,
+        file: Option<Located<String>>,
+    ) -> Option<Located<LoaderInput>> {
+        self.document_input(section, name, file?, LoaderInput::any)
+    }
+
+    fn address(&mut self, (text, location): &Located<String>) -> Option<SocketAddr> {
+        let address = text.parse().ok();
+        if address.is_none() {
+            self.error(
+                location,
+                format!("`{text}` is not an address with a port"),
+                "write one like \"127.0.0.1:8080\" or \"[::]:8080\"",
+            );
+        }
+        address
+    }
+
+    fn network(&mut self, (text, location): &Located<String>) -> Option<IpNet> {
+        let address = || text.parse::<std::net::IpAddr>().ok().map(IpNet::from);
+        let network = text.parse().ok().or_else(address);
+        if network.is_none() {
+            self.error(
+                location,
+                format!("`{text}` is not a network"),
+                "write one like \"10.0.0.0/8\", or an address",
+            );
+        }
+        network
+    }
+}
+
+/// Whether a browser could send this origin, letter for letter.
+fn is_exact_origin(origin: &str) -> bool {
+    let is_web = origin.parse::<hyper::Uri>().is_ok_and(|uri| {
+        let authority = uri.authority().map(|authority| authority.as_str());
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && authority.is_some_and(|authority| !authority.contains('@'))
+    });
+    let is_bare = origin
+        .split_once("://")
+        .is_some_and(|(_, rest)| !rest.contains(['/', '?', '#', '*']));
+    is_web && is_bare && !origin.contains(|letter: char| letter.is_ascii_uppercase())
+}
