@@ -1,5 +1,5 @@
-//! A caller, as the limits know it: a keyed hash of issuer and user. No personal data is held, every
-//! entry is small, and nobody can choose a user id whose hash meets another's.
+//! A caller, as the limits know it: a keyed hash of issuer and user. No personal data is held,
+//! every entry is small, and nobody can choose a user id whose hash meets another's.
 
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 

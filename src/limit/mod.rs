@@ -1,6 +1,6 @@
-//! Limits of each caller on a route: its rate ([`rate`]), its concurrent calls ([`concurrency`]), and
-//! its calls in a day or another window ([`quota`], by a [`clock`]). Rates and quotas hold for all
-//! replicas together where there is a store ([`crate::store`]).
+//! Limits of each caller on a route: its rate ([`rate`]), its concurrent calls ([`concurrency`]),
+//! and its calls in a day or another window ([`quota`], by a [`clock`]). Rates and quotas hold for
+//! all replicas together where there is a store ([`crate::store`]).
 //!
 //! A caller is identified by a keyed hash ([`caller`]), so no personal data is held.
 

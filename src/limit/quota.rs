@@ -1,17 +1,18 @@
 //! How many calls to Qiniu a caller may make on a route in each second, minute, hour or day of UTC.
 //!
-//! What counts are calls, not requests. A call is reserved just before it is made ([`Quota::hold`]).
-//! Its [`Reservation`] is a guard: dropped before the call begins, or told that Qiniu did not take the
-//! request, it returns the call to the window that it was taken from; otherwise the call counts.
-//! Concurrent calls are counted when reserved, so together they can't exceed the quota.
+//! What counts are calls, not requests. A call is reserved just before it is made
+//! ([`Quota::hold`]). Its [`Reservation`] is a guard: dropped before the call begins, or told that
+//! Qiniu did not take the request, it returns the call to the window that it was taken from;
+//! otherwise the call counts. Concurrent calls are counted when reserved, so together they can't
+//! exceed the quota.
 //!
 //! This is the count of one replica, together with what it last learned of the others'
 //! ([`Quota::learn`]); [`shared`] asks them.
 //!
 //! Counts are kept by window ([`windows`]), and a window is remembered for its own length after the
 //! clock has left it: if the clock jumps ahead and returns, earlier calls still count. Memory is
-//! bounded; where it is short, callers are refused too early and never too late. Never knows a user's
-//! name.
+//! bounded; where it is short, callers are refused too early and never too late. Never knows a
+//! user's name.
 
 pub mod shared;
 mod windows;
@@ -25,7 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::windows::{CallCount, SHARED, Windows, count, enter};
+use self::windows::{CallCount, MAX_CALLERS, SHARED, Windows, count, enter};
 use super::{
     caller::CallerKey,
     clock::{Clock, Moment},
@@ -36,8 +37,6 @@ use crate::{
     store::{CounterTotal, CounterUpdate},
 };
 
-/// Maximum number of callers with a counter of their own in each window; those beyond share counters.
-const MAX_CALLERS: usize = 1 << 20;
 /// The age of a quota when it is made, in seconds: other replicas may have counted calls before.
 const AT_START: u32 = 3600;
 
@@ -98,9 +97,9 @@ impl Quota {
         self.status_at(count(&windows, self.number(now), caller).all(), now)
     }
 
-    /// Rejects callers over quota before their body is received, unless this may be a retry of a cached
-    /// response: where responses are cached for the time `cached`, a caller who called within that
-    /// time may be retrying, which costs nothing, and only the body tells.
+    /// Rejects callers over quota before their body is received, unless this may be a retry of a
+    /// cached response: where responses are cached for the time `cached`, a caller who called
+    /// within that time may be retrying, which costs nothing, and only the body tells.
     ///
     /// # Errors
     /// The quota is used up.
@@ -126,8 +125,8 @@ impl Quota {
         Err(self.exceeded(used, now))
     }
 
-    /// Reserves one call among this replica's own, just before it is made, and returns the update for
-    /// the other replicas. Their calls do not count until they are asked, or until
+    /// Reserves one call among this replica's own, just before it is made, and returns the update
+    /// for the other replicas. Their calls do not count until they are asked, or until
     /// [`Reservation::without_replicas`] says that they can't be.
     ///
     /// # Errors
@@ -160,8 +159,8 @@ impl Quota {
         Ok((reservation, update))
     }
 
-    /// The update of a caller's calls in `window`, or in the current one. For a window that is forgotten,
-    /// it has no calls and only reads.
+    /// The update of a caller's calls in `window`, or in the current one. For a window that is
+    /// forgotten, it has no calls and only reads.
     pub fn update(&self, caller: CallerKey, window: Option<u64>) -> CounterUpdate {
         let now = self.clock.now();
         let number = window.unwrap_or_else(|| self.number(now));
@@ -324,8 +323,8 @@ impl Reservation {
         Err(quota.exceeded(all, now))
     }
 
-    /// The call begins. From now on it counts, even if the request that makes it is dropped, unless it
-    /// is returned by [`Reservation::give_back`].
+    /// The call begins. From now on it counts, even if the request that makes it is dropped, unless
+    /// it is returned by [`Reservation::give_back`].
     pub fn begin(&mut self) {
         self.on_drop = OnDrop::Count;
     }

@@ -1,9 +1,9 @@
-//! How often a caller may call a route: GCRA by `governor`, and where replicas share a store, the same
-//! algorithm in the store for all of them together.
+//! How often a caller may call a route: GCRA by `governor`, and where replicas share a store, the
+//! same algorithm in the store for all of them together.
 //!
-//! With a store, its decision counts, and the replica's own limiter counts every request as well. So
-//! when the store is lost, the replica falls back to a count that is up to date: no caller gets a
-//! fresh burst from it. Memory stays bounded under a flood of callers.
+//! With a store, its decision counts, and the replica's own limiter counts every request as well.
+//! So when the store is lost, the replica falls back to a count that is up to date: no caller gets
+//! a fresh burst from it. Memory stays bounded under a flood of callers.
 
 use std::{
     num::NonZeroU32,
@@ -25,8 +25,8 @@ use crate::{
     store::{RateDecision, Store, Unavailable},
 };
 
-/// Maximum number of callers with a counter of their own; those beyond share [`SHARED`] counters until
-/// others are forgotten.
+/// Maximum number of callers with a counter of their own; those beyond share [`SHARED`] counters
+/// until others are forgotten.
 const MAX_CALLERS: usize = 1 << 20;
 const SHARED: u64 = 1 << 16;
 

@@ -1,34 +1,37 @@
-//! A fingerprint of a body: tells whether two uploads for one session are the same, in the pass that receives them.
+//! The fingerprint of an upload: tells whether two uploads of a session are the same, in the pass
+//! that receives them.
 //!
-//! Two steps and an end, after the pattern of UMAC and VMAC (RFC 4418 describes it). Blocks of 512 bytes go through NH: for
-//! key words `k` and message words `m` of 64 bits, the sum of `(m[2i] + k[2i]) * (m[2i+1] + k[2i+1])` modulo
-//! 2^128. The sums, cut in three, are the coefficients of a polynomial over the integers modulo 2^61 - 1, which is evaluated at
-//! two secret points. HMAC-SHA256 over the two values, the length and what else counts gives 128 bits.
+//! Two stages and a finish, after the pattern of UMAC and VMAC (RFC 4418 describes it). Blocks of
+//! 512 bytes go through NH: for key words `k` and message words `m` of 64 bits, the sum of `(m[2i]
+//! + k[2i]) * (m[2i+1] + k[2i+1])` modulo 2^128. The sums, cut in three, are the coefficients of a
+//! polynomial over the integers modulo 2^61 - 1, which is evaluated at two secret points.
+//! HMAC-SHA256 over the two values, the length and the request's other parameters gives 128 bits.
 //!
-//! How likely two different texts of one length meet, for somebody who does not know the key: NH at most 2^-64; the
-//! polynomials `(3n / 2^61)^2` for `n` blocks, which is 2^-87 for 20 MiB in base64; the end 2^-128. Together below
-//! 2^-63. Texts of different length differ in what the end is given. A fingerprint only decides between "the same answer again"
-//! and "another video": nothing is gained by a forged one, and one that is shown tells nothing about the key.
+//! The probability that two different texts of one length collide, for an attacker without the key:
+//! NH at most 2^-64; the polynomials `(3n / 2^61)^2` for `n` blocks, which is 2^-87 for 20 MiB in
+//! base64; the finish 2^-128. Together below 2^-63. Texts of different length differ in the input
+//! of the finish. A fingerprint only decides between "the same response" and "another video":
+//! nothing is gained by a forged one, and a fingerprint reveals nothing about the key.
 //!
-//! The value does not depend on how the bytes were split. Nothing here looks at what the bytes mean.
+//! The value does not depend on how the bytes were split. Nothing here interprets the bytes.
 
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 
-/// Bytes of a block.
+/// Length of a block, in bytes.
 const BLOCK: usize = 512;
 const WORDS: usize = BLOCK / 8;
 const POINTS: usize = 2;
 const END_BYTES: usize = 32;
-/// Bytes that a key is made of.
+/// Length of the key material, in bytes.
 pub(super) const KEY_BYTES: usize = BLOCK + POINTS * 8 + END_BYTES;
-/// The prime of the polynomials.
+/// The prime modulus of the polynomials.
 const PRIME: u64 = (1 << 61) - 1;
-/// A sum of NH is cut into parts of so many bits, each below [`PRIME`].
+/// An NH sum is cut into parts of this many bits, each below [`PRIME`].
 const PART_BITS: u32 = 43;
 
-/// The secret of fingerprints.
+/// The key of fingerprints.
 pub(super) struct FingerprintKey {
     words: [u64; WORDS],
     points: [u64; POINTS],
@@ -52,18 +55,18 @@ impl FingerprintKey {
     }
 }
 
-/// What an upload is known by.
+/// Identifies an upload of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint(pub(crate) [u8; 16]);
 
 impl Fingerprint {
-    /// For the store.
+    /// The bytes, for the store.
     pub fn to_bytes(self) -> [u8; 16] {
         self.0
     }
 }
 
-/// A fingerprint under way.
+/// Computes a fingerprint while the bytes arrive.
 pub(super) struct FingerprintHasher {
     key: Arc<FingerprintKey>,
     values: [u64; POINTS],
@@ -84,7 +87,7 @@ impl FingerprintHasher {
         }
     }
 
-    /// Takes the next bytes.
+    /// Feeds the next bytes.
     pub(super) fn feed(&mut self, mut bytes: &[u8]) {
         self.length = self.length.saturating_add(bytes.len() as u64);
         if self.filled > 0 {
@@ -103,8 +106,8 @@ impl FingerprintHasher {
         self.fill(rest);
     }
 
-    /// The fingerprint of all bytes, and of what else counts.
-    pub(super) fn finish(mut self, also: &[u8]) -> Fingerprint {
+    /// The fingerprint of all bytes and of the request's other parameters.
+    pub(super) fn finish(mut self, parameters: &[u8]) -> Fingerprint {
         if self.filled > 0 {
             let mut last = self.begun;
             last.iter_mut().skip(self.filled).for_each(|byte| *byte = 0);
@@ -115,13 +118,13 @@ impl FingerprintHasher {
         for value in self.values {
             end.update(&(value % PRIME).to_le_bytes());
         }
-        end.update(also);
+        end.update(parameters);
         let tag = end.sign();
         let tag = tag.as_ref().first_chunk().copied();
         Fingerprint(tag.unwrap_or_default())
     }
 
-    /// Adds to the block that has begun; what does not fit comes back.
+    /// Appends to the next block, and returns the bytes that do not fit.
     fn fill<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
         let room = self.begun.get_mut(self.filled..).unwrap_or_default();
         let (fits, rest) = bytes.split_at(room.len().min(bytes.len()));
@@ -153,7 +156,8 @@ fn nh(key: &[u64; WORDS], block: &[u8; BLOCK]) -> u128 {
     })
 }
 
-/// `value * point + part`, modulo [`PRIME`] but for a multiple of it: below 2^61 + 4 whatever is given, so nothing overflows.
+/// `value * point + part` modulo [`PRIME`], not fully reduced: below 2^61 + 4 for any input, so
+/// nothing overflows.
 fn step(value: u64, point: u64, part: u64) -> u64 {
     let product = u128::from(value)
         .wrapping_mul(u128::from(point))
@@ -178,14 +182,14 @@ mod tests {
         Arc::new(FingerprintKey::new(&bytes))
     }
 
-    fn print(key: &Arc<FingerprintKey>, parts: &[&[u8]], also: &[u8]) -> Fingerprint {
+    fn fingerprint(key: &Arc<FingerprintKey>, parts: &[&[u8]], also: &[u8]) -> Fingerprint {
         let mut running = FingerprintHasher::new(key);
         parts.iter().for_each(|part| running.feed(part));
         running.finish(also)
     }
 
-    /// The definition of the head comment with plain arithmetic on the whole text.
-    fn by_the_book(key: &FingerprintKey, text: &[u8], also: &[u8]) -> Fingerprint {
+    /// The definition of the module's head, with plain arithmetic on the whole text.
+    fn by_definition(key: &FingerprintKey, text: &[u8], also: &[u8]) -> Fingerprint {
         let mut padded = text.to_vec();
         padded.resize(text.len().next_multiple_of(BLOCK), 0);
         let prime = u128::from(PRIME);
@@ -218,48 +222,57 @@ mod tests {
     }
 
     #[test]
-    fn the_key_the_length_and_what_else_counts_all_matter() {
+    fn the_key_the_length_and_the_parameters_all_matter() {
         let text = [0; 1300];
-        let first = print(&key(1), &[&text], b"");
-        assert_eq!(first, print(&key(1), &[&text], b""));
-        assert_ne!(first, print(&key(2), &[&text], b""));
-        assert_ne!(first, print(&key(1), &[&text[1..]], b""));
-        assert_ne!(first, print(&key(1), &[&text, b"\0"], b""));
-        assert_ne!(first, print(&key(1), &[&text], b"\0"));
-        assert_ne!(print(&key(1), &[], b""), print(&key(1), &[b"\0"], b""));
+        let first = fingerprint(&key(1), &[&text], b"");
+        assert_eq!(first, fingerprint(&key(1), &[&text], b""));
+        assert_ne!(first, fingerprint(&key(2), &[&text], b""));
+        assert_ne!(first, fingerprint(&key(1), &[&text[1..]], b""));
+        assert_ne!(first, fingerprint(&key(1), &[&text, b"\0"], b""));
+        assert_ne!(first, fingerprint(&key(1), &[&text], b"\0"));
+        assert_ne!(
+            fingerprint(&key(1), &[], b""),
+            fingerprint(&key(1), &[b"\0"], b"")
+        );
     }
 
     #[test]
-    fn every_single_bit_matters() {
+    fn every_bit_matters() {
         let key = key(3);
         let mut text = vec![0x5a; 2 * BLOCK + 77];
-        let mut seen = std::collections::HashSet::from([print(&key, &[&text], b"").0]);
+        let mut seen = std::collections::HashSet::from([fingerprint(&key, &[&text], b"").0]);
         for bit in 0..text.len() * 8 {
             text[bit / 8] ^= 1 << (bit % 8);
-            assert!(seen.insert(print(&key, &[&text], b"").0), "bit {bit}");
+            assert!(seen.insert(fingerprint(&key, &[&text], b"").0), "bit {bit}");
             text[bit / 8] ^= 1 << (bit % 8);
         }
     }
 
     #[test]
-    fn blocks_and_words_can_t_change_places() {
+    fn swapped_blocks_or_words_change_the_fingerprint() {
         let key = key(4);
         let (one, two) = (vec![b'a'; BLOCK], vec![b'b'; BLOCK]);
-        let swapped = print(&key, &[&two, &one], b"");
-        assert_ne!(print(&key, &[&one, &two], b""), swapped);
+        let swapped = fingerprint(&key, &[&two, &one], b"");
+        assert_ne!(fingerprint(&key, &[&one, &two], b""), swapped);
         let (mut left, mut right) = (vec![0; BLOCK], vec![0; BLOCK]);
         left[0] = 1;
         right[16] = 1;
-        assert_ne!(print(&key, &[&left], b""), print(&key, &[&right], b""));
+        assert_ne!(
+            fingerprint(&key, &[&left], b""),
+            fingerprint(&key, &[&right], b"")
+        );
     }
 
     #[test]
-    fn the_largest_numbers_do_not_overflow() {
+    fn the_largest_values_do_not_overflow() {
         let mut bytes = [0xff; KEY_BYTES];
         bytes[0] = 0xfe;
         let key = Arc::new(FingerprintKey::new(&bytes));
         let text = vec![0xff; 40 * BLOCK];
-        assert_eq!(print(&key, &[&text], b""), by_the_book(&key, &text, b""));
+        assert_eq!(
+            fingerprint(&key, &[&text], b""),
+            by_definition(&key, &text, b"")
+        );
         let steps = (0..100).fold(u64::MAX, |value, _| step(value, PRIME, u64::MAX));
         assert!(steps < (1 << 61) + 4);
     }
@@ -280,7 +293,7 @@ mod tests {
                 rest = more;
             }
             running.feed(rest);
-            prop_assert_eq!(running.finish(&also), by_the_book(&key, &text, &also));
+            prop_assert_eq!(running.finish(&also), by_definition(&key, &text, &also));
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The session keys in use, and how they are replaced.
 //!
-//! A keyring seals with its current key alone and opens with any of its keys. A replaced key goes on
-//! opening for as long as a session can be used, so that a change of keys loses no session. A keyring
-//! is immutable and a change makes a new one, so a request that holds a keyring sees the same keys
-//! throughout. Relies on [`super::seal`] and [`super::fingerprint`].
+//! A keyring seals with its current key alone and opens with any of its keys. A replaced key goes
+//! on opening for as long as a session can be used, so that a change of keys loses no session. A
+//! keyring is immutable and a change makes a new one, so a request that holds a keyring sees the
+//! same keys throughout. Relies on [`super::seal`] and [`super::fingerprint`].
 
 use std::{
     sync::Arc,
@@ -20,7 +20,8 @@ use super::{
 
 /// How long a session can be used, from the moment it was requested.
 pub const LIFETIME: Duration = Duration::from_secs(5 * 60);
-/// How much longer than its lifetime a session is remembered, because the clocks of replicas differ.
+/// How much longer than its lifetime a session is remembered, because the clocks of replicas
+/// differ.
 pub const CLOCK_GRACE: Duration = Duration::from_secs(60);
 /// How long after its first upload a session is remembered, at most.
 pub const REMEMBERED: Duration = LIFETIME.saturating_add(CLOCK_GRACE);
@@ -161,8 +162,8 @@ impl SealKeyring {
         })
     }
 
-    /// Opens a session id and returns the keys that opened it; the session belongs to these keys from
-    /// then on. `None` if it was sealed with other keys, for another owner, or not at all.
+    /// Opens a session id and returns the keys that opened it; the session belongs to these keys
+    /// from then on. `None` if it was sealed with other keys, for another owner, or not at all.
     pub(super) fn open_id(
         &self,
         owner: &[u8],

@@ -1,10 +1,10 @@
 //! The seal key and the keys derived from it: one for each purpose, so that no key can be turned
 //! against another purpose.
 //!
-//! From the 32 bytes of `sessions.seal_key`, HKDF-SHA256 (RFC 5869) derives the key that seals session
-//! ids (AES-256-GCM-SIV, RFC 8452), the key of session digests (HMAC-SHA256), the key of fingerprints,
-//! and the key that seals a cached response before it leaves the process. Relies on `aws-lc-rs`.
-//! Never prints or logs a key.
+//! From the 32 bytes of `sessions.seal_key`, HKDF-SHA256 (RFC 5869) derives the key that seals
+//! session ids (AES-256-GCM-SIV, RFC 8452), the key of session digests (HMAC-SHA256), the key of
+//! fingerprints, and the key that seals a cached response before it leaves the process. Relies on
+//! `aws-lc-rs`. Never prints or logs a key.
 
 use std::sync::Arc;
 
@@ -111,7 +111,8 @@ impl DerivedKeys {
         seal(&self.ids, owner, plain)
     }
 
-    /// Opens a session id; `None` if it was sealed with other keys, for another owner, or not at all.
+    /// Opens a session id; `None` if it was sealed with other keys, for another owner, or not at
+    /// all.
     pub(super) fn open_id(&self, owner: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
         open(&self.ids, owner, sealed)
     }
@@ -140,8 +141,8 @@ impl hkdf::KeyType for OutputLength {
     }
 }
 
-/// Seals the parts of a text as one: nonce, ciphertext, tag. Encrypts in the returned buffer, so that
-/// no other copy of the plaintext is made.
+/// Seals the parts of a text as one: nonce, ciphertext, tag. Encrypts in the returned buffer, so
+/// that no other copy of the plaintext is made.
 fn seal(key: &RandomizedNonceKey, bound: &[u8], plain: &[&[u8]]) -> Result<Vec<u8>, Unspecified> {
     let length: usize = plain.iter().map(|part| part.len()).sum();
     let mut sealed = Vec::with_capacity(length.saturating_add(OVERHEAD));

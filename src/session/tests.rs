@@ -47,7 +47,7 @@ fn opened(owner: &SessionOwner, text: &str, at: SystemTime) -> Result<String, Ti
 }
 
 #[test]
-fn what_was_sealed_opens_for_its_caller_for_five_minutes() {
+fn a_sealed_id_opens_for_its_owner_for_five_minutes() {
     let mine = owner(&keys(1, None), "issuer", "me");
     let sealed = mine.seal(ID, now()).unwrap();
     assert!(sealed.starts_with("lg1.") && !sealed.contains(ID) && sealed.len() < 100);
@@ -69,7 +69,7 @@ fn what_was_sealed_opens_for_its_caller_for_five_minutes() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_gives_no_more_time() {
+fn a_clock_that_was_set_back_prolongs_no_session() {
     let mine = owner(&keys(1, None), "issuer", "me");
     let sealed = mine.seal(ID, now() + 3 * LIFETIME).unwrap();
     let ends = mine.open(&sealed, now()).ok().unwrap().ends;
@@ -77,7 +77,7 @@ fn a_clock_that_was_set_back_gives_no_more_time() {
 }
 
 #[test]
-fn another_s_or_a_forged_one_is_rejected_and_never_called_expired() {
+fn a_foreign_or_forged_id_is_rejected_and_never_reported_as_expired() {
     let ours = keys(1, None);
     let sealed = owner(&ours, "issuer", "me").seal(ID, now()).unwrap();
     let elsewhere = SessionKeys::new(
@@ -104,7 +104,7 @@ fn another_s_or_a_forged_one_is_rejected_and_never_called_expired() {
 }
 
 #[test]
-fn no_changed_text_opens() {
+fn no_altered_id_opens() {
     let mine = owner(&keys(1, None), "issuer", "me");
     let sealed = mine.seal(ID, now()).unwrap();
     let mut wrong = vec![
@@ -135,7 +135,7 @@ fn no_changed_text_opens() {
 }
 
 #[test]
-fn keys_change_in_two_steps_without_a_lost_session() {
+fn keys_change_in_two_steps_without_losing_a_session() {
     let ids: HashSet<_> = [
         (keys(1, None), keys(1, Some(2))),
         (keys(1, Some(2)), keys(2, Some(1))),
@@ -152,10 +152,13 @@ fn keys_change_in_two_steps_without_a_lost_session() {
         };
         for sealer in sealers {
             let sealed = sealer.seal(ID, now()).unwrap();
-            let names: Vec<_> = [&old, &new]
+            let digests: Vec<_> = [&old, &new]
                 .map(|owner| owner.open(&sealed, now()).ok().unwrap().digest)
                 .into();
-            assert_eq!(names[0], names[1], "replicas call a session by one name");
+            assert_eq!(
+                digests[0], digests[1],
+                "replicas compute the same digest for a session"
+            );
         }
         step
     })
@@ -169,26 +172,30 @@ fn keys_change_in_two_steps_without_a_lost_session() {
 }
 
 #[test]
-fn replicas_in_the_middle_of_a_change_of_keys_agree_on_a_fingerprint() {
+fn replicas_in_the_middle_of_a_change_of_keys_compute_the_same_fingerprint() {
     let (old, new) = (keys(1, Some(2)), keys(2, Some(1)));
     let sealed = owner(&old, "issuer", "me").seal(ID, now()).unwrap();
-    let fingerprint = |keys: &Arc<SessionKeys>, asked: &[u8]| {
+    let fingerprint = |keys: &Arc<SessionKeys>, parameters: &[u8]| {
         let ticket = owner(keys, "issuer", "me").open(&sealed, now());
         let mut upload = owner(keys, "issuer", "me").start_fingerprint();
         upload.feed(b"AAAA");
         upload.feed(b"BBBB");
-        ticket.ok().unwrap().fingerprint(upload, asked)
+        ticket.ok().unwrap().fingerprint(upload, parameters)
     };
     assert_eq!(fingerprint(&old, b""), fingerprint(&new, b""));
-    let asked: [&[u8]; 4] = [b"", b"\0", b"quality", b"spoofing"];
-    let different: HashSet<[u8; 16]> = asked
+    let parameters: [&[u8]; 4] = [b"", b"\0", b"quality", b"spoofing"];
+    let different: HashSet<[u8; 16]> = parameters
         .into_iter()
-        .map(|asked| {
-            let Fingerprint(fingerprint) = fingerprint(&old, asked);
+        .map(|parameters| {
+            let Fingerprint(fingerprint) = fingerprint(&old, parameters);
             fingerprint
         })
         .collect();
-    assert_eq!(different.len(), 4, "what was asked about the video counts");
+    assert_eq!(
+        different.len(),
+        4,
+        "the other parameters of the request count"
+    );
 }
 
 fn changed_to(keys: &SessionKeys, current: u8, previous: Option<u8>, at: Instant) {
@@ -200,17 +207,17 @@ fn changed_to(keys: &SessionKeys, current: u8, previous: Option<u8>, at: Instant
 }
 
 #[test]
-fn a_replaced_key_opens_for_the_life_of_a_session_and_a_minute_and_never_seals() {
+fn a_replaced_key_opens_for_a_session_s_lifetime_and_a_minute_and_never_seals() {
     let ours = keys(1, None);
     let before = owner(&ours, "issuer", "me");
     let old = before.seal(ID, now()).unwrap();
-    // The ring looks at the clock of the machine, so the change is put into the past.
+    // The keyring reads the system's clock, so the change is put into the past.
     let minutes = |count: u64| Instant::now() - Duration::from_secs(60 * count);
     changed_to(&ours, 2, None, minutes(5));
     let after = owner(&ours, "issuer", "me");
     let (one, two) = (before.open(&old, now()), after.open(&old, now()));
     assert_eq!(one.ok().unwrap().digest, two.ok().unwrap().digest);
-    // A request that began before the change seals for a session that lives after it.
+    // A request that began before the change seals with the new key: its session outlives the old.
     for sealer in [&before, &after] {
         let new = sealer.seal(ID, now()).unwrap();
         assert_eq!(opened(&after, &new, now()).unwrap(), ID);
@@ -232,20 +239,20 @@ fn a_replaced_key_opens_for_the_life_of_a_session_and_a_minute_and_never_seals()
 }
 
 #[test]
-fn keys_that_change_often_do_not_pile_up_and_one_that_comes_back_is_the_same() {
+fn frequent_changes_do_not_pile_up_keys_and_a_key_that_returns_is_the_same() {
     let ours = keys(1, Some(2));
     let first = owner(&ours, "issuer", "me").seal(ID, now()).unwrap();
-    let name = |keys: &Arc<SessionKeys>| {
+    let digest = |keys: &Arc<SessionKeys>| {
         let ticket = owner(keys, "issuer", "me").open(&first, now());
         ticket.ok().unwrap().digest
     };
-    let known = name(&ours);
+    let known = digest(&ours);
     changed_to(&ours, 3, Some(4), Instant::now());
-    assert_eq!(name(&ours), known);
+    assert_eq!(digest(&ours), known);
     changed_to(&ours, 4, Some(1), Instant::now());
-    assert_eq!(name(&ours), known);
+    assert_eq!(digest(&ours), known);
     changed_to(&ours, 1, None, Instant::now());
-    assert_eq!(name(&ours), known);
+    assert_eq!(digest(&ours), known);
     for byte in 5..200 {
         changed_to(&ours, byte, None, Instant::now());
         assert!(ours.current.load().start_fingerprint().other_keys() <= 8);
@@ -253,7 +260,7 @@ fn keys_that_change_often_do_not_pile_up_and_one_that_comes_back_is_the_same() {
 }
 
 #[test]
-fn a_retry_is_known_as_one_across_a_change_of_keys() {
+fn a_retry_is_recognized_across_a_change_of_keys() {
     let ours = keys(1, None);
     let sealed = owner(&ours, "issuer", "me").seal(ID, now()).unwrap();
     let fingerprint = |video: &[u8]| {
@@ -271,7 +278,7 @@ fn a_retry_is_known_as_one_across_a_change_of_keys() {
 }
 
 #[test]
-fn an_id_that_can_t_be_one_is_not_sealed() {
+fn an_empty_or_overlong_id_is_not_sealed() {
     let mine = owner(&keys(1, None), "issuer", "me");
     assert!(mine.seal("", now()).is_none());
     assert!(mine.seal(&"S".repeat(513), now()).is_none());
@@ -279,7 +286,7 @@ fn an_id_that_can_t_be_one_is_not_sealed() {
 
 proptest! {
     #[test]
-    fn any_id_comes_back_and_no_other_caller_opens_it(
+    fn any_id_opens_for_its_owner_and_for_no_other_caller(
         id in "\\PC{1,128}",
         mine in ("\\PC{0,20}", "\\PC{0,20}"),
         other in ("\\PC{0,20}", "\\PC{0,20}"),
@@ -294,7 +301,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_of_a_stranger_s_opens(text in "(lg1\\.)?[A-Za-z0-9_-]{0,120}") {
+    fn no_text_of_a_stranger_opens(text in "(lg1\\.)?[A-Za-z0-9_-]{0,120}") {
         let mine = owner(&keys(1, Some(2)), "issuer", "me");
         prop_assert_eq!(opened(&mine, &text, now()), Err(TicketError::Rejected));
     }

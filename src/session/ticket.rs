@@ -1,11 +1,11 @@
 //! Sealed session ids: what a frontend gets in place of Qiniu's session id.
 //!
 //! The text is `lg1.` followed by unpadded base64url of a nonce, the ciphertext and its tag. The
-//! plaintext holds a version, the time at which the session ends, and Qiniu's id. It is bound to the
-//! deployment and the owner (issuer and user), each with its length in front, so that no two owners
-//! have the same encoding. An id that does not open is refused with one error whatever the reason;
-//! only the owner of a real id learns that it has expired. Relies on [`super::keyring`]. Never prints
-//! a session id.
+//! plaintext holds a version, the time at which the session ends, and Qiniu's id. It is bound to
+//! the deployment and the owner (issuer and user), each with its length in front, so that no two
+//! owners have the same encoding. An id that does not open is refused with one error whatever the
+//! reason; only the owner of a real id learns that it has expired. Relies on [`super::keyring`].
+//! Never prints a session id.
 
 use std::{
     sync::Arc,
@@ -55,7 +55,8 @@ pub struct Ticket {
 /// Qiniu's session id. It has no `Debug` or `Display`, so it can't be printed by accident.
 pub struct SessionId(Zeroizing<String>);
 
-/// A keyed hash of a session and its owner. It reveals nothing about them, and nobody can choose it.
+/// A keyed hash of a session and its owner. It reveals nothing about them, and nobody can choose
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionDigest(pub(crate) [u8; 16]);
 
@@ -87,8 +88,8 @@ impl SessionOwner {
         }
     }
 
-    /// Seals an id of Qiniu's that was requested at `sent`. `None` if the id is empty or too long, or
-    /// the system provides no randomness.
+    /// Seals an id of Qiniu's that was requested at `sent`. `None` if the id is empty or too long,
+    /// or the system provides no randomness.
     pub fn seal(&self, id: &str, sent: SystemTime) -> Option<String> {
         if id.is_empty() || id.len() > MAX_ID {
             return None;

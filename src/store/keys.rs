@@ -1,5 +1,5 @@
-//! The keys in the store: a common prefix, what the value is, and a keyed hash. Reading a key does not
-//! reveal the caller, and nobody can choose a user id whose key meets another's.
+//! The keys in the store: a common prefix, what the value is, and a keyed hash. Reading a key does
+//! not reveal the caller, and nobody can choose a user id whose key meets another's.
 
 use aws_lc_rs::{error::Unspecified, hkdf, hmac};
 use data_encoding::HEXLOWER;

@@ -1,12 +1,12 @@
-//! The one connection to the store: made and remade in the background, each call within its timeout,
-//! and a circuit breaker that spares requests the wait while the store is unavailable.
+//! The one connection to the store: made and remade in the background, each call within its
+//! timeout, and a circuit breaker that spares requests the wait while the store is unavailable.
 //!
 //! The breaker opens when the connection breaks, when the store replies with an error or with
-//! anything invalid, or when three calls in a row get no reply in time. From then on every call fails
-//! with [`Unavailable`] at once, until a probe in the background has succeeded within the same
-//! timeout. A probe is this replica's heartbeat. While the store is available, a heartbeat is sent
-//! every two seconds; its reply also tells whether the store has lost its data since. Each change of
-//! state is one log line and a metric. No request ever waits for a connection.
+//! anything invalid, or when three calls in a row get no reply in time. From then on every call
+//! fails with [`Unavailable`] at once, until a probe in the background has succeeded within the
+//! same timeout. A probe is this replica's heartbeat. While the store is available, a heartbeat is
+//! sent every two seconds; its reply also tells whether the store has lost its data since. Each
+//! change of state is one log line and a metric. No request ever waits for a connection.
 
 use std::{
     sync::{
@@ -112,8 +112,8 @@ impl Link {
         self.up.borrow().map(|since| since.elapsed())
     }
 
-    /// Whether the store is unavailable, and has been for less than [`RECENT`]. Most stores that are
-    /// lost are back soon, restarted or moved.
+    /// Whether the store is unavailable, and has been for less than [`RECENT`]. Most stores that
+    /// are lost are back soon, restarted or moved.
     pub fn was_lost_recently(&self) -> bool {
         let lost = *self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         !self.is_up() && lost.is_some_and(|lost| lost.elapsed() < RECENT)
@@ -298,6 +298,6 @@ fn heartbeat_args() -> [String; 2] {
 
 fn warn(error: &StoreError) {
     tracing::warn!(
-        "the store is unavailable: {error}; until it is back, this replica uses its own limits and sessions"
+        "the store is unavailable: {error}; this replica uses its own limits and sessions meanwhile"
     );
 }

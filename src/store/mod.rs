@@ -1,13 +1,14 @@
-//! What replicas share through one Redis or Valkey: each caller's rate ([`rates`]), the calls counted
-//! against quotas ([`quotas`]), and who may call Qiniu for a session ([`claims`]). [`link`] keeps the
-//! one connection, limits the time of each call, and tells whether the store is available.
+//! What replicas share through one Redis or Valkey: each caller's rate ([`rates`]), the calls
+//! counted against quotas ([`quotas`]), and who may call Qiniu for a session ([`claims`]). [`link`]
+//! keeps the one connection, limits the time of each call, and tells whether the store is
+//! available.
 //!
-//! Speaks bytes and keys alone: it knows neither sessions nor callers. Relies on nothing that it finds
-//! in the store: while the store is unavailable, slow, or sends invalid replies, a call fails at once
-//! with [`Unavailable`], and the replica falls back to its local state. Keys are keyed hashes, and
-//! values that concern a person are sealed by the caller, so reading the store reveals nothing; every
-//! key expires. One round trip is one script, which touches only the keys it is given. Never logs an
-//! address, a password, or a reply beyond its error code.
+//! Speaks bytes and keys alone: it knows neither sessions nor callers. Relies on nothing that it
+//! finds in the store: while the store is unavailable, slow, or sends invalid replies, a call fails
+//! at once with [`Unavailable`], and the replica falls back to its local state. Keys are keyed
+//! hashes, and values that concern a person are sealed by the caller, so reading the store reveals
+//! nothing; every key expires. One round trip is one script, which touches only the keys it is
+//! given. Never logs an address, a password, or a reply beyond its error code.
 
 #![cfg_attr(
     not(feature = "redis"),

@@ -1,5 +1,5 @@
-//! The scripts, each one round trip and atomic, and their replies. They use only commands that Redis 7
-//! and Valkey both have.
+//! The scripts, each one round trip and atomic, and their replies. They use only commands that
+//! Redis 7 and Valkey both have.
 
 use data_encoding::HEXLOWER;
 use sha1::{Digest, Sha1};

@@ -1,8 +1,9 @@
 //! The only file that uses the `redis` crate: an address, a connection, and running a script.
 //!
 //! TCP and TLS connections are opened like all others ([`crate::outbound`]), so that the same
-//! certificates are trusted. The crate contributes the protocol, and one connection that all requests
-//! share. Its errors may hold an address or a reply, so they end here, as a [`StoreError`].
+//! certificates are trusted. The crate contributes the protocol, and one connection that all
+//! requests share. Its errors may hold an address or a reply, so they end here, as a
+//! [`StoreError`].
 
 use std::{io, path::PathBuf, sync::Arc};
 
@@ -60,7 +61,8 @@ impl Drop for Driver {
 }
 
 impl StoreAddress {
-    /// Parses a URL: `redis://` or `valkey://`, `rediss://` or `valkeys://` (with `tls`), or `unix://`.
+    /// Parses a URL: `redis://` or `valkey://`, `rediss://` or `valkeys://` (with `tls`), or
+    /// `unix://`.
     ///
     /// # Errors
     /// The text is no such URL.

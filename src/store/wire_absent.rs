@@ -1,5 +1,5 @@
-//! Replaces `wire` in a build without the cargo feature `redis`: no address can be made, so nothing is
-//! ever called.
+//! Replaces `wire` in a build without the cargo feature `redis`: no address can be made, so nothing
+//! is ever called.
 
 use std::convert::Infallible;
 

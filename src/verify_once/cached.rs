@@ -1,8 +1,8 @@
 //! A response that is cached for its caller's retries: the body the caller received, and what the
 //! access record says of the call.
 //!
-//! It can be serialized to leave the process. Its body holds a person's liveness scores, so it leaves
-//! only sealed. Never holds a picture: pictures are cut from the body before.
+//! It can be serialized to leave the process. Its body holds a person's liveness scores, so it
+//! leaves only sealed. Never holds a picture: pictures are cut from the body before.
 
 use std::borrow::Cow;
 
@@ -59,8 +59,8 @@ impl CachedResponse {
         self.body.len().saturating_add(OVERHEAD)
     }
 
-    /// Serializes the response and seals it for its session, so that it may leave the process. `None`
-    /// if that is impossible; the response then stays on this replica.
+    /// Serializes the response and seals it for its session, so that it may leave the process.
+    /// `None` if that is impossible; the response then stays on this replica.
     pub(super) fn seal(&self, keys: &DerivedKeys, digest: SessionDigest) -> Option<Vec<u8>> {
         keys.seal_response(&digest.to_bytes(), &self.serialize()?)
             .ok()

@@ -6,10 +6,11 @@
 //! makes the call, the store is polled in growing intervals: a message that got lost would need the
 //! poll as well, and one session is rarely tried on two replicas at once.
 //!
-//! While the store is unavailable for more than a moment, this replica's ledger decides alone; Qiniu
-//! itself refuses a session that was used. But a session that another replica is known to have had is
-//! not sent from here: its outcome is unknown until the store is back. A claim whose reply gets lost
-//! blocks nothing: this replica's next upload takes it over, and an upload that leaves withdraws it.
+//! While the store is unavailable for more than a moment, this replica's ledger decides alone;
+//! Qiniu itself refuses a session that was used. But a session that another replica is known to
+//! have had is not sent from here: its outcome is unknown until the store is back. A claim whose
+//! reply gets lost blocks nothing: this replica's next upload takes it over, and an upload that
+//! leaves withdraws it.
 //!
 //! Relies on [`super::lease`], [`super::outbox`] and [`crate::store`].
 
@@ -76,8 +77,8 @@ impl VerifyOnce {
     }
 
     /// Claims a session for an upload, on this replica and among the others. Waits while the same
-    /// upload is in progress, for `wait_timeout` at most. It can be cancelled at any time: an upload
-    /// that waits holds nothing.
+    /// upload is in progress, for `wait_timeout` at most. It can be cancelled at any time: an
+    /// upload that waits holds nothing.
     ///
     /// # Errors
     /// The session can't be used for this upload.
@@ -241,8 +242,8 @@ impl Inquiry {
         match self.known.claimed {
             true if waited > UNAVAILABLE_WAIT => Step::Refused(ClaimError::OutcomeUnknown),
             true => Step::Wait,
-            // Most stores that are lost are back within a moment, and without the store nobody knows
-            // whether another replica has sent the session.
+            // Most stores that are lost are back within a moment, and without the store nobody
+            // knows whether another replica has sent the session.
             false if lost_recently && waited < RECENT => Step::Wait,
             false => Step::Acquired,
         }
@@ -270,8 +271,8 @@ impl Inquiry {
     }
 }
 
-/// A lease that the other replicas are asked for. Dropped before it is granted, it gives the session
-/// back.
+/// A lease that the other replicas are asked for. Dropped before it is granted, it gives the
+/// session back.
 struct PendingClaim<'a> {
     /// Taken when the claim succeeds.
     lease: Option<VerifyLease>,
@@ -321,42 +322,5 @@ impl Drop for PendingClaim<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::SystemTime;
-
-    use super::*;
-    use crate::{
-        session::{SessionKeys, SessionSettings, ticket::SessionOwner},
-        verify_once::lease::VerifyOutcome,
-    };
-
-    fn ticket() -> Ticket {
-        let settings = SessionSettings {
-            seal_key: None,
-            previous_seal_key: None,
-        };
-        let keys = SessionKeys::new(&settings, "qiniu.example").unwrap();
-        let owner = SessionOwner::new(&keys, "issuer", "user");
-        let id = owner.seal("S1", SystemTime::now()).unwrap();
-        owner.open(&id, SystemTime::now()).ok().unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_retry_waits_until_its_timeout_and_gets_the_response_of_the_first_upload() {
-        let (call, conclusion) = (Duration::from_secs(60), Duration::from_secs(1800));
-        assert!(wait_timeout(call, conclusion) > call + conclusion);
-        let (once, ticket) = (VerifyOnce::new(None), ticket());
-        let upload = Fingerprint([1; 16]);
-        let Ok(Claim::Acquired(lease)) = once.claim(&ticket, upload, Duration::ZERO).await else {
-            panic!("the first upload did not acquire the lease");
-        };
-        let (began, short) = (Instant::now(), Duration::from_millis(100));
-        let retry = once.claim(&ticket, upload, short).await;
-        assert_eq!(retry.err(), Some(ClaimError::Timeout));
-        assert!(began.elapsed() >= short);
-        let response = CachedResponse::new(b"{}", None, None, None);
-        lease.settle(VerifyOutcome::Answered(response)).await;
-        let retry = once.claim(&ticket, upload, Duration::ZERO).await;
-        assert!(matches!(retry, Ok(Claim::Replayed(response)) if response.body == "{}"));
-    }
-}
+#[path = "tests/claim.rs"]
+mod tests;

@@ -1,9 +1,9 @@
 //! The lease of a session: the right and the duty to make its one billed call.
 //!
-//! [`acquire`] grants it to the first upload of a session on this replica; the same upload again waits
-//! for the outcome or gets the cached response, and another video is refused. A lease ends with
-//! [`VerifyLease::settle`]. One that is dropped instead counts as a call with unknown outcome: such a
-//! session is never sent again. Relies on [`super::ledger`] and [`super::outbox`].
+//! [`acquire`] grants it to the first upload of a session on this replica; the same upload again
+//! waits for the outcome or gets the cached response, and another video is refused. A lease ends
+//! with [`VerifyLease::settle`]. One that is dropped instead counts as a call with unknown outcome:
+//! such a session is never sent again. Relies on [`super::ledger`] and [`super::outbox`].
 
 use std::{sync::Arc, time::Instant};
 
@@ -43,8 +43,8 @@ pub struct VerifyLease {
     ended: bool,
 }
 
-/// Acquires the lease of a session on this replica; waits while the same upload is in progress. It can
-/// be cancelled at any time: an upload that waits holds nothing.
+/// Acquires the lease of a session on this replica; waits while the same upload is in progress. It
+/// can be cancelled at any time: an upload that waits holds nothing.
 ///
 /// # Errors
 /// The session can't be used for this upload.
@@ -85,7 +85,8 @@ impl VerifyLease {
             VerifyOutcome::Unknown => self.end(SessionState::Unknown),
         }
         if let Some(outbox) = outbox {
-            // Boxed, because few gateways have a store and the future is moved with all it can hold.
+            // Boxed, because few gateways have a store and the future is moved with all it can
+            // hold.
             Box::pin(outbox.publish(digest)).await;
         }
     }
@@ -102,7 +103,8 @@ impl VerifyLease {
         self.end(SessionState::Free);
     }
 
-    /// Ends the lease because another replica has the session: the next upload asks the others again.
+    /// Ends the lease because another replica has the session: the next upload asks the others
+    /// again.
     pub(super) fn elsewhere(self) {
         self.end(SessionState::Elsewhere);
     }

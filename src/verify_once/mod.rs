@@ -1,12 +1,13 @@
 //! One billed call for each session, however often its upload is sent and to however many replicas.
 //!
-//! [`claim`] decides whether an upload may call Qiniu: [`VerifyOnce::claim`] returns a [`VerifyLease`],
-//! the right and the duty to make the one call, or the [`CachedResponse`] of the call that was made.
-//! [`lease`] settles what the call came to, [`ledger`] remembers it on this replica, [`cached`] is a
-//! response that can be repeated, and [`outbox`] publishes everything to the other replicas.
+//! [`claim`] decides whether an upload may call Qiniu: [`VerifyOnce::claim`] returns a
+//! [`VerifyLease`], the right and the duty to make the one call, or the [`CachedResponse`] of the
+//! call that was made. [`lease`] settles what the call came to, [`ledger`] remembers it on this
+//! replica, [`cached`] is a response that can be repeated, and [`outbox`] publishes everything to
+//! the other replicas.
 //!
-//! Relies on [`crate::session`] for tickets and fingerprints and on [`crate::store`] for what replicas
-//! share. Never calls Qiniu itself, and never knows a caller or HTTP.
+//! Relies on [`crate::session`] for tickets and fingerprints and on [`crate::store`] for what
+//! replicas share. Never calls Qiniu itself, and never knows a caller or HTTP.
 
 pub mod cached;
 pub mod claim;

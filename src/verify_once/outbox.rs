@@ -1,9 +1,9 @@
-//! Publishes this replica's sessions to the others through the store: what ended while the store was
-//! unavailable, and everything still of use when a store comes back, because it may have lost its
-//! data.
+//! Publishes this replica's sessions to the others through the store: what ended while the store
+//! was unavailable, and everything still of use when a store comes back, because it may have lost
+//! its data.
 //!
-//! The ledger queues the sessions whose state has changed. A publication that fails stays queued and
-//! is retried. Cached responses leave the process sealed. Relies on [`super::ledger`] and
+//! The ledger queues the sessions whose state has changed. A publication that fails stays queued
+//! and is retried. Cached responses leave the process sealed. Relies on [`super::ledger`] and
 //! [`crate::store`].
 
 use std::{
@@ -161,7 +161,8 @@ impl Outbox {
 }
 
 impl VerifyLedger {
-    /// What is to be published of a session; `None` if the other replicas know its state or need not.
+    /// What is to be published of a session; `None` if the other replicas know its state or need
+    /// not.
     pub(super) fn update(&self, digest: SessionDigest) -> Option<SessionUpdate> {
         let sessions = self.lock();
         let entry = sessions.by_digest.get(&digest)?;

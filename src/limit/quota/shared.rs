@@ -1,9 +1,10 @@
-//! A caller's quota on all replicas together: each call is reserved on this replica and in the store.
+//! A caller's quota on all replicas together: each call is reserved on this replica and in the
+//! store.
 //!
-//! Each replica publishes how many of a caller's calls are its own, all of them each time, so an update
-//! that got lost needs no repair: the next one replaces it. Its own count limits a replica's calls in
-//! any case. So when the store is lost, the replica goes on with its own calls and what it last
-//! learned of the others', and no quota begins anew. Without a store there are no others.
+//! Each replica publishes how many of a caller's calls are its own, all of them each time, so an
+//! update that got lost needs no repair: the next one replaces it. Its own count limits a replica's
+//! calls in any case. So when the store is lost, the replica goes on with its own calls and what it
+//! last learned of the others', and no quota begins anew. Without a store there are no others.
 
 use std::{sync::Arc, time::Duration};
 
@@ -73,7 +74,8 @@ impl CallerQuota {
         self.quota.admit(self.caller, cached)
     }
 
-    /// Learns what the other replicas have counted in this window, and publishes this replica's calls.
+    /// Learns what the other replicas have counted in this window, and publishes this replica's
+    /// calls.
     pub async fn refresh(&self) {
         let update = self.quota.update(self.caller, None);
         // While the store is unavailable, what this replica knows has to do.
@@ -119,14 +121,14 @@ impl CallerQuota {
 }
 
 impl ReservedCall {
-    /// The call begins. From now on it counts, even if the request that makes it is dropped, unless it
-    /// is returned by [`ReservedCall::give_back`].
+    /// The call begins. From now on it counts, even if the request that makes it is dropped, unless
+    /// it is returned by [`ReservedCall::give_back`].
     pub fn begin(&mut self) {
         self.reservation.begin();
     }
 
-    /// Returns the call: Qiniu certainly did not take the request. If the store can't be reached now,
-    /// the other replicas learn of it with the caller's next request here.
+    /// Returns the call: Qiniu certainly did not take the request. If the store can't be reached
+    /// now, the other replicas learn of it with the caller's next request here.
     pub async fn give_back(self) {
         let Self {
             quota,

@@ -1,4 +1,4 @@
-//! Quotas by a clock that is set.
+//! Quotas, by a clock that the test sets.
 
 use std::{
     collections::HashMap,
@@ -18,7 +18,7 @@ const CACHED: Option<Duration> = Some(Duration::from_secs(360));
 const ONE: CallerKey = CallerKey(1 << 40);
 const TWO: CallerKey = CallerKey(1 << 41);
 
-/// A quota, and its clocks.
+/// A quota and its clock.
 struct Bench {
     quota: Arc<Quota>,
     time: Arc<Mutex<Moment>>,
@@ -34,36 +34,36 @@ impl Bench {
             utc: Duration::from_secs(NOON),
             steady: Instant::now(),
         }));
-        let told = Arc::clone(&time);
+        let clock_time = Arc::clone(&time);
         let rate = Rate {
             count: NonZeroU32::new(count).unwrap(),
             per: Duration::from_secs(seconds),
         };
-        let clock = Clock::new(move || *told.lock().unwrap());
+        let clock = Clock::new(move || *clock_time.lock().unwrap());
         Self {
             quota: Quota::with_room(rate, clock, max_callers),
             time,
         }
     }
 
-    /// Time passes.
+    /// Advances both clocks.
     fn pass(&self, seconds: u64) {
         let mut time = self.time.lock().unwrap();
         time.utc += Duration::from_secs(seconds);
         time.steady += Duration::from_secs(seconds);
     }
 
-    /// The clock is set.
+    /// Sets the clock of the windows.
     fn set(&self, utc: u64) {
         self.time.lock().unwrap().utc = Duration::from_secs(utc);
     }
 
-    /// As without a store.
+    /// Reserves a call as a replica without a store does.
     fn reserve(&self, caller: CallerKey) -> Result<Reservation, LimitExceeded> {
         reserve(&self.quota, caller)
     }
 
-    /// A call that was made.
+    /// Makes a call, and returns whether it was allowed.
     fn call(&self, caller: CallerKey) -> bool {
         let reserved = self.reserve(caller);
         reserved.map(|mut call| call.begin()).is_ok()
@@ -88,7 +88,7 @@ fn reserve(quota: &Arc<Quota>, caller: CallerKey) -> Result<Reservation, LimitEx
 }
 
 #[test]
-fn so_many_calls_of_each_caller_count_and_the_window_ends_at_midnight_utc() {
+fn each_caller_has_so_many_calls_until_the_window_ends_at_midnight_utc() {
     let bench = Bench::new(2, DAY);
     let status = |remaining, reset| RateLimitStatus {
         quota: 2,
@@ -122,7 +122,7 @@ fn every_unit_has_windows_of_its_own_length() {
 }
 
 #[test]
-fn a_call_comes_back_that_never_began_or_of_which_nothing_was_taken() {
+fn a_call_that_never_began_or_was_not_taken_is_returned() {
     let bench = Bench::new(1, DAY);
     let waits = bench.reserve(ONE).unwrap();
     assert!(!bench.call(ONE));
@@ -131,21 +131,21 @@ fn a_call_comes_back_that_never_began_or_of_which_nothing_was_taken() {
     refused.begin();
     refused.give_back();
     assert_eq!((bench.left(ONE), bench.entries()), (1, 0));
-    // Dropped in the middle of the call, as by a panic: Qiniu may have it.
+    // Dropped during the call, as by a panic: Qiniu may have taken it.
     let lost = bench.reserve(ONE).map(|mut call| call.begin());
     assert!(lost.is_ok());
     assert_eq!(bench.left(ONE), 0);
 }
 
 #[test]
-fn a_call_comes_back_to_its_own_window_alone() {
+fn a_call_is_returned_to_its_own_window_alone() {
     let bench = Bench::new(2, DAY);
     let late = bench.reserve(ONE).unwrap();
     bench.pass(DAY);
     assert!(bench.call(ONE) && bench.call(ONE));
     drop(late);
     assert_eq!(bench.left(ONE), 0);
-    // Nor to one that is forgotten.
+    // A window that is forgotten takes nothing back.
     let never = bench.reserve(TWO).unwrap();
     bench.pass(3 * DAY);
     bench.quota.sweep();
@@ -167,7 +167,7 @@ fn a_clock_that_jumps_neither_loses_nor_doubles_a_count() {
         assert_eq!(bench.left(ONE), 1, "{jump}");
     }
     assert!(bench.call(ONE) && !bench.call(ONE));
-    // What was used of tomorrow by mistake is used when it comes.
+    // Calls that were counted for tomorrow by mistake count when it comes.
     bench.set(NOON + DAY);
     assert!(bench.call(ONE) && bench.call(ONE));
     bench.set(NOON);
@@ -179,7 +179,7 @@ fn a_clock_that_jumps_neither_loses_nor_doubles_a_count() {
 }
 
 #[test]
-fn a_clock_gone_mad_takes_no_memory() {
+fn a_clock_that_jumps_wildly_takes_bounded_memory() {
     let bench = Bench::new(1, 1);
     for at in 0..1000 {
         bench.set(at * 7919);
@@ -189,7 +189,7 @@ fn a_clock_gone_mad_takes_no_memory() {
 }
 
 #[test]
-fn calls_at_once_never_exceed_the_quota() {
+fn concurrent_calls_never_exceed_the_quota() {
     let bench = Bench::new(50, DAY);
     let (made, most) = (AtomicU32::new(0), AtomicU32::new(0));
     std::thread::scope(|scope| {
@@ -216,24 +216,24 @@ fn calls_at_once_never_exceed_the_quota() {
 }
 
 #[test]
-fn newcomers_share_counters_when_it_is_crowded_and_the_rest_keep_theirs() {
+fn new_callers_beyond_the_maximum_share_counters_and_the_others_keep_theirs() {
     let bench = Bench::with_room(2, DAY, 100);
     for caller in 0..100 {
         assert!(bench.call(CallerKey(SHARED + caller)));
     }
-    let newcomers = |number: u64| CallerKey((7 << 32) + number);
+    let newcomer = |number: u64| CallerKey((7 << 32) + number);
     for number in 0..10 * SHARED {
-        let _ = bench.call(newcomers(number));
+        let _ = bench.call(newcomer(number));
     }
     assert!(bench.entries() <= 100 + usize::try_from(SHARED).unwrap());
-    assert_eq!(bench.left(newcomers(10 * SHARED + 5)), 0);
+    assert_eq!(bench.left(newcomer(10 * SHARED + 5)), 0);
     assert_eq!(bench.left(CallerKey(SHARED + 99)), 1);
     bench.pass(DAY);
-    assert_eq!(bench.left(newcomers(5)), 2);
+    assert_eq!(bench.left(newcomer(5)), 2);
 }
 
 #[test]
-fn what_is_over_is_forgotten() {
+fn windows_that_are_over_are_forgotten() {
     let bench = Bench::new(5, 60);
     for caller in 0..1000 {
         assert!(bench.call(CallerKey(caller)));
@@ -247,12 +247,12 @@ fn what_is_over_is_forgotten() {
 }
 
 #[test]
-fn whose_quota_is_used_up_is_known_before_the_body_unless_it_may_be_a_retry() {
+fn a_caller_over_quota_is_rejected_before_the_body_unless_it_may_be_a_retry() {
     let bench = Bench::new(1, DAY);
     assert!(bench.quota.admit(ONE, None).is_ok());
     let mut call = bench.reserve(ONE).unwrap();
     call.begin();
-    // However long it takes.
+    // The call takes long.
     bench.pass(3600);
     assert!(bench.quota.admit(ONE, CACHED).is_ok());
     assert!(bench.quota.admit(ONE, None).is_err());
@@ -266,7 +266,7 @@ fn whose_quota_is_used_up_is_known_before_the_body_unless_it_may_be_a_retry() {
 }
 
 #[test]
-fn a_retry_of_yesterday_is_heard_though_today_is_used_up() {
+fn a_retry_of_yesterday_s_call_is_admitted_although_today_is_used_up() {
     let bench = Bench::new(1, DAY);
     bench.set(NOON + DAY / 2 - 1);
     let mut yesterday = bench.reserve(ONE).unwrap();
@@ -281,9 +281,9 @@ fn a_retry_of_yesterday_is_heard_though_today_is_used_up() {
 }
 
 proptest! {
-    /// Against a plain list of what was used in which window.
+    /// Compares with a plain list of the calls in each window.
     #[test]
-    fn whatever_happens_each_window_holds_what_was_used_in_it(
+    fn whatever_happens_each_window_holds_the_calls_made_in_it(
         steps in prop::collection::vec((0..4_u8, 0..3_u64, 0..5_usize), 1..200),
     ) {
         let bench = Bench::new(3, DAY);

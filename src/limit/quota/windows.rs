@@ -1,5 +1,5 @@
-//! Counts by window and caller. Memory is bounded by the number of windows, and by the number of callers
-//! in each; new callers beyond share counters.
+//! Counts by window and caller. Memory is bounded by the number of windows, and by the number of
+//! callers in each; new callers beyond share counters.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -8,6 +8,9 @@ use std::{
 
 use crate::limit::caller::CallerKey;
 
+/// Maximum number of callers with a counter of their own in each window; those beyond share
+/// [`SHARED`] counters.
+pub(super) const MAX_CALLERS: usize = 1 << 20;
 /// Number of shared counters in a window.
 pub(super) const SHARED: u64 = 1 << 16;
 /// Maximum number of windows. Two suffice unless the clock jumps.
@@ -69,8 +72,8 @@ pub(super) fn count(windows: &Windows, number: u64, caller: CallerKey) -> CallCo
     count.copied().unwrap_or_default()
 }
 
-/// The window of this number. A new one replaces the window that the clock left longest ago, if there
-/// are too many.
+/// The window of this number. A new one replaces the window that the clock left longest ago, if
+/// there are too many.
 pub(super) fn enter(windows: &mut Windows, number: u64, now: Instant) -> &mut Window {
     if windows.len() >= MAX_WINDOWS && !windows.contains_key(&number) {
         let left_longest_ago = windows.iter().min_by_key(|(_, window)| window.seen);

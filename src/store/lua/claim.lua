@@ -1,6 +1,6 @@
 -- Decides which replica may call Qiniu for a session.
--- The session is a hash: s the state (w in progress, a answered, u outcome unknown, f free again), p the
--- fingerprint of the upload, o the replica, n the number of its lease, b the sealed response.
+-- The session is a hash: s the state (w in progress, a answered, u outcome unknown, f free again),
+-- p the fingerprint of the upload, o the replica, n the number of its lease, b the sealed response.
 -- KEYS: the session, the heartbeat of the replica that was seen to own it, the store's epoch.
 -- ARGV: 1 fingerprint, 2 this replica, 3 its lease, 4 milliseconds to remember, 5 the replica seen,
 -- 6 '1': a replica without a heartbeat is dead, 7 '1': some replica is known to have claimed the
@@ -18,7 +18,7 @@ local function age()
 end
 if not state then
   if ARGV[7] == '1' then
-    -- The store lost it. Its owner, if alive, publishes it again within the lifetime of a heartbeat.
+    -- The store lost it. Its owner, if alive, publishes it again before its heartbeat expires.
     local silent = ARGV[6] == '1' and redis.call('EXISTS', KEYS[2]) == 0
     if silent and age() >= tonumber(ARGV[9]) then return { 'unknown' } end
     return { 'wait', ARGV[5] }

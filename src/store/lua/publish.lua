@@ -5,8 +5,8 @@
 -- Returns 1 if it was stored, 0 if the store knows better.
 local kept = redis.call('HMGET', KEYS[1], 's', 'p', 'o', 'n')
 local state, new = kept[1], ARGV[5]
--- A replica begins a lease only when the one before has ended, so an update of a later lease also ends
--- an earlier lease whose end was never published.
+-- A replica begins a lease only when the one before has ended, so an update of a later lease also
+-- ends an earlier lease whose end was never published.
 local mine = kept[3] == ARGV[2] and (tonumber(kept[4] or '') or 0) <= tonumber(ARGV[3])
 local pending = mine and (state == 'w' or state == 'u')
 local write

@@ -1,11 +1,11 @@
--- The calls of one caller in one window of a quota. Each replica publishes the number of its own calls,
--- all of them each time: an update that is lost, repeated or late does no harm, and a store that lost
--- its data learns the count again.
--- KEYS: the caller's count, a hash: n all calls, t when the last one was made, and for each replica the
--- number of its last update and its calls.
--- ARGV: 1 this replica, 2 the number of this update, 3 its calls, or '' if it only reads, 4 the maximum
--- number of calls, or '' if it asks for no room, 5 seconds since 1970 by the replica's clock,
--- 6 milliseconds to remember.
+-- The calls of one caller in one window of a quota. Each replica publishes the number of its own
+-- calls, all of them each time: an update that is lost, repeated or late does no harm, and a store
+-- that lost its data learns the count again.
+-- KEYS: the caller's count, a hash: n all calls, t when the last one was made, and for each replica
+-- the number of its last update and its calls.
+-- ARGV: 1 this replica, 2 the number of this update, 3 its calls, or '' if it only reads,
+-- 4 the maximum number of calls, or '' if it asks for no room, 5 seconds since 1970 by the
+-- replica's clock, 6 milliseconds to remember.
 -- Returns whether all of its calls fit, all calls, its own among them, and when the last was made.
 local kept = redis.call('HMGET', KEYS[1], 'n', 't', ARGV[1])
 local all, last = tonumber(kept[1] or '') or 0, tonumber(kept[2] or '') or 0

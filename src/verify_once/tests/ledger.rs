@@ -275,8 +275,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Whatever happens in whatever order: a session that may have reached Qiniu never gets a second
-    /// lease in its lifetime, no session has two leases at once, and memory stays bounded.
+    /// Whatever happens in whatever order: a session that may have reached Qiniu never gets a
+    /// second lease in its lifetime, no session has two leases at once, and memory stays bounded.
     #[test]
     fn no_session_is_sent_twice(steps in proptest::collection::vec(step(), 1..80)) {
         let ledger = VerifyLedger::with_capacity(3, 1200);

@@ -1,4 +1,5 @@
-//! A store that is not there, goes, comes back, is slow, or is no store: no request fails for it.
+//! A store that is missing, is lost, comes back, is slow, or is not a store: no request fails
+//! because of it.
 
 use std::{
     sync::Arc,
@@ -13,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    PASS, replica, replica_at, told,
+    PASS, assert_error, replica, replica_at,
     traffic::{Traffic, attempt},
     two, until,
 };
@@ -27,7 +28,7 @@ use crate::support::{
     verify_body, video,
 };
 
-/// What a bad store says to everything.
+/// What a broken store replies to everything.
 #[derive(Clone, Copy)]
 enum Says {
     Nothing,
@@ -36,7 +37,7 @@ enum Says {
     EndlessText,
 }
 
-async fn bad_store(says: Says) -> String {
+async fn broken_store(says: Says) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -77,7 +78,7 @@ async fn is_ready(gateway: &Gateway) -> bool {
 }
 
 #[tokio::test]
-async fn whatever_stands_in_the_store_s_place_requests_are_served_at_once() {
+async fn whatever_stands_in_place_of_the_store_requests_are_served_at_once() {
     let (qiniu, _handle) = emulator(Scenario::Pass).await;
     let mut urls = vec![format!("redis://127.0.0.1:{}", free_port())];
     for says in [
@@ -86,7 +87,7 @@ async fn whatever_stands_in_the_store_s_place_requests_are_served_at_once() {
         Says::WrongThing,
         Says::EndlessText,
     ] {
-        urls.push(bad_store(says).await);
+        urls.push(broken_store(says).await);
     }
     for url in urls {
         let gateway = replica_at(qiniu, &url, "", &routes()).await;
@@ -140,7 +141,7 @@ async fn redis_is_killed_paused_and_restarted_and_no_request_fails() {
 }
 
 #[tokio::test]
-async fn what_was_answered_before_and_during_an_outage_is_known_after_it() {
+async fn responses_from_before_and_during_an_outage_are_replayed_after_it() {
     if !redis::is_there() {
         return;
     }
@@ -166,7 +167,7 @@ async fn what_was_answered_before_and_during_an_outage_is_known_after_it() {
     assert_eq!(handle.verify_calls(), 2);
 }
 
-/// How often replicas have looked at sessions.
+/// How often replicas have asked for sessions.
 pub(crate) async fn looks(redis: &Redis) -> u32 {
     let stats = redis.ask(&["INFO", "commandstats"]).await;
     let stats = String::from_utf8(stats[0].clone()).unwrap();
@@ -174,7 +175,7 @@ pub(crate) async fn looks(redis: &Redis) -> u32 {
     looks.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
 }
 
-/// Until the store knows of so many sessions.
+/// Waits until the store knows this many sessions.
 async fn known(redis: &Redis, sessions: usize) {
     for _ in 0..2000 {
         if redis.keys("liveness-gateway:session:*").await.len() == sessions {
@@ -186,7 +187,7 @@ async fn known(redis: &Redis, sessions: usize) {
 }
 
 #[tokio::test]
-async fn a_call_under_way_is_told_again_to_a_store_that_forgot_it() {
+async fn a_call_in_progress_is_published_again_to_a_store_that_lost_it() {
     if !redis::is_there() {
         return;
     }
@@ -204,10 +205,10 @@ async fn a_call_under_way_is_told_again_to_a_store_that_forgot_it() {
     while qiniu.requests() == 0 {
         tokio::task::yield_now().await;
     }
-    // This one has heard of the call, and waits through it all.
+    // This retry knows of the call, and waits through the outage.
     let before = looks(&redis).await;
     let waiting = post(&other);
-    // It looks again only after it has heard.
+    // A second look follows only if the first found the call.
     while looks(&redis).await < before + 2 {
         tokio::task::yield_now().await;
     }
@@ -219,7 +220,7 @@ async fn a_call_under_way_is_told_again_to_a_store_that_forgot_it() {
     let another = verify_body(&id, &video(200_000));
     let third = replica(qiniu.address, &redis, &routes()).await;
     until(&third, "store_up 1").await;
-    told(
+    assert_error(
         &third.post(false, VERIFY, another).await,
         409,
         "session_in_use",
@@ -234,7 +235,7 @@ async fn a_call_under_way_is_told_again_to_a_store_that_forgot_it() {
 }
 
 #[tokio::test]
-async fn a_claim_whose_answer_got_lost_locks_nothing() {
+async fn a_claim_whose_reply_got_lost_blocks_nothing() {
     if !redis::is_there() {
         return;
     }
@@ -247,7 +248,8 @@ async fn a_claim_whose_answer_got_lost_locks_nothing() {
         until(gateway, "store_up 1").await;
     }
     let body = verify_body(&session(&one).await, &video(0));
-    // The claim arrives and is not answered; once it goes on, Redis carries it out all the same.
+    // The claim arrives and gets no reply; when Redis continues, it executes the claim all the
+    // same.
     redis.signal("STOP");
     let first = one.post(false, VERIFY, body.clone()).await;
     assert_eq!(first.json()["result"]["action_verify"], "pass");
@@ -263,7 +265,7 @@ async fn a_claim_whose_answer_got_lost_locks_nothing() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_emptied_hears_everything_again() {
+async fn everything_is_published_again_to_a_store_that_was_emptied() {
     if !redis::is_there() {
         return;
     }
@@ -273,13 +275,13 @@ async fn a_store_that_is_emptied_hears_everything_again() {
     let body = verify_body(&session(&one).await, &video(0));
     let first = one.post(false, VERIFY, body.clone()).await;
     redis.ask(&["FLUSHALL"]).await;
-    // Asked at once: the other replica waits until the first one has noticed.
+    // Sent at once: the other replica waits until the first one has noticed.
     assert_eq!(other.post(false, VERIFY, body).await.body, first.body);
     assert_eq!(handle.verify_calls(), 1);
 }
 
 #[tokio::test]
-async fn without_a_store_there_is_no_metric_of_it() {
+async fn without_a_store_its_metric_is_absent() {
     let (qiniu, _handle) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     assert_eq!(gateway.post(false, SESSIONCODE, "{}").await.status, 200);

@@ -42,7 +42,7 @@ async fn store(redis: &Redis) -> Arc<Store> {
     store_with(redis, b"the secret of all replicas").await
 }
 
-/// One that names callers by this secret.
+/// A client that names callers by this secret.
 pub(crate) async fn store_with(redis: &Redis, secret: &[u8]) -> Arc<Store> {
     let nowhere = ([127, 0, 0, 1], 9).into();
     let settings = configured(nowhere, &redis.url(), "timeout = \"5s\"", &routes());
@@ -103,7 +103,7 @@ impl Replica {
         self.quota.update(self.key, None)
     }
 
-    /// The reply to one of the calls that are asked for arrives.
+    /// Publishes one of the reserved calls, and settles it by the reply.
     async fn ask(&mut self, caller: &Caller, which: usize) {
         let (mut call, update) = self.asked.swap_remove(which % self.asked.len());
         let total = self.publish(caller, &update, Some(MAX)).await;

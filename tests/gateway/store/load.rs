@@ -1,5 +1,5 @@
-//! All that happens to a gateway in production, in one run under load: keys rotate, a replica is replaced, the store restarts, also with
-//! nothing in it. No user notices.
+//! The events of production in one run under load: keys rotate, a replica is replaced, and the
+//! store restarts, with and without its data. No user notices.
 
 mod users;
 
@@ -27,18 +27,18 @@ use crate::support::{
     routes, send, video,
 };
 
-/// Sessions for each user: so many a second, and so many at once.
+/// Allowed sessions of each user: per second, and at once.
 const RATE: f64 = 40.0;
 const BURST: f64 = 40.0;
 const SECOND: Duration = Duration::from_secs(1);
-/// For so long a `verify` waits for a store that just went.
+/// How long a `verify` waits for a store that was just lost.
 const MOMENT: Duration = Duration::from_secs(3);
-/// Tasks of the one who wants more: those that pass take time.
+/// Tasks of the greedy user; requests that pass take time.
 const GREEDY: usize = 10;
-/// `error_code` of a session that was used.
+/// Qiniu's `error_code` of a session that was used.
 const LAPSED: u64 = 216_502;
 
-/// Two replicas and what is around them.
+/// Two replicas and everything they connect to.
 struct Site {
     qiniu: SocketAddr,
     handle: Arc<EmulatorHandle>,
@@ -48,7 +48,7 @@ struct Site {
     replicas: [Process; 2],
 }
 
-/// From when the store went until both replicas had it back.
+/// From the loss of the store until both replicas had it back.
 struct Outage {
     from: Instant,
     to: Instant,
@@ -61,7 +61,7 @@ impl Site {
         let (qiniu, handle) = slow_emulator().await;
         let redis = Redis::guarded(&["--appendonly", "yes", "--appendfsync", "always"]).await;
         let provider = Provider::start(vec![signer.jwk()]).await;
-        // Half of it is how often keys are looked for, so that one run sees it.
+        // Keys are fetched at half of this interval, so that one run includes several fetches.
         let identity = provider.identity("max_stale = \"4s\"");
         let (one, other) = tokio::join!(
             replica(qiniu, &redis, &identity),
@@ -77,7 +77,7 @@ impl Site {
         }
     }
 
-    /// As a deployment does it: told to stop, and another in its place once that is ready.
+    /// Replaces a replica as a deployment does: the new one is ready before the old one stops.
     async fn replace(&mut self, world: &World) {
         let next = replica(self.qiniu, &self.redis, &self.identity).await;
         let address = next.address;
@@ -108,11 +108,11 @@ impl Site {
         }
     }
 
-    /// Until each replica has fetched the keys that are published now.
+    /// Waits until each replica has fetched the keys that are published now.
     async fn both_fetch(&self) {
         let [one, other] = &self.replicas;
         let before = [fetches(one).await, fetches(other).await];
-        // One may have been under way.
+        // One fetch may have been in progress.
         let have = async || {
             [
                 fetches(one).await - before[0],
@@ -155,7 +155,7 @@ async fn fetches(replica: &Process) -> u64 {
     line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
 }
 
-/// Slow enough for something to happen while a call is under way.
+/// An emulator so slow that events happen during its calls.
 async fn slow_emulator() -> (SocketAddr, Arc<EmulatorHandle>) {
     let emulator = Emulator::bind(EmulatorSettings {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -170,7 +170,7 @@ async fn slow_emulator() -> (SocketAddr, Arc<EmulatorHandle>) {
     (address, handle)
 }
 
-/// Until each user has had a whole attempt from now on.
+/// Waits until each user has made a whole attempt from now on.
 async fn a_while(ended: &[Arc<AtomicUsize>]) {
     let count = |it: &Arc<AtomicUsize>| it.load(Ordering::SeqCst);
     let before: Vec<_> = ended.iter().map(count).collect();
@@ -184,7 +184,7 @@ async fn a_while(ended: &[Arc<AtomicUsize>]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_notices_what_goes_on_behind_the_replicas() {
+async fn no_user_notices_rotated_keys_a_replaced_replica_or_a_restarted_store() {
     if !redis::is_there() {
         return;
     }
@@ -213,7 +213,7 @@ async fn nobody_notices_what_goes_on_behind_the_replicas() {
     }
 
     a_while(&ended).await;
-    // A key that nobody was told of before its first token came.
+    // A key that is used at the moment it is published.
     site.provider
         .publish(vec![keys[0].clone(), keys[1].clone()]);
     world.signs(second);
@@ -223,7 +223,7 @@ async fn nobody_notices_what_goes_on_behind_the_replicas() {
     limits_held(&world.asked(), began, &[]);
     let mut outages = vec![site.restart_store(false).await];
     a_while(&ended).await;
-    // A key that is published before it is used; the one before it goes.
+    // A key that is published before it is used; the previous one is removed.
     site.provider
         .publish(vec![keys[1].clone(), keys[2].clone()]);
     site.both_fetch().await;
@@ -249,8 +249,9 @@ async fn nobody_notices_what_goes_on_behind_the_replicas() {
     }
 }
 
-/// The greedy user got no more than the rate allows, and was refused only once it was used up. While
-/// the store is away each replica counts for itself, and a store that was emptied begins anew.
+/// The greedy user got no more than the rate allows, and was refused only once it was used up.
+/// While the store is away each replica counts for itself, and a store that was emptied begins
+/// anew.
 fn limits_held(asked: &[Asked], began: Instant, outages: &[Outage]) {
     let time = began.elapsed();
     let away: Duration = outages.iter().map(|it| it.to - it.from).sum();
@@ -267,7 +268,7 @@ fn limits_held(asked: &[Asked], began: Instant, outages: &[Outage]) {
         it.began > began + SECOND && !outages.iter().any(apart)
     });
     for refused in shared {
-        // Whatever was left a second before, what came back since then is used up.
+        // Whatever was left a second earlier, everything that came back since is used up.
         let since = refused.began - SECOND;
         let granted = asked.iter().filter(|it| {
             it.passed != Some(false) && it.ended >= since && it.began <= refused.ended
@@ -280,8 +281,9 @@ fn limits_held(asked: &[Asked], began: Instant, outages: &[Outage]) {
     }
 }
 
-/// Each session's video went to Qiniu once. What does not hold: while the store is away for more than a moment, replicas do not know of
-/// each other's calls, and the same video at both of them is two. Then Qiniu refuses the second, and there still is one judgement.
+/// Each session's video went to Qiniu once. The exception: while the store is unavailable for more
+/// than a moment, replicas do not know each other's calls, and the same video at both of them is
+/// two calls. Qiniu rejects the second, so there is still one judgement.
 fn billed_once(attempts: &[Attempt], outages: &[Outage], calls: u64) {
     let mut seen = 0;
     for attempt in attempts {

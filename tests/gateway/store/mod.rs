@@ -1,6 +1,7 @@
-//! Replicas that share limits and sessions through a real Redis, with the store in every state that it can be in.
+//! Replicas that share limits and sessions through a real Redis, with the store in every state.
 //!
-//! Each test has its own Redis (`support/redis.rs`); without a `redis-server` they are skipped, under `CI=true` they fail.
+//! Each test has its own Redis (`support/redis.rs`). Without a `redis-server` the tests are
+//! skipped; with `CI=true` they fail.
 #![cfg(feature = "redis")]
 
 mod away;
@@ -29,14 +30,18 @@ use crate::support::{
 };
 use liveness_gateway::config::Settings;
 
-pub(crate) const PASS: &str = r#"{"error_code":0,"error_msg":"SUCCESS","serverlogid":1730042187,"result":{"score":0.9600000000000001,"action_verify":"pass"}}"#;
+/// A response of Qiniu's to a video that passes.
+pub(crate) const PASS: &str = concat!(
+    r#"{"error_code":0,"error_msg":"SUCCESS","serverlogid":1730042187,"#,
+    r#""result":{"score":0.9600000000000001,"action_verify":"pass"}}"#
+);
 
-/// A replica; calls to the store have plenty of time, for machines that are busy.
+/// A replica whose calls to the store have plenty of time, because the machine may be busy.
 pub(crate) async fn replica(upstream: SocketAddr, redis: &Redis, routes: &str) -> Gateway {
     replica_at(upstream, &redis.url(), "timeout = \"2s\"", routes).await
 }
 
-/// A replica with this store, whatever it is.
+/// A replica with the store at this URL, whatever is there.
 pub(crate) async fn replica_at(
     upstream: SocketAddr,
     url: &str,
@@ -46,7 +51,7 @@ pub(crate) async fn replica_at(
     Gateway::run(configured(upstream, url, store, routes)).await
 }
 
-/// What such a replica starts with.
+/// The settings of such a replica.
 pub(crate) fn configured(upstream: SocketAddr, url: &str, store: &str, routes: &str) -> Settings {
     let store = format!("redis = {{ env = \"REDIS\" }}\n{store}");
     let more = sections(sealed::SETTINGS, &store, routes);
@@ -54,15 +59,16 @@ pub(crate) fn configured(upstream: SocketAddr, url: &str, store: &str, routes: &
     settings_with(&qiniu, "", &more, &[("REDIS", url)])
 }
 
-/// The sections of a replica beside those that every gateway has.
+/// The sections of a replica's configuration besides those of every gateway.
 pub(crate) fn sections(sessions: &str, store: &str, routes: &str) -> String {
     format!(
-        "[[identity]]\nissuer = \"{ISSUER}\"\naudience = \"liveness\"\nsecret = {{ env = \"JWT\" }}\n\
+        "[[identity]]\nissuer = \"{ISSUER}\"\naudience = \"liveness\"\n\
+         secret = {{ env = \"JWT\" }}\n\
          {sessions}[store]\n{store}\n{routes}"
     )
 }
 
-/// Two replicas that both see the store.
+/// Two replicas that have both reached the store.
 pub(crate) async fn two(upstream: SocketAddr, redis: &Redis, routes: &str) -> [Gateway; 2] {
     let both = [
         replica(upstream, redis, routes).await,
@@ -74,7 +80,7 @@ pub(crate) async fn two(upstream: SocketAddr, redis: &Redis, routes: &str) -> [G
     both
 }
 
-/// Asks for a session of this user's.
+/// Requests a session for this user.
 pub(crate) async fn ask(gateway: &Gateway, user: &str) -> Answer {
     let request = gateway
         .request(false, "POST", SESSIONCODE)
@@ -83,13 +89,13 @@ pub(crate) async fn ask(gateway: &Gateway, user: &str) -> Answer {
     gateway.send(false, request, "{}").await
 }
 
-/// Until the gateway's metrics show this line.
+/// Waits until the gateway's metrics show this line.
 pub(crate) async fn until(gateway: &Gateway, line: &str) {
     let line = format!("liveness_gateway_{line}\n");
     eventually(&line, async || gateway.metrics().await.contains(&line)).await;
 }
 
-/// Until it is so; it is looked at again and again.
+/// Waits until `is_so` returns true.
 pub(crate) async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
     let end = Instant::now() + Duration::from_secs(20);
     while !is_so().await {
@@ -98,7 +104,8 @@ pub(crate) async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
     }
 }
 
-/// A replica whose secrets are in this folder: `seal`, where `keys` says so, and `redis`, which it looks at every few milliseconds.
+/// A replica whose secrets are in this folder, which it reads every few milliseconds: `redis`, and
+/// the seal keys that `sessions` names.
 pub(crate) async fn rotating(
     upstream: SocketAddr,
     folder: &Folder,
@@ -118,7 +125,8 @@ pub(crate) async fn rotating(
     gateway
 }
 
-pub(crate) fn told(answer: &Answer, status: u16, code: &str) {
+/// Asserts that a response is this error.
+pub(crate) fn assert_error(answer: &Answer, status: u16, code: &str) {
     assert_eq!(
         (answer.status.as_u16(), answer.code().as_str()),
         (status, code),

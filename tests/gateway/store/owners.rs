@@ -1,5 +1,5 @@
-//! A replica that ends in the middle of a call: stopped, it brings the call to its end; killed, nobody can know what came of it, and
-//! nobody calls again.
+//! A replica that ends during a call: if it is stopped, it finishes the call; if it is killed, the
+//! outcome is unknown and no replica repeats the call.
 
 use std::{
     sync::Arc,
@@ -10,9 +10,9 @@ use liveness_gateway::server::drain::DrainOutcome;
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::{
-    PASS,
+    PASS, assert_error,
     process::{Process, shared_secret},
-    replica, told, two, until,
+    replica, two, until,
 };
 use crate::support::{
     VERIFY,
@@ -26,7 +26,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn a_killed_replica_s_call_is_never_made_again() {
+async fn the_call_of_a_killed_replica_is_never_repeated() {
     if !redis::is_there() {
         return;
     }
@@ -50,23 +50,23 @@ async fn a_killed_replica_s_call_is_never_made_again() {
         let (other, body) = (Arc::clone(&other), body.clone());
         tries.spawn(async move { other.post(number.is_multiple_of(2), VERIFY, body).await });
     };
-    // Half of them are there already when it dies.
+    // Half of the retries wait already when it dies.
     (0..100).for_each(|number| retry(number, &body));
     until(&other, "requests_in_flight 100").await;
     drop(owner);
     let began = Instant::now();
     (0..100).for_each(|number| retry(number, &body));
     for answer in tries.join_all().await {
-        told(&answer, 409, "outcome_unknown");
+        assert_error(&answer, 409, "outcome_unknown");
     }
     for body in [another, body] {
         let answer = other.post(false, VERIFY, body).await;
-        told(&answer, 409, "outcome_unknown");
+        assert_error(&answer, 409, "outcome_unknown");
     }
-    // Its last sign of life is believed for ten seconds.
+    // It counts as alive for ten seconds after its last heartbeat.
     assert!(began.elapsed() < Duration::from_secs(15), "{began:?}");
     assert_eq!(qiniu.requests(), 1);
-    // It may have been billed, so it counts, and none of the others does.
+    // The call may have been billed, so it counts against the quota; no other does.
     let counts = redis.keys("liveness-gateway:quota:*").await;
     assert_eq!(counts.len(), 1);
     assert_eq!(redis.ask(&["HGET", &counts[0], "n"]).await, [b"1"]);
@@ -74,7 +74,7 @@ async fn a_killed_replica_s_call_is_never_made_again() {
 }
 
 #[tokio::test]
-async fn a_stopped_replica_s_call_is_ended_though_its_caller_has_left() {
+async fn a_stopped_replica_finishes_its_call_although_the_caller_has_left() {
     if !redis::is_there() {
         return;
     }

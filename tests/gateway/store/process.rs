@@ -1,4 +1,4 @@
-//! A replica in a process of its own: the built program, which can be killed and told to stop.
+//! A replica in a process of its own: the built program, which can be stopped and killed.
 
 use std::{
     io::{BufRead, BufReader},
@@ -26,7 +26,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Returns when it listens and sees the store.
+    /// Returns when it listens and has reached the store.
     pub(crate) fn start(upstream: SocketAddr, redis: &str, identity: &str, routes: &str) -> Self {
         let number = NUMBER.fetch_add(1, Ordering::SeqCst);
         let folder = format!("liveness-gateway-replica-{}-{number}", std::process::id());
@@ -50,7 +50,7 @@ impl Process {
             .spawn()
             .unwrap();
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        // From here on it ends with this, whatever happens.
+        // From now on the process is killed when this is dropped.
         let mut process = Self {
             child,
             folder,
@@ -80,7 +80,7 @@ impl Process {
         std::thread::spawn(move || keep_errors(output, &errors));
     }
 
-    /// Tells it to stop (SIGTERM); how it ended.
+    /// Stops it with SIGTERM and returns how it ended.
     pub(crate) fn stop(&mut self) -> ExitStatus {
         let id = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &id]).status();
@@ -88,7 +88,7 @@ impl Process {
         self.child.wait().unwrap()
     }
 
-    /// What it logged as an error.
+    /// The lines that it logged as errors.
     pub(crate) fn errors(&self) -> Vec<String> {
         self.errors.lock().unwrap().clone()
     }
@@ -102,7 +102,7 @@ impl Drop for Process {
     }
 }
 
-/// Reads to the end, so that the process can write.
+/// Reads the output to its end, so that the process is never blocked by a full pipe.
 fn keep_errors(output: BufReader<ChildStdout>, errors: &Mutex<Vec<String>>) {
     for line in output.lines().map_while(Result::ok) {
         if line.contains("\"level\":\"error\"") {
@@ -118,7 +118,8 @@ pub(crate) fn shared_secret() -> String {
 
 fn configuration(upstream: SocketAddr, identity: &str, routes: &str) -> String {
     format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[qiniu]\nendpoint = \"http://{upstream}\"\n\
+        "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+         [qiniu]\nendpoint = \"http://{upstream}\"\n\
          access_key = {{ env = \"AK\" }}\nsecret_key = {{ env = \"SK\" }}\n{identity}{}\
          [store]\nredis = {{ env = \"REDIS\" }}\ntimeout = \"2s\"\n{routes}",
         sealed::SETTINGS,

@@ -1,4 +1,5 @@
-//! One quota over several replicas: what reached Qiniu through any of them counts, once, and nothing else does.
+//! One quota over several replicas: calls that Qiniu took through any of them count once, and
+//! nothing else counts.
 
 use std::{
     net::SocketAddr,
@@ -8,7 +9,7 @@ use std::{
 use liveness_gateway::{emulator::Scenario, limit::clock::Clock};
 use tokio::task::JoinSet;
 
-use super::{PASS, configured, told, until};
+use super::{PASS, assert_error, configured, until};
 use crate::support::{
     Answer, Gateway, SESSIONCODE, VERIFY, emulator,
     quota::{DAY, clock, left, with_quota},
@@ -19,7 +20,7 @@ use crate::support::{
     verify_body, video,
 };
 
-/// A replica that goes by this clock.
+/// A replica with this clock.
 async fn one_by(clock: &Clock, upstream: SocketAddr, redis: &Redis, quota: &str) -> Gateway {
     let (url, quota) = (redis.url(), with_quota(quota));
     let settings = configured(upstream, &url, "timeout = \"2s\"", &quota);
@@ -39,8 +40,8 @@ async fn call(gateway: &Gateway) -> Answer {
     gateway.post(false, SESSIONCODE, "{}").await
 }
 
-/// Calls that are left, without making one.
-async fn known(gateway: &Gateway) -> u32 {
+/// How many calls are left, without making one.
+async fn calls_left(gateway: &Gateway) -> u32 {
     left(&gateway.post(false, SESSIONCODE, "[]").await)
 }
 
@@ -50,7 +51,7 @@ async fn verify(gateway: &Gateway, upstream: SocketAddr, session: &str) -> Answe
 }
 
 #[tokio::test]
-async fn two_replicas_count_together_and_begin_anew_together() {
+async fn two_replicas_count_together_and_start_new_windows_together() {
     if !redis::is_there() {
         return;
     }
@@ -64,21 +65,24 @@ async fn two_replicas_count_together_and_begin_anew_together() {
             let answer = call(one).await;
             assert_eq!(answer.status, 200, "{answer:?}");
             let remaining = 5 - u32::try_from(number).unwrap();
-            // The one that did not call knows it too.
-            assert_eq!((left(&answer), known(other).await), (remaining, remaining));
+            // The replica that did not make the call knows it too.
+            assert_eq!(
+                (left(&answer), calls_left(other).await),
+                (remaining, remaining)
+            );
         }
         let until = DAY - if day == 1 { 3600 } else { 0 };
         for gateway in &both {
             let refused = call(gateway).await;
-            told(&refused, 429, "quota_exceeded");
+            assert_error(&refused, 429, "quota_exceeded");
             assert_eq!(refused.header("retry-after"), until.to_string());
         }
         assert_eq!(handle.session_calls(), day * 6);
         passed.fetch_add(until - 1, Ordering::SeqCst);
-        told(&call(&both[0]).await, 429, "quota_exceeded");
+        assert_error(&call(&both[0]).await, 429, "quota_exceeded");
         passed.fetch_add(1, Ordering::SeqCst);
     }
-    // One name for each day, which goes by itself when nobody can ask for it any more.
+    // One key for each day, which expires when no request can ask for it.
     let counts = redis.keys("liveness-gateway:quota:*").await;
     assert_eq!(counts.len(), 2);
     for count in counts {
@@ -89,7 +93,7 @@ async fn two_replicas_count_together_and_begin_anew_together() {
 }
 
 #[tokio::test]
-async fn calls_at_once_over_two_replicas_never_pass_the_quota_together() {
+async fn concurrent_calls_over_two_replicas_never_exceed_the_quota_together() {
     if !redis::is_there() {
         return;
     }
@@ -106,15 +110,15 @@ async fn calls_at_once_over_two_replicas_never_pass_the_quota_together() {
     let (passed, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 200);
     assert_eq!((passed.len(), handle.session_calls()), (10, 10));
     for answer in refused {
-        told(answer, 429, "quota_exceeded");
+        assert_error(answer, 429, "quota_exceeded");
     }
     for gateway in &both {
-        assert_eq!(known(gateway).await, 0);
+        assert_eq!(calls_left(gateway).await, 0);
     }
 }
 
 #[tokio::test]
-async fn what_qiniu_did_not_take_is_given_back_on_every_replica() {
+async fn a_call_that_qiniu_did_not_take_is_returned_on_every_replica() {
     if !redis::is_there() {
         return;
     }
@@ -130,7 +134,7 @@ async fn what_qiniu_did_not_take_is_given_back_on_every_replica() {
         assert_eq!(next.status == 200, comes_back, "{status} {next:?}");
         for gateway in [&one, &other] {
             let refused = verify(gateway, qiniu.address, "S3").await;
-            told(&refused, 429, "quota_exceeded");
+            assert_error(&refused, 429, "quota_exceeded");
         }
         assert_eq!(qiniu.requests(), 1 + usize::from(comes_back));
         passed.fetch_add(DAY, Ordering::SeqCst);
@@ -138,8 +142,8 @@ async fn what_qiniu_did_not_take_is_given_back_on_every_replica() {
 }
 
 #[tokio::test]
-async fn a_retry_elsewhere_is_answered_though_the_quota_is_used_up_and_other_uploads_are_not_received()
- {
+async fn with_the_quota_used_up_a_retry_elsewhere_is_answered_and_another_upload_is_rejected_early()
+{
     if !redis::is_there() {
         return;
     }
@@ -150,7 +154,7 @@ async fn a_retry_elsewhere_is_answered_though_the_quota_is_used_up_and_other_upl
     assert_eq!(verify(&one, qiniu.address, "S1").await.body, PASS);
     let retry = verify(&other, qiniu.address, "S1").await;
     assert_eq!((retry.body.as_ref(), left(&retry)), (PASS.as_bytes(), 0));
-    told(
+    assert_error(
         &verify(&other, qiniu.address, "S2").await,
         429,
         "quota_exceeded",
@@ -161,7 +165,7 @@ async fn a_retry_elsewhere_is_answered_though_the_quota_is_used_up_and_other_upl
         VERIFY,
         "Content-Length: 20000000\r\nExpect: 100-continue",
     );
-    // It might be a retry: only the body can tell.
+    // It may be a retry: only the body tells.
     passed.store(360, Ordering::SeqCst);
     let mut invited = begin(other.address, &upload).await;
     let mut said = [0; 21];
@@ -170,7 +174,7 @@ async fn a_retry_elsewhere_is_answered_though_the_quota_is_used_up_and_other_upl
         .unwrap();
     assert_eq!(&said, b"HTTP/1.1 100 Continue");
     drop(invited);
-    // By now no answer is kept. A replica that has never heard of the user knows it as well.
+    // By now no response is cached. A replica that has never seen the user knows it as well.
     passed.store(361, Ordering::SeqCst);
     let third = one_by(&clock, qiniu.address, &redis, "1/day").await;
     for gateway in [&one, &other, &third] {
@@ -180,7 +184,7 @@ async fn a_retry_elsewhere_is_answered_though_the_quota_is_used_up_and_other_upl
 }
 
 #[tokio::test]
-async fn without_the_store_a_replica_goes_on_with_what_it_knows_and_tells_it_later() {
+async fn without_the_store_a_replica_continues_with_its_count_and_publishes_it_later() {
     if !redis::is_there() {
         return;
     }
@@ -195,28 +199,28 @@ async fn without_the_store_a_replica_goes_on_with_what_it_knows_and_tells_it_lat
     for gateway in &both {
         until(gateway, "store_up 0").await;
     }
-    // The second has heard of all four, and nobody hears of more.
+    // The second replica knows all four calls, and learns of no more.
     for remaining in (0..4).rev() {
         assert_eq!(left(&call(&both[1]).await), remaining);
     }
-    told(&call(&both[1]).await, 429, "quota_exceeded");
-    // The first has not heard of the second's.
+    assert_error(&call(&both[1]).await, 429, "quota_exceeded");
+    // The first replica does not know the second's calls.
     assert_eq!(left(&call(&both[0]).await), 4);
     redis.start_again().await;
     for gateway in &both {
         until(gateway, "store_up 1").await;
     }
-    // Nine were made; to a store that knows of none, each tells its own.
-    assert_eq!(known(&both[0]).await, 4);
-    assert_eq!(known(&both[1]).await, 0);
+    // Nine calls were made; each replica publishes its own to the empty store.
+    assert_eq!(calls_left(&both[0]).await, 4);
+    assert_eq!(calls_left(&both[1]).await, 0);
     for gateway in &both {
-        told(&call(gateway).await, 429, "quota_exceeded");
+        assert_error(&call(gateway).await, 429, "quota_exceeded");
     }
     assert_eq!(handle.session_calls(), 9);
 }
 
 #[tokio::test]
-async fn without_the_store_what_turns_out_to_be_no_retry_is_refused_before_its_call() {
+async fn without_the_store_an_upload_that_is_no_retry_is_rejected_before_its_call() {
     if !redis::is_there() {
         return;
     }
@@ -226,18 +230,19 @@ async fn without_the_store_what_turns_out_to_be_no_retry_is_refused_before_its_c
     let [one, other] = two_by(&clock, qiniu.address, &redis, "1/day").await;
     assert_eq!(verify(&one, qiniu.address, "S1").await.body, PASS);
     let refused = verify(&other, qiniu.address, "S2").await;
-    told(&refused, 429, "quota_exceeded");
+    assert_error(&refused, 429, "quota_exceeded");
     redis.kill();
     until(&other, "store_up 0").await;
-    // The call was a moment ago, so the upload is received. The other made none itself, but has heard of it.
+    // The call was recent, so the upload is received: the replica made no call itself, but knows of
+    // this one.
     let refused = verify(&other, qiniu.address, "S2").await;
-    told(&refused, 429, "quota_exceeded");
+    assert_error(&refused, 429, "quota_exceeded");
     assert!(refused.headers.contains_key("retry-after"));
     assert_eq!(qiniu.requests(), 1);
 }
 
 #[tokio::test]
-async fn who_makes_no_call_leaves_nothing_in_the_store() {
+async fn a_caller_without_calls_leaves_nothing_in_the_store() {
     if !redis::is_there() {
         return;
     }
@@ -246,7 +251,7 @@ async fn who_makes_no_call_leaves_nothing_in_the_store() {
     let (clock, _) = clock();
     let one = one_by(&clock, qiniu, &redis, "5/day").await;
     for calls_of_another in 0..2 {
-        assert_eq!(known(&one).await, 5);
+        assert_eq!(calls_left(&one).await, 5);
         let counts = redis.keys("liveness-gateway:quota:*").await;
         assert_eq!(counts.len(), calls_of_another);
         assert_eq!(super::ask(&one, "user-2").await.status, 200);
@@ -254,7 +259,7 @@ async fn who_makes_no_call_leaves_nothing_in_the_store() {
 }
 
 #[tokio::test]
-async fn a_call_is_counted_once_though_the_store_was_too_slow_to_say_so() {
+async fn a_call_is_counted_once_although_the_store_s_reply_was_late() {
     if !redis::is_there() {
         return;
     }
@@ -270,7 +275,7 @@ async fn a_call_is_counted_once_though_the_store_was_too_slow_to_say_so() {
     let one = Gateway::run_by(impatient, &clock).await;
     until(&one, "store_up 1").await;
     let other = one_by(&clock, qiniu, &redis, "4/day").await;
-    // Once it goes on, Redis carries out what nobody waits for any more.
+    // When Redis continues, it executes calls whose replies nobody waits for.
     redis.signal("STOP");
     assert_eq!(left(&call(&one).await), 3);
     redis.signal("CONT");
@@ -281,13 +286,13 @@ async fn a_call_is_counted_once_though_the_store_was_too_slow_to_say_so() {
     assert_eq!(left(&call(&other).await), 1);
     assert_eq!(left(&call(&one).await), 0);
     for gateway in [&one, &other] {
-        told(&call(gateway).await, 429, "quota_exceeded");
+        assert_error(&call(gateway).await, 429, "quota_exceeded");
     }
     assert_eq!(handle.session_calls(), 4);
 }
 
 #[tokio::test]
-async fn a_restart_forgets_nothing() {
+async fn a_restart_loses_no_count() {
     if !redis::is_there() {
         return;
     }
@@ -299,6 +304,6 @@ async fn a_restart_forgets_nothing() {
         assert_eq!(call(&one).await.status, 200);
     }
     let one = one_by(&clock, qiniu, &redis, "3/day").await;
-    told(&call(&one).await, 429, "quota_exceeded");
+    assert_error(&call(&one).await, 429, "quota_exceeded");
     assert_eq!(handle.session_calls(), 3);
 }

@@ -1,4 +1,5 @@
-//! Secrets that change while replicas share a store: no valid request is refused over it, and no session is called for twice.
+//! Secrets that change while replicas share a store: no valid request is rejected, and no session
+//! is sent twice.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -21,7 +22,7 @@ use crate::support::{
 
 const USER: &str = "user=gateway";
 
-/// A Redis that lets `gateway` in with this password, and to no more than docs/store.md asks for.
+/// A Redis that accepts `gateway` with this password, and allows only what docs/store.md lists.
 async fn guarded(password: &str) -> Redis {
     let redis = Redis::start().await;
     let password = format!(">{password}");
@@ -37,7 +38,7 @@ fn url(redis: &Redis, password: &str) -> String {
     format!("redis://gateway:{password}@127.0.0.1:{}", redis.port)
 }
 
-/// Two replicas whose store is where the file says.
+/// Two replicas that read the store's URL from the file.
 async fn two(upstream: SocketAddr, folder: &Folder) -> [Arc<Gateway>; 2] {
     let routes = with_quota("100000/day");
     [
@@ -47,7 +48,7 @@ async fn two(upstream: SocketAddr, folder: &Folder) -> [Arc<Gateway>; 2] {
     .map(Arc::new)
 }
 
-/// Until both replicas are logged in here, and use it.
+/// Waits until both replicas are logged in to this store and use it.
 async fn both_use(redis: &Redis, both: &[Arc<Gateway>; 2]) {
     let mut said = String::new();
     for _ in 0..4000 {
@@ -69,7 +70,7 @@ async fn verify(gateway: &Gateway, id: &str) -> Answer {
         .await
 }
 
-/// What one does is known to the other.
+/// Asserts that a session verified on one replica is known to the other.
 async fn they_share(both: &[Arc<Gateway>; 2], handle: &EmulatorHandle) {
     let (id, before) = (session(&both[0]).await, handle.verify_calls());
     let first = verify(&both[0], &id).await;
@@ -78,7 +79,7 @@ async fn they_share(both: &[Arc<Gateway>; 2], handle: &EmulatorHandle) {
 }
 
 #[tokio::test]
-async fn the_store_s_password_changes_and_no_request_is_refused() {
+async fn no_request_is_rejected_while_the_store_s_password_changes() {
     if !redis::is_there() {
         return;
     }
@@ -91,7 +92,7 @@ async fn the_store_s_password_changes_and_no_request_is_refused() {
         let (comes, goes) = (format!(">{new}"), format!("<{old}"));
         redis.ask(&["ACL", "SETUSER", "gateway", &comes]).await;
         folder.write("redis", &url(&redis, new));
-        // Whoever has not read it yet is shut out until then.
+        // A replica that has not read the new password yet loses the store until it does.
         redis.ask(&["ACL", "SETUSER", "gateway", &goes]).await;
         redis.ask(&["CLIENT", "KILL", "USER", "gateway"]).await;
         both_use(&redis, &both).await;
@@ -101,7 +102,7 @@ async fn the_store_s_password_changes_and_no_request_is_refused() {
 }
 
 #[tokio::test]
-async fn replicas_move_to_another_store_and_take_along_what_they_know() {
+async fn replicas_that_move_to_another_store_publish_their_state_there() {
     if !redis::is_there() {
         return;
     }
@@ -123,7 +124,7 @@ async fn replicas_move_to_another_store_and_take_along_what_they_know() {
     they_share(&both, &handle).await;
 }
 
-/// Whether this key alone opens an id.
+/// Whether this key opens the id.
 fn opens(key: &str, upstream: SocketAddr, id: &str) -> bool {
     let settings = SessionSettings {
         seal_key: Some(SealKey::from_base64(&Secret::new(key)).unwrap()),
@@ -145,7 +146,7 @@ async fn until_sealed_with(key: &str, upstream: SocketAddr, gateway: &Gateway) {
 }
 
 #[tokio::test]
-async fn a_session_of_the_old_seal_key_is_verified_elsewhere_after_the_change_and_once() {
+async fn a_session_of_the_old_seal_key_is_verified_once_on_any_replica_after_the_change() {
     if !redis::is_there() {
         return;
     }
@@ -177,7 +178,7 @@ async fn a_session_of_the_old_seal_key_is_verified_elsewhere_after_the_change_an
         session(&one).await,
     );
     once(&used, [&one, &other, &one]).await;
-    // One has the new key, the other has not.
+    // One replica has the new key, the other does not.
     folders[0].publish(&[("seal", OTHER_KEY), ("previous", KEY)]);
     until_sealed_with(OTHER_KEY, qiniu, &one).await;
     once(&half, [&other, &one, &other]).await;

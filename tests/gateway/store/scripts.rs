@@ -1,4 +1,4 @@
-//! The scripts that run in the store, asked directly: what no gateway can be made to ask at will.
+//! The scripts that run in the store, called directly with what no gateway sends on demand.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -19,8 +19,8 @@ async fn eval(redis: &Redis, script: &str, keys: &[&str], args: &[&str]) -> Vec<
     answer.into_iter().map(text).collect()
 }
 
-/// What replica `me` is told that asks about session `S`; `seen` had it at its last look, and
-/// the asker's connection has stood for long.
+/// The reply to replica `me` that claims session `S`. It last saw the session on replica `seen`,
+/// and has been connected for a long time.
 async fn claim(redis: &Redis, me: &str, seen: &str, claimed: bool) -> Vec<String> {
     let sign = format!("sign:{seen}");
     let claimed = if claimed { "1" } else { "0" };
@@ -28,8 +28,8 @@ async fn claim(redis: &Redis, me: &str, seen: &str, claimed: bool) -> Vec<String
     eval(redis, CLAIM, &["S", &sign, "epoch"], &args).await
 }
 
-async fn publish(redis: &Redis, print: &str, turn: &str, state: &str) -> Vec<String> {
-    let args = [print, "A", turn, "60000", state, "sealed"];
+async fn publish(redis: &Redis, fingerprint: &str, lease: &str, state: &str) -> Vec<String> {
+    let args = [fingerprint, "A", lease, "60000", state, "sealed"];
     eval(redis, PUBLISH, &["S"], &args).await
 }
 
@@ -38,32 +38,32 @@ async fn state(redis: &Redis) -> String {
     String::from_utf8(state).unwrap()
 }
 
-/// Milliseconds since 1970, so much later than now, or earlier.
+/// Milliseconds since 1970, this much later than now, or earlier.
 fn time(later: i64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     (i64::try_from(now.as_millis()).unwrap() + later).to_string()
 }
 
 #[tokio::test]
-async fn a_later_turn_of_a_replica_ends_an_earlier_one_that_was_never_told() {
+async fn a_later_lease_of_a_replica_ends_an_earlier_one_that_was_never_published() {
     if !redis::is_there() {
         return;
     }
     let redis = Redis::start().await;
-    for (news, becomes) in [("f", "f"), ("u", "u"), ("a", "a"), ("r", "f")] {
+    for (update, becomes) in [("f", "f"), ("u", "u"), ("a", "a"), ("r", "f")] {
         redis.ask(&["DEL", "S"]).await;
-        // What its earlier turn left: under way.
+        // An earlier lease left the session in progress.
         let w = ["HSET", "S", "s", "w", "p", "one", "o", "A", "n", "5"];
         redis.ask(&w).await;
-        publish(&redis, "another", "4", news).await;
-        assert_eq!(state(&redis).await, "w", "an old word changes nothing");
-        publish(&redis, "another", "6", news).await;
-        assert_eq!(state(&redis).await, becomes, "{news}");
+        publish(&redis, "another", "4", update).await;
+        assert_eq!(state(&redis).await, "w", "a late update changes nothing");
+        publish(&redis, "another", "6", update).await;
+        assert_eq!(state(&redis).await, becomes, "{update}");
     }
 }
 
 #[tokio::test]
-async fn a_clock_that_was_set_back_keeps_no_new_session_waiting() {
+async fn a_clock_that_was_set_back_delays_no_new_session() {
     if !redis::is_there() {
         return;
     }
@@ -81,12 +81,12 @@ async fn a_clock_that_was_set_back_keeps_no_new_session_waiting() {
 }
 
 #[tokio::test]
-async fn nobody_is_taken_for_dead_before_a_store_that_lost_all_can_know() {
+async fn no_replica_counts_as_dead_before_a_store_that_lost_its_data_can_know() {
     if !redis::is_there() {
         return;
     }
     let redis = Redis::start().await;
-    // Its owner has not come back to it, or has just come.
+    // Its owner has not reached the store yet, or has just done so.
     assert_eq!(claim(&redis, "B", "A", true).await, ["wait", "A"]);
     redis.ask(&["SET", "epoch", &time(-5000)]).await;
     assert_eq!(claim(&redis, "B", "A", true).await, ["wait", "A"]);

@@ -1,4 +1,4 @@
-//! What the store gets to see, what the log says of it, and how one logs in.
+//! What the store gets to see, what the log says about it, and how a replica logs in.
 
 use std::{
     sync::{Arc, Mutex},
@@ -23,7 +23,7 @@ use crate::support::{
 const PASSWORD: &str = "MARKERpassword";
 const USER: &str = "user-1";
 
-/// Everything that Redis holds, one long text of bytes.
+/// Everything that Redis holds, as one sequence of bytes.
 async fn dump(redis: &Redis) -> Vec<u8> {
     let mut all = Vec::new();
     for key in redis.keys("*").await {
@@ -39,7 +39,7 @@ async fn dump(redis: &Redis) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn nothing_readable_is_in_the_store() {
+async fn the_store_holds_nothing_readable_and_nothing_without_an_expiry() {
     if !redis::is_there() {
         return;
     }
@@ -97,8 +97,9 @@ async fn nothing_readable_is_in_the_store() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_told_without_it_and_a_right_one_opens() {
-    let name = "store::secrets::a_wrong_password_is_told_without_it_and_a_right_one_opens";
+async fn a_wrong_password_is_logged_without_it_and_the_right_one_is_accepted() {
+    let name =
+        "store::secrets::a_wrong_password_is_logged_without_it_and_the_right_one_is_accepted";
     // The log at `trace` is that of a whole process.
     if !redis::is_there() || !own_process::is_here(name) {
         return;
@@ -121,7 +122,7 @@ async fn a_wrong_password_is_told_without_it_and_a_right_one_opens() {
     ] {
         let gateway = replica_at(qiniu, &url, timeout, &routes()).await;
         assert_eq!(gateway.post(false, SESSIONCODE, "{}").await.status, 200);
-        told(&said, "does not accept the user or the password").await;
+        is_logged(&said, "does not accept the user or the password").await;
         until(&gateway, "store_up 0").await;
         clear(&said);
     }
@@ -138,7 +139,7 @@ fn clear(said: &Arc<Mutex<Vec<u8>>>) {
     said.lock().unwrap().clear();
 }
 
-async fn told(said: &Arc<Mutex<Vec<u8>>>, line: &str) {
+async fn is_logged(said: &Arc<Mutex<Vec<u8>>>, line: &str) {
     for _ in 0..2000 {
         if text(said).contains(line) {
             return;
@@ -149,7 +150,7 @@ async fn told(said: &Arc<Mutex<Vec<u8>>>, line: &str) {
 }
 
 #[tokio::test]
-async fn a_store_behind_tls_is_used_when_its_certificate_is_trusted() {
+async fn a_store_behind_tls_is_used_if_its_certificate_is_trusted() {
     if !redis::is_there() {
         return;
     }
@@ -182,7 +183,7 @@ async fn a_store_behind_tls_is_used_when_its_certificate_is_trusted() {
     let distrusting = replica_at(qiniu, &url, "timeout = \"2s\"", &routes()).await;
     assert_eq!(distrusting.post(false, SESSIONCODE, "{}").await.status, 200);
     until(&distrusting, "store_up 0").await;
-    // Another authority's file, until the right one takes its place.
+    // The file names another authority, until it is replaced.
     let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let authorities = folder.join("authorities.pem");
     std::fs::write(&authorities, other.cert.pem()).unwrap();

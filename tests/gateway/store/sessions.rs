@@ -1,11 +1,11 @@
-//! One call for a session, however many replicas its tries reach.
+//! One call for each session, however many replicas its uploads reach.
 
 use std::sync::Arc;
 
 use liveness_gateway::emulator::Scenario;
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use super::{PASS, away::looks, told, two, until};
+use super::{PASS, assert_error, away::looks, two, until};
 use crate::support::{
     Gateway, VERIFY, emulator, raw,
     redis::{self, Redis},
@@ -17,7 +17,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn two_hundred_tries_over_two_replicas_are_one_call() {
+async fn two_hundred_uploads_over_two_replicas_are_one_call() {
     if !redis::is_there() {
         return;
     }
@@ -74,14 +74,14 @@ async fn a_retry_elsewhere_waits_for_the_call_and_another_video_does_not() {
     while qiniu.requests() == 0 {
         tokio::task::yield_now().await;
     }
-    told(
+    assert_error(
         &other.post(false, VERIFY, another.clone()).await,
         409,
         "session_in_use",
     );
     let retry = post(&other);
     until(&other, "requests_in_flight 1").await;
-    // Who left there holds nothing up.
+    // A retry whose caller leaves delays nothing.
     let left = post(&other);
     until(&other, "requests_in_flight 2").await;
     left.abort();
@@ -93,7 +93,7 @@ async fn a_retry_elsewhere_waits_for_the_call_and_another_video_does_not() {
         (200, PASS.as_bytes())
     );
     for gateway in [&one, &other] {
-        told(
+        assert_error(
             &gateway.post(false, VERIFY, another.clone()).await,
             409,
             "session_used",
@@ -104,7 +104,7 @@ async fn a_retry_elsewhere_waits_for_the_call_and_another_video_does_not() {
 }
 
 #[tokio::test]
-async fn an_answer_is_there_for_the_other_replica_before_its_caller_has_it() {
+async fn the_other_replica_has_a_response_before_its_caller_does() {
     if !redis::is_there() {
         return;
     }
@@ -124,7 +124,8 @@ async fn an_answer_is_there_for_the_other_replica_before_its_caller_has_it() {
 }
 
 #[tokio::test]
-async fn what_qiniu_did_not_take_is_free_on_every_replica_and_what_was_lost_on_none() {
+async fn a_session_that_qiniu_did_not_take_is_free_everywhere_and_one_with_a_lost_response_nowhere()
+{
     if !redis::is_there() {
         return;
     }
@@ -139,7 +140,7 @@ async fn what_qiniu_did_not_take_is_free_on_every_replica_and_what_was_lost_on_n
     let [one, other] = two(qiniu.address, &redis, &routes()).await;
     let body = verify_body(&fresh(qiniu.address, "S1"), &video(0));
     for gateway in [&one, &other] {
-        told(
+        assert_error(
             &gateway.post(false, VERIFY, body.clone()).await,
             503,
             "upstream_busy",
@@ -149,13 +150,13 @@ async fn what_qiniu_did_not_take_is_free_on_every_replica_and_what_was_lost_on_n
         assert_eq!(gateway.post(false, VERIFY, body.clone()).await.body, PASS);
     }
     let body = verify_body(&fresh(qiniu.address, "S2"), &video(0));
-    told(
+    assert_error(
         &one.post(false, VERIFY, body.clone()).await,
         502,
         "upstream_error",
     );
     for gateway in [&other, &one, &other] {
-        told(
+        assert_error(
             &gateway.post(false, VERIFY, body.clone()).await,
             409,
             "outcome_unknown",
@@ -165,7 +166,7 @@ async fn what_qiniu_did_not_take_is_free_on_every_replica_and_what_was_lost_on_n
 }
 
 #[tokio::test]
-async fn a_try_that_gets_no_place_gives_its_turn_back_everywhere() {
+async fn an_upload_over_the_concurrency_limit_gives_its_lease_back_on_every_replica() {
     if !redis::is_there() {
         return;
     }
@@ -182,7 +183,7 @@ async fn a_try_that_gets_no_place_gives_its_turn_back_everywhere() {
     while qiniu.requests() == 0 {
         tokio::task::yield_now().await;
     }
-    told(
+    assert_error(
         &one.post(false, VERIFY, bodies[1].clone()).await,
         429,
         "too_many_concurrent",
@@ -197,7 +198,7 @@ async fn a_try_that_gets_no_place_gives_its_turn_back_everywhere() {
 }
 
 #[tokio::test]
-async fn who_leaves_while_a_new_store_hears_from_others_spoils_nothing() {
+async fn a_caller_who_leaves_while_a_new_store_settles_blocks_nothing() {
     if !redis::is_there() {
         return;
     }

@@ -1,4 +1,4 @@
-//! Users who go through the whole of it, again and again, over two replicas.
+//! Users who go through the whole journey again and again, over two replicas.
 
 use std::sync::{
     Arc,
@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::support::{Gateway, VERIFY, session, verify_body, video};
 
-/// A whole attempt of a user's; what is wrong with it panics.
+/// A user's whole attempt: a session and its verify. Panics if either fails.
 pub(crate) async fn attempt(first: &Gateway, second: &Gateway) {
     let body = verify_body(&session(first).await, &video(0));
     let answer = second.post(false, VERIFY, body).await;
@@ -20,7 +20,7 @@ pub(crate) async fn attempt(first: &Gateway, second: &Gateway) {
     );
 }
 
-/// Attempts one after the other, by four at once, until it is over.
+/// Four users who make one attempt after another until the end.
 pub(crate) struct Traffic {
     over: Arc<AtomicBool>,
     users: JoinSet<()>,
@@ -43,7 +43,7 @@ impl Traffic {
         Self { over, users }
     }
 
-    /// Ends it; no attempt has failed.
+    /// Ends the traffic and asserts that no attempt has failed.
     pub(crate) async fn ended_well(self) {
         self.over.store(true, Ordering::SeqCst);
         self.users.join_all().await;

@@ -1,4 +1,5 @@
-//! Users as their phones are: they lose connections, send the same again, twice at once, and come back later when told to.
+//! Users as phones behave: they lose connections, retry, retry twice at once, and come back after
+//! `Retry-After`.
 
 use std::{
     collections::BTreeMap,
@@ -22,25 +23,26 @@ use crate::support::{
     verify_body,
 };
 
-/// Between a broken connection and the next.
+/// Between a broken connection and the next one.
 const PAUSE: Duration = Duration::from_millis(10);
-/// How often the greedy one asks, each time several at once.
+/// Between two requests of each task of the greedy user.
 const GREED: Duration = Duration::from_millis(12);
 
-/// What users see, and what they were put up with.
+/// What users share, and what they experienced.
 pub(super) struct World {
-    /// As a load balancer knows them: those that are ready.
+    /// The replicas that are ready, as a load balancer knows them.
     replicas: [Mutex<SocketAddr>; 2],
     signer: Mutex<Arc<Signer>>,
     provider: Provider,
     over: AtomicBool,
-    /// What the greedy one asked for.
+    /// The requests of the greedy user.
     asked: Mutex<Vec<Asked>>,
-    /// Connections that were refused or broken, and answers of 503.
+    /// Connections that were refused or broke, and 503 responses.
     pub(super) again: [AtomicUsize; 2],
 }
 
-/// A user; `roaming`: the same video goes to both replicas at once, else to one as long as it can be reached.
+/// A user. If `roaming`, the same video goes to both replicas at once, otherwise to one as long as
+/// it can be reached.
 pub(super) struct User {
     pub(super) name: String,
     pub(super) home: usize,
@@ -49,21 +51,21 @@ pub(super) struct User {
     pub(super) ended: Arc<AtomicUsize>,
 }
 
-/// A session that the greedy one asked for.
+/// A session that the greedy user requested.
 #[derive(Clone, Copy)]
 pub(super) struct Asked {
     pub(super) began: Instant,
     pub(super) ended: Instant,
-    /// Whether it was granted; nothing if there was no answer.
+    /// Whether it was granted; `None` without a response.
     pub(super) passed: Option<bool>,
 }
 
-/// What came of one session.
+/// The result of one session.
 pub(super) struct Attempt {
     pub(super) roaming: bool,
     pub(super) began: Instant,
     pub(super) ended: Instant,
-    /// Qiniu's answers that the user saw, by their `serverlogid`, which is each call's own: what they say.
+    /// The responses that the user saw, by their `serverlogid`, which is unique to each call.
     pub(super) answers: BTreeMap<u64, Bytes>,
 }
 
@@ -83,7 +85,7 @@ impl World {
         *self.replicas[replica].lock().unwrap() = address;
     }
 
-    /// Who signs tokens from now on.
+    /// Signs tokens with this key from now on.
     pub(super) fn signs(&self, signer: Signer) {
         *self.signer.lock().unwrap() = Arc::new(signer);
     }
@@ -100,7 +102,7 @@ impl World {
         self.over.load(Ordering::SeqCst)
     }
 
-    /// One exchange with the replica; nothing when the connection was refused or broke.
+    /// One exchange with the replica; `None` if the connection was refused or broke.
     async fn exchange(
         &self,
         replica: usize,
@@ -118,7 +120,7 @@ impl World {
             .unwrap();
         let stream = TcpStream::connect(address).await.ok()?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
-        // A set, because it ends the connection when this is given up.
+        // A `JoinSet`, because it ends the connection task when this future is dropped.
         let mut open = JoinSet::new();
         open.spawn(connection);
         let (parts, body) = sender.send_request(request).await.ok()?.into_parts();
@@ -129,8 +131,8 @@ impl World {
         })
     }
 
-    /// The first answer that is none of "later": after a connection that was refused or broke, and after as long as a 503
-    /// says, the other replica is asked the same.
+    /// The first response that is not a 503. After a connection that was refused or broke, and
+    /// after the `Retry-After` of a 503, the other replica is tried.
     async fn answer(&self, first: usize, user: &str, path: &str, body: &Bytes) -> Answer {
         let mut replica = first;
         loop {
@@ -152,7 +154,7 @@ impl World {
 }
 
 impl User {
-    /// Session after session, until it is over.
+    /// Makes one attempt after another until the end.
     pub(super) async fn live(self, world: Arc<World>) -> Vec<Attempt> {
         let mut attempts = Vec::new();
         while !world.is_over() {
@@ -170,7 +172,8 @@ impl User {
         let id = session.json()["result"]["session_id"].clone();
         let body = Bytes::from(verify_body(id.as_str().unwrap(), &self.video));
         let began = Instant::now();
-        // The first try loses its connection at any time: before the call, in it, or not at all.
+        // The first upload loses its connection at any time: before the call, during it, or not at
+        // all.
         let network = Duration::from_millis((number as u64 * 37) % 150);
         let first = tokio::time::timeout(network, ask(self.home, VERIFY, &body));
         let mut tries: Vec<_> = first.await.into_iter().collect();
@@ -194,7 +197,7 @@ impl User {
     }
 }
 
-/// Asks for sessions far oftener than the rate, and never waits.
+/// Requests sessions far more often than the rate allows, and never waits.
 pub(super) async fn be_greedy(world: Arc<World>) {
     for turn in 0.. {
         if world.is_over() {
