@@ -15,14 +15,17 @@ use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use crate::{auth::key_set::VerificationKeys, secret::Secret};
+use crate::{
+    auth::{KeySetError, key_set::VerificationKeys},
+    secret::Secret,
+};
 
 /// Why a token or key can't be generated.
 #[derive(Debug, thiserror::Error)]
 pub enum GenerateError {
     /// The gateway would refuse tokens signed with this secret.
     #[error("the secret can't sign HS256 tokens")]
-    Secret(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Secret(#[from] KeySetError),
     /// The system clock is before 1970.
     #[error("the system clock is before 1970")]
     Clock,
@@ -69,8 +72,7 @@ pub struct VerdictKeyPair {
 /// # Errors
 /// See [`GenerateError`]; the secret must satisfy the same rules as `secret` of an `[[identity]]`.
 pub fn development_token(secret: &[u8], claims: &TokenClaims<'_>) -> Result<String, GenerateError> {
-    VerificationKeys::from_secret(&Secret::new(secret))
-        .map_err(|error| GenerateError::Secret(error.into()))?;
+    VerificationKeys::from_secret(&Secret::new(secret))?;
     let issued = claims
         .now
         .duration_since(SystemTime::UNIX_EPOCH)

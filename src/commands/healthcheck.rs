@@ -5,9 +5,7 @@
 //! than 3 seconds.
 
 use std::{
-    env,
-    error::Error,
-    fs, io,
+    env, fs, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -59,10 +57,7 @@ enum HealthcheckError {
     #[error("can't connect to {url}")]
     Connect { url: String, source: io::Error },
     #[error("no valid response from {url}")]
-    Exchange {
-        url: String,
-        source: Box<dyn Error + Send + Sync>,
-    },
+    Exchange { url: String, source: ExchangeError },
     #[error("no response from {url} within {} ms", limit.as_millis())]
     Timeout { url: String, limit: Duration },
     #[error("{url} responded with status {status}")]
@@ -170,12 +165,9 @@ async fn request(url: &Url) -> Result<u16, HealthcheckError> {
             source,
         })?;
     let response = exchange(&mut connection, &request).await;
-    let response = response.map_err(|error| HealthcheckError::Exchange {
+    let response = response.map_err(|source| HealthcheckError::Exchange {
         url: shown(url),
-        source: match error {
-            ExchangeError::NoResponse(error) => error.into(),
-            ExchangeError::Malformed(error) => error.into(),
-        },
+        source,
     })?;
     Ok(response.status())
 }

@@ -4,7 +4,6 @@
 //! the environment variables.
 
 use std::{
-    error::Error,
     fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -17,7 +16,10 @@ use crate::{
     emulator::Scenario,
     sandbox::{Sandbox, SandboxError, SandboxSettings},
     server::drain,
-    telemetry::{LogFormat, LogSettings, log},
+    telemetry::{
+        LogFormat, LogSettings,
+        log::{self, LogError},
+    },
 };
 
 /// Arguments of `sandbox`.
@@ -54,7 +56,7 @@ pub struct SandboxArgs {
 #[derive(Debug, thiserror::Error)]
 enum SandboxCommandError {
     #[error("the log can't be set up")]
-    Log(#[source] Box<dyn Error + Send + Sync>),
+    Log(#[from] LogError),
     #[error("the runtime can't be set up")]
     Runtime(#[source] io::Error),
     #[error("the sandbox can't start")]
@@ -85,8 +87,7 @@ impl SandboxArgs {
         let log = log::init(LogSettings {
             format: LogFormat::Text,
             level: tracing::Level::INFO,
-        })
-        .map_err(|error| SandboxCommandError::Log(error.into()))?;
+        })?;
         let runtime = super::runtime().map_err(SandboxCommandError::Runtime)?;
         runtime.block_on(async {
             let stop = drain::termination_signal();

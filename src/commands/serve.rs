@@ -1,12 +1,12 @@
 //! `serve`: runs the gateway until SIGTERM or SIGINT, then completes the requests in progress.
 
-use std::{error::Error, hint::black_box, io, path::PathBuf, process::ExitCode};
+use std::{hint::black_box, io, path::PathBuf, process::ExitCode};
 
 use crate::{
     config,
     server::drain,
     startup::BoundGateway,
-    telemetry::log::{self, LogWriter},
+    telemetry::log::{self, LogError, LogWriter},
 };
 
 /// Size of the block that [`keep_freed_memory`] frees, in bytes: just under glibc's
@@ -25,11 +25,11 @@ pub struct ServeArgs {
 #[derive(Debug, thiserror::Error)]
 enum ServeError {
     #[error("the log can't be set up")]
-    Log(#[source] Box<dyn Error + Send + Sync>),
+    Log(#[from] LogError),
     #[error("the runtime can't be set up")]
     Runtime(#[source] io::Error),
     #[error("the gateway can't start")]
-    Start(#[source] Box<dyn Error + Send + Sync>),
+    Start(#[source] io::Error),
 }
 
 impl ServeArgs {
@@ -51,7 +51,7 @@ impl ServeArgs {
 }
 
 fn start(settings: config::Settings) -> Result<ExitCode, ServeError> {
-    let log = log::init(settings.log).map_err(|error| ServeError::Log(error.into()))?;
+    let log = log::init(settings.log)?;
     keep_freed_memory();
     let runtime = super::runtime().map_err(ServeError::Runtime)?;
     runtime.block_on(serve(settings, log.writer()))
@@ -61,7 +61,7 @@ async fn serve(settings: config::Settings, log: LogWriter) -> Result<ExitCode, S
     // Before the addresses are logged: a script may stop the gateway as soon as it reads them.
     let stop = drain::termination_signal();
     let running = BoundGateway::start(settings, log).await.map_err(|error| {
-        let error = ServeError::Start(error.into());
+        let error = ServeError::Start(error);
         tracing::error!("{}", super::chain(&error));
         error
     })?;

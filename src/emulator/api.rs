@@ -14,7 +14,7 @@ use super::{
     handle::{EmulatorHandle, EmulatorTime},
     pictures::SamplePictures,
     responses::{self, FaceFields, ResponseIds},
-    sessions::{EmulatedSessions, IssueError},
+    sessions::{EmulatedSessions, IssueError, NoRandomBytes},
     video::{self, VideoError},
 };
 
@@ -38,11 +38,6 @@ impl EmulatedEndpoint {
         }
     }
 }
-
-/// The operating system returned no random bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the system returned no random bytes")]
-pub(super) struct NoRandomBytes;
 
 /// Why a call has no `result`.
 #[derive(Debug, thiserror::Error)]

@@ -11,8 +11,6 @@ use std::{
 use aws_lc_rs::rand;
 use data_encoding::HEXLOWER;
 
-use super::api::NoRandomBytes;
-
 /// Validity of a session, from its issue.
 pub(super) const LIFETIME: Duration = Duration::from_secs(5 * 60);
 /// Maximum number of valid sessions; each takes about 100 bytes.
@@ -28,6 +26,11 @@ pub(super) struct IssuedSession {
     /// One digit for each action; no digit occurs twice.
     pub(super) code: String,
 }
+
+/// The operating system returned no random bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the system returned no random bytes")]
+pub(super) struct NoRandomBytes;
 
 /// Why no session was issued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
