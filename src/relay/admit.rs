@@ -9,8 +9,11 @@ use std::sync::Arc;
 use hyper::{HeaderMap, Method, http::request::Parts};
 
 use super::{
-    access_record::AccessRecord, endpoint::Endpoint, gateway::Gateway, headers, refusal::Refusal,
-    respond::Reply,
+    access_record::AccessRecord,
+    endpoint::Endpoint,
+    gateway::{Gateway, Page},
+    headers,
+    refusal::Refusal,
 };
 use crate::{
     auth::Caller,
@@ -27,8 +30,10 @@ use crate::{
 
 /// What a request's head leads to.
 pub(super) enum Admission {
-    /// The response is known already: a document or a preflight.
-    Reply(Reply),
+    /// A CORS preflight, which needs no more than its response.
+    Preflight,
+    /// A document.
+    Page(Page),
     /// The body may be received.
     Forward(Admitted),
 }
@@ -92,7 +97,8 @@ pub(super) async fn admit(
 ) -> Result<Admission, Rejection> {
     let endpoint = match find(gateway, parts, record)? {
         Destination::Endpoint(endpoint) => endpoint,
-        Destination::Reply(reply) => return Ok(Admission::Reply(reply)),
+        Destination::Preflight => return Ok(Admission::Preflight),
+        Destination::Page(page) => return Ok(Admission::Page(page)),
     };
     let caller = authenticate(gateway, &parts.headers, endpoint, record).await?;
     let caller_key = gateway.callers.of(&caller);
@@ -117,7 +123,8 @@ pub(super) async fn admit(
 /// Where a request's path and method lead.
 enum Destination<'g> {
     Endpoint(&'g Arc<Endpoint>),
-    Reply(Reply),
+    Preflight,
+    Page(Page),
 }
 
 fn find<'g>(
@@ -130,7 +137,7 @@ fn find<'g>(
         record.route = Some((*path).into());
         headers::check_head(parts, gateway.max_head_bytes)?;
         return match parts.method {
-            Method::GET => Ok(Destination::Reply(Reply::Page(page.clone()))),
+            Method::GET => Ok(Destination::Page(page.clone())),
             _ => Err(Refusal::Method("GET")),
         };
     }
@@ -139,7 +146,7 @@ fn find<'g>(
     headers::check_head(parts, gateway.max_head_bytes)?;
     match parts.method {
         Method::POST => Ok(Destination::Endpoint(endpoint)),
-        Method::OPTIONS => Ok(Destination::Reply(Reply::Preflight)),
+        Method::OPTIONS => Ok(Destination::Preflight),
         _ => Err(Refusal::Method("POST, OPTIONS")),
     }
 }

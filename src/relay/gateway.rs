@@ -5,11 +5,13 @@
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
+use arc_swap::ArcSwap;
+use bytes::Bytes;
 use ipnet::IpNet;
 
 use super::{
     cors::Cors, endpoint::Endpoints, finalize::ResponseFinalizer, in_flight::InFlightCalls,
-    request_id::RequestIds, respond::Page,
+    request_id::RequestIds,
 };
 use crate::{
     auth::Authenticator, body::incoming::BodyAdmission, lifecycle::Readiness, limit::CallerKeys,
@@ -24,6 +26,25 @@ pub struct Peer {
     pub address: SocketAddr,
     /// Whether the connection uses TLS.
     pub tls: bool,
+}
+
+/// A document that needs no token: the verdicts' key set, and the sandbox's pages.
+#[derive(Clone)]
+pub struct Page {
+    /// Value of `Content-Type`.
+    pub content_type: &'static str,
+    /// The current content.
+    pub body: Arc<ArcSwap<Bytes>>,
+}
+
+impl Page {
+    /// A page whose content never changes.
+    pub fn fixed(content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self {
+            content_type,
+            body: Arc::new(ArcSwap::from_pointee(body.into())),
+        }
+    }
 }
 
 /// Everything a request's journey needs, created once at start.

@@ -55,7 +55,8 @@ impl Gateway {
                     };
                     (result, limits)
                 }
-                Ok(Admission::Reply(reply)) => (Ok(reply), RequestLimits::default()),
+                Ok(Admission::Preflight) => (Ok(Reply::Preflight), RequestLimits::default()),
+                Ok(Admission::Page(page)) => (Ok(Reply::Page(page)), RequestLimits::default()),
                 Err(Rejection { refusal, limits }) => (Err(refusal), limits),
             };
             respond(&self, result, &limits, parts, body, record)

@@ -5,9 +5,8 @@
 //! (draft-ietf-httpapi-ratelimit-headers-10). Writes the error's log line. Never decides
 //! whether a request is refused.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -27,7 +26,7 @@ use super::{
     access_record::AccessRecord,
     admit::RequestLimits,
     cors::Cors,
-    gateway::Gateway,
+    gateway::{Gateway, Page},
     headers,
     problem::{ProblemDetails, ProblemField},
     refusal::Refusal,
@@ -59,25 +58,6 @@ const EXPOSED: HeaderValue = HeaderValue::from_static(
 const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("POST");
 const ALLOWED_HEADERS: HeaderValue =
     HeaderValue::from_static("Authorization, Content-Type, Liveness-Session, Liveness-Face-Field");
-
-/// A document that needs no token: the verdicts' key set, and the sandbox's pages.
-#[derive(Clone)]
-pub struct Page {
-    /// Value of `Content-Type`.
-    pub content_type: &'static str,
-    /// The current content.
-    pub body: Arc<ArcSwap<Bytes>>,
-}
-
-impl Page {
-    /// A page whose content never changes.
-    pub fn fixed(content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        Self {
-            content_type,
-            body: Arc::new(ArcSwap::from_pointee(body.into())),
-        }
-    }
-}
 
 /// A successful response.
 pub(super) enum Reply {

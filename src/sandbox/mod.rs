@@ -18,7 +18,7 @@ use crate::{
     config,
     emulator::{Emulator, EmulatorSettings, Scenario},
     generate::{self, GenerateError, TokenClaims},
-    relay::respond::Page,
+    relay::gateway::Page,
     secret::Secret,
     startup::BoundGateway,
     telemetry::log::LogWriter,
