@@ -77,7 +77,7 @@ impl ConfigReader<'_> {
         let (secret, reloadable) = self.load(vec![input], |texts| match texts {
             [secret] => WebhookSecret::parse(secret).map_err(|error| {
                 let help = "make one: echo \"whsec_$(openssl rand -base64 32)\"";
-                LoadError::of(0, format!("`secret` {error}"), help)
+                LoadError::of(0, format!("`secret` cannot be used: {error}"), help)
             }),
             _ => Err(LoadError::wrong_input_count()),
         })?;

@@ -118,7 +118,7 @@ impl ConfigReader<'_> {
 fn signing_key(pem: &Secret) -> Result<VerdictSigningKey, InputError> {
     VerdictSigningKey::from_pem(pem).map_err(|error| {
         InputError::new(
-            format!("`signing_key` {error}"),
+            format!("`signing_key` cannot be used: {error}"),
             "give it an Ed25519 key in PKCS#8 PEM: `liveness-gateway keygen verdict` prints one",
         )
     })
@@ -127,7 +127,7 @@ fn signing_key(pem: &Secret) -> Result<VerdictSigningKey, InputError> {
 fn previous_key(pem: &Secret) -> Result<VerdictPublicKey, InputError> {
     VerdictPublicKey::from_pem(pem.reveal()).map_err(|error| {
         InputError::new(
-            format!("a file of `previous_keys` {error}"),
+            format!("a file of `previous_keys` cannot be used: {error}"),
             "name a PEM file with the public key alone: `openssl pkey -in KEY.pem -pubout`",
         )
     })

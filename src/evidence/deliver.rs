@@ -1,10 +1,11 @@
-//! One delivery: Qiniu's whole answer posted to the app's backend, and once more when that may help.
+//! One delivery: posts Qiniu's whole response to the app's backend, with one retry where it may
+//! help.
 //!
-//! The answer's bytes are sent as they came, in the pieces in which they are held. Only a 2xx says that they arrived;
-//! the rest of the backend's answer is not read.
+//! The response is sent byte for byte, in the pieces in which it is held. Only a 2xx acknowledges
+//! the delivery; the rest of the backend's response is not read.
 
 use std::{
-    fmt, io,
+    io,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -14,57 +15,86 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio::time::{sleep, timeout};
 
-use super::{DeliveryCondition, EvidenceSettings, signature::WebhookSecret};
+use super::signature::WebhookSecret;
 use crate::{
     outbound::{
         MalformedResponse,
         connection::{ClientTls, OutboundConnection},
         exchange::{ExchangeError, OutboundRequest, exchange},
+        origin::Url,
     },
-    qiniu::retained::{RetainedResponse, RetentionError},
     telemetry::timestamp,
 };
 
-/// Between the two tries: long enough for a backend that is being replaced to answer again.
-const PAUSE: Duration = Duration::from_millis(250);
+/// Delay before the retry: long enough for a backend that is being replaced to respond again.
+const RETRY_DELAY: Duration = Duration::from_millis(250);
 
-/// Takes evidence to the app's backend.
+/// `[evidence]`, checked.
+pub struct EvidenceSettings {
+    /// The URL of the backend.
+    pub url: Url,
+    /// TLS to the backend; `None` exactly if the URL is `http://`.
+    pub tls: Option<ClientTls>,
+    /// Signs the deliveries.
+    pub secret: WebhookSecret,
+    /// Which responses are delivered.
+    pub on: DeliveryCondition,
+    /// Whether a verdict passes only if its evidence was acknowledged.
+    pub required: bool,
+    /// Timeout of a delivery, with its retry.
+    pub timeout: Duration,
+}
+
+/// Which responses are delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryCondition {
+    /// Those that pass.
+    Pass,
+    /// All.
+    Always,
+}
+
+/// Delivers evidence to the app's backend.
 pub struct EvidenceSender {
     settings: EvidenceSettings,
-    /// What signs now.
+    /// The current secret.
     secret: ArcSwap<WebhookSecret>,
 }
 
-/// What is delivered.
+/// The content of a delivery.
 pub struct EvidenceDelivery<'a> {
-    /// The verdict's name.
+    /// The id of the verdict.
     pub id: &'a str,
-    /// Whom it is about,
+    /// The user.
     pub user: &'a str,
-    /// and who vouched for the user.
+    /// The issuer of the user's token.
     pub issuer: &'a str,
-    /// Whether Qiniu's answer is a pass by the verdict's rule.
+    /// Whether Qiniu's response passes by the rule of verdicts.
     pub passed: bool,
-    /// Qiniu's answer.
-    pub answer: &'a Result<RetainedResponse, RetentionError>,
+    /// Qiniu's response body, a JSON object, in pieces.
+    pub response: &'a [Bytes],
 }
 
 /// Why a delivery was not acknowledged.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
-    /// The answer could not be held.
-    NotRetained(RetentionError),
-    /// No connection could be made, or TLS failed.
-    Unreachable(io::Error),
-    /// The connection broke before there was an answer.
-    NoAnswer(io::Error),
-    /// What came back is no HTTP.
-    Broken(MalformedResponse),
-    /// A response came before the delivery was sent.
-    Early,
-    /// Another status than 2xx.
+    /// No connection could be opened, or TLS failed.
+    #[error("the backend cannot be reached: {0}")]
+    Unreachable(#[source] io::Error),
+    /// The connection broke before a response.
+    #[error("the backend sent no response: {0}")]
+    NoResponse(#[source] io::Error),
+    /// The response is not HTTP.
+    #[error("the backend's response is malformed: {0}")]
+    MalformedResponse(#[source] MalformedResponse),
+    /// The response is a 2xx that came before the delivery was sent completely.
+    #[error("the backend responded before it had the whole delivery")]
+    EarlyResponse,
+    /// A status other than 2xx.
+    #[error("the backend responded with status {0}")]
     Status(u16),
-    /// Not in time.
+    /// No response within the timeout.
+    #[error("the backend did not respond within evidence.timeout")]
     Timeout,
 }
 
@@ -79,7 +109,7 @@ struct DeliveryPreamble<'a> {
 }
 
 impl EvidenceSender {
-    /// Opens nothing yet.
+    /// Creates a sender. It opens no connection yet.
     pub fn new(settings: EvidenceSettings) -> Self {
         Self {
             secret: ArcSwap::from_pointee(settings.secret.clone()),
@@ -87,43 +117,35 @@ impl EvidenceSender {
         }
     }
 
-    /// Signs with this for deliveries that begin from now on.
+    /// Replaces the secret for deliveries that start from now on.
     pub fn set_secret(&self, secret: WebhookSecret) {
         self.secret.store(Arc::new(secret));
     }
 
-    /// Whether an answer is to be delivered.
+    /// Whether a response is to be delivered.
     pub fn should_deliver(&self, passed: bool) -> bool {
         passed || self.settings.on == DeliveryCondition::Always
     }
 
-    /// Whether what was not acknowledged is no pass.
+    /// Whether a verdict passes only if its evidence was acknowledged.
     pub fn is_required(&self) -> bool {
         self.settings.required
     }
 
-    /// What a delivery takes at the most: both tries and the pause between them.
+    /// Maximum time of a delivery: both attempts and the delay between them.
     pub fn timeout(&self) -> Duration {
         self.settings.timeout
     }
 
-    /// Delivers, and returns when the backend has acknowledged it or the time is over.
+    /// Delivers, and returns when the backend has acknowledged the delivery or the timeout is over.
     ///
     /// # Errors
-    /// Why it was not acknowledged. The backend may have got it all the same.
+    /// The delivery was not acknowledged. The backend may have received it all the same.
     pub async fn deliver(&self, delivery: &EvidenceDelivery<'_>) -> Result<(), DeliveryError> {
-        let whole = match delivery.answer {
-            Ok(whole) => whole,
-            Err(why) => return Err(DeliveryError::NotRetained(*why)),
-        };
-        let body = body(delivery, whole, SystemTime::now());
+        let body = body(delivery, SystemTime::now());
         let secret = self.secret.load_full();
-        match timeout(
-            self.timeout(),
-            self.deliver_with_retry(delivery.id, &body, &secret),
-        )
-        .await
-        {
+        let attempts = self.deliver_with_retry(delivery.id, &body, &secret);
+        match timeout(self.timeout(), attempts).await {
             Ok(outcome) => outcome,
             Err(_) => Err(DeliveryError::Timeout),
         }
@@ -136,8 +158,8 @@ impl EvidenceSender {
         secret: &WebhookSecret,
     ) -> Result<(), DeliveryError> {
         match self.attempt(id, body, secret).await {
-            Err(why) if why.may_pass() => {
-                sleep(PAUSE).await;
+            Err(error) if error.is_transient() => {
+                sleep(RETRY_DELAY).await;
                 self.attempt(id, body, secret).await
             }
             outcome => outcome,
@@ -160,13 +182,13 @@ impl EvidenceSender {
         let head = self.head(id, body, secret, SystemTime::now());
         let request = OutboundRequest { head: &head, body };
         match exchange(&mut connection, &request).await {
-            Ok(reading) if !(200..300).contains(&reading.status()) => {
-                Err(DeliveryError::Status(reading.status()))
+            Ok(response) if !(200..300).contains(&response.status()) => {
+                Err(DeliveryError::Status(response.status()))
             }
-            Ok(reading) if reading.is_early() => Err(DeliveryError::Early),
+            Ok(response) if response.is_early() => Err(DeliveryError::EarlyResponse),
             Ok(_) => Ok(()),
-            Err(ExchangeError::NoResponse(error)) => Err(DeliveryError::NoAnswer(error)),
-            Err(ExchangeError::Malformed(what)) => Err(DeliveryError::Broken(what)),
+            Err(ExchangeError::NoResponse(error)) => Err(DeliveryError::NoResponse(error)),
+            Err(ExchangeError::Malformed(error)) => Err(DeliveryError::MalformedResponse(error)),
         }
     }
 
@@ -178,8 +200,10 @@ impl EvidenceSender {
         let length: usize = body.iter().map(Bytes::len).sum();
         let url = &self.settings.url;
         format!(
-            "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
-             webhook-id: {id}\r\nwebhook-timestamp: {timestamp}\r\nwebhook-signature: {signature}\r\n\
+            "POST {} HTTP/1.1\r\nHost: {}\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\
+             webhook-id: {id}\r\nwebhook-timestamp: {timestamp}\r\n\
+             webhook-signature: {signature}\r\n\
              User-Agent: liveness-gateway/{}\r\nConnection: close\r\n\r\n",
             url.target,
             url.origin.authority,
@@ -190,52 +214,34 @@ impl EvidenceSender {
 }
 
 impl DeliveryError {
-    /// Whether it may go better a moment later: not where the backend has said no.
-    fn may_pass(&self) -> bool {
+    /// Whether a retry may succeed. A rejection by the backend is final.
+    fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::NoAnswer(_) | Self::Broken(_) | Self::Early => true,
+            Self::Unreachable(_)
+            | Self::NoResponse(_)
+            | Self::MalformedResponse(_)
+            | Self::EarlyResponse => true,
             Self::Status(status) => matches!(status, 408 | 425 | 429 | 500..),
-            Self::NotRetained(_) | Self::Timeout => false,
+            Self::Timeout => false,
         }
     }
 }
 
-impl fmt::Display for DeliveryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotRetained(RetentionError::TooLarge) => {
-                f.write_str("Qiniu's answer is too large")
-            }
-            Self::NotRetained(RetentionError::NoRoom) => {
-                f.write_str("no body memory left for Qiniu's answer; raise server.body_memory")
-            }
-            Self::Unreachable(error) => write!(f, "the backend can't be reached: {error}"),
-            Self::NoAnswer(error) => write!(f, "the backend gave no answer: {error}"),
-            Self::Broken(what) => write!(f, "the backend's answer is broken: {what}"),
-            Self::Early => {
-                f.write_str("the backend's answer is broken: it came before the delivery was there")
-            }
-            Self::Status(status) => write!(f, "the backend answered HTTP {status}"),
-            Self::Timeout => f.write_str("the backend did not answer within evidence.timeout"),
-        }
-    }
-}
-
-/// The JSON around the answer, and the answer as it came.
-fn body(delivery: &EvidenceDelivery<'_>, whole: &RetainedResponse, now: SystemTime) -> Vec<Bytes> {
-    let about = DeliveryPreamble {
+/// The JSON object around the response, with the response unchanged.
+fn body(delivery: &EvidenceDelivery<'_>, now: SystemTime) -> Vec<Bytes> {
+    let preamble = DeliveryPreamble {
         id: delivery.id,
         user: delivery.user,
         issuer: delivery.issuer,
         time: timestamp::rfc3339_millis(now),
         passed: delivery.passed,
     };
-    let mut front = serde_json::to_vec(&about).unwrap_or_default();
-    // The object goes on.
+    let mut front = serde_json::to_vec(&preamble).unwrap_or_default();
+    // The closing brace follows the response.
     front.pop();
     front.extend_from_slice(b",\"answer\":");
     let mut body = vec![Bytes::from(front)];
-    body.extend_from_slice(whole.pieces());
+    body.extend_from_slice(delivery.response);
     body.push(Bytes::from_static(b"}"));
     body
 }

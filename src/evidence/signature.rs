@@ -1,4 +1,9 @@
-//! The signature of a delivery, by the Standard Webhooks convention: HMAC-SHA256 over id, time and body.
+//! The signature of a delivery by the Standard Webhooks convention: HMAC-SHA256 over its id, its
+//! timestamp and its body.
+//!
+//! The secret is never shown: no error contains a part of it.
+
+use std::ops::RangeInclusive;
 
 use aws_lc_rs::hmac;
 use bytes::Bytes;
@@ -8,34 +13,46 @@ use zeroize::Zeroizing;
 use crate::secret::Secret;
 
 const PREFIX: &[u8] = b"whsec_";
-/// Bytes of a key, as the convention has it.
-const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+/// Length of a key in bytes, as the convention requires.
+const KEY_BYTES: RangeInclusive<usize> = 24..=64;
 
-/// A shared secret, `whsec_` and base64.
+/// A shared secret: `whsec_` and base64.
 #[derive(Clone)]
 pub struct WebhookSecret(hmac::Key);
 
+/// Why a text is not accepted as a secret. Never holds a part of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WebhookSecretError {
+    /// Another prefix.
+    #[error("it does not start with `whsec_`")]
+    MissingPrefix,
+    /// Something else than base64 after the prefix.
+    #[error("it is not base64 after `whsec_`")]
+    NoBase64,
+    /// A key that is too short or too long.
+    #[error("it does not hold 24 to 64 bytes after `whsec_`")]
+    KeyLength,
+}
+
 impl WebhookSecret {
-    /// Reads the text.
+    /// Parses a secret.
     ///
     /// # Errors
-    /// What is wrong with it, as a clause for a person; nothing of it is repeated.
-    pub fn parse(text: &Secret) -> Result<Self, &'static str> {
-        let base64 = text
-            .reveal()
-            .strip_prefix(PREFIX)
-            .ok_or("does not begin with `whsec_`")?;
+    /// The text is not `whsec_` and the base64 of 24 to 64 bytes.
+    pub fn parse(text: &Secret) -> Result<Self, WebhookSecretError> {
+        let base64 = text.reveal().strip_prefix(PREFIX);
+        let base64 = base64.ok_or(WebhookSecretError::MissingPrefix)?;
         let key = BASE64
             .decode(base64)
             .map(Zeroizing::new)
-            .map_err(|_| "is not base64 behind `whsec_`")?;
+            .map_err(|_| WebhookSecretError::NoBase64)?;
         if !KEY_BYTES.contains(&key.len()) {
-            return Err("does not hold 24 to 64 bytes behind `whsec_`");
+            return Err(WebhookSecretError::KeyLength);
         }
         Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &key)))
     }
 
-    /// The value of `webhook-signature` for a body in pieces. `id` must hold no dot.
+    /// Computes the value of `webhook-signature` for a body in pieces. `id` must not contain a dot.
     pub fn sign(&self, id: &str, timestamp: u64, body: &[Bytes]) -> String {
         let mut mac = hmac::Context::with_key(&self.0);
         mac.update(format!("{id}.{timestamp}.").as_bytes());
@@ -48,9 +65,9 @@ impl WebhookSecret {
 mod tests {
     use super::*;
 
-    /// The convention's own example.
+    /// The example of the convention.
     #[test]
-    fn the_signature_is_the_conventions() {
+    fn the_signature_of_the_conventions_example_is_computed() {
         let secret = WebhookSecret::parse(&Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));
         let body = [
             Bytes::from_static(br#"{"test": "#),
@@ -65,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn other_secrets_are_refused_and_not_repeated() {
+    fn malformed_secrets_are_refused_and_not_repeated() {
         for text in [
             "",
             "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
@@ -75,8 +92,8 @@ mod tests {
             &format!("whsec_{}", BASE64.encode(&[7; 65])),
             "WHSEC_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         ] {
-            let why = WebhookSecret::parse(&Secret::new(text)).err();
-            assert!(why.is_some_and(|why| !why.contains("MfKQ")), "{text}");
+            let error = WebhookSecret::parse(&Secret::new(text)).err();
+            assert!(!error.expect(text).to_string().contains("MfKQ"), "{text}");
         }
         for bytes in [24, 64] {
             let text = format!("whsec_{}", BASE64.encode(&vec![7; bytes]));

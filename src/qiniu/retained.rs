@@ -31,7 +31,7 @@ pub enum RetentionError {
     #[error("the response is too large to be retained")]
     TooLarge,
     /// The memory for bodies is exhausted.
-    #[error("no body memory left for the response")]
+    #[error("no body memory left for the response; raise server.body_memory")]
     NoRoom,
 }
 

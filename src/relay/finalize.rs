@@ -25,8 +25,7 @@ use crate::{
     verdict::{
         VerdictSettings,
         judge::{Judgement, judge},
-        member::insert_verdict,
-        sign::{VerdictId, VerdictInput, VerdictSigner, VerdictSigningError},
+        sign::{VerdictId, VerdictInput, VerdictSigner, VerdictSigningError, insert_verdict},
     },
 };
 
@@ -121,7 +120,7 @@ impl ResponseFinalizer {
         };
         let verdict = verdicts.sign(&statement, SystemTime::now())?;
         telemetry.metrics.count_verdict(judgement.passed);
-        Ok(insert_verdict(response.body, &verdict).ok_or(VerdictSigningError)?)
+        Ok(insert_verdict(response.body, &verdict)?)
     }
 
     /// Returns whether the backend acknowledged the evidence; `None` if there was none for it.
@@ -129,7 +128,7 @@ impl ResponseFinalizer {
         &self,
         id: &VerdictId,
         judgement: &Judgement,
-        whole: Option<Result<RetainedResponse, RetentionError>>,
+        retained: Option<Result<RetainedResponse, RetentionError>>,
         context: &VerdictContext<'_>,
         telemetry: &Telemetry,
     ) -> Option<bool> {
@@ -137,14 +136,20 @@ impl ResponseFinalizer {
             .evidence
             .as_ref()
             .filter(|evidence| evidence.should_deliver(judgement.passed))?;
-        let delivery = EvidenceDelivery {
-            id: id.as_str(),
-            user: &context.caller.user,
-            issuer: &context.caller.issuer,
-            passed: judgement.passed,
-            answer: &whole?,
+        let outcome = match &retained? {
+            Ok(retained) => {
+                let delivery = EvidenceDelivery {
+                    id: id.as_str(),
+                    user: &context.caller.user,
+                    issuer: &context.caller.issuer,
+                    passed: judgement.passed,
+                    response: retained.pieces(),
+                };
+                let outcome = evidence.deliver(&delivery).await;
+                outcome.map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
         };
-        let outcome = evidence.deliver(&delivery).await;
         if let Err(error) = &outcome {
             tracing::warn!(
                 request_id = %context.request_id,

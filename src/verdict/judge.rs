@@ -1,34 +1,35 @@
-//! Whether an answer is a pass. Pure: marks and a rule in, a judgement out.
+//! Decides whether a response passes. Pure: scores and a rule in, a judgement out.
 //!
-//! A pass needs `error_code` 0, `action_verify` "pass", a score strictly above the chosen threshold, and, where the
-//! operator set a limit, a synthetic-image score that is not above it. Anything that is missing, of another type (a
-//! number in quotes, say) or outside its range makes a fail.
+//! A pass requires `error_code` 0, `action_verify` "pass", a score strictly above the chosen
+//! threshold and, if the operator set a limit, a synthetic-image score not above it. A member that
+//! is missing, of another type (a number in quotes, for example) or out of range never passes.
 
 use serde_json::value::RawValue;
 
 use crate::{json::sink::CapturedValue, qiniu::scores::LivenessScores};
 
-/// The `max_spoofing` that asks for nothing.
+/// The value of `max_spoofing` that disables its check.
 pub const ANY_SPOOFING: f64 = 1.0;
-/// Bytes of a `serverlogid` that is passed on.
+/// Maximum length of a `serverlogid` in a verdict, in bytes.
 const MAX_LOG_ID: usize = 64;
 
-/// Which of Qiniu's thresholds decides; named after the share of live people that it refuses.
+/// The threshold of Qiniu's that decides. Its name is its false rejection rate: the share of live
+/// people that it rejects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScoreThreshold {
-    /// One of 10,000.
+    /// 1 of 10,000.
     Frr1e4,
-    /// One of 1,000.
+    /// 1 of 1,000.
     Frr1e3,
-    /// One of 100.
+    /// 1 of 100.
     Frr1e2,
 }
 
 impl ScoreThreshold {
-    /// All of them, from the most lenient to the strictest.
+    /// All thresholds, from the most lenient to the strictest.
     pub const ALL: [Self; 3] = [Self::Frr1e4, Self::Frr1e3, Self::Frr1e2];
 
-    /// As Qiniu and the configuration write it.
+    /// Its name in Qiniu's responses and in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Self::Frr1e4 => "frr_1e-4",
@@ -38,43 +39,43 @@ impl ScoreThreshold {
     }
 }
 
-/// What a pass is.
+/// The rule of a pass.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PassRule {
-    /// The score must be above this one.
+    /// The threshold that the score must exceed.
     pub threshold: ScoreThreshold,
-    /// The synthetic-image score may be this at the most; at 1.0 it need not even be there.
+    /// Maximum synthetic-image score. At 1.0 the score is not checked and may be missing.
     pub max_spoofing: f64,
 }
 
-/// What became of an answer. A member that was not fit to be judged is absent.
+/// The judgement of a response. An unfit member is `None`.
 #[derive(Clone, Debug)]
 pub struct Judgement {
-    /// Whether everything held.
+    /// Whether all conditions of a pass hold.
     pub passed: bool,
     /// `"pass"` or `"fail"`.
     pub action_verify: Option<&'static str>,
-    /// From 0 to 1, as Qiniu wrote it.
+    /// The liveness score from 0 to 1, as Qiniu wrote it.
     pub score: Option<Box<RawValue>>,
-    /// Which threshold decided.
+    /// The threshold that decided.
     pub threshold: ScoreThreshold,
     /// Its value, from 0 to 1, as Qiniu wrote it.
     pub threshold_value: Option<Box<RawValue>>,
-    /// From 0 to 1, as Qiniu wrote it.
+    /// The synthetic-image score from 0 to 1, as Qiniu wrote it.
     pub maxspoofing: Option<Box<RawValue>>,
-    /// Qiniu's number for the request: its digits, or its text.
+    /// Qiniu's id of the request, as digits or text.
     pub serverlogid: Option<String>,
 }
 
-/// Judges an answer.
-pub fn judge(marks: &LivenessScores, rule: &PassRule) -> Judgement {
-    let success = matches!(&marks.error_code, CapturedValue::Number(code) if code == "0");
-    let action_verify = ["pass", "fail"]
-        .into_iter()
-        .find(|known| matches!(&marks.action_verify, CapturedValue::String(text) if text == known));
-    let score = share(&marks.score);
-    let threshold = share(&marks.threshold);
-    let maxspoofing = share(&marks.maxspoofing);
+/// Judges a response.
+pub fn judge(scores: &LivenessScores, rule: &PassRule) -> Judgement {
+    let success = matches!(&scores.error_code, CapturedValue::Number(code) if code == "0");
+    let action_verify = ["pass", "fail"].into_iter().find(
+        |known| matches!(&scores.action_verify, CapturedValue::String(text) if text == known),
+    );
+    let score = fraction(&scores.score);
+    let threshold = fraction(&scores.threshold);
+    let maxspoofing = fraction(&scores.maxspoofing);
     let alive = match (&score, &threshold) {
         (Some((score, _)), Some((threshold, _))) => score > threshold,
         _ => false,
@@ -83,15 +84,15 @@ pub fn judge(marks: &LivenessScores, rule: &PassRule) -> Judgement {
         || maxspoofing
             .as_ref()
             .is_some_and(|(spoofing, _)| *spoofing <= rule.max_spoofing);
-    let written = |share: Option<(f64, Box<RawValue>)>| share.map(|(_, written)| written);
+    let text = |number: Option<(f64, Box<RawValue>)>| number.map(|(_, text)| text);
     Judgement {
         passed: success && action_verify == Some("pass") && alive && genuine,
         action_verify,
-        score: written(score),
+        score: text(score),
         threshold: rule.threshold,
-        threshold_value: written(threshold),
-        maxspoofing: written(maxspoofing),
-        serverlogid: match &marks.serverlogid {
+        threshold_value: text(threshold),
+        maxspoofing: text(maxspoofing),
+        serverlogid: match &scores.serverlogid {
             CapturedValue::Number(text) | CapturedValue::String(text)
                 if text.len() <= MAX_LOG_ID =>
             {
@@ -102,16 +103,16 @@ pub fn judge(marks: &LivenessScores, rule: &PassRule) -> Judgement {
     }
 }
 
-/// A number from 0 to 1, and as it is written. Rounding to an `f64` keeps the order of numbers, so what is above another
-/// here is truly above it.
-fn share(value: &CapturedValue) -> Option<(f64, Box<RawValue>)> {
+/// A number from 0 to 1, and its text. Rounding to `f64` keeps the order of numbers, so a number that
+/// is greater after rounding is truly greater.
+fn fraction(value: &CapturedValue) -> Option<(f64, Box<RawValue>)> {
     let CapturedValue::Number(text) = value else {
         return None;
     };
     let number: f64 = text.parse().ok()?;
-    let written = RawValue::from_string(text.clone()).ok()?;
-    // A NaN is in no range.
-    (0.0..=1.0).contains(&number).then_some((number, written))
+    let text = RawValue::from_string(text.clone()).ok()?;
+    // No range contains NaN.
+    (0.0..=1.0).contains(&number).then_some((number, text))
 }
 
 #[cfg(test)]

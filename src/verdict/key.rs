@@ -1,7 +1,7 @@
-//! The keys of verdicts: Ed25519, in PEM, each named by its thumbprint (RFC 7638), so that a key has the same name on
-//! every replica and for ever.
+//! The keys of verdicts: Ed25519 in PEM. The id of a key is its thumbprint (RFC 7638), so a key has
+//! the same id on every replica and at any time.
 //!
-//! A private key is never shown: no error repeats a part of what was read.
+//! A private key is never shown: no error contains a part of the text.
 
 use aws_lc_rs::{
     digest::{SHA256, digest},
@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
-/// What stands in front of the 32 bytes of an Ed25519 key in a SubjectPublicKeyInfo (RFC 8410).
-const SPKI: [u8; 12] = [
+/// The bytes before the 32 bytes of an Ed25519 key in a SubjectPublicKeyInfo (RFC 8410).
+const SPKI_PREFIX: [u8; 12] = [
     0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
 ];
 
@@ -25,13 +25,42 @@ pub struct VerdictSigningKey {
     public: VerdictPublicKey,
 }
 
-/// Checks verdicts.
+/// Verifies verdicts. The gateway only publishes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerdictPublicKey {
     /// The key itself, base64url.
     x: String,
-    /// Its thumbprint.
+    /// The thumbprint.
     id: String,
+}
+
+/// Why a text is not accepted as a key. Never holds a part of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VerdictKeyError {
+    /// No PEM block of a known kind.
+    #[error("no PEM block with a key")]
+    NoBlock,
+    /// A PEM block that cannot be decoded.
+    #[error("damaged PEM")]
+    DamagedPem,
+    /// Two PEM blocks, so that the intended one is not clear.
+    #[error("more than one PEM block")]
+    SeveralBlocks,
+    /// A public key in place of the signing key.
+    #[error("a public key; the private key signs")]
+    PublicKey,
+    /// Not a private key.
+    #[error("no private key")]
+    NoPrivateKey,
+    /// A private key in place of a public one.
+    #[error("a private key, which must not be published")]
+    PrivateKey,
+    /// Not a public key.
+    #[error("no public key")]
+    NoPublicKey,
+    /// A key of another type.
+    #[error("not an Ed25519 key, or a damaged one")]
+    NoEd25519,
 }
 
 /// A public key as a JSON Web Key (RFC 8037).
@@ -46,55 +75,54 @@ pub(super) struct PublicJwk<'a> {
 }
 
 impl VerdictSigningKey {
-    /// A PKCS#8 PEM text with an Ed25519 key, as `keygen verdict` and OpenSSL write it.
+    /// Reads an Ed25519 key in PKCS#8 PEM, as written by `keygen verdict` and OpenSSL.
     ///
     /// # Errors
-    /// What is wrong with the text, as a clause for a person.
-    pub fn from_pem(pem: &Secret) -> Result<Self, &'static str> {
+    /// The text is not exactly one such key.
+    pub fn from_pem(pem: &Secret) -> Result<Self, VerdictKeyError> {
         let (kind, der) = only_block(pem.reveal())?;
         let der = Zeroizing::new(der);
         match kind {
             SectionKind::PrivateKey => {}
-            SectionKind::PublicKey => return Err("is a public key; the private one signs"),
+            SectionKind::PublicKey => return Err(VerdictKeyError::PublicKey),
             SectionKind::RsaPrivateKey | SectionKind::EcPrivateKey => {
-                return Err("is a private key of another type than Ed25519");
+                return Err(VerdictKeyError::NoEd25519);
             }
-            _ => return Err("holds no private key"),
+            _ => return Err(VerdictKeyError::NoPrivateKey),
         }
-        let pair = Ed25519KeyPair::from_pkcs8(&der)
-            .map_err(|_| "is a private key of another type than Ed25519, or damaged")?;
+        let pair = Ed25519KeyPair::from_pkcs8(&der).map_err(|_| VerdictKeyError::NoEd25519)?;
         let public = VerdictPublicKey::new(pair.public_key().as_ref());
         Ok(Self { pair, public })
     }
 
-    /// Its public half.
+    /// Its public key.
     pub fn public(&self) -> &VerdictPublicKey {
         &self.public
     }
 
-    /// The signature of these bytes.
+    /// Signs these bytes; `None` if the library fails.
     pub(super) fn sign(&self, bytes: &[u8]) -> Option<Signature> {
         self.pair.try_sign(bytes).ok()
     }
 }
 
 impl VerdictPublicKey {
-    /// A PEM text with an Ed25519 `PUBLIC KEY`.
+    /// Reads an Ed25519 `PUBLIC KEY` in PEM.
     ///
     /// # Errors
-    /// What is wrong with the text, as a clause for a person.
-    pub fn from_pem(pem: &[u8]) -> Result<Self, &'static str> {
+    /// The text is not exactly one such key.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, VerdictKeyError> {
         let (kind, der) = only_block(pem)?;
         match kind {
             SectionKind::PublicKey => {}
             SectionKind::PrivateKey | SectionKind::RsaPrivateKey | SectionKind::EcPrivateKey => {
-                return Err("holds a private key, which must not be published");
+                return Err(VerdictKeyError::PrivateKey);
             }
-            _ => return Err("holds no public key"),
+            _ => return Err(VerdictKeyError::NoPublicKey),
         }
-        match der.strip_prefix(&SPKI) {
+        match der.strip_prefix(&SPKI_PREFIX) {
             Some(key) if key.len() == 32 => Ok(Self::new(key)),
-            _ => Err("is a public key of another type than Ed25519"),
+            _ => Err(VerdictKeyError::NoEd25519),
         }
     }
 
@@ -105,11 +133,12 @@ impl VerdictPublicKey {
         Self { x, id }
     }
 
-    /// Its name, `kid`.
+    /// Its `kid`.
     pub fn id(&self) -> &str {
         &self.id
     }
 
+    /// The key as it is published.
     pub(super) fn jwk(&self) -> PublicJwk<'_> {
         PublicJwk {
             kty: "OKP",
@@ -122,14 +151,14 @@ impl VerdictPublicKey {
     }
 }
 
-/// The only block of a PEM text: of two nobody could say which one counts.
-fn only_block(pem: &[u8]) -> Result<(SectionKind, Vec<u8>), &'static str> {
+/// The only block of a PEM text.
+fn only_block(pem: &[u8]) -> Result<(SectionKind, Vec<u8>), VerdictKeyError> {
     let mut blocks = <(SectionKind, Vec<u8>)>::pem_slice_iter(pem);
     match (blocks.next(), blocks.next()) {
         (Some(Ok(block)), None) => Ok(block),
-        (Some(Ok(_)), Some(_)) => Err("holds more than one PEM block"),
-        (Some(Err(_)), _) => Err("is damaged PEM"),
-        (None, _) => Err("holds no PEM block with a key"),
+        (Some(Ok(_)), Some(_)) => Err(VerdictKeyError::SeveralBlocks),
+        (Some(Err(_)), _) => Err(VerdictKeyError::DamagedPem),
+        (None, _) => Err(VerdictKeyError::NoBlock),
     }
 }
 
@@ -142,7 +171,7 @@ mod tests {
     const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n";
 
     #[test]
-    fn a_key_is_named_by_its_thumbprint() {
+    fn the_id_of_a_key_is_its_thumbprint() {
         let private = VerdictSigningKey::from_pem(&Secret::new(PRIVATE)).unwrap();
         let public = VerdictPublicKey::from_pem(PUBLIC.as_bytes()).unwrap();
         assert_eq!(private.public(), &public);
@@ -151,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_but_one_ed25519_key_is_refused_and_never_repeated() {
+    fn only_one_ed25519_key_is_accepted_and_no_error_repeats_the_text() {
         let p256 = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
         let (ec, ec_public) = (p256.serialize_pem(), p256.public_key_pem());
         let damaged = PRIVATE.replace("MC4CAQAwBQYDK2Vw", "MC4CAQAwBQYDK2Vx");
@@ -168,8 +197,9 @@ mod tests {
             &format!("{PRIVATE}{PRIVATE}"),
             &PRIVATE.replace("MC4", "!!!"),
         ] {
-            let why = VerdictSigningKey::from_pem(&Secret::new(text)).err();
-            assert!(why.is_some_and(|why| !why.contains("nWGxne")), "{text}");
+            let error = VerdictSigningKey::from_pem(&Secret::new(text)).err();
+            let error = error.expect(text).to_string();
+            assert!(!error.contains("nWGxne"), "{error}");
         }
         for text in [
             "",
@@ -187,7 +217,7 @@ mod tests {
         }
         assert_eq!(
             VerdictPublicKey::from_pem(PRIVATE.as_bytes()).unwrap_err(),
-            "holds a private key, which must not be published"
+            VerdictKeyError::PrivateKey
         );
     }
 }

@@ -1,7 +1,7 @@
-//! The key that signs verdicts, and all that are published, while keys are changed.
+//! The key that signs verdicts and the published key set, while keys are replaced.
 //!
-//! Relies on being told the time. A key that has signed here stays published for as long as a verdict of its may be checked,
-//! whatever the configuration lists by then.
+//! Relies on its callers for the time. A key that has signed stays published as long as its
+//! verdicts may be checked, whatever the configuration lists by then.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -13,34 +13,40 @@ use bytes::Bytes;
 use data_encoding::BASE64URL_NOPAD;
 use serde::Serialize;
 
-use super::{
-    VerdictKeys,
-    key::{PublicJwk, VerdictPublicKey, VerdictSigningKey},
-};
+use super::key::{PublicJwk, VerdictPublicKey, VerdictSigningKey};
 
-/// For how long backends may keep a key set that they fetched.
-const CACHED: Duration = Duration::from_secs(60 * 60);
+/// How long backends may cache a fetched key set.
+const CACHE_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
-/// All keys.
-pub(super) struct VerdictKeyring {
-    signer: ArcSwap<ActiveKey>,
-    published: Arc<ArcSwap<Bytes>>,
-    others: Mutex<OtherKeys>,
-    /// How long a key stays published that signs no more.
-    keep: Duration,
+/// The configured keys of verdicts.
+pub struct VerdictKeys {
+    /// The key that signs.
+    pub signing_key: VerdictSigningKey,
+    /// Further published keys, which signed before or will sign next.
+    pub previous_keys: Vec<VerdictPublicKey>,
 }
 
-/// The key that signs, and what names it.
+/// The keys in use.
+pub(super) struct VerdictKeyring {
+    active: ArcSwap<ActiveKey>,
+    published: Arc<ArcSwap<Bytes>>,
+    others: Mutex<OtherKeys>,
+    /// How long a replaced key stays published.
+    retention: Duration,
+}
+
+/// The key that signs, with the JWS header of its verdicts.
 pub(super) struct ActiveKey {
     pub(super) key: VerdictSigningKey,
-    /// The protected header, ready.
+    /// The protected header, encoded.
     pub(super) header: String,
 }
 
-/// What is published beside the signing key.
+/// The published keys besides the active one.
 struct OtherKeys {
-    listed: Vec<VerdictPublicKey>,
-    /// Signed before, until when.
+    /// Listed in the configuration.
+    configured: Vec<VerdictPublicKey>,
+    /// Replaced here, and until when each stays published.
     retired: Vec<(VerdictPublicKey, Instant)>,
 }
 
@@ -51,63 +57,69 @@ struct VerdictHeader<'a> {
     kid: &'a str,
 }
 
+#[derive(Serialize)]
+struct PublishedKeySet<'a> {
+    keys: Vec<PublicJwk<'a>>,
+}
+
 impl VerdictKeyring {
-    /// For verdicts that live so long.
+    /// `lifetime` is the lifetime of a verdict.
     pub(super) fn new(keys: VerdictKeys, lifetime: Duration) -> Self {
         let others = OtherKeys {
-            listed: keys.previous_keys,
+            configured: keys.previous_keys,
             retired: Vec::new(),
         };
-        let published = others.with(keys.signing_key.public());
+        let published = others.key_set(keys.signing_key.public());
         Self {
-            signer: ArcSwap::from_pointee(ActiveKey::new(keys.signing_key)),
+            active: ArcSwap::from_pointee(ActiveKey::new(keys.signing_key)),
             published: Arc::new(ArcSwap::from_pointee(published)),
             others: Mutex::new(others),
-            keep: lifetime.saturating_add(CACHED),
+            retention: lifetime.saturating_add(CACHE_LIFETIME),
         }
     }
 
-    /// What signs now.
-    pub(super) fn signer(&self) -> Guard<Arc<ActiveKey>> {
-        self.signer.load()
+    /// The key that signs now.
+    pub(super) fn active(&self) -> Guard<Arc<ActiveKey>> {
+        self.active.load()
     }
 
-    /// The key set, whatever it is at the time.
+    /// The published key set, as JSON. It is replaced when the keys change.
     pub(super) fn published(&self) -> &Arc<ArcSwap<Bytes>> {
         &self.published
     }
 
-    /// Signs with another key from now on.
+    /// Replaces the keys. The previous active key stays published for the retention time.
     pub(super) fn replace(&self, keys: VerdictKeys, now: Instant) {
         let mut others = self.others();
-        let before = self.signer.load_full();
-        let (before, after) = (before.key.public(), keys.signing_key.public());
-        others.listed = keys.previous_keys;
+        let previous = self.active.load_full();
+        let (previous, next) = (previous.key.public(), keys.signing_key.public());
+        others.configured = keys.previous_keys;
         others
             .retired
-            .retain(|(key, _)| key != before && key != after);
-        if before != after {
-            others.retired.push((before.clone(), now + self.keep));
+            .retain(|(key, _)| key != previous && key != next);
+        if previous != next {
+            let until = now + self.retention;
+            others.retired.push((previous.clone(), until));
         }
-        // Before the first verdict of its is out.
-        self.published.store(Arc::new(others.with(after)));
-        self.signer
+        // Published before its first verdict is sent.
+        self.published.store(Arc::new(others.key_set(next)));
+        self.active
             .store(Arc::new(ActiveKey::new(keys.signing_key)));
     }
 
-    /// Withdraws keys that signed long ago.
+    /// Unpublishes replaced keys whose retention time is over.
     pub(super) fn retire(&self, now: Instant) {
         let mut others = self.others();
         let before = others.retired.len();
         others.retired.retain(|(_, until)| *until > now);
         if others.retired.len() < before {
-            let published = others.with(self.signer().key.public());
-            self.published.store(Arc::new(published));
+            let key_set = others.key_set(self.active().key.public());
+            self.published.store(Arc::new(key_set));
         }
     }
 
     fn others(&self) -> MutexGuard<'_, OtherKeys> {
-        // What is in it is complete at any time.
+        // A panic leaves nothing half done, so poisoning does not matter.
         self.others.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -125,18 +137,11 @@ impl ActiveKey {
 }
 
 impl OtherKeys {
-    /// The key set: the signing key first; a key that is listed twice stands there once.
-    fn with(&self, signing: &VerdictPublicKey) -> Bytes {
-        #[derive(Serialize)]
-        struct PublishedKeySet<'a> {
-            keys: Vec<PublicJwk<'a>>,
-        }
-        let mut keys = vec![signing];
-        for key in self
-            .listed
-            .iter()
-            .chain(self.retired.iter().map(|(key, _)| key))
-        {
+    /// The key set with the active key first and each key once.
+    fn key_set(&self, active: &VerdictPublicKey) -> Bytes {
+        let mut keys = vec![active];
+        let retired = self.retired.iter().map(|(key, _)| key);
+        for key in self.configured.iter().chain(retired) {
             if !keys.contains(&key) {
                 keys.push(key);
             }

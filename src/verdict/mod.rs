@@ -1,16 +1,16 @@
-//! Verdicts: what a frontend carries to its own backend as proof of what Qiniu said, so that nobody has to take the
-//! frontend's word.
+//! Verdicts: signed statements of Qiniu's result, which a frontend carries to its own backend. The
+//! backend verifies them and does not have to trust the frontend.
 //!
-//! [`judge`] decides whether an answer is a pass, [`sign`] puts that into a signed token and publishes the keys, [`key`]
-//! is the keys, `keyring` changes them, [`member`] puts the token into the answer. Relies on what [`crate::qiniu::scores`] picked up.
-//! This part never takes a missing or malformed member for a pass, and never writes a number of Qiniu's in another way
-//! than Qiniu did.
+//! [`judge`] decides whether a response passes. [`sign`] signs the verdict and inserts it into the
+//! response. [`key`] holds the keys, and `keyring` publishes and replaces them.
+//!
+//! Relies on [`crate::qiniu::scores`] for the members of the response. A missing or malformed member
+//! never passes, and Qiniu's numbers are copied as written, never reformatted.
 
 pub mod judge;
 pub mod key;
 mod keyring;
-pub mod member;
-mod settings;
 pub mod sign;
 
-pub use settings::{VerdictKeys, VerdictSettings};
+pub use keyring::VerdictKeys;
+pub use sign::VerdictSettings;

@@ -1,6 +1,8 @@
-//! A judgement as a signed token: a compact JWS (RFC 7515) that any JWT library checks, and the key set to check it with.
+//! Signs a judgement as a compact JWS (RFC 7515) that any JWT library verifies, and inserts it into
+//! the response.
 //!
-//! Failures are signed like passes. Its `typ` keeps it from being taken for a token that says who somebody is.
+//! Failed verifications are signed like passed ones. The `typ` of a verdict keeps it from being
+//! accepted as an identity token. No byte of the response is changed but for the one added member.
 
 use std::{
     sync::Arc,
@@ -14,10 +16,25 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{
-    VerdictKeys, VerdictSettings,
     judge::{Judgement, PassRule},
-    keyring::VerdictKeyring,
+    keyring::{VerdictKeyring, VerdictKeys},
 };
+
+/// `[verdict]`, checked.
+pub struct VerdictSettings {
+    /// The keys that sign and that are published.
+    pub keys: VerdictKeys,
+    /// `iss`.
+    pub issuer: String,
+    /// `aud`.
+    pub audience: String,
+    /// Time from `iat` to `exp`.
+    pub lifetime: Duration,
+    /// The rule of a pass.
+    pub rule: PassRule,
+    /// Whether a verdict contains the digest of the video.
+    pub video_digest: bool,
+}
 
 /// Signs verdicts and publishes the keys.
 pub struct VerdictSigner {
@@ -29,29 +46,39 @@ pub struct VerdictSigner {
     video_digest: bool,
 }
 
-/// The name of a verdict, `jti`: 128 random bits. The evidence that belongs to it has the same name.
+/// The id of a verdict, `jti`: 128 random bits. The evidence of the verdict has the same id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerdictId(String);
 
-/// The system gave no randomness, or would not sign.
-#[derive(Debug, PartialEq, Eq)]
-pub struct VerdictSigningError;
+/// Why a verdict could not be signed. Neither happens in a working system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VerdictSigningError {
+    /// The system has no random bytes for the id.
+    #[error("the system provides no random bytes")]
+    NoRandomness,
+    /// The claims could not be serialized or the library did not sign them.
+    #[error("signing the verdict failed")]
+    Failed,
+    /// The response is not an object, so the verdict cannot be inserted.
+    #[error("the response to insert the verdict into is not an object")]
+    NoObject,
+}
 
-/// What a verdict says.
+/// The facts that a verdict states.
 pub struct VerdictInput<'a> {
-    /// Its name.
+    /// The id of the verdict.
     pub id: &'a VerdictId,
-    /// Whom it is about: the user,
+    /// The user.
     pub user: &'a str,
-    /// and who vouched for the user.
+    /// The issuer of the user's token.
     pub issuer: &'a str,
-    /// What came out.
+    /// Whether the response passes, and its scores.
     pub judgement: &'a Judgement,
-    /// Leaves out what a frontend must not learn; it could read it here.
+    /// Whether the scores are left out, because the frontend could read them in the verdict.
     pub scores_hidden: bool,
-    /// SHA-256 of the video, where it was taken.
+    /// SHA-256 of the video, if it was computed.
     pub video_sha256: Option<[u8; 32]>,
-    /// Whether the app's backend took the pictures, where there were any for it.
+    /// Whether the app's backend acknowledged the evidence; `None` if there was none to deliver.
     pub delivered: Option<bool>,
 }
 
@@ -67,7 +94,7 @@ struct VerdictClaims<'a> {
     liveness: LivenessClaim<'a>,
 }
 
-/// What was not fit to be judged is `null`; what is hidden or was not asked for is not there at all.
+/// An unfit member of Qiniu's response is `null`. A hidden or unrequested one is absent.
 #[derive(Serialize)]
 struct LivenessClaim<'a> {
     passed: bool,
@@ -87,24 +114,24 @@ struct LivenessClaim<'a> {
 }
 
 impl VerdictId {
-    /// A new one.
+    /// Generates a new id.
     ///
     /// # Errors
-    /// The system gives no randomness.
+    /// The system provides no random bytes.
     pub fn random() -> Result<Self, VerdictSigningError> {
         let mut bytes = [0; 16];
-        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| VerdictSigningError)?;
+        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| VerdictSigningError::NoRandomness)?;
         Ok(Self(HEXLOWER.encode(&bytes)))
     }
 
-    /// As it is written.
+    /// 32 hexadecimal digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl VerdictSigner {
-    /// Makes the header and the key set ready.
+    /// Prepares the JWS header and the key set.
     pub fn new(settings: VerdictSettings) -> Self {
         let VerdictSettings {
             keys,
@@ -124,70 +151,68 @@ impl VerdictSigner {
         }
     }
 
-    /// What a pass is.
+    /// The rule of a pass.
     pub fn rule(&self) -> &PassRule {
         &self.rule
     }
 
-    /// Whether videos are hashed for verdicts.
+    /// Whether verdicts need the digest of the video.
     pub fn wants_video_digest(&self) -> bool {
         self.video_digest
     }
 
-    /// The JSON Web Key Set with every key that verdicts may have been signed with; what it holds follows the keys.
+    /// The JSON Web Key Set with every key that may have signed a verdict. It is replaced when the
+    /// keys change.
     pub fn published(&self) -> &Arc<ArcSwap<Bytes>> {
         self.keys.published()
     }
 
-    /// Signs with other keys from now on. The one that signed so far stays published for the verdicts that it signed.
+    /// Replaces the keys. The previous signing key stays published for the verdicts it signed.
     pub fn change_keys(&self, keys: VerdictKeys, now: Instant) {
         self.keys.replace(keys, now);
     }
 
-    /// Withdraws keys that signed long ago; to be called every now and then.
+    /// Unpublishes keys whose verdicts have expired. To be called from time to time.
     pub fn retire_keys(&self, now: Instant) {
         self.keys.retire(now);
     }
 
-    /// The signed verdict, in letters that JSON needs no escapes for.
+    /// Signs a verdict. The result needs no escapes in JSON.
     ///
     /// # Errors
-    /// The system would not sign.
+    /// The library did not sign.
     pub fn sign(
         &self,
-        statement: &VerdictInput<'_>,
+        input: &VerdictInput<'_>,
         now: SystemTime,
     ) -> Result<String, VerdictSigningError> {
-        let claims = self.claims(statement, now);
-        let claims = serde_json::to_vec(&claims).map_err(|_| VerdictSigningError)?;
-        let signer = self.keys.signer();
-        let mut token = format!("{}.{}", signer.header, BASE64URL_NOPAD.encode(&claims));
-        let signature = signer
-            .key
-            .sign(token.as_bytes())
-            .ok_or(VerdictSigningError)?;
+        let claims = self.claims(input, now);
+        let claims = serde_json::to_vec(&claims).map_err(|_| VerdictSigningError::Failed)?;
+        let active = self.keys.active();
+        let mut token = format!("{}.{}", active.header, BASE64URL_NOPAD.encode(&claims));
+        let signature = active.key.sign(token.as_bytes());
+        let signature = signature.ok_or(VerdictSigningError::Failed)?;
         token.push('.');
         BASE64URL_NOPAD.encode_append(signature.as_ref(), &mut token);
         Ok(token)
     }
 
-    fn claims<'a>(&'a self, statement: &VerdictInput<'a>, now: SystemTime) -> VerdictClaims<'a> {
-        // A clock before 1970 makes a verdict that has expired.
+    fn claims<'a>(&'a self, input: &VerdictInput<'a>, now: SystemTime) -> VerdictClaims<'a> {
+        // With a clock before 1970 the verdict is already expired.
         let issued = now
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
-        let judgement = statement.judgement;
-        let shown = |number: &'a Option<Box<RawValue>>| {
-            (!statement.scores_hidden).then_some(number.as_deref())
-        };
+        let judgement = input.judgement;
+        let shown =
+            |number: &'a Option<Box<RawValue>>| (!input.scores_hidden).then_some(number.as_deref());
         VerdictClaims {
             iss: &self.issuer,
             aud: &self.audience,
-            sub: statement.user,
-            sub_iss: statement.issuer,
+            sub: input.user,
+            sub_iss: input.issuer,
             iat: issued,
             exp: issued.saturating_add(self.lifetime.as_secs()),
-            jti: statement.id.as_str(),
+            jti: input.id.as_str(),
             liveness: LivenessClaim {
                 passed: judgement.passed,
                 action_verify: judgement.action_verify,
@@ -196,16 +221,42 @@ impl VerdictSigner {
                 threshold_value: shown(&judgement.threshold_value),
                 maxspoofing: shown(&judgement.maxspoofing),
                 serverlogid: judgement.serverlogid.as_deref(),
-                video_sha256: statement
-                    .video_sha256
-                    .map(|digest| HEXLOWER.encode(&digest)),
-                evidence: statement.delivered.map(|delivered| match delivered {
+                video_sha256: input.video_sha256.map(|digest| HEXLOWER.encode(&digest)),
+                evidence: input.delivered.map(|delivered| match delivered {
                     true => "delivered",
                     false => "undelivered",
                 }),
             },
         }
     }
+}
+
+/// Inserts a signed verdict into a response as its last member, `verdict`.
+///
+/// `response` must be valid JSON without a member of that name, and `verdict` must need no escapes.
+///
+/// # Errors
+/// `response` is not an object.
+pub fn insert_verdict(
+    mut response: Vec<u8>,
+    verdict: &str,
+) -> Result<Vec<u8>, VerdictSigningError> {
+    let (brace, comma) = insertion(&response).ok_or(VerdictSigningError::NoObject)?;
+    let member = format!("{comma}\"verdict\":\"{verdict}\"");
+    response.splice(brace..brace, member.into_bytes());
+    Ok(response)
+}
+
+/// The position of an object's closing brace, and the separator that a further member needs.
+fn insertion(json: &[u8]) -> Option<(usize, &'static str)> {
+    let last = |bytes: &[u8]| bytes.iter().rposition(|byte| !b" \t\r\n".contains(byte));
+    let brace = last(json).filter(|at| json.get(*at) == Some(&b'}'))?;
+    let before = json.get(..brace)?;
+    let comma = match before.get(last(before)?)? {
+        b'{' => "",
+        _ => ",",
+    };
+    Some((brace, comma))
 }
 
 #[cfg(test)]

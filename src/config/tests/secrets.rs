@@ -77,7 +77,7 @@ fn a_huge_file_of_keys_is_refused() {
     let folder = Folder::new("documents");
     let path = folder.0.join("keys.json");
     for (bytes, message) in [
-        (1024 * 1024, "is not a JSON Web ConfigKey Set"),
+        (1024 * 1024, "not a JSON Web Key Set"),
         (1024 * 1024 + 1, "is too large"),
     ] {
         fs::write(&path, " ".repeat(bytes)).unwrap();

@@ -71,7 +71,7 @@ const KEY_SOURCES: &[(&str, &str, &str)] = &[
     ),
     (
         "secret = { env = \"SHORT\" }",
-        "`secret` is a secret of 9 bytes; at least 32",
+        "`secret` cannot be used: a secret of 9 bytes; at least 32",
         "\"SHORT\"",
     ),
     (
@@ -101,7 +101,7 @@ const KEY_SOURCES: &[(&str, &str, &str)] = &[
     ),
     (
         "secret = { env = \"HMAC\" }\nalgorithms = [\"RS256\"]",
-        "`algorithms` allows RS256, which fits none",
+        "`algorithms` cannot be used: RS256 fits none",
         "\"RS256\"",
     ),
     (

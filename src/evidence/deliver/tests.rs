@@ -1,36 +1,32 @@
-//! What is sent, how often, and what counts as delivered.
+//! The content of a delivery, its retry, and which responses acknowledge it.
 
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
 };
 
-use prometheus_client::metrics::gauge::Gauge;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 
 use super::*;
-use crate::{
-    evidence::signature::WebhookSecret, memory::BodyMemory, outbound::origin::Url,
-    qiniu::retained::ResponseCollector, secret::Secret,
-};
+use crate::secret::Secret;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// A backend that answers its requests in turn, then no more, and keeps what it got.
+/// A backend that sends these responses in turn, then none, and keeps the requests.
 struct Backend {
     address: SocketAddr,
-    got: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Backend {
     async fn start(answers: &'static [&'static str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let got = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&got);
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&requests);
         tokio::spawn(async move {
             for answer in answers {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -39,11 +35,11 @@ impl Backend {
             }
             std::future::pending::<()>().await;
         });
-        Self { address, got }
+        Self { address, requests }
     }
 
-    fn got(&self) -> Vec<String> {
-        self.got.lock().unwrap().clone()
+    fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
     }
 }
 
@@ -75,23 +71,16 @@ fn evidence(address: SocketAddr, timeout: Duration) -> EvidenceSender {
     })
 }
 
-fn whole(answer: &[u8]) -> Result<RetainedResponse, RetentionError> {
-    let memory = BodyMemory::new(1 << 20, Gauge::default());
-    let mut collecting = ResponseCollector::new(&memory);
-    collecting.take(answer);
-    collecting.finish()
-}
-
-async fn deliver(
-    evidence: &EvidenceSender,
-    answer: &Result<RetainedResponse, RetentionError>,
-) -> Result<(), DeliveryError> {
+async fn deliver(evidence: &EvidenceSender, response: &str) -> Result<(), DeliveryError> {
+    // In two pieces, as a retained response may be.
+    let (first, second) = response.split_at(response.len() / 2);
+    let pieces = [first, second].map(|piece| Bytes::from(piece.to_owned()));
     let delivery = EvidenceDelivery {
         id: "0123abcd",
         user: "u\"1",
         issuer: "https://login.example.com/",
         passed: true,
-        answer,
+        response: &pieces,
     };
     evidence.deliver(&delivery).await
 }
@@ -100,13 +89,13 @@ const LONG: Duration = Duration::from_secs(30);
 const OK: &str = "HTTP/1.1 204 No Content\r\n\r\n";
 
 #[tokio::test]
-async fn the_answer_arrives_byte_for_byte_and_signed() {
+async fn the_response_arrives_byte_for_byte_and_signed() {
     let answer = "{ \"result\":{\"score\":0.9600000000000001,\"pic\":\"\\/9j\\u002f\"} }\n";
     let backend = Backend::start(&[OK]).await;
-    deliver(&evidence(backend.address, LONG), &whole(answer.as_bytes()))
+    deliver(&evidence(backend.address, LONG), answer)
         .await
         .unwrap();
-    let got = backend.got();
+    let got = backend.requests();
     let (head, body) = got[0].split_once("\r\n\r\n").unwrap();
     let field = |name: &str| {
         head.lines()
@@ -140,7 +129,7 @@ async fn the_answer_arrives_byte_for_byte_and_signed() {
 }
 
 #[tokio::test]
-async fn what_may_go_better_is_tried_once_more_with_the_same_id() {
+async fn a_transient_failure_is_retried_once_with_the_same_id() {
     for first in [
         "HTTP/1.1 500 x\r\n\r\n",
         "HTTP/1.1 503 x\r\n\r\n",
@@ -151,10 +140,10 @@ async fn what_may_go_better_is_tried_once_more_with_the_same_id() {
     ] {
         let answers: &'static [&'static str] = Vec::leak(vec![first, OK]);
         let backend = Backend::start(answers).await;
-        deliver(&evidence(backend.address, LONG), &whole(b"{}"))
+        deliver(&evidence(backend.address, LONG), "{}")
             .await
             .unwrap();
-        let got = backend.got();
+        let got = backend.requests();
         assert_eq!(got.len(), 2, "{first}");
         assert!(
             got.iter()
@@ -164,7 +153,7 @@ async fn what_may_go_better_is_tried_once_more_with_the_same_id() {
 }
 
 #[tokio::test]
-async fn a_no_is_not_asked_again_and_a_redirect_not_followed() {
+async fn a_rejection_is_not_retried_and_a_redirect_is_not_followed() {
     for (answer, status) in [
         ("HTTP/1.1 400 x\r\n\r\n", 400),
         ("HTTP/1.1 401 x\r\n\r\n", 401),
@@ -174,43 +163,39 @@ async fn a_no_is_not_asked_again_and_a_redirect_not_followed() {
     ] {
         let answers: &'static [&'static str] = Vec::leak(vec![answer, OK]);
         let backend = Backend::start(answers).await;
-        let outcome = deliver(&evidence(backend.address, LONG), &whole(b"{}")).await;
+        let outcome = deliver(&evidence(backend.address, LONG), "{}").await;
         assert!(
-            matches!(outcome, Err(DeliveryError::Status(told)) if told == status),
+            matches!(outcome, Err(DeliveryError::Status(got)) if got == status),
             "{outcome:?}"
         );
-        assert_eq!(backend.got().len(), 1);
+        assert_eq!(backend.requests().len(), 1);
     }
 }
 
 #[tokio::test]
-async fn two_failures_are_the_end() {
+async fn there_is_only_one_retry() {
     let backend = Backend::start(&["HTTP/1.1 500 x\r\n\r\n", "HTTP/1.1 502 x\r\n\r\n", OK]).await;
-    let outcome = deliver(&evidence(backend.address, LONG), &whole(b"{}")).await;
+    let outcome = deliver(&evidence(backend.address, LONG), "{}").await;
     assert!(
         matches!(outcome, Err(DeliveryError::Status(502))),
         "{outcome:?}"
     );
-    assert_eq!(backend.got().len(), 2);
+    assert_eq!(backend.requests().len(), 2);
 }
 
 #[tokio::test]
-async fn down_slow_and_not_held_are_undelivered() {
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = closed.local_addr().unwrap();
+async fn a_backend_that_is_down_or_slow_is_an_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
     let slow = evidence(address, Duration::from_millis(50));
-    // It listens, and nobody ever answers.
-    let outcome = deliver(&slow, &whole(b"{}")).await;
+    // It accepts connections and never responds.
+    let outcome = deliver(&slow, "{}").await;
     assert!(
         matches!(outcome, Err(DeliveryError::Timeout)),
         "{outcome:?}"
     );
-    for why in [RetentionError::TooLarge, RetentionError::NoRoom] {
-        let outcome = deliver(&slow, &Err(why)).await;
-        assert!(matches!(outcome, Err(DeliveryError::NotRetained(told)) if told == why));
-    }
-    drop(closed);
-    let outcome = deliver(&evidence(address, LONG), &whole(b"{}")).await;
+    drop(listener);
+    let outcome = deliver(&evidence(address, LONG), "{}").await;
     assert!(
         matches!(outcome, Err(DeliveryError::Unreachable(_))),
         "{outcome:?}"
@@ -218,7 +203,7 @@ async fn down_slow_and_not_held_are_undelivered() {
 }
 
 #[test]
-fn passes_are_delivered_and_the_rest_only_when_asked_for() {
+fn only_passes_are_delivered_unless_all_are_configured() {
     let address = SocketAddr::from(([127, 0, 0, 1], 1));
     let mut evidence = evidence(address, LONG);
     assert!(evidence.should_deliver(true) && !evidence.should_deliver(false));

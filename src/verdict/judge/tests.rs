@@ -1,4 +1,4 @@
-//! What passes, and that nothing else does.
+//! Which responses pass, and that no others do.
 
 use proptest::prelude::*;
 
@@ -28,15 +28,15 @@ fn good() -> LivenessScores {
     }
 }
 
-/// Changes one mark of a good answer.
+/// Judges a good response with this change.
 fn passes(rule: &PassRule, change: impl FnOnce(&mut LivenessScores)) -> bool {
-    let mut marks = good();
-    change(&mut marks);
-    judge(&marks, rule).passed
+    let mut scores = good();
+    change(&mut scores);
+    judge(&scores, rule).passed
 }
 
 #[test]
-fn numbers_are_passed_on_as_they_were_written() {
+fn numbers_are_copied_as_written() {
     let judgement = judge(&good(), &RULE);
     assert!(judgement.passed);
     let shown = |text: &Option<Box<RawValue>>| text.as_ref().unwrap().get().to_owned();
@@ -50,10 +50,10 @@ fn numbers_are_passed_on_as_they_were_written() {
     );
     assert_eq!(judgement.action_verify, Some("pass"));
     assert_eq!(judgement.serverlogid.as_deref(), Some("587756642"));
-    let mut marks = good();
-    marks.serverlogid = string("0587756642");
+    let mut scores = good();
+    scores.serverlogid = string("0587756642");
     assert_eq!(
-        judge(&marks, &RULE).serverlogid.as_deref(),
+        judge(&scores, &RULE).serverlogid.as_deref(),
         Some("0587756642")
     );
 }
@@ -72,7 +72,7 @@ fn the_score_must_be_strictly_above_the_threshold() {
         ("-0", false),
     ] {
         assert_eq!(
-            passes(&RULE, |marks| marks.score = number(score)),
+            passes(&RULE, |scores| scores.score = number(score)),
             passed,
             "{score}"
         );
@@ -80,10 +80,10 @@ fn the_score_must_be_strictly_above_the_threshold() {
 }
 
 #[test]
-fn spoofing_up_to_the_limit_passes_and_at_one_is_not_asked_for() {
+fn spoofing_up_to_the_limit_passes_and_a_limit_of_one_disables_the_check() {
     for (spoofing, passed) in [("0.5", true), ("0.50000000000000011", false), ("0", true)] {
         assert_eq!(
-            passes(&RULE, |marks| marks.maxspoofing = number(spoofing)),
+            passes(&RULE, |scores| scores.maxspoofing = number(spoofing)),
             passed,
             "{spoofing}"
         );
@@ -93,17 +93,17 @@ fn spoofing_up_to_the_limit_passes_and_at_one_is_not_asked_for() {
         ..RULE
     };
     for spoofing in [CapturedValue::Absent, number("1"), number("7"), string("x")] {
-        assert!(passes(&any, |marks| marks.maxspoofing = spoofing));
+        assert!(passes(&any, |scores| scores.maxspoofing = spoofing));
     }
     let none = PassRule {
         max_spoofing: 0.0,
         ..RULE
     };
-    assert!(passes(&none, |marks| marks.maxspoofing = number("0.0")));
-    assert!(!passes(&none, |marks| marks.maxspoofing = number("5e-324")));
+    assert!(passes(&none, |scores| scores.maxspoofing = number("0.0")));
+    assert!(!passes(&none, |scores| scores.maxspoofing = number("5e-324")));
 }
 
-/// What no number from 0 to 1 is.
+/// Values that are no number from 0 to 1.
 fn unfit() -> Vec<CapturedValue> {
     let mut values = vec![
         CapturedValue::Absent,
@@ -142,18 +142,18 @@ fn unfit() -> Vec<CapturedValue> {
 }
 
 #[test]
-fn what_is_unfit_never_passes_and_is_not_passed_on() {
+fn an_unfit_value_never_passes_and_is_not_copied() {
     for value in unfit() {
         assert!(
-            !passes(&RULE, |marks| marks.score = value.clone()),
+            !passes(&RULE, |scores| scores.score = value.clone()),
             "score {value:?}"
         );
         assert!(
-            !passes(&RULE, |marks| marks.threshold = value.clone()),
+            !passes(&RULE, |scores| scores.threshold = value.clone()),
             "threshold {value:?}"
         );
         assert!(
-            !passes(&RULE, |marks| marks.maxspoofing = value.clone()),
+            !passes(&RULE, |scores| scores.maxspoofing = value.clone()),
             "maxspoofing {value:?}"
         );
         let judgement = judge(
@@ -175,7 +175,7 @@ fn what_is_unfit_never_passes_and_is_not_passed_on() {
 }
 
 #[test]
-fn only_the_number_zero_is_success_and_only_pass_is_seen() {
+fn only_the_number_zero_and_the_text_pass_are_a_success() {
     for value in [
         CapturedValue::Absent,
         CapturedValue::Null,
@@ -189,7 +189,7 @@ fn only_the_number_zero_is_success_and_only_pass_is_seen() {
         number("00"),
     ] {
         assert!(
-            !passes(&RULE, |marks| marks.error_code = value.clone()),
+            !passes(&RULE, |scores| scores.error_code = value.clone()),
             "{value:?}"
         );
     }
@@ -206,16 +206,16 @@ fn only_the_number_zero_is_success_and_only_pass_is_seen() {
         string(""),
     ] {
         let fails = value == string("fail");
-        let mut marks = good();
-        marks.action_verify = value.clone();
-        let judgement = judge(&marks, &RULE);
+        let mut scores = good();
+        scores.action_verify = value.clone();
+        let judgement = judge(&scores, &RULE);
         assert!(!judgement.passed, "{value:?}");
         assert_eq!(judgement.action_verify, fails.then_some("fail"));
     }
 }
 
 #[test]
-fn a_log_id_of_another_kind_is_left_out() {
+fn a_log_id_of_another_type_is_left_out() {
     for value in [
         CapturedValue::Absent,
         CapturedValue::Null,
@@ -223,9 +223,9 @@ fn a_log_id_of_another_kind_is_left_out() {
         number(&"1".repeat(65)),
         string(&"1".repeat(65)),
     ] {
-        let mut marks = good();
-        marks.serverlogid = value;
-        let judgement = judge(&marks, &RULE);
+        let mut scores = good();
+        scores.serverlogid = value;
+        let judgement = judge(&scores, &RULE);
         assert!(judgement.passed && judgement.serverlogid.is_none());
     }
 }
@@ -249,59 +249,59 @@ fn any_value() -> impl Strategy<Value = CapturedValue> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4096, ..ProptestConfig::default() })]
 
-    /// Whatever comes, a pass has every mark that the rule speaks of, each in its range.
+    /// Whatever the input, a pass has every member that the rule requires, each in its range.
     #[test]
-    fn a_pass_has_everything(
+    fn a_pass_has_every_required_member(
         error_code in any_value(), serverlogid in any_value(), action_verify in any_value(),
         score in any_value(), threshold in any_value(), maxspoofing in any_value(),
         fill in 0_u8..64, max_spoofing in prop_oneof![Just(1.0), 0.0..1.0],
     ) {
-        let mut marks = LivenessScores { error_code, serverlogid, action_verify, score, threshold, maxspoofing };
-        // Most marks good most of the time, or nothing would ever be near a pass.
+        let mut scores = LivenessScores { error_code, serverlogid, action_verify, score, threshold, maxspoofing };
+        // Most members are good most of the time; otherwise no input would come close to a pass.
         let fine = good();
-        if fill & 1 > 0 { marks.error_code = fine.error_code; }
-        if fill & 2 > 0 { marks.action_verify = fine.action_verify; }
-        if fill & 4 > 0 { marks.score = fine.score; }
-        if fill & 8 > 0 { marks.threshold = fine.threshold; }
-        if fill & 16 > 0 { marks.maxspoofing = fine.maxspoofing; }
+        if fill & 1 > 0 { scores.error_code = fine.error_code; }
+        if fill & 2 > 0 { scores.action_verify = fine.action_verify; }
+        if fill & 4 > 0 { scores.score = fine.score; }
+        if fill & 8 > 0 { scores.threshold = fine.threshold; }
+        if fill & 16 > 0 { scores.maxspoofing = fine.maxspoofing; }
         let rule = PassRule { threshold: ScoreThreshold::Frr1e2, max_spoofing };
-        let judgement = judge(&marks, &rule);
+        let judgement = judge(&scores, &rule);
         if judgement.passed {
             let read = |value: &CapturedValue| match value {
                 CapturedValue::Number(text) => serde_json::from_str::<f64>(text).unwrap(),
                 other => panic!("{other:?} counted as a number"),
             };
-            prop_assert_eq!(&marks.error_code, &CapturedValue::Number("0".into()));
-            prop_assert_eq!(&marks.action_verify, &CapturedValue::String("pass".into()));
-            // This reader may differ from ours in the last bit.
-            prop_assert!(read(&marks.score) - read(&marks.threshold) > -1e-15);
-            prop_assert!((0.0..=1.0).contains(&read(&marks.score)));
-            prop_assert!((0.0..=1.0).contains(&read(&marks.threshold)));
+            prop_assert_eq!(&scores.error_code, &CapturedValue::Number("0".into()));
+            prop_assert_eq!(&scores.action_verify, &CapturedValue::String("pass".into()));
+            // This parser may differ from ours in the last bit.
+            prop_assert!(read(&scores.score) - read(&scores.threshold) > -1e-15);
+            prop_assert!((0.0..=1.0).contains(&read(&scores.score)));
+            prop_assert!((0.0..=1.0).contains(&read(&scores.threshold)));
             if max_spoofing < 1.0 {
-                prop_assert!(read(&marks.maxspoofing) <= max_spoofing + 1e-15);
+                prop_assert!(read(&scores.maxspoofing) <= max_spoofing + 1e-15);
             }
             prop_assert!(judgement.score.is_some() && judgement.threshold_value.is_some());
         }
     }
 
-    /// Taking any one thing that the rule speaks of out of a passing answer makes it a fail.
+    /// A passing response fails when any one required member is removed.
     #[test]
-    fn nothing_missing_ever_passes(which in 0..5_usize, value in any_value()) {
-        let mut marks = good();
-        let mark = match which {
-            0 => &mut marks.error_code,
-            1 => &mut marks.action_verify,
-            2 => &mut marks.score,
-            3 => &mut marks.threshold,
-            _ => &mut marks.maxspoofing,
+    fn a_missing_member_never_passes(which in 0..5_usize, value in any_value()) {
+        let mut scores = good();
+        let member = match which {
+            0 => &mut scores.error_code,
+            1 => &mut scores.action_verify,
+            2 => &mut scores.score,
+            3 => &mut scores.threshold,
+            _ => &mut scores.maxspoofing,
         };
         let number = matches!(value, CapturedValue::Number(_));
-        *mark = value.clone();
+        *member = value.clone();
         if which == 1 && value == CapturedValue::String("pass".into()) {
             return Ok(());
         }
         if which == 1 || !number {
-            prop_assert!(!judge(&marks, &RULE).passed);
+            prop_assert!(!judge(&scores, &RULE).passed);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is in a verdict, that its signature holds, and what is published.
+//! The content of a verdict, its signature, its place in the response, and the published keys.
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ fn verdicts() -> VerdictSigner {
 
 fn judgement() -> Judgement {
     let number = |text: &str| CapturedValue::Number(text.into());
-    let marks = LivenessScores {
+    let scores = LivenessScores {
         error_code: number("0"),
         serverlogid: number("587756642"),
         action_verify: CapturedValue::String("pass".into()),
@@ -47,14 +47,15 @@ fn judgement() -> Judgement {
         threshold: number("3e-1"),
         maxspoofing: CapturedValue::Absent,
     };
-    judge(&marks, verdicts().rule())
+    judge(&scores, verdicts().rule())
 }
 
 fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(4_000_000_000_900)
 }
 
-/// The header and claims as text, the signature checked by another implementation with the published key.
+/// The header and the claims as text. Another implementation verifies the signature with the
+/// published key.
 fn opened(token: &str, verdicts: &VerdictSigner) -> (String, String) {
     let set: JwkSet = serde_json::from_slice(&verdicts.published().load()).unwrap();
     let kid = jsonwebtoken::decode_header(token).unwrap().kid.unwrap();
@@ -70,7 +71,7 @@ fn opened(token: &str, verdicts: &VerdictSigner) -> (String, String) {
     (text(), text())
 }
 
-fn statement<'a>(id: &'a VerdictId, judgement: &'a Judgement) -> VerdictInput<'a> {
+fn input<'a>(id: &'a VerdictId, judgement: &'a Judgement) -> VerdictInput<'a> {
     VerdictInput {
         id,
         user: "u\"ser",
@@ -83,9 +84,9 @@ fn statement<'a>(id: &'a VerdictId, judgement: &'a Judgement) -> VerdictInput<'a
 }
 
 #[test]
-fn a_verdict_says_this() {
+fn a_verdict_has_exactly_these_claims() {
     let (verdicts, judgement, id) = (verdicts(), judgement(), VerdictId("ab".into()));
-    let token = verdicts.sign(&statement(&id, &judgement), now()).unwrap();
+    let token = verdicts.sign(&input(&id, &judgement), now()).unwrap();
     let (header, claims) = opened(&token, &verdicts);
     assert_eq!(
         header,
@@ -103,7 +104,7 @@ fn a_verdict_says_this() {
 }
 
 #[test]
-fn hidden_scores_are_not_in_it_and_what_is_on_is() {
+fn hidden_scores_are_left_out_and_enabled_members_are_present() {
     let (verdicts, judgement, id) = (verdicts(), judgement(), VerdictId::random().unwrap());
     let token = verdicts
         .sign(
@@ -111,7 +112,7 @@ fn hidden_scores_are_not_in_it_and_what_is_on_is() {
                 scores_hidden: true,
                 video_sha256: Some([0xab; 32]),
                 delivered: Some(false),
-                ..statement(&id, &judgement)
+                ..input(&id, &judgement)
             },
             now(),
         )
@@ -126,10 +127,10 @@ fn hidden_scores_are_not_in_it_and_what_is_on_is() {
 }
 
 #[test]
-fn failures_are_signed_too() {
+fn failed_verifications_are_signed_too() {
     let (verdicts, id) = (verdicts(), VerdictId::random().unwrap());
     let judgement = judge(&LivenessScores::default(), verdicts.rule());
-    let token = verdicts.sign(&statement(&id, &judgement), now()).unwrap();
+    let token = verdicts.sign(&input(&id, &judgement), now()).unwrap();
     let (_, claims) = opened(&token, &verdicts);
     let claims: Value = serde_json::from_str(&claims).unwrap();
     assert_eq!(
@@ -140,14 +141,14 @@ fn failures_are_signed_too() {
 }
 
 #[test]
-fn no_two_verdicts_have_one_name() {
+fn every_verdict_has_its_own_id() {
     let (one, two) = (VerdictId::random().unwrap(), VerdictId::random().unwrap());
     assert_ne!(one, two);
     assert!(one.as_str().len() == 32 && one.as_str().bytes().all(|byte| byte.is_ascii_hexdigit()));
 }
 
 #[test]
-fn every_key_is_published_once_and_none_of_it_is_private() {
+fn every_key_is_published_once_without_its_private_part() {
     let set: Value = serde_json::from_slice(&verdicts().published().load()).unwrap();
     let keys = set["keys"].as_array().unwrap();
     assert_eq!(keys.len(), 2, "{set}");
@@ -159,7 +160,7 @@ fn every_key_is_published_once_and_none_of_it_is_private() {
 }
 
 #[test]
-fn a_key_that_signed_stays_published_for_its_verdicts_and_an_hour() {
+fn a_replaced_key_stays_published_for_the_lifetime_and_an_hour() {
     let pem = |seed: u8| {
         let key = [
             &[
@@ -197,13 +198,13 @@ fn a_key_that_signed_stays_published_for_its_verdicts_and_an_hour() {
     };
     let start = Instant::now();
     let (judgement, name) = (judgement(), VerdictId::random().unwrap());
-    let old = verdicts.sign(&statement(&name, &judgement), now()).unwrap();
+    let old = verdicts.sign(&input(&name, &judgement), now()).unwrap();
 
-    // The listed key that never signed here goes with its file; the one that signed stays.
+    // The listed key that never signed here is removed with its file; the one that signed stays.
     verdicts.change_keys(keys(1, &[]), start);
     assert_eq!(ids(), [id(1), ID.to_owned()]);
     opened(&old, &verdicts);
-    let new = verdicts.sign(&statement(&name, &judgement), now()).unwrap();
+    let new = verdicts.sign(&input(&name, &judgement), now()).unwrap();
     let header = jsonwebtoken::decode_header(&new).unwrap();
     assert_eq!(header.kid, Some(id(1)));
     opened(&new, &verdicts);
@@ -219,4 +220,34 @@ fn a_key_that_signed_stays_published_for_its_verdicts_and_an_hour() {
     assert_eq!(ids(), [id(1), id(2)]);
     verdicts.retire_keys(start + Duration::from_secs(1_000_000));
     assert_eq!(ids(), [id(1)]);
+}
+
+#[test]
+fn inserting_a_verdict_changes_no_other_byte() {
+    for (answer, wanted) in [
+        (
+            r#"{"score":0.9600000000000001}"#,
+            r#"{"score":0.9600000000000001,"verdict":"a.b-_.c"}"#,
+        ),
+        ("{}", r#"{"verdict":"a.b-_.c"}"#),
+        (" { \r\n } \n", " { \r\n \"verdict\":\"a.b-_.c\"} \n"),
+        (
+            "{\n \"a\" : {\"}\":{}}\n}\n",
+            "{\n \"a\" : {\"}\":{}}\n,\"verdict\":\"a.b-_.c\"}\n",
+        ),
+        (r#"{"a":"\"}{"}"#, r#"{"a":"\"}{","verdict":"a.b-_.c"}"#),
+    ] {
+        let made = insert_verdict(answer.into(), "a.b-_.c").unwrap();
+        assert_eq!(str::from_utf8(&made), Ok(wanted));
+        let read: Value = serde_json::from_slice(&made).unwrap();
+        assert_eq!(read["verdict"], "a.b-_.c");
+    }
+}
+
+#[test]
+fn a_response_that_is_no_object_gets_no_verdict() {
+    for answer in ["", " ", "[]", "1", "}", "null"] {
+        let inserted = insert_verdict(answer.into(), "x");
+        assert_eq!(inserted, Err(VerdictSigningError::NoObject), "{answer}");
+    }
 }
