@@ -1,4 +1,8 @@
-//! A body as it arrives, chunk by chunk: counted against its cap, its pace and the memory that all bodies share.
+//! The chunks of a body as they arrive: counted against the route's maximum size, the minimum rate,
+//! and the memory that all bodies share.
+//!
+//! Reserves memory before a byte is read, and releases it with the [`MemoryPermit`]. Never looks
+//! into the chunks.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,35 +14,43 @@ use tokio::time::{Instant, timeout_at};
 use super::BodyRefusal;
 use crate::memory::{BodyMemory, MemoryPermit};
 
-/// What all bodies have in common.
+/// Memory for a body of unknown length is reserved in steps of this size, in bytes.
+const STEP: u64 = 256 * 1024;
+/// Time before the first window, in which the minimum rate does not count.
+const GRACE: Duration = Duration::from_secs(5);
+/// The minimum rate is an average over this time.
+const WINDOW: Duration = Duration::from_secs(10);
+/// Maximum time for a body. Later its session has expired, and in the end the date of its
+/// signature.
+const LONGEST: Duration = Duration::from_secs(5 * 60);
+
+/// What all bodies are admitted by.
 #[derive(Clone)]
 pub struct BodyAdmission {
-    /// The memory for all bodies.
+    /// The memory that all bodies share.
     pub memory: Arc<BodyMemory>,
-    /// Bytes per second that a body must keep up.
+    /// Minimum rate of a body, in bytes per second; 0 turns it off.
     pub min_rate: u64,
 }
 
-/// A body of unknown length is admitted in steps of this many bytes.
-const STEP: u64 = 256 * 1024;
-
+/// An admitted body whose chunks are arriving.
 pub(super) struct IncomingBody<'a> {
     body: &'a mut Incoming,
     permit: MemoryPermit,
     pace: BodyPace,
     max: u64,
     declared: Option<u64>,
-    /// What so many bytes take once they are held.
+    /// The memory that this many received bytes take.
     held: fn(u64) -> u64,
-    /// Bytes that have arrived; the caller's record looks at it, also after a refusal.
+    /// Bytes received; also read after a refusal, for the access record.
     count: &'a mut u64,
 }
 
 impl<'a> IncomingBody<'a> {
-    /// Admits a body: nothing of it is read, but room for its declared length is reserved.
+    /// Admits a body: reserves memory for its declared length without reading any of it.
     ///
     /// # Errors
-    /// `TooLarge`, `NoRoom`.
+    /// `TooLarge` or `NoRoom`.
     pub(super) fn admit(
         body: &'a mut Incoming,
         admission: &BodyAdmission,
@@ -65,26 +77,26 @@ impl<'a> IncomingBody<'a> {
         })
     }
 
-    /// The length that the head declares.
+    /// The length that the head declares, in bytes.
     pub(super) fn declared(&self) -> Option<u64> {
         self.declared
     }
 
-    /// Bytes that have arrived.
+    /// The number of bytes received.
     pub(super) fn count(&self) -> u64 {
         *self.count
     }
 
-    /// The next chunk; `None` at the end.
+    /// Receives the next chunk; `None` at the end.
     ///
     /// # Errors
-    /// `TooLarge`, `NoRoom`, `TooSlow`, `Broken`.
+    /// `TooLarge`, `NoRoom`, `TooSlow` or `Broken`.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, BodyRefusal> {
         let Some(chunk) = self.chunk().await? else {
             return Ok(None);
         };
         let length = chunk.len() as u64;
-        self.pace.arrived(length);
+        self.pace.received(length);
         *self.count = self.count.saturating_add(length);
         if *self.count > self.max {
             return Err(BodyRefusal::TooLarge);
@@ -103,7 +115,7 @@ impl<'a> IncomingBody<'a> {
                 Ok(None) => return Ok(None),
                 Ok(Some(Err(_))) => return Err(BodyRefusal::Broken),
                 Ok(Some(Ok(frame))) => {
-                    // Trailers are nothing to us.
+                    // Trailers are ignored.
                     if let Ok(chunk) = frame.into_data() {
                         return Ok(Some(chunk));
                     }
@@ -112,29 +124,25 @@ impl<'a> IncomingBody<'a> {
         }
     }
 
-    /// The permit, which goes on to hold the memory.
+    /// The permit, which keeps the memory reserved.
     pub(super) fn into_permit(self) -> MemoryPermit {
         self.permit
     }
 }
 
-/// Time in which a body need not keep up any rate.
-const GRACE: Duration = Duration::from_secs(5);
-/// The rate is an average over this time.
-const WINDOW: Duration = Duration::from_secs(10);
-/// A body that takes longer outlives its session, and in the end its signature's date.
-const LONGEST: Duration = Duration::from_secs(5 * 60);
-
-pub(super) struct BodyPace {
+/// The deadline for the next bytes of a body, from the minimum rate.
+struct BodyPace {
     window_ends: Instant,
     end: Instant,
+    /// Bytes still missing in this window.
     owed: u64,
+    /// Bytes that must arrive in each window.
     window: u64,
 }
 
 impl BodyPace {
-    /// `rate` in bytes per second; 0: only the longest time counts.
-    pub(super) fn new(rate: u64) -> Self {
+    /// `rate` in bytes per second; if 0, only the maximum time counts.
+    fn new(rate: u64) -> Self {
         let now = Instant::now();
         let window = rate.saturating_mul(WINDOW.as_secs());
         Self {
@@ -145,7 +153,7 @@ impl BodyPace {
         }
     }
 
-    pub(super) fn deadline(&self) -> Instant {
+    fn deadline(&self) -> Instant {
         if self.window == 0 {
             self.end
         } else {
@@ -153,7 +161,7 @@ impl BodyPace {
         }
     }
 
-    pub(super) fn arrived(&mut self, bytes: u64) {
+    fn received(&mut self, bytes: u64) {
         self.owed = self.owed.saturating_sub(bytes);
         if self.owed == 0 {
             self.owed = self.window;

@@ -1,4 +1,10 @@
-//! A request's body on its way in: counted, timed, checked, cut and signed as it arrives, and held as it came.
+//! A request body on its way in: counted, paced, checked, cut and signed while it arrives.
+//!
+//! [`receive`] is the entry point. `incoming` admits the body and yields its chunks, `pieces` holds
+//! and signs what stays of them, [`raw_video`] handles a video that is not wrapped in JSON,
+//! [`attempt`] opens the session, and `rules` says which members a route accepts. Relies on
+//! [`crate::json`], [`crate::media`] and [`crate::qiniu::request`]. Nothing here writes a byte of a
+//! body to a file, or reads one before [`receive::receive`] is called.
 
 pub mod attempt;
 pub mod incoming;
@@ -7,27 +13,35 @@ pub mod raw_video;
 pub mod receive;
 mod rules;
 
-pub use rules::BodyRules;
+pub use rules::{BodyRules, FieldError};
 
 use crate::{json::CutError, media::VideoFinding, session::ticket::TicketError};
 
 /// Why a body was refused.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum BodyRefusal {
-    /// Over the route's cap.
+    /// It exceeds the route's maximum size.
+    #[error("the body is too large")]
     TooLarge,
-    /// No memory for it now.
+    /// The memory for bodies is exhausted.
+    #[error("no body memory left")]
     NoRoom,
-    /// Under the minimum rate.
+    /// It arrived slower than the minimum rate.
+    #[error("the body arrived too slowly")]
     TooSlow,
-    /// The connection or its framing broke.
+    /// The connection or the framing broke.
+    #[error("the body is incomplete or its framing is invalid")]
     Broken,
-    /// Not JSON, or ambiguous.
-    Json(CutError),
-    /// A member is missing or of a wrong type.
-    Field(String),
-    /// Not a video that Qiniu would look at.
-    Video(VideoFinding),
-    /// The session is not this caller's, or over.
+    /// It is not JSON, or ambiguous.
+    #[error(transparent)]
+    Json(#[from] CutError),
+    /// A member is missing or has the wrong type.
+    #[error(transparent)]
+    Field(#[from] FieldError),
+    /// The video is one that Qiniu rejects.
+    #[error("the video was rejected: {0}")]
+    Video(#[source] VideoFinding),
+    /// The session id is not this caller's, or has expired.
+    #[error("the session id was rejected")]
     Session(TicketError),
 }

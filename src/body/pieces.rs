@@ -1,10 +1,12 @@
-//! What goes upstream of a body: the pieces that stay, held as they came and signed as soon as they can't be taken back.
+//! The pieces of a body that go upstream: held as they arrived, and signed as soon as they can't be
+//! rolled back.
 //!
-//! A large piece is a slice of the chunk it arrived in: nothing is copied. A slice keeps the whole buffer of its chunk in
-//! memory, though, and how much of that is worth keeping is the sender's choice: he may put four hundred thousand blanks
-//! between two chunks, or other frames. So small pieces are copied together into blocks, and large ones are as soon as the
-//! buffers behind them could take much more than what is kept. Whatever the chunks, a body takes a tenth more than its
-//! bytes and one buffer at the most.
+//! A large piece is a slice of the chunk it arrived in, so nothing is copied. But a slice keeps the
+//! whole buffer of its chunk in memory, and the sender decides how much of that buffer is body: it
+//! may put four hundred thousand blanks between two chunks, or other frames. So small pieces are
+//! copied together into blocks, and so are large ones once their buffers could take much more memory
+//! than the kept bytes. However it is chunked, a body takes at most a tenth more than its bytes, and
+//! one buffer.
 
 use bytes::Bytes;
 
@@ -19,44 +21,45 @@ use crate::{
     session::ticket::SessionOwner,
 };
 
-/// A shorter piece is copied, which costs little while it is in the processor's cache. Buffers grow while a body comes in
-/// fast, so beyond the first few reads its pieces are longer.
+/// Shorter pieces are copied, which is cheap while they are in the processor's cache. Buffers grow
+/// while a body arrives fast, so after the first few reads its pieces are longer. In bytes.
 const SMALL: usize = 96 * 1024;
-/// Fewer bytes of our own making are copied as well: a piece costs 32 bytes of its own.
+/// Shorter pieces made by the gateway are copied, too: a piece costs 32 bytes by itself. In bytes.
 const TINY: usize = 4 * 1024;
-/// Bytes of a block of copied pieces.
+/// Size of a block of copied pieces, in bytes.
 const BLOCK: usize = 64 * 1024;
-/// Bytes of the buffer behind a chunk at the most: hyper reads so many at once. (It reuses a buffer that nobody holds, and
-/// then may double it; such a chance is not worth a copy of everything.)
+/// Maximum size of the buffer behind a chunk, in bytes: hyper's largest read. (hyper may double a
+/// buffer that it reuses because nothing refers to it; that rare case is not worth copying all.)
 const BUFFER: usize = 8 * 1024 + 100 * 4 * 1024;
 
-/// The pieces of a body.
+/// Collects the pieces of a body, signs them, and checks its video.
 pub(super) struct BodyPieces {
-    /// The chunk that is being looked at.
+    /// The current chunk.
     chunk: Bytes,
-    /// Whether a slice of it is kept.
+    /// Whether a slice of the current chunk is kept.
     sliced: bool,
-    /// The check of the video's base64.
+    /// Checks the video's base64.
     pub(super) check: Base64Check,
-    /// Hashes the video, where that was asked for.
+    /// Hashes the video, if the route's rules ask for it.
     pub(super) digest: Option<VideoDigest>,
     kept: Vec<Bytes>,
-    /// Small pieces behind those of `kept`.
+    /// Copied small pieces that follow those of `kept`.
     block: Vec<u8>,
-    /// All before it is signed.
+    /// Everything before it is signed.
     mark: RollbackPoint,
+    /// Bytes kept.
     length: usize,
-    /// Memory that all of it takes at the most: blocks by their bytes, and whole buffers.
+    /// Upper bound of the memory taken, in bytes: blocks by their length, and whole buffers.
     taken: usize,
     draft: RequestDraft,
     video: Option<VideoLocation>,
-    /// What the operator adds.
+    /// Members that the operator adds.
     pins: Bytes,
-    /// The session that the upload is for, where sessions are bound to callers.
+    /// Opens the session of the upload, if sessions are bound to callers.
     pub(super) attempt: Option<Box<ArrivingAttempt>>,
 }
 
-/// A point between two bytes of what is kept.
+/// A position between two kept bytes.
 #[derive(Clone, Copy, Default)]
 struct RollbackPoint {
     pieces: usize,
@@ -65,12 +68,12 @@ struct RollbackPoint {
     taken: usize,
 }
 
-/// Where the video's base64 is.
+/// Where the video's base64 is in the outgoing body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct VideoLocation {
-    /// Bytes of the outgoing body before it.
+    /// Offset in the outgoing body, in bytes.
     pub(super) start: usize,
-    /// Some of its characters are written as escapes.
+    /// Whether some of its characters are written as JSON escapes.
     pub(super) escaped: bool,
 }
 
@@ -93,7 +96,7 @@ impl BodyPieces {
         }
     }
 
-    /// With these members at the end, and for this caller's session.
+    /// Appends `pins` as members at the end, and opens the session for `owner`.
     pub(super) fn with(self, pins: &Bytes, owner: Option<SessionOwner>) -> Self {
         Self {
             pins: pins.clone(),
@@ -102,13 +105,13 @@ impl BodyPieces {
         }
     }
 
-    /// The chunk that the next pieces are parts of.
+    /// Sets the chunk that the next pieces are slices of.
     pub(super) fn begin_chunk(&mut self, chunk: Bytes) {
         self.chunk = chunk;
         self.sliced = false;
     }
 
-    /// Adds bytes of our own making, for good.
+    /// Adds bytes made by the gateway, which are never rolled back.
     pub(super) fn append(&mut self, bytes: Vec<u8>) {
         if bytes.len() < TINY {
             self.gather(&bytes);
@@ -119,7 +122,7 @@ impl BodyPieces {
         self.settle();
     }
 
-    /// Adds base64 of the video that we made ourselves.
+    /// Adds base64 of the video that the gateway encoded.
     pub(super) fn append_video(&mut self, base64: Vec<u8>) {
         if let Some(attempt) = &mut self.attempt {
             attempt.video(&base64);
@@ -127,7 +130,7 @@ impl BodyPieces {
         self.append(base64);
     }
 
-    /// Says that the video's base64 comes next.
+    /// Marks the position where the video's base64 begins.
     pub(super) fn video_begins(&mut self) {
         self.video = Some(VideoLocation {
             start: self.length,
@@ -135,7 +138,10 @@ impl BodyPieces {
         });
     }
 
-    /// Whether the session may be good still.
+    /// Checks the session id, if it has arrived.
+    ///
+    /// # Errors
+    /// The session id was rejected.
     pub(super) fn session_so_far(&self) -> Result<(), BodyRefusal> {
         let Some(attempt) = &self.attempt else {
             return Ok(());
@@ -143,11 +149,11 @@ impl BodyPieces {
         attempt.so_far().map_err(BodyRefusal::Session)
     }
 
-    /// The signed request, and where in its body the video is.
+    /// Completes the request. Also returns where the video is in its body.
     pub(super) fn finish(mut self: Box<Self>) -> (SignedRequest, Option<VideoLocation>) {
         self.settle();
         if self.video.is_some() {
-            // It is looked at in the pieces.
+            // The video is inspected in the pieces.
             self.close_block();
         }
         (self.draft.finish(self.kept, self.block), self.video)
@@ -159,7 +165,7 @@ impl BodyPieces {
         self.kept.push(piece);
     }
 
-    /// Copies bytes into blocks.
+    /// Copies `bytes` into blocks.
     fn gather(&mut self, mut bytes: &[u8]) {
         self.length += bytes.len();
         self.taken += bytes.len();
@@ -167,7 +173,7 @@ impl BodyPieces {
             let (now, later) = bytes.split_at(bytes.len().min(BLOCK - self.block.len()));
             let needed = self.block.len() + now.len();
             if needed > self.block.capacity() {
-                // Grows with the body, so that what is empty of a block never counts.
+                // Grows with the body, so that the spare capacity of a block never matters.
                 let room = needed + self.length / 8 + 256;
                 self.block.reserve_exact(room.min(BLOCK) - self.block.len());
             }
@@ -179,7 +185,7 @@ impl BodyPieces {
         }
     }
 
-    /// Whether a piece of the chunk may stay where it is, and its buffer with it.
+    /// Whether a piece of the current chunk may stay a slice, which keeps the chunk's buffer.
     fn may_stay(&mut self, length: usize) -> bool {
         let buffer = if self.sliced { 0 } else { BUFFER };
         let whole = self.length + length;
@@ -193,13 +199,13 @@ impl BodyPieces {
 
     fn close_block(&mut self) {
         if !self.block.is_empty() {
-            // A boxed slice has no room behind it.
+            // A boxed slice has no spare capacity.
             let block = std::mem::take(&mut self.block).into_boxed_slice();
             self.kept.push(block.into());
         }
     }
 
-    /// Signs what came since the mark, and moves the mark behind it.
+    /// Signs everything since the mark, and moves the mark to the end.
     fn settle(&mut self) {
         // The block that was open at the mark may have been closed since.
         let mut signed = self.mark.block;
@@ -252,13 +258,13 @@ impl CutSink for BodyPieces {
         }
         self.length = self.mark.length;
         self.taken = self.mark.taken;
-        // Its slices may be among those that are gone.
+        // The slices of the current chunk may be among the removed ones.
         self.sliced = false;
     }
 
     fn text(&mut self, bytes: &[u8], letters: bool) {
         if self.video.is_none() {
-            // The cut has passed on all before the text, its opening quote included.
+            // The cut has passed on everything before the text, including the opening quote.
             self.video_begins();
         }
         if let Some(video) = &mut self.video {
@@ -277,7 +283,7 @@ impl CutSink for BodyPieces {
     }
 
     fn replace(&mut self, _slot: CaptureSlot, value: &CapturedValue) {
-        // What is neither opened nor rejected here is of a wrong type, which ends the request.
+        // Any other value has the wrong type, which ends the request later.
         let id = match (&mut self.attempt, value) {
             (Some(attempt), CapturedValue::String(text)) if !text.is_empty() => attempt.open(text),
             (Some(attempt), CapturedValue::TooLong) => {

@@ -1,5 +1,7 @@
-//! A video sent as it is (`Content-Type: video/mp4`): a quarter fewer bytes on the way here. The JSON that Qiniu wants is
-//! written around it, its base64 chunk by chunk as it arrives.
+//! A video sent as it is (`Content-Type: video/mp4`), which takes a quarter fewer bytes to upload.
+//!
+//! Writes the JSON that Qiniu expects around it, and encodes the video as base64 chunk by chunk
+//! while it arrives. Never holds the video itself.
 
 use std::fmt;
 
@@ -14,25 +16,25 @@ use crate::{
     },
 };
 
-/// What the JSON around a video takes at the most, generously.
+/// Upper bound of the JSON around a video, in bytes.
 const AROUND: u64 = 4 * 1024;
 
-/// What the header fields of a raw video say. They were checked to be texts that stand in JSON as they are.
+/// The members that a raw video's header fields carry. They were checked to need no JSON escapes.
 pub struct RawVideoFields {
-    /// `Liveness-Session`.
+    /// Value of `Liveness-Session`.
     pub session: String,
-    /// `Liveness-Face-Field`.
+    /// Value of `Liveness-Face-Field`.
     pub face_field: Option<String>,
 }
 
-/// Session ids are no business of a log.
+/// Keeps session ids out of logs.
 impl fmt::Debug for RawVideoFields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RawVideoFields")
     }
 }
 
-/// What a video of so many bytes takes once it is held.
+/// The memory that a video of `bytes` bytes takes once it is encoded, in bytes.
 pub(super) fn held(bytes: u64) -> u64 {
     bytes.div_ceil(3).saturating_mul(4).saturating_add(AROUND)
 }
@@ -40,14 +42,14 @@ pub(super) fn held(bytes: u64) -> u64 {
 /// Receives the video.
 ///
 /// # Errors
-/// The refusal; what is left of the body has not been read.
+/// The body was refused; the rest of it is unread.
 pub(super) async fn receive(
-    mut arrival: IncomingBody<'_>,
+    mut incoming: IncomingBody<'_>,
     video: &RawVideoFields,
     rules: &BodyRules,
     mut pieces: Box<BodyPieces>,
 ) -> Result<ReceivedBody, BodyRefusal> {
-    if arrival.declared().is_some_and(|length| length > MAX_VIDEO) {
+    if incoming.declared().is_some_and(|length| length > MAX_VIDEO) {
         return Err(BodyRefusal::Video(VideoFinding::TooLarge));
     }
     let session = match &mut pieces.attempt {
@@ -58,8 +60,8 @@ pub(super) async fn receive(
     pieces.append(format!("{{\"session_id\":{session},\"video_base64\":\"").into());
     pieces.video_begins();
     let mut encoder = Base64Encoder::default();
-    while let Some(chunk) = arrival.next().await? {
-        if arrival.count() > MAX_VIDEO {
+    while let Some(chunk) = incoming.next().await? {
+        if incoming.count() > MAX_VIDEO {
             return Err(BodyRefusal::Video(VideoFinding::TooLarge));
         }
         encoder.encode(&chunk, &mut pieces);
@@ -68,7 +70,7 @@ pub(super) async fn receive(
         }
     }
     encoder.finish(&mut pieces);
-    if arrival.count() == 0 {
+    if incoming.count() == 0 {
         return Err(BodyRefusal::Video(VideoFinding::Empty));
     }
     let face_field = video.face_field.as_deref();
@@ -79,7 +81,7 @@ pub(super) async fn receive(
     });
     pieces.end(false);
     pieces.append(b"}".to_vec());
-    let length = arrival.count();
+    let length = incoming.count();
     let face_field = face_field.map_or(CapturedValue::Absent, |text| {
         CapturedValue::String(text.to_owned())
     });
@@ -87,13 +89,13 @@ pub(super) async fn receive(
         true => &face_field,
         false => &CapturedValue::Absent,
     });
-    ReceivedBody::new(pieces, arrival.into_permit(), Some(length), &asked)
+    ReceivedBody::new(pieces, incoming.into_permit(), Some(length), &asked)
 }
 
-/// Base64 of bytes that come in chunks of any size.
+/// Encodes chunks of any size as base64.
 #[derive(Default)]
 struct Base64Encoder {
-    /// Up to two bytes that wait for the rest of their group of three.
+    /// Up to two bytes of an incomplete group of three.
     rest: Vec<u8>,
 }
 

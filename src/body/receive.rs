@@ -1,5 +1,7 @@
-//! Receives a body in one pass. What stays of each piece is held and signed at once, the large ones as they came,
-//! and nothing is ever written to a file.
+//! Receives a body in one pass, and turns it into a signed request.
+//!
+//! Each piece that stays is held and signed at once, large ones without a copy. Nothing is ever
+//! written to a file.
 
 use bytes::Bytes;
 use hyper::body::Incoming;
@@ -24,19 +26,19 @@ use crate::{
     session::ticket::SessionOwner,
 };
 
-/// What a body is, by its request's head.
+/// The form of a body, from the head of its request.
 pub enum BodyForm {
-    /// JSON, as Qiniu takes it.
+    /// JSON, as Qiniu defines it.
     Json,
-    /// The video itself; the rest of what Qiniu wants stands in header fields.
+    /// The video itself; the other members are in header fields.
     Video(RawVideoFields),
 }
 
-/// Receives `body`, for a session of `owner`'s where sessions are bound to callers; `count` is told how many bytes have
-/// arrived, also when it ends in a refusal.
+/// Receives `body`, for a session of `owner` if sessions are bound to callers. Keeps the number of
+/// received bytes in `count`, also if the body is refused.
 ///
 /// # Errors
-/// The refusal; what is left of the body has not been read.
+/// The body was refused; the rest of it is unread.
 pub fn receive<'a>(
     body: &'a mut Incoming,
     form: &'a BodyForm,
@@ -46,68 +48,68 @@ pub fn receive<'a>(
     owner: Option<SessionOwner>,
     count: &'a mut u64,
 ) -> impl Future<Output = Result<ReceivedBody, BodyRefusal>> {
-    // Boxed, and before the first step: what a future is given stays a part of it for as long as it lives.
+    // Boxed here and not in the future: a future holds all its arguments for its whole life.
     let mut pieces = Box::new(BodyPieces::new(draft).with(&rules.pins, owner));
     pieces.digest = rules.video_digest();
     let held = match form {
         BodyForm::Json => |bytes| bytes,
         BodyForm::Video(_) => raw_video::held,
     };
-    let arrival = IncomingBody::admit(body, admission, rules.max_body, held, count);
+    let incoming = IncomingBody::admit(body, admission, rules.max_body, held, count);
     async {
         match form {
-            BodyForm::Json => json(arrival?, rules, pieces).await,
-            // Boxed, for it is large, and most bodies are the other kind.
+            BodyForm::Json => json(incoming?, rules, pieces).await,
+            // Boxed: the future is large, and most bodies are JSON.
             BodyForm::Video(video) => {
-                Box::pin(raw_video::receive(arrival?, video, rules, pieces)).await
+                Box::pin(raw_video::receive(incoming?, video, rules, pieces)).await
             }
         }
     }
 }
 
 async fn json(
-    mut arrival: IncomingBody<'_>,
+    mut incoming: IncomingBody<'_>,
     rules: &BodyRules,
     mut pieces: Box<BodyPieces>,
 ) -> Result<ReceivedBody, BodyRefusal> {
     let mut cut = Box::new(JsonCut::new(&rules.rules));
-    while let Some(chunk) = arrival.next().await? {
+    while let Some(chunk) = incoming.next().await? {
         pieces.begin_chunk(chunk.clone());
-        cut.feed(&chunk, &mut *pieces).map_err(BodyRefusal::Json)?;
+        cut.feed(&chunk, &mut *pieces)?;
         pieces.session_so_far()?;
         pieces.check.so_far().map_err(BodyRefusal::Video)?;
     }
-    if arrival.count() == 0 && rules.empty_is_object {
+    if incoming.count() == 0 && rules.empty_is_object {
         pieces.begin_chunk(Bytes::from_static(b"{}"));
-        cut.feed(b"{}", &mut *pieces).map_err(BodyRefusal::Json)?;
+        cut.feed(b"{}", &mut *pieces)?;
     }
-    let values = cut.finish().map_err(BodyRefusal::Json)?;
-    rules.check(&values).map_err(BodyRefusal::Field)?;
+    let values = cut.finish()?;
+    rules.check(&values)?;
     let length = match rules.video {
         Some(_) => Some(pieces.check.finish().map_err(BodyRefusal::Video)?),
         None => None,
     };
     let asked = rules.asked(|slot| values.get(slot).unwrap_or(&CapturedValue::Absent));
-    ReceivedBody::new(pieces, arrival.into_permit(), length, &asked)
+    ReceivedBody::new(pieces, incoming.into_permit(), length, &asked)
 }
 
-/// A body that may go upstream.
+/// A complete body, as a signed request that may go upstream.
 pub struct ReceivedBody {
     /// The signed request.
     pub outgoing: SignedRequest,
-    /// Holds the memory for as long as the request lives.
+    /// Keeps the memory reserved as long as the request exists.
     pub permit: MemoryPermit,
-    /// What may claim its session, where sessions are bound to callers.
+    /// The attempt that may claim the session, if sessions are bound to callers.
     pub attempt: Option<VerifyAttempt>,
-    /// SHA-256 of the video, where that was asked for.
+    /// SHA-256 of the video, if the route's rules ask for it.
     pub video_sha256: Option<[u8; 32]>,
-    /// The video in it, where there is one.
+    /// Where the video is in the request, if there is one.
     video: Option<ReceivedVideo>,
 }
 
 struct ReceivedVideo {
     place: VideoLocation,
-    /// Bytes, decoded.
+    /// Decoded length, in bytes.
     length: u64,
 }
 
@@ -134,10 +136,10 @@ impl ReceivedBody {
         })
     }
 
-    /// Looks at the video's container.
+    /// Inspects the video's container.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Qiniu would reject the video.
     pub fn inspect(&self) -> Result<(), VideoFinding> {
         let Some(ReceivedVideo { place, length }) = &self.video else {
             return Ok(());

@@ -1,4 +1,7 @@
-//! What a route accepts as a body: which members go upstream, which must be there, and of which type.
+//! The members that a route accepts in a body: which go upstream, which are required, and their
+//! types.
+//!
+//! Built once at start from the route's settings. Never sees a byte of a body.
 
 use bytes::Bytes;
 
@@ -11,23 +14,26 @@ use crate::{
     route::{RouteKind, RouteSettings},
 };
 
-/// A route's rules, built once at start.
+/// The rules of one route.
 pub struct BodyRules {
     pub(super) rules: CutRules,
+    /// Maximum body size, in bytes.
     pub(super) max_body: u64,
-    /// An empty body goes up as `{}`.
+    /// Whether an empty body goes upstream as `{}`.
     pub(super) empty_is_object: bool,
+    /// The video, if it goes upstream.
     pub(super) video: Option<CaptureSlot>,
-    /// The caller's `face_field`, where it goes upstream.
+    /// The caller's `face_field`, if it goes upstream.
     pub(super) face_field: Option<CaptureSlot>,
-    /// Members that go up as the operator says, as JSON with commas between them; empty: none.
+    /// The members that the operator pins, as JSON separated by commas; empty if there are none.
     pub(super) pins: Bytes,
     hash_video: bool,
     typed: Vec<TypedMember>,
-    /// What goes up beside a video, other than its session and what the operator adds.
+    /// The members that go upstream beside a video, except its session and pinned ones.
     beside_video: Vec<CaptureSlot>,
 }
 
+/// A member that must have a certain type.
 struct TypedMember {
     name: &'static str,
     slot: CaptureSlot,
@@ -41,8 +47,28 @@ enum MemberType {
     Number,
 }
 
+/// Why the value of a member is rejected. Each variant holds the member's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FieldError {
+    /// It is required, but missing.
+    #[error("`{0}` is missing")]
+    Missing(&'static str),
+    /// It is required, but an empty string.
+    #[error("`{0}` is empty")]
+    Empty(&'static str),
+    /// It is longer than 4 KiB.
+    #[error("`{0}` is too long")]
+    TooLong(&'static str),
+    /// It is not a string.
+    #[error("`{0}` must be a string")]
+    NotString(&'static str),
+    /// It is not a number.
+    #[error("`{0}` must be a number")]
+    NotNumber(&'static str),
+}
+
 impl BodyRules {
-    /// The rules that `route` asks for; with `bind`, session ids are opened on the way.
+    /// Builds the rules of `route`. With `bind`, session ids are opened on the way.
     pub fn new(route: &RouteSettings, bind: bool) -> Self {
         let mut rules = CutRules::new();
         let pinned = |name: &str| route.request_set.iter().any(|(pin, _)| pin == name);
@@ -51,7 +77,7 @@ impl BodyRules {
             let fields = fields.iter().map(String::as_str);
             rules.keep_only(fields.filter(|field| !pinned(field)));
         } else {
-            // Any top-level member stays, but two of one name are two readings of one body.
+            // Every top-level member stays, but duplicates would make the body ambiguous.
             rules.watch_root();
             let pins = route.request_set.iter();
             pins.filter_map(|(pin, _)| MemberPath::parse(pin).ok())
@@ -108,19 +134,19 @@ impl BodyRules {
         }
     }
 
-    /// Has the video hashed too.
+    /// Also hashes the video.
     pub fn hashing_video(mut self) -> Self {
         self.hash_video = self.video.is_some();
         self
     }
 
-    /// A digest to feed, where the video is to be hashed.
+    /// A new digest, if the video is to be hashed.
     pub(super) fn video_digest(&self) -> Option<VideoDigest> {
         self.hash_video.then(VideoDigest::default)
     }
 
-    /// What is asked about the video, as a text that two uploads have in common only if they ask the same; of objects, arrays and
-    /// texts over 4 KiB no more than that they are there.
+    /// Encodes the members beside the video, so that two uploads are equal only if they ask for the
+    /// same. Of objects, arrays and strings over 4 KiB only their presence counts.
     pub(super) fn asked<'v>(&self, value: impl Fn(CaptureSlot) -> &'v CapturedValue) -> Vec<u8> {
         let mut asked = Vec::new();
         for (place, slot) in self.beside_video.iter().enumerate() {
@@ -142,8 +168,11 @@ impl BodyRules {
         asked
     }
 
-    /// Whether every member is there that must be, and of its type; else what is wrong, for the caller.
-    pub(super) fn check(&self, values: &[CapturedValue]) -> Result<(), String> {
+    /// Checks that every required member is present, and that each has its type.
+    ///
+    /// # Errors
+    /// The first member that is missing or has the wrong type.
+    pub(super) fn check(&self, values: &[CapturedValue]) -> Result<(), FieldError> {
         for field in &self.typed {
             let name = field.name;
             match (
@@ -151,25 +180,25 @@ impl BodyRules {
                 field.kind,
             ) {
                 (CapturedValue::Absent, _) if field.required => {
-                    return Err(format!("`{name}` is missing"));
+                    return Err(FieldError::Missing(name));
                 }
                 (CapturedValue::Absent | CapturedValue::Streamed, _)
                 | (CapturedValue::Number(_), MemberType::Number) => {}
                 (CapturedValue::String(text), MemberType::String)
                     if !text.is_empty() || !field.required => {}
                 (CapturedValue::String(_), MemberType::String) => {
-                    return Err(format!("`{name}` is empty"));
+                    return Err(FieldError::Empty(name));
                 }
-                (CapturedValue::TooLong, _) => return Err(format!("`{name}` is too long")),
-                (_, MemberType::String) => return Err(format!("`{name}` must be a string")),
-                (_, MemberType::Number) => return Err(format!("`{name}` must be a number")),
+                (CapturedValue::TooLong, _) => return Err(FieldError::TooLong(name)),
+                (_, MemberType::String) => return Err(FieldError::NotString(name)),
+                (_, MemberType::Number) => return Err(FieldError::NotNumber(name)),
             }
         }
         Ok(())
     }
 }
 
-/// The members of these names that have no type here.
+/// Captures the members of these names that have no required type.
 fn others<'n>(
     rules: &mut CutRules,
     typed: &[TypedMember],

@@ -231,6 +231,17 @@ pub enum PathStep {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberPath(Vec<PathStep>);
 
+/// Why a text is not a [`MemberPath`]. Each variant holds the text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MemberPathError {
+    /// A step has no name.
+    #[error("`{0}` has a step without a name; write it like `result.pic_list[].pic`")]
+    NoName(String),
+    /// Brackets are not `[]`, or not at the end of a step.
+    #[error("`{0}` may hold `[]` (every element) after a name and nothing else in brackets")]
+    Brackets(String),
+}
+
 impl MemberPath {
     /// The steps, from the root.
     pub fn steps(&self) -> &[PathStep] {
@@ -242,25 +253,23 @@ impl MemberPath {
         Self(vec![PathStep::Member(name.to_owned())])
     }
 
-    /// Parses `a.b[].c`. Member names can't hold `.`, `[` or `]`.
+    /// Parses `a.b[].c`. Member names can't contain `.`, `[` or `]`.
     ///
     /// # Errors
-    /// What is wrong with the text, as a clause for a person.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// A step has no name, or brackets are not `[]`.
+    pub fn parse(text: &str) -> Result<Self, MemberPathError> {
         let mut steps = Vec::new();
         for part in text.split('.') {
             let name_end = part.find('[').unwrap_or(part.len());
             let (name, mut rest) = part.split_at(name_end);
             if name.is_empty() || name.contains(']') {
-                return Err(format!(
-                    "`{text}` has a step without a name; write it like `result.pic_list[].pic`"
-                ));
+                return Err(MemberPathError::NoName(text.to_owned()));
             }
             steps.push(PathStep::Member(name.to_owned()));
             while !rest.is_empty() {
                 rest = rest
                     .strip_prefix("[]")
-                    .ok_or_else(|| format!("`{text}` may hold `[]` (every element) after a name and nothing else in brackets"))?;
+                    .ok_or_else(|| MemberPathError::Brackets(text.to_owned()))?;
                 steps.push(PathStep::Elements);
             }
         }

@@ -1,23 +1,30 @@
-//! Standard base64 (RFC 4648 section 4, with padding), checked while it arrives and without decoding it.
+//! Standard base64 (RFC 4648 section 4, with padding): checked while it arrives, without decoding
+//! it, and encoded.
+//!
+//! Encodes twelve bits at a time, since a video that arrives as it is must not cost more than its
+//! signature. Holds nothing but counters, and what it was given to encode.
 
 use data_encoding::BASE64;
 
 use super::VideoFinding;
 use crate::json::letters::all_letters;
 
-/// A decoded video at the most: Qiniu's limit, 20 MiB.
+/// Maximum size of a decoded video, in bytes: Qiniu's limit, 20 MiB.
 pub const MAX_VIDEO: u64 = 20 * 1024 * 1024;
-/// The same in characters of base64.
+/// [`MAX_VIDEO`] in characters of base64.
 const MAX_CHARACTERS: u64 = MAX_VIDEO.div_ceil(3) * 4;
 
 const DATA_PREFIX: &[u8] = b"data:";
 
-/// A check under way.
+/// Checks a text while it arrives.
 #[derive(Debug, Default)]
 pub struct Base64Check {
+    /// The first characters, as many as [`DATA_PREFIX`] has.
     start: Vec<u8>,
     characters: u64,
+    /// Padding characters at the end so far.
     padding: u8,
+    /// Whether a character is not base64, or follows padding.
     wrong: bool,
 }
 
@@ -25,7 +32,7 @@ impl Base64Check {
     /// Takes the next characters.
     pub fn feed(&mut self, text: &[u8]) {
         self.count(text);
-        // A `=` in front of others is left among the characters, where it is as wrong as any stranger.
+        // A `=` before other characters stays among them and is rejected like any foreign one.
         let padding = text.iter().rev().take_while(|&&byte| byte == b'=').count();
         let (characters, _) = text.split_at(text.len().saturating_sub(padding));
         self.wrong |= !all_letters(characters) || (self.padding > 0 && !characters.is_empty());
@@ -34,7 +41,7 @@ impl Base64Check {
             .saturating_add(u8::try_from(padding).unwrap_or(u8::MAX));
     }
 
-    /// Takes characters that are known to be letters, all of them.
+    /// Takes the next characters, which are known to be letters of base64.
     pub fn feed_letters(&mut self, text: &[u8]) {
         self.count(text);
         self.wrong |= self.padding > 0 && !text.is_empty();
@@ -46,10 +53,10 @@ impl Base64Check {
         self.characters = self.characters.saturating_add(text.len() as u64);
     }
 
-    /// What is wrong already, so that the rest need not be awaited.
+    /// Checks the characters so far, so that an invalid text is refused early.
     ///
     /// # Errors
-    /// The finding.
+    /// The text is invalid, whatever follows.
     pub fn so_far(&self) -> Result<(), VideoFinding> {
         if self.start == DATA_PREFIX {
             Err(VideoFinding::DataUrl)
@@ -64,10 +71,10 @@ impl Base64Check {
         }
     }
 
-    /// Says that the text is over; the length of the decoded video in bytes.
+    /// Finishes the check, and returns the length of the decoded video in bytes.
     ///
     /// # Errors
-    /// The finding.
+    /// The text is invalid.
     pub fn finish(&self) -> Result<u64, VideoFinding> {
         self.so_far()?;
         if self.characters == 0 {
@@ -87,7 +94,7 @@ impl Base64Check {
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// The two characters of every twelve bits: 8 KiB, which stay in the processor's nearest cache.
+/// The two characters of each twelve bits: 8 KiB, which fit into the processor's first cache.
 static PAIRS: [[u8; 2]; 4096] = pairs();
 
 #[allow(
@@ -104,7 +111,7 @@ const fn pairs() -> [[u8; 2]; 4096] {
     pairs
 }
 
-/// The base64 of `bytes`, with padding.
+/// Encodes `bytes` as base64, with padding.
 pub fn encode(bytes: &[u8]) -> Vec<u8> {
     let mut text = vec![0; BASE64.encode_len(bytes.len())];
     let (groups, rest) = bytes.as_chunks::<6>();
@@ -123,7 +130,7 @@ pub fn encode(bytes: &[u8]) -> Vec<u8> {
     text
 }
 
-/// What a character of the standard alphabet stands for.
+/// The value of a character of the standard alphabet.
 pub(super) fn value(character: u8) -> Option<u32> {
     Some(u32::from(match character {
         b'A'..=b'Z' => character - b'A',
@@ -147,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn each_finding() {
+    fn each_invalid_text_has_its_finding_however_it_is_split() {
         for (text, wanted) in [
             ("", Err(VideoFinding::Empty)),
             ("AAAA", Ok(3)),
@@ -186,28 +193,28 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_a_decoder(text in "[A-Za-z0-9+/=_ ]{0,40}", split in 1usize..9) {
+        fn the_check_agrees_with_a_decoder(text in "[A-Za-z0-9+/=_ ]{0,40}", split in 1usize..9) {
             let mut lenient = data_encoding::Specification::new();
             lenient.symbols.push_str("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");
             lenient.padding = Some('=');
             lenient.check_trailing_bits = false;
             let decoded = lenient.encoding().unwrap().decode(text.as_bytes()).ok().map(|bytes| bytes.len() as u64);
             let ours = check(&text.as_bytes().chunks(split).collect::<Vec<_>>()).ok();
-            // data-encoding takes concatenated padded texts; one text has its padding at its end alone.
+            // data-encoding accepts concatenated padded texts; one text has padding only at its end.
             let concatenated = text.trim_end_matches('=').contains('=');
             prop_assert_eq!(ours, decoded.filter(|length| *length > 0 && !concatenated));
         }
     }
 
     #[test]
-    fn every_group_of_bits_has_its_characters() {
+    fn all_groups_of_twelve_bits_are_encoded_correctly() {
         let bytes: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_be_bytes).collect();
         assert_eq!(encode(&bytes), BASE64.encode(&bytes).into_bytes());
     }
 
     proptest! {
         #[test]
-        fn agrees_with_another_encoder(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+        fn the_encoder_agrees_with_another_one(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
             prop_assert_eq!(encode(&bytes), BASE64.encode(&bytes).into_bytes());
         }
     }

@@ -1,15 +1,20 @@
-//! ISO/IEC 14496-12 boxes and big-endian fields, read off a slice. Every read is checked: no claim of the bytes can make it
-//! panic, allocate, or look at a byte twice.
+//! ISO/IEC 14496-12 boxes, read from a slice: their big-endian fields, the video track in an index,
+//! and the durations of samples in a fragment.
+//!
+//! Every read is checked: nothing that the bytes claim makes it panic, allocate, or read a byte
+//! twice.
 
 use std::time::Duration;
 
-/// The kind of a box, and what is in it.
+/// The type of a box, and its content.
 pub(super) type Mp4Box<'a> = ([u8; 4], &'a [u8]);
 
-/// A box is cut short or its size makes no sense.
+/// A box is truncated, or its size is impossible.
+#[derive(Debug, thiserror::Error)]
+#[error("a box is truncated, or its size is impossible")]
 pub(super) struct BrokenBox;
 
-/// The boxes that stand one after another in a slice.
+/// Iterates over the consecutive boxes in a slice.
 pub(super) struct Mp4Boxes<'a>(pub(super) &'a [u8]);
 
 impl<'a> Mp4Boxes<'a> {
@@ -43,7 +48,7 @@ impl<'a> Iterator for Mp4Boxes<'a> {
     }
 }
 
-/// The boxes of one kind.
+/// The contents of all boxes of a type.
 pub(super) fn children<'a>(
     parent: &'a [u8],
     kind: &'static [u8; 4],
@@ -54,12 +59,12 @@ pub(super) fn children<'a>(
         .map(|(_, body)| body)
 }
 
-/// The first box of a kind.
+/// The content of the first box of a type.
 pub(super) fn child<'a>(parent: &'a [u8], kind: &'static [u8; 4]) -> Option<&'a [u8]> {
     children(parent, kind).next()
 }
 
-/// Reads big-endian numbers off the front.
+/// Reads big-endian numbers from the front of a slice.
 pub(super) struct FieldReader<'a>(pub(super) &'a [u8]);
 
 impl<'a> FieldReader<'a> {
@@ -96,7 +101,7 @@ impl<'a> FieldReader<'a> {
         }
     }
 
-    /// Version and flags, which begin every "full" box.
+    /// Version and flags, which every "full" box begins with.
     pub(super) fn version_and_flags(&mut self) -> Option<(u8, u32)> {
         let word = self.u32()?;
         let [version, ..] = word.to_be_bytes();
@@ -104,7 +109,7 @@ impl<'a> FieldReader<'a> {
     }
 }
 
-/// A length of time in units of `1/scale` seconds.
+/// A duration in units of `1/scale` seconds.
 pub(super) struct MediaTime {
     pub(super) units: u64,
     pub(super) scale: u32,
@@ -119,17 +124,19 @@ impl MediaTime {
     }
 }
 
+/// The video track of an index.
 pub(super) struct VideoTrack {
     pub(super) id: u32,
+    /// Units per second.
     pub(super) scale: u32,
-    /// What the samples listed in `moov` last; 0 where they all stand in fragments.
+    /// Duration of the samples listed in `moov`; 0 if all of them are in fragments.
     pub(super) units: u64,
     pub(super) is_h264: bool,
     pub(super) width: u16,
     pub(super) height: u16,
 }
 
-/// The track, if it is one of video and whole.
+/// The track in a `trak` box; `None` if it is not a complete video track.
 pub(super) fn video_track(trak: &[u8]) -> Option<VideoTrack> {
     let mdia = child(trak, b"mdia")?;
     if child(mdia, b"hdlr")?.get(8..12)? != b"vide" {
@@ -156,7 +163,7 @@ pub(super) fn video_track(trak: &[u8]) -> Option<VideoTrack> {
     Some(VideoTrack {
         id,
         scale: header.scale,
-        // A header may claim less than the samples last, or the reverse; believe the longer.
+        // The header may declare less than the samples last, or more; the longer one counts.
         units: listed.max(header.units),
         is_h264,
         width: fields.u16()?,
@@ -165,7 +172,7 @@ pub(super) fn video_track(trak: &[u8]) -> Option<VideoTrack> {
 }
 
 fn is_h264_entry((kind, body): Mp4Box<'_>) -> bool {
-    /// Of a visual sample entry, before the boxes in it.
+    /// Size of a visual sample entry before the boxes in it, in bytes.
     const FIXED_PART: usize = 78;
     let configured = body
         .get(FIXED_PART..)
@@ -174,7 +181,7 @@ fn is_h264_entry((kind, body): Mp4Box<'_>) -> bool {
     matches!(&kind, b"avc1" | b"avc3") && configured
 }
 
-/// Scale and duration of an `mdhd` or `mvhd`. All ones means "unknown".
+/// Scale and duration of an `mdhd` or `mvhd`. A duration of all ones means "unknown".
 fn time_header(body: &[u8]) -> Option<MediaTime> {
     let mut cursor = FieldReader(body);
     let (version, _) = cursor.version_and_flags()?;
@@ -192,7 +199,7 @@ fn time_header(body: &[u8]) -> Option<MediaTime> {
     })
 }
 
-/// Sum of count times delta over a list of pairs, as in `stts`.
+/// The sum of count times delta over a list of pairs, as in `stts`.
 fn summed_pairs(cursor: &mut FieldReader<'_>) -> Option<u64> {
     let entries = cursor.u32()?;
     let mut sum = 0_u64;
@@ -203,7 +210,7 @@ fn summed_pairs(cursor: &mut FieldReader<'_>) -> Option<u64> {
     Some(sum)
 }
 
-/// The duration of the whole presentation as a fragmented file declares it (`mehd`), if it does.
+/// The duration of the whole presentation, if a fragmented file declares it (`mehd`).
 pub(super) fn declared_duration(moov: &[u8]) -> Option<Duration> {
     let mut mehd = FieldReader(child(child(moov, b"mvex")?, b"mehd")?);
     let (version, _) = mehd.version_and_flags()?;
@@ -212,7 +219,7 @@ pub(super) fn declared_duration(moov: &[u8]) -> Option<Duration> {
     MediaTime { units, scale }.duration()
 }
 
-/// The sample duration that `trex` sets for a track; 0 where it sets none.
+/// The default sample duration of a track (`trex`); 0 if there is none.
 pub(super) fn default_duration(mvex: &[u8], track: u32) -> u32 {
     let of_track = |trex: &[u8]| {
         let mut cursor = FieldReader(trex);
@@ -227,7 +234,7 @@ pub(super) fn default_duration(mvex: &[u8], track: u32) -> u32 {
         .unwrap_or_default()
 }
 
-/// What the samples of one `traf` last: 0 for another track, `None` if the box is broken.
+/// The duration of the samples in one `traf`: 0 for another track, `None` if the box is malformed.
 pub(super) fn fragment_units(traf: &[u8], track: u32, default: u32) -> Option<u64> {
     let mut tfhd = FieldReader(child(traf, b"tfhd")?);
     let (_, flags) = tfhd.version_and_flags()?;
@@ -263,7 +270,7 @@ fn run_units(trun: &[u8], default: u32) -> Option<u64> {
     if flags & 0x100 == 0 {
         return u64::from(count).checked_mul(u64::from(default));
     }
-    // After its duration a sample may have a size, flags and a composition offset.
+    // A sample's duration may be followed by its size, flags and composition offset.
     let others = [0x200, 0x400, 0x800]
         .iter()
         .filter(|present| flags & **present != 0)

@@ -1,19 +1,21 @@
-//! The SHA-256 of a video while it arrives, as it is or as base64.
+//! The SHA-256 of a video while it arrives, raw or as base64.
 //!
-//! Relies on [`super::base64`] to refuse what is not base64; of such a text the digest means nothing.
+//! Relies on [`super::base64`] to reject invalid base64, of which the digest is meaningless. Holds at
+//! most four characters.
 
 use std::fmt;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use data_encoding::BASE64;
 
-/// Characters that are decoded at once.
+/// Number of characters that are decoded at once.
 const BLOCK: usize = 4096;
 
-/// A digest under way.
+/// A digest in progress.
 pub struct VideoDigest {
     hash: Context,
-    /// Up to four characters: the last group may be padded, and whether it is the last is known only later.
+    /// Up to four characters. The last group may be padded, and a group is known to be the last only
+    /// at the end.
     held: Vec<u8>,
 }
 
@@ -26,7 +28,7 @@ impl Default for VideoDigest {
     }
 }
 
-/// What was hashed is no business of a log.
+/// Keeps the digest out of logs.
 impl fmt::Debug for VideoDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("VideoDigest")
@@ -49,7 +51,7 @@ impl VideoDigest {
         }
         let held = std::mem::take(&mut self.held);
         self.groups(&held);
-        // One character at least stays, so that the last group is never among these.
+        // At least one character stays, so the last group is never among these.
         let groups = rest.len().saturating_sub(1) / 4 * 4;
         let (groups, last) = rest.split_at(groups);
         groups.chunks(BLOCK).for_each(|block| self.groups(block));
@@ -67,10 +69,10 @@ impl VideoDigest {
         }
     }
 
-    /// The digest, now that the video is over.
+    /// The digest, after the last byte of the video.
     pub fn finish(mut self) -> [u8; 32] {
         let padding = self.held.iter().filter(|byte| **byte == b'=').count();
-        // The bits beside the padding need not be zero; they stand for nothing.
+        // The unused bits before the padding need not be zero; they are ignored.
         let group = self.held.iter().fold(0_u32, |group, character| {
             group << 6 | super::base64::value(*character).unwrap_or_default()
         });
@@ -107,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn bits_beside_the_padding_stand_for_nothing() {
+    fn unused_bits_before_the_padding_are_ignored() {
         for (text, bytes) in [
             ("AA==", &[0][..]),
             ("AB==", &[0]),
@@ -125,7 +127,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_and_bytes_have_one_digest_however_they_are_split(
+        fn raw_bytes_and_base64_have_the_same_digest_however_they_are_split(
             video in proptest::collection::vec(any::<u8>(), 1..20_000),
             split in 1_usize..10_000,
         ) {

@@ -1,8 +1,9 @@
-//! Bytes of a video out of its base64, where that lies inside a JSON body held in pieces: random access without decoding
-//! or copying the whole.
+//! Random access to the bytes of a video whose base64 is inside a JSON body held in pieces, without
+//! decoding or copying all of it.
 //!
-//! Relies on the text having passed [`super::base64`]. JSON may write its characters as escapes (PHP writes every `/` as
-//! `\/`), so what is asked for must come roughly in order: the place of the last request is remembered and gone on from.
+//! Relies on the text having passed [`super::base64`]. JSON may write its characters as escapes (PHP
+//! writes every `/` as `\/`), so offsets can't be computed, and reads should be roughly in order:
+//! each continues from the position of the last. Allocates nothing.
 
 use bytes::Bytes;
 
@@ -11,16 +12,17 @@ use super::base64::value;
 /// The base64 of a video inside a body.
 pub struct HeldVideo<'a> {
     pieces: &'a [Bytes],
-    /// Bytes of the video.
+    /// Decoded length, in bytes.
     length: u64,
+    /// Position of the last read.
     place: TextPosition,
-    /// Where the text begins.
+    /// Position of the first character.
     start: TextPosition,
     /// Whether some characters are written as escapes.
     escaped: bool,
 }
 
-/// A place in the text.
+/// A position in the text.
 #[derive(Clone, Copy, Default)]
 struct TextPosition {
     piece: usize,
@@ -30,7 +32,8 @@ struct TextPosition {
 }
 
 impl<'a> HeldVideo<'a> {
-    /// The text begins `start` bytes into the body that `pieces` are, and is that of `length` bytes.
+    /// The text begins at offset `start` of the body that consists of `pieces`, and decodes to
+    /// `length` bytes.
     pub fn new(pieces: &'a [Bytes], start: usize, length: u64, escaped: bool) -> Self {
         let mut held = Self {
             pieces,
@@ -49,12 +52,12 @@ impl<'a> HeldVideo<'a> {
         held
     }
 
-    /// Bytes of the video.
+    /// Decoded length of the video, in bytes.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// Fills `into` with the video's bytes from `offset` on; `false` when it has not so many.
+    /// Fills `into` with the video's bytes from `offset` on; `false` if the video is too short.
     pub fn read(&mut self, offset: u64, into: &mut [u8]) -> bool {
         let end = offset.checked_add(into.len() as u64);
         if end.is_none_or(|end| end > self.length) {
@@ -68,7 +71,8 @@ impl<'a> HeldVideo<'a> {
         self.decode(offset % 3, into).is_some()
     }
 
-    /// Decodes from the remembered place on, which stays; `skip` bytes of the first three are not wanted.
+    /// Decodes from the current position, which does not move. Omits the first `skip` bytes of the
+    /// first group of three.
     fn decode(&self, skip: u64, into: &mut [u8]) -> Option<()> {
         let mut place = self.place;
         let mut skip = usize::try_from(skip).ok()?;
@@ -76,7 +80,7 @@ impl<'a> HeldVideo<'a> {
         while !rest.is_empty() {
             let mut group = 0_u32;
             for _ in 0..4 {
-                // Padding stands for bytes that are not there, and which nobody asks for.
+                // Padding stands for bytes that do not exist and are never read.
                 group = group << 6 | value(self.next(&mut place)?).unwrap_or_default();
             }
             let [_, bytes @ ..] = group.to_be_bytes();
@@ -90,13 +94,13 @@ impl<'a> HeldVideo<'a> {
         Some(())
     }
 
-    /// Goes on by so many characters, or to the end.
+    /// Moves forward by `characters`, or to the end.
     fn skip(&mut self, mut characters: u64) {
         while characters > 0 {
             let Some(run) = self.run(self.place) else {
                 return;
             };
-            // No further than it is to go: each byte of a plain run is a character, and looked at once.
+            // Limits the search to the distance: each byte of a plain run is one character.
             let most = usize::try_from(characters).unwrap_or(usize::MAX);
             let run = run.get(..most.max(2)).unwrap_or(run);
             let escape = match self.escaped {
@@ -105,7 +109,7 @@ impl<'a> HeldVideo<'a> {
             };
             let plain = match escape {
                 Some(0) if run.starts_with(b"\\/") => {
-                    // PHP writes every `/` so: a row of them is passed in one go.
+                    // PHP writes every `/` like this: a row of them is skipped at once.
                     let most = usize::try_from(characters).unwrap_or(usize::MAX);
                     let (pairs, _) = run.as_chunks::<2>();
                     let row = pairs.iter().take(most).take_while(|pair| *pair == b"\\/");
@@ -137,7 +141,7 @@ impl<'a> HeldVideo<'a> {
         }
     }
 
-    /// Moves a place at the end of a piece to the start of the next.
+    /// Moves a position at the end of a piece to the start of the next one.
     fn settle(&mut self) {
         while self
             .pieces
@@ -149,7 +153,7 @@ impl<'a> HeldVideo<'a> {
         }
     }
 
-    /// The bytes of the piece from here on.
+    /// The rest of the piece at `place`.
     fn run(&self, place: TextPosition) -> Option<&'a [u8]> {
         self.pieces
             .get(place.piece)?
@@ -157,7 +161,7 @@ impl<'a> HeldVideo<'a> {
             .filter(|run| !run.is_empty())
     }
 
-    /// The character at `place`, which moves behind it.
+    /// The character at `place`, which moves past it.
     fn next(&self, place: &mut TextPosition) -> Option<u8> {
         let byte = self.raw(place)?;
         place.characters += 1;
@@ -197,7 +201,7 @@ mod tests {
     use super::*;
     use crate::media::mp4;
 
-    /// The video as a body would hold it: some JSON in front, escapes as wished, split at will.
+    /// A body with the video: with JSON around it, escaped in one of three ways, split into pieces.
     fn body(video: &[u8], escape: usize, split: usize) -> (Vec<Bytes>, usize) {
         let front = "{\"video_base64\":\"";
         let mut text = front.to_owned();
@@ -219,7 +223,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_part_is_what_a_decoder_gives(
+        fn any_part_equals_what_a_decoder_returns(
             video in proptest::collection::vec(any::<u8>(), 1..400),
             escape in 0_usize..3,
             split in 1_usize..50,
@@ -240,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn real_files_are_read_where_they_lie() {
+    fn real_files_are_read_inside_a_body() {
         for name in [
             "h264-moov-first",
             "h264-moov-last",

@@ -1,5 +1,7 @@
-//! What can be said about a video without decoding it: [`base64`] while it arrives, [`mp4`] of its container once it is there,
-//! read through [`held`] where it lies in a body; [`digest`] hashes it. Looks at no picture.
+//! Checks of a video that need no decoding of its pictures.
+//!
+//! [`base64`] checks its text while it arrives, [`mp4`] reads its container once it is complete,
+//! through [`held`] where it is inside a body, and [`digest`] hashes it. Never looks at a picture.
 
 pub mod base64;
 mod boxes;
@@ -7,31 +9,40 @@ pub mod digest;
 pub mod held;
 pub mod mp4;
 
-/// What is wrong with a video.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A reason for which Qiniu rejects a video.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum VideoFinding {
-    /// No bytes at all.
+    /// It has no bytes.
+    #[error("the video is empty")]
     Empty,
-    /// Starts like a `data:` URL.
+    /// Its text starts with `data:`.
+    #[error("`video_base64` must be base64 without `data:video/mp4;base64,`")]
     DataUrl,
-    /// Not standard base64: alphabet, white space or padding.
+    /// Its text is not standard base64: the alphabet, white space or the padding.
+    #[error("`video_base64` must be standard base64, with padding and without white space")]
     NotBase64,
-    /// More than [`base64::MAX_VIDEO`] bytes when decoded.
+    /// It has more than [`base64::MAX_VIDEO`] bytes.
+    #[error("the video is larger than 20 MiB")]
     TooLarge,
-    /// Not a whole MP4 file.
+    /// It is not a complete MP4 file.
+    #[error("the video is not a complete MP4 file")]
     NotMp4,
-    /// No video in it.
+    /// The file has no video track.
+    #[error("the file has no video track")]
     NoVideoTrack,
-    /// Another codec than H.264.
+    /// The codec is not H.264.
+    #[error("the video must be encoded as H.264")]
     NotH264,
-    /// Shorter than a second or longer than ten.
+    /// It is shorter than one second or longer than ten.
+    #[error("the video must last 1 to 10 seconds")]
     Duration,
-    /// Narrower than 16 pixels or wider than 2032, or so in height.
+    /// Its width or height is below 16 pixels or above 2032.
+    #[error("the video's width and height must be 16 to 2032 pixels")]
     Dimensions,
 }
 
 impl VideoFinding {
-    /// Its name for callers and metrics.
+    /// The name of the finding, as in problem documents and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Empty => "empty",

@@ -1,8 +1,9 @@
-//! The few facts about an MP4 file that decide whether Qiniu would take it.
+//! The few facts about an MP4 file that decide whether Qiniu accepts it.
 //!
-//! ISO/IEC 14496-12 boxes: `ftyp`, then `moov/trak` of the first video track, then the fragments (`moof/traf`) that belong to
-//! it. The file is read where its boxes begin, from front to back and never all of it, so it may be anywhere, in pieces, and
-//! as large as it likes. What is held of it has a limit, whatever it claims.
+//! Reads ISO/IEC 14496-12 boxes: `ftyp`, then `moov/trak` of the first video track, then the
+//! fragments (`moof/traf`) of that track. Reads only the headers of all other boxes, from front to
+//! back, so the file may be of any size and in any place. The bytes held of it are limited, whatever
+//! it claims.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -14,54 +15,59 @@ use super::{
     },
 };
 
-/// How long Qiniu wants a video to be.
+/// Durations that Qiniu accepts.
 const DURATIONS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
-/// Its width and height, in pixels.
+/// Widths and heights that Qiniu accepts, in pixels.
 const SIDES: RangeInclusive<u16> = 16..=2032;
 
-/// Mp4Boxes at the top of a file at the most: ten seconds with a fragment for each picture have some 1,200.
-const MOST_BOXES: usize = 8192;
-/// Bytes of an index at the most, and of one fragment's: ten seconds have a few thousand.
-const MOST_INDEX: u64 = 1024 * 1024;
-const MOST_FRAGMENT: u64 = 64 * 1024;
-/// Bytes of all of them together: a file that is nothing but indexes would be decoded whole.
-const MOST_INDEXES: u64 = 2 * MOST_INDEX;
+/// Maximum number of top-level boxes: ten seconds with one fragment a picture have some 1,200.
+const MAX_BOXES: usize = 8192;
+/// Maximum size of an index, in bytes: ten seconds take a few thousand.
+const MAX_INDEX: u64 = 1024 * 1024;
+/// Maximum size of a fragment's index, in bytes.
+const MAX_FRAGMENT: u64 = 64 * 1024;
+/// Maximum size of all indexes together, in bytes: otherwise a file of nothing but indexes would be
+/// decoded completely.
+const MAX_INDEXES: u64 = 2 * MAX_INDEX;
 
-/// What is known of the first video track.
+/// The facts about the first video track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mp4Facts {
-    /// Every sample entry is `avc1` or `avc3` with an `avcC`; encrypted ones (`encv`) are not.
+    /// Whether every sample entry is `avc1` or `avc3` with an `avcC`; encrypted ones (`encv`) are
+    /// not.
     pub is_h264: bool,
-    /// Pixels.
+    /// Width, in pixels.
     pub width: u16,
-    /// Pixels.
+    /// Height, in pixels.
     pub height: u16,
-    /// Of its samples, or as the file declares it: the longer.
+    /// Duration of its samples, or the duration that the file declares if that is longer.
     pub duration: Duration,
 }
 
-/// Why there are no facts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a file has no facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Mp4Error {
-    /// Not a whole MP4 file.
+    /// It is not a complete MP4 file.
+    #[error("not a complete MP4 file")]
     NotMp4,
-    /// One without a video track that can be read.
+    /// It has no readable video track.
+    #[error("no readable video track")]
     NoVideoTrack,
 }
 
-/// Reads a file of `length` bytes. `source` fills a buffer with the bytes from an offset on, or says `false`; offsets never
-/// go back by more than a box's header.
+/// Reads a file of `length` bytes. `source` fills a buffer with the bytes from an offset on, or
+/// returns `false`. Offsets never decrease by more than the header of a box.
 ///
 /// # Errors
-/// Why there are no facts.
+/// The file is not MP4, or has no video track.
 pub fn read(
     length: u64,
     mut source: impl FnMut(u64, &mut [u8]) -> bool,
 ) -> Result<Mp4Facts, Mp4Error> {
     let mut file = Mp4Index::default();
     let mut at = 0_u64;
-    let mut left = MOST_INDEXES;
-    for number in 0..MOST_BOXES {
+    let mut left = MAX_INDEXES;
+    for number in 0..MAX_BOXES {
         if at >= length {
             return file.facts();
         }
@@ -70,8 +76,8 @@ pub fn read(
             return Err(Mp4Error::NotMp4);
         }
         let most = match &found.kind {
-            b"moov" => MOST_INDEX,
-            b"moof" => MOST_FRAGMENT,
+            b"moov" => MAX_INDEX,
+            b"moof" => MAX_FRAGMENT,
             _ => 0,
         };
         if most > 0 {
@@ -85,10 +91,10 @@ pub fn read(
     Err(Mp4Error::NotMp4)
 }
 
-/// Holds what was read of a file against Qiniu's limits.
+/// Compares the facts about a file with Qiniu's limits.
 ///
 /// # Errors
-/// The first thing that is wrong with it.
+/// The first reason for which Qiniu rejects the file.
 pub fn judge(read: Result<Mp4Facts, Mp4Error>) -> Result<(), VideoFinding> {
     let facts = read.map_err(|why| match why {
         Mp4Error::NotMp4 => VideoFinding::NotMp4,
@@ -105,10 +111,10 @@ pub fn judge(read: Result<Mp4Facts, Mp4Error>) -> Result<(), VideoFinding> {
     }
 }
 
-/// [`read`] for a file that is held in one piece.
+/// [`read`] for a file in one piece.
 ///
 /// # Errors
-/// Why there are no facts.
+/// See [`read`].
 pub fn read_slice(file: &[u8]) -> Result<Mp4Facts, Mp4Error> {
     read(file.len() as u64, |offset, into| {
         let bytes = usize::try_from(offset)
@@ -121,16 +127,16 @@ pub fn read_slice(file: &[u8]) -> Result<Mp4Facts, Mp4Error> {
     })
 }
 
-/// A box at the top of the file.
+/// The header of a top-level box.
 struct BoxHeader {
     kind: [u8; 4],
-    /// Bytes of the header.
+    /// Size of the header, in bytes.
     header: u64,
-    /// Bytes of the whole box.
+    /// Size of the whole box, in bytes.
     size: u64,
 }
 
-/// The header at `at`; `None` where the file is cut or the size makes no sense.
+/// The header at `at`; `None` if the file is truncated or the size is impossible.
 fn header(
     at: u64,
     length: u64,
@@ -146,7 +152,7 @@ fn header(
     let size = cursor.u32()?;
     let kind = *cursor.take(4)?.first_chunk()?;
     let (header, size) = match size {
-        // To the end of the file.
+        // The box extends to the end of the file.
         0 => (8, left),
         1 => (16, cursor.u64()?),
         _ => (8, u64::from(size)),
@@ -156,7 +162,7 @@ fn header(
         .then_some(BoxHeader { kind, header, size })
 }
 
-/// What is in the box at `at`; `None` for one of more than `most` bytes.
+/// The content of the box at `at`; `None` if it exceeds `most` bytes.
 fn body(
     at: u64,
     found: &BoxHeader,
@@ -171,15 +177,17 @@ fn body(
     source(at.checked_add(found.header)?, &mut body).then_some(body)
 }
 
-/// What was learnt of a file so far.
+/// What has been read of a file so far.
 #[derive(Default)]
 struct Mp4Index {
+    /// Whether there is an `mdat` with content.
     has_media: bool,
+    /// Whether there was a `moov`.
     indexed: bool,
     track: Option<VideoTrack>,
-    /// As a fragmented file declares it.
+    /// Duration that a fragmented file declares.
     declared: Duration,
-    /// What a sample lasts where its fragment does not say.
+    /// Duration of samples for which their fragment gives none.
     default: u32,
 }
 
@@ -199,7 +207,7 @@ impl Mp4Index {
         Ok(())
     }
 
-    /// Adds a fragment's samples; `None` for one that is broken or comes before the index.
+    /// Adds the samples of a fragment; `None` if it is malformed or precedes the index.
     fn fragment(&mut self, moof: &[u8]) -> Option<()> {
         if !self.indexed {
             return None;

@@ -1,5 +1,5 @@
-//! What is said of real files of several muxers, in one piece and where they lie in a body, and of files that are made to
-//! cost as much as they can.
+//! Findings about real files of several muxers, in one piece and inside a body, and the cost of
+//! files that are made to be expensive.
 
 use bytes::Bytes;
 use data_encoding::BASE64;
@@ -18,7 +18,7 @@ fn file(name: &str) -> Vec<u8> {
     std::fs::read(path).unwrap()
 }
 
-/// The finding, which must be the same however the file is read.
+/// The finding, which must not depend on how the file is read.
 fn finding(file: &[u8]) -> Option<VideoFinding> {
     let found = judge(mp4::read_slice(file)).err();
     for escaped in [false, true] {
@@ -46,7 +46,7 @@ fn boxed(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn files_of_several_muxers() {
+fn files_of_several_muxers_are_accepted_and_unfit_ones_have_their_finding() {
     for (name, wanted) in [
         ("h264-moov-first", None),
         ("h264-moov-last", None),
@@ -71,7 +71,7 @@ fn files_of_several_muxers() {
     assert_eq!((facts.width, facts.height), (320, 240));
     assert_eq!(facts.duration.as_secs(), 2);
 
-    // An index may have such a size as well.
+    // An index may have a 64-bit size, too.
     let mut file = TWO_SECONDS.to_vec();
     let index = file.windows(4).position(|kind| kind == b"moov").unwrap();
     let size = u64::from(u32::from_be_bytes(
@@ -83,17 +83,21 @@ fn files_of_several_muxers() {
 }
 
 #[test]
-fn a_last_box_without_a_size_goes_to_the_end() {
+fn a_last_box_without_a_size_extends_to_the_end() {
     let mut file = TWO_SECONDS.to_vec();
     let media = file.windows(4).position(|kind| kind == b"mdat").unwrap();
     file[media - 4..media].fill(0);
     assert_eq!(finding(&file), None);
     file.truncate(media + 4);
-    assert_eq!(finding(&file), Some(VideoFinding::NotMp4), "no media in it");
+    assert_eq!(
+        finding(&file),
+        Some(VideoFinding::NotMp4),
+        "it has no media"
+    );
 }
 
 #[test]
-fn a_file_cut_anywhere_is_none() {
+fn a_file_truncated_anywhere_is_not_mp4() {
     for whole in [file("h264-mdat-64-bit"), file("gstreamer-moov-last")] {
         let mut at = 0;
         let mut ends = vec![];
@@ -114,7 +118,7 @@ fn a_file_cut_anywhere_is_none() {
 }
 
 #[test]
-fn a_64_bit_size_that_makes_no_sense_is_none() {
+fn a_file_with_an_impossible_64_bit_size_is_not_mp4() {
     let start = file("h264-mdat-64-bit");
     for size in [0, 1, 15, 12_821 + 5000, u64::MAX, u64::MAX - 31] {
         let mut file = start.clone();
@@ -124,7 +128,7 @@ fn a_64_bit_size_that_makes_no_sense_is_none() {
 }
 
 #[test]
-fn a_file_of_indexes_alone_is_given_up_early() {
+fn a_file_of_indexes_alone_is_rejected_after_a_few_bytes() {
     let begin = [boxed(b"ftyp", b"isom"), boxed(b"moov", b"")].concat();
     let read = |file: &[u8]| {
         let mut bytes = 0;
@@ -136,7 +140,7 @@ fn a_file_of_indexes_alone_is_given_up_early() {
         });
         (result, bytes)
     };
-    // As many fragments as a file has room for, each of the size that one may have.
+    // As many fragments as fit into a file, each of the maximum size.
     let fragment = boxed(b"moof", &boxed(b"free", &vec![0; 64 * 1024 - 8]));
     let (result, bytes) = read(&[begin.clone(), fragment.repeat(300)].concat());
     assert!(
@@ -153,7 +157,7 @@ fn a_file_of_indexes_alone_is_given_up_early() {
     .concat();
     let (result, bytes) = read(&large);
     assert!(result.is_err() && bytes < 100, "{bytes}");
-    // And as many boxes.
+    // As many boxes as fit into a file.
     let (result, bytes) =
         read(&[boxed(b"ftyp", b"isom"), boxed(b"free", b"").repeat(100_000)].concat());
     assert!(result.is_err() && bytes < 200_000, "{bytes}");

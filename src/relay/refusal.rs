@@ -13,7 +13,6 @@ use crate::{
     auth::AuthRefusal,
     body::BodyRefusal,
     limit::rate::LimitExceeded,
-    media::VideoFinding,
     qiniu::upstream_call::{UpstreamFailure, UpstreamFailureKind},
     session::ticket::TicketError,
     verify_once::ClaimError,
@@ -204,7 +203,7 @@ fn body(refusal: &BodyRefusal) -> ProblemDetails {
         BodyRefusal::TooSlow => problem(408, "body_too_slow", "the body arrived too slowly"),
         BodyRefusal::Broken => malformed("the body is incomplete or its framing is invalid"),
         BodyRefusal::Json(error) => malformed(error.to_string()),
-        BodyRefusal::Field(detail) => malformed(detail.clone()),
+        BodyRefusal::Field(error) => malformed(error.to_string()),
         BodyRefusal::Session(TicketError::Rejected) => {
             // One error for all cases, so that nobody learns which ids exist.
             let detail = "the session does not belong to this user; start a new one";
@@ -213,24 +212,8 @@ fn body(refusal: &BodyRefusal) -> ProblemDetails {
         BodyRefusal::Session(TicketError::Expired) => expired(),
         BodyRefusal::Video(finding) => ProblemDetails {
             reason: Some(finding.name()),
-            ..problem(422, "video_rejected", video(*finding))
+            ..ProblemDetails::new(422, "video_rejected", finding.to_string())
         },
-    }
-}
-
-fn video(finding: VideoFinding) -> &'static str {
-    match finding {
-        VideoFinding::Empty => "the video is empty",
-        VideoFinding::DataUrl => "`video_base64` must be base64 without `data:video/mp4;base64,`",
-        VideoFinding::NotBase64 => {
-            "`video_base64` must be standard base64, with padding and without white space"
-        }
-        VideoFinding::TooLarge => "the video is larger than 20 MiB",
-        VideoFinding::NotMp4 => "the video is not a complete MP4 file",
-        VideoFinding::NoVideoTrack => "the file has no video track",
-        VideoFinding::NotH264 => "the video must be encoded as H.264",
-        VideoFinding::Duration => "the video must last 1 to 10 seconds",
-        VideoFinding::Dimensions => "the video's width and height must be 16 to 2032 pixels",
     }
 }
 

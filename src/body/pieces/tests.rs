@@ -1,4 +1,4 @@
-//! Pieces of every size, taken back or not: what is sent and signed, and what it takes in memory.
+//! Pieces of every size, rolled back or not: what is sent and signed, and the memory it takes.
 
 use std::{
     sync::{
@@ -33,7 +33,7 @@ fn draft() -> RequestDraft {
     RequestTemplate::new(&settings, "/a").draft(SystemTime::UNIX_EPOCH)
 }
 
-/// The body, its signed head, and how many pieces it is in.
+/// The body, its signed head, and the number of pieces.
 fn finished(pieces: BodyPieces) -> (Vec<u8>, Vec<u8>, usize) {
     let (outgoing, _) = Box::new(pieces).finish();
     let head = outgoing.head();
@@ -41,7 +41,10 @@ fn finished(pieces: BodyPieces) -> (Vec<u8>, Vec<u8>, usize) {
     let (head, small) = head.split_at(end);
     let mut body = outgoing.body().to_vec();
     if !small.is_empty() {
-        assert!(body.is_empty(), "a small body is behind the head, whole");
+        assert!(
+            body.is_empty(),
+            "a small body is stored behind the head, complete"
+        );
         body.push(Bytes::copy_from_slice(small));
     }
     (body.concat(), head.to_vec(), body.len())
@@ -70,7 +73,7 @@ fn many_small_pieces_become_few_blocks_of_exact_size() {
     assert_eq!((body, head), in_one(&bytes));
 }
 
-/// A buffer that says when it is gone.
+/// A buffer that is counted while it is alive.
 struct CountedBuffer(Arc<AtomicUsize>);
 
 impl AsRef<[u8]> for CountedBuffer {
@@ -86,7 +89,8 @@ impl Drop for CountedBuffer {
     }
 }
 
-/// Keeps so many bytes of each of many full-size buffers; how many buffers are still there, and the pieces.
+/// Keeps `bytes` bytes of each of `buffers` full-size buffers. Returns how many buffers are still
+/// alive, and the pieces.
 fn of_each_buffer(bytes: usize, buffers: usize) -> (usize, BodyPieces) {
     let alive = Arc::new(AtomicUsize::new(0));
     let mut pieces = BodyPieces::new(draft());
@@ -102,7 +106,7 @@ fn of_each_buffer(bytes: usize, buffers: usize) -> (usize, BodyPieces) {
 }
 
 #[test]
-fn buffers_that_are_mostly_dead_are_not_held() {
+fn buffers_of_which_little_is_kept_are_released() {
     for bytes in [1, 5_000, 16_384, 96 * 1024, 131_072, 200_000, 300_000] {
         let (alive, pieces) = of_each_buffer(bytes, 100);
         let kept: usize = pieces.kept.iter().map(Bytes::len).sum();
@@ -115,7 +119,7 @@ fn buffers_that_are_mostly_dead_are_not_held() {
 }
 
 #[test]
-fn full_buffers_are_held_as_they_came() {
+fn full_buffers_are_kept_without_a_copy() {
     for bytes in [BUFFER, BUFFER - 300] {
         let (alive, pieces) = of_each_buffer(bytes, 50);
         assert_eq!((alive, pieces.kept.len()), (50, 50));
@@ -123,7 +127,7 @@ fn full_buffers_are_held_as_they_came() {
 }
 
 #[test]
-fn the_first_reads_of_a_fast_upload_are_hardly_copied() {
+fn only_the_small_first_reads_of_a_fast_upload_are_copied() {
     let mut pieces = BodyPieces::new(draft());
     let mut slices = 0;
     for size in [
@@ -139,7 +143,7 @@ fn the_first_reads_of_a_fast_upload_are_hardly_copied() {
 
 proptest! {
     #[test]
-    fn what_is_taken_back_is_neither_sent_nor_signed(
+    fn rolled_back_bytes_are_neither_sent_nor_signed(
         steps in proptest::collection::vec((0_u8..5, 0_usize..6000), 1..60),
     ) {
         let mut pieces = BodyPieces::new(draft());
@@ -163,7 +167,7 @@ proptest! {
                     let bytes = vec![b'a' + u8::try_from(number % 26).unwrap(); length];
                     let chunk = Bytes::from(bytes.clone());
                     pieces.begin_chunk(chunk.clone());
-                    // In two parts, as where something between them goes.
+                    // In two parts, as if something between them were removed.
                     pieces.keep(&chunk[..length / 2]);
                     pieces.keep(&chunk[length / 2..]);
                     wanted.extend(bytes);
