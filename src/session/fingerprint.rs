@@ -2,10 +2,11 @@
 //! that receives them.
 //!
 //! Two stages and a finish, after the pattern of UMAC and VMAC (RFC 4418 describes it). Blocks of
-//! 512 bytes go through NH: for key words `k` and message words `m` of 64 bits, the sum of `(m[2i]
-//! + k[2i]) * (m[2i+1] + k[2i+1])` modulo 2^128. The sums, cut in three, are the coefficients of a
-//! polynomial over the integers modulo 2^61 - 1, which is evaluated at two secret points.
-//! HMAC-SHA256 over the two values, the length and the request's other parameters gives 128 bits.
+//! 512 bytes go through NH: for key words `k` and message words `m` of 64 bits, the sum of
+//! `(m[2i] + k[2i]) * (m[2i+1] + k[2i+1])` modulo 2^128. The sums, cut in three, are the
+//! coefficients of a polynomial over the integers modulo 2^61 - 1, which is evaluated at two secret
+//! points. HMAC-SHA256 over the two values, the length and the request's other parameters gives 128
+//! bits.
 //!
 //! The probability that two different texts of one length collide, for an attacker without the key:
 //! NH at most 2^-64; the polynomials `(3n / 2^61)^2` for `n` blocks, which is 2^-87 for 20 MiB in
