@@ -95,7 +95,13 @@ fn announce(address: SocketAddr) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "http://{address}")?;
     stdout.flush()?;
-    super::note(&configuration_hint(address));
+    match gateway_endpoint(address) {
+        Some(endpoint) => super::note(&configuration_hint(endpoint)),
+        None => super::note(
+            "note: a gateway sends its keys over http:// only to a loopback address, so it refuses \
+             this endpoint",
+        ),
+    }
     if !address.ip().is_loopback() {
         super::note(&format!(
             "warning: other machines can reach {address}, and videos arrive without TLS"
@@ -104,26 +110,34 @@ fn announce(address: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// How to point a gateway on the same machine at the emulator.
-fn configuration_hint(address: SocketAddr) -> String {
-    let host = match address.ip() {
+/// The address at which a gateway on the same machine reaches the emulator. `None` if the gateway
+/// would refuse it.
+fn gateway_endpoint(address: SocketAddr) -> Option<SocketAddr> {
+    let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    let endpoint = SocketAddr::new(host, address.port());
+    ip.is_loopback()
+        .then(|| SocketAddr::new(ip, address.port()))
+}
+
+/// How to use the emulator with one's own configuration.
+fn configuration_hint(endpoint: SocketAddr) -> String {
     format!(
         r#"
-To try your own configuration, point its [qiniu] section at the emulator:
+To try your own configuration, start the gateway with the same {ACCESS_KEY} and
+{SECRET_KEY}, and with the emulator as its endpoint:
+
+  LIVENESS_GATEWAY__QINIU__ENDPOINT=http://{endpoint} \
+      liveness-gateway serve --config gateway.toml
+
+Or write it into the file:
 
   [qiniu]
   endpoint = "http://{endpoint}"
   access_key = {{ env = "{ACCESS_KEY}" }}
   secret_key = {{ env = "{SECRET_KEY}" }}
-
-Then start the gateway with the same {ACCESS_KEY} and {SECRET_KEY}:
-
-  liveness-gateway serve --config gateway.toml
 
 Stop the emulator with Ctrl-C.
 "#
@@ -168,16 +182,17 @@ mod tests {
     }
 
     #[test]
-    fn the_hint_names_an_address_that_a_gateway_can_connect_to() {
+    fn the_hint_names_an_endpoint_that_a_gateway_accepts() {
         for (bound, endpoint) in [
-            ("127.0.0.1:9000", "http://127.0.0.1:9000"),
-            ("0.0.0.0:9000", "http://127.0.0.1:9000"),
-            ("[::]:9000", "http://[::1]:9000"),
+            ("127.0.0.1:9000", Some("127.0.0.1:9000")),
+            ("0.0.0.0:9000", Some("127.0.0.1:9000")),
+            ("[::]:9000", Some("[::1]:9000")),
+            ("192.0.2.1:9000", None),
         ] {
-            let hint = configuration_hint(bound.parse().unwrap());
-            assert!(
-                hint.contains(&format!("endpoint = \"{endpoint}\"")),
-                "{hint}"
+            let hinted = gateway_endpoint(bound.parse().unwrap());
+            assert_eq!(
+                hinted.map(|address| address.to_string()).as_deref(),
+                endpoint
             );
         }
     }
