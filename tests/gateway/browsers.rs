@@ -1,10 +1,10 @@
-//! Browsers: pages of the configured origins may ask, and see refusals too.
+//! Browsers: pages of the configured origins may call the gateway, and can read its errors.
 
 use crate::support::{Gateway, VERIFY, emulator, raw, refusal::refused, routes};
 use liveness_gateway::emulator::Scenario;
 
 #[tokio::test]
-async fn browsers_may_ask_and_see_refusals() {
+async fn pages_of_configured_origins_may_call_and_can_read_errors() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let gateway = Gateway::start(
         qiniu,
@@ -60,7 +60,7 @@ async fn browsers_may_ask_and_see_refusals() {
         assert_eq!(stranger.header("access-control-allow-origin"), "");
         assert_eq!(stranger.header("vary"), "Origin");
     }
-    // Heads that never become a request, which hyper would answer by itself.
+    // Heads that never become a request; hyper alone would answer them.
     let large = "x".repeat(70_000);
     for (rest, status, code) in [
         ("Content-Length: x\r\n\r\n", 400, "malformed_request"),

@@ -1,4 +1,4 @@
-//! The binary's commands from the outside: exit codes, what is printed, and what never is.
+//! The commands of the binary: exit codes, what they print, and what they never print.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/gateway.toml"
 const ACCESS_KEY: &str = "vJw5ExAmPLeAccessKey0000000000000000AK01";
 const SECRET_KEY: &str = "Zq7ExAmPLeSecretKey11111111111111111SK02";
 
-/// Runs the binary with these variables alone.
+/// Runs the binary with only these environment variables.
 fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     Command::new(BINARY)
         .args(arguments)
@@ -43,7 +43,7 @@ fn stderr(output: &Output) -> &str {
     str::from_utf8(&output.stderr).unwrap()
 }
 
-/// A file of one test, gone at its end.
+/// A temporary file of one test, removed when dropped.
 struct File(PathBuf);
 
 impl File {
@@ -86,7 +86,7 @@ fn check_accepts_the_example() {
 }
 
 #[test]
-fn check_finds_the_files_beside_the_file_from_its_own_folder_too() {
+fn check_resolves_relative_files_from_the_configuration_s_folder() {
     let output = Command::new(BINARY)
         .args(["check", "--config", "gateway.toml"])
         .current_dir(Path::new(EXAMPLE).parent().unwrap())
@@ -101,7 +101,7 @@ fn check_finds_the_files_beside_the_file_from_its_own_folder_too() {
 }
 
 #[test]
-fn check_print_shows_everything_but_the_secrets() {
+fn check_print_shows_everything_except_secrets() {
     let output = with_keys(&["check", "--print", "--config", EXAMPLE]);
     assert_eq!(code(&output), 0);
     let shown = stdout(&output);
@@ -120,7 +120,7 @@ fn check_print_shows_everything_but_the_secrets() {
 }
 
 #[test]
-fn check_tells_every_mistake() {
+fn check_reports_every_mistake_at_once() {
     let file = File::new(
         "bad",
         "[server]\nlisen = 1\n[qiniu]\nsecret_key = \"MARKER\"\n",
@@ -142,7 +142,7 @@ fn check_tells_every_mistake() {
 }
 
 #[test]
-fn check_tells_a_secret_that_is_not_set_and_a_wrong_override() {
+fn check_reports_a_missing_secret_and_a_wrong_override() {
     let output = run(
         &["check", "--config", EXAMPLE],
         &[
@@ -160,7 +160,7 @@ fn check_tells_a_secret_that_is_not_set_and_a_wrong_override() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_said_clearly() {
+fn a_missing_configuration_file_is_reported() {
     for command in ["check", "serve"] {
         let output = with_keys(&[command, "--config", "/nowhere/gateway.toml"]);
         assert_eq!((code(&output), stdout(&output)), (1, ""), "{command}");
@@ -180,7 +180,7 @@ fn a_file_that_is_not_there_is_said_clearly() {
 }
 
 #[test]
-fn serve_does_not_start_with_a_bad_file() {
+fn serve_does_not_start_with_an_invalid_configuration() {
     let file = File::new("serve", "[telemetry]\n");
     let output = with_keys(&["serve", "--config", file.path()]);
     assert_eq!((code(&output), stdout(&output)), (1, ""));
@@ -192,7 +192,7 @@ fn serve_does_not_start_with_a_bad_file() {
 }
 
 #[test]
-fn schema_is_json() {
+fn the_schema_is_valid_json() {
     let output = run(&["schema"], &[]);
     assert_eq!(code(&output), 0);
     let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -285,7 +285,7 @@ fn keygen_prints_new_keys() {
 }
 
 #[test]
-fn completions_and_help() {
+fn completions_and_help_are_printed() {
     let bash = run(&["completions", "bash"], &[]);
     assert_eq!(code(&bash), 0);
     assert!(stdout(&bash).contains("complete -F"), "{}", stdout(&bash));

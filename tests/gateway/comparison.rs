@@ -1,4 +1,4 @@
-//! The parts of `benches/compare` that compute: a comparison is only worth what its arithmetic is. Nothing is measured here.
+//! The arithmetic of `benches/compare`: medians, ratios, HTTP framing. Nothing is measured here.
 
 #[path = "../../benches/compare/stats.rs"]
 mod stats;
@@ -12,7 +12,7 @@ use targets::Target;
 use wire::{Framing, head, status, unchunk};
 
 #[test]
-fn medians_and_percentiles_interpolate_and_bear_nothing() {
+fn medians_and_percentiles_interpolate_and_accept_no_values() {
     assert_eq!(median(&[]), 0.0);
     assert_eq!(median(&[7.0]), 7.0);
     assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
@@ -24,8 +24,8 @@ fn medians_and_percentiles_interpolate_and_bear_nothing() {
 }
 
 #[test]
-fn a_ratio_is_that_of_the_rounds_and_not_of_the_medians() {
-    // A disturbance that doubles both values of a round leaves their ratio.
+fn a_ratio_is_computed_from_rounds_and_not_from_medians() {
+    // A disturbance that doubles both values of a round does not change their ratio.
     assert_eq!(ratio(&[2.0, 4.0, 2.0], &[1.0, 2.0, 1.0]), Some(2.0));
     assert_eq!(ratio(&[2.0, 4.0, 9.0], &[1.0, 4.0, 3.0]), Some(2.0));
     assert_eq!(ratio(&[1.0], &[0.0]), None);
@@ -50,7 +50,7 @@ fn the_interval_of_a_median_leaves_out_as_many_values_as_95_percent_allow() {
 }
 
 #[test]
-fn a_target_knows_which_way_is_better() {
+fn a_target_states_which_direction_is_better() {
     let cost = |value| Target::new("", value, 1.0, 1.1).verdict();
     assert_eq!(cost(Some(0.9)), "goal");
     assert_eq!(cost(Some(1.004)), "goal");
@@ -65,7 +65,7 @@ fn a_target_knows_which_way_is_better() {
 }
 
 #[test]
-fn heads_tell_how_their_bodies_are_framed() {
+fn heads_determine_how_bodies_are_framed() {
     let whole = b"HTTP/1.1 401 No\r\ncontent-LENGTH: 12\r\nX: y\r\n\r\nbody";
     for end in 0..whole.len() - 4 {
         assert_eq!(head(&whole[..end]), None);
@@ -89,7 +89,7 @@ fn heads_tell_how_their_bodies_are_framed() {
 }
 
 #[test]
-fn chunks_are_joined_when_all_are_there() {
+fn chunks_are_joined_once_all_have_arrived() {
     let whole = b"3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\n\r\n";
     assert_eq!(unchunk(whole).unwrap(), b"abc0123456789");
     for end in 0..whole.len() {

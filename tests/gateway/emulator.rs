@@ -1,4 +1,4 @@
-//! The whole emulator over real sockets: what any client of Qiniu's API may rely on.
+//! The emulator over real sockets: what any client of Qiniu's API may rely on.
 //!
 //! The signer here is a third one, independent of the gateway's and of the emulator's.
 
@@ -62,7 +62,7 @@ async fn pictures_are_jpegs_of_the_size_they_say() {
 }
 
 #[tokio::test]
-async fn every_video_gets_its_answer() {
+async fn every_video_gets_its_documented_result() {
     let emulator = start().await;
     let videos: [(&[u8], u64); 10] = [
         (VIDEO, 0),
@@ -105,7 +105,7 @@ async fn each_scenario_can_be_set_while_it_runs() {
 }
 
 #[tokio::test]
-async fn a_wrong_signature_is_told_as_qiniu_tells_it() {
+async fn a_wrong_signature_is_rejected_as_qiniu_does() {
     let emulator = start().await;
     let line = format!("POST {SESSION}");
     let good = signed(emulator.address, SESSION, "", b"{}");
@@ -156,7 +156,7 @@ async fn a_stale_date_is_forbidden() {
 }
 
 #[tokio::test]
-async fn what_is_no_call_is_refused_below_the_api() {
+async fn a_request_that_is_no_call_is_rejected_below_the_api() {
     let emulator = start().await;
     let body = b"{}";
     let good = signed(emulator.address, SESSION, "", body);
@@ -202,7 +202,7 @@ async fn the_content_type_must_be_exact() {
 }
 
 #[tokio::test]
-async fn a_session_lapses_after_five_minutes_of_the_emulators_clock() {
+async fn a_session_expires_after_five_minutes_of_the_emulator_s_clock() {
     let emulator = start().await;
     let body =
         json!({"session_id": emulator.session().await, "video_base64": BASE64.encode(VIDEO)});
@@ -211,7 +211,7 @@ async fn a_session_lapses_after_five_minutes_of_the_emulators_clock() {
 }
 
 #[tokio::test]
-async fn of_two_verifies_at_once_one_wins() {
+async fn only_one_of_two_concurrent_verifies_succeeds() {
     let emulator = start().await;
     let body =
         json!({"session_id": emulator.session().await, "video_base64": BASE64.encode(VIDEO)});
@@ -223,7 +223,7 @@ async fn of_two_verifies_at_once_one_wins() {
 }
 
 #[tokio::test]
-async fn a_video_of_twenty_mebibytes_is_taken() {
+async fn a_video_of_twenty_mebibytes_is_accepted() {
     let emulator = start().await;
     let mut video = VIDEO.to_vec();
     let size = 20 * 1024 * 1024;
@@ -278,7 +278,7 @@ async fn the_handle_shows_the_last_request_but_no_secret() {
 }
 
 #[tokio::test]
-async fn latency_holds_an_answer_back() {
+async fn latency_delays_a_response() {
     let latency = Duration::from_millis(80);
     let emulator = start_with(Scenario::Pass, latency).await;
     let begun = std::time::Instant::now();
@@ -287,13 +287,13 @@ async fn latency_holds_an_answer_back() {
 }
 
 #[tokio::test]
-async fn it_stops_when_told_and_lets_connections_go() {
+async fn the_emulator_stops_on_request_and_closes_connections() {
     let emulator = start().await;
     let mut idle = TcpStream::connect(emulator.address).await.unwrap();
     emulator.session().await;
     emulator.stop.send(()).unwrap();
     emulator.task.await.unwrap();
-    // Closed or reset: in no case left hanging.
+    // Closed or reset, but never left open.
     let read = idle.read(&mut [0; 1]).await;
     assert!(matches!(read, Ok(0) | Err(_)));
     assert!(TcpStream::connect(emulator.address).await.is_err());

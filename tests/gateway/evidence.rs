@@ -1,4 +1,5 @@
-//! Evidence: the pictures reach the app's backend before the frontend has its answer, and nobody else.
+//! Evidence: the pictures reach the app's backend before the frontend has its response, and nobody
+//! else receives them.
 
 use std::net::SocketAddr;
 
@@ -14,7 +15,7 @@ use tokio::net::TcpListener;
 
 const MARKER: &str = "MARKERofApicture";
 
-/// A passing answer with 1 MB of pictures, in a form that nobody would write anew like this.
+/// A passing response with 1 MB of pictures, formatted as no serializer would write it.
 fn answer(score: &str) -> String {
     with_pictures_of(MARKER.len() * 8192, score)
 }
@@ -53,7 +54,7 @@ async fn verdict(gateway: &Gateway, answer: &Answer) -> Value {
     claims(gateway, answer.json()["verdict"].as_str().unwrap()).await
 }
 
-/// The claim, and whether it is a pass.
+/// The `evidence` claim, and whether the verdict is a pass.
 async fn outcome(gateway: &Gateway) -> (Value, Value) {
     let claims = verdict(gateway, &verify(gateway).await).await;
     let liveness = &claims["liveness"];
@@ -61,7 +62,7 @@ async fn outcome(gateway: &Gateway) -> (Value, Value) {
 }
 
 #[tokio::test]
-async fn the_backend_has_the_whole_answer_before_the_frontend_has_its_own() {
+async fn the_backend_has_the_whole_response_before_the_frontend_has_its_own() {
     let backend = backend::start(OK).await;
     let gateway = start(&backend, "required = true", "0.9").await;
     let answered = verify(&gateway).await;
@@ -112,7 +113,7 @@ async fn pictures_go_to_the_backend_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn what_fails_is_delivered_only_when_it_is_asked_for() {
+async fn failed_verifies_are_delivered_only_if_configured() {
     let backend = backend::start(OK).await;
     let gateway = start(&backend, "required = true", "0.1").await;
     assert_eq!(outcome(&gateway).await, (Value::Null, json!(false)));
@@ -123,7 +124,7 @@ async fn what_fails_is_delivered_only_when_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_backend_that_does_not_take_it_makes_it_undelivered() {
+async fn evidence_that_the_backend_rejects_is_undelivered() {
     for (does, tries) in [
         (Does::Answers("HTTP/1.1 401 x\r\n\r\n"), 1),
         (Does::Answers("HTTP/1.1 500 x\r\n\r\n"), 2),
@@ -133,7 +134,7 @@ async fn a_backend_that_does_not_take_it_makes_it_undelivered() {
         (Does::Hangs, 1),
     ] {
         let backend = backend::start(does).await;
-        // Short for the one that hangs, long enough for the pause before the second try.
+        // Short for the backend that hangs, long enough for the pause before the second attempt.
         let gateway = start(&backend, "timeout = \"800ms\"", "0.9").await;
         assert_eq!(outcome(&gateway).await, (json!("undelivered"), json!(true)));
         let deliveries = backend.deliveries();
@@ -148,9 +149,9 @@ async fn a_backend_that_does_not_take_it_makes_it_undelivered() {
 }
 
 #[tokio::test]
-async fn a_backend_that_says_yes_before_it_has_it_is_not_believed() {
+async fn an_acknowledgement_before_the_delivery_is_not_trusted() {
     let backend = backend::start(Does::AnswersEarly("HTTP/1.1 204 No Content\r\n\r\n")).await;
-    // More than the sockets' buffers hold.
+    // More than the buffers of the sockets hold.
     let upstream = before(&with_pictures_of(1_600_000, "0.9")).await;
     let sections = format!(
         "{UNBOUND}{}{}",
@@ -162,7 +163,7 @@ async fn a_backend_that_says_yes_before_it_has_it_is_not_believed() {
 }
 
 #[tokio::test]
-async fn where_it_is_required_nothing_undelivered_passes() {
+async fn required_evidence_that_is_undelivered_fails_the_verdict() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut nobody = backend::start(OK).await;
     nobody.address = listener.local_addr().unwrap();
@@ -180,7 +181,7 @@ async fn where_it_is_required_nothing_undelivered_passes() {
         outcome(&gateway).await,
         (json!("undelivered"), json!(false))
     );
-    // What the backend was told is Qiniu's result; the verdict is what counts.
+    // The backend received Qiniu's result; the verdict decides.
     assert_eq!(refusing.deliveries()[0].json()["passed"], true);
     let metrics = gateway.metrics().await;
     assert!(
@@ -206,7 +207,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn without_room_for_the_answer_it_is_undelivered_and_the_frontend_has_its_answer() {
+async fn without_memory_evidence_is_undelivered_and_the_frontend_still_gets_its_response() {
     let backend = backend::start(OK).await;
     let upstream = before(&answer("0.9")).await;
     let routes = routes().replacen(
@@ -229,7 +230,7 @@ async fn without_room_for_the_answer_it_is_undelivered_and_the_frontend_has_its_
 }
 
 #[tokio::test]
-async fn a_caller_that_leaves_does_not_stop_the_delivery() {
+async fn a_caller_that_disconnects_does_not_stop_the_delivery() {
     let backend = backend::start(Does::Waits).await;
     let gateway = start(&backend, "timeout = \"60s\"", "0.9").await;
     let request = gateway
@@ -261,7 +262,7 @@ async fn a_caller_that_leaves_does_not_stop_the_delivery() {
 }
 
 #[tokio::test]
-async fn a_retry_is_told_the_first_verdict_and_the_backend_nothing_more() {
+async fn a_retry_gets_the_first_verdict_and_the_backend_no_second_delivery() {
     let backend = backend::start(OK).await;
     let upstream = before(&answer("0.9")).await;
     let sections = [

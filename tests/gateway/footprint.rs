@@ -1,5 +1,5 @@
-//! What a half-sent upload takes of the process's memory, in the shapes that cost its sender least: no more than a tenth
-//! above the bytes that have arrived, and a constant.
+//! The memory that a half-sent upload takes, in the shapes that cost its sender least: at most a
+//! tenth more than the bytes that have arrived, plus a constant.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::print_stdout,
@@ -16,15 +16,17 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Bytes of a body that are sent: a little more than two steps of admission, so that the third step tells their arrival.
+/// Bytes of a body to send: a little more than two steps of admission, so that the third step shows
+/// that they have arrived.
 const SENT: usize = 525_000;
 const ADMITTED: &str = "liveness_gateway_body_memory_bytes 786432\n";
-/// Buffers of a connection, and what a process takes for reasons of its own.
+/// Allowance for buffers of a connection and for what the process allocates independently, in
+/// bytes.
 const CONSTANT: usize = 3 * 1024 * 1024;
 const OPENING: &str = "{\"session_id\":\"s\",\"video_base64\":\"";
 
-/// Memory of this process that is present, in bytes. The program's own file is left out, because each
-/// function that runs for the first time brings a page of it in.
+/// Resident memory of this process, in bytes. Pages of the program's file are left out, because
+/// each function that runs for the first time loads one.
 fn resident() -> usize {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: Vec<usize> = pages
@@ -34,14 +36,14 @@ fn resident() -> usize {
     (pages[1] - pages[2]) * 4096
 }
 
-/// How bytes of a video come to be sent.
+/// How the bytes of a video are sent.
 struct Shape {
     name: &'static str,
     tls: bool,
     http2: bool,
-    /// Sent again and again.
+    /// Sent repeatedly.
     unit: Vec<u8>,
-    /// Bytes of the video in it.
+    /// Bytes of the video in one unit.
     bytes: usize,
 }
 
@@ -53,7 +55,7 @@ fn shapes() -> Vec<Shape> {
         unit,
         bytes,
     };
-    // A frame of a kind that nobody knows, which must be ignored (RFC 9113 section 4.1).
+    // A frame of an unknown type, which must be ignored (RFC 9113 section 4.1).
     let unknown = frame(0xfa, 0, 0, &[0; 16 * 1024]);
     vec![
         shape(
@@ -99,7 +101,8 @@ fn shapes() -> Vec<Shape> {
     ]
 }
 
-/// Sends a body in this shape; what the process has grown by when all of it is held.
+/// Sends a body in this shape. Returns how many bytes the process has grown by once all of it is
+/// held.
 async fn grown<S>(gateway: &Gateway, shape: &Shape, mut stream: S) -> usize
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -124,7 +127,7 @@ where
     resident().saturating_sub(before)
 }
 
-/// Exchanges settings, so that the windows are those of the gateway.
+/// Exchanges settings, so that the gateway's window sizes apply.
 async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
     stream
         .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
@@ -140,7 +143,7 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
     stream.write_all(&frame(4, 1, 0, b"")).await.unwrap();
 }
 
-/// The head of a chunked upload over HTTP/1.1, and the first chunk.
+/// The head of a chunked upload over HTTP/1.1, and its first chunk.
 fn http1() -> Vec<u8> {
     format!(
         "POST {VERIFY} HTTP/1.1\r\nHost: a\r\nAuthorization: {}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{OPENING}\r\n",
@@ -150,12 +153,12 @@ fn http1() -> Vec<u8> {
     .into()
 }
 
-/// A chunk whose size stands in a line of so many bytes, blanks mostly.
+/// A chunk of `bytes` bytes whose size line is padded with `line` spaces.
 fn chunk(bytes: usize, line: usize) -> Vec<u8> {
     format!("{bytes:x}{}\r\n{}\r\n", " ".repeat(line), "A".repeat(bytes)).into()
 }
 
-/// The same over HTTP/2 (RFC 9113).
+/// The same head over HTTP/2 (RFC 9113).
 fn http2() -> Vec<u8> {
     let mut fields = Vec::new();
     for (name, value) in [
@@ -166,7 +169,7 @@ fn http2() -> Vec<u8> {
         ("authorization", &bearer("user-1")),
         ("content-type", "application/json"),
     ] {
-        // RFC 7541 section 6.2.2: a literal that is not indexed, with a new name.
+        // RFC 7541 section 6.2.2: a literal without indexing, with a new name.
         fields.push(0);
         for text in [name, value] {
             match u8::try_from(text.len()) {
@@ -191,9 +194,10 @@ fn data(bytes: usize) -> Vec<u8> {
     frame(0, 0, 1, &vec![b'A'; bytes])
 }
 
-/// Each shape in a process of its own: memory that one has touched would be there for the next.
+/// Each shape runs in its own process: pages that one shape has touched would not count for the
+/// next.
 #[test]
-fn a_half_sent_upload_takes_a_tenth_more_than_its_bytes_at_the_most() {
+fn a_half_sent_upload_takes_at_most_a_tenth_more_than_its_bytes() {
     let this = std::env::current_exe().unwrap();
     for (number, Shape { name, .. }) in shapes().iter().enumerate() {
         let output = std::process::Command::new(&this)

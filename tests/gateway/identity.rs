@@ -1,5 +1,7 @@
-//! Keys that an identity provider publishes: found, and kept while it is away.
-//! Key ids that nobody knows are in `identity_unknown.rs`, how a provider misbehaves in `identity_misbehaving.rs`.
+//! Keys that an identity provider publishes: they are found, and kept while the provider is down.
+//!
+//! Unknown key ids are in `identity_unknown.rs`, misbehaving providers in
+//! `identity_misbehaving.rs`.
 
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use crate::support::{
 use liveness_gateway::{auth::remote::FetchTiming, emulator::Scenario};
 
 #[tokio::test]
-async fn keys_are_found_by_discovery_or_at_their_address() {
+async fn keys_are_found_by_discovery_or_at_a_configured_url() {
     let signer = Signer::new("a");
     let provider = Provider::start(vec![signer.jwk()]).await;
     let (qiniu, _) = emulator(Scenario::Pass).await;
@@ -41,7 +43,7 @@ async fn keys_are_found_by_discovery_or_at_their_address() {
 }
 
 #[tokio::test]
-async fn a_provider_that_is_down_at_start_makes_the_gateway_wait_for_it() {
+async fn the_gateway_waits_for_a_provider_that_is_down_at_start() {
     let signer = Signer::new("a");
     let provider = Provider::start(vec![signer.jwk()]).await;
     provider.does(DISCOVERY, Does::Close);
@@ -64,7 +66,7 @@ async fn a_provider_that_is_down_at_start_makes_the_gateway_wait_for_it() {
 }
 
 #[tokio::test]
-async fn one_issuer_s_trouble_is_not_another_s() {
+async fn a_failing_issuer_does_not_affect_another() {
     let (signer, other) = (Signer::new("a"), Signer::new("a"));
     let provider = Provider::start(vec![signer.jwk()]).await;
     let dark = Provider::start(vec![other.jwk()]).await;
@@ -80,7 +82,7 @@ async fn one_issuer_s_trouble_is_not_another_s() {
     let answer = gateway.ask(&other.token(&dark, "alice")).await;
     assert_eq!(said(&answer), (503, "not_ready".into()));
     assert_eq!(gateway.readiness().await.status, 503);
-    // Each with its own keys only.
+    // Each issuer's tokens are checked with its own keys only.
     let crossed = signer.token_as(Some("a"), &dark.issuer(), "alice");
     dark.does(DISCOVERY, Does::Well);
     gateway.until_ready_is(200).await;
@@ -92,7 +94,7 @@ async fn one_issuer_s_trouble_is_not_another_s() {
 }
 
 #[tokio::test]
-async fn a_key_that_goes_takes_its_verified_tokens_along() {
+async fn removing_a_key_rejects_its_verified_tokens() {
     let (old, new, kept) = (Signer::new("old"), Signer::new("new"), Signer::new("kept"));
     let provider = Provider::start(vec![old.jwk(), kept.jwk()]).await;
     let (qiniu, _) = emulator(Scenario::Pass).await;
@@ -114,7 +116,7 @@ async fn a_key_that_goes_takes_its_verified_tokens_along() {
 }
 
 #[tokio::test]
-async fn the_provider_says_how_long_its_keys_may_be_kept() {
+async fn the_provider_sets_how_long_its_keys_are_kept() {
     let (old, new) = (Signer::new("old"), Signer::new("new"));
     let provider = Provider::start(vec![old.jwk()]).await;
     provider.does(KEYS, Does::WellWith("Cache-Control: max-age=0\r\n".into()));
@@ -129,7 +131,7 @@ async fn the_provider_says_how_long_its_keys_may_be_kept() {
     let token = old.token(&provider, "alice");
     assert_eq!(gateway.ask(&token).await.status, 200);
     provider.publish(vec![new.jwk()]);
-    // Nobody asks for a key here: the old one goes because its set has grown old.
+    // No token asks for a key here: the old key goes because its set is too old.
     let mut looks = 0;
     while gateway.ask(&token).await.status != 401 {
         looks += 1;
@@ -147,11 +149,11 @@ async fn the_provider_says_how_long_its_keys_may_be_kept() {
 }
 
 #[tokio::test]
-async fn known_keys_serve_until_they_are_too_old() {
+async fn known_keys_are_used_until_they_are_too_old() {
     let signer = Signer::new("a");
     let provider = Provider::start(vec![signer.jwk()]).await;
     let (qiniu, _) = emulator(Scenario::Pass).await;
-    // Asked again after half of `max_stale`, and from then on in vain.
+    // Fetched again after half of `max_stale`, and without success from then on.
     let gateway = gateway(qiniu, &provider.identity("max_stale = \"3s\""), hasty()).await;
     gateway.until_ready_is(200).await;
     let token = signer.token(&provider, "alice");
@@ -175,7 +177,7 @@ async fn known_keys_serve_until_they_are_too_old() {
 }
 
 #[tokio::test]
-async fn only_the_named_authority_may_vouch_for_the_provider() {
+async fn only_the_configured_authority_is_trusted_for_the_provider() {
     let (trusted, other) = (Authority::new(), Authority::new());
     let signer = Signer::new("a");
     let tls = Some(trusted.acceptor());

@@ -1,5 +1,5 @@
-//! Identity providers that misbehave: at start the gateway waits for better, later it keeps what it has, and neither the
-//! caller nor the log gets to see what they sent.
+//! Identity providers that misbehave. At start the gateway retries; later it keeps the keys that it
+//! has. Nothing that a provider sends reaches the caller or the log.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::support::{
 use liveness_gateway::{auth::remote::FetchTiming, emulator::Scenario};
 use serde_json::{Value, json};
 
-/// What stands in every bad document, to look for it where it must not be.
+/// A text in every bad document, to search the log for.
 const MARKER: &str = "text-of-the-provider";
 
 fn impatient() -> FetchTiming {
@@ -35,7 +35,8 @@ fn set(keys: &[Value]) -> Does {
     )
 }
 
-/// Every way to be of no use, and what it is counted as. `elsewhere` is where a redirect points.
+/// Every useless response, and the outcome that it is counted as. `elsewhere` is the target of a
+/// redirect.
 fn bad(elsewhere: SocketAddr) -> Vec<(Does, &'static str)> {
     let marked = format!("\"{MARKER}\"");
     let huge = " ".repeat(10 << 20) + &marked;
@@ -106,7 +107,7 @@ fn keeps_quiet(provider: &Provider) {
 }
 
 #[tokio::test]
-async fn at_start_the_gateway_waits_for_something_better() {
+async fn at_start_a_misbehaving_provider_is_retried() {
     let elsewhere = Provider::start(vec![Signer::new("a").jwk()]).await;
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let mut cases: Vec<_> = bad(elsewhere.address)
@@ -135,7 +136,7 @@ async fn at_start_the_gateway_waits_for_something_better() {
 }
 
 #[tokio::test]
-async fn later_the_known_keys_stay_in_use() {
+async fn after_start_a_misbehaving_provider_leaves_known_keys_in_use() {
     let elsewhere = Provider::start(vec![Signer::new("b").jwk()]).await;
     let (qiniu, _) = emulator(Scenario::Pass).await;
     for (does, outcome) in bad(elsewhere.address).into_iter().chain(bad_sets()) {
@@ -146,7 +147,7 @@ async fn later_the_known_keys_stay_in_use() {
         let before = gateway.ask(&signer.token(&provider, "alice")).await;
         assert_eq!(before.status, 200);
         provider.does(KEYS, does);
-        // The fetch for its sake failed, so nobody can say that this key is not good, now or a moment later.
+        // The fetch for this key failed, so it cannot be called invalid, now or a moment later.
         let token = new.token(&provider, "bob");
         for _ in 0..2 {
             assert_eq!(said(&gateway.ask(&token).await), (503, "not_ready".into()));
@@ -163,7 +164,7 @@ async fn later_the_known_keys_stay_in_use() {
 }
 
 #[tokio::test]
-async fn a_document_may_have_one_mebibyte() {
+async fn documents_of_up_to_one_mebibyte_are_accepted() {
     let signer = Signer::new("a");
     let (qiniu, _) = emulator(Scenario::Pass).await;
     for (size, outcome, status) in [(1 << 20, "success", 200), ((1 << 20) + 1, "too_large", 503)] {
@@ -179,7 +180,7 @@ async fn a_document_may_have_one_mebibyte() {
 }
 
 #[tokio::test]
-async fn nobody_waits_longer_than_agreed() {
+async fn no_request_waits_longer_than_the_fetch_timeout() {
     let (signer, new) = (Signer::new("a"), Signer::new("b"));
     let provider = Provider::start(vec![signer.jwk()]).await;
     let (qiniu, _) = emulator(Scenario::Pass).await;
@@ -203,7 +204,7 @@ async fn nobody_waits_longer_than_agreed() {
 }
 
 #[tokio::test]
-async fn a_document_that_speaks_for_another_issuer_is_not_believed() {
+async fn a_document_of_another_issuer_is_not_trusted() {
     let signer = Signer::new("a");
     let provider = Provider::start(vec![signer.jwk()]).await;
     let (qiniu, _) = emulator(Scenario::Pass).await;
@@ -227,7 +228,7 @@ async fn a_document_that_speaks_for_another_issuer_is_not_believed() {
 }
 
 #[tokio::test]
-async fn a_bad_key_is_left_out_and_the_good_ones_serve() {
+async fn a_bad_key_is_skipped_and_the_good_ones_are_used() {
     let (good, twin) = (Signer::new("good"), Signer::new("good"));
     let (exposed, encrypts) = (Signer::new("exposed"), Signer::new("encrypts"));
     let shared = [7; 32];
@@ -246,7 +247,7 @@ async fn a_bad_key_is_left_out_and_the_good_ones_serve() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let gateway = gateway(qiniu, &provider.identity(""), hasty()).await;
     gateway.until_ready_is(200).await;
-    // Two keys of one id are both tried.
+    // Two keys with the same id are both tried.
     for signer in [&good, &twin] {
         assert_eq!(
             gateway.ask(&signer.token(&provider, "alice")).await.status,
@@ -290,7 +291,7 @@ async fn a_bad_key_is_left_out_and_the_good_ones_serve() {
 }
 
 #[tokio::test]
-async fn an_algorithm_without_a_key_is_a_remark_and_none_with_a_key_a_failure() {
+async fn a_key_set_must_fit_at_least_one_listed_algorithm() {
     let signer = Signer::new("a");
     let provider = Provider::start(vec![signer.jwk()]).await;
     let (qiniu, _) = emulator(Scenario::Pass).await;

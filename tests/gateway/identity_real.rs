@@ -1,5 +1,7 @@
-//! A provider that we did not write (the npm package oidc-provider), and tokens that we did not make. It runs where
-//! `LIVENESS_TEST_OIDC_PROVIDER` names a folder in which the package is installed; `.ci/run` sees to that.
+//! A provider and tokens made by others (the npm package oidc-provider).
+//!
+//! It runs where `LIVENESS_TEST_OIDC_PROVIDER` names a folder in which the package is installed, as
+//! `.ci/run` does. It is skipped elsewhere.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -22,7 +24,7 @@ fn installed() -> Option<PathBuf> {
     std::env::var_os("LIVENESS_TEST_OIDC_PROVIDER").map(PathBuf::from)
 }
 
-/// The running provider; it ends with this.
+/// The running provider, killed when dropped.
 struct Real {
     process: Child,
     input: ChildStdin,
@@ -75,7 +77,7 @@ impl Real {
             .unwrap()
     }
 
-    /// A token by the client credentials grant, signed with this algorithm.
+    /// Requests a token by the client credentials grant, signed with this algorithm.
     async fn token(&self, algorithm: &str) -> String {
         let basic = BASE64.encode(b"phone:a-secret-of-the-tests");
         let request = Request::post("/token")
@@ -108,7 +110,7 @@ impl Drop for Real {
 }
 
 #[tokio::test]
-async fn tokens_of_a_real_provider_are_taken_before_and_after_it_rotates_its_keys() {
+async fn tokens_of_a_real_provider_are_accepted_before_and_after_a_key_rotation() {
     let Some(folder) = installed() else {
         return eprintln!("skipped: LIVENESS_TEST_OIDC_PROVIDER is not set");
     };

@@ -1,5 +1,5 @@
-//! Tokens of keys that the gateway does not know yet: a new key's first token gets its answer, and no stranger can make the
-//! gateway ask the provider again and again.
+//! Tokens with an unknown key id: the first token of a new key is accepted, and no stranger can
+//! make the gateway fetch the key set again and again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use crate::support::{
 };
 use liveness_gateway::{auth::remote::FetchTiming, emulator::Scenario};
 
-/// Each unknown id may ask at once.
+/// Every unknown id may cause a fetch at once.
 fn inquisitive() -> FetchTiming {
     FetchTiming {
         refetch_interval: Duration::ZERO,
@@ -18,7 +18,7 @@ fn inquisitive() -> FetchTiming {
 }
 
 #[tokio::test]
-async fn a_flood_of_unknown_ids_is_one_question() {
+async fn a_flood_of_unknown_key_ids_causes_one_fetch() {
     let (signer, new) = (Signer::new("a"), Signer::new("new"));
     let provider = Provider::start(vec![signer.jwk()]).await;
     let (qiniu, _) = emulator(Scenario::Pass).await;
@@ -47,7 +47,7 @@ async fn a_flood_of_unknown_ids_is_one_question() {
         done.unwrap();
     }
     assert_eq!(provider.requests(KEYS), 2);
-    // The flood's own question brought the new key.
+    // The fetch that the flood caused has brought the new key.
     assert_eq!(
         gateway.ask(&new.token(&provider, "alice")).await.status,
         200
@@ -60,7 +60,7 @@ async fn a_flood_of_unknown_ids_is_one_question() {
 }
 
 #[tokio::test]
-async fn an_id_that_no_fetch_brought_stays_unknown_and_others_may_ask() {
+async fn a_key_id_that_a_fetch_did_not_bring_stays_unknown() {
     let signer = Signer::new("a");
     let provider = Provider::start(vec![signer.jwk()]).await;
     let (qiniu, _) = emulator(Scenario::Pass).await;
@@ -78,7 +78,7 @@ async fn an_id_that_no_fetch_brought_stays_unknown_and_others_may_ask() {
 }
 
 #[tokio::test]
-async fn a_fetch_that_failed_makes_no_id_unknown() {
+async fn a_failed_fetch_marks_no_key_id_as_unknown() {
     let (signer, new) = (Signer::new("a"), Signer::new("new"));
     let provider = Provider::start(vec![signer.jwk()]).await;
     let (qiniu, _) = emulator(Scenario::Pass).await;
@@ -90,7 +90,7 @@ async fn a_fetch_that_failed_makes_no_id_unknown() {
         assert_eq!(said(&gateway.ask(&token).await), (503, "not_ready".into()));
     }
     provider.does(KEYS, Does::Well);
-    // Answered when a fetch has succeeded, which makes only this one unknown.
+    // Decided once a fetch has succeeded, which makes only this id unknown.
     let stranger = Signer::new("x").token(&provider, "mallory");
     assert_eq!(
         said(&gateway.ask(&stranger).await),
@@ -101,7 +101,7 @@ async fn a_fetch_that_failed_makes_no_id_unknown() {
 }
 
 #[tokio::test]
-async fn nobody_is_asked_about_a_token_that_would_be_refused_anyhow() {
+async fn a_token_that_is_invalid_anyway_causes_no_fetch() {
     let signer = Signer::new("a");
     let provider = Provider::start(vec![signer.jwk()]).await;
     let (qiniu, _) = emulator(Scenario::Pass).await;
@@ -135,7 +135,7 @@ async fn nobody_is_asked_about_a_token_that_would_be_refused_anyhow() {
 }
 
 #[tokio::test]
-async fn without_an_id_any_key_may_have_signed_a_new_one_too() {
+async fn a_token_without_a_key_id_may_be_signed_by_a_new_key() {
     let (one, two, new) = (Signer::nameless(), Signer::new("two"), Signer::nameless());
     let provider = Provider::start(vec![one.jwk(), two.jwk()]).await;
     let (qiniu, _) = emulator(Scenario::Pass).await;
@@ -155,7 +155,7 @@ async fn without_an_id_any_key_may_have_signed_a_new_one_too() {
 }
 
 #[tokio::test]
-async fn the_first_tokens_of_a_new_key_get_their_answer_by_one_fetch() {
+async fn the_first_tokens_of_a_new_key_are_accepted_after_one_fetch() {
     let (old, new) = (Signer::new("old"), Signer::new("new"));
     let provider = Provider::start(vec![old.jwk()]).await;
     let (qiniu, _) = emulator(Scenario::Pass).await;

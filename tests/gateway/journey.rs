@@ -1,4 +1,4 @@
-//! The whole job on real input: real videos, a strict emulator, and what each side got to see.
+//! The whole journey on real input: real videos, a strict emulator, and what each side receives.
 
 use crate::support::{
     Gateway, SESSIONCODE, VERIFY, bearer, emulator, raw, routes, send, session,
@@ -9,7 +9,7 @@ use liveness_gateway::emulator::Scenario;
 use sha2::{Digest, Sha256};
 
 #[tokio::test]
-async fn a_live_person_passes_and_no_picture_is_seen() {
+async fn a_live_person_passes_and_no_picture_leaves() {
     let (qiniu, handle) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     for http2 in [false, true] {
@@ -37,7 +37,7 @@ async fn a_live_person_passes_and_no_picture_is_seen() {
 }
 
 #[tokio::test]
-async fn qiniu_gets_the_bytes_of_the_client_and_only_our_headers() {
+async fn qiniu_gets_the_caller_s_bytes_and_only_the_gateway_s_headers() {
     let (qiniu, handle) = emulator(Scenario::Pass).await;
     let gateway = Gateway::unbound(qiniu).await;
     let base64 = data_encoding::BASE64.encode(&video(0)).replace('/', "\\/");
@@ -98,7 +98,7 @@ async fn qiniu_gets_the_bytes_of_the_client_and_only_our_headers() {
 }
 
 #[tokio::test]
-async fn an_empty_session_request_goes_up_as_an_empty_object() {
+async fn an_empty_session_request_is_forwarded_as_an_empty_object() {
     let (qiniu, handle) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     for http2 in [false, true] {
@@ -136,7 +136,7 @@ async fn twenty_mebibytes_pass_and_one_byte_over_the_cap_does_not() {
 }
 
 #[tokio::test]
-async fn another_endpoint_of_qiniu_s_gets_the_same_job() {
+async fn a_route_to_another_qiniu_endpoint_works_the_same() {
     let reply = upstream::answer(
         "200 OK",
         "{\"code\":1,\"image\":{\"data\":\"SECRETPICTURE\"},\"ok\":1.0}",
@@ -191,7 +191,7 @@ async fn a_request_under_way_finishes_when_the_gateway_stops() {
 }
 
 #[tokio::test]
-async fn a_request_that_outlasts_the_stop_is_told_so() {
+async fn a_request_that_outlasts_the_stop_gets_an_error() {
     for http2 in [false, true] {
         let qiniu = upstream::start(Does::Hang).await;
         let mut gateway =
@@ -219,7 +219,7 @@ async fn a_request_that_outlasts_the_stop_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_stop_gives_up_the_call_of_a_caller_that_left_when_its_time_is_over() {
+async fn a_stop_abandons_the_call_of_a_disconnected_caller_at_its_deadline() {
     let qiniu = upstream::start(Does::Hang).await;
     let mut gateway = Gateway::start(qiniu.address, "drain_timeout = \"100ms\"", &routes()).await;
     let request = raw::whole("u", SESSIONCODE, "{}");
@@ -234,7 +234,7 @@ async fn a_stop_gives_up_the_call_of_a_caller_that_left_when_its_time_is_over() 
 }
 
 #[tokio::test]
-async fn what_a_trusted_proxy_says_is_in_the_record() {
+async fn the_access_record_has_what_a_trusted_proxy_forwards() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let gateway = Gateway::start(qiniu, "trusted_proxies = [\"127.0.0.1\"]", &routes()).await;
     let request = gateway

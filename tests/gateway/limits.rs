@@ -1,4 +1,5 @@
-//! Limits: how often, how many at once, and how much memory; each is told at once, and given back. Quotas are in `quota.rs`.
+//! Rate, concurrency and memory: a request over a limit is rejected at once, and everything is
+//! returned. Quotas are in `quota.rs`.
 
 use crate::support::{
     Gateway, SESSIONCODE, UNBOUND, VERIFY, bearer, emulator, raw, refusal::refused, routes,
@@ -38,7 +39,7 @@ async fn a_user_over_the_rate_is_rejected_and_others_are_not() {
 }
 
 #[tokio::test]
-async fn calls_at_once_are_limited_for_each_user() {
+async fn concurrent_calls_are_limited_for_each_user() {
     let hanging = upstream::start(upstream::Does::Hang).await;
     let tight = routes()
         .replace("concurrent_per_user = 100", "concurrent_per_user = 1")
@@ -60,7 +61,7 @@ async fn calls_at_once_are_limited_for_each_user() {
 }
 
 #[tokio::test]
-async fn no_memory_for_bodies_is_said_at_once_and_memory_comes_back() {
+async fn a_lack_of_body_memory_is_reported_at_once_and_memory_is_returned() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let small = routes().replace(
         "kind = \"verify\"",

@@ -1,9 +1,11 @@
-//! The tests from outside: whole gateways over real sockets, an emulated Qiniu behind them, one file a promise.
+//! The tests from outside: whole gateways over real sockets, an emulated Qiniu behind them, one
+//! file a promise.
 //!
-//! All files are one program, so the helpers in [`support`] are compiled and linked once, and all tests run at the same time.
-//! Each test starts what it needs on free ports, in files of its own, and needs no other test before it. The process is
-//! shared: a test may neither change its environment, signals or current directory, nor install a log of its own. One that
-//! must do so runs in a process of its own, by [`support::own_process`].
+//! All files are one program, so the helpers in [`support`] are compiled and linked once, and all
+//! tests run at the same time. Each test starts what it needs on free ports, in files of its own,
+//! and needs no other test before it. The process is shared: a test may neither change its
+//! environment, signals or current directory, nor install a log of its own. One that must do so
+//! runs in a process of its own, by [`support::own_process`].
 
 #![allow(
     clippy::unwrap_used,
@@ -13,7 +15,8 @@
     reason = "a test stops at once where something is not as it expects, and the lints do not see that helpers are tests"
 )]
 
-// What the tests share: a gateway, its peers (an upstream, a backend, an identity provider, a Redis), and ways to talk to them.
+// What the tests share: a gateway, its peers (an upstream, a backend, an identity provider, a
+// Redis), and ways to talk to them.
 mod support;
 
 // --- The whole journey ---
@@ -21,7 +24,8 @@ mod support;
 // A real video passes, and each side sees only what is meant for it.
 mod journey;
 
-// A video may be sent as JSON or as it is; it is inspected, and rejected where the operator wants that.
+// A video may be sent as JSON or as it is; it is inspected, and rejected where the operator wants
+// that.
 mod video;
 
 // Nothing secret or personal appears in the log, in errors, in metrics or in responses.
@@ -32,7 +36,8 @@ mod markers;
 // Wrong heads, tokens and bodies have their status, code and headers, over HTTP/1.1 and HTTP/2.
 mod refusals;
 
-// A client can read the response to an upload that is refused halfway, and the connection does not stay open.
+// A client can read the response to an upload that is refused halfway, and the connection does not
+// stay open.
 mod refused_uploads;
 
 // Browsers: pages of the configured origins may call the gateway, and can read its errors.
@@ -49,7 +54,8 @@ mod identity_misbehaving;
 // A provider written by others (the npm package oidc-provider) works with the gateway.
 mod identity_real;
 
-// The first token of a new key is accepted, and unknown key ids cannot make the gateway fetch again and again.
+// The first token of a new key is accepted, and unknown key ids cannot make the gateway fetch again
+// and again.
 mod identity_unknown;
 
 // --- How much a caller may use ---
@@ -93,7 +99,8 @@ mod slow_evidence;
 
 // --- Several replicas ---
 
-// Replicas share limits and sessions through a real Redis or Valkey, in every state that the store can be in.
+// Replicas share limits and sessions through a real Redis or Valkey, in every state that the store
+// can be in.
 #[cfg(feature = "redis")]
 mod store;
 
@@ -113,7 +120,8 @@ mod cli;
 // The emulator behaves as Qiniu's API does, for any client.
 mod emulator;
 
-// The emulator and the sandbox start where their user says, and work with a configuration of one's own.
+// The emulator and the sandbox start where their user says, and work with a configuration of one's
+// own.
 mod emulator_command;
 
 // The arithmetic of the benchmark in `benches/compare` is right.

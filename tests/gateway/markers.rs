@@ -1,5 +1,5 @@
-//! Markers planted in everything that must not get out, and looked for in everything that does: the log at `trace`,
-//! errors, metrics, and answers.
+//! Markers in everything that is secret or personal, and a search for them in everything that
+//! leaves: the log at `trace`, errors, metrics and responses.
 
 use std::{
     sync::{Arc, Mutex},
@@ -24,7 +24,7 @@ const USER: &str = "MARKERofAuserMARKER";
 const FACE_TOKEN: &str = "MARKERofAfaceTOKEN";
 const FACE_FIELD: &str = "MARKERofAfaceFIELD";
 
-/// Everything that left, and what must not be in it.
+/// Everything that left the gateway.
 struct Watch {
     left: Vec<(String, String)>,
     log: Arc<Mutex<Vec<u8>>>,
@@ -43,9 +43,9 @@ impl Watch {
 }
 
 #[tokio::test]
-async fn no_marker_leaves() {
+async fn no_marker_leaves_the_gateway() {
     // The log at `trace` is that of a whole process.
-    if !own_process::is_here("markers::no_marker_leaves") {
+    if !own_process::is_here("markers::no_marker_leaves_the_gateway") {
         return;
     }
     let (lines, log) = log::LogWriter::capture();
@@ -177,7 +177,7 @@ async fn no_marker_leaves() {
 }
 
 #[tokio::test]
-async fn a_good_journey_leaves_no_session_id_in_the_record() {
+async fn the_access_record_of_a_pass_has_no_session_id() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     let id = session(&gateway).await;

@@ -1,4 +1,4 @@
-//! The memory for bodies is given back however a request ends, and never waited for.
+//! The memory for bodies is returned however a request ends, and no request waits for it.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// What is reserved now.
+/// Bytes that are reserved now.
 async fn held(gateway: &Gateway) -> u64 {
     let metrics = gateway.metrics().await;
     let line = metrics
@@ -23,7 +23,7 @@ async fn held(gateway: &Gateway) -> u64 {
     value.parse().unwrap()
 }
 
-/// Waits until nothing is reserved any more.
+/// Waits until nothing is reserved.
 async fn all_given_back(gateway: &Gateway, what: &str) {
     for _ in 0..2000 {
         if held(gateway).await == 0 {
@@ -34,7 +34,7 @@ async fn all_given_back(gateway: &Gateway, what: &str) {
     panic!("{what}: {} bytes are still held", held(gateway).await);
 }
 
-/// Sends a head and a part of the body, and waits until room is held for it.
+/// Sends a head and a part of the body, and waits until memory is reserved for it.
 async fn begin(gateway: &Gateway, length: usize, part: &str) -> TcpStream {
     let head = raw::head("user-1", VERIFY, &format!("Content-Length: {length}"));
     let stream = raw::begin(gateway.address, &(head + part)).await;
@@ -45,7 +45,7 @@ async fn begin(gateway: &Gateway, length: usize, part: &str) -> TcpStream {
 }
 
 #[tokio::test]
-async fn after_answers_and_refusals_of_all_kinds_nothing_is_held() {
+async fn all_responses_and_refusals_return_their_memory() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let more = routes().replace(
         "kind = \"verify\"",
@@ -71,7 +71,7 @@ async fn after_answers_and_refusals_of_all_kinds_nothing_is_held() {
 }
 
 #[tokio::test]
-async fn after_failures_of_the_upstream_nothing_is_held() {
+async fn upstream_failures_return_their_memory() {
     for does in [
         Does::Close,
         Does::Hang,
@@ -93,7 +93,7 @@ async fn after_failures_of_the_upstream_nothing_is_held() {
 }
 
 #[tokio::test]
-async fn after_a_caller_that_leaves_nothing_is_held() {
+async fn a_caller_that_disconnects_returns_its_memory() {
     let qiniu = upstream::start(Does::Hang).await;
     let more = routes().replace("timeout = \"20s\"", "timeout = \"1s\"");
     let mut gateway = Gateway::start(qiniu.address, "", &(UNBOUND.to_owned() + &more)).await;
@@ -109,7 +109,7 @@ async fn after_a_caller_that_leaves_nothing_is_held() {
     assert!(held(&gateway).await > 0, "the call goes on, with its body");
     all_given_back(&gateway, "left while Qiniu was asked").await;
 
-    // A stop in the middle of an upload: the connection is cut when the time is up.
+    // A stop in the middle of an upload: the connection is closed when the drain timeout ends.
     let stream = begin(&gateway, 1000, "{").await;
     gateway.stop();
     drop(stream);
@@ -118,7 +118,7 @@ async fn after_a_caller_that_leaves_nothing_is_held() {
 }
 
 #[tokio::test]
-async fn chunks_of_one_byte_take_no_more_than_others() {
+async fn chunks_of_one_byte_take_no_more_memory_than_others() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     let lines = "Transfer-Encoding: chunked\r\nConnection: close";
@@ -141,7 +141,7 @@ async fn chunks_of_one_byte_take_no_more_than_others() {
 }
 
 #[tokio::test]
-async fn without_room_the_answer_is_no_at_once() {
+async fn without_memory_a_request_is_rejected_at_once() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let gateway = Gateway::start(qiniu, "body_memory = \"29MiB\"", &routes()).await;
     let first = begin(&gateway, 28 * 1024 * 1024, "{").await;
@@ -168,7 +168,7 @@ async fn without_room_the_answer_is_no_at_once() {
 }
 
 #[tokio::test]
-async fn after_videos_sent_as_they_are_nothing_is_held() {
+async fn raw_videos_return_their_memory() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let more = routes().replace(
         "kind = \"verify\"",
@@ -198,7 +198,7 @@ async fn after_videos_sent_as_they_are_nothing_is_held() {
             all_given_back(&gateway, what).await;
         }
     }
-    // Reserved is what is held: its base64 and the JSON around it.
+    // The reservation is the size of what is held: the video as base64, and the JSON around it.
     let lines = "Liveness-Session: s\r\nContent-Length: 3000000";
     let head = raw::head("user-1", VERIFY, lines).replace("application/json", "video/mp4");
     let stream = raw::begin(gateway.address, &(head + "v")).await;
@@ -211,7 +211,7 @@ async fn after_videos_sent_as_they_are_nothing_is_held() {
 }
 
 #[tokio::test]
-async fn after_streams_of_http2_that_are_reset_nothing_is_held() {
+async fn http2_streams_that_are_reset_return_their_memory() {
     use hyper_util::rt::{TokioExecutor, TokioIo};
     let qiniu = upstream::start(Does::Hang).await;
     let more = routes().replace("timeout = \"20s\"", "timeout = \"1s\"");
@@ -222,7 +222,7 @@ async fn after_streams_of_http2_that_are_reset_nothing_is_held() {
             .await
             .unwrap();
     tokio::spawn(connection);
-    // One that stops in the middle, and one that Qiniu is asked about.
+    // One that stops in the middle, and one whose call to Qiniu is under way.
     for (declared, whole) in [(900_000, false), (0, true)] {
         let body = verify_body("s", &video(100_000));
         let mut request = gateway
@@ -243,7 +243,7 @@ async fn after_streams_of_http2_that_are_reset_nothing_is_held() {
     }
 }
 
-/// A body that ends after its first chunk, or never goes on.
+/// A body that ends after its first chunk, or never continues.
 struct Half(Option<bytes::Bytes>, bool);
 
 impl hyper::body::Body for Half {

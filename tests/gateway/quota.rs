@@ -1,4 +1,4 @@
-//! Quotas: what reached Qiniu counts, nothing else does, and nobody gets past them.
+//! Quotas: every call that reached Qiniu counts, nothing else does, and nobody exceeds a quota.
 
 use std::{
     net::SocketAddr,
@@ -20,10 +20,10 @@ use liveness_gateway::emulator::Scenario;
 use tokio::{io::AsyncReadExt, sync::Semaphore, task::JoinSet};
 
 const PASS: &str = r#"{"error_code":0,"error_msg":"SUCCESS","serverlogid":1730042187,"result":{"score":0.96,"action_verify":"pass"}}"#;
-/// Of one that waits to be asked for its body.
+/// Header fields of an upload that waits for `100 Continue`.
 const UPLOAD: &str = "Content-Length: 20000000\r\nExpect: 100-continue";
 
-/// A gateway by a clock that the test moves.
+/// A gateway whose clock is moved by the test.
 async fn gateway(upstream: SocketAddr, more: &str) -> (Gateway, Arc<AtomicU64>) {
     let (clock, passed) = clock();
     let qiniu = format!("endpoint = \"http://{upstream}\"");
@@ -48,7 +48,7 @@ fn bound(quota: &str) -> String {
     format!("{}{}", sealed::SETTINGS, with_quota(quota))
 }
 
-/// Until Qiniu has seen so many requests.
+/// Waits until Qiniu has received this many requests.
 async fn seen(qiniu: &upstream::Upstream, requests: usize) {
     while qiniu.requests() < requests {
         tokio::task::yield_now().await;
@@ -56,7 +56,7 @@ async fn seen(qiniu: &upstream::Upstream, requests: usize) {
 }
 
 #[tokio::test]
-async fn both_limits_are_told_and_the_quota_begins_anew_at_midnight() {
+async fn both_limits_are_reported_and_the_quota_resets_at_midnight() {
     let (qiniu, handle) = emulator(Scenario::Pass).await;
     let tight = with_quota("2/day").replace("burst = 1000", "burst = 100");
     let (gateway, passed) = gateway(qiniu, &tight).await;
@@ -66,14 +66,14 @@ async fn both_limits_are_told_and_the_quota_begins_anew_at_midnight() {
             first.header("ratelimit-policy"),
             "\"user\";q=100;w=1, \"quota\";q=2;w=86400"
         );
-        // The rate's own clock is not set, so its part is known the first time alone.
+        // The clock of the rate is real, so its part is known the first time only.
         let until = DAY - 3600 * u64::from(!http2);
         if !http2 {
             let wanted = format!("\"user\";r=99;t=1, \"quota\";r=1;t={until}");
             assert_eq!(first.header("ratelimit"), wanted);
         }
         assert_eq!(left(&first), 1);
-        // What never becomes a call costs none.
+        // What never becomes a call is free.
         told(
             &gateway.post(http2, SESSIONCODE, "[]").await,
             400,
@@ -100,7 +100,7 @@ async fn both_limits_are_told_and_the_quota_begins_anew_at_midnight() {
 }
 
 #[tokio::test]
-async fn every_answer_from_the_rate_check_on_says_what_is_left() {
+async fn every_response_after_the_rate_check_says_what_is_left() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let alone = with_quota("5/h").replace("rate = \"1000/s\"", "rate = \"\"");
     let (without_rate, _) = gateway(qiniu, &alone).await;
@@ -131,7 +131,7 @@ async fn every_answer_from_the_rate_check_on_says_what_is_left() {
 }
 
 #[tokio::test]
-async fn what_qiniu_did_not_take_is_given_back_and_the_rest_counts() {
+async fn calls_that_qiniu_did_not_accept_are_refunded_and_the_rest_count() {
     let cut = answer("200 OK", PASS);
     let cut = cut[..cut.len() - 5].to_vec();
     let refusal = answer("200 OK", r#"{"error_code":216501,"error_msg":"x"}"#);
@@ -162,7 +162,7 @@ async fn what_qiniu_did_not_take_is_given_back_and_the_rest_counts() {
 }
 
 #[tokio::test]
-async fn what_never_left_the_gateway_is_given_back() {
+async fn calls_that_never_left_the_gateway_are_refunded() {
     let (socket, address) = upstream::not_listening();
     let (gateway, _) = gateway(address, &bound("1/day")).await;
     for _ in 0..3 {
@@ -186,7 +186,7 @@ async fn what_never_left_the_gateway_is_given_back() {
 }
 
 #[tokio::test]
-async fn calls_at_once_never_pass_the_quota_together() {
+async fn concurrent_calls_never_exceed_the_quota_together() {
     let gate = Arc::new(Semaphore::new(0));
     let does = Does::WhenLet(Arc::clone(&gate), answer("200 OK", PASS));
     let qiniu = upstream::start(does).await;
@@ -199,7 +199,7 @@ async fn calls_at_once_never_pass_the_quota_together() {
         let body = verify_body(&session, &video(0));
         tries.spawn(async move { gateway.post(number % 2 == 0, VERIFY, body).await });
     }
-    // Those that are refused need no answer of Qiniu's.
+    // Rejected requests need no response from Qiniu.
     for _ in 0..50 {
         let refused = tries.join_next().await.unwrap().unwrap();
         told(&refused, 429, "quota_exceeded");
@@ -213,7 +213,7 @@ async fn calls_at_once_never_pass_the_quota_together() {
 }
 
 #[tokio::test]
-async fn who_leaves_before_the_call_pays_nothing_and_who_leaves_in_it_pays() {
+async fn disconnecting_before_the_call_is_free_and_during_the_call_is_not() {
     let gate = Arc::new(Semaphore::new(0));
     let does = Does::WhenLet(Arc::clone(&gate), answer("200 OK", PASS));
     let qiniu = upstream::start(does).await;
@@ -232,7 +232,7 @@ async fn who_leaves_before_the_call_pays_nothing_and_who_leaves_in_it_pays() {
     drop(in_it);
     gateway.record("caller_left").await;
     gate.add_permits(2);
-    // The retry has the answer, for nothing; the next call is the second.
+    // The retry gets the cached response for free; the next call is the second.
     let retry = gateway.post(true, VERIFY, body).await;
     assert_eq!((retry.body.as_ref(), left(&retry)), (PASS.as_bytes(), 1));
     assert_eq!(left(&verify(&gateway, qiniu.address, "S2").await), 0);
@@ -240,45 +240,45 @@ async fn who_leaves_before_the_call_pays_nothing_and_who_leaves_in_it_pays() {
 }
 
 #[tokio::test]
-async fn a_retry_costs_nothing_and_is_answered_though_the_quota_is_used_up() {
+async fn a_retry_is_free_and_answered_even_with_the_quota_used_up() {
     let qiniu = upstream::start(Does::Answer(answer("200 OK", PASS))).await;
     let (gateway, passed) = gateway(qiniu.address, &bound("1/day")).await;
     assert_eq!(left(&verify(&gateway, qiniu.address, "S1").await), 0);
     let id = sealed::fresh(qiniu.address, "S2");
     let other = verify_body(&id, &video(0));
     for _ in 0..3 {
-        // The same Qiniu session is the same to us, however often it was sealed.
+        // A session of Qiniu's is the same session however often it was sealed.
         let retry = verify(&gateway, qiniu.address, "S1").await;
         assert_eq!((retry.body.as_ref(), left(&retry)), (PASS.as_bytes(), 0));
         let refused = gateway.post(false, VERIFY, other.clone()).await;
         told(&refused, 429, "quota_exceeded");
     }
     assert_eq!(qiniu.requests(), 1);
-    // The session of the one that was refused is as good as before.
+    // The session of the rejected request can still be used.
     passed.fetch_add(DAY, Ordering::SeqCst);
     assert_eq!(gateway.post(false, VERIFY, other).await.body, PASS);
 }
 
 #[tokio::test]
-async fn nothing_is_received_of_an_upload_that_is_surely_refused() {
+async fn an_upload_that_is_certainly_rejected_is_not_received() {
     let qiniu = upstream::start(Does::Answer(answer("200 OK", PASS))).await;
     let (gateway, passed) = gateway(qiniu.address, &bound("1/day")).await;
     verify(&gateway, qiniu.address, "S1").await;
     let upload = head("user-1", VERIFY, UPLOAD);
-    // It might be a retry: only the body can tell.
+    // It might be a retry: only the body shows that.
     passed.store(360, Ordering::SeqCst);
     let mut invited = begin(gateway.address, &upload).await;
     let mut answer = [0; 21];
     invited.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 100 Continue");
     drop(invited);
-    // By now no answer is kept.
+    // By now no response is cached.
     passed.store(361, Ordering::SeqCst);
     let answer = ask(gateway.address, &upload).await;
     assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
     assert!(answer.contains("\"code\":\"quota_exceeded\""), "{answer}");
     assert_eq!(gateway.record("quota_exceeded").await["bytes_in"], 0);
-    // Where none is kept, at once.
+    // Where none is cached, it is rejected at once.
     let unbound = format!("{UNBOUND}{}", with_quota("1/day"));
     let (gateway, _) = self::gateway(qiniu.address, &unbound).await;
     let body = verify_body("S1", &video(0));
@@ -288,7 +288,7 @@ async fn nothing_is_received_of_an_upload_that_is_surely_refused() {
 }
 
 #[tokio::test]
-async fn who_is_refused_for_calls_at_once_pays_nothing() {
+async fn a_rejection_for_concurrency_costs_no_quota() {
     let gate = Arc::new(Semaphore::new(0));
     let does = Does::WhenLet(Arc::clone(&gate), answer("200 OK", PASS));
     let qiniu = upstream::start(does).await;

@@ -1,5 +1,7 @@
-//! What is wrong with heads, tokens and bodies, over HTTP/1.1 and HTTP/2: status, code, headers. Limits are in `limits.rs`, what
-//! becomes of the connection in `refused_uploads.rs`, what browsers see in `browsers.rs`.
+//! Wrong heads, tokens and bodies, over HTTP/1.1 and HTTP/2: status, code, headers.
+//!
+//! Limits are in `limits.rs`, what happens to the connection in `refused_uploads.rs`, what browsers
+//! see in `browsers.rs`.
 
 use crate::support::{
     Gateway, SESSIONCODE, VERIFY, bearer, emulator, raw, refusal::refused, routes, token, video,
@@ -45,7 +47,7 @@ async fn wrong_heads_are_rejected_with_their_codes() {
             refused(&answer, 400, "malformed_request");
         }
         if http2 {
-            // Over HTTP/1.1 the test's own client writes no second one.
+            // Over HTTP/1.1 the test's HTTP client writes no second one.
             let differs = post(SESSIONCODE).header("host", "another.example");
             refused(
                 &gateway.send(http2, differs, "{}").await,
@@ -221,7 +223,7 @@ async fn wrong_bodies_are_rejected_with_their_codes() {
 }
 
 #[tokio::test]
-async fn slow_heads_are_answered_and_hosts_must_be_one() {
+async fn slow_heads_time_out_and_exactly_one_host_is_required() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let gateway = Gateway::start(qiniu, "head_timeout = \"100ms\"", &routes()).await;
     let ask = async |text: &str| raw::ask(gateway.address, text).await;

@@ -1,4 +1,5 @@
-//! Uploads that are refused before they are through: the answer can be read, and the connection does not stay.
+//! Uploads that are refused before they are complete: the client can read the response, and the
+//! connection does not stay open.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const WINDOW_UPDATE: u8 = 8;
-/// Flags: on SETTINGS and PING the first is ACK.
+/// Flags; on SETTINGS and PING, bit 0 is ACK.
 const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -48,19 +49,20 @@ async fn next(tcp: &mut TcpStream) -> (u8, u8, u32) {
 }
 
 #[tokio::test]
-async fn over_http2_the_answer_is_not_followed_by_a_reset_at_once() {
+async fn over_http2_a_refusal_is_not_followed_by_an_immediate_reset() {
     let (_gateway, mut tcp) = connect().await;
     let mut opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     opening.extend(frame(SETTINGS, 0, 0, &[]));
     tcp.write_all(&opening).await.unwrap();
-    // The windows are wide once both have come.
+    // The windows are wide once both have arrived.
     let (mut settings, mut window) = (false, false);
     while !(settings && window) {
         let (kind, flags, _) = next(&mut tcp).await;
         settings |= kind == SETTINGS && flags & ACK == 0;
         window |= kind == WINDOW_UPDATE;
     }
-    // `:method: POST`, `:scheme: http`, then `:path` and `:authority` as literals (RFC 7541 appendix A).
+    // `:method: POST`, `:scheme: http`, then `:path` and `:authority` as literals (RFC 7541
+    // appendix A).
     let mut head = vec![0x83, 0x86, 0x04, u8::try_from(VERIFY.len()).unwrap()];
     head.extend(VERIFY.as_bytes());
     head.extend([0x01, 1, b'g']);
@@ -86,7 +88,7 @@ async fn over_http2_the_answer_is_not_followed_by_a_reset_at_once() {
 }
 
 #[tokio::test]
-async fn over_http1_a_slow_sender_is_listened_to_for_two_seconds_in_all() {
+async fn over_http1_the_rest_of_a_refused_upload_is_read_for_two_seconds() {
     let (_gateway, mut tcp) = connect().await;
     let head = format!("POST {VERIFY} HTTP/1.1\r\nHost: g\r\nContent-Length: 20000000\r\n\r\n");
     tcp.write_all(head.as_bytes()).await.unwrap();
@@ -109,7 +111,7 @@ async fn over_http1_a_slow_sender_is_listened_to_for_two_seconds_in_all() {
 }
 
 #[tokio::test]
-async fn a_chunked_body_over_the_cap_is_refused_and_the_refusal_is_seen() {
+async fn a_client_sees_the_refusal_of_a_chunked_body_over_the_limit() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     let head = raw::head("user-1", SESSIONCODE, "Transfer-Encoding: chunked");
@@ -127,7 +129,7 @@ async fn a_chunked_body_over_the_cap_is_refused_and_the_refusal_is_seen() {
 }
 
 #[tokio::test]
-async fn a_refused_upload_that_waits_for_100_is_not_invited() {
+async fn a_refused_upload_that_expects_100_continue_gets_none() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     let head = format!(
@@ -138,7 +140,7 @@ async fn a_refused_upload_that_waits_for_100_is_not_invited() {
 }
 
 #[tokio::test]
-async fn a_body_that_stops_arriving_is_given_up_after_grace_and_window() {
+async fn a_stalled_body_times_out_after_grace_period_and_window() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     let began = Instant::now();

@@ -1,10 +1,12 @@
-//! However often an upload is sent, Qiniu is called once for it, and every try gets the same answer; a call whose outcome
-//! nobody knows is never made again.
+//! However often an upload is sent, Qiniu is called once, and each try gets the same response. A
+//! call whose outcome is unknown is never repeated.
 
 use std::{sync::Arc, time::Duration};
 
 use crate::support::{
-    Answer, Gateway, VERIFY, emulator, raw, routes,
+    Gateway, VERIFY, emulator, raw,
+    refusal::told,
+    routes,
     sealed::{self, fresh},
     session,
     upstream::{self, Does, answer},
@@ -20,15 +22,7 @@ async fn gateway(upstream: std::net::SocketAddr, routes: &str) -> Gateway {
     Gateway::start(upstream, "", &format!("{}{routes}", sealed::SETTINGS)).await
 }
 
-fn told(answer: &Answer, status: u16, code: &str) {
-    assert_eq!(
-        (answer.status.as_u16(), answer.code().as_str()),
-        (status, code),
-        "{answer:?}"
-    );
-}
-
-/// Until the gateway's metrics show this line.
+/// Waits until the gateway's metrics contain this line.
 async fn until(gateway: &Gateway, line: &str) {
     let line = format!("liveness_gateway_{line}\n");
     for _ in 0..10_000 {
@@ -41,7 +35,7 @@ async fn until(gateway: &Gateway, line: &str) {
 }
 
 #[tokio::test]
-async fn a_retry_gets_the_first_answer_again_and_costs_nothing() {
+async fn a_retry_gets_the_first_response_and_is_free() {
     let (qiniu, handle) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     let body = verify_body(&session(&gateway).await, &video(0));
@@ -56,7 +50,7 @@ async fn a_retry_gets_the_first_answer_again_and_costs_nothing() {
         assert!(record["qiniu_serverlogid"].is_string() && record["qiniu_reqid"].is_string());
         assert!(record["upstream_ms"].is_null() && record["upstream_status"].is_null());
     }
-    // The same members in another order, with other blanks and other escapes, are the same upload.
+    // The same members in another order, with other spaces and escapes, are the same upload.
     let value: serde_json::Value = serde_json::from_str(&body).unwrap();
     let again = format!(
         "{{ \"video_base64\" : \"{}\",\n \"session_id\": \"{}\" }}",
@@ -68,7 +62,7 @@ async fn a_retry_gets_the_first_answer_again_and_costs_nothing() {
 }
 
 #[tokio::test]
-async fn two_hundred_tries_at_once_are_one_call() {
+async fn two_hundred_concurrent_tries_make_one_call() {
     let gate = Arc::new(Semaphore::new(0));
     let qiniu = upstream::start(Does::WhenLet(Arc::clone(&gate), answer("200 OK", PASS))).await;
     let gateway = Arc::new(gateway(qiniu.address, &routes()).await);
@@ -90,7 +84,7 @@ async fn two_hundred_tries_at_once_are_one_call() {
 }
 
 #[tokio::test]
-async fn another_video_is_refused_during_the_call_and_after_it() {
+async fn another_video_is_rejected_during_the_call_and_after_it() {
     let gate = Arc::new(Semaphore::new(0));
     let qiniu = upstream::start(Does::WhenLet(Arc::clone(&gate), answer("200 OK", PASS))).await;
     let gateway = Arc::new(gateway(qiniu.address, &routes()).await);
@@ -122,7 +116,7 @@ async fn another_video_is_refused_during_the_call_and_after_it() {
 }
 
 #[tokio::test]
-async fn whatever_goes_up_beside_a_video_tells_it_from_a_retry() {
+async fn every_forwarded_member_distinguishes_an_upload_from_a_retry() {
     let qiniu = upstream::start(Does::AnswerAndStay(answer("200 OK", PASS))).await;
     let fields = "request.fields = [\"session_id\", \"video_base64\", \"a\", \"b.c\"]\nrequest.set = { \"d\" = 1 }\n";
     let routes = routes().replace(
@@ -134,7 +128,7 @@ async fn whatever_goes_up_beside_a_video_tells_it_from_a_retry() {
     let with = |more: &str| verify_body(&id, &video(0)).replace('}', &format!("{more}}}"));
     let first = with(",\"a\":1");
     assert_eq!(gateway.post(false, VERIFY, first).await.body, PASS);
-    // Order, blanks, escapes and what does not go up make no difference.
+    // Order, spaces, escapes and members that are not forwarded make no difference.
     let same = [
         with(", \"\\u0061\" : 1, \"d\": 2, \"e\": true"),
         with("").replace('{', "{\"a\":1,"),
@@ -161,7 +155,7 @@ async fn whatever_goes_up_beside_a_video_tells_it_from_a_retry() {
 }
 
 #[tokio::test]
-async fn who_leaves_in_the_middle_finds_the_answer_later() {
+async fn a_caller_that_disconnects_finds_the_response_later() {
     let gate = Arc::new(Semaphore::new(0));
     let qiniu = upstream::start(Does::WhenLet(Arc::clone(&gate), answer("200 OK", PASS))).await;
     let gateway = gateway(qiniu.address, &routes()).await;
@@ -179,7 +173,7 @@ async fn who_leaves_in_the_middle_finds_the_answer_later() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_told_as_such_and_the_call_is_not_made_again() {
+async fn a_lost_response_is_reported_and_the_call_is_not_repeated() {
     let cut = answer("200 OK", PASS);
     let half = cut[..cut.len() - 5].to_vec();
     let short = routes().replace("timeout = \"20s\"", "timeout = \"1s\"");
@@ -212,7 +206,7 @@ async fn a_lost_answer_is_told_as_such_and_the_call_is_not_made_again() {
 }
 
 #[tokio::test]
-async fn those_who_wait_hear_of_a_loss() {
+async fn waiting_retries_are_told_of_a_lost_response() {
     let qiniu = upstream::start(Does::Hang).await;
     let short = routes().replace("timeout = \"20s\"", "timeout = \"2s\"");
     let gateway = Arc::new(gateway(qiniu.address, &short).await);
@@ -230,7 +224,7 @@ async fn those_who_wait_hear_of_a_loss() {
 }
 
 #[tokio::test]
-async fn what_qiniu_refused_by_its_status_leaves_the_session_free() {
+async fn a_call_that_qiniu_rejects_by_status_leaves_the_session_unused() {
     for (status, ours, code) in [
         ("401 X", 502, "upstream_rejected_credentials"),
         ("400 X", 502, "upstream_rejected_request"),
@@ -253,7 +247,7 @@ async fn what_qiniu_refused_by_its_status_leaves_the_session_free() {
 }
 
 #[tokio::test]
-async fn what_never_left_the_gateway_leaves_the_session_free() {
+async fn a_call_that_never_left_the_gateway_leaves_the_session_unused() {
     let (socket, address) = upstream::not_listening();
     let gateway = gateway(address, &routes()).await;
     let body = verify_body(&fresh(address, "S1"), &video(0));
@@ -268,7 +262,7 @@ async fn what_never_left_the_gateway_leaves_the_session_free() {
 }
 
 #[tokio::test]
-async fn an_error_of_qiniu_s_own_is_an_answer_like_any_other() {
+async fn an_error_code_of_qiniu_is_a_response_like_any_other() {
     let (qiniu, handle) = emulator(Scenario::Error(216_501)).await;
     let gateway = Gateway::plain(qiniu).await;
     let body = verify_body(&session(&gateway).await, &video(0));
@@ -281,7 +275,7 @@ async fn an_error_of_qiniu_s_own_is_an_answer_like_any_other() {
 }
 
 #[tokio::test]
-async fn only_calls_to_qiniu_count_as_under_way() {
+async fn only_calls_to_qiniu_count_as_in_flight() {
     let gate = Arc::new(Semaphore::new(0));
     let qiniu = upstream::start(Does::WhenLet(Arc::clone(&gate), answer("200 OK", PASS))).await;
     let one = routes().replace("concurrent_per_user = 100", "concurrent_per_user = 1");
@@ -303,13 +297,13 @@ async fn only_calls_to_qiniu_count_as_under_way() {
     for answer in tries.join_all().await {
         assert_eq!(answer.body, PASS);
     }
-    // The session of the one that was refused is as good as before.
+    // The session of the rejected request can still be used.
     assert_eq!(gateway.post(false, VERIFY, other).await.body, PASS);
     assert_eq!(qiniu.requests(), 2);
 }
 
 #[tokio::test]
-async fn without_bound_sessions_every_try_goes_up() {
+async fn without_bound_sessions_every_try_is_forwarded() {
     let (qiniu, handle) = emulator(Scenario::Pass).await;
     let gateway = Gateway::start(
         qiniu,

@@ -1,10 +1,12 @@
-//! A session id is of use to the user it was given to, for five minutes, and to nobody else; what the operator pins goes up
-//! whatever the frontend asks.
+//! A session id works for the user whom it was given to, for five minutes, and for nobody else.
+//! Members that the operator pins are forwarded whatever the frontend sends.
 
 use std::time::Duration;
 
 use crate::support::{
-    Answer, Gateway, SESSIONCODE, VERIFY, bearer, emulator, raw, routes,
+    Answer, Gateway, SESSIONCODE, VERIFY, bearer, emulator, raw,
+    refusal::told,
+    routes,
     sealed::{self, KEY, OTHER_KEY, sealed},
     session, verify_body, video,
 };
@@ -13,14 +15,6 @@ use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 
 const MINUTES: Duration = Duration::from_secs(60);
-
-fn told(answer: &Answer, status: u16, code: &str) {
-    assert_eq!(
-        (answer.status.as_u16(), answer.code().as_str()),
-        (status, code),
-        "{answer:?}"
-    );
-}
 
 async fn post_as(gateway: &Gateway, user: &str, body: String) -> Answer {
     let request = gateway
@@ -40,7 +34,7 @@ async fn post_raw(gateway: &Gateway, user: &str, id: &str, video: &[u8]) -> Answ
 }
 
 #[tokio::test]
-async fn a_stolen_id_is_of_no_use_and_nothing_reaches_qiniu() {
+async fn a_session_id_of_another_user_is_rejected_before_qiniu() {
     let (qiniu, handle) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     let id = session(&gateway).await;
@@ -52,19 +46,19 @@ async fn a_stolen_id_is_of_no_use_and_nothing_reaches_qiniu() {
         "session_rejected",
     );
     assert_eq!(handle.verify_calls(), 0);
-    // Nor did the attempt spoil it for its owner.
+    // The attempt did not harm the owner's session either.
     let answer = gateway
         .post(false, VERIFY, verify_body(&id, &video(0)))
         .await;
     assert_eq!(answer.json()["error_code"], 0);
     assert_eq!(handle.verify_calls(), 1);
-    // The answer that is kept for its owner is not for the thief either.
+    // The response cached for the owner is not for the thief either.
     let stolen = post_as(&gateway, "thief", verify_body(&id, &video(0))).await;
     told(&stolen, 403, "session_rejected");
 }
 
 #[tokio::test]
-async fn an_id_that_stands_in_front_of_the_video_is_refused_before_the_video_has_come() {
+async fn a_wrong_session_id_before_the_video_is_rejected_before_the_video_arrives() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     let id = session(&gateway).await;
@@ -77,7 +71,7 @@ async fn an_id_that_stands_in_front_of_the_video_is_refused_before_the_video_has
 }
 
 #[tokio::test]
-async fn every_id_that_is_none_of_ours_gets_the_same_answer() {
+async fn every_foreign_session_id_gets_the_same_response() {
     let (qiniu, handle) = emulator(Scenario::Pass).await;
     let more = format!("{}{}", sealed::SETTINGS, routes());
     let gateway = Gateway::start(qiniu, "", &more).await;
@@ -117,7 +111,7 @@ async fn every_id_that_is_none_of_ours_gets_the_same_answer() {
 }
 
 #[tokio::test]
-async fn five_minutes_after_it_was_asked_for_a_session_is_over() {
+async fn a_session_expires_five_minutes_after_its_request() {
     let (qiniu, handle) = emulator(Scenario::Pass).await;
     let more = format!("{}{}", sealed::SETTINGS, routes());
     let gateway = Gateway::start(qiniu, "", &more).await;
@@ -135,7 +129,7 @@ async fn five_minutes_after_it_was_asked_for_a_session_is_over() {
             let raw = post_raw(&gateway, "user-1", &id, &video(0)).await;
             told(&raw, 410, "session_expired");
         } else {
-            // The emulator never gave out this id.
+            // The emulator never issued this id.
             assert_eq!(answer.json()["error_code"], 216_502);
         }
     }
@@ -143,7 +137,7 @@ async fn five_minutes_after_it_was_asked_for_a_session_is_over() {
 }
 
 #[tokio::test]
-async fn qiniu_s_own_id_is_seen_by_qiniu_alone() {
+async fn only_qiniu_sees_its_own_session_id() {
     let (qiniu, handle) = emulator(Scenario::Pass).await;
     let more = format!("{}{}", sealed::SETTINGS, routes());
     let gateway = Gateway::start(qiniu, "", &more).await;
@@ -197,7 +191,7 @@ async fn a_raw_upload_names_its_session_in_a_header_and_is_the_same_upload_as_th
 }
 
 #[tokio::test]
-async fn keys_change_without_a_lost_session() {
+async fn seal_keys_change_without_a_lost_session() {
     let (qiniu, handle) = emulator(Scenario::Pass).await;
     let keys = [
         "[sessions]\nseal_key = { env = \"SEAL\" }\n",
@@ -224,7 +218,7 @@ async fn keys_change_without_a_lost_session() {
 }
 
 #[tokio::test]
-async fn unbound_ids_pass_as_they_are() {
+async fn unbound_session_ids_pass_unchanged() {
     let (qiniu, handle) = emulator(Scenario::Pass).await;
     let more = format!("[sessions]\nbind = false\n{}", routes());
     let gateway = Gateway::start(qiniu, "", &more).await;
@@ -243,7 +237,7 @@ async fn unbound_ids_pass_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_pinned_member_goes_up_as_the_operator_says_under_every_spelling() {
+async fn a_pinned_member_is_forwarded_as_configured_under_every_spelling() {
     let (qiniu, handle) = emulator(Scenario::Pass).await;
     let pinned = routes()
         .replacen(
@@ -308,7 +302,7 @@ async fn a_pinned_member_goes_up_as_the_operator_says_under_every_spelling() {
 }
 
 #[tokio::test]
-async fn a_pin_holds_where_every_member_passes() {
+async fn a_pin_holds_on_a_route_that_forwards_every_member() {
     let reply = crate::support::upstream::answer("200 OK", "{\"code\":1}");
     let other =
         crate::support::upstream::start(crate::support::upstream::Does::Answer(reply)).await;

@@ -11,7 +11,8 @@ use serde_json::json;
 
 const PASS: &str = r#"{"error_code":0,"result":{"score":0.9,"action_verify":"pass","thresholds":{"frr_1e-3":0.3}}}"#;
 
-/// A gateway whose seal key is known, with a backend that keeps it waiting; a `verify`, and the first try of it under way.
+/// A gateway with a known seal key and a backend that keeps it waiting; the body of a `verify`, and
+/// its first try, under way.
 async fn waiting(
     backend: &Backend,
     server: &str,
@@ -40,7 +41,7 @@ async fn a_retry_waits_for_the_delivery_however_slow() {
     let (gateway, body, first) = waiting(&backend, "", &short).await;
     let answer = Arc::clone(&backend.answer);
     let slow = async {
-        // Longer than a call alone would be waited for.
+        // Longer than the timeout of a call alone.
         tokio::time::sleep(Duration::from_millis(6500)).await;
         answer.notify_one();
     };
@@ -51,7 +52,7 @@ async fn a_retry_waits_for_the_delivery_however_slow() {
 }
 
 #[tokio::test]
-async fn a_stop_waits_for_a_delivery_and_the_answer_goes_out() {
+async fn a_stop_waits_for_a_delivery_and_the_response_is_sent() {
     let backend = backend::start(Does::Waits).await;
     let (mut gateway, _, caller) = waiting(&backend, "", &routes()).await;
     gateway.stop();
@@ -64,7 +65,7 @@ async fn a_stop_waits_for_a_delivery_and_the_answer_goes_out() {
 }
 
 #[tokio::test]
-async fn a_stop_whose_time_is_over_waits_for_no_delivery() {
+async fn a_stop_past_its_deadline_waits_for_no_delivery() {
     let backend = backend::start(Does::Waits).await;
     let drain = "drain_timeout = \"300ms\"";
     let (mut gateway, _, caller) = waiting(&backend, drain, &routes()).await;

@@ -1,4 +1,4 @@
-//! Whatever comes back from Qiniu, the caller gets the right refusal, and never a byte of what was wrong.
+//! Whatever Qiniu sends, the caller gets the right response, and no byte of what was wrong.
 
 use crate::support::{
     Answer, Gateway, SESSIONCODE, UNBOUND, VERIFY, emulator, routes, session,
@@ -71,7 +71,7 @@ async fn each_status_of_qiniu_has_its_error_code() {
 }
 
 #[tokio::test]
-async fn bodies_that_can_not_be_believed() {
+async fn invalid_bodies_of_qiniu_are_rejected() {
     for body in [
         "",
         "LEAK",
@@ -126,7 +126,7 @@ async fn bodies_that_can_not_be_believed() {
 }
 
 #[tokio::test]
-async fn silence_and_floods() {
+async fn silent_and_endless_responses_are_cut_off() {
     expect(Does::Close, 502, "upstream_invalid_response").await;
     expect(Does::Hang, 504, "upstream_timeout").await;
     let slow = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"error_code\":0,".to_vec();
@@ -157,11 +157,11 @@ async fn silence_and_floods() {
 }
 
 #[tokio::test]
-async fn an_answer_before_the_upload_is_done_is_seen_and_is_no_result() {
+async fn a_response_before_the_end_of_the_upload_is_seen_and_is_no_result() {
     let pass = "{\"error_code\":0,\"result\":{\"score\":0.99,\"action_verify\":\"pass\"}}";
     for (early, status, code) in [
         (answer("413 X", "{}"), 413, "body_too_large"),
-        // Nobody can have judged a video that was not there.
+        // A video that had not arrived cannot have been judged.
         (answer("200 OK", pass), 502, "upstream_invalid_response"),
     ] {
         let early = upstream::start(Does::AnswerEarly(early)).await;
@@ -177,7 +177,7 @@ async fn an_answer_before_the_upload_is_done_is_seen_and_is_no_result() {
 }
 
 #[tokio::test]
-async fn an_interim_answer_does_not_stop_an_upload() {
+async fn an_interim_response_does_not_stop_an_upload() {
     let pass = answer("200 OK", "{\"error_code\":0,\"result\":{}}");
     let interim = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n".to_vec();
     let twice = upstream::start(Does::AnswerTwice(interim, pass)).await;
@@ -202,7 +202,7 @@ async fn an_upstream_that_does_not_listen_is_unreachable() {
 }
 
 #[tokio::test]
-async fn good_answers_in_every_framing() {
+async fn good_responses_are_accepted_in_every_framing() {
     let body = "{\"error_code\":0,\"result\":{\"session_id\":\"S1\",\"code\":\"0\"}}";
     let chunked = format!(
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\n{}\r\n{:x}\r\n{}\r\n0\r\nT: 1\r\n\r\n",
@@ -231,7 +231,7 @@ async fn good_answers_in_every_framing() {
 }
 
 #[tokio::test]
-async fn a_dead_kept_connection_costs_a_session_nothing_and_a_verify_is_never_sent_again() {
+async fn a_dead_idle_connection_is_retried_for_a_session_and_never_for_a_verify() {
     let good = answer(
         "200 OK",
         "{\"error_code\":0,\"result\":{\"session_id\":\"S1\",\"code\":\"0\"}}",
@@ -256,7 +256,7 @@ async fn a_dead_kept_connection_costs_a_session_nothing_and_a_verify_is_never_se
 }
 
 #[tokio::test]
-async fn qiniu_s_own_refusals_pass_as_they_are() {
+async fn error_codes_of_qiniu_pass_unchanged() {
     let (qiniu, _) = emulator(Scenario::Error(216_501)).await;
     let gateway = Gateway::plain(qiniu).await;
     let answer = gateway

@@ -1,4 +1,4 @@
-//! TLS towards Qiniu: a certificate of the operator's own authority is trusted, anybody else's is not.
+//! TLS to Qiniu: a certificate of the operator's own authority is trusted, any other is not.
 
 use crate::support::{
     Gateway, SESSIONCODE, routes,
@@ -30,7 +30,7 @@ async fn the_operator_s_authority_is_trusted_and_the_connection_is_kept() {
 }
 
 #[tokio::test]
-async fn another_authority_is_not() {
+async fn a_certificate_of_another_authority_is_not_trusted() {
     let gateway = gateway(
         secure::qiniu(&Authority::new(), 1).await,
         &Authority::new(),

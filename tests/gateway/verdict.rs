@@ -1,4 +1,5 @@
-//! Verdicts: what a frontend carries to its backend says what Qiniu said, about this user, and nothing better.
+//! Verdicts: what a frontend carries to its backend says what Qiniu said, about this user, and
+//! nothing better.
 
 use crate::support::{
     Answer, Gateway, ISSUER, SESSIONCODE, UNBOUND, VERDICT, VERIFY, bearer, claims, emulator,
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 
 const KEY_SET: &str = "/.well-known/jwks.json";
 
-/// The answer to one good video, from this user.
+/// The response to one good video of this user.
 async fn verified(gateway: &Gateway, user: &str, more: &str) -> Answer {
     let start = gateway
         .request(false, "POST", SESSIONCODE)
@@ -40,7 +41,7 @@ fn verdict(answer: &Answer) -> String {
         .to_owned()
 }
 
-/// A gateway before an upstream that answers every `verify` like this.
+/// A gateway in front of an upstream that answers every `verify` like this.
 async fn before(answer: &str, more: &str) -> Gateway {
     let upstream = upstream::start(Does::Answer(upstream::answer("200 OK", answer))).await;
     let routes = routes().replacen(
@@ -58,7 +59,7 @@ async fn verify(gateway: &Gateway) -> Answer {
 }
 
 #[tokio::test]
-async fn a_live_person_has_a_verdict_that_says_so() {
+async fn a_live_person_gets_a_passing_verdict() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let gateway = Gateway::start(qiniu, "", &format!("{VERDICT}{}", routes())).await;
     let answer = verified(&gateway, "user-1", "").await;
@@ -78,7 +79,7 @@ async fn a_live_person_has_a_verdict_that_says_so() {
         json!({"passed": true, "action_verify": "pass", "score": 0.9713, "threshold": "frr_1e-3", "threshold_value": 0.3,
             "maxspoofing": null, "serverlogid": answer["serverlogid"].to_string()})
     );
-    // No evidence was asked for, so no picture is anywhere.
+    // Evidence is not configured, so no picture is anywhere.
     assert!(!answer.to_string().contains("/9j/"));
     let metrics = gateway.metrics().await;
     assert!(
@@ -102,7 +103,7 @@ async fn each_user_has_verdicts_of_their_own() {
 }
 
 #[tokio::test]
-async fn failures_are_signed_too() {
+async fn failing_verdicts_are_signed_too() {
     for scenario in [
         Scenario::ActionFail,
         Scenario::LowScore,
@@ -119,7 +120,7 @@ async fn failures_are_signed_too() {
 }
 
 #[tokio::test]
-async fn a_limit_on_spoofing_needs_the_score_and_takes_it() {
+async fn a_spoofing_limit_requires_the_score_and_applies_to_it() {
     for (scenario, face_field, passed) in [
         (Scenario::Pass, "spoofing", true),
         (Scenario::Pass, "quality", false),
@@ -141,7 +142,7 @@ async fn a_limit_on_spoofing_needs_the_score_and_takes_it() {
 const GOOD: &str = r#"{"error_code":0,"error_msg":"SUCCESS","serverlogid":18446744073709551617,"result":{"score":0.9600000000000001,"action_verify":"pass","thresholds":{"frr_1e-4":0.05,"frr_1e-3":0.30,"frr_1e-2":0.9},"best_image":{"liveness_score":1}}}"#;
 
 #[tokio::test]
-async fn the_rest_of_the_answer_keeps_its_bytes_and_numbers_are_told_as_written() {
+async fn the_response_keeps_its_bytes_and_numbers_are_copied_as_written() {
     let theirs = GOOD.replacen('{', r#"{"verdict":"theirs","#, 1);
     for answer in [
         GOOD.to_owned(),
@@ -171,7 +172,7 @@ async fn the_rest_of_the_answer_keeps_its_bytes_and_numbers_are_told_as_written(
 }
 
 #[tokio::test]
-async fn an_answer_that_lacks_something_is_a_signed_fail() {
+async fn an_incomplete_response_is_a_signed_failure() {
     for (part, instead) in [
         (r#""score":0.9600000000000001,"#, ""),
         (r#""score":0.9600000000000001"#, r#""score":"0.96""#),
@@ -194,7 +195,7 @@ async fn an_answer_that_lacks_something_is_a_signed_fail() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_believed_has_no_verdict() {
+async fn an_invalid_response_has_no_verdict() {
     for answer in [
         GOOD.replacen("\"score\"", "\"score\":0.1,\"score\"", 1),
         GOOD.replacen("\"score\"", "\"sc\\u006fre\":0.1,\"score\"", 1),
@@ -218,7 +219,7 @@ async fn what_can_not_be_believed_has_no_verdict() {
 }
 
 #[tokio::test]
-async fn hidden_scores_are_nowhere() {
+async fn hidden_scores_appear_nowhere() {
     let gateway = before(GOOD, "response.scores = \"hidden\"").await;
     let answered = verify(&gateway).await;
     let verdict = verdict(&answered);
@@ -246,7 +247,7 @@ async fn only_a_verify_has_a_verdict() {
 }
 
 #[tokio::test]
-async fn the_keys_are_there_for_everybody_and_only_to_read() {
+async fn the_key_set_is_public_and_read_only() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let gateway = Gateway::start(qiniu, "", &format!("{VERDICT}{}", routes())).await;
     for http2 in [false, true] {

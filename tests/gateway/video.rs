@@ -1,4 +1,4 @@
-//! Videos: sent as they are or in JSON, looked at, and refused where the operator wants it.
+//! Videos: sent in JSON or as they are, inspected, and rejected where the operator wants that.
 
 use std::{
     collections::VecDeque,
@@ -43,7 +43,7 @@ async fn send_raw(
 }
 
 #[tokio::test]
-async fn a_video_sent_as_it_is_passes_like_one_in_json() {
+async fn a_raw_video_passes_like_one_in_json() {
     let (qiniu, handle) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     for http2 in [false, true] {
@@ -64,7 +64,7 @@ async fn a_video_sent_as_it_is_passes_like_one_in_json() {
 }
 
 #[tokio::test]
-async fn twenty_mebibytes_as_they_are_pass_and_one_byte_more_is_refused_unread() {
+async fn a_raw_video_of_twenty_mebibytes_passes_and_a_larger_one_is_rejected_unread() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     let id = session(&gateway).await;
@@ -77,7 +77,7 @@ async fn twenty_mebibytes_as_they_are_pass_and_one_byte_more_is_refused_unread()
 }
 
 #[tokio::test]
-async fn upstream_gets_the_json_that_a_client_would_have_sent() {
+async fn qiniu_gets_the_json_that_a_client_would_have_sent() {
     let answer = upstream::answer("200 OK", "{\"error_code\":0}");
     let qiniu = upstream::start(Does::AnswerAndStay(answer)).await;
     let gateway = Gateway::unbound(qiniu.address).await;
@@ -102,7 +102,7 @@ async fn upstream_gets_the_json_that_a_client_would_have_sent() {
 }
 
 #[tokio::test]
-async fn header_fields_of_a_video_must_be_there_once_and_plain() {
+async fn header_fields_of_a_raw_video_must_occur_once_and_be_plain() {
     let (qiniu, handle) = emulator(Scenario::Pass).await;
     let gateway = Gateway::unbound(qiniu).await;
     let long = "x".repeat(1025);
@@ -145,7 +145,7 @@ async fn header_fields_of_a_video_must_be_there_once_and_plain() {
 }
 
 #[tokio::test]
-async fn findings_are_counted_and_refused_where_that_is_wanted() {
+async fn findings_are_counted_and_rejected_where_configured() {
     let answer = upstream::answer("200 OK", "{\"error_code\":0}");
     let qiniu = upstream::start(Does::AnswerAndStay(answer)).await;
     let findings = [
@@ -205,7 +205,7 @@ impl Body for Chunks {
     }
 }
 
-/// Sends a video without its length; the status and the body of the answer.
+/// Sends a video without its length. Returns the status and the body of the response.
 async fn send_chunked(gateway: &Gateway, http2: bool, chunks: VecDeque<Bytes>) -> (u16, Bytes) {
     let stream = tokio::net::TcpStream::connect(gateway.address)
         .await
@@ -238,7 +238,7 @@ async fn send_chunked(gateway: &Gateway, http2: bool, chunks: VecDeque<Bytes>) -
 }
 
 #[tokio::test]
-async fn a_video_of_unknown_length_is_the_same_json_however_it_is_chunked() {
+async fn a_video_of_unknown_length_is_forwarded_alike_however_it_is_chunked() {
     let answer = upstream::answer("200 OK", "{\"error_code\":0}");
     let qiniu = upstream::start(Does::AnswerAndStay(answer)).await;
     let gateway = Gateway::unbound(qiniu.address).await;
@@ -264,7 +264,7 @@ async fn a_video_of_unknown_length_is_the_same_json_however_it_is_chunked() {
 }
 
 #[tokio::test]
-async fn a_face_field_goes_up_only_where_the_route_lets_it() {
+async fn a_face_field_is_forwarded_only_where_the_route_allows_it() {
     let answer = upstream::answer("200 OK", "{\"error_code\":0}");
     let qiniu = upstream::start(Does::AnswerAndStay(answer)).await;
     let fields = "kind = \"verify\"\nrequest.fields = [\"session_id\", \"video_base64\"]";

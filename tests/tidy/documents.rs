@@ -8,7 +8,8 @@ use crate::{
     source::{File, files, root, strings},
 };
 
-/// Files that turn rejections into codes: those of this path, and the functions `code` of all others.
+/// Files that turn rejections into codes: those of this path, and the functions `code` of all
+/// others.
 const REFUSALS: &[&str] = &["src/relay/refusal", "src/server/head_refusal"];
 /// What the metrics library adds to names.
 const SUFFIXES: &[&str] = &["", "_total", "_info", "_seconds", "_bytes", "_bytes_total"];

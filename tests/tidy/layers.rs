@@ -8,7 +8,8 @@ use crate::{
     source::File,
 };
 
-/// From the ground up. A module imports from layers below its own alone; `ARCHITECTURE.md` has the same list.
+/// From the ground up. A module imports from layers below its own alone; `ARCHITECTURE.md` has the
+/// same list.
 const LAYERS: &[&[&str]] = &[
     &["secret", "memory", "lifecycle", "future_pool", "json"],
     &["route", "media", "outbound", "rotation", "telemetry"],

@@ -1,6 +1,7 @@
 //! The repository's own rules, as tests: whoever breaks one is told where, and what to do.
 //!
-//! Reads files as text and knows nothing of the crate. The rules are explained in `CONTRIBUTING.md`.
+//! Reads files as text and knows nothing of the crate. The rules are explained in
+//! `CONTRIBUTING.md`.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! The crate's modules, and which of them import from which: paths in production code, followed through `pub use`.
+//! The crate's modules, and which of them import from which: paths in production code, followed
+//! through `pub use`.
 
 use std::{collections::BTreeMap, sync::OnceLock};
 
@@ -95,7 +96,8 @@ impl Tree {
 }
 
 impl Module {
-    /// Adds the paths that begin with `root`: a keyword, or a module declared here, which is only looked for behind `use`.
+    /// Adds the paths that begin with `root`: a keyword, or a module declared here, which is only
+    /// looked for behind `use`.
     fn look_for(&mut self, own: &[String], root: &str) {
         let is_child = !matches!(root, "crate" | "super" | "self");
         for (offset, _) in self.code.match_indices(root) {

@@ -1,4 +1,5 @@
-//! The repository's files as text, and Rust sources with their comments, strings and tests told apart from code.
+//! The repository's files as text, and Rust sources with their comments, strings and tests told
+//! apart from code.
 
 use std::{
     fs,
@@ -31,7 +32,8 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// All files below these folders (or the folder itself, when it is ".") with this extension, in order.
+/// All files below these folders (or the folder itself, when it is ".") with this extension, in
+/// order.
 pub(crate) fn files(folders: &[&str], extension: &str) -> Vec<File> {
     let mut names = Vec::new();
     for folder in folders {
@@ -197,7 +199,8 @@ fn item(code: &[u8]) -> usize {
                 }
             }
             b';' if depth == 0 => return at + 1,
-            // A field, a variant, or a member of a call; the commas of items stand among their generics.
+            // A field, a variant, or a member of a call; the commas of items stand among their
+            // generics.
             b',' if depth == 0 && !is_item(&code[..at]) => return at + 1,
             _ => {}
         }

@@ -11,7 +11,7 @@ use tokio::{io::AsyncReadExt, net::TcpStream};
 use super::peer::{GET, WAIT, connect, exchange, read_all, read_until, settings, soon, start};
 
 #[tokio::test]
-async fn a_stop_lets_requests_finish_and_takes_no_more() {
+async fn a_stop_lets_requests_finish_and_accepts_no_more() {
     let mut running = start(settings()).await;
     let mut idle = connect(running.public, GET).await;
     read_until(&mut idle, "0 tls=false").await;
@@ -65,7 +65,7 @@ async fn a_stop_lets_requests_finish_and_takes_no_more() {
 }
 
 #[tokio::test]
-async fn a_stop_cuts_what_does_not_finish() {
+async fn a_stop_closes_connections_that_do_not_finish() {
     let mut short = settings();
     short.drain_timeout = Duration::from_millis(50);
     let mut running = start(short).await;
@@ -86,7 +86,7 @@ async fn a_stop_cuts_what_does_not_finish() {
 }
 
 #[tokio::test]
-async fn the_admin_listener_answers_probes_and_scrapes() {
+async fn the_admin_listener_serves_probes_and_metrics() {
     let running = start(settings()).await;
     let ask = |head: &'static str| exchange(running.admin, head);
     assert!(
@@ -133,7 +133,7 @@ async fn the_admin_listener_answers_probes_and_scrapes() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_is_named() {
+async fn the_error_names_an_address_that_is_in_use() {
     let running = start(settings()).await;
     let error = liveness_gateway::server::bind(&[running.public])
         .await

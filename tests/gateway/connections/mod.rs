@@ -1,7 +1,8 @@
-//! What a peer sees of the listeners over real sockets: protocols, time-outs, limits, the graceful stop, the admin side.
+//! The listeners as a peer sees them over real sockets: protocols, timeouts, limits, the graceful
+//! stop, the admin side.
 //!
-//! Relies on the library's server with a handler of these files' own. Never waits for a time to pass where an event can
-//! be waited for; every wait ends after ten seconds.
+//! Relies on the library's server with a handler of its own. Waits for events, not for time to
+//! pass; every wait ends after ten seconds.
 
 mod admin_and_stop;
 pub(crate) mod certificates;

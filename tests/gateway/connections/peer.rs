@@ -1,4 +1,4 @@
-//! A running server, and a peer that speaks bytes.
+//! A running server, and a peer that writes bytes.
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -21,7 +21,7 @@ use tokio::{
 pub(crate) const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 pub(crate) const WAIT: &str = "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// Let requests to `/wait` begin and finish when the test says so.
+/// Shows when a request to `/wait` has begun, and lets it finish.
 #[derive(Default)]
 pub(crate) struct Gate {
     pub(crate) arrived: Notify,
@@ -53,7 +53,8 @@ pub(crate) fn settings() -> ServerSettings {
     }
 }
 
-/// `/wait` waits for the gate, `/refuse` leaves the body unread; else the answer is the body's length.
+/// `/wait` waits for the gate, `/refuse` leaves the body unread, other paths return the length of
+/// the body.
 async fn answer(request: Request<Incoming>, peer: Peer, gate: Arc<Gate>) -> Response<Full<Bytes>> {
     match request.uri().path() {
         "/wait" => {
@@ -120,7 +121,7 @@ pub(crate) async fn start(settings: ServerSettings) -> Running {
     }
 }
 
-/// Nothing in these tests takes ten seconds unless it is broken.
+/// Waits for ten seconds at most, which no event in these tests needs.
 pub(crate) async fn soon<T>(event: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(10), event)
         .await
@@ -133,7 +134,7 @@ pub(crate) async fn connect(address: SocketAddr, bytes: &str) -> TcpStream {
     tcp
 }
 
-/// Reads until `end` has come.
+/// Reads until `end` has arrived.
 pub(crate) async fn read_until(tcp: &mut TcpStream, end: &str) -> String {
     let mut read = Vec::new();
     while !read.ends_with(end.as_bytes()) {
@@ -152,7 +153,7 @@ pub(crate) async fn read_all(tcp: &mut TcpStream) -> String {
     read
 }
 
-/// One request on a connection of its own.
+/// Sends one request on its own connection.
 pub(crate) async fn exchange(address: SocketAddr, head: &str) -> String {
     let mut tcp = connect(
         address,

@@ -1,4 +1,4 @@
-//! Plain text: both protocols, time-outs, limits, unreadable heads.
+//! Plain text: both protocols, timeouts, limits, unreadable heads.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ async fn a_head_may_arrive_byte_by_byte() {
 }
 
 #[tokio::test]
-async fn http2_is_understood_in_plain_text() {
+async fn http2_works_in_plain_text() {
     let running = start(settings()).await;
     let tcp = TcpStream::connect(running.public).await.unwrap();
     let (mut sender, connection) = conn::http2::handshake(TokioExecutor::new(), TokioIo::new(tcp))
@@ -62,14 +62,14 @@ async fn http2_is_understood_in_plain_text() {
 }
 
 #[tokio::test]
-async fn half_a_head_is_answered_408_in_time() {
+async fn an_incomplete_head_gets_408_in_time() {
     let running = start({
         let mut settings = settings();
         settings.head_timeout = Duration::from_millis(50);
         settings
     })
     .await;
-    // The last is a beginning of HTTP/1.1's and of HTTP/2's.
+    // The last one begins both HTTP/1.1 and HTTP/2.
     for half in [
         "GET / HTTP/1.1\r\nHost:",
         "POST / HTTP/1.1\r\nHost: x\r\n",
@@ -104,7 +104,7 @@ fn assert_408(answer: &str) {
 }
 
 #[tokio::test]
-async fn a_connection_without_a_byte_is_closed_in_silence() {
+async fn a_connection_without_a_byte_is_closed_silently() {
     let mut short = settings();
     short.head_timeout = Duration::from_millis(50);
     let running = start(short).await;
@@ -112,7 +112,7 @@ async fn a_connection_without_a_byte_is_closed_in_silence() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_closed_in_silence() {
+async fn an_idle_connection_is_closed_silently() {
     let mut short = settings();
     short.idle_timeout = Duration::from_millis(50);
     let running = start(short).await;
@@ -129,14 +129,14 @@ async fn an_idle_connection_is_closed_in_silence() {
 }
 
 #[tokio::test]
-async fn a_request_under_way_is_not_idle() {
+async fn a_request_in_flight_is_not_idle() {
     let mut short = settings();
     short.idle_timeout = Duration::from_millis(20);
     short.head_timeout = Duration::from_millis(20);
     let running = start(short).await;
     let mut waiting = connect(running.public, WAIT).await;
     soon(running.gate.arrived.notified()).await;
-    // A second connection lives through both time-outs meanwhile.
+    // A second connection outlasts both timeouts in the meantime.
     assert_eq!(read_all(&mut connect(running.public, "").await).await, "");
     assert_eq!(read_all(&mut connect(running.public, "").await).await, "");
     running.gate.release.notify_one();
@@ -172,14 +172,14 @@ async fn unreadable_heads_get_problems() {
             "{answer}"
         );
     }
-    // After a good request, the good answer still comes.
+    // After a good request, its response still arrives.
     let mut tcp = connect(running.public, &format!("{GET}nonsense\r\n\r\n")).await;
     read_until(&mut tcp, "0 tls=false").await;
     assert!(read_all(&mut tcp).await.starts_with("HTTP/1.1 400 "));
 }
 
 #[tokio::test]
-async fn the_answer_to_a_refused_upload_is_not_lost() {
+async fn the_response_to_a_refused_upload_is_not_lost() {
     let running = start(settings()).await;
     for _ in 0..20 {
         let head = "POST /refuse HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n";
@@ -194,23 +194,23 @@ async fn the_answer_to_a_refused_upload_is_not_lost() {
 }
 
 #[tokio::test]
-async fn a_refused_upload_that_goes_on_is_not_reset() {
+async fn a_refused_upload_that_continues_is_not_reset() {
     let running = start(settings()).await;
     let head = "POST /refuse HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n";
     let mut tcp = connect(running.public, head).await;
     assert!(read_all(&mut tcp).await.ends_with("refused"));
-    // Our side of the connection has ended; what the peer has not noticed yet is taken.
+    // The server's side of the connection has ended; what the peer still sends is read.
     for _ in 0..10 {
         tcp.write_all(&[b'a'; 20_000]).await.unwrap();
         tokio::task::yield_now().await;
     }
-    // Until it is too much.
+    // Until the limit is reached.
     let endless = async { while tcp.write_all(&[b'a'; 20_000]).await.is_ok() {} };
     soon(endless).await;
 }
 
 #[tokio::test]
-async fn further_connections_wait_for_a_place() {
+async fn connections_over_the_limit_wait() {
     let mut one = settings();
     one.max_connections = 1;
     let running = start(one).await;
@@ -231,9 +231,9 @@ async fn further_connections_wait_for_a_place() {
     read_until(&mut second, "0 tls=false").await;
 }
 
-/// RFC 9113 sections 6.5.2 and 6.9: how much of an upload may be under way before it has to wait for us.
+/// RFC 9113 sections 6.5.2 and 6.9: how much of an upload may be in flight before it must wait.
 #[tokio::test]
-async fn an_upload_over_http2_may_have_four_mebibytes_under_way() {
+async fn an_http2_upload_may_have_four_mebibytes_in_flight() {
     let running = start(settings()).await;
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0";
     let mut tcp = connect(running.public, preface).await;
@@ -249,7 +249,7 @@ async fn an_upload_over_http2_may_have_four_mebibytes_under_way() {
             // SETTINGS, of which 4 is INITIAL_WINDOW_SIZE.
             4 => {
                 let windows = payload.chunks(6).filter(|setting| setting[..2] == [0, 4]);
-                // An acknowledgement has none.
+                // An acknowledgement has no settings.
                 let window = windows.map(|setting| number(&setting[2..])).max();
                 stream_window = window.unwrap_or(stream_window);
             }

@@ -1,4 +1,4 @@
-//! TLS: protocols by ALPN, the handshake's time-out, client certificates, unfit files.
+//! TLS: protocols by ALPN, the timeout of the handshake, client certificates, unusable files.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::{
 };
 
 #[tokio::test]
-async fn tls_offers_both_protocols_by_alpn() {
+async fn both_protocols_are_offered_by_alpn() {
     let (files, roots) = certificates::files();
     let mut secure = settings();
     secure.tls = Some(files.server_config(None).unwrap());
@@ -57,7 +57,7 @@ async fn tls_offers_both_protocols_by_alpn() {
 }
 
 #[tokio::test]
-async fn a_handshake_has_the_head_time_out() {
+async fn a_tls_handshake_has_the_head_timeout() {
     let (files, _) = certificates::files();
     let mut secure = settings();
     secure.tls = Some(files.server_config(None).unwrap());
@@ -67,7 +67,7 @@ async fn a_handshake_has_the_head_time_out() {
 }
 
 #[tokio::test]
-async fn with_a_client_ca_strangers_are_refused() {
+async fn clients_without_a_certificate_of_the_client_ca_are_rejected() {
     let (files, roots) = certificates::files();
     let mut secure = settings();
     secure.tls = Some(files.server_config(Some(&files.certificate)).unwrap());
@@ -78,7 +78,7 @@ async fn with_a_client_ca_strangers_are_refused() {
 }
 
 #[test]
-fn wrong_tls_files_are_named_with_the_mend() {
+fn errors_in_tls_files_name_the_file_and_suggest_a_fix() {
     let (files, _) = certificates::files();
     let (others, _) = certificates::files();
     let config = |certificate, key| {

@@ -1,4 +1,4 @@
-//! An emulator on a free port, and a client that signs by itself or sends what it is told.
+//! An emulator on a free port, and a client that signs correctly or sends what it is told.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -71,7 +71,7 @@ impl Answer {
     }
 }
 
-/// The headers of a rightly signed request, ready to be spoiled.
+/// The headers of a correctly signed request, which a test may then change.
 pub(crate) fn signed(address: SocketAddr, path: &str, extra: &str, body: &[u8]) -> String {
     let mut mac = Hmac::<sha1::Sha1>::new_from_slice(SECRET_KEY.as_bytes()).unwrap();
     let text = format!("POST {path}\nHost: {address}\nContent-Type: application/json\n{extra}\n");

@@ -1,4 +1,4 @@
-//! `ca_file`: who is trusted from now on, by connections that are opened from now on.
+//! `ca_file`: new connections trust the new content.
 
 use liveness_gateway::emulator::Scenario;
 
@@ -10,7 +10,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn qiniu_s_new_authority_is_trusted_and_the_old_one_no_more() {
+async fn a_new_authority_for_qiniu_replaces_the_old_one() {
     let (old, new) = (Authority::new(), Authority::new());
     let folder = Folder::with(&[("ca.pem", &old.pem())]);
     let port = secure::qiniu(&new, 1).await;
@@ -26,13 +26,13 @@ async fn qiniu_s_new_authority_is_trusted_and_the_old_one_no_more() {
         folder.rename_over("ca.pem", &old.pem());
         until("distrust", async || code().await == "upstream_unreachable").await;
     }
-    // Both at once, as while one replaces the other.
+    // Both at once, as during a change of authorities.
     folder.rename_over("ca.pem", &(old.pem() + &new.pem()));
     until("trust", async || code().await.is_empty()).await;
 }
 
 #[tokio::test]
-async fn keys_come_when_their_provider_s_authority_is_trusted() {
+async fn keys_are_fetched_once_the_provider_s_authority_is_trusted() {
     let (old, new) = (Authority::new(), Authority::new());
     let folder = Folder::with(&[]);
     // As Kubernetes mounts a ConfigMap.

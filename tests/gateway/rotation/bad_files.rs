@@ -1,5 +1,5 @@
-//! What is wrong with a new content is said once, with the key in the configuration and the mend and nothing of the content,
-//! and the old one stays in use until a good one is there.
+//! A wrong new content is logged once, with its configuration key and a suggested fix but nothing
+//! of the content, and the old content stays in use until a good one arrives.
 
 use liveness_gateway::{
     emulator::Scenario,
@@ -14,7 +14,7 @@ use crate::support::{
     secure::Authority,
 };
 
-/// In every content that is wrong.
+/// A text in every wrong content.
 const MARKER: &str = "MARKERofContent";
 const GOOD_SECRET: &str = "another secret of the tests, long enough too";
 
@@ -30,7 +30,7 @@ fn token(secret: &str) -> String {
     development_token(secret.as_bytes(), &claims).unwrap()
 }
 
-/// Everything by file. Good contents of all files.
+/// Good contents of all files; everything is configured by file.
 fn files() -> Vec<(&'static str, String)> {
     let (signing, _) = pair();
     let (_, previous) = pair();
@@ -69,7 +69,7 @@ async fn start(folder: &Folder) -> Gateway {
     gateway(qiniu, folder, keys, &more.concat()).await
 }
 
-/// The file, its key, what is wrong and a part of what the log must say.
+/// A file, its configuration key, a wrong content, and a part of what the log must say.
 type Wrong = (&'static str, &'static str, String, &'static str);
 
 fn wrong_keys_of_tokens() -> [Wrong; 7] {
@@ -140,7 +140,7 @@ fn wrong_other_keys() -> [Wrong; 8] {
 }
 
 #[tokio::test]
-async fn wrong_contents_of_every_key_leave_the_old_ones_in_use() {
+async fn a_wrong_content_of_any_file_leaves_the_old_one_in_use() {
     let good = files();
     let texts: Vec<_> = good
         .iter()
@@ -165,7 +165,7 @@ async fn wrong_contents_of_every_key_leave_the_old_ones_in_use() {
         let answer = gateway.post(false, SESSIONCODE, "{}").await;
         assert_eq!(answer.status, 200, "{file}");
     }
-    // All of them are wrong now. Each can be mended by itself, and then nothing more is said.
+    // All of them are wrong now. Each can be corrected on its own, and then nothing more is logged.
     for (name, text) in &good {
         folder.rename_over(name, text);
     }
@@ -184,7 +184,7 @@ async fn wrong_contents_of_every_key_leave_the_old_ones_in_use() {
 }
 
 #[tokio::test]
-async fn a_file_that_can_t_be_read_leaves_the_old_one_in_use() {
+async fn an_unreadable_file_leaves_the_old_content_in_use() {
     let folder = Folder::with(&[("jwt", SECRET)]);
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let more = identity().replace("{ env = \"JWT\" }", "{ file = \"jwt\" }");
@@ -212,7 +212,7 @@ async fn a_file_that_can_t_be_read_leaves_the_old_one_in_use() {
             lines[0].contains("\"key\":\"identity[0].secret\""),
             "{lines:?}"
         );
-        // A token that nobody has seen before, by the old secret.
+        // A new token signed with the old secret, so that no cache knows it.
         let fresh = bearer(&format!("user-{number}"));
         let fresh = fresh.strip_prefix("Bearer ").unwrap();
         assert_eq!(gateway.ask(fresh).await.status, 200);
@@ -231,7 +231,7 @@ async fn a_file_that_can_t_be_read_leaves_the_old_one_in_use() {
 }
 
 #[tokio::test]
-async fn keys_that_fit_no_listed_algorithm_are_not_taken() {
+async fn keys_that_fit_no_listed_algorithm_are_rejected() {
     let signer = Signer::new("a");
     let folder = Folder::with(&[("keys.json", &format!("{{\"keys\":[{}]}}", signer.jwk()))]);
     let (qiniu, _) = emulator(Scenario::Pass).await;

@@ -1,4 +1,4 @@
-//! TLS of the listener: new handshakes have the new certificate, connections that are there go on.
+//! TLS of the listener: new handshakes use the new certificate, open connections continue.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -18,7 +18,7 @@ const TLS: &str = "[server.tls]\ncertificate = \"tls.crt\"\nprivate_key = \"tls.
 
 type Sender = hyper::client::conn::http1::SendRequest<http_body_util::Full<bytes::Bytes>>;
 
-/// A connection of somebody who trusts this authority, and shows this certificate if there is one.
+/// A connection that trusts this authority, and presents this client certificate if there is one.
 async fn connect(
     address: SocketAddr,
     trusted: &Authority,
@@ -51,7 +51,8 @@ async fn connect(
         .ok()
 }
 
-/// A request on such a connection; `None`: TLS did not come about. In TLS 1.3 a client certificate that is refused shows here.
+/// Sends a request on such a connection. `None` means that TLS failed: in TLS 1.3 a rejected client
+/// certificate shows here.
 async fn ask(sender: &mut Sender) -> Option<u16> {
     let request = hyper::Request::post(SESSIONCODE)
         .header("host", "localhost")
@@ -93,7 +94,7 @@ async fn start(folder: &Folder, tls: &str) -> Gateway {
 }
 
 #[tokio::test]
-async fn a_renewed_certificate_is_shown_and_connections_go_on() {
+async fn a_renewed_certificate_is_presented_and_connections_continue() {
     let (old, new) = (Authority::new(), Authority::new());
     let (certificate, key) = old.issue();
     let folder = Folder::with(&[]);
@@ -118,7 +119,7 @@ async fn a_renewed_certificate_is_shown_and_connections_go_on() {
 }
 
 #[tokio::test]
-async fn a_certificate_without_its_key_is_not_taken() {
+async fn a_certificate_without_its_key_is_rejected() {
     let (old, new) = (Authority::new(), Authority::new());
     let (certificate, key) = old.issue();
     let folder = Folder::with(&[("tls.crt", &certificate), ("tls.key", &key)]);
@@ -137,7 +138,7 @@ async fn a_certificate_without_its_key_is_not_taken() {
 }
 
 #[tokio::test]
-async fn another_authority_of_clients_counts_for_new_handshakes() {
+async fn a_new_client_authority_applies_to_new_handshakes() {
     let (own, old, new) = (Authority::new(), Authority::new(), Authority::new());
     let (mine, theirs) = (old.issue(), new.issue());
     let (certificate, key) = own.issue();

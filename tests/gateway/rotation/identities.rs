@@ -1,5 +1,5 @@
-//! The keys of tokens: new ones are known soon, and one that is gone takes its tokens along, those that were verified before
-//! first of all.
+//! The keys of tokens: new keys are used soon, and the tokens of a removed key are rejected, tokens
+//! in the cache included.
 
 use std::time::{Duration, SystemTime};
 
@@ -40,7 +40,8 @@ async fn status(gateway: &Gateway, token: &str) -> u16 {
     gateway.ask(token).await.status.as_u16()
 }
 
-/// The new token is taken in the end; from the first moment on the old one, which was verified before, is not.
+/// The new token is accepted in the end. From that moment on the old token, which was verified
+/// before, is not.
 async fn changes(gateway: &Gateway, old: &str, new: &str, change: impl FnOnce()) {
     assert_eq!(status(gateway, old).await, 200);
     assert_eq!(status(gateway, old).await, 200);
@@ -51,7 +52,7 @@ async fn changes(gateway: &Gateway, old: &str, new: &str, change: impl FnOnce())
 }
 
 #[tokio::test]
-async fn a_shared_secret() {
+async fn a_replaced_shared_secret_rejects_old_tokens() {
     let folder = Folder::with(&[("secret", OLD)]);
     let gateway = start(&folder, "secret = { file = \"secret\" }").await;
     let (old, new) = (secret_token(OLD), secret_token(NEW));
@@ -60,7 +61,7 @@ async fn a_shared_secret() {
 }
 
 #[tokio::test]
-async fn a_public_key() {
+async fn a_replaced_public_key_rejects_old_tokens() {
     let signers = [Signer::nameless(), Signer::nameless()];
     let [old, new] = &signers;
     let folder = Folder::with(&[]);
@@ -73,7 +74,7 @@ async fn a_public_key() {
 }
 
 #[tokio::test]
-async fn a_key_set_of_which_one_key_stays() {
+async fn a_replaced_key_set_rejects_tokens_of_removed_keys_only() {
     let signers = ["a", "b", "c"].map(Signer::new);
     let [stays, goes, comes] = &signers;
     let set = |keys: &[&Signer]| {
@@ -92,7 +93,7 @@ async fn a_key_set_of_which_one_key_stays() {
 }
 
 #[tokio::test]
-async fn nobody_is_refused_while_keys_are_changed_in_two_steps() {
+async fn no_token_is_rejected_while_keys_change_in_two_steps() {
     let signers = ["a", "b"].map(Signer::new);
     let [old, new] = &signers;
     let set = |keys: &[&Signer]| {
@@ -103,7 +104,7 @@ async fn nobody_is_refused_while_keys_are_changed_in_two_steps() {
     let gateway = start(&folder, "jwks_file = \"keys.json\"").await;
     folder.rename_over("keys.json", &set(&[old, new]));
     until("the new key beside the old one", async || {
-        // A fresh token of the old key each time, so that nothing is remembered of it.
+        // A new token of the old key each time, so that no cache knows it.
         assert_eq!(status(&gateway, &token(old)).await, 200);
         status(&gateway, &token(new)).await == 200
     })

@@ -1,8 +1,8 @@
-//! Files that change while the gateway runs: the new content is in use soon, no request fails over it, and what is wrong with
-//! a new content leaves the old one in use.
+//! Files that change while the gateway runs: the new content is in use soon, no request fails
+//! because of it, and a wrong new content leaves the old one in use.
 //!
-//! Every test has a gateway of its own, which looks at its files every few milliseconds, and waits for what can be seen from
-//! outside: an answer, a key set, a log line.
+//! Each test has its own gateway, which polls its files every few milliseconds, and waits for what
+//! is visible from outside: a response, a key set, a log line.
 
 mod authorities;
 mod bad_files;
@@ -20,19 +20,20 @@ use crate::support::{
     ACCESS_KEY, Gateway, ISSUER, SECRET, SECRET_KEY, VERDICT_KEY, backend, folder::Folder, routes,
 };
 
-/// Between two looks of these gateways.
+/// The poll period of these gateways.
 const PERIOD: Duration = Duration::from_millis(5);
-/// Qiniu's, in the environment.
+/// Qiniu's credentials, from the environment.
 const KEYS: &str = "access_key = { env = \"AK\" }\nsecret_key = { env = \"SK\" }\n";
 
-/// The part of a configuration that says who is asked for identity, with the keys of [`crate::support::token`].
+/// `[[identity]]` for the tokens of [`crate::support::token`].
 fn identity() -> String {
     format!(
         "[[identity]]\nissuer = \"{ISSUER}\"\naudience = \"liveness\"\nsecret = {{ env = \"JWT\" }}\n"
     )
 }
 
-/// A gateway with these sections beside the least; Qiniu's keys are in the environment unless `keys` says where.
+/// A gateway with these sections added to a minimal configuration. Qiniu's credentials come from
+/// the environment unless `keys` says otherwise.
 async fn gateway(upstream: SocketAddr, folder: &Folder, keys: &str, more: &str) -> Gateway {
     gateway_that_looks(PERIOD, upstream, folder, keys, more).await
 }
@@ -49,14 +50,14 @@ async fn gateway_that_looks(
     Gateway::run(settings).await
 }
 
-/// What such a gateway starts with, in front of this endpoint.
+/// The settings of such a gateway, in front of this endpoint.
 fn settings(endpoint: &str, folder: &Folder, keys: &str, more: &str) -> config::Settings {
     crate::support::identity::logged_with("");
     let keys = match keys {
         "" => KEYS,
         keys => keys,
     };
-    // A section of `more` may be one of the first, so these stand as dotted keys.
+    // A section of `more` may be one of the first, so these are dotted keys.
     let text = format!(
         "server.listen = \"127.0.0.1:0\"\nadmin.listen = \"127.0.0.1:0\"\n\
          [qiniu]\nendpoint = \"{endpoint}\"\n{keys}\n{more}\n{}",
@@ -81,7 +82,7 @@ fn load(text: &str, base: &Path) -> config::Settings {
         .settings
 }
 
-/// Asks again and again until it is so; gives up after half a minute.
+/// Polls until the condition holds. Panics after half a minute.
 async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let end = std::time::Instant::now() + Duration::from_secs(30);
     while !is_so().await {
@@ -90,7 +91,7 @@ async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// Waits for a line of the log that holds all of these; all such lines.
+/// Waits for a log line that contains all of these parts. Returns all such lines.
 async fn logged(parts: &[&str]) -> Vec<String> {
     let lines = || {
         let lines = crate::support::identity::logged_with(parts[0]).into_iter();

@@ -1,4 +1,4 @@
-//! Qiniu's two keys: always used as a pair, and no request fails over a change of them.
+//! Qiniu's two keys: always used as a pair, and no request fails because of a change.
 
 use std::{
     net::SocketAddr,
@@ -27,10 +27,10 @@ const PAIRS: [(&str, &str); 3] = [
     ("Access3", "Secret3"),
 ];
 const KEYS: &str = "access_key = { file = \"access\" }\nsecret_key = { file = \"secret\" }\n";
-/// Long enough for a test that is kept waiting between the two files to be waited for.
+/// Longer than the test waits between the two files.
 const PERIOD: Duration = Duration::from_millis(200);
 
-/// Qiniu with several accounts: who signs with the key of one is checked with the secret of that one.
+/// Qiniu with several accounts: a request signed with the key of one is checked with its secret.
 struct Qiniu {
     address: SocketAddr,
     /// Requests of each account.
@@ -61,7 +61,7 @@ impl Qiniu {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (accounts, requests) = (accounts.clone(), Arc::clone(&requests));
-                // The gateway hanging up is how some of these end.
+                // Some of these end because the gateway closes the connection.
                 tokio::spawn(async move { drop(pass_on(stream, &accounts, &requests).await) });
             }
         });
@@ -73,7 +73,7 @@ impl Qiniu {
     }
 }
 
-/// One request to the account that it is signed for.
+/// One request, passed on to the account that it is signed for.
 async fn pass_on(
     mut stream: TcpStream,
     accounts: &[SocketAddr],
@@ -107,7 +107,8 @@ async fn pass_on(
     stream.shutdown().await
 }
 
-/// Requests without a pause, until it is told to stop; how many there were, each of which succeeded.
+/// Sends requests without a pause until it is stopped, each of which must succeed. Returns their
+/// number.
 fn traffic(gateway: &Gateway) -> (Arc<AtomicBool>, Vec<tokio::task::JoinHandle<usize>>) {
     let stop = Arc::new(AtomicBool::new(false));
     let address = gateway.address;
@@ -146,7 +147,7 @@ async fn start(folder: &Folder) -> (Qiniu, Gateway) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pair_that_is_written_one_after_the_other_is_used_as_a_pair() {
+async fn two_keys_written_one_after_the_other_are_used_as_a_pair() {
     let folder = Folder::with(&[("access", PAIRS[0].0), ("secret", PAIRS[0].1)]);
     let (qiniu, gateway) = start(&folder).await;
     let traffic = traffic(&gateway);
@@ -157,7 +158,7 @@ async fn a_pair_that_is_written_one_after_the_other_is_used_as_a_pair() {
         })
         .await;
         folder.write("access", PAIRS[account].0);
-        // In the meantime the gateway has looked, and seen half of it.
+        // In the meantime the gateway has polled, and has seen half of the change.
         let before = qiniu.requests(old);
         let looked = std::time::Instant::now() + 3 * PERIOD;
         until("some looks at one half", async || {
@@ -181,7 +182,7 @@ async fn a_pair_that_is_written_one_after_the_other_is_used_as_a_pair() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mounted_secret_of_kubernetes_is_followed() {
+async fn a_mounted_kubernetes_secret_is_reloaded() {
     let folder = Folder::with(&[]);
     let files = |account: usize| [("access", PAIRS[account].0), ("secret", PAIRS[account].1)];
     folder.publish(&files(0));
@@ -202,7 +203,7 @@ async fn a_mounted_secret_of_kubernetes_is_followed() {
 }
 
 #[tokio::test]
-async fn a_request_under_way_keeps_the_pair_that_it_began_with() {
+async fn a_request_keeps_the_pair_that_it_began_with() {
     let folder = Folder::with(&[("access", PAIRS[0].0), ("secret", PAIRS[0].1)]);
     let (qiniu, gateway) = start(&folder).await;
     let head = format!(

@@ -1,4 +1,5 @@
-//! Seal keys: a session that began before a change of keys is finished after it, also where the old key is configured no more.
+//! Seal keys: a session that began before a change of keys is completed after it, also where the
+//! old key is no longer configured.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -33,7 +34,7 @@ async fn verify(gateway: &Gateway, id: &str) -> u16 {
     gateway.post(false, VERIFY, body).await.status.as_u16()
 }
 
-/// Waits until ids that are sealed with this key are opened.
+/// Waits until ids sealed with this key are opened.
 async fn until_opens(gateway: &Gateway, qiniu: &Qiniu, key: &str) {
     let mut number = 0;
     until("the new key", async || {
@@ -45,7 +46,7 @@ async fn until_opens(gateway: &Gateway, qiniu: &Qiniu, key: &str) {
     .await;
 }
 
-/// Whether this key alone opens an id.
+/// Whether an id is opened by this key only.
 fn opens(key: &str, qiniu: &Qiniu, id: &str) -> bool {
     let settings = SessionSettings {
         seal_key: Some(SealKey::from_base64(&Secret::new(key)).unwrap()),
@@ -57,7 +58,7 @@ fn opens(key: &str, qiniu: &Qiniu, id: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_replaced_key_goes_on_opening() {
+async fn a_replaced_seal_key_still_opens_sessions() {
     let folder = Folder::with(&[("seal", KEY)]);
     let (qiniu, gateway) = start(&folder, "seal_key = { file = \"seal\" }").await;
     let (first, second) = (session(&gateway).await, session(&gateway).await);
@@ -68,7 +69,7 @@ async fn a_replaced_key_goes_on_opening() {
     until_opens(&gateway, &qiniu, OTHER_KEY).await;
     let new = session(&gateway).await;
     assert!(opens(OTHER_KEY, &qiniu, &new) && !opens(KEY, &qiniu, &new));
-    // What was used before is known, what was not used is good, and a retry is no call.
+    // Used sessions stay used, unused ones can be used, and a retry is not a call.
     let before = qiniu.handle.verify_calls();
     assert_eq!(verify(&gateway, &first).await, 200);
     assert_eq!(qiniu.handle.verify_calls(), before);
@@ -85,7 +86,7 @@ async fn a_replaced_key_goes_on_opening() {
 }
 
 #[tokio::test]
-async fn keys_that_change_places_lose_nothing() {
+async fn swapped_seal_keys_lose_no_session() {
     let folder = Folder::with(&[]);
     folder.publish(&[("seal", KEY), ("previous", OTHER_KEY)]);
     let keys = "seal_key = { file = \"seal\" }\nprevious_seal_key = { file = \"previous\" }";
@@ -112,10 +113,10 @@ async fn keys_that_change_places_lose_nothing() {
 }
 
 #[tokio::test]
-async fn a_session_is_sealed_and_used_without_a_failure_while_keys_change() {
+async fn sessions_work_without_a_failure_while_seal_keys_change() {
     let folder = Folder::with(&[("seal", KEY)]);
     let (qiniu, gateway) = start(&folder, "seal_key = { file = \"seal\" }").await;
-    // One of the key before, that is used only now.
+    // A session sealed with the earlier key, and used only now.
     let mut before = session(&gateway).await;
     for key in [OTHER_KEY, THIRD_KEY, KEY] {
         folder.rename_over("seal", key);

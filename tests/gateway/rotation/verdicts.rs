@@ -1,5 +1,5 @@
-//! The key that signs verdicts and the secret that signs evidence. A verdict can be checked at any time: the key that signed it
-//! stays published.
+//! The key that signs verdicts and the secret that signs evidence. A verdict can be checked at any
+//! time: the key that signed it stays published.
 
 use liveness_gateway::{emulator::Scenario, evidence::signature::WebhookSecret, secret::Secret};
 use serde_json::Value;
@@ -14,7 +14,7 @@ use crate::support::{
 const KEY_SET: &str = "/.well-known/jwks.json";
 const NEW_SECRET: &str = "whsec_bmV3IG5ldyBuZXcgbmV3IG5ldyBuZXcgbmV3";
 
-/// An Ed25519 key as `keygen verdict` prints one: the private and the public half.
+/// An Ed25519 key as `keygen verdict` prints it: the private and the public half.
 pub(crate) fn pair() -> (String, String) {
     let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
     (pair.serialize_pem(), pair.public_key_pem())
@@ -49,7 +49,7 @@ async fn published(gateway: &Gateway) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_new_key_signs_and_the_old_one_stays_published() {
+async fn a_new_key_signs_verdicts_and_the_old_one_stays_published() {
     let (old, (new, _)) = (VERDICT_KEY.to_owned(), pair());
     let folder = Folder::with(&[]);
     folder.publish(&[("key.pem", &old)]);
@@ -68,7 +68,7 @@ async fn a_new_key_signs_and_the_old_one_stays_published() {
     let mut second = String::new();
     until("a verdict of the new key", async || {
         second = verdict(&gateway).await;
-        // Each can be checked by the keys that are published when it is there.
+        // Each can be checked with the keys that are published at that moment.
         claims(&gateway, &second).await;
         signer(&second) != signer(&first)
     })
@@ -78,7 +78,7 @@ async fn a_new_key_signs_and_the_old_one_stays_published() {
 }
 
 #[tokio::test]
-async fn a_key_is_published_before_it_signs() {
+async fn a_listed_key_is_published_before_it_signs() {
     let ((old, _), (next, next_public)) = (pair(), pair());
     let (_, listed_public) = pair();
     let folder = Folder::with(&[("key.pem", &old), ("other.pem", &listed_public)]);
@@ -90,7 +90,7 @@ async fn a_key_is_published_before_it_signs() {
     folder.rename_over("other.pem", &next_public);
     until("the next key", async || published(&gateway).await != before).await;
     let (still, now) = (verdict(&gateway).await, published(&gateway).await);
-    // The one that was listed and never signed is gone with its file.
+    // The key that was listed and never signed is gone with its file.
     assert!(signer(&still) == signer(&first) && now.len() == 2 && !now.contains(&before[1]));
     folder.rename_over("key.pem", &next);
     until("a verdict of the next key", async || {
@@ -130,7 +130,7 @@ async fn evidence_is_signed_with_the_new_secret() {
         new
     })
     .await;
-    // Nothing but the key's name is said of it; no other test changes this key.
+    // Only the name of the key is logged; no other test changes this key.
     let lines = logged(&["\"key\":\"evidence.secret\"", "the new content is in use"]).await;
     assert!(
         lines.len() == 1 && lines[0].contains("\"level\":\"info\""),

@@ -1,4 +1,4 @@
-//! The app's own backend, which takes evidence, in one way or another.
+//! The app's own backend, which receives evidence, in several ways.
 
 use std::{
     net::SocketAddr,
@@ -18,13 +18,13 @@ pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 /// What the backend does with a delivery.
 #[derive(Clone, Copy)]
 pub(crate) enum Does {
-    /// Reads it and answers this.
+    /// Reads it and sends this response.
     Answers(&'static str),
-    /// Answers this before it has read any of the body, and reads no more.
+    /// Sends this response before it has read the body, and reads no more.
     AnswersEarly(&'static str),
-    /// Reads it and never answers.
+    /// Reads it and never responds.
     Hangs,
-    /// Reads it, and answers once it is told to.
+    /// Reads it, and responds when the test says so.
     Waits,
 }
 
@@ -33,9 +33,9 @@ pub(crate) const OK: Does = Does::Answers("HTTP/1.1 204 No Content\r\n\r\n");
 pub(crate) struct Backend {
     pub(crate) address: SocketAddr,
     deliveries: Arc<Mutex<Vec<Delivery>>>,
-    /// Told when a delivery is there.
+    /// Notified of each delivery.
     pub(crate) arrived: Arc<Notify>,
-    /// Tells a backend that waits to answer.
+    /// Lets a backend that waits respond.
     pub(crate) answer: Arc<Notify>,
 }
 
@@ -57,7 +57,7 @@ impl Delivery {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// Checks the signature as the convention says.
+    /// Checks the signature as the Standard Webhooks convention says.
     pub(crate) fn is_signed(&self) -> bool {
         let secret = WebhookSecret::parse(&Secret::new(SECRET)).ok().unwrap();
         let timestamp = self.field("webhook-timestamp").parse().unwrap();
@@ -71,7 +71,7 @@ impl Backend {
         self.deliveries.lock().unwrap().clone()
     }
 
-    /// `[verdict]` and `[evidence]` for it, and more of the latter.
+    /// `[verdict]` and `[evidence]` for this backend; `more` belongs to the latter.
     pub(crate) fn sections(&self, more: &str) -> String {
         format!(
             "{}[evidence]\nurl = \"http://{}/liveness\"\nsecret = {{ env = \"WEBHOOK\" }}\n{more}\n",
@@ -96,7 +96,7 @@ pub(crate) async fn start(does: Does) -> Backend {
             let deliveries = Arc::clone(&deliveries);
             let (arrived, answer) = (Arc::clone(&arrived), Arc::clone(&answer));
             tokio::spawn(async move {
-                // The gateway hanging up is how some of these end.
+                // Some of these end because the gateway closes the connection.
                 let _ = serve(stream, does, &deliveries, &arrived, &answer).await;
             });
         }

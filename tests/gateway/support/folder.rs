@@ -1,4 +1,4 @@
-//! A folder of one test, gone at its end, and the ways in which files are changed.
+//! A temporary folder of one test, removed when dropped, and the ways in which files are replaced.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    /// With these files.
+    /// A folder with these files.
     pub(crate) fn with(files: &[(&str, &str)]) -> Self {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("rotation-{}-{number}-", std::process::id()));
@@ -28,23 +28,23 @@ impl Folder {
         &self.0
     }
 
-    /// As it stands in log lines that are about one of its files.
+    /// Its name, as it appears in log lines about one of its files.
     pub(crate) fn name(&self) -> String {
         self.0.file_name().unwrap().to_str().unwrap().to_owned()
     }
 
-    /// Writes over what is there.
+    /// Overwrites the file in place.
     pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.0.join(name), text).unwrap();
     }
 
-    /// Puts a new file in the place of the old one.
+    /// Renames a new file over the old one.
     pub(crate) fn rename_over(&self, name: &str, text: &str) {
         self.write("new", text);
         fs::rename(self.0.join("new"), self.0.join(name)).unwrap();
     }
 
-    /// Removes whatever is there.
+    /// Removes a file or a folder, if there is one.
     pub(crate) fn remove(&self, name: &str) {
         let path = self.0.join(name);
         let _ = fs::remove_file(&path);
@@ -59,8 +59,9 @@ impl Folder {
         symlink(to, self.0.join(name)).unwrap();
     }
 
-    /// All files at once, as Kubernetes does it with a mounted Secret: `name` is a link to `..data/name` for ever, `..data` one to
-    /// a folder of its own for each version, put in place of the old one by a rename; then the old folder goes.
+    /// Replaces all files at once, as Kubernetes does with a mounted Secret: `name` always links to
+    /// `..data/name`, and `..data` to a folder for each version. A rename replaces `..data`; then
+    /// the old folder is removed.
     pub(crate) fn publish(&self, files: &[(&str, &str)]) {
         let version = format!("..{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let (data, next) = (self.0.join("..data"), self.0.join("..data_tmp"));

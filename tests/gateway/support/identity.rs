@@ -1,4 +1,4 @@
-//! An identity provider that does as it is told, badly too, and keys to sign tokens with.
+//! An identity provider that behaves as the test says, and keys to sign tokens with.
 
 use std::{
     collections::BTreeMap,
@@ -30,12 +30,12 @@ use super::{Answer, Gateway, SESSIONCODE, routes, settings};
 pub(crate) const DISCOVERY: &str = "/.well-known/openid-configuration";
 pub(crate) const KEYS: &str = "/keys";
 
-/// How a document is answered.
+/// How a document is served.
 #[derive(Clone)]
 pub(crate) enum Does {
     /// With the document.
     Well,
-    /// With the document and these fields in the head.
+    /// With the document and these header fields.
     WellWith(String),
     /// With these bytes, whatever they are.
     Answer(Vec<u8>),
@@ -65,7 +65,7 @@ impl Provider {
         Self::start_with(keys, None).await
     }
 
-    /// Over TLS, as `localhost`.
+    /// The same over TLS, as `localhost`.
     pub(crate) async fn start_with(keys: Vec<Value>, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -87,7 +87,7 @@ impl Provider {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (provider, tls) = (serving.clone(), tls.clone());
-                // The gateway hanging up is how some of these end.
+                // Some of these end because the gateway closes the connection.
                 tokio::spawn(async move {
                     let _ = match tls {
                         None => provider.answer(stream).await,
@@ -154,7 +154,7 @@ impl Provider {
         self.state.lock().unwrap().issuer.clone()
     }
 
-    /// What the discovery document says from now on.
+    /// Sets the issuer that the discovery document names.
     pub(crate) fn set_issuer(&self, issuer: &str) {
         self.state.lock().unwrap().issuer = issuer.into();
     }
@@ -167,13 +167,13 @@ impl Provider {
         self.state.lock().unwrap().does.insert(path, does);
     }
 
-    /// How often this path was asked for.
+    /// How often this path was requested.
     pub(crate) fn requests(&self, path: &str) -> usize {
         let state = self.state.lock().unwrap();
         state.requests.iter().filter(|it| *it == path).count()
     }
 
-    /// `[[identity]]`, its keys by discovery or by what `more` says.
+    /// `[[identity]]` for this provider, with its keys by discovery unless `more` says otherwise.
     pub(crate) fn identity(&self, more: &str) -> String {
         section(&self.issuer(), more)
     }
@@ -184,7 +184,7 @@ pub(crate) fn section(issuer: &str, more: &str) -> String {
     format!("[[identity]]\nissuer = \"{issuer}\"\naudience = \"liveness\"\n{more}\n")
 }
 
-/// Somebody with a P-256 key.
+/// A P-256 key that signs tokens.
 pub(crate) struct Signer {
     pub(crate) id: Option<&'static str>,
     key: KeyPair,
@@ -219,7 +219,7 @@ impl Signer {
         jwk
     }
 
-    /// With this `kid` in its header.
+    /// A token with this `kid` in its header.
     pub(crate) fn token_as(&self, id: Option<&str>, issuer: &str, user: &str) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let claims =
@@ -241,7 +241,7 @@ impl Signer {
     }
 }
 
-/// Times short enough for a test that has to see them pass, the half minute between two questions aside.
+/// Short timings, so that tests can wait for them. The half minute between two fetches stays.
 pub(crate) fn hasty() -> FetchTiming {
     FetchTiming {
         fetch_timeout: Duration::from_secs(2),
@@ -251,7 +251,7 @@ pub(crate) fn hasty() -> FetchTiming {
     }
 }
 
-/// A gateway with these `[[identity]]` sections and times.
+/// A gateway with these `[[identity]]` sections and timings.
 pub(crate) async fn gateway(
     upstream: SocketAddr,
     identities: &str,
@@ -263,7 +263,7 @@ pub(crate) async fn gateway(
     Gateway::run(timed(settings, timing)).await
 }
 
-/// The same settings, with these times for all keys that are fetched.
+/// The same settings, with these timings for all remote keys.
 pub(crate) fn timed(mut settings: Settings, timing: FetchTiming) -> Settings {
     for identity in &mut settings.identities {
         if let KeySource::Remote(remote) = &mut identity.keys {
@@ -274,7 +274,7 @@ pub(crate) fn timed(mut settings: Settings, timing: FetchTiming) -> Settings {
 }
 
 impl Gateway {
-    /// Asks for a session with this token.
+    /// Requests a session with this token.
     pub(crate) async fn ask(&self, token: &str) -> Answer {
         let request = self
             .request(false, "POST", SESSIONCODE)
@@ -299,7 +299,7 @@ impl Gateway {
         panic!("never {status}: {}", self.log());
     }
 
-    /// Waits until a fetch of this issuer's keys has ended so.
+    /// Waits until a fetch of key sets has had this outcome.
     pub(crate) async fn until_fetch_was(&self, outcome: &str) {
         let wanted = format!("outcome=\"{outcome}\"}}");
         for _ in 0..5000 {
@@ -316,7 +316,7 @@ impl Gateway {
     }
 }
 
-/// The events of the whole process, which has one log; set up by the first who asks.
+/// The events of the whole process, which has one log. The first test that asks installs it.
 fn events() -> &'static Mutex<Vec<u8>> {
     static MEMORY: OnceLock<Arc<Mutex<Vec<u8>>>> = OnceLock::new();
     MEMORY.get_or_init(|| {
@@ -330,19 +330,19 @@ fn events() -> &'static Mutex<Vec<u8>> {
     })
 }
 
-/// What was logged about this provider.
+/// The lines logged about this provider.
 pub(crate) fn logged(provider: &Provider) -> String {
     logged_with(&format!(":{}", provider.address.port())).join("\n")
 }
 
-/// The lines logged in this process that hold this.
+/// The lines logged in this process that contain `part`.
 pub(crate) fn logged_with(part: &str) -> Vec<String> {
     let text = String::from_utf8(events().lock().unwrap().clone()).unwrap();
     let lines = text.lines().filter(|line| line.contains(part));
     lines.map(str::to_owned).collect()
 }
 
-/// Status and code at once; a good answer has no code.
+/// Status and code of a response; a success has no code.
 pub(crate) fn said(answer: &Answer) -> (u16, String) {
     (answer.status.as_u16(), answer.code())
 }

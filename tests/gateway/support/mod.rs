@@ -46,10 +46,10 @@ pub(crate) const ISSUER: &str = "https://login.example.com/";
 pub(crate) const VERDICT_KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
 pub(crate) const VERDICT: &str = "[verdict]\nsigning_key = { env = \"VERDICT\" }\nissuer = \"https://gateway.example.com\"\naudience = \"backend\"\n";
 
-/// Session ids pass as they are, and retries are calls.
+/// Qiniu's session ids are forwarded as they are, and every retry is a call.
 pub(crate) const UNBOUND: &str = "[sessions]\nbind = false\n";
 
-/// A running gateway; it stops when this is dropped.
+/// A running gateway; it stops when it is dropped.
 pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
@@ -58,7 +58,7 @@ pub(crate) struct Gateway {
     pub(crate) ended: tokio::task::JoinHandle<liveness_gateway::server::drain::DrainOutcome>,
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -82,7 +82,7 @@ impl Answer {
     }
 }
 
-/// The default routes, with limits that tests do not meet by accident.
+/// The default routes, with limits that no test reaches by accident.
 pub(crate) fn routes() -> String {
     format!(
         "[[routes]]\npath = \"{SESSIONCODE}\"\nkind = \"session\"\nrate = \"1000/s\"\nburst = 1000\nconcurrent_per_user = 100\ntimeout = \"2s\"\n\
@@ -90,12 +90,12 @@ pub(crate) fn routes() -> String {
     )
 }
 
-/// What a configuration with these parts says.
+/// Checked settings from these parts of a configuration.
 pub(crate) fn settings(qiniu: &str, server: &str, more: &str) -> Settings {
     settings_with(qiniu, server, more, &[])
 }
 
-/// With more secrets in the environment.
+/// The same with more secrets in the environment.
 pub(crate) fn settings_with(
     qiniu: &str,
     server: &str,
@@ -124,28 +124,29 @@ pub(crate) fn settings_with(
 }
 
 impl Gateway {
-    /// In front of `upstream`; `more` is configuration: top-level sections and routes.
+    /// A gateway in front of `upstream`. `server` are keys of `[server]`, `more` are further
+    /// sections.
     pub(crate) async fn start(upstream: SocketAddr, server: &str, more: &str) -> Self {
         Self::start_at(&format!("endpoint = \"http://{upstream}\""), server, more).await
     }
 
-    /// With these keys of `[qiniu]` besides the credentials.
+    /// The same with these keys of `[qiniu]` besides the credentials.
     pub(crate) async fn start_at(qiniu: &str, server: &str, more: &str) -> Self {
         Self::run(Self::settings(qiniu, server, more)).await
     }
 
-    /// What [`Self::start_at`] starts with.
+    /// The settings of [`Self::start_at`].
     pub(crate) fn settings(qiniu: &str, server: &str, more: &str) -> Settings {
         let shared = identity::section(ISSUER, "secret = { env = \"JWT\" }");
         settings(qiniu, server, &(shared + more))
     }
 
-    /// With settings that a test may have changed.
+    /// Starts a gateway with settings that a test may have changed.
     pub(crate) async fn run(settings: Settings) -> Self {
         Self::run_by(settings, &Clock::default()).await
     }
 
-    /// With quotas that go by this clock.
+    /// The same, with quotas that follow this clock.
     pub(crate) async fn run_by(settings: Settings, clock: &Clock) -> Self {
         let (lines, log) = LogWriter::capture();
         let running = BoundGateway::start_with_clock(settings, lines, clock)
@@ -163,12 +164,12 @@ impl Gateway {
         }
     }
 
-    /// With the default routes and wide limits.
+    /// A gateway with the default routes and wide limits.
     pub(crate) async fn plain(upstream: SocketAddr) -> Self {
         Self::start(upstream, "", &routes()).await
     }
 
-    /// The same, with Qiniu's session ids as they are: for tests that are about something else, and make theirs up.
+    /// The same, with unsealed session ids: for tests about something else, which invent ids.
     pub(crate) async fn unbound(upstream: SocketAddr) -> Self {
         Self::start(upstream, "", &(UNBOUND.to_owned() + &routes())).await
     }
@@ -181,7 +182,7 @@ impl Gateway {
         String::from_utf8(self.log.lock().unwrap().clone()).unwrap()
     }
 
-    /// The access record that holds `part`, once it is there.
+    /// Waits for the access record that contains `part`.
     pub(crate) async fn record(&self, part: &str) -> serde_json::Value {
         for _ in 0..1000 {
             if let Some(line) = self.log().lines().find(|line| line.contains(part)) {
@@ -204,7 +205,7 @@ impl Gateway {
         .unwrap()
     }
 
-    /// A `POST` of JSON with a good token.
+    /// Sends a `POST` of JSON with a valid token.
     pub(crate) async fn post(&self, http2: bool, path: &str, body: impl Into<Bytes>) -> Answer {
         let request = self
             .request(http2, "POST", path)
@@ -296,7 +297,7 @@ pub(crate) fn token(user: &str, scope: Option<&str>) -> String {
     development_token(SECRET.as_bytes(), &claims).unwrap()
 }
 
-/// The claims of a verdict, checked as a backend does it: with the published keys.
+/// The claims of a verdict, checked with the published keys, as a backend does.
 pub(crate) async fn claims(gateway: &Gateway, verdict: &str) -> serde_json::Value {
     use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
     let request = gateway.request(false, "GET", "/.well-known/jwks.json");

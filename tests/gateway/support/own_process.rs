@@ -1,16 +1,16 @@
-//! Tests that need a process of their own: each starts the test program again, with itself as the only test.
+//! Tests that need a process of their own: each starts the test program again, to run only itself.
 
 use std::process::Command;
 
-/// In the environment of a child: the test that it is to run.
+/// The environment variable that names the test of a child process.
 const TEST: &str = "LIVENESS_TEST_IN_OWN_PROCESS";
 
-/// Whether the test `name` (its path in the test program) has this process to itself, and is to go on.
-///
-/// Otherwise it has just run in a child, and has passed there.
+/// Whether the test `name` (its path in the test program) has this process to itself, and must
+/// continue. If not, it has just run and passed in a child process.
 ///
 /// # Panics
-/// The test failed in the child, or there is none of this name.
+///
+/// The test failed in the child, or there is no test of this name.
 pub(crate) fn is_here(name: &str) -> bool {
     if std::env::var(TEST).is_ok_and(|test| test == name) {
         return true;

@@ -1,4 +1,4 @@
-//! What tests of quotas need: routes that have one, what is left of it, and a clock that stands still unless the test moves it.
+//! For tests of quotas: routes that have one, the calls left, and a clock that the test moves.
 
 use std::{
     sync::{
@@ -13,7 +13,7 @@ use liveness_gateway::limit::clock::{Clock, Moment};
 use super::{Answer, routes};
 
 pub(crate) const DAY: u64 = 86_400;
-/// An hour after midnight.
+/// An hour after midnight, in seconds since 1970.
 pub(crate) const START: u64 = 20_000 * DAY + 3600;
 
 /// A clock, and the seconds since [`START`] that it shows.
@@ -35,7 +35,7 @@ pub(crate) fn with_quota(quota: &str) -> String {
     routes().replace("timeout", &format!("quota = \"{quota}\"\ntimeout"))
 }
 
-/// Calls left of the quota, as the last item of `RateLimit` says.
+/// Calls left of the quota, from the last item of `RateLimit`.
 pub(crate) fn left(answer: &Answer) -> u32 {
     let (_, quota) = answer
         .header("ratelimit")

@@ -1,5 +1,6 @@
-//! A real Redis, of the test's own: on a free port, in a folder of its own, ended by its process id. `REDIS_SERVER` in the environment
-//! names another program in its place, like `valkey-server`.
+//! A real Redis for one test: on a free port, in its own folder, killed by its process id.
+//!
+//! The environment variable `REDIS_SERVER` names another program, such as `valkey-server`.
 
 use std::{
     net::TcpListener,
@@ -28,7 +29,7 @@ fn program() -> String {
     std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into())
 }
 
-/// Whether there is such a program; without it a test is skipped, but in CI it fails.
+/// Whether the program exists. Without it a test is skipped; in CI it fails.
 pub(crate) fn is_there() -> bool {
     let found = Command::new(program())
         .arg("--version")
@@ -47,14 +48,15 @@ pub(crate) fn is_there() -> bool {
 const EPOCH: &str = "liveness-gateway:epoch";
 
 impl Redis {
-    /// One that has been there for long: replicas need not wait for what others may have to tell it.
+    /// A store that has existed for long, so that replicas need not wait for what others publish.
     pub(crate) async fn start() -> Self {
         let redis = Self::start_with(&[]).await;
         redis.ask(&["SET", EPOCH, "1"]).await;
         redis
     }
 
-    /// With the user of the documentation, whom the gateway logs in as, and more options.
+    /// A store with the ACL user of the documentation, which the gateway logs in as, and more
+    /// options.
     pub(crate) async fn guarded(more: &[&str]) -> Self {
         let page = include_str!("../../../docs/store.md");
         let line = page.lines().find(|line| line.contains("ACL SETUSER"));
@@ -63,7 +65,7 @@ impl Redis {
         Self::start_with(&[&user, more].concat()).await
     }
 
-    /// With more of its options.
+    /// A new store with more options.
     pub(crate) async fn start_with(more: &[&str]) -> Self {
         let number = NUMBER.fetch_add(1, Ordering::SeqCst);
         let folder = format!("liveness-gateway-redis-{}-{number}", std::process::id());
@@ -77,7 +79,7 @@ impl Redis {
             more: more.iter().map(|&word| word.to_owned()).collect(),
             process: None,
         };
-        // Somebody may take the port between our look at it and Redis'.
+        // Another process may take the port before Redis binds it.
         for _ in 0..20 {
             redis.port = free_port();
             redis.spawn();
@@ -135,21 +137,22 @@ impl Redis {
         }
     }
 
-    /// The same again, on the same port, with what it wrote to its disk: nothing, unless its options say otherwise.
+    /// Starts it again on the same port with what is on its disk: nothing, unless its options say
+    /// so.
     pub(crate) async fn start_again(&mut self) {
         self.kill();
         self.spawn();
         assert!(self.answers().await, "redis-server does not start again");
     }
 
-    /// Clears the disk of one that was killed.
+    /// Clears the disk of a killed store.
     pub(crate) fn forget(&self) {
         assert!(self.process.is_none());
         std::fs::remove_dir_all(&self.folder).unwrap();
         std::fs::create_dir_all(&self.folder).unwrap();
     }
 
-    /// `STOP` or `CONT`.
+    /// Sends a signal: `STOP` or `CONT`.
     pub(crate) fn signal(&self, signal: &str) {
         let id = self.process.as_ref().unwrap().id().to_string();
         let sent = Command::new("kill")
@@ -158,7 +161,7 @@ impl Redis {
         assert!(sent.unwrap().success());
     }
 
-    /// Sends a command and reads its answer: the bulk strings and other values in it, in their order.
+    /// Sends a command. Returns the bulk strings and other values of the reply, in order.
     pub(crate) async fn ask(&self, words: &[&str]) -> Vec<Vec<u8>> {
         let mut stream =
             BufReader::new(TcpStream::connect(("127.0.0.1", self.port)).await.unwrap());
@@ -173,7 +176,7 @@ impl Redis {
         read_values(&mut stream).await
     }
 
-    /// What users were not allowed to do.
+    /// The commands that users were not allowed to run.
     pub(crate) async fn denied(&self) -> Vec<String> {
         let log = self.ask(&["ACL", "LOG"]).await;
         log.iter()

@@ -2,13 +2,9 @@
 
 use super::Answer;
 
-/// What every refusal must look like.
+/// Checks what every refusal must look like.
 pub(crate) fn refused(answer: &Answer, status: u16, code: &str) {
-    assert_eq!(
-        (answer.status.as_u16(), answer.code().as_str()),
-        (status, code),
-        "{answer:?}"
-    );
+    told(answer, status, code);
     let problem = answer.json();
     assert_eq!(answer.header("content-type"), "application/problem+json");
     assert_eq!(problem["type"], "about:blank");
@@ -17,4 +13,13 @@ pub(crate) fn refused(answer: &Answer, status: u16, code: &str) {
     assert_eq!(problem["request_id"], answer.header("x-request-id"));
     assert_eq!(answer.header("cache-control"), "no-store");
     assert_eq!(answer.header("x-content-type-options"), "nosniff");
+}
+
+/// Checks the status and the code.
+pub(crate) fn told(answer: &Answer, status: u16, code: &str) {
+    assert_eq!(
+        (answer.status.as_u16(), answer.code().as_str()),
+        (status, code),
+        "{answer:?}"
+    );
 }

@@ -1,4 +1,4 @@
-//! Session ids as a gateway with a known key seals them, for tests that need no session of Qiniu's, or an old one.
+//! Session ids sealed with a known key, for tests that need no session of Qiniu's, or an old one.
 
 use std::{
     net::SocketAddr,
@@ -15,10 +15,10 @@ use super::ISSUER;
 pub(crate) const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 pub(crate) const OTHER_KEY: &str = "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=";
 
-/// The part of a configuration that gives a gateway this key.
+/// The section that gives a gateway this key.
 pub(crate) const SETTINGS: &str = "[sessions]\nseal_key = { env = \"SEAL\" }\n";
 
-/// `id` of the Qiniu at `upstream`, sealed for a user as long ago as `age` says.
+/// Seals `id` of the Qiniu at `upstream` for a user, as it was done `age` ago.
 pub(crate) fn sealed(
     key: &str,
     upstream: SocketAddr,
@@ -36,7 +36,7 @@ pub(crate) fn sealed(
     owner.seal(id, sent).unwrap()
 }
 
-/// A fresh one of the user that [`super::Gateway::post`] asks for.
+/// A new sealed id of the user of [`super::Gateway::post`].
 pub(crate) fn fresh(upstream: SocketAddr, id: &str) -> String {
     sealed(KEY, upstream, "user-1", id, Duration::ZERO)
 }

@@ -1,4 +1,4 @@
-//! Servers behind TLS, as `localhost`, with certificates of an authority of the test's own.
+//! TLS servers named `localhost`, with certificates of the test's own authority.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ impl Authority {
         (certificate.pem(), key.serialize_pem())
     }
 
-    /// Shakes hands with such a certificate.
+    /// Accepts TLS with such a certificate.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         let (certificate, key) = self.issue();
         let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
@@ -49,7 +49,7 @@ impl Authority {
     }
 }
 
-/// Answers with session codes, so many on each connection; the port.
+/// Serves session codes, at most `most` on each connection. Returns the port.
 pub(crate) async fn qiniu(authority: &Authority, most: usize) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -17,25 +17,25 @@ use tokio::{
 /// What happens to each request.
 #[derive(Clone)]
 pub(crate) enum Does {
-    /// Answers with these bytes and closes.
+    /// Sends these bytes and closes.
     Answer(Vec<u8>),
-    /// Answers with these bytes and keeps the connection open.
+    /// Sends these bytes and keeps the connection open.
     AnswerAndStay(Vec<u8>),
-    /// Answers a first request well and closes without a word on the next of the same connection.
+    /// Answers the first request on a connection, and closes silently on the next.
     DieOnReuse(Vec<u8>),
-    /// Answers each request with the next of these, the last one again and again, and closes.
+    /// Answers each request with the next of these, repeating the last, and closes.
     InTurn(Vec<Vec<u8>>),
     /// Takes a permit for each request before it answers.
     WhenLet(Arc<Semaphore>, Vec<u8>),
-    /// Closes without an answer.
+    /// Closes without a response.
     Close,
     /// Never answers.
     Hang,
-    /// Begins an answer and never ends it: a head, then the same bytes again and again.
+    /// Begins a response and never ends it: a head, then the same bytes repeatedly.
     Endless(Vec<u8>, Vec<u8>),
     /// Answers before the body has arrived, and closes.
     AnswerEarly(Vec<u8>),
-    /// Sends the first of these before the body has arrived, the second once it has, and closes.
+    /// Sends the first of these before the body has arrived, the second afterwards, and closes.
     AnswerTwice(Vec<u8>, Vec<u8>),
 }
 
@@ -51,7 +51,7 @@ impl Upstream {
         self.requests.load(Ordering::SeqCst)
     }
 
-    /// The body of the last request that arrived whole.
+    /// The last body that arrived completely.
     pub(crate) fn last_body(&self) -> Vec<u8> {
         self.last_body.lock().unwrap().clone()
     }
@@ -61,7 +61,7 @@ pub(crate) async fn start(does: Does) -> Upstream {
     serve_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), does)
 }
 
-/// An address that refuses connections until its socket listens, and that nobody else can take.
+/// An address that refuses connections until its socket listens. No other socket can take it.
 pub(crate) fn not_listening() -> (TcpSocket, SocketAddr) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -69,7 +69,7 @@ pub(crate) fn not_listening() -> (TcpSocket, SocketAddr) {
     (socket, address)
 }
 
-/// On a listener that was bound before.
+/// Serves on a listener that was bound before.
 pub(crate) fn serve_on(listener: TcpListener, does: Does) -> Upstream {
     let address = listener.local_addr().unwrap();
     let requests = Arc::new(AtomicUsize::new(0));
@@ -79,7 +79,7 @@ pub(crate) fn serve_on(listener: TcpListener, does: Does) -> Upstream {
         while let Ok((stream, _)) = listener.accept().await {
             let (does, counted, kept) = (does.clone(), Arc::clone(&counted), Arc::clone(&kept));
             tokio::spawn(async move {
-                // The gateway hanging up is how most of these end.
+                // Most of these end because the gateway closes the connection.
                 let _ = serve(stream, does, &counted, &kept).await;
             });
         }
@@ -148,7 +148,7 @@ async fn drain(stream: &mut TcpStream) {
     while matches!(stream.read(&mut unread).await, Ok(1..)) {}
 }
 
-/// Reads a request's head; the length of its body.
+/// Reads the head of a request. Returns the length of its body.
 async fn read_head(stream: &mut TcpStream) -> std::io::Result<usize> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -163,7 +163,7 @@ async fn read_head(stream: &mut TcpStream) -> std::io::Result<usize> {
     Ok(length.parse().unwrap())
 }
 
-/// A well-formed answer of this status and body.
+/// A well-formed response with this status and body.
 pub(crate) fn answer(status: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nX-Reqid: reqid-1\r\n\r\n{body}", body.len()).into()
 }
