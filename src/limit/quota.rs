@@ -73,7 +73,7 @@ enum OnDrop {
 }
 
 impl Quota {
-    /// Allows so many calls in each window of `quota`.
+    /// Allows `quota.count` calls in each window of length `quota.per`.
     pub fn new(quota: Rate, clock: Clock) -> Arc<Self> {
         Self::with_room(quota, clock, MAX_CALLERS)
     }
@@ -211,10 +211,10 @@ impl Quota {
         if let Some(window) = windows.get_mut(&number) {
             window.seen = now.steady;
         }
-        let rested = |window: &windows::Window| {
+        let is_over = |window: &windows::Window| {
             now.steady.saturating_duration_since(window.seen) > self.window
         };
-        let over = windows.iter().filter(|(_, window)| rested(window));
+        let over = windows.iter().filter(|(_, window)| is_over(window));
         let over: Vec<_> = over.map(|(number, _)| *number).collect();
         let over: Vec<_> = over
             .iter()
@@ -289,6 +289,7 @@ impl Quota {
         self.window.saturating_sub(into)
     }
 
+    /// The age of the quota, in seconds.
     fn age(&self, now: Moment) -> u32 {
         let age = now.steady.saturating_duration_since(self.made).as_secs();
         let age = u32::try_from(age).unwrap_or(u32::MAX);

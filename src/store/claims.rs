@@ -1,4 +1,4 @@
-//! Claims: which replica may make the one call that a digest stands for, and what became of it.
+//! Claims: which replica may make the one call of a digest, and what became of it.
 
 use std::time::Duration;
 

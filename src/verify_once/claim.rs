@@ -38,18 +38,20 @@ use crate::{
     },
 };
 
-/// Until the first poll of a session that is in progress on another replica.
+/// Until the first poll of a session that is in progress on another replica. The pauses then grow.
 const FIRST_POLL: Duration = Duration::from_millis(15);
+/// The longest pause between polls.
 const MAX_POLL: Duration = Duration::from_millis(250);
 /// How long the wait for another replica goes on while the store is unavailable.
 const UNAVAILABLE_WAIT: Duration = Duration::from_secs(5);
-/// How much longer than a call and its conclusion a retry waits: neither begins at once.
+/// How much longer than a call and its finalization a retry waits: neither begins at once.
 const START_DELAY: Duration = Duration::from_secs(5);
 
-/// How long a retry waits for the first upload: a little more than the `call` and its `conclusion`,
-/// which makes a response of Qiniu's answer, may take.
-pub fn wait_timeout(call: Duration, conclusion: Duration) -> Duration {
-    call.saturating_add(conclusion).saturating_add(START_DELAY)
+/// How long a retry waits for the first upload: a little more than the `call` and the
+/// `finalization` of its response may take.
+pub fn wait_timeout(call: Duration, finalization: Duration) -> Duration {
+    call.saturating_add(finalization)
+        .saturating_add(START_DELAY)
 }
 
 /// Grants one call for each session.

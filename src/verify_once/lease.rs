@@ -22,7 +22,7 @@ pub enum Claim {
     Replayed(Arc<CachedResponse>),
 }
 
-/// What a call to Qiniu came to.
+/// The outcome of a call to Qiniu, as its session sees it.
 pub enum VerifyOutcome {
     /// Qiniu did not take the request: the session can be used again.
     NotTaken,

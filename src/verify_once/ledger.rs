@@ -7,9 +7,9 @@
 //! forgotten, and beyond [`MAX_CACHED`] bytes the oldest responses are evicted, whose sessions stay
 //! used. Nothing is ever billed twice for lack of memory.
 //!
-//! Never knows a caller, a session id or a key, only digests and fingerprints, which are keyed
-//! hashes. Where replicas share sessions, it also holds what the others were told of each session;
-//! it never contacts them itself.
+//! Never knows a caller or a session id, only digests and fingerprints, which are keyed hashes.
+//! Where replicas share sessions, it also holds what was published of each session; it never
+//! contacts the other replicas itself.
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -2,7 +2,7 @@
 //!
 //! [`claim`] decides whether an upload may call Qiniu: [`VerifyOnce::claim`] returns a
 //! [`VerifyLease`], the right and the duty to make the one call, or the [`CachedResponse`] of the
-//! call that was made. [`lease`] settles what the call came to, [`ledger`] remembers it on this
+//! call that was made. [`lease`] settles the outcome of the call, [`ledger`] remembers it on this
 //! replica, [`cached`] is a response that can be repeated, and [`outbox`] publishes everything to
 //! the other replicas.
 //!

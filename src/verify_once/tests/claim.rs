@@ -21,8 +21,8 @@ fn ticket() -> Ticket {
 
 #[tokio::test]
 async fn a_retry_waits_until_its_timeout_and_gets_the_response_of_the_first_upload() {
-    let (call, conclusion) = (Duration::from_secs(60), Duration::from_secs(1800));
-    assert!(wait_timeout(call, conclusion) > call + conclusion);
+    let (call, finalization) = (Duration::from_secs(60), Duration::from_secs(1800));
+    assert!(wait_timeout(call, finalization) > call + finalization);
     let (once, ticket) = (VerifyOnce::new(None), ticket());
     let upload = Fingerprint([1; 16]);
     let Ok(Claim::Acquired(lease)) = once.claim(&ticket, upload, Duration::ZERO).await else {
