@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Runs every example in this folder against a real gateway: what a backend must accept, and what it must not.
+# Runs every example in this folder against a real gateway, with verdicts and deliveries that a
+# backend must accept and others that it must reject.
 #   docs/examples/check.sh [PATH-TO-liveness-gateway]
-# Without node, python3 or go its examples are skipped; with CI=true a missing one is a failure.
+# Examples whose language (node, python3, go) is missing are skipped; with CI=true that fails.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 binary=$(realpath "${1:-$here/../../target/release/liveness-gateway}")
@@ -18,7 +19,7 @@ ok() { echo "ok    $*"; }
 fail() { echo "FAIL  $*"; failed=1; }
 # same NAME GIVEN WANTED
 same() { if [ "$2" = "$3" ]; then ok "$1"; else fail "$1: '$2' in place of '$3'"; fi; }
-# wait_for FILE PATTERN: its first line that fits, once it is there.
+# wait_for FILE PATTERN: waits for a line that matches, and prints the first one.
 wait_for() {
     local _ line
     for _ in $(seq 200); do
@@ -29,7 +30,7 @@ wait_for() {
     return 1
 }
 
-# Keys that are good for this run alone.
+# Keys for this run only.
 export QINIU_ACCESS_KEY=examples QINIU_SECRET_KEY=examples
 TOKEN_SECRET=$(openssl rand -base64 32)
 EVIDENCE_SECRET=whsec_$(openssl rand -base64 32)
@@ -37,13 +38,13 @@ export TOKEN_SECRET EVIDENCE_SECRET
 "$binary" keygen verdict >"$work/verdict.pem" 2>/dev/null
 hexkey=$(echo "${EVIDENCE_SECRET#whsec_}" | base64 -d | od -An -v -tx1 | tr -d ' \n')
 
-# emulator NAME OUTCOME: starts one, its URL in $qiniu.
+# emulator NAME OUTCOME: starts an emulator and sets $qiniu to its URL.
 emulator() {
     "$binary" emulator --listen 127.0.0.1:0 --outcome "$2" >"$work/$1.out" 2>&1 &
     running+=($!)
     qiniu=$(wait_for "$work/$1.out" '^http://')
 }
-# gateway NAME QINIU EVIDENCE-PORT: starts one, its URL in $gateway.
+# gateway NAME QINIU EVIDENCE-PORT: starts a gateway and sets $gateway to its URL.
 gateway() {
     cat >"$work/$1.toml" <<EOF
 [server]
@@ -71,7 +72,7 @@ EOF
     running+=($!)
     gateway=http://$(wait_for "$work/$1.log" '"listening"' | sed -E 's/.*"address":"([^"]*)".*/\1/')
 }
-# verdict USER: the verdict on a new session and the video, from $gateway.
+# verdict USER: prints the verdict of $gateway on the video, in a new session.
 verdict() {
     local token session
     token=$("$binary" token --secret-env TOKEN_SECRET --issuer https://login.example.com/ --audience liveness --subject "$1")
@@ -81,13 +82,13 @@ verdict() {
     curl -fsS "${headers[@]}" --data-binary "@$work/body" "$gateway/v2/actionliveness/verify" >"$work/answer"
     sed -E 's/.*"verdict":"([^"]*)".*/\1/' "$work/answer"
 }
-# altered TEXT POSITION: another letter there.
+# altered TEXT POSITION: prints the text with another letter at this position.
 altered() {
     local letter=A
     if [ "${1:$2:1}" = A ]; then letter=B; fi
     echo "${1:0:$2}$letter${1:$(($2 + 1))}"
 }
-# deliver PORT ID TIME SIGNED-BODY SENT-BODY: what a receiver answers to a delivery of our own making.
+# deliver PORT ID TIME SIGNED-BODY SENT-BODY: prints a receiver's status for a delivery made here.
 deliver() {
     local signature
     signature=$(printf '%s.%s.%s' "$2" "$3" "$4" | openssl dgst -sha256 -mac HMAC -macopt "hexkey:$hexkey" -binary | base64)
@@ -95,7 +96,7 @@ deliver() {
         -H "webhook-signature: v1,$signature" --data-binary "$5" "http://127.0.0.1:$1/liveness"
 }
 
-# example LANGUAGE VERDICT-COMMAND EVIDENCE-COMMAND: commands as words, run as they are.
+# example LANGUAGE VERDICT-COMMAND EVIDENCE-COMMAND: checks both programs of a language.
 example() {
     local language=$1 receiver port good other low lines now body
     PORT=0 $3 >"$work/$language.evidence" 2>&1 &
@@ -123,7 +124,7 @@ example() {
         USER_ISSUER=https://login.example.com/ USER_ID=user-1 $2 >"$work/$language.verdicts" 2>&1 || true
     local number=0 line what=("a verdict with another header" "one with other claims" "one with another signature" "one with no signature"
         "another user's" "one that did not pass" "the good one" "the good one again")
-    # The first four are for the library to refuse, in its own words.
+    # The library rejects the first four, with messages of its own.
     local expected=("refused: " "refused: " "refused: " "refused: " "refused: about another user" "refused: not passed" "accepted " "refused: used before")
     while read -r line && [ $number -lt ${#expected[@]} ]; do
         case $line in
@@ -145,7 +146,7 @@ example() {
     same "$language: one with no signature" "$(curl -sS -o /dev/null -w '%{http_code}' --data-binary "$body" "http://127.0.0.1:$port/liveness")" 401
     kill "$receiver"
 }
-# has COMMAND: whether it is there; if not, says so.
+# has COMMAND: whether the command is installed; prints a line if it is not.
 has() {
     if command -v "$1" >/dev/null; then return; fi
     if [ "${CI:-}" = true ]; then fail "$1 is needed here and is missing"; else echo "skip  no $1"; fi

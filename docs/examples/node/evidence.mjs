@@ -1,5 +1,5 @@
-// A backend that takes evidence: checks who sent it, and keeps the best picture for the verdict that follows.
-// Node's own library is all it needs.
+// A backend that receives evidence: it verifies the sender and keeps the best picture for the
+// verdict that follows. It needs only Node's standard library.
 //
 //   EVIDENCE_SECRET=whsec_… PORT=3000 node evidence.mjs
 import { createHmac, timingSafeEqual } from "node:crypto";
@@ -9,10 +9,10 @@ const MAX_BODY = 24 * 1024 * 1024;
 const MAX_AGE = 5 * 60; // seconds
 const key = Buffer.from(process.env.EVIDENCE_SECRET.replace(/^whsec_/, ""), "base64");
 
-// By the verdict's `jti`. It holds faces: keep them no longer than they are needed.
+// By the verdict's `jti`. These are pictures of faces: delete them when they are no longer needed.
 const evidence = new Map();
 
-/** Whether the gateway sent these bytes, and not long ago. `body` must be what came, before anything reads it as JSON. */
+/** Whether the gateway sent these bytes recently. `body` must be the bytes as received. */
 function isGenuine(headers, body) {
   const { "webhook-id": id, "webhook-timestamp": time, "webhook-signature": signatures } = headers;
   if (!id || !/^[0-9]{1,12}$/.test(time ?? "") || !signatures) return false;
@@ -37,7 +37,7 @@ async function take(request) {
   const body = Buffer.concat(chunks);
   if (!isGenuine(request.headers, body)) return 401;
   const { id, user, issuer, passed, answer } = JSON.parse(body);
-  // The id that is signed, and the one that is delivered, are one. A second delivery of it changes nothing.
+  // The signed id must be the id in the body. A repeated delivery changes nothing.
   if (id !== request.headers["webhook-id"]) return 400;
   if (!evidence.has(id)) evidence.set(id, { user, issuer, picture: answer.result?.best_image?.pic });
   console.log(`took ${id} passed=${passed} picture=${evidence.get(id).picture !== undefined}`);

@@ -1,4 +1,5 @@
-// A backend's check of a verdict. Reads one verdict a line from standard input and says what it thinks of each.
+// How a backend verifies a verdict. Reads one verdict per line from standard input and prints the
+// result of each.
 //
 //   JWKS_URL=… ISSUER=… AUDIENCE=… USER_ISSUER=… USER_ID=… node verdict.mjs
 import { createInterface } from "node:readline";
@@ -6,13 +7,13 @@ import { createRemoteJWKSet, jwtVerify } from "jose";
 
 const { JWKS_URL, ISSUER, AUDIENCE, USER_ISSUER, USER_ID } = process.env;
 
-// Fetched when needed, and again when a verdict names a key that is not in it.
+// The key set is fetched on first use, and again when a verdict names an unknown key.
 const keys = createRemoteJWKSet(new URL(JWKS_URL));
 
-// Verdicts that were used, until they have expired. With several backends this belongs into their database.
+// Used verdicts, until they expire. With several backends, store them in a shared database.
 const used = new Map();
 
-/** The claims of a verdict about this user that passed; throws for anything else. */
+/** Returns the claims of a verdict about this user that passed; throws for anything else. */
 export async function accept(verdict, user) {
   const { payload } = await jwtVerify(verdict, keys, {
     issuer: ISSUER,
@@ -21,7 +22,7 @@ export async function accept(verdict, user) {
     typ: "liveness-verdict+jwt",
     requiredClaims: ["exp", "iat", "jti", "sub", "sub_iss"],
   });
-  // The user of the backend's own login session, never a name that the frontend sends beside the verdict.
+  // The user of the backend's own login session, never a name that the frontend sends.
   if (payload.sub !== user.id || payload.sub_iss !== user.issuer) throw new Error("about another user");
   if (payload.liveness?.passed !== true) throw new Error("not passed");
   const now = Date.now() / 1000;

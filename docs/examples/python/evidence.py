@@ -1,5 +1,5 @@
-"""A backend that takes evidence: checks who sent it, and keeps the best picture for the verdict that follows.
-Python's own library is all it needs.
+"""A backend that receives evidence: it verifies the sender and keeps the best picture for the
+verdict that follows. It needs only Python's standard library.
 
 EVIDENCE_SECRET=whsec_… PORT=3000 python evidence.py
 """
@@ -17,12 +17,12 @@ MAX_BODY = 24 * 1024 * 1024
 MAX_AGE = 5 * 60  # seconds
 key = base64.b64decode(os.environ["EVIDENCE_SECRET"].removeprefix("whsec_"))
 
-# By the verdict's `jti`. It holds faces: keep them no longer than they are needed.
+# By the verdict's `jti`. These are pictures of faces: delete them when they are no longer needed.
 evidence = {}
 
 
 def is_genuine(headers, body):
-    """Whether the gateway sent these bytes, and not long ago. `body` must be what came, before anything reads it as JSON."""
+    """Whether the gateway sent these bytes recently. `body` must be the bytes as received."""
     id, sent = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     if not id or not re.fullmatch("[0-9]{1,12}", sent) or abs(time.time() - int(sent)) > MAX_AGE:
         return False
@@ -47,7 +47,7 @@ class Receiver(BaseHTTPRequestHandler):
         if not is_genuine(self.headers, body):
             return 401
         delivery = json.loads(body)
-        # The id that is signed, and the one that is delivered, are one. A second delivery of it changes nothing.
+        # The signed id must be the id in the body. A repeated delivery changes nothing.
         if delivery["id"] != self.headers["webhook-id"]:
             return 400
         picture = ((delivery["answer"].get("result") or {}).get("best_image") or {}).get("pic")

@@ -1,4 +1,5 @@
-"""A backend's check of a verdict. Reads one verdict a line from standard input and says what it thinks of each.
+"""How a backend verifies a verdict. Reads one verdict per line from standard input and prints the
+result of each.
 
 JWKS_URL=… ISSUER=… AUDIENCE=… USER_ISSUER=… USER_ID=… python verdict.py
 """
@@ -9,19 +10,19 @@ import time
 
 import jwt
 
-# Fetched when needed, kept, and fetched again when a verdict names a key that is not in it.
+# The key set is fetched on first use, and again when a verdict names an unknown key.
 keys = jwt.PyJWKClient(os.environ["JWKS_URL"])
 
-# Verdicts that were used, until they have expired. With several backends this belongs into their database.
+# Used verdicts, until they expire. With several backends, store them in a shared database.
 used = {}
 
 
 class Refused(Exception):
-    """The verdict says nothing good about this user."""
+    """The verdict does not prove that this user passed."""
 
 
 def accept(verdict, user_issuer, user_id):
-    """The claims of a verdict about this user that passed; raises for anything else."""
+    """Returns the claims of a verdict about this user that passed; raises for anything else."""
     token = jwt.decode_complete(
         verdict,
         keys.get_signing_key_from_jwt(verdict).key,
@@ -33,7 +34,7 @@ def accept(verdict, user_issuer, user_id):
     claims = token["payload"]
     if token["header"].get("typ") != "liveness-verdict+jwt":
         raise Refused("not a verdict")
-    # The user of the backend's own login session, never a name that the frontend sends beside the verdict.
+    # The user of the backend's own login session, never a name that the frontend sends.
     if (claims.get("sub_iss"), claims["sub"]) != (user_issuer, user_id):
         raise Refused("about another user")
     if claims.get("liveness", {}).get("passed") is not True:

@@ -1,5 +1,5 @@
-// A backend that takes evidence: checks who sent it, and keeps the best picture for the verdict that follows.
-// Go's own library is all it needs.
+// A backend that receives evidence: it verifies the sender and keeps the best picture for the
+// verdict that follows. It needs only Go's standard library.
 //
 //	EVIDENCE_SECRET=whsec_… PORT=3000 go run .
 package main
@@ -26,12 +26,12 @@ const (
 	maxAge  = 5 * time.Minute
 )
 
-// Picture is what is kept of a delivery. It shows a face: keep it no longer than it is needed.
+// Picture is the stored part of a delivery. It shows a face: delete it when it is no longer needed.
 type Picture struct {
 	UserIssuer, User, Base64 string
 }
 
-// Receiver takes deliveries.
+// Receiver accepts deliveries.
 type Receiver struct {
 	key   []byte
 	mutex sync.Mutex
@@ -39,8 +39,7 @@ type Receiver struct {
 	evidence map[string]Picture
 }
 
-// genuine tells whether the gateway sent these bytes, and not long ago. `body` must be what came, before anything reads
-// it as JSON.
+// genuine reports whether the gateway sent these bytes recently. `body` must be as received.
 func (r *Receiver) genuine(header http.Header, body []byte) bool {
 	id, sent := header.Get("webhook-id"), header.Get("webhook-timestamp")
 	seconds, err := strconv.ParseInt(sent, 10, 64)
@@ -86,7 +85,7 @@ func (r *Receiver) take(request *http.Request) int {
 			} `json:"result"`
 		} `json:"answer"`
 	}
-	// The id that is signed, and the one that is delivered, are one.
+	// The signed id must be the id in the body.
 	if err := json.Unmarshal(body, &delivery); err != nil || delivery.ID != request.Header.Get("webhook-id") {
 		return http.StatusBadRequest
 	}
@@ -95,7 +94,7 @@ func (r *Receiver) take(request *http.Request) int {
 		picture.Base64 = result.Best.Picture
 	}
 	r.mutex.Lock()
-	// A second delivery of it changes nothing.
+	// A repeated delivery changes nothing.
 	if _, there := r.evidence[delivery.ID]; !there {
 		r.evidence[delivery.ID] = picture
 	}

@@ -1,5 +1,5 @@
-// A backend's check of a verdict. Reads one verdict a line from standard input and says what it thinks of each.
-// Go's own library is all it needs.
+// How a backend verifies a verdict. Reads one verdict per line from standard input and prints the
+// result of each. It needs only Go's standard library.
 //
 //	JWKS_URL=… ISSUER=… AUDIENCE=… USER_ISSUER=… USER_ID=… go run .
 package main
@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// Claims is what a verdict says.
+// Claims are the claims of a verdict.
 type Claims struct {
 	Issuer     string `json:"iss"`
 	Audience   string `json:"aud"`
@@ -34,25 +34,25 @@ type Claims struct {
 	} `json:"liveness"`
 }
 
-// Checker checks the verdicts of one gateway.
+// Checker verifies the verdicts of one gateway.
 type Checker struct {
 	URL, Issuer, Audience string
 
 	mutex   sync.Mutex
 	keys    map[string]ed25519.PublicKey
 	fetched time.Time
-	// Verdicts that were used, until they have expired. With several backends this belongs into their database.
+	// Used verdicts, until they expire. With several backends, store them in a shared database.
 	used map[string]int64
 }
 
 const (
 	leeway     = 30 * time.Second
 	keysAtMost = 1 << 20
-	// An unknown key is looked for once in this time, whatever is sent.
+	// Minimum time between two fetches for unknown keys.
 	refetch = 30 * time.Second
 )
 
-// Accept returns the claims of a verdict about this user that passed, and an error for anything else.
+// Accept returns the claims of a verdict about this user that passed, or an error.
 func (c *Checker) Accept(verdict, userIssuer, user string) (*Claims, error) {
 	parts := strings.Split(verdict, ".")
 	if len(parts) != 3 {
@@ -88,7 +88,7 @@ func (c *Checker) Accept(verdict, userIssuer, user string) (*Claims, error) {
 		return nil, errors.New("from another gateway, or for another backend")
 	case now.Add(-leeway).Unix() >= claims.Expires || now.Add(leeway).Unix() < claims.Issued:
 		return nil, errors.New("expired, or not valid yet")
-	// The user of the backend's own login session, never a name that the frontend sends beside the verdict.
+	// The user of the backend's own login session, never a name that the frontend sends.
 	case claims.UserIssuer != userIssuer || claims.User != user:
 		return nil, errors.New("about another user")
 	case !claims.Liveness.Passed:
@@ -99,7 +99,7 @@ func (c *Checker) Accept(verdict, userIssuer, user string) (*Claims, error) {
 	return &claims, nil
 }
 
-// first tells whether a verdict was never used, and remembers it.
+// first reports whether a verdict was never used, and remembers it.
 func (c *Checker) first(claims *Claims, now int64) bool {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
