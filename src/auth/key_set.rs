@@ -253,7 +253,7 @@ fn restrict(key: &mut VerificationKey, allowed: &[Algorithm]) {
 /// The only block of a PEM text. Text around it and spaces around its lines are ignored.
 fn only_block(text: &[u8]) -> Result<Pem, KeySetError> {
     let text = std::str::from_utf8(text).map_err(|_| KeySetError::NoText)?;
-    // Without blank lines, or `pem` would take what is before one for headers.
+    // Without blank lines: `pem` would read the lines before one as headers.
     let lines: Vec<_> = text.lines().map(str::trim).collect();
     let lines: Vec<_> = lines.into_iter().filter(|line| !line.is_empty()).collect();
     let label = |line: &&str| {

@@ -67,7 +67,7 @@ pub enum KeySetError {
     #[error(transparent)]
     InvalidKey(#[from] KeyError),
     /// An empty list of allowed algorithms.
-    #[error("no algorithm is listed; leave the list out to allow all that fit the keys")]
+    #[error("it lists no algorithm; leave it out to allow all that fit the keys")]
     NoAlgorithm,
     /// A listed algorithm that no key can be used with.
     #[error("{0:?} fits none of the keys")]

@@ -274,9 +274,9 @@ mod tests {
     #[tokio::test]
     async fn a_panic_does_not_end_the_fetching() {
         let pause = Duration::from_millis(1);
-        let nobody = Url::parse("http://127.0.0.1:1/keys").unwrap();
+        let unreachable = Url::parse("http://127.0.0.1:1/keys").unwrap();
         let settings = RemoteKeySettings {
-            location: KeySetLocation::KeySet(nobody),
+            location: KeySetLocation::KeySet(unreachable),
             tls: ClientTls::new(client_config(None).unwrap()),
             algorithms: None,
             max_stale: pause,

@@ -252,7 +252,7 @@ impl RemoteKeys {
             return FetchDecision::Refuse;
         }
         requests.at = Some(now);
-        // A fetch in progress may have started before the key was published, so the next one counts.
+        // A fetch in progress may have started before the key was published.
         requests.number = progress.started.saturating_add(1);
         self.wake.notify_one();
         FetchDecision::WaitFor(requests.number)

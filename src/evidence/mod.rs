@@ -1,6 +1,6 @@
-//! Evidence: delivers Qiniu's response, with the pictures that a frontend must not see, to the app's
-//! own backend. The delivery ends before the frontend gets its response, so the pictures are there
-//! when the verdict arrives.
+//! Evidence: delivers Qiniu's response, with the pictures that a frontend must not see, to the
+//! app's own backend. The delivery ends before the frontend gets its response, so the pictures are
+//! there when the verdict arrives.
 //!
 //! [`deliver`] posts a delivery, and [`signature`] signs it as the Standard Webhooks convention
 //! requires. Relies on [`crate::outbound`] for HTTP. This part keeps nothing, in a queue or in a

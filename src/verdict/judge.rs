@@ -103,8 +103,8 @@ pub fn judge(scores: &LivenessScores, rule: &PassRule) -> Judgement {
     }
 }
 
-/// A number from 0 to 1, and its text. Rounding to `f64` keeps the order of numbers, so a number that
-/// is greater after rounding is truly greater.
+/// A number from 0 to 1, and its text. Rounding to `f64` keeps the order of numbers, so a number
+/// that is greater after rounding is truly greater.
 fn fraction(value: &CapturedValue) -> Option<(f64, Box<RawValue>)> {
     let CapturedValue::Number(text) = value else {
         return None;

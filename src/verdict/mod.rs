@@ -4,8 +4,8 @@
 //! [`judge`] decides whether a response passes. [`sign`] signs the verdict and inserts it into the
 //! response. [`key`] holds the keys, and `keyring` publishes and replaces them.
 //!
-//! Relies on [`crate::qiniu::scores`] for the members of the response. A missing or malformed member
-//! never passes, and Qiniu's numbers are copied as written, never reformatted.
+//! Relies on [`crate::qiniu::scores`] for the members of the response. A missing or malformed
+//! member never passes, and Qiniu's numbers are copied as written, never reformatted.
 
 pub mod judge;
 pub mod key;

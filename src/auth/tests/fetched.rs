@@ -6,23 +6,23 @@ use crate::auth::{Algorithm, key_set::FetchedKeySet};
 
 #[test]
 fn a_key_that_is_still_published_stays_the_same_key() {
-    let (stays, goes, comes) = (Signer::ed25519(), Signer::es256(), Signer::es256());
+    let (kept, removed, added) = (Signer::ed25519(), Signer::es256(), Signer::es256());
     let named = |signer: &Signer, id: &str| set(signer.jwk(), &[("kid", json!(id))]);
     let read = |keys: &[Value], previous: Option<&VerificationKeys>| {
         let text = json!({"keys": keys}).to_string();
         let fetched = VerificationKeys::from_fetched(text.as_bytes(), None, previous);
         fetched.unwrap().keys
     };
-    let first = read(&[named(&stays, "a"), named(&goes, "b")], None);
-    let again = read(&[named(&stays, "a"), named(&goes, "b")], Some(&first));
+    let first = read(&[named(&kept, "a"), named(&removed, "b")], None);
+    let again = read(&[named(&kept, "a"), named(&removed, "b")], Some(&first));
     assert!(again.is_same(&first));
     // Another key or another id is a new key. The same key with a redundant member is not.
     for other in [
-        named(&comes, "b"),
-        named(&goes, "c"),
-        set(named(&goes, "b"), &[("use", json!("sig"))]),
+        named(&added, "b"),
+        named(&removed, "c"),
+        set(named(&removed, "b"), &[("use", json!("sig"))]),
     ] {
-        let next = read(&[named(&stays, "a"), other.clone()], Some(&first));
+        let next = read(&[named(&kept, "a"), other.clone()], Some(&first));
         assert_eq!(next.is_same(&first), other["use"] == "sig", "{other}");
     }
     let rsa = Signer::rsa();

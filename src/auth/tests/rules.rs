@@ -67,19 +67,19 @@ fn only_three_parts_of_strict_base64url_are_a_token() {
         format!(".{good}"),
         format!("{signed}=.{signature}"),
     ]);
-    // The last character of 32 bytes carries two unused bits: a second spelling of the same signature.
+    // The last character of 32 bytes has two unused bits, which allow a second spelling.
     let last = BASE64URL_NOPAD
         .specification()
         .symbols
         .find(good.chars().last().unwrap())
         .unwrap();
-    let twin = BASE64URL_NOPAD
+    let second = BASE64URL_NOPAD
         .specification()
         .symbols
         .chars()
         .nth(last | 1)
         .unwrap();
-    shapes.push(format!("{}{twin}", &good[..good.len() - 1]));
+    shapes.push(format!("{}{second}", &good[..good.len() - 1]));
     for shape in shapes {
         assert_eq!(user(&shape), Err(AuthRefusal::Malformed), "{shape}");
     }
@@ -139,7 +139,10 @@ fn any_crit_is_refused() {
 
 #[test]
 fn duplicate_claims_and_parameters_are_refused() {
-    let twice = r#"{"iss":"https://login","aud":"liveness","sub":"alice","s\u0075b":"bob","exp":1800000060}"#;
+    let twice = concat!(
+        r#"{"iss":"https://login","aud":"liveness","sub":"alice","#,
+        r#""s\u0075b":"bob","exp":1800000060}"#
+    );
     assert_eq!(
         user(&hs256(HEADER, twice)),
         Err(AuthRefusal::DuplicateClaim)

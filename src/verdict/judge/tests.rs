@@ -256,7 +256,9 @@ proptest! {
         score in any_value(), threshold in any_value(), maxspoofing in any_value(),
         fill in 0_u8..64, max_spoofing in prop_oneof![Just(1.0), 0.0..1.0],
     ) {
-        let mut scores = LivenessScores { error_code, serverlogid, action_verify, score, threshold, maxspoofing };
+        let mut scores = LivenessScores {
+            error_code, serverlogid, action_verify, score, threshold, maxspoofing,
+        };
         // Most members are good most of the time; otherwise no input would come close to a pass.
         let fine = good();
         if fill & 1 > 0 { scores.error_code = fine.error_code; }

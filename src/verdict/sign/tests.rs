@@ -14,9 +14,15 @@ use crate::{
     },
 };
 
-const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
-const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n";
-const OTHER: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAPUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=\n-----END PUBLIC KEY-----\n";
+const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\n\
+    MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n\
+    -----END PRIVATE KEY-----\n";
+const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\n\
+    MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n\
+    -----END PUBLIC KEY-----\n";
+const OTHER: &str = "-----BEGIN PUBLIC KEY-----\n\
+    MCowBQYDK2VwAyEAPUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=\n\
+    -----END PUBLIC KEY-----\n";
 const ID: &str = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
 
 fn verdicts() -> VerdictSigner {
@@ -95,9 +101,12 @@ fn a_verdict_has_exactly_these_claims() {
     assert_eq!(
         claims,
         concat!(
-            r#"{"iss":"https://gateway.example.com","aud":"backend","sub":"u\"ser","sub_iss":"https://login.example.com/","#,
-            r#""iat":4000000000,"exp":4000000300,"jti":"ab","liveness":{"passed":true,"action_verify":"pass","#,
-            r#""score":0.9600000000000001,"threshold":"frr_1e-3","threshold_value":3e-1,"maxspoofing":null,"#,
+            r#"{"iss":"https://gateway.example.com","aud":"backend","sub":"u\"ser","#,
+            r#""sub_iss":"https://login.example.com/","#,
+            r#""iat":4000000000,"exp":4000000300,"jti":"ab","#,
+            r#""liveness":{"passed":true,"action_verify":"pass","#,
+            r#""score":0.9600000000000001,"threshold":"frr_1e-3","threshold_value":3e-1,"#,
+            r#""maxspoofing":null,"#,
             r#""serverlogid":"587756642"}}"#
         )
     );
@@ -121,7 +130,8 @@ fn hidden_scores_are_left_out_and_enabled_members_are_present() {
     let claims: Value = serde_json::from_str(&claims).unwrap();
     assert_eq!(
         claims["liveness"],
-        json!({"passed": true, "action_verify": "pass", "threshold": "frr_1e-3", "serverlogid": "587756642",
+        json!({"passed": true, "action_verify": "pass", "threshold": "frr_1e-3",
+            "serverlogid": "587756642",
             "video_sha256": "ab".repeat(32), "evidence": "undelivered"})
     );
 }
@@ -135,8 +145,8 @@ fn failed_verifications_are_signed_too() {
     let claims: Value = serde_json::from_str(&claims).unwrap();
     assert_eq!(
         claims["liveness"],
-        json!({"passed": false, "action_verify": null, "score": null, "threshold": "frr_1e-3", "threshold_value": null,
-            "maxspoofing": null, "serverlogid": null})
+        json!({"passed": false, "action_verify": null, "score": null, "threshold": "frr_1e-3",
+            "threshold_value": null, "maxspoofing": null, "serverlogid": null})
     );
 }
 
@@ -154,7 +164,8 @@ fn every_key_is_published_once_without_its_private_part() {
     assert_eq!(keys.len(), 2, "{set}");
     assert_eq!(
         keys[0],
-        json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "kid": ID,
+        json!({"kty": "OKP", "crv": "Ed25519", "kid": ID,
+            "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
             "alg": "EdDSA", "use": "sig"})
     );
 }
