@@ -5,7 +5,7 @@
 
 use std::{
     io::{self, Write as _},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     process::ExitCode,
     time::Duration,
 };
@@ -112,14 +112,8 @@ fn announce(address: SocketAddr) -> io::Result<()> {
 
 /// The address at which a gateway on the same machine reaches the emulator. `None` if the gateway
 /// would refuse it.
-fn gateway_endpoint(address: SocketAddr) -> Option<SocketAddr> {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    ip.is_loopback()
-        .then(|| SocketAddr::new(ip, address.port()))
+fn gateway_endpoint(bound: SocketAddr) -> Option<SocketAddr> {
+    Some(super::local_address(bound)).filter(|address| address.ip().is_loopback())
 }
 
 /// How to use the emulator with one's own configuration.

@@ -6,7 +6,6 @@
 
 use std::{
     env, fs, io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -100,12 +99,7 @@ fn url(
         (None, None) => DEFAULT_ADMIN.to_owned(),
     };
     let wrong = || HealthcheckError::AdminAddress(listen.clone());
-    let mut address: SocketAddr = listen.parse().map_err(|_| wrong())?;
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        IpAddr::V4(_) | IpAddr::V6(_) => {}
-    }
+    let address = super::local_address(listen.parse().map_err(|_| wrong())?);
     Url::parse(&format!("http://{address}/readyz")).ok_or_else(wrong)
 }
 

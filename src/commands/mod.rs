@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     io::{self, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     process::ExitCode,
     thread,
 };
@@ -52,6 +53,17 @@ fn chain(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// The address at which a process on this machine reaches a listener: an unspecified address, such
+/// as 0.0.0.0, becomes the loopback address.
+fn local_address(mut bound: SocketAddr) -> SocketAddr {
+    match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => bound.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => bound.set_ip(Ipv6Addr::LOCALHOST.into()),
+        IpAddr::V4(_) | IpAddr::V6(_) => {}
+    }
+    bound
 }
 
 /// The runtime of the servers. On a single core, as in many sidecars, there are no other workers to

@@ -176,8 +176,8 @@ impl ConfigReader<'_> {
         if address.is_none() {
             self.error(
                 location,
-                format!("`{text}` is not an address with a port"),
-                "write one like \"127.0.0.1:8080\" or \"[::]:8080\"",
+                format!("`{text}` is not an IP address with a port"),
+                "write ADDRESS:PORT, like \"127.0.0.1:8080\" or \"[::]:8080\"; names are not resolved",
             );
         }
         address

@@ -9,10 +9,7 @@ use crate::{
 };
 
 /// Types that share a name with others, and why.
-const SHARED: &[(&str, &str)] = &[
-    ("Args", "the arguments of a command, always named with it"),
-    ("Error", "the error of a module, always named with it"),
-];
+const SHARED: &[(&str, &str)] = &[("Error", "the error of a module, always named with it")];
 
 /// Words of comments that a reader has to guess at, and what to write.
 const WORDS: &[(&str, &str)] = &[

@@ -155,8 +155,18 @@ const VALUES: &[(&str, &str, &str)] = &[
     ),
     (
         "[server]\nlisten = \"8080\"",
-        "is not an address with a port",
+        "is not an IP address with a port",
         "\"8080\"",
+    ),
+    (
+        "[server]\nlisten = \"localhost:8080\"",
+        "names are not resolved",
+        "\"localhost:8080\"",
+    ),
+    (
+        "[admin]\nlisten = \"localhost:9090\"",
+        "names are not resolved",
+        "\"localhost:9090\"",
     ),
     (
         "[server]\nlisten = []",
