@@ -1,107 +1,85 @@
 //! Points in time as text, in UTC.
 //!
-//! Own civil-date arithmetic (the proleptic Gregorian calendar), since two formats are not worth a
-//! date library. Never fails: a time before 1970 is written as 1970-01-01T00:00:00, one past the
-//! year 9999 as the last second of 9999.
+//! Relies on the crate `time` for the calendar. The digits are written by hand, since every request
+//! writes two times: formatting by descriptions of `time` takes four times the instructions. Never
+//! fails: a time before 1970 is written as 1970-01-01T00:00:00, a time after the year 9999 as the
+//! last second of 9999.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The last second that has a four-digit year: 9999-12-31T23:59:59Z.
+use time::UtcDateTime;
+
+/// The last second with a four-digit year: 9999-12-31T23:59:59Z.
 const LAST_SECOND: u64 = 253_402_300_799;
-const DAY: u64 = 86_400;
 
-/// A time taken apart; every field is in its usual range.
-struct CivilTime {
-    year: u64,
-    month: u64,
-    day: u64,
-    hour: u64,
-    minute: u64,
-    second: u64,
-    millisecond: u32,
-}
-
-/// RFC 3339 with milliseconds: `2026-01-02T03:04:05.678Z`.
+/// Formats in RFC 3339 with milliseconds: `2026-01-02T03:04:05.678Z`.
 pub fn rfc3339_millis(time: SystemTime) -> String {
     let mut text = String::with_capacity(24);
     push_rfc3339_millis(&mut text, time);
     text
 }
 
-/// The same, behind what is there.
+/// Appends the time in RFC 3339 with milliseconds.
 pub fn push_rfc3339_millis(text: &mut String, time: SystemTime) {
-    let at = civil_time(time);
-    pair(text, at.year / 100);
-    pair(text, at.year);
-    for (before, value) in [
-        ('-', at.month),
-        ('-', at.day),
-        ('T', at.hour),
-        (':', at.minute),
-        (':', at.second),
+    let (utc, millisecond) = utc(time);
+    let (year, month, day) = utc.to_calendar_date();
+    let (hour, minute, second) = utc.as_hms();
+    push_year(text, year);
+    for (separator, value) in [
+        ('-', month.into()),
+        ('-', day),
+        ('T', hour),
+        (':', minute),
+        (':', second),
     ] {
-        text.push(before);
-        pair(text, value);
+        text.push(separator);
+        push_two_digits(text, value.into());
     }
     text.push('.');
-    let millisecond = u64::from(at.millisecond);
-    pair(text, millisecond / 10);
+    push_two_digits(text, millisecond / 10);
     text.push(digit(millisecond));
     text.push('Z');
 }
 
-/// ISO 8601 basic, to the second, behind what is there: `20260102T030405Z`.
+/// Appends the time in the basic format of ISO 8601, in seconds: `20260102T030405Z`.
 pub fn push_basic_utc(text: &mut String, time: SystemTime) {
-    let at = civil_time(time);
-    for value in [at.year / 100, at.year, at.month, at.day] {
-        pair(text, value);
-    }
+    let (utc, _) = utc(time);
+    let (year, month, day) = utc.to_calendar_date();
+    let (hour, minute, second) = utc.as_hms();
+    push_year(text, year);
+    push_two_digits(text, u8::from(month).into());
+    push_two_digits(text, day.into());
     text.push('T');
-    for value in [at.hour, at.minute, at.second] {
-        pair(text, value);
+    for value in [hour, minute, second] {
+        push_two_digits(text, value.into());
     }
     text.push('Z');
 }
 
-/// The last two digits. Every request writes two times; the formatting machinery would cost several
-/// times as much.
-fn pair(text: &mut String, value: u64) {
+/// The time in UTC, in whole seconds, and its milliseconds.
+fn utc(time: SystemTime) -> (UtcDateTime, u32) {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = i64::try_from(since.as_secs().min(LAST_SECOND)).unwrap_or_default();
+    let utc = UtcDateTime::from_unix_timestamp(seconds).unwrap_or(UtcDateTime::UNIX_EPOCH);
+    (utc, since.subsec_millis())
+}
+
+/// Appends the last four digits.
+fn push_year(text: &mut String, year: i32) {
+    let year = year.unsigned_abs();
+    push_two_digits(text, year / 100);
+    push_two_digits(text, year);
+}
+
+/// Appends the last two digits.
+fn push_two_digits(text: &mut String, value: u32) {
     text.push(digit(value / 10));
     text.push(digit(value));
 }
 
-fn digit(value: u64) -> char {
+/// The last digit.
+fn digit(value: u32) -> char {
     char::from(b'0' + u8::try_from(value % 10).unwrap_or_default())
-}
-
-/// All values stay far below `u64::MAX`, since the seconds are capped first.
-fn civil_time(time: SystemTime) -> CivilTime {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = since.as_secs().min(LAST_SECOND);
-    let of_day = seconds % DAY;
-    // Days are counted from 0000-03-01, so that a leap day is the last of its year; a cycle of 400
-    // years has 146,097.
-    let days = seconds / DAY + 719_468;
-    let cycle = days / 146_097;
-    let of_cycle = days % 146_097;
-    let year_of_cycle =
-        (of_cycle - of_cycle / 1_460 + of_cycle / 36_524 - of_cycle / 146_096) / 365;
-    let of_year = of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
-    let month_from_march = (5 * of_year + 2) / 153;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    CivilTime {
-        year: cycle * 400 + year_of_cycle + u64::from(month <= 2),
-        month,
-        day: of_year - (153 * month_from_march + 2) / 5 + 1,
-        hour: of_day / 3_600,
-        minute: of_day % 3_600 / 60,
-        second: of_day % 60,
-        millisecond: since.subsec_millis(),
-    }
 }
 
 #[cfg(test)]
@@ -109,6 +87,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    const SECONDS_PER_DAY: u64 = 86_400;
 
     fn basic_utc(time: SystemTime) -> String {
         let mut text = String::new();
@@ -147,7 +127,7 @@ mod tests {
     fn every_day_follows_the_one_before() {
         let mut last = String::new();
         for day in 0..150_000 {
-            let text = rfc3339_millis(at(day * DAY, 0));
+            let text = rfc3339_millis(at(day * SECONDS_PER_DAY, 0));
             assert!(text > last, "{text} after {last}");
             last = text;
         }
@@ -155,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn times_out_of_range_are_held_at_the_edges() {
+    fn times_out_of_range_are_clamped() {
         assert_eq!(
             rfc3339_millis(UNIX_EPOCH - Duration::from_secs(1)),
             "1970-01-01T00:00:00.000Z"
