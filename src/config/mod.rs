@@ -1,11 +1,11 @@
 //! Turns a configuration file and the environment into checked settings.
 //!
 //! The steps: [`tree`] parses the file, [`overrides`] applies the environment, [`unknown`] rejects
-//! names that no key has, and [`settings`] assembles what [`server`], [`upstream`], [`identities`],
-//! [`identity_keys`], [`sessions`], [`routes`] with [`pins`], [`verdict`], [`evidence`] and [`store`] read. They use
-//! [`reader`], [`units`] and [`secret_source`] for single values, and [`keys`], the table of all
-//! keys. [`diagnostics`] reports all errors at once, of a text that [`redact`] has cleared of
-//! secrets.
+//! names that no key has, and [`settings`] assembles the settings of all sections: [`server`],
+//! [`upstream`], [`identities`] with [`identity_keys`], [`sessions`], [`routes`] with [`pins`],
+//! [`verdict`], [`evidence`] and [`store`]. [`reader`], [`units`] and [`secret_source`] read single
+//! values, and [`keys`] is the table of all keys. [`diagnostics`] reports all errors at once, of a
+//! text that [`redact`] has cleared of secrets.
 //!
 //! Checking a configuration changes nothing outside of the process. The gateway starts from
 //! [`Settings`] alone, and no other module sees the form of the file.

@@ -4,6 +4,7 @@ use serde_json::Value as Json;
 
 use super::{
     reader::{ConfigReader, quoted},
+    redact,
     section::ConfigSection,
     tree::{ConfigItem, ConfigTable, ConfigValue},
 };
@@ -31,7 +32,10 @@ impl ConfigReader<'_> {
             if name.is_empty() || !name.bytes().all(plain) {
                 self.error(
                     location,
-                    format!("`{name}` can't be the name of a pinned member"),
+                    format!(
+                        "`{}` can't be the name of a pinned member",
+                        redact::shown_name(name)
+                    ),
                     "write letters, digits, `_` and `-`",
                 );
             } else if let Some(pin) = self.pin(kind, name, item) {

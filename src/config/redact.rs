@@ -42,6 +42,14 @@ fn may_be_secret(kind: &str, text: &str) -> bool {
     !text.contains(['/', '.']) || key || foreign || text.contains(char::is_control)
 }
 
+/// The name of an unknown key, or a mask if it is too long for a name.
+pub(super) fn shown_name(name: &str) -> &str {
+    match name.chars().count() <= 32 && !name.contains(char::is_control) {
+        true => name,
+        false => MASK,
+    }
+}
+
 /// The text with a mask for the user and password of a URL.
 pub(super) fn shown_url(text: &str) -> String {
     match text.split_once("://").zip(text.rsplit_once('@')) {
@@ -90,8 +98,11 @@ struct Hidden(Vec<bool>);
 
 impl Hidden {
     fn table(&mut self, table: &ConfigTable, section: &str) {
-        for (name, (_, item)) in table {
+        for (name, (location, item)) in table {
             let path = keys::join(section, name);
+            if shown_name(name) == MASK {
+                self.location(location);
+            }
             match (keys::find(&path), &item.value) {
                 (Some(key), value) if may_be_shown(key, value) => {}
                 (None, ConfigValue::Table(inner)) if keys::is_list(&path) => {
@@ -149,9 +160,18 @@ fn may_be_shown(key: &ConfigKey, value: &ConfigValue) -> bool {
             tree::source_of(table).is_some_and(|(kind, text, _)| !may_be_secret(kind, text))
         }
         (ValueType::Secret, _) => false,
-        (_, ConfigValue::Text(text)) => {
-            shown_path(key.path, text) == text && shown_url(text) == *text
-        }
+        (_, ConfigValue::Text(text)) if shown_path(key.path, text) != text => false,
+        _ => is_plain(value),
+    }
+}
+
+/// Whether no text in the value has a password, or several lines: with a quote that is missing, the
+/// rest of the file is a part of the text.
+fn is_plain(value: &ConfigValue) -> bool {
+    match value {
+        ConfigValue::Text(text) => !text.contains(char::is_control) && shown_url(text) == *text,
+        ConfigValue::List(items) => items.iter().all(|item| is_plain(&item.value)),
+        ConfigValue::Table(table) => table.values().all(|(_, item)| is_plain(&item.value)),
         _ => true,
     }
 }

@@ -1,7 +1,10 @@
-//! What the configuration promises, from the text to the settings. The wrong ones are in [`wrong`], [`wrong_parts`] and
-//! [`wrong_identities`], the environment's in [`overrides`], secrets in [`secrets`], verdicts and evidence in [`verdict`], the store in `store`.
+//! Valid configurations, from the text to the settings. Errors are in [`wrong`], [`wrong_parts`] and
+//! [`wrong_identities`], overrides in [`overrides`], secrets in [`secrets`] and [`redact`], verdicts
+//! and evidence in [`verdict`], the store in `store`, the documents in [`reference`].
 
 mod overrides;
+mod redact;
+mod reference;
 mod secrets;
 #[cfg(feature = "redis")]
 mod store;
@@ -34,7 +37,7 @@ audience = "a"
 secret = { env = "HMAC" }
 "#;
 
-/// The least that works, with more behind it.
+/// The minimal configuration, followed by `more`.
 fn minimal(more: &str) -> String {
     format!("{QINIU}{IDENTITY}{more}")
 }
@@ -47,7 +50,7 @@ fn environment(more: &[(&str, &str)]) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Loads a text with the folder of the example as its own.
+/// Loads a text whose relative paths start from the folder of the example.
 fn load(text: &str, more: &[(&str, &str)]) -> Result<LoadedConfig, ConfigErrors> {
     let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
     load_text(text, "t.toml", &base, &environment(more))
@@ -63,25 +66,6 @@ fn report(text: &str, more: &[(&str, &str)]) -> ConfigErrors {
         .unwrap_or_else(|| panic!("taken as good:\n{text}"))
 }
 
-/// The paths of all keys in an annotated file, those behind a `#` too.
-fn named_keys(text: &str) -> BTreeSet<String> {
-    let mut section = String::new();
-    let mut found = BTreeSet::new();
-    for line in text.lines() {
-        let line = line.strip_prefix('#').unwrap_or(line);
-        if let Some(name) = line.strip_prefix("[[").and_then(|it| it.strip_suffix("]]")) {
-            section = format!("{name}[]");
-        } else if let Some(name) = line.strip_prefix('[').and_then(|it| it.strip_suffix(']')) {
-            section = name.into();
-        } else if let Some((name, _)) = line.split_once(" = ")
-            && !name.contains(' ')
-        {
-            found.insert(format!("{section}.{name}"));
-        }
-    }
-    found
-}
-
 #[test]
 fn the_example_passes_and_has_the_defaults() {
     let keys = [("QINIU_ACCESS_KEY", "ak"), ("QINIU_SECRET_KEY", "sk")];
@@ -95,7 +79,7 @@ fn the_example_passes_and_has_the_defaults() {
     "#;
     let example = good(EXAMPLE, &keys);
     assert_eq!(example.effective, good(least, &keys).effective);
-    // What is printed can be loaded, and says the same.
+    // The output can be loaded, and has the same effect.
     assert_eq!(good(&example.effective, &keys).effective, example.effective);
 }
 
@@ -107,18 +91,19 @@ fn the_example_names_every_key_and_no_other() {
         keys::all().count(),
         "a key stands twice in the table"
     );
-    assert_eq!(named_keys(EXAMPLE), all);
+    let named: BTreeSet<_> = reference::paths(EXAMPLE).into_iter().flatten().collect();
+    assert_eq!(named, all);
 }
 
 #[test]
-fn what_is_off_in_the_example_works_when_it_is_on() {
+fn the_keys_that_are_comments_in_the_example_are_valid() {
     let mut sections = false;
     let on: String = EXAMPLE
         .lines()
         .filter(|line| !line.starts_with("jwks_file"))
         .filter(|line| !line.starts_with("max_stale"))
         .map(|line| {
-            // Whole sections that are off, and two keys in one that is on.
+            // Whole sections in comments, and two keys of other sections.
             sections = line != "[log]" && (sections || line == "#[verdict]");
             match line {
                 "#algorithms = [\"EdDSA\"]" => "algorithms = [\"HS256\"]",
@@ -156,7 +141,7 @@ fn what_is_off_in_the_example_works_when_it_is_on() {
 }
 
 #[test]
-fn the_schema_knows_every_key() {
+fn the_schema_contains_every_key() {
     let schema = schema();
     for key in keys::all() {
         let mut at = &schema;
@@ -211,7 +196,7 @@ const VERIFY: &str = "Verify /v2/actionliveness/verify | scope None | 29360128 b
     | Some(1) at once | fields Some([\"session_id\", \"video_base64\", \"face_field\"]) | sets [] | removes 2 | strings Some(4096)";
 
 #[test]
-fn leeway_may_be_none_and_other_times_may_not() {
+fn leeway_may_be_zero_and_other_durations_may_not() {
     let strict = good(&minimal("leeway = \"0s\"\n"), &[]);
     assert!(strict.settings.identities[0].leeway.is_zero());
     let shown = report(&minimal("[server]\nhead_timeout = \"0s\"\n"), &[]).to_string();
@@ -230,7 +215,7 @@ fn the_two_routes_are_there_when_none_is_given() {
 }
 
 #[test]
-fn what_a_route_leaves_out_has_the_default_of_its_kind() {
+fn a_key_that_a_route_leaves_out_has_the_default_of_its_kind() {
     let routes = r#"
         [[routes]]
         path = "/v2/actionliveness/verify"
@@ -254,7 +239,7 @@ fn what_a_route_leaves_out_has_the_default_of_its_kind() {
 }
 
 #[test]
-fn what_a_route_says_is_taken() {
+fn written_values_of_a_route_replace_the_defaults() {
     let routes = r#"
         [[routes]]
         path = "/v2/actionliveness/verify"
@@ -280,7 +265,7 @@ fn what_a_route_says_is_taken() {
 }
 
 #[test]
-fn the_defaults_of_everything_else() {
+fn all_other_keys_have_their_defaults() {
     let settings = good(&minimal(""), &[]).settings;
     let server = &settings.server;
     assert_eq!(server.listen, ["127.0.0.1:8080".parse().unwrap()]);
@@ -328,7 +313,7 @@ fn the_defaults_of_everything_else() {
 }
 
 #[test]
-fn what_is_pinned_is_taken_with_its_type() {
+fn a_pinned_member_keeps_its_type() {
     let text = "[[routes]]\npath = \"/s\"\nkind = \"session\"\n\
         request.set = { min_code_length = 2, max_code_length = 3, note = \"a\\\"b\", on = true }\n";
     let loaded = good(&minimal(text), &[]);

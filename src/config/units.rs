@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_understood() {
+    fn sizes_durations_and_rates_are_read() {
         assert_eq!(
             (size("28MiB"), size("1B"), size("2GiB")),
             (Some(28 << 20), Some(1), Some(2 << 30))
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not() {
+    fn values_in_another_form_are_rejected() {
         for text in [
             "",
             "5",
@@ -206,7 +206,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_survived(text in "\\PC{0,20}") {
+        fn no_text_makes_it_panic(text in "\\PC{0,20}") {
             let _ = (size(&text), duration(&text), rate(&text));
         }
     }

@@ -3,6 +3,7 @@
 use super::{
     keys,
     reader::ConfigReader,
+    redact,
     tree::{ConfigTable, ConfigValue},
 };
 
@@ -45,7 +46,8 @@ impl ConfigReader<'_> {
                         Some(known) => format!("did you mean `{known}`?"),
                         None => format!("known here: {}", keys::names_below(section).join(", ")),
                     };
-                    self.error(location, format!("unknown key `{name}`"), help);
+                    let shown = redact::shown_name(name);
+                    self.error(location, format!("unknown key `{shown}`"), help);
                 }
             }
         }

@@ -14,7 +14,7 @@ pub struct Loader<T> {
 
 /// A value in use that can be reloaded when its files change.
 pub struct Reloadable<T> {
-    pub(super) loader: Loader<T>,
+    pub(crate) loader: Loader<T>,
     /// The versions of the inputs that the value in use was built from.
     pub(super) versions: Vec<InputVersion>,
 }
@@ -92,7 +92,7 @@ impl<T> Loader<T> {
 
     /// The key and the file of an input. For an input that is not a file, those of the first file:
     /// only a file can have changed.
-    pub(super) fn key_and_file(&self, input: usize) -> (&str, &str) {
+    pub(crate) fn key_and_file(&self, input: usize) -> (&str, &str) {
         let input = self.inputs.get(input).filter(|input| input.is_file());
         let input = input.or_else(|| self.inputs.iter().find(|input| input.is_file()));
         match input.map(|input| (&input.key, &input.source)) {

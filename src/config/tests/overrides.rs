@@ -1,4 +1,4 @@
-//! `LIVENESS_GATEWAY__…` variables: each kind of value, and each way to be wrong.
+//! `LIVENESS_GATEWAY__…` variables: each type of value, and each error.
 
 use super::{good, load, minimal, report};
 
@@ -32,7 +32,8 @@ fn every_kind_of_value_can_be_overridden() {
             ("LIVENESS_GATEWAY__ROUTES__0__REQUEST__FIELDS", "p,q"),
             ("LIVENESS_GATEWAY__ROUTES__0__RESPONSE__MAX_STRING", "1KiB"),
             ("LIVENESS_GATEWAY__LOG__LEVEL", "warn"),
-            // Neither is an override: the gateway's own variable, and what Kubernetes sets for a service of this name.
+            // Neither is an override: the gateway's own variable, and one that Kubernetes sets for
+            // a service of this name.
             ("LIVENESS_GATEWAY_CONFIG", "elsewhere.toml"),
             ("LIVENESS_GATEWAY_PORT", "tcp://10.0.0.1:80"),
         ],
@@ -67,7 +68,7 @@ fn every_kind_of_value_can_be_overridden() {
 }
 
 #[test]
-fn the_place_of_a_secret_can_be_overridden() {
+fn the_source_of_a_secret_can_be_overridden() {
     let text = minimal("").replace("{ env = \"SK\" }", "{ file = \"/nowhere/at/all\" }");
     assert!(load(&text, &[]).is_err());
     let loaded = good(
@@ -89,7 +90,7 @@ fn the_place_of_a_secret_can_be_overridden() {
 }
 
 #[test]
-fn what_is_wrong_is_named_by_its_variable() {
+fn an_error_of_an_override_names_its_variable() {
     for (variable, value, message) in [
         ("SERVER__LISTEN", "nonsense", "`nonsense` is not an address"),
         ("SERVER__MAX_CONNECTIONS", "many", "must be a whole number"),
@@ -135,7 +136,7 @@ fn what_is_wrong_is_named_by_its_variable() {
 }
 
 #[test]
-fn the_two_default_routes_are_not_in_the_file() {
+fn the_two_default_routes_cannot_be_overridden() {
     let report = report(&minimal(""), &[("LIVENESS_GATEWAY__ROUTES__0__BURST", "3")]);
     assert!(
         report

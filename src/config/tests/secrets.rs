@@ -1,4 +1,4 @@
-//! Secrets: what is cut from them, and that nothing ever shows one.
+//! Secrets: how they are read, and that no output shows one.
 
 use std::{fs, path::PathBuf, process::Command, thread};
 
@@ -9,10 +9,10 @@ use super::{
 
 const MARKER: &str = "MARKER-0123456789-0123456789-0123456789";
 
-/// A folder of one test, gone at its end.
-struct Folder(PathBuf);
+/// A folder that is removed at the end of a test.
+struct SecretFolder(PathBuf);
 
-impl Folder {
+impl SecretFolder {
     fn new(test: &str) -> Self {
         let path =
             std::env::temp_dir().join(format!("liveness-gateway-{test}-{}", std::process::id()));
@@ -28,15 +28,15 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for SecretFolder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
 #[test]
-fn exactly_one_newline_is_cut() {
-    let folder = Folder::new("newlines");
+fn exactly_one_line_end_is_removed() {
+    let folder = SecretFolder::new("newlines");
     let cases: [(&[u8], &[u8]); 7] = [
         (b"key", b"key"),
         (b"key\n", b"key"),
@@ -60,7 +60,7 @@ fn exactly_one_newline_is_cut() {
 
 #[test]
 fn an_empty_or_huge_secret_is_refused() {
-    let folder = Folder::new("sizes");
+    let folder = SecretFolder::new("sizes");
     for (bytes, message) in [
         (Vec::new(), "is empty"),
         (b"\n".to_vec(), "is empty"),
@@ -74,7 +74,7 @@ fn an_empty_or_huge_secret_is_refused() {
 
 #[test]
 fn a_huge_file_of_keys_is_refused() {
-    let folder = Folder::new("documents");
+    let folder = SecretFolder::new("documents");
     let path = folder.0.join("keys.json");
     for (bytes, message) in [
         (1024 * 1024, "not a JSON Web Key Set"),
@@ -89,8 +89,8 @@ fn a_huge_file_of_keys_is_refused() {
 }
 
 #[test]
-fn a_file_is_watched_and_a_pipe_is_read_once() {
-    let folder = Folder::new("pipes");
+fn a_file_is_reloadable_and_a_pipe_is_read_once() {
+    let folder = SecretFolder::new("pipes");
     let source = folder.secret("file", b"key");
     let in_file = |source: &str| minimal("").replace("{ env = \"SK\" }", source);
     let reloadable = |text: &str| good(text, &[]).settings.reloadable.credentials.is_some();
@@ -110,9 +110,9 @@ fn a_file_is_watched_and_a_pipe_is_read_once() {
 
 #[cfg(feature = "redis")]
 #[test]
-fn every_ca_file_is_watched() {
+fn every_ca_file_is_reloadable() {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let folder = Folder::new("authorities");
+    let folder = SecretFolder::new("authorities");
     let path = folder.0.join("ca.pem");
     fs::write(&path, made.cert.pem()).unwrap();
     let ca_file = format!("ca_file = {:?}", path.display().to_string());
@@ -141,7 +141,7 @@ fn every_ca_file_is_watched() {
 }
 
 #[test]
-fn what_is_wrong_with_one_key_is_told_beside_another_that_is_missing() {
+fn an_invalid_key_is_reported_beside_one_that_is_missing() {
     let text = minimal("").replace("{ env = \"SK\" }", "{ env = \"NONE\" }");
     let report = report(&text, &[("AK", "a b")]).to_string();
     assert!(
@@ -152,7 +152,7 @@ fn what_is_wrong_with_one_key_is_told_beside_another_that_is_missing() {
 
 #[test]
 fn the_effective_configuration_masks_secrets() {
-    let folder = Folder::new("masks");
+    let folder = SecretFolder::new("masks");
     let source = folder.secret("key", MARKER.as_bytes());
     let text = minimal("").replace("{ env = \"SK\" }", &source);
     let loaded = good(&text, &[("AK", MARKER), ("HMAC", MARKER)]);
@@ -165,14 +165,14 @@ fn the_effective_configuration_masks_secrets() {
 }
 
 #[test]
-fn no_report_shows_a_secret_that_is_where_it_belongs() {
-    let folder = Folder::new("reports");
+fn no_error_shows_a_secret_that_is_where_it_belongs() {
+    let folder = SecretFolder::new("reports");
     let source = folder.secret("key", MARKER.as_bytes());
     let more = "[server]\nlisten = 5\nmax_head_bytes = \"1B\"\n[telemetry]\n";
     let text = minimal(more)
         .replace("{ env = \"SK\" }", &source)
         .replace("audience", "algorithms = \"RS256\"\naudience");
-    // The access key is refused for its blank, the shared secret because it does not fit.
+    // The access key is rejected for its blank, the shared secret because it does not fit.
     let blank = format!("{MARKER} ");
     let report = report(&text, &[("AK", &blank), ("HMAC", MARKER)]);
     assert_eq!(report.len(), 5, "{report}");
@@ -185,7 +185,7 @@ fn no_report_shows_a_secret_that_is_where_it_belongs() {
 }
 
 #[test]
-fn no_report_shows_a_secret_that_stands_in_the_file_by_mistake() {
+fn no_error_shows_a_secret_that_is_in_the_file_by_mistake() {
     for line in [
         format!("secret_key = \"{MARKER}\""),
         format!("secret_key = \"\"\"\n{MARKER}\"\"\""),
@@ -205,7 +205,7 @@ fn no_report_shows_a_secret_that_stands_in_the_file_by_mistake() {
             "{line}\n{report}"
         );
     }
-    // Nor when something else on its line is wrong.
+    // Nor for another error on its line.
     let text = format!(
         "qiniu = {{ access_key = \"{MARKER}\", sign_dat = true }}\n{}",
         super::IDENTITY

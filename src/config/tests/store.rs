@@ -1,4 +1,4 @@
-//! `[store]`: what is taken, and what is wrong with the rest.
+//! `[store]`: valid and invalid settings.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const KEYS: &[(&str, &str)] = &[
 ];
 const SEALED: &str = "[sessions]\nseal_key = { env = \"SEAL\" }\n";
 
-/// Exactly one mistake, with this message, at this part of what stands behind the minimum.
+/// Expects exactly one error, with this message, at this part of the text.
 fn one(more: &str, message: &str, part: &str) {
     let shown = only(&minimal(more), KEYS, message, part);
     assert!(
@@ -26,7 +26,7 @@ fn one(more: &str, message: &str, part: &str) {
 }
 
 #[test]
-fn the_store_has_its_defaults_and_shows_no_address() {
+fn the_store_has_its_defaults_and_no_output_shows_its_address() {
     assert!(good(&minimal(SEALED), KEYS).settings.store.is_none());
     let loaded = good(
         &minimal(&format!("{SEALED}[store]\nredis = {{ env = \"REDIS\" }}\n")),
@@ -43,7 +43,7 @@ fn the_store_has_its_defaults_and_shows_no_address() {
 }
 
 #[test]
-fn each_mistake_has_its_place_and_none_shows_the_secret() {
+fn each_error_has_its_location_and_none_shows_the_secret() {
     let sealed = |lines: &str| format!("{SEALED}[store]\n{lines}\n");
     one(
         &sealed("redis = { env = \"WRONG\" }"),

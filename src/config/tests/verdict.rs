@@ -1,4 +1,4 @@
-//! `[verdict]`, `[evidence]` and `response.scores`: what is taken, and what is wrong with the rest.
+//! `[verdict]`, `[evidence]` and `response.scores`: valid and invalid settings.
 
 use std::{fs, time::Duration};
 
@@ -19,21 +19,21 @@ const KEYS: &[(&str, &str)] = &[
     ("SHORT", "whsec_AAAA"),
 ];
 
-/// Exactly one mistake, with this message or help, at this part of what stands behind the minimum.
+/// Expects exactly one error, with this message or help, at this part of the text.
 fn one(more: &str, message: &str, part: &str) {
     let shown = only(&minimal(more), KEYS, message, part);
     assert!(!shown.contains("nWGxne") && !shown.contains("MfKQ"));
 }
 
 #[test]
-fn without_the_sections_there_is_neither() {
+fn without_the_sections_there_are_no_verdicts_and_no_evidence() {
     let settings = good(&minimal(""), &[]).settings;
     assert!(settings.verdict.is_none() && settings.evidence.is_none());
     assert!(settings.routes.iter().all(|route| !route.scores_hidden));
 }
 
 #[test]
-fn the_defaults_and_what_is_said() {
+fn written_values_replace_the_defaults() {
     let loaded = good(&minimal(&format!("{VERDICT}{EVIDENCE}")), KEYS);
     let (verdict, evidence) = (
         loaded.settings.verdict.unwrap(),
@@ -50,7 +50,7 @@ fn the_defaults_and_what_is_said() {
         (DeliveryCondition::Pass, false, Duration::from_secs(5))
     );
     assert!(evidence.tls.is_none());
-    // What is printed can be loaded, says the same, and has no secret in it.
+    // The output can be loaded, has the same effect, and contains no secret.
     assert!(!loaded.effective.contains("MfKQ") && !loaded.effective.contains("MC4C"));
     assert!(loaded.effective.contains("max_spoofing = 1.0\n"));
     assert_eq!(good(&loaded.effective, KEYS).effective, loaded.effective);
@@ -71,7 +71,7 @@ fn the_defaults_and_what_is_said() {
 }
 
 #[test]
-fn whole_numbers_and_variables_are_fractions_too() {
+fn a_fraction_may_be_a_whole_number_or_come_from_a_variable() {
     for (line, wanted) in [
         ("0", 0.0),
         ("1", 1.0),
@@ -100,7 +100,7 @@ fn whole_numbers_and_variables_are_fractions_too() {
 }
 
 #[test]
-fn what_is_wrong_with_verdicts() {
+fn each_mistake_in_a_verdict_has_its_location_and_help() {
     let with = |line: &str| format!("{VERDICT}{line}\n");
     let without = |name: &str| {
         let kept = VERDICT.lines().filter(|line| !line.starts_with(name));
@@ -168,7 +168,7 @@ fn a_private_key_must_not_be_published() {
 }
 
 #[test]
-fn a_rule_that_nothing_could_pass_is_refused() {
+fn a_rule_that_nothing_could_pass_is_an_error() {
     let route = |more: &str| {
         format!(
             "{VERDICT}max_spoofing = 0.5\n[[routes]]\npath = \"/v\"\nkind = \"verify\"\n{more}\n"
@@ -178,7 +178,7 @@ fn a_rule_that_nothing_could_pass_is_refused() {
     one(&route(fields), "no verdict of /v could ever pass", "0.5");
     assert!(load(&minimal(&route("")), KEYS).is_ok());
     assert!(load(&minimal(&route(fields).replace("0.5", "1.0")), KEYS).is_ok());
-    // A pin goes up whatever stands in `request.fields`, and nothing else does.
+    // A pin is sent whatever `request.fields` says, and an unlisted member is not.
     let pin = |value: &str| format!("request.set = {{ face_field = \"{value}\" }}");
     for asks in ["spoofing", "quality,spoofing"] {
         assert!(load(&minimal(&route(&pin(asks))), KEYS).is_ok());
@@ -200,7 +200,7 @@ fn a_rule_that_nothing_could_pass_is_refused() {
 }
 
 #[test]
-fn what_is_wrong_with_evidence() {
+fn each_mistake_in_evidence_has_its_location_and_help() {
     let with = |line: &str| format!("{VERDICT}{EVIDENCE}{line}\n");
     one(EVIDENCE, "[evidence] needs [verdict]", "evidence]");
     one(
@@ -242,7 +242,7 @@ fn what_is_wrong_with_evidence() {
 }
 
 #[test]
-fn scores_are_of_verify_routes_alone() {
+fn scores_can_be_hidden_on_verify_routes_only() {
     for kind in ["session", "plain"] {
         one(
             &format!(

@@ -1,9 +1,9 @@
-//! Wrong names and values: what is said of each, and where. What contradicts itself or is dangerous is in
-//! [`super::wrong_parts`].
+//! Wrong names and values: the message, the help and the location of each error. Contradictions
+//! and dangerous settings are in [`super::wrong_parts`].
 
 use super::{minimal, report};
 
-/// `line:column` of the first place where `part` stands in `text`.
+/// The `line:column` where `part` first occurs in `text`.
 pub(super) fn position(text: &str, part: &str) -> String {
     let at = text
         .find(part)
@@ -14,7 +14,8 @@ pub(super) fn position(text: &str, part: &str) -> String {
     format!("{line}:{column}")
 }
 
-/// Exactly one mistake, with this message or help, at this part of the text; all that is shown of it.
+/// Expects exactly one error, with this message or help, at this part of the text. Returns the
+/// output. Without a part, the error is one of the whole file.
 pub(super) fn only(text: &str, variables: &[(&str, &str)], message: &str, part: &str) -> String {
     let report = report(text, variables);
     let shown = report.to_string();
@@ -28,7 +29,7 @@ pub(super) fn only(text: &str, variables: &[(&str, &str)], message: &str, part: 
     shown
 }
 
-/// The same, and that nothing was started.
+/// The same with some variables, and with the line that nothing was started.
 pub(super) fn one(text: &str, message: &str, part: &str) {
     let shown = only(
         text,
@@ -80,7 +81,7 @@ level = "loud"
 }
 
 #[test]
-fn a_mistake_is_shown_with_its_line_and_the_way_out() {
+fn an_error_shows_its_line_and_a_suggested_fix() {
     let shown = report(&minimal("[log]\nlevel = \"loud\"\n"), &[]).to_string();
     let wanted = r#"
 error: `level` can't be `loud`
@@ -124,9 +125,9 @@ const NAMES: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn names_that_no_key_has() {
+fn a_name_that_no_key_has_is_an_error_with_a_suggestion() {
     for &(more, message, part) in NAMES {
-        // What stands at the top must come first.
+        // A key of the top level must come first.
         let text = if more.starts_with("log") {
             format!("{more}{}", minimal(""))
         } else {
@@ -268,7 +269,7 @@ const VALUES: &[(&str, &str, &str)] = &[
     ("[admin]\nlisten = \"\"", "`listen` is missing", "admin]"),
     (
         "[admin]\nlisten = \"127.0.0.1:8080\"",
-        "has the public listener's address",
+        "has the address of the public listener",
         "\"127.0.0.1:8080\"",
     ),
     ("[log]\nformat = \"\"", "`format` is empty", "\"\""),
@@ -281,14 +282,14 @@ const VALUES: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn values_that_can_not_be() {
+fn a_wrong_value_is_an_error_with_the_right_form() {
     for &(line, message, part) in VALUES {
         one(&minimal(&format!("{line}\n")), message, part);
     }
 }
 
 #[test]
-fn what_is_not_toml_is_a_mistake_too() {
+fn text_that_is_not_toml_is_an_error() {
     for text in [
         "listen",
         "[server",

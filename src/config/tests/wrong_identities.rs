@@ -1,4 +1,4 @@
-//! What contradicts itself or would be dangerous in `[[identity]]`.
+//! Contradictions and dangerous settings in `[[identity]]`.
 
 use super::{
     IDENTITY, QINIU, minimal, report,
@@ -127,7 +127,19 @@ const KEY_SOURCES: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn what_is_wrong_with_identities() {
+fn an_identity_that_is_no_list_is_one_error() {
+    let text = minimal("").replace("[[identity]]", "[identity]");
+    one(&text, "write [[identity]]", "identity]");
+    one(
+        &format!("identity = 1\n{QINIU}"),
+        "write [[identity]]",
+        "identity",
+    );
+    one(&format!("identity = []\n{QINIU}"), "no [[identity]]", "");
+}
+
+#[test]
+fn each_mistake_in_an_identity_has_its_location_and_help() {
     one(QINIU, "no [[identity]]", "");
     let source = "secret = { env = \"HMAC\" }";
     for &(instead, message, part) in KEY_SOURCES {
@@ -166,7 +178,7 @@ fn what_is_wrong_with_identities() {
             "[[identity]]",
         );
     }
-    // A second blank tells the second one's place from the first's.
+    // A second blank tells the location of the second one from that of the first.
     let second = IDENTITY.replace("issuer = \"i\"", "issuer =  \"i\"");
     let text = minimal(&second);
     let report = report(&text, &[]).to_string();

@@ -1,5 +1,5 @@
-//! What contradicts itself or would be dangerous, part by part: Qiniu, routes. Identities are in
-//! [`super::wrong_identities`].
+//! Contradictions and dangerous settings in `[qiniu]`, `[[routes]]` and `[sessions]`. Those of
+//! identities are in [`super::wrong_identities`].
 
 use super::{IDENTITY, QINIU, SEAL_KEY, minimal, report, wrong::one};
 
@@ -54,7 +54,7 @@ const QINIU_LINES: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn what_is_wrong_with_qiniu() {
+fn each_mistake_in_qiniu_has_its_location_and_help() {
     for &(line, message, part) in QINIU_LINES {
         one(&format!("{QINIU}{line}\n{IDENTITY}"), message, part);
     }
@@ -200,7 +200,7 @@ const ROUTE_LINES: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn what_is_wrong_with_routes() {
+fn each_mistake_in_a_route_has_its_location_and_help() {
     let verify = "[[routes]]\npath = \"/v\"\nkind = \"verify\"\n";
     for (line, message, part) in ROUTE_LINES {
         let start = if line.starts_with('[') { "" } else { verify };
@@ -225,7 +225,7 @@ fn what_is_wrong_with_routes() {
 }
 
 #[test]
-fn what_is_wrong_with_sessions() {
+fn each_mistake_in_sessions_is_reported() {
     let keys = [
         ("KEY", SEAL_KEY),
         ("SAME", SEAL_KEY),

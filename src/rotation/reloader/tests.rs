@@ -1,4 +1,4 @@
-//! What is taken, when, and what is left alone. Each look is called by hand: no time passes.
+//! When a new content is used, and when it is not. Each poll is called by hand, so no time passes.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use crate::{
     secret::Secret,
 };
 
-/// A folder of one test, gone at its end.
+/// A folder that is removed at the end of a test.
 struct WatchedFolder(PathBuf);
 
 impl WatchedFolder {
@@ -51,13 +51,13 @@ impl Drop for WatchedFolder {
     }
 }
 
-/// What was put to use, in order.
+/// The values that were applied, in order.
 type Used = Arc<Mutex<Vec<String>>>;
 
 struct Observed {
-    look: Box<dyn FnMut()>,
+    poll: Box<dyn FnMut()>,
     used: Used,
-    /// How often a value was made.
+    /// The number of values that were built.
     made: Arc<AtomicU32>,
 }
 
@@ -82,15 +82,15 @@ impl Observed {
             Ok(())
         });
         Self {
-            look: Box::new(move || poller.poll()),
+            poll: Box::new(move || poller.poll()),
             used,
             made,
         }
     }
 
-    /// What is in use after so many looks.
-    fn after(&mut self, looks: u32) -> String {
-        (0..looks).for_each(|_| (self.look)());
+    /// The value in use after this many polls.
+    fn after(&mut self, polls: u32) -> String {
+        (0..polls).for_each(|_| (self.poll)());
         self.used.lock().unwrap().last().unwrap().clone()
     }
 
@@ -100,7 +100,7 @@ impl Observed {
 }
 
 #[test]
-fn a_content_is_taken_when_it_was_read_twice_and_made_once() {
+fn a_content_is_used_once_it_was_read_twice() {
     let folder = WatchedFolder::new();
     folder.write("key", "one");
     let mut seen = Observed::of(vec![folder.part("key")]);
@@ -110,14 +110,14 @@ fn a_content_is_taken_when_it_was_read_twice_and_made_once() {
     assert_eq!(seen.after(1), "two");
     assert_eq!(seen.after(20), "two");
     assert_eq!(seen.made(), 2);
-    // A line end more is the same secret.
+    // With another line end it is the same secret.
     folder.write("key", "two\n");
     assert_eq!(seen.after(20), "two");
     assert_eq!(seen.made(), 2);
 }
 
 #[test]
-fn what_is_still_being_written_is_not_taken() {
+fn a_file_that_is_being_written_is_not_used() {
     let folder = WatchedFolder::new();
     folder.write("key", "one");
     let mut seen = Observed::of(vec![folder.part("key")]);
@@ -129,7 +129,7 @@ fn what_is_still_being_written_is_not_taken() {
 }
 
 #[test]
-fn files_that_belong_together_are_waited_for() {
+fn a_change_waits_for_the_files_that_belong_to_it() {
     let folder = WatchedFolder::new();
     folder.write("id", "id1");
     folder.write("key", "key1");
@@ -140,11 +140,11 @@ fn files_that_belong_together_are_waited_for() {
     folder.write("key", "key2");
     assert_eq!(seen.after(1), "id1+key1");
     assert_eq!(seen.after(1), "id2+key2");
-    // One alone is taken in the end.
+    // After ten polls one alone is used.
     folder.write("key", "key3");
     assert_eq!(seen.after(9), "id2+key2");
     assert_eq!(seen.after(1), "id2+key3");
-    // One that comes from elsewhere can't be waited for.
+    // An input that is not a file cannot change.
     let given = LoaderInput {
         source: InputSource::Fixed(Secret::new("given")),
         ..folder.part("id")
@@ -155,7 +155,7 @@ fn files_that_belong_together_are_waited_for() {
 }
 
 #[test]
-fn what_is_wrong_is_judged_once_and_the_old_stays() {
+fn an_invalid_content_is_evaluated_once_and_the_old_value_stays() {
     let folder = WatchedFolder::new();
     folder.write("key", "one");
     let mut seen = Observed::of(vec![folder.part("key")]);
@@ -165,11 +165,11 @@ fn what_is_wrong_is_judged_once_and_the_old_stays() {
     folder.write("key", "another bad one");
     assert_eq!(seen.after(30), "one");
     assert_eq!(seen.made(), 3);
-    // Back to what is in use: nothing to do.
+    // The content in use again: nothing is built.
     folder.write("key", "one");
     assert_eq!(seen.after(30), "one");
     assert_eq!(seen.made(), 3);
-    // And the same bad one again is news again.
+    // The same invalid content is evaluated again after that.
     folder.write("key", "bad");
     assert_eq!(seen.after(30), "one");
     assert_eq!(seen.made(), 4);
@@ -178,7 +178,7 @@ fn what_is_wrong_is_judged_once_and_the_old_stays() {
 }
 
 #[test]
-fn what_can_t_be_read_leaves_the_old_in_use() {
+fn an_unreadable_file_leaves_the_old_value_in_use() {
     let folder = WatchedFolder::new();
     folder.write("key", "one");
     let mut seen = Observed::of(vec![folder.part("key")]);
@@ -198,13 +198,13 @@ fn what_can_t_be_read_leaves_the_old_in_use() {
 }
 
 #[test]
-fn a_change_by_way_of_a_link_is_seen() {
+fn a_change_of_a_symbolic_link_is_noticed() {
     let folder = WatchedFolder::new();
     let version = |number: &str| {
         let inner = folder.0.join(number);
         fs::create_dir(&inner).unwrap();
         fs::write(inner.join("key"), number).unwrap();
-        // The same length and, within the clock's grain, the same time.
+        // The same length and, within the clock's resolution, the same time.
         symlink(Path::new(number), folder.0.join("..data_tmp")).unwrap();
         fs::rename(folder.0.join("..data_tmp"), folder.0.join("..data")).unwrap();
     };
@@ -220,7 +220,7 @@ fn a_change_by_way_of_a_link_is_seen() {
 }
 
 #[test]
-fn what_is_not_in_a_file_is_not_watched() {
+fn a_value_without_a_file_is_not_reloadable() {
     let input = LoaderInput {
         key: "section.key".into(),
         source: InputSource::Fixed(Secret::new("given")),
@@ -232,7 +232,7 @@ fn what_is_not_in_a_file_is_not_watched() {
 }
 
 #[tokio::test]
-async fn a_bug_in_one_does_not_end_the_watching() {
+async fn a_panic_in_one_poller_does_not_end_the_others() {
     let folder = WatchedFolder::new();
     folder.write("key", "one");
     let (told, mut news) = tokio::sync::mpsc::unbounded_channel();
