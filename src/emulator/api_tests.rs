@@ -31,26 +31,29 @@ impl ApiFixture {
     }
 
     fn raw(&self, endpoint: EmulatedEndpoint, body: &[u8]) -> Value {
-        let answer = self
+        let response = self
             .api
             .call(endpoint, body, self.now, &self.handle)
             .unwrap();
-        serde_json::from_slice(&answer).unwrap()
+        serde_json::from_slice(&response).unwrap()
     }
 
     /// The error code of a call. An error must have no result, and a success must have one.
     fn code(&self, endpoint: EmulatedEndpoint, body: &Value) -> u64 {
-        let answer = self.raw(endpoint, body.to_string().as_bytes());
-        let code = answer["error_code"].as_u64().unwrap();
-        assert_eq!(answer.get("result").is_some(), code == 0);
-        assert_eq!(answer["error_msg"] == "SUCCESS", code == 0);
-        assert!(answer["serverlogid"].is_u64());
+        let response = self.raw(endpoint, body.to_string().as_bytes());
+        let code = response["error_code"].as_u64().unwrap();
+        assert_eq!(response.get("result").is_some(), code == 0);
+        assert_eq!(response["error_msg"] == "SUCCESS", code == 0);
+        assert!(response["serverlogid"].is_u64());
         code
     }
 
     fn session(&self) -> String {
-        let answer = self.raw(EmulatedEndpoint::SessionCode, b"{}");
-        answer["result"]["session_id"].as_str().unwrap().to_owned()
+        let response = self.raw(EmulatedEndpoint::SessionCode, b"{}");
+        response["result"]["session_id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// Verifies with a new session; `fields` replace valid ones, and null removes one.
@@ -138,8 +141,8 @@ fn codes_keep_to_the_lengths_asked_for() {
     for (min, max) in [(1, 1), (1, 2), (2, 2), (2, 3), (3, 3)] {
         let asked = json!({"min_code_length": min, "max_code_length": max, "unknown": {}});
         for _ in 0..20 {
-            let answer = api.raw(EmulatedEndpoint::SessionCode, asked.to_string().as_bytes());
-            let length = answer["result"]["code"].as_str().unwrap().len();
+            let response = api.raw(EmulatedEndpoint::SessionCode, asked.to_string().as_bytes());
+            let length = response["result"]["code"].as_str().unwrap().len();
             assert!((min..=max).contains(&length));
         }
     }
