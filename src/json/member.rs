@@ -1,31 +1,32 @@
-//! Members that are short, plain and all there: most of a small document, read at once and not event by event.
+//! Reads short, plain members that are complete in a chunk at once instead of event by event. Most
+//! members of a small document are.
 //!
-//! Relies on the general way for all else: a member that is unusual in any respect, or that does not simply stay, is left to it
-//! from its first byte on, before anything has been changed.
+//! A member that is unusual in any respect, or does not simply stay, is left to the events from its
+//! first byte on, before anything is changed. So the events alone decide what is accepted.
 
 use super::{
     CutError,
     cut::JsonCut,
-    sink::{CapturedValue, CutSink, PendingChunk},
+    sink::{CapturedValue, ChunkOutput, CutSink},
     state, string,
 };
 
-/// Bytes of a number that is read here.
+/// Maximum size of a number that is read at once, in bytes.
 const LONGEST_NUMBER: usize = 64;
 
-/// A name and a string, number or literal, with the comma or the brace behind them seen.
+/// A name and its string, number or literal, followed by a comma or a closing brace.
 pub(super) struct PlainMember<'a> {
     name: &'a [u8],
     value: PlainValue<'a>,
-    /// Bytes of the value, quotes aside.
+    /// Length of the value without quotes, in bytes.
     length: usize,
-    /// A comma follows, and not the object's end.
+    /// Whether a comma follows, and not the object's end.
     comma: bool,
-    /// Where the comma is, or the brace.
+    /// Offset of the comma or the brace.
     end: usize,
 }
 
-/// A value as it is written.
+/// A value as written.
 enum PlainValue<'a> {
     String(&'a [u8]),
     Number(&'a [u8]),
@@ -35,7 +36,7 @@ enum PlainValue<'a> {
 
 impl PlainValue<'_> {
     fn owned(&self) -> CapturedValue {
-        // All of it is ASCII.
+        // Plain strings and numbers are ASCII.
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap_or_default();
         match *self {
             Self::String(bytes) => CapturedValue::String(text(bytes)),
@@ -47,15 +48,15 @@ impl PlainValue<'_> {
 }
 
 impl JsonCut<'_> {
-    /// Goes through the members that come next and simply stay.
+    /// Reads the next members, as long as they are plain and simply stay.
     pub(super) fn plain_members(
         &mut self,
         at: &mut usize,
-        run: &mut PendingChunk<'_, impl CutSink>,
+        out: &mut ChunkOutput<'_, impl CutSink>,
     ) -> Result<(), CutError> {
         while self.scanner.expects_member()
             && self.removing.is_none()
-            && let Some(member) = read(run.chunk, *at)
+            && let Some(member) = read(out.chunk, *at)
             && let Some(frame) = self.frames.last_mut()
         {
             let (place, unknown) = self.rules.member(frame.place, member.name);
@@ -66,14 +67,14 @@ impl JsonCut<'_> {
                 return Ok(());
             }
             if frame.is_watched() {
-                frame.note(state::hash(self.rules.seed, member.name), &mut self.names)?;
+                frame.add(state::hash(&self.rules.seed, member.name), &mut self.names)?;
             }
             frame.kept_any = true;
             if action.capture.is_some() {
                 self.set(action, member.value.owned());
             }
-            // A member behind it takes its comma with it, if it has to go.
-            run.mark(member.end);
+            // The comma belongs to the next member, and goes with it if that is removed.
+            out.mark(member.end);
             *at = member.end + usize::from(member.comma);
             self.scanner.member_read(member.comma);
         }
@@ -81,6 +82,7 @@ impl JsonCut<'_> {
     }
 }
 
+/// Reads the member at `at`; `None` if it is not plain, short and complete.
 pub(super) fn read(bytes: &[u8], at: usize) -> Option<PlainMember<'_>> {
     let at = after_blanks(bytes, at);
     if bytes.get(at) != Some(&b'"') {
@@ -128,7 +130,7 @@ fn after_blanks(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Bytes of a number without an exponent (RFC 8259 section 6), so short that it is wanted as it is.
+/// Length of a short number without an exponent (RFC 8259 section 6), in bytes.
 fn number(bytes: &[u8]) -> Option<usize> {
     let digits = |from: usize| {
         let rest = bytes.get(from..).unwrap_or_default();

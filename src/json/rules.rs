@@ -1,40 +1,42 @@
-//! What a cut does, as a table: for each place in a document, whether it goes, and whether its value is wanted.
+//! The rules of a cut, as a tree of places in a document: which are removed, and whose values are
+//! captured; and the paths that name such places.
+//!
+//! Built once at start. Never sees a document.
 
-use std::{
-    fmt,
-    hash::{BuildHasher, RandomState},
-};
+use std::{fmt, hash::RandomState};
 
-/// Index of a place in [`CutRules`].
+/// Index of a place's node in [`CutRules`].
 pub(super) type NodeIndex = usize;
 
-/// Index of a wanted value: the order of the [`CutRules::capture`], [`CutRules::stream`] and [`CutRules::replace`] calls.
+/// Index of a captured value: the number of the [`CutRules::capture`], [`CutRules::stream`] or
+/// [`CutRules::replace`] call that asked for it.
 pub type CaptureSlot = usize;
 
-/// The rules of a cut, built once at start.
+/// The rules of a cut.
 #[derive(Clone, Debug)]
 pub struct CutRules {
     nodes: Vec<RuleNode>,
     slots: usize,
+    /// Maximum length of strings, names and numbers in the document, in bytes.
     pub(super) max_scalar: Option<usize>,
-    /// Of the hashes of names.
-    pub(super) seed: u64,
+    /// Keys the hashes of member names.
+    pub(super) seed: RandomState,
 }
 
 #[derive(Clone, Debug, Default)]
 struct RuleNode {
     members: Vec<(String, NodeIndex)>,
     elements: Option<NodeIndex>,
-    /// Members without a place of their own are removed.
+    /// Whether members without a node are removed.
     only_known: bool,
-    /// When given, members of any other place are removed, known or not.
+    /// If given, members with other nodes are removed as well.
     alone: Option<Vec<NodeIndex>>,
-    /// Two members of one name are refused, though nothing is removed here.
+    /// Whether duplicate names are refused although no rule names a member.
     watched: bool,
     action: NodeAction,
 }
 
-/// What happens to the value at a place.
+/// What happens to the value at a node.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct NodeAction {
     pub(super) remove: bool,
@@ -56,22 +58,22 @@ impl Default for CutRules {
             nodes: vec![RuleNode::default(), gone],
             slots: 0,
             max_scalar: None,
-            seed: RandomState::new().hash_one(()),
+            seed: RandomState::new(),
         }
     }
 }
 
 impl CutRules {
     pub(super) const ROOT: NodeIndex = 0;
-    /// Of whatever must not stay for its shape alone.
+    /// The node of values that are removed because of their shape.
     const GONE: NodeIndex = 1;
 
-    /// Nothing is removed, nothing is wanted.
+    /// Rules that remove and capture nothing.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Of the root's members only these stay, and those that another rule names.
+    /// Keeps only these members of the root, and those that other rules name.
     pub fn keep_only<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
         for name in names {
             self.child(Self::ROOT, &PathStep::Member(name.to_owned()));
@@ -81,12 +83,12 @@ impl CutRules {
         }
     }
 
-    /// Of all members only those at these paths stay, and the objects on the way to them. What else is known of such an
-    /// object is still captured, and goes.
-    pub fn keep_alone<'a>(&mut self, pointers: impl IntoIterator<Item = &'a MemberPath>) {
-        for pointer in pointers {
+    /// Keeps only the members at these paths, and the objects that lead to them. Other members that
+    /// rules name are still captured, but removed.
+    pub fn keep_alone<'a>(&mut self, paths: impl IntoIterator<Item = &'a MemberPath>) {
+        for path in paths {
             let mut place = Self::ROOT;
-            for step in pointer.steps() {
+            for step in path.steps() {
                 let next = self.child(place, step);
                 if let Some(node) = self.nodes.get_mut(place) {
                     node.alone.get_or_insert_default().push(next);
@@ -96,42 +98,43 @@ impl CutRules {
         }
     }
 
-    /// Two members of the root may not have the same name.
+    /// Refuses duplicate names in the root.
     pub fn watch_root(&mut self) {
         if let Some(root) = self.nodes.first_mut() {
             root.watched = true;
         }
     }
 
-    /// The value goes: its member with it, or, where it is an array's element, it becomes `null`.
-    pub fn remove(&mut self, pointer: &MemberPath) {
-        self.at(pointer, |action| action.remove = true);
+    /// Removes the value with its member; an element of an array becomes `null`.
+    pub fn remove(&mut self, path: &MemberPath) {
+        self.at(path, |action| action.remove = true);
     }
 
-    /// Longer strings, member names and numbers go wherever they stand; the length is that of the raw bytes.
+    /// Removes strings, numbers and members whose value or name is longer than `bytes` in the
+    /// document, everywhere.
     pub fn remove_longer(&mut self, bytes: usize) {
         self.max_scalar = Some(bytes);
     }
 
-    /// The value is wanted, decoded.
-    pub fn capture(&mut self, pointer: &MemberPath) -> CaptureSlot {
+    /// Captures the decoded value.
+    pub fn capture(&mut self, path: &MemberPath) -> CaptureSlot {
         let slot = self.slots;
         self.slots += 1;
-        self.at(pointer, |action| action.capture = Some(slot));
+        self.at(path, |action| action.capture = Some(slot));
         slot
     }
 
-    /// The value is wanted as its decoded bytes go by, if it is a string.
-    pub fn stream(&mut self, pointer: &MemberPath) -> CaptureSlot {
-        let slot = self.capture(pointer);
-        self.at(pointer, |action| action.stream = true);
+    /// Captures the value, and passes its decoded bytes to the sink if it is a string.
+    pub fn stream(&mut self, path: &MemberPath) -> CaptureSlot {
+        let slot = self.capture(path);
+        self.at(path, |action| action.stream = true);
         slot
     }
 
-    /// The value is wanted, and what the sink makes of it takes its place if it is a string, number or literal.
-    pub fn replace(&mut self, pointer: &MemberPath) -> CaptureSlot {
-        let slot = self.capture(pointer);
-        self.at(pointer, |action| action.replace = true);
+    /// Captures the value, and lets the sink replace it if it is a string, number or literal.
+    pub fn replace(&mut self, path: &MemberPath) -> CaptureSlot {
+        let slot = self.capture(path);
+        self.at(path, |action| action.replace = true);
         slot
     }
 
@@ -146,15 +149,16 @@ impl CutRules {
             .unwrap_or_default()
     }
 
-    /// Whether two members of one name would be a contradiction here.
+    /// Whether duplicate names are refused in the object at `place`.
     pub(super) fn watched(&self, place: Option<NodeIndex>) -> bool {
         place
             .and_then(|place| self.nodes.get(place))
             .is_some_and(|node| node.watched || node.only_known || !node.members.is_empty())
     }
 
-    /// The place of a member, and whether it goes because it is not among those that stay. Where the rules know an array, the members of an object
-    /// go: what was to be removed may stand in any of them.
+    /// The node of a member, and whether it is removed because it is not among those that stay. If
+    /// the rules expect an array, all members of an object are removed: each may contain what was to
+    /// be removed.
     pub(super) fn member(
         &self,
         place: Option<NodeIndex>,
@@ -176,15 +180,15 @@ impl CutRules {
         (found, !stays)
     }
 
-    /// The place of an array's elements. Where the rules know an object, the elements of an array go.
+    /// The node of an array's elements. If the rules expect an object, all elements are removed.
     pub(super) fn elements(&self, place: Option<NodeIndex>) -> Option<NodeIndex> {
         let node = self.nodes.get(place?)?;
         let other_shape = (!node.members.is_empty()).then_some(Self::GONE);
         node.elements.or(other_shape)
     }
 
-    fn at(&mut self, pointer: &MemberPath, change: impl FnOnce(&mut NodeAction)) {
-        let place = pointer
+    fn at(&mut self, path: &MemberPath, change: impl FnOnce(&mut NodeAction)) {
+        let place = path
             .steps()
             .iter()
             .fold(Self::ROOT, |place, step| self.child(place, step));
@@ -218,16 +222,17 @@ impl CutRules {
     }
 }
 
-/// One step of a [`MemberPath`].
+/// A step of a [`MemberPath`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathStep {
-    /// The member of this name.
+    /// The member with this name.
     Member(String),
     /// Every element of an array: `[]`.
     Elements,
 }
 
-/// A path from the document's root: at least one step, the first a member.
+/// A path from the root of a document, like `result.pic_list[].pic`. It has at least one step, and
+/// the first is a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberPath(Vec<PathStep>);
 
@@ -248,7 +253,7 @@ impl MemberPath {
         &self.0
     }
 
-    /// The root's member of exactly this name.
+    /// The root's member with exactly this name, which may contain `.`, `[` or `]`.
     pub fn member(name: &str) -> Self {
         Self(vec![PathStep::Member(name.to_owned())])
     }
@@ -295,7 +300,7 @@ mod tests {
     use super::MemberPath;
 
     #[test]
-    fn a_pointer_reads_back_as_it_was_written() {
+    fn a_path_is_displayed_as_it_was_written() {
         for text in [
             "a",
             "result.best_image.pic",
@@ -307,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_pointers_are_refused() {
+    fn malformed_paths_are_rejected() {
         for text in [
             "", ".", "a.", ".a", "a[", "a]", "a[0]", "a[]b", "[].a", "a..b",
         ] {

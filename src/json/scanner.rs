@@ -1,17 +1,18 @@
-//! Bytes in, events out: a strict RFC 8259 scanner that can stop and go on at any byte.
+//! A strict RFC 8259 scanner that turns bytes into events, and can pause and resume at any byte.
 //!
-//! Accepts exactly one value in UTF-8 with white space around it; no byte order mark, no lone surrogates (they have no
-//! UTF-8), no nesting deeper than [`MAX_DEPTH`]. It holds a few dozen bytes of state whatever the input.
+//! Accepts exactly one value in UTF-8 with white space around it: no byte order mark, no lone
+//! surrogates (they have no UTF-8), no nesting deeper than [`MAX_DEPTH`]. Its state is a few dozen
+//! bytes, whatever the input.
 
 use super::{
     ScanError,
     string::{self, StringState, StringStep},
 };
 
-/// Arrays and objects inside one another at the most.
+/// Maximum nesting of arrays and objects.
 pub const MAX_DEPTH: u8 = 32;
 
-/// Something that was read. Bytes between two events are white space, or the token's own.
+/// A part of a document. Bytes between two events are white space, or belong to the current token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonEvent {
     /// `{`
@@ -28,15 +29,16 @@ pub enum JsonEvent {
     Colon,
     /// The quote that opens a member's name.
     KeyStart,
-    /// The quote that closes it.
+    /// The quote that closes a member's name.
     KeyEnd,
     /// The quote that opens a string.
     StringStart,
-    /// The quote that closes it.
+    /// The quote that closes a string.
     StringEnd,
-    /// Bytes of a key or string that stand for themselves; a character may be split between two of these.
+    /// Unescaped bytes of a key or string; a character may be split between two such events.
     Text,
-    /// The same, and all of them are letters of base64; not all that are have to be told so.
+    /// Unescaped bytes that are all letters of base64. Best effort: such bytes may also be reported
+    /// as [`JsonEvent::Text`].
     Letters,
     /// An escape of a key or string, decoded.
     Escaped(char),
@@ -46,11 +48,11 @@ pub enum JsonEvent {
     ScalarEnd,
 }
 
-/// The scanner's state between two bytes.
+/// The state of a scan between two bytes.
 #[derive(Debug, Default)]
 pub struct JsonScanner {
     expect: ScannerState,
-    /// One bit a level, set for an object; the innermost is the lowest.
+    /// One bit per level, set for an object; the innermost level is the lowest bit.
     objects: u64,
     depth: u8,
 }
@@ -71,7 +73,7 @@ enum ScannerState {
     End,
 }
 
-/// The part of a number that was read last.
+/// The last part of a number that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NumberState {
     Minus,
@@ -85,10 +87,11 @@ enum NumberState {
 }
 
 impl JsonScanner {
-    /// The next event in `bytes` from `at` on, which is moved behind it; `None` when the bytes are used up.
+    /// Returns the next event in `bytes` from `at` on, and moves `at` past it; `None` at the end of
+    /// `bytes`.
     ///
     /// # Errors
-    /// The input can't become JSON any more; the scanner must not be used further.
+    /// The input is not JSON, whatever follows. The scanner must not be used again.
     pub fn next(&mut self, bytes: &[u8], at: &mut usize) -> Result<Option<JsonEvent>, ScanError> {
         match &mut self.expect {
             ScannerState::InKey(text) => match text.step(bytes, at)? {
@@ -101,7 +104,7 @@ impl JsonScanner {
             },
             ScannerState::InNumber(number) => {
                 while let Some(&byte) = bytes.get(*at) {
-                    if byte.is_ascii_digit() && number.goes_on() {
+                    if byte.is_ascii_digit() && number.continues() {
                         *at += 1;
                         continue;
                     }
@@ -128,9 +131,9 @@ impl JsonScanner {
         }
     }
 
-    /// The rest of a name or string behind the quote that opened it, without the quote that closes it, and behind a name
-    /// without its colon: for the many that are short, plain and all there, instead of several events. `None`: go on with
-    /// [`JsonScanner::next`].
+    /// Reads the rest of a name or string after its opening quote at once, if it is short, plain and
+    /// complete, instead of through several events. Consumes the closing quote, and the colon right
+    /// after a name. `None`: continue with [`JsonScanner::next`].
     pub(super) fn short<'a>(&mut self, bytes: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {
         let name = match self.expect {
             ScannerState::InKey(text) if text.is_fresh() => true,
@@ -150,12 +153,12 @@ impl JsonScanner {
         Some(text)
     }
 
-    /// Whether a member's name comes next.
+    /// Whether the name of a member comes next.
     pub(super) fn expects_member(&self) -> bool {
         matches!(self.expect, ScannerState::FirstKey | ScannerState::Key)
     }
 
-    /// Says that a member was read, and the comma behind it, if there was one.
+    /// Skips a member that was read elsewhere, and the comma after it if there was one.
     pub(super) fn member_read(&mut self, comma: bool) {
         self.expect = match comma {
             true => ScannerState::Key,
@@ -163,10 +166,10 @@ impl JsonScanner {
         };
     }
 
-    /// Says that no bytes follow. A number at the very end only ends here, hence the event.
+    /// Finishes the scan. Returns an event if the document is a number, which has no other end.
     ///
     /// # Errors
-    /// [`ScanError::Incomplete`] when the document is not whole.
+    /// [`ScanError::Incomplete`].
     pub fn finish(&mut self) -> Result<Option<JsonEvent>, ScanError> {
         match self.expect {
             ScannerState::End => Ok(None),
@@ -283,7 +286,7 @@ fn text_event(step: StringStep) -> Option<JsonEvent> {
 }
 
 impl NumberState {
-    /// The state after one more byte; `None` when the number ended before it.
+    /// The state after one more byte; `None` if the number ended before it.
     fn then(self, byte: u8) -> Result<Option<Self>, ScanError> {
         Ok(match (self, byte) {
             (Self::Minus, b'0') => Some(Self::Zero),
@@ -299,8 +302,8 @@ impl NumberState {
         })
     }
 
-    /// A digit changes nothing.
-    fn goes_on(self) -> bool {
+    /// Whether a digit leaves the state unchanged.
+    fn continues(self) -> bool {
         matches!(self, Self::Integer | Self::Fraction | Self::Exponent)
     }
 

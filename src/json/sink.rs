@@ -1,16 +1,19 @@
-//! Where the bytes that a cut keeps go, and the values that were captured.
+//! The output of a cut: the sink that receives the bytes that stay, and the captured values.
+//!
+//! Most documents stay unchanged, so a mark is only recorded until something is rolled back or the
+//! chunk ends. The sink then receives a few long runs of bytes instead of a short one per member.
 
 use super::rules::CaptureSlot;
 
-/// A wanted value.
+/// A captured value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum CapturedValue {
-    /// Not in the document.
+    /// The document has no such value.
     #[default]
     Absent,
     /// A string, decoded.
     String(String),
-    /// A string that went to the sink as it came, through [`CutSink::text`](super::sink::CutSink::text).
+    /// A string that was passed to [`CutSink::text`].
     Streamed,
     /// A number, as written.
     Number(String),
@@ -20,34 +23,36 @@ pub enum CapturedValue {
     Null,
     /// An object or array.
     Container,
-    /// A string or number over 4 KiB.
+    /// A string or number longer than 4 KiB.
     TooLong,
 }
 
-/// Where the bytes that stay go.
+/// Receives the bytes that stay. Bytes since the last mark may be rolled back.
 pub trait CutSink {
-    /// Bytes that stay unless a [`CutSink::rollback`] comes before the next mark or commit.
+    /// Takes bytes of the document.
     fn keep(&mut self, bytes: &[u8]);
-    /// Bytes that the document did not have.
+    /// Takes bytes that the document does not have.
     fn insert(&mut self, bytes: &'static [u8]);
-    /// All before this point stays for good; what follows may be taken back to here.
+    /// Sets the mark: everything before it stays for good.
     fn mark(&mut self);
-    /// Takes back all since the mark.
+    /// Removes everything since the mark.
     fn rollback(&mut self);
-    /// Decoded bytes of a streamed string; `letters`: all of them are known to be letters of base64.
+    /// Takes decoded bytes of a streamed string. With `letters`, all of them are letters of base64.
     fn text(&mut self, bytes: &[u8], letters: bool);
-    /// Puts something in the place of this value, which [`CutRules::replace`](super::rules::CutRules::replace) asked for; it must be
-    /// one JSON value. A sink whose rules replace nothing is never asked.
+    /// Writes one JSON value in place of `value`, as
+    /// [`CutRules::replace`](super::rules::CutRules::replace) asked. Not called if the rules replace
+    /// nothing.
     fn replace(&mut self, slot: CaptureSlot, value: &CapturedValue) {
         let _ = (slot, value);
     }
-    /// The root's closing brace comes next; `empty`: no member stayed. More members may be put here.
+    /// The closing brace of the root comes next, so more members may be written. With `empty`, no
+    /// member stayed.
     fn end(&mut self, empty: bool) {
         let _ = empty;
     }
 }
 
-/// A sink that collects what stays.
+/// A sink that collects the bytes that stay.
 #[derive(Default)]
 pub struct BufferSink {
     bytes: Vec<u8>,
@@ -55,7 +60,7 @@ pub struct BufferSink {
 }
 
 impl BufferSink {
-    /// With room for so many bytes.
+    /// An empty sink with room for `bytes` bytes.
     pub fn with_capacity(bytes: usize) -> Self {
         Self {
             bytes: Vec::with_capacity(bytes),
@@ -63,17 +68,17 @@ impl BufferSink {
         }
     }
 
-    /// How much is held.
+    /// Number of bytes collected.
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Whether nothing is held.
+    /// Whether no byte is collected.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// What stayed.
+    /// The collected bytes.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
@@ -99,16 +104,16 @@ impl CutSink for BufferSink {
     fn text(&mut self, _bytes: &[u8], _letters: bool) {}
 }
 
-/// A chunk, of which the bytes from `from` on are still to be passed to the sink, or skipped.
-pub(super) struct PendingChunk<'a, S> {
+/// A chunk whose bytes from `from` on are not yet passed to the sink or skipped.
+pub(super) struct ChunkOutput<'a, S> {
     pub(super) chunk: &'a [u8],
     from: usize,
-    /// A mark in those bytes, which the sink does not know of yet.
+    /// Offset of a mark among those bytes, not yet passed to the sink.
     mark: Option<usize>,
     sink: &'a mut S,
 }
 
-impl<'a, S: CutSink> PendingChunk<'a, S> {
+impl<'a, S: CutSink> ChunkOutput<'a, S> {
     pub(super) fn new(chunk: &'a [u8], sink: &'a mut S) -> Self {
         Self {
             chunk,
@@ -118,27 +123,27 @@ impl<'a, S: CutSink> PendingChunk<'a, S> {
         }
     }
 
-    /// Sets a mark behind the bytes before `to`.
+    /// Sets the mark at `to`.
     pub(super) fn mark(&mut self, to: usize) {
         self.mark = Some(to);
     }
 
     /// Passes on the bytes before `to`, and the mark among them.
     pub(super) fn flush(&mut self, to: usize) -> &mut S {
-        self.tell_mark();
+        self.pass_mark();
         self.keep(to);
         self.sink
     }
 
-    /// Leaves out the bytes before `to` and behind the mark.
+    /// Skips the bytes between the mark and `to`.
     pub(super) fn skip(&mut self, to: usize) {
-        self.tell_mark();
+        self.pass_mark();
         self.from = to;
     }
 
-    /// Takes back what was passed on since the mark, and leaves out the bytes before `to`. What takes their place can be
-    /// given to the sink that is returned.
-    pub(super) fn take_back(&mut self, to: usize) -> &mut S {
+    /// Rolls back to the mark, and skips the bytes before `to`. A replacement can be written to the
+    /// returned sink.
+    pub(super) fn roll_back(&mut self, to: usize) -> &mut S {
         if self.mark.is_none() {
             self.sink.rollback();
         }
@@ -146,13 +151,13 @@ impl<'a, S: CutSink> PendingChunk<'a, S> {
         self.sink
     }
 
-    /// Hands decoded bytes of a streamed string to the sink, which has all before the string already.
+    /// Passes decoded bytes of a streamed string to the sink, which already has all bytes before it.
     pub(super) fn text(&mut self, bytes: &[u8], letters: bool) {
         self.sink.text(bytes, letters);
     }
 
     /// Passes on the bytes before the mark, and the mark.
-    fn tell_mark(&mut self) {
+    fn pass_mark(&mut self) {
         if let Some(mark) = self.mark.take() {
             self.keep(mark);
             self.sink.mark();

@@ -1,4 +1,10 @@
-//! What a cut remembers of the document between two bytes: the open objects and arrays, the name and the scalar being read.
+//! What a cut remembers of a document between two bytes: the open objects and arrays, the name and
+//! the scalar being read.
+//!
+//! Bounded, whatever the document: nothing here holds more than one captured value and 1,024 hashes
+//! for each open object.
+
+use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 
 use smallvec::SmallVec;
 
@@ -8,30 +14,32 @@ use super::{
     sink::CapturedValue,
 };
 
-/// Bytes of a captured string, number or compared member name at the most.
-pub(super) const MAX_CAPTURE: usize = 4096;
-/// Bytes of most of them.
-const USUAL: usize = 32;
-
-/// FrameStack inside one another, and hashes of the names in them: those of a usual document need no memory of their own.
-pub(super) type FrameStack = SmallVec<[ContainerFrame; 4]>;
-pub(super) type NameHashes = SmallVec<[u64; 16]>;
-
-/// Members of an object in which duplicates are looked for.
+/// Maximum size of a captured string or number, and of a name that rules can match, in bytes.
+const MAX_CAPTURE: usize = 4096;
+/// Usual size of a captured value, in bytes.
+const USUAL_CAPTURE: usize = 32;
+/// Maximum number of members in an object that is watched for duplicates.
 const MAX_MEMBERS: usize = 1024;
 
+/// The open objects and arrays. Those of a usual document need no allocation.
+pub(super) type FrameStack = SmallVec<[ContainerFrame; 4]>;
+/// Hashes of the member names in all open objects that are watched.
+pub(super) type NameHashes = SmallVec<[u64; 16]>;
+
+/// An open object or array.
 pub(super) struct ContainerFrame {
+    /// Whether it is an object.
     pub(super) object: bool,
     pub(super) place: Option<NodeIndex>,
-    /// A member stayed, so the next one needs its comma.
+    /// Whether a member or element stayed, so that the next one needs its comma.
     pub(super) kept_any: bool,
-    /// Where the hashes of its members' names begin in those of all open objects, where duplicates are looked for. Few enough
-    /// to be searched one by one.
+    /// Index of its first name in the [`NameHashes`], if it is watched for duplicates. There are few
+    /// enough for a linear search.
     names: Option<usize>,
 }
 
 impl ContainerFrame {
-    /// `names`: the hashes of the names in the objects around it.
+    /// `names` are the hashes of the names in the objects around it.
     pub(super) fn new(
         object: bool,
         place: Option<NodeIndex>,
@@ -46,28 +54,31 @@ impl ContainerFrame {
         }
     }
 
-    /// Whether duplicates are looked for in it.
+    /// Whether it is watched for duplicates.
     pub(super) fn is_watched(&self) -> bool {
         self.names.is_some()
     }
 
-    /// One more member; its name by its hash.
-    pub(super) fn note(&self, name: u64, names: &mut NameHashes) -> Result<(), CutError> {
+    /// Adds a member, whose name has the hash `name`.
+    ///
+    /// # Errors
+    /// It is watched, and has too many members or two of the same name.
+    pub(super) fn add(&self, name: u64, names: &mut NameHashes) -> Result<(), CutError> {
         let Some(first) = self.names else {
             return Ok(());
         };
-        let seen = names.get(first..).unwrap_or_default();
-        if seen.len() >= MAX_MEMBERS {
+        let others = names.get(first..).unwrap_or_default();
+        if others.len() >= MAX_MEMBERS {
             return Err(CutError::TooManyMembers);
         }
-        if seen.contains(&name) {
+        if others.contains(&name) {
             return Err(CutError::DuplicateKey);
         }
         names.push(name);
         Ok(())
     }
 
-    /// It is over: its names are forgotten.
+    /// Forgets its names at its end.
     pub(super) fn close(&self, names: &mut NameHashes) {
         if let Some(first) = self.names {
             names.truncate(first);
@@ -78,18 +89,20 @@ impl ContainerFrame {
 /// A string, number or literal that is being read.
 pub(super) struct CurrentScalar {
     pub(super) action: NodeAction,
+    /// Whether it is a string.
     pub(super) string: bool,
-    pub(super) raw_length: usize,
-    pub(super) decoded: Vec<u8>,
+    /// Length in the document, without quotes, in bytes.
+    raw_length: usize,
+    /// The decoded value, if it is captured.
+    decoded: Vec<u8>,
 }
 
 impl CurrentScalar {
-    /// Begins one with the last of these bytes.
+    /// Starts a scalar. Unless it is a string, the last of `bytes` is its first byte.
     pub(super) fn begin(action: NodeAction, string: bool, bytes: &[u8]) -> Self {
-        let wanted = action.capture.is_some() && !(string && action.stream);
-        let mut decoded = Vec::with_capacity(if wanted { USUAL } else { 0 });
-        // A string begins behind its quote.
-        if wanted && !string {
+        let captured = action.capture.is_some() && !(string && action.stream);
+        let mut decoded = Vec::with_capacity(if captured { USUAL_CAPTURE } else { 0 });
+        if captured && !string {
             decoded.extend(bytes.last());
         }
         Self {
@@ -100,13 +113,34 @@ impl CurrentScalar {
         }
     }
 
+    /// Adds `raw` bytes to its length in the document.
+    pub(super) fn count(&mut self, raw: usize) {
+        self.raw_length = self.raw_length.saturating_add(raw);
+    }
+
+    /// Takes the next decoded bytes, if it is captured.
     pub(super) fn take(&mut self, bytes: &[u8]) {
-        // One byte over the limit is enough to know that it is over.
+        if self.action.capture.is_none() {
+            return;
+        }
+        // One byte more than the maximum shows that it is too long.
         let room = (MAX_CAPTURE + 1).saturating_sub(self.decoded.len());
         self.decoded
             .extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
 
+    /// Whether it must be removed because it is longer than `max` bytes. What is replaced is not
+    /// passed on at any length.
+    pub(super) fn is_too_long(&self, max: Option<usize>) -> bool {
+        !self.action.replace && max.is_some_and(|max| self.raw_length > max)
+    }
+
+    /// Whether it stays at any length, so that a long string need not wait for its end.
+    pub(super) fn is_settled(&self, max: Option<usize>) -> bool {
+        max.is_none() && !self.action.replace
+    }
+
+    /// The captured value, at its end.
     pub(super) fn value(self) -> CapturedValue {
         if self.action.capture.is_none() {
             return CapturedValue::Absent;
@@ -125,72 +159,64 @@ impl CurrentScalar {
     }
 }
 
-/// An odd number without a pattern: spreads eight bytes of a name over 64 bits.
-const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// Its first bytes, its length (decoded, and in the document) and its hash.
+/// The member name that is being read: its first bytes, its lengths and its hash.
 ///
-/// The hash tells two names of one object apart. It is cheap and not a strong one: who finds two names of one hash has
-/// made a document that is refused, and nothing else. It is seeded, so that nobody meets such names by accident twice.
+/// Names are compared by their hashes, so that an object's names take little memory. The hash is
+/// keyed with a random seed; a collision would refuse a valid document.
 pub(super) struct MemberName {
     start: SmallVec<[u8; 32]>,
+    /// Decoded length, in bytes.
     length: usize,
+    /// Length in the document, in bytes.
     raw_length: usize,
-    seed: u64,
-    /// Of the whole words so far.
-    hash: u64,
-    /// The bytes behind them, the first in the lowest place.
-    word: u64,
+    seed: RandomState,
+    hasher: DefaultHasher,
 }
 
 impl MemberName {
-    pub(super) fn new(seed: u64) -> Self {
+    /// A name whose hash is keyed with `seed`.
+    pub(super) fn new(seed: &RandomState) -> Self {
         Self {
             start: SmallVec::new(),
             length: 0,
             raw_length: 0,
-            seed,
-            hash: 0,
-            word: 0,
+            seed: seed.clone(),
+            hasher: seed.build_hasher(),
         }
     }
 
-    /// Begins another name.
+    /// Starts another name.
     pub(super) fn begin(&mut self) {
         self.start.clear();
         self.length = 0;
         self.raw_length = 0;
-        self.hash = self.seed;
-        self.word = 0;
+        self.hasher = self.seed.build_hasher();
     }
 
-    /// Takes its next bytes, decoded; in the document they are `raw` bytes.
+    /// Takes the next decoded bytes, which are `raw` bytes in the document.
     pub(super) fn take(&mut self, bytes: &[u8], raw: usize) {
-        self.raw_length = self.raw_length.saturating_add(raw);
-        for byte in bytes {
-            self.word |= u64::from(*byte) << (self.length % 8 * 8);
-            self.length = self.length.saturating_add(1);
-            if self.length.is_multiple_of(8) {
-                self.hash = mix(self.hash, self.word);
-                self.word = 0;
-            }
-        }
+        self.count(raw);
+        self.length = self.length.saturating_add(bytes.len());
+        // `DefaultHasher` hashes the same bytes to the same value however they are split, which a
+        // test below holds it to.
+        self.hasher.write(bytes);
         if self.length <= MAX_CAPTURE {
             self.start.extend_from_slice(bytes);
         }
     }
 
-    /// The first bytes of an escape, whose character comes with the rest.
-    pub(super) fn part_of_escape(&mut self, raw: usize) {
+    /// Adds `raw` bytes to the length in the document: the first part of an escape, whose character
+    /// comes with the rest.
+    pub(super) fn count(&mut self, raw: usize) {
         self.raw_length = self.raw_length.saturating_add(raw);
     }
 
-    /// Bytes in the document.
+    /// Length in the document, in bytes.
     pub(super) fn raw_len(&self) -> usize {
         self.raw_length
     }
 
-    /// The whole name; empty for one that is too long to be any that we know.
+    /// The complete name; empty if it is too long to match a rule.
     pub(super) fn known(&self) -> &[u8] {
         if self.length == self.start.len() {
             &self.start
@@ -199,33 +225,17 @@ impl MemberName {
         }
     }
 
-    /// The same for equal names, however they were written or split.
+    /// The hash, equal for equal names however they were written or split.
     pub(super) fn hash(&self) -> u64 {
-        finish(self.hash, self.word, self.length)
+        self.hasher.finish()
     }
 }
 
-/// The hash of a name that is all there.
-pub(super) fn hash(seed: u64, name: &[u8]) -> u64 {
-    let (words, rest) = name.as_chunks::<8>();
-    let hash = words
-        .iter()
-        .fold(seed, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-    let word = rest
-        .iter()
-        .rev()
-        .fold(0, |word, byte| word << 8 | u64::from(*byte));
-    finish(hash, word, name.len())
-}
-
-/// Another hash for each other word.
-fn mix(hash: u64, word: u64) -> u64 {
-    let mixed = (hash ^ word).wrapping_mul(FACTOR);
-    mixed ^ (mixed >> 32)
-}
-
-fn finish(hash: u64, word: u64, length: usize) -> u64 {
-    mix(mix(hash, word), length as u64)
+/// The hash of a complete name.
+pub(super) fn hash(seed: &RandomState, name: &[u8]) -> u64 {
+    let mut hasher = seed.build_hasher();
+    hasher.write(name);
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -240,14 +250,15 @@ mod tests {
             name in proptest::collection::vec(any::<u8>(), 0..40),
             pieces in 1..9_usize,
         ) {
-            let mut split = MemberName::new(7);
+            let seeds = [RandomState::new(), RandomState::new()];
+            let mut split = MemberName::new(&seeds[0]);
             split.begin();
             name.chunks(pieces).for_each(|piece| split.take(piece, piece.len()));
-            prop_assert_eq!(split.hash(), hash(7, &name));
+            prop_assert_eq!(split.hash(), hash(&seeds[0], &name));
             let mut longer = name.clone();
             longer.push(0);
-            prop_assert_ne!(hash(7, &longer), hash(7, &name));
-            prop_assert_ne!(hash(8, &name), hash(7, &name));
+            prop_assert_ne!(hash(&seeds[0], &longer), hash(&seeds[0], &name));
+            prop_assert_ne!(hash(&seeds[1], &name), hash(&seeds[0], &name));
         }
     }
 }

@@ -1,35 +1,40 @@
-//! The inside of a JSON string, byte by byte: escapes and UTF-8 (RFC 8259 section 7, RFC 3629), resumable anywhere.
+//! The inside of a JSON string: escapes and UTF-8 (RFC 8259 section 7, RFC 3629), resumable at any
+//! byte.
+//!
+//! Relies on [`super::letters`] for long runs. Copies nothing, and its state is a few bytes.
 
 use super::{
     ScanError,
     letters::{all, is_letter, is_plain, letter_blocks, plain_blocks},
 };
 
-/// Plain bytes handed out at once: who looks at them next finds them in the nearest cache.
+/// Maximum number of plain bytes in one step, so that they are still in the processor's first cache
+/// when they are processed next.
 const RUN: usize = 32 * 1024;
 
-/// Bytes of a string that is read at once, when it is all there.
+/// Maximum size of a string that is read at once, in bytes.
 const SHORT: usize = 256;
 
-/// What a step inside a string found.
+/// The result of a step inside a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StringStep {
-    /// Bytes that stand for themselves; `letters`: all of them are base64's.
+    /// Unescaped bytes. With `letters`, all of them are letters of base64.
     Plain { letters: bool },
-    /// An escape that is complete now.
+    /// A complete escape, decoded.
     Escaped(char),
     /// The closing quote.
     End,
-    /// The bytes given end inside an escape.
+    /// The bytes end inside an escape, or there are none.
     More,
 }
 
-/// Where in a string the last byte left us.
+/// The state inside a string between two bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct StringState {
     escape: EscapeState,
-    /// Continuation bytes still owed, and the range the next one must be in.
+    /// Number of UTF-8 continuation bytes that must follow.
     owed: u8,
+    /// Range of the next continuation byte.
     low: u8,
     high: u8,
 }
@@ -44,18 +49,19 @@ enum EscapeState {
         unit: u16,
         first: Option<u16>,
     },
-    /// A high surrogate was read: `\u` must follow.
+    /// After a high surrogate: `\u` must follow.
     PairBackslash(u16),
     PairU(u16),
 }
 
 impl StringState {
-    /// Nothing is owed, as at the start.
+    /// Whether the state is that of the start.
     pub(super) fn is_fresh(self) -> bool {
         matches!(self.escape, EscapeState::None) && self.owed == 0
     }
 
-    /// Goes on at `at`; stops after a run of plain bytes, an escape, the closing quote or the end of `bytes`.
+    /// Reads `bytes` from `at` on, up to the end of a run of plain bytes, an escape, the closing quote
+    /// or the end of `bytes`.
     pub(super) fn step(&mut self, bytes: &[u8], at: &mut usize) -> Result<StringStep, ScanError> {
         let start = *at;
         let mut letters = true;
@@ -169,22 +175,23 @@ impl StringState {
     }
 }
 
-/// What stands in front of the closing quote, if it is plain ASCII, short, and here.
+/// The bytes before the closing quote, if they are plain ASCII, short and complete.
 pub(super) fn short(bytes: &[u8]) -> Option<&[u8]> {
     let run = plain_run(bytes.get(..SHORT).unwrap_or(bytes)).length;
     bytes.get(..run).filter(|_| bytes.get(run) == Some(&b'"'))
 }
 
-/// The first bytes of a text that stand for themselves.
+/// The plain bytes at the start of a text.
 struct PlainRun {
     length: usize,
-    /// All are known to be letters of base64.
+    /// Whether all of them are known to be letters of base64.
     letters: bool,
 }
 
-/// How many of the first bytes are printable ASCII other than `"` and `\`. Most of a body is one such run, of letters of
-/// base64 but for its end, so whole blocks are judged together: first as letters, and from the first that is not all
-/// letters on, as what JSON takes. Most other strings are a word or two, so words are tried before.
+/// Counts the printable ASCII bytes other than `"` and `\` at the start of `bytes`. Most of a body is
+/// one such run, nearly all of it letters of base64, so whole blocks are judged at once: as letters
+/// first, and from the first block with another byte on as plain bytes. Most other strings are a few
+/// words long, so words are tried first.
 fn plain_run(bytes: &[u8]) -> PlainRun {
     let plain = |length, letters| PlainRun { length, letters };
     let first = match plain_words(bytes, 4) {
@@ -211,8 +218,8 @@ fn plain_run(bytes: &[u8]) -> PlainRun {
     plain(first + blocks + end, only_letters && end_letters())
 }
 
-/// Goes through so many words of eight bytes at the most: `Err` with the number of plain bytes in front of one that is not,
-/// `Ok` with what was gone through.
+/// Checks up to `most` words of eight bytes. `Ok` with the number of bytes checked if all are plain,
+/// otherwise `Err` with the number of plain bytes before the first that is not.
 fn plain_words(bytes: &[u8], most: usize) -> Result<usize, usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x80 * ONES;
@@ -220,8 +227,8 @@ fn plain_words(bytes: &[u8], most: usize) -> Result<usize, usize> {
     let (words, _) = bytes.as_chunks::<8>();
     for word in words.iter().take(most) {
         let word = u64::from_le_bytes(*word);
-        // The high bit of each byte below `n`, where its own is not set: a borrow may set those of bytes behind the first that
-        // is, never of one before it.
+        // Sets the high bit of each byte below `n` whose own high bit is clear. A borrow may set
+        // high bits after the first such byte, but never before it.
         let below = |word: u64, n: u64| word.wrapping_sub(n * ONES) & !word;
         let quote = below(word ^ (u64::from(b'"') * ONES), 1);
         let backslash = below(word ^ (u64::from(b'\\') * ONES), 1);
@@ -234,7 +241,8 @@ fn plain_words(bytes: &[u8], most: usize) -> Result<usize, usize> {
     Ok(run)
 }
 
-/// For a lead byte: the continuation bytes that follow and the range of the first (RFC 3629 section 4).
+/// The number of continuation bytes after a lead byte, and the range of the first one (RFC 3629
+/// section 4).
 fn continuation(lead: u8) -> Result<(u8, u8, u8), ScanError> {
     Ok(match lead {
         0xC2..=0xDF => (1, 0x80, 0xBF),

@@ -1,9 +1,9 @@
-//! The scanner and the cut against `serde_json`, however the input is split.
+//! Compares the scanner and the cut with `serde_json`, however the input is split.
 
 mod members;
 #[allow(
     unreachable_pub,
-    reason = "the fuzzing takes the same file as a public module"
+    reason = "the fuzz targets include the same file as a public module"
 )]
 mod reference;
 mod replace;
@@ -49,7 +49,7 @@ fn pointer(text: &str) -> MemberPath {
 }
 
 #[test]
-fn what_rfc_8259_does_not_allow_is_refused() {
+fn texts_that_rfc_8259_does_not_allow_are_rejected() {
     for text in [
         "",
         " ",
@@ -103,14 +103,14 @@ fn what_rfc_8259_does_not_allow_is_refused() {
 }
 
 #[test]
-fn depth_is_limited() {
+fn nesting_deeper_than_the_limit_is_rejected() {
     let nested = |levels: usize| [vec![b'['; levels], vec![b']'; levels]].concat();
     assert_eq!(scan(&[&nested(32)]), Ok(()));
     assert_eq!(scan(&[&nested(33)]), Err(ScanError::Depth));
 }
 
 #[test]
-fn members_outside_the_list_go_and_the_rest_keeps_its_bytes() {
+fn unlisted_members_are_removed_and_the_rest_keeps_its_bytes() {
     let mut rules = CutRules::new();
     rules.keep_only(["a", "c"]);
     for (text, wanted) in [
@@ -131,7 +131,7 @@ fn members_outside_the_list_go_and_the_rest_keeps_its_bytes() {
 }
 
 #[test]
-fn removed_places_and_long_strings_go() {
+fn listed_values_and_long_strings_are_removed() {
     let mut rules = CutRules::new();
     rules.remove(&pointer("result.best.pic"));
     rules.remove(&pointer("result.list[].pic"));
@@ -149,7 +149,7 @@ fn removed_places_and_long_strings_go() {
             r#"{"result":{"list":[{"pic":"x"},{"s":1,"pic":2},[],{"a":1}]}}"#,
             r#"{"result":{"list":[{},{"s":1},[],{"a":1}]}}"#,
         ),
-        // Another shape than the rules know: what was to be removed may stand anywhere in it.
+        // Not the shape that the rules expect: what was to be removed may be anywhere in it.
         (
             r#"{"result":{"best":[{"pic":"x"},1],"list":{"pic":"x","0":{"pic":"x"}}}}"#,
             r#"{"result":{"best":[null,null],"list":{}}}"#,
@@ -176,7 +176,7 @@ fn removed_places_and_long_strings_go() {
 }
 
 #[test]
-fn duplicates_are_refused_where_they_matter_and_only_there() {
+fn duplicates_are_rejected_only_where_they_matter() {
     let mut rules = CutRules::new();
     rules.remove(&pointer("result.pic"));
     for text in [
@@ -207,7 +207,7 @@ fn only_an_object_can_be_cut() {
     }
 }
 
-/// Long strings are handed out in runs of 32 KiB: what stands across the end of one must read as anywhere else.
+/// Long strings are reported in runs of 32 KiB; their ends must make no difference.
 #[test]
 fn nothing_is_lost_where_a_run_of_a_long_string_ends() {
     let wanted = ReferenceRules {
@@ -235,7 +235,7 @@ fn nothing_is_lost_where_a_run_of_a_long_string_ends() {
 }
 
 #[test]
-fn wanted_values_are_decoded() {
+fn captured_values_are_decoded() {
     let mut rules = CutRules::new();
     let slots: Vec<_> = ["s", "n", "b", "o", "gone", "long"]
         .iter()
@@ -294,29 +294,49 @@ fn split_at<'a>(bytes: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> 
 
 proptest! {
     #[test]
-    fn accepts_what_serde_json_accepts(tree in tree(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
-            flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3), pretty in any::<bool>()) {
-        let mut bytes = if pretty { serde_json::to_vec_pretty(&tree) } else { serde_json::to_vec(&tree) }.unwrap();
+    fn the_scanner_accepts_exactly_what_serde_json_accepts(
+        tree in tree(),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+        pretty in any::<bool>(),
+    ) {
+        let bytes = match pretty {
+            true => serde_json::to_vec_pretty(&tree),
+            false => serde_json::to_vec(&tree),
+        };
+        let mut bytes = bytes.unwrap();
         for (index, byte) in flips {
             let at = index.index(bytes.len());
             bytes[at] = byte;
         }
         let ours = scan(&split_at(&bytes, &cuts)).is_ok();
-        prop_assert_eq!(ours, reference::parse(&bytes).is_some(), "{}", String::from_utf8_lossy(&bytes));
+        let theirs = reference::parse(&bytes).is_some();
+        prop_assert_eq!(ours, theirs, "{}", String::from_utf8_lossy(&bytes));
     }
 
     #[test]
-    fn cutting_is_deleting_from_the_tree(members in prop::collection::btree_map("[abcé]{1,2}", tree(), 0..6),
-            paths in prop::collection::vec("[abc]{1,2}(\\[\\]){0,2}(\\.[abc]{1,2}(\\[\\])?){0,2}", 0..4),
-            longest in 5usize..14, cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6)) {
+    fn a_cut_equals_deleting_from_a_tree(
+        members in prop::collection::btree_map("[abcé]{1,2}", tree(), 0..6),
+        paths in prop::collection::vec(
+            "[abc]{1,2}(\\[\\]){0,2}(\\.[abc]{1,2}(\\[\\])?){0,2}",
+            0..4,
+        ),
+        longest in 5usize..14,
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+    ) {
         let text = serde_json::to_vec(&Tree::Object(members.into_iter().collect())).unwrap();
-        let wanted = ReferenceRules { remove: paths, remove_longer: Some(longest), ..ReferenceRules::default() };
+        let wanted = ReferenceRules {
+            remove: paths,
+            remove_longer: Some(longest),
+            ..ReferenceRules::default()
+        };
         let (kept, _) = cut(&wanted.rules(), &split_at(&text, &cuts)).unwrap();
-        prop_assert_eq!(reference::parse(&kept), wanted.cut(&text).map(|outcome| outcome.kept));
+        let expected = wanted.cut(&text).map(|outcome| outcome.kept);
+        prop_assert_eq!(reference::parse(&kept), expected);
     }
 
     #[test]
-    fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn no_bytes_cause_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let mut rules = CutRules::new();
         rules.keep_only(["a"]);
         rules.remove_longer(4);

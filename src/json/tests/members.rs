@@ -1,4 +1,5 @@
-//! Members read at once against the same members byte by byte, which nobody can read at once: one document, one outcome.
+//! Compares members read at once with the same members byte by byte, which can't be read at once:
+//! one document must have one outcome.
 
 use super::*;
 
@@ -80,7 +81,7 @@ fn blanks() -> impl Strategy<Value = &'static str> {
     prop_oneof![5 => Just(""), 1 => Just(" "), 1 => Just("\n\t"), 1 => Just("\r ")]
 }
 
-/// Nearly always well-formed up to its value, which often is not.
+/// A member that is nearly always well-formed up to its value, which often is not.
 fn member() -> impl Strategy<Value = String> {
     let value = prop_oneof![
         4 => proptest::sample::select(&VALUES[..20]),
@@ -113,7 +114,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
 
     #[test]
-    fn at_once_or_byte_by_byte_it_comes_to_the_same(text in document(), split in 0..80_usize) {
+    fn a_document_has_one_outcome_at_once_or_byte_by_byte(text in document(), split in 0..80_usize) {
         let bytes: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
         let (front, rear) = text.as_bytes().split_at(split.min(text.len()));
         for rules in rules() {
@@ -125,8 +126,12 @@ proptest! {
 }
 
 #[test]
-fn what_is_read_at_once_is_well_formed() {
-    let text = br#"{"error_code": 0, "log_id":4202693857,"cached":-1.5,"ok":true,"result":{"session_id":"S1","code":"0"},"last":null}"#;
+fn only_well_formed_members_are_read_at_once() {
+    let text = concat!(
+        r#"{"error_code": 0, "log_id":4202693857,"cached":-1.5,"ok":true,"#,
+        r#""result":{"session_id":"S1","code":"0"},"last":null}"#,
+    )
+    .as_bytes();
     let rules = CutRules::new();
     assert_eq!(cut(&rules, &[text]).unwrap().0, text);
     let at_once = |text: &str| super::super::member::read(text.as_bytes(), 0).is_some();

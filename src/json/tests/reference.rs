@@ -1,7 +1,8 @@
-//! What a scan and a cut must come to, done the slow way: `serde_json` reads the document into a tree that keeps every
-//! token as it was written, and the cut deletes from that tree. Also used by the fuzzing in `fuzz/`.
+//! A slow and plain reference for scans and cuts: `serde_json` parses the document into a tree that
+//! keeps every token as written, and the cut deletes from that tree. Also used by `fuzz/`.
 //!
-//! It shares nothing with the code it judges but the types of its result and [`CutRules`], which it only fills.
+//! Shares nothing with the tested code except the types of its result and [`CutRules`], which it
+//! only fills.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -12,11 +13,12 @@ use super::json::{
     sink::CapturedValue,
 };
 
-/// RawMembers of an object in which duplicates are looked for, and bytes of a captured value.
+/// Maximum number of members in a watched object.
 const MAX_MEMBERS: usize = 1024;
+/// Maximum size of a captured value, in bytes.
 const MAX_CAPTURE: usize = 4096;
 
-/// A document; strings, names and numbers as they were written.
+/// A document with strings, names and numbers as written.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReferenceTree {
     Object(Vec<(ReferenceText, ReferenceTree)>),
@@ -26,7 +28,7 @@ pub enum ReferenceTree {
     Scalar(String),
 }
 
-/// A string: what stands between its quotes, and what it means.
+/// A string: the text between its quotes, and its decoded value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReferenceText {
     pub raw: String,
@@ -35,7 +37,7 @@ pub struct ReferenceText {
 
 struct RawMembers<'a>(Vec<(&'a RawValue, &'a RawValue)>);
 
-/// The document, or nothing when `serde_json` refuses it or it is too deep.
+/// Parses a document; `None` if `serde_json` rejects it or it is nested too deeply.
 pub fn parse(bytes: &[u8]) -> Option<ReferenceTree> {
     tree(serde_json::from_slice::<&RawValue>(bytes).ok()?, MAX_DEPTH)
 }
@@ -90,33 +92,33 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawMembers<'a> {
     }
 }
 
-/// What a cut is asked to do; pointers as text.
+/// The rules of a cut, with paths as text.
 #[derive(Clone, Debug, Default)]
 pub struct ReferenceRules {
     pub keep_only: Option<Vec<String>>,
     pub watch_root: bool,
     pub remove: Vec<String>,
     pub remove_longer: Option<usize>,
-    /// Each at most once in these three together.
+    /// A path may occur once in these three lists together.
     pub capture: Vec<String>,
     pub stream: Vec<String>,
     pub replace: Vec<String>,
 }
 
-/// What a cut comes to.
+/// The outcome of a cut.
 #[derive(Debug, PartialEq)]
 pub struct ReferenceOutcome {
     pub kept: ReferenceTree,
     /// In the order of `capture`, `stream`, `replace`.
     pub values: Vec<CapturedValue>,
-    /// All streamed strings, one behind the other.
+    /// All streamed strings, concatenated.
     pub streamed: String,
 }
 
 impl ReferenceRules {
-    /// The same, as the cut wants to be told.
+    /// Converts these rules to those of the cut.
     pub fn rules(&self) -> CutRules {
-        let pointer = |text: &String| MemberPath::parse(text).unwrap();
+        let path = |text: &String| MemberPath::parse(text).unwrap();
         let mut rules = CutRules::new();
         if let Some(names) = &self.keep_only {
             rules.keep_only(names.iter().map(String::as_str));
@@ -127,22 +129,22 @@ impl ReferenceRules {
         if let Some(bytes) = self.remove_longer {
             rules.remove_longer(bytes);
         }
-        for path in &self.remove {
-            rules.remove(&pointer(path));
+        for name in &self.remove {
+            rules.remove(&path(name));
         }
-        for path in &self.capture {
-            rules.capture(&pointer(path));
+        for name in &self.capture {
+            rules.capture(&path(name));
         }
-        for path in &self.stream {
-            rules.stream(&pointer(path));
+        for name in &self.stream {
+            rules.stream(&path(name));
         }
-        for path in &self.replace {
-            rules.replace(&pointer(path));
+        for name in &self.replace {
+            rules.replace(&path(name));
         }
         rules
     }
 
-    /// What the cut of this document must come to; nothing: it must be refused.
+    /// The expected outcome of the cut of a document; `None` if it must be rejected.
     pub fn cut(&self, bytes: &[u8]) -> Option<ReferenceOutcome> {
         let mut kept = parse(bytes)?;
         let ReferenceTree::Object(_) = kept else {
@@ -198,7 +200,7 @@ impl ReferenceRules {
         }
     }
 
-    /// Whether an object that is looked at has a name twice, or too many members.
+    /// Whether a watched object has duplicate names, or too many members.
     fn is_ambiguous(&self, path: &str, value: &ReferenceTree) -> bool {
         let mut found = false;
         visit(path, value, &mut |path, value| {
@@ -232,7 +234,7 @@ impl ReferenceRules {
     fn delete(&self, path: &str, value: &mut ReferenceTree) {
         let (object, array) = self.known_shapes(path);
         match value {
-            // What was to be removed may stand in any of them.
+            // Each member may contain what was to be removed.
             ReferenceTree::Object(members) if array && !object => members.clear(),
             ReferenceTree::Array(elements) if object && !array => {
                 elements.fill(ReferenceTree::Scalar("null".into()));
@@ -257,7 +259,7 @@ impl ReferenceRules {
         }
     }
 
-    /// Whether the rules name members below this path, and whether elements.
+    /// Whether the rules name members below this path, and whether they name elements.
     fn known_shapes(&self, path: &str) -> (bool, bool) {
         let below = |wanted: &String, step: &str| match path {
             "" => step == "." && !wanted.is_empty(),
@@ -292,7 +294,7 @@ impl ReferenceRules {
         !unknown && !long_name && !self.is_long(&path, value) && !self.remove.contains(&path)
     }
 
-    /// Whether it goes for its length; what is replaced is not passed on at any length.
+    /// Whether the value is removed for its length; a replaced value is not passed on at any length.
     fn is_long(&self, path: &str, value: &ReferenceTree) -> bool {
         let length = match value {
             ReferenceTree::String(text) => text.raw.len(),
@@ -304,12 +306,12 @@ impl ReferenceRules {
     }
 }
 
-/// What a sink under test writes for a value that is replaced.
+/// The text that a sink under test writes for a replaced value.
 pub fn replaced(slot: CaptureSlot, value: &CapturedValue) -> String {
     serde_json::to_string(&format!("{slot} {value:?}")).unwrap()
 }
 
-/// Every value in the order of the document, with its path as a pointer would write it.
+/// Visits every value in the order of the document, with its path.
 fn visit(path: &str, value: &ReferenceTree, each: &mut impl FnMut(&str, &ReferenceTree)) {
     each(path, value);
     match value {
@@ -327,7 +329,7 @@ fn visit(path: &str, value: &ReferenceTree, each: &mut impl FnMut(&str, &Referen
     }
 }
 
-/// The path of a member. Names that a pointer can't hold are spelled so that they meet no pointer.
+/// The path of a member. Names that a path can't contain are changed so that they match no path.
 fn join(path: &str, name: &str) -> String {
     let name = match name {
         "" => "\0".to_owned(),

@@ -1,4 +1,4 @@
-//! Values that another one takes the place of, and when bytes are settled.
+//! Replaced values, members appended at the end, and when bytes are settled.
 
 use super::{
     super::{
@@ -9,11 +9,11 @@ use super::{
     pointer,
 };
 
-/// Collects, and writes `"<value>"` for what is replaced.
+/// Collects what stays, and writes `"<value>"` for each replaced value.
 #[derive(Default)]
 struct ReplacingSink {
     kept: BufferSink,
-    /// Bytes kept when the last mark came.
+    /// Number of bytes kept at the last mark.
     marked: usize,
 }
 
@@ -44,7 +44,7 @@ impl CutSink for ReplacingSink {
 }
 
 #[test]
-fn a_replaced_value_is_seen_decoded_and_its_bytes_are_gone_however_they_arrive() {
+fn a_replaced_value_is_decoded_and_its_bytes_are_removed_however_they_arrive() {
     let mut rules = CutRules::new();
     rules.keep_only(["a", "id", "z"]);
     rules.replace(&pointer("id"));
@@ -91,7 +91,7 @@ fn a_long_string_that_stays_is_settled_chunk_by_chunk() {
     }
 }
 
-/// Puts members of its own at the end.
+/// Appends a member at the end of the root.
 #[derive(Default)]
 struct AppendingSink(BufferSink);
 
@@ -122,7 +122,7 @@ impl CutSink for AppendingSink {
 }
 
 #[test]
-fn members_may_be_put_in_front_of_the_root_s_end_and_nowhere_else_however_it_arrives() {
+fn members_are_appended_only_at_the_end_of_the_root_however_it_arrives() {
     let mut rules = CutRules::new();
     rules.watch_root();
     rules.remove(&pointer("x"));
