@@ -13,6 +13,7 @@ use hyper::{
     header::{AUTHORIZATION, CONTENT_TYPE, HOST},
 };
 use sha1::Sha1;
+use time::{Date, Month, Time, UtcDateTime};
 
 use crate::secret::Secret;
 
@@ -169,46 +170,24 @@ fn canonical(name: &str) -> String {
         .collect()
 }
 
-/// Parses `yyyyMMddTHHmmssZ`, and no other form, to Unix seconds.
+/// Parses `yyyyMMddTHHmmssZ`, from 1970 on and in no other form, to Unix seconds.
 fn unix_seconds(text: &[u8]) -> Option<i64> {
-    let text = std::str::from_utf8(text)
-        .ok()
-        .filter(|text| text.len() == 16)?;
-    if text.get(8..9)? != "T" || text.get(15..)? != "Z" {
+    let text = std::str::from_utf8(text).ok()?;
+    if text.len() != 16 || text.get(8..9)? != "T" || text.get(15..)? != "Z" {
         return None;
     }
-    let number = |range: std::ops::Range<usize>| -> Option<i64> {
+    let digits = |range: std::ops::Range<usize>| {
         let digits = text.get(range)?;
         let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
-        if plain { digits.parse().ok() } else { None }
+        plain.then_some(digits)
     };
-    let (year, month, day) = (number(0..4)?, number(4..6)?, number(6..8)?);
-    let (hour, minute, second) = (number(9..11)?, number(11..13)?, number(13..15)?);
-    let sane = (1970..=9999).contains(&year)
-        && (1..=12).contains(&month)
-        && (1..=days_in_month(year, month)).contains(&day)
-        && hour < 24
-        && minute < 60
-        && second < 60;
-    sane.then(|| ((days_since_1970(year, month, day) * 24 + hour) * 60 + minute) * 60 + second)
-}
-
-fn days_in_month(year: i64, month: i64) -> i64 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days since 1970-01-01 in the Gregorian calendar. Internally, years begin in March, so that the
-/// leap day is the last of its year.
-fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let months_since_march = (month + 9) % 12;
-    let day_of_year = (153 * months_since_march + 2) / 5 + day - 1;
-    365 * year + year / 4 - year / 100 + year / 400 + day_of_year - 719_468
+    let number = |start| digits(start..start + 2)?.parse::<u8>().ok();
+    let year = digits(0..4)?.parse().ok()?;
+    let month = Month::try_from(number(4)?).ok()?;
+    let date = Date::from_calendar_date(year, month, number(6)?).ok()?;
+    let time = Time::from_hms(number(9)?, number(11)?, number(13)?).ok()?;
+    let seconds = UtcDateTime::new(date, time).unix_timestamp();
+    (seconds >= 0).then_some(seconds)
 }
 
 #[cfg(test)]
