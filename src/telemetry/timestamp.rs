@@ -1,10 +1,10 @@
 //! Points in time as text, in UTC.
 //!
 //! Every request writes two times: that of its access record, and that of its signature. So the
-//! digits are written by hand: formatting by the crate `time` takes four times the instructions. The
-//! calendar (proleptic Gregorian) is computed here as well: that of `time` takes as many, but would
-//! add five crates. Never fails: a time before 1970 is written as 1970-01-01T00:00:00, a time after
-//! the year 9999 as the last second of 9999.
+//! digits are written by hand: formatting by the crate `time` takes four times the instructions.
+//! The calendar (proleptic Gregorian) is computed here as well: that of `time` takes as many, but
+//! would add five crates. Never fails: a time before 1970 is written as 1970-01-01T00:00:00, a time
+//! after the year 9999 as the last second of 9999.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
