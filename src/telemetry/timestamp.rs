@@ -1,27 +1,16 @@
 //! Points in time as text, in UTC.
 //!
-//! Every request writes two times: that of its access record, and that of its signature. So the
-//! digits are written by hand: formatting by the crate `time` takes four times the instructions.
-//! The calendar (proleptic Gregorian) is computed here as well: that of `time` takes as many, but
-//! would add five crates. Never fails: a time before 1970 is written as 1970-01-01T00:00:00, a time
-//! after the year 9999 as the last second of 9999.
+//! Relies on the crate `time` for the calendar. The digits are written by hand, since every request
+//! writes two times: formatting by descriptions of `time` takes four times the instructions. Never
+//! fails: a time before 1970 is written as 1970-01-01T00:00:00, a time after the year 9999 as the
+//! last second of 9999.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use time::UtcDateTime;
+
 /// The last second with a four-digit year: 9999-12-31T23:59:59Z.
 const LAST_SECOND: u64 = 253_402_300_799;
-const SECONDS_PER_DAY: u64 = 86_400;
-
-/// The components of a time in UTC.
-struct CivilTime {
-    year: u64,
-    month: u64,
-    day: u64,
-    hour: u64,
-    minute: u64,
-    second: u64,
-    millisecond: u32,
-}
 
 /// Formats in RFC 3339 with milliseconds: `2026-01-02T03:04:05.678Z`.
 pub fn rfc3339_millis(time: SystemTime) -> String {
@@ -32,21 +21,21 @@ pub fn rfc3339_millis(time: SystemTime) -> String {
 
 /// Appends the time in RFC 3339 with milliseconds.
 pub fn push_rfc3339_millis(text: &mut String, time: SystemTime) {
-    let at = civil_time(time);
-    push_two_digits(text, at.year / 100);
-    push_two_digits(text, at.year);
+    let (utc, millisecond) = utc(time);
+    let (year, month, day) = utc.to_calendar_date();
+    let (hour, minute, second) = utc.as_hms();
+    push_year(text, year);
     for (separator, value) in [
-        ('-', at.month),
-        ('-', at.day),
-        ('T', at.hour),
-        (':', at.minute),
-        (':', at.second),
+        ('-', month.into()),
+        ('-', day),
+        ('T', hour),
+        (':', minute),
+        (':', second),
     ] {
         text.push(separator);
-        push_two_digits(text, value);
+        push_two_digits(text, value.into());
     }
     text.push('.');
-    let millisecond = u64::from(at.millisecond);
     push_two_digits(text, millisecond / 10);
     text.push(digit(millisecond));
     text.push('Z');
@@ -54,56 +43,43 @@ pub fn push_rfc3339_millis(text: &mut String, time: SystemTime) {
 
 /// Appends the time in the basic format of ISO 8601, in seconds: `20260102T030405Z`.
 pub fn push_basic_utc(text: &mut String, time: SystemTime) {
-    let at = civil_time(time);
-    for value in [at.year / 100, at.year, at.month, at.day] {
-        push_two_digits(text, value);
-    }
+    let (utc, _) = utc(time);
+    let (year, month, day) = utc.to_calendar_date();
+    let (hour, minute, second) = utc.as_hms();
+    push_year(text, year);
+    push_two_digits(text, u8::from(month).into());
+    push_two_digits(text, day.into());
     text.push('T');
-    for value in [at.hour, at.minute, at.second] {
-        push_two_digits(text, value);
+    for value in [hour, minute, second] {
+        push_two_digits(text, value.into());
     }
     text.push('Z');
 }
 
+/// The time in UTC, in whole seconds, and its milliseconds.
+fn utc(time: SystemTime) -> (UtcDateTime, u32) {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = i64::try_from(since.as_secs().min(LAST_SECOND)).unwrap_or_default();
+    let utc = UtcDateTime::from_unix_timestamp(seconds).unwrap_or(UtcDateTime::UNIX_EPOCH);
+    (utc, since.subsec_millis())
+}
+
+/// Appends the last four digits.
+fn push_year(text: &mut String, year: i32) {
+    let year = year.unsigned_abs();
+    push_two_digits(text, year / 100);
+    push_two_digits(text, year);
+}
+
 /// Appends the last two digits.
-fn push_two_digits(text: &mut String, value: u64) {
+fn push_two_digits(text: &mut String, value: u32) {
     text.push(digit(value / 10));
     text.push(digit(value));
 }
 
 /// The last digit.
-fn digit(value: u64) -> char {
+fn digit(value: u32) -> char {
     char::from(b'0' + u8::try_from(value % 10).unwrap_or_default())
-}
-
-/// Splits a time into its components. No operation overflows, since the seconds are capped first.
-fn civil_time(time: SystemTime) -> CivilTime {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = since.as_secs().min(LAST_SECOND);
-    let of_day = seconds % SECONDS_PER_DAY;
-    // Days count from 0000-03-01, so that a leap day is the last day of its year. A cycle of 400
-    // years has 146,097 days.
-    let days = seconds / SECONDS_PER_DAY + 719_468;
-    let cycle = days / 146_097;
-    let of_cycle = days % 146_097;
-    let year_of_cycle =
-        (of_cycle - of_cycle / 1_460 + of_cycle / 36_524 - of_cycle / 146_096) / 365;
-    let of_year = of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
-    let month_from_march = (5 * of_year + 2) / 153;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    CivilTime {
-        year: cycle * 400 + year_of_cycle + u64::from(month <= 2),
-        month,
-        day: of_year - (153 * month_from_march + 2) / 5 + 1,
-        hour: of_day / 3_600,
-        minute: of_day % 3_600 / 60,
-        second: of_day % 60,
-        millisecond: since.subsec_millis(),
-    }
 }
 
 #[cfg(test)]
@@ -111,6 +87,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    const SECONDS_PER_DAY: u64 = 86_400;
 
     fn basic_utc(time: SystemTime) -> String {
         let mut text = String::new();
