@@ -7,6 +7,7 @@ use crate::support::redis::{self, Redis};
 const CLAIM: &str = include_str!("../../../src/store/lua/claim.lua");
 const PUBLISH: &str = include_str!("../../../src/store/lua/publish.lua");
 const HEARTBEAT: &str = include_str!("../../../src/store/lua/heartbeat.lua");
+const RATE: &str = include_str!("../../../src/store/lua/rate.lua");
 
 const SETTLE: &str = "3000";
 const LIFE: &str = "10000";
@@ -95,4 +96,27 @@ async fn no_replica_counts_as_dead_before_a_store_that_lost_its_data_can_know() 
     assert_eq!(claim(&redis, "B", "A", true).await, ["wait", "A"]);
     redis.ask(&["DEL", "sign:A"]).await;
     assert_eq!(claim(&redis, "B", "A", true).await, ["unknown"]);
+}
+
+#[tokio::test]
+async fn no_caller_waits_longer_than_for_a_whole_burst_whatever_the_store_s_clock_did() {
+    if !redis::is_there() {
+        return;
+    }
+    let redis = Redis::start().await;
+    // One request an hour, five at once.
+    let rate = ["3600000000", "5"];
+    let charge = async || eval(&redis, RATE, &["rate"], &rate).await;
+    for left in (0..5).rev() {
+        assert_eq!(charge().await, ["1".to_owned(), left.to_string()]);
+    }
+    // The clock was set back by ten hours since, or the limit was made tighter.
+    redis
+        .ask(&["SET", "rate", &format!("{}000", time(36_000_000))])
+        .await;
+    assert_eq!(charge().await, ["0", "3600000000"]);
+    let expires = redis.ask(&["PTTL", "rate"]).await;
+    let expires: i64 = str::from_utf8(&expires[0]).unwrap().parse().unwrap();
+    let whole_burst = 5 * 3_600_000;
+    assert!((1..=whole_burst).contains(&expires), "{expires}");
 }
