@@ -25,7 +25,7 @@ impl CheckArgs {
                 self.config.display()
             )),
             Err(report) => {
-                super::note(&report.to_string());
+                super::note(&report.for_stderr());
                 ExitCode::FAILURE
             }
         }

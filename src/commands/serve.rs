@@ -39,7 +39,7 @@ impl ServeArgs {
         let settings = match config::load(&self.config) {
             Ok(loaded) => loaded.settings,
             Err(errors) => {
-                super::note(&errors.to_string());
+                super::note(&errors.for_stderr());
                 return ExitCode::FAILURE;
             }
         };

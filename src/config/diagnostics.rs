@@ -64,14 +64,13 @@ impl ConfigErrors {
         self.errors.is_empty()
     }
 
-    /// Prints the errors to standard error, in colour if that is a terminal.
-    pub fn print(&self) {
+    /// The errors for standard error: in colour, if that is a terminal.
+    pub fn for_stderr(&self) -> String {
         let coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        let renderer = match coloured {
-            true => Renderer::styled(),
-            false => Renderer::plain(),
-        };
-        eprintln!("{}", self.rendered(&renderer));
+        match coloured {
+            true => self.rendered(&Renderer::styled()),
+            false => self.to_string(),
+        }
     }
 
     fn rendered(&self, renderer: &Renderer) -> String {

@@ -177,7 +177,8 @@ impl ConfigReader<'_> {
             self.error(
                 location,
                 format!("`{text}` is not an IP address with a port"),
-                "write ADDRESS:PORT, like \"127.0.0.1:8080\" or \"[::]:8080\"; names are not resolved",
+                "write ADDRESS:PORT, like \"127.0.0.1:8080\" or \"[::]:8080\"; names are not \
+                 resolved",
             );
         }
         address

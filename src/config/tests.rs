@@ -1,6 +1,6 @@
-//! Valid configurations, from the text to the settings. Errors are in [`wrong`], [`wrong_parts`] and
-//! [`wrong_identities`], overrides in [`overrides`], secrets in [`secrets`] and [`redact`], verdicts
-//! and evidence in [`verdict`], the store in `store`, the documents in [`reference`].
+//! Valid configurations, from the text to the settings. Errors are in [`wrong`], [`wrong_parts`]
+//! and [`wrong_identities`], overrides in [`overrides`], secrets in [`secrets`] and [`redact`],
+//! verdicts and evidence in [`verdict`], the store in `store`, the documents in [`reference`].
 
 mod overrides;
 mod redact;

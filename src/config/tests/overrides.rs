@@ -92,7 +92,11 @@ fn the_source_of_a_secret_can_be_overridden() {
 #[test]
 fn an_error_of_an_override_names_its_variable() {
     for (variable, value, message) in [
-        ("SERVER__LISTEN", "nonsense", "`nonsense` is not an address"),
+        (
+            "SERVER__LISTEN",
+            "nonsense",
+            "`nonsense` is not an IP address",
+        ),
         ("SERVER__MAX_CONNECTIONS", "many", "must be a whole number"),
         (
             "SERVER__MAX_CONNECTIONS",
