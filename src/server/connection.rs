@@ -249,8 +249,8 @@ where
         if finished.is_some() {
             return;
         }
-        // Open streams finish, and the peer is told to open no more. The drain bounds a stop
-        // itself.
+        // Open streams finish, and the peer gets a GOAWAY frame, so it opens no more. When the whole
+        // gateway stops, the drain bounds this wait.
         Pin::new(&mut connection).graceful_shutdown();
         if *self.context.stopping.borrow() {
             drop(connection.await);

@@ -1,8 +1,8 @@
 //! The listeners and their connections: accept, TLS, time limits, graceful stop, and the admin
 //! listener.
 //!
-//! [`Server::bind`] binds every address before any is served. [`Server::run`] serves until it is
-//! told to stop, then drains. Relies on the relay for every response except those to a head that
+//! [`Server::bind`] binds every address before any is served. [`Server::run`] serves until its stop
+//! future resolves, then drains. Relies on the relay for every response except those to a head that
 //! never became a request. Never reads a body.
 
 mod accept;
@@ -82,7 +82,7 @@ impl Server {
     /// The bound public addresses.
     ///
     /// # Errors
-    /// Fails if the system can't tell the address of a socket.
+    /// Fails if the system does not return the address of a socket.
     pub fn public_addresses(&self) -> io::Result<Vec<SocketAddr>> {
         self.public.iter().map(TcpListener::local_addr).collect()
     }

@@ -198,9 +198,8 @@ impl RequestGuard {
         }
     }
 
-    /// Reports that the response is ready. hyper takes an HTTP/1.1 response at once. Over HTTP/2
-    /// the response waits here until the peer opens a window for it, so the idle timeout runs from
-    /// now.
+    /// Reports that the response is ready. hyper takes an HTTP/1.1 response at once. Over HTTP/2 it
+    /// may wait for the peer's flow-control window, so the idle timeout runs from now on.
     pub(super) fn response_ready(&mut self) {
         if self
             .activity
@@ -236,7 +235,7 @@ pub(super) struct ConnectionWatchdog<'a> {
     stopping: watch::Receiver<bool>,
     readiness: &'a Readiness,
     timer: Pin<Box<Sleep>>,
-    /// How often to check, while a request is in flight, whether it ended unnoticed.
+    /// How often to check, while a request is in flight, whether it ended without a wake.
     interval: Duration,
     /// The decision that ended [`Self::until_due`].
     pub(super) due: TimeoutDecision,
