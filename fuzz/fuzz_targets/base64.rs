@@ -1,4 +1,4 @@
-//! Arbitrary text in arbitrary pieces: the check that does not decode agrees with a decoder.
+//! Arbitrary text in arbitrary pieces: the check, which does not decode, agrees with a decoder.
 
 #![no_main]
 
@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use liveness_gateway::media::{VideoFinding, base64::Base64Check};
 use liveness_gateway_fuzz::arrival;
 
-/// Standard base64 whose last character may have bits that mean nothing.
+/// Standard base64 whose last character may have unused bits that are not zero.
 static LENIENT: LazyLock<Encoding> = LazyLock::new(|| {
     let mut lenient = Specification::new();
     lenient
@@ -25,7 +25,8 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     agrees(&parts, text);
-    // Arbitrary bytes are seldom base64: the same bytes as a good text, and with one wrong character.
+    // Arbitrary bytes are rarely base64, so also try their encoding, and that with one wrong
+    // character.
     let mut good = BASE64.encode(text).into_bytes();
     let pieces: Vec<usize> = parts.iter().map(|part| part.len().max(1)).collect();
     agrees(&resplit(&good, &pieces), &good);
@@ -53,7 +54,8 @@ fn agrees(parts: &[&[u8]], text: &[u8]) {
     if early.is_err() {
         assert!(ours.is_err(), "an early finding went away");
     }
-    // The decoder takes several padded texts behind one another; a video is one, with its padding at its end alone.
+    // The decoder accepts concatenated padded texts; a video is one text, with padding only at its
+    // end.
     let padding = text.iter().rev().take_while(|&&byte| byte == b'=').count();
     let one = !text[..text.len() - padding].contains(&b'=');
     let theirs = LENIENT

@@ -1,5 +1,6 @@
-//! Arbitrary documents in arbitrary pieces, cut by a few sets of rules: what stays is the document with the same places
-//! deleted from a tree, and the wanted values are those of the tree.
+//! Arbitrary documents in arbitrary pieces, cut by a few sets of rules: the output equals the
+//! document with the same values deleted from a tree, and the captured values are those of the
+//! tree.
 
 #![no_main]
 
@@ -45,7 +46,8 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(ours, wanted.cut(document));
 });
 
-/// CutRules of every kind, alone and together; the last three are like those of a request's two shapes and of an answer.
+/// Rules of every kind, alone and combined. The last three resemble those of the two forms of a
+/// request and of a response.
 fn wanted(choice: u8) -> ReferenceRules {
     let list = |text: &str| text.split_ascii_whitespace().map(str::to_owned).collect();
     let keep = |text: &str| Some(list(text));
@@ -118,7 +120,7 @@ fn wanted(choice: u8) -> ReferenceRules {
     }
 }
 
-/// A sink that keeps what stays and does not give back what it was told is there for good.
+/// A sink that keeps the bytes that stay, and never removes bytes before the mark.
 #[derive(Default)]
 struct Kept {
     bytes: Vec<u8>,

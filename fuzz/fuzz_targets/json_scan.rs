@@ -1,5 +1,5 @@
-//! Arbitrary bytes in arbitrary pieces: the scanner accepts exactly what `serde_json` accepts, and its events are the
-//! tokens that `serde_json` reads.
+//! Arbitrary bytes in arbitrary pieces: the scanner accepts exactly what `serde_json` accepts, and
+//! its events are the tokens that `serde_json` parses.
 
 #![no_main]
 
@@ -16,7 +16,7 @@ use liveness_gateway_fuzz::{
 #[derive(Debug, PartialEq)]
 enum Token {
     Event(JsonEvent),
-    /// The inside of a name or string, decoded, or a number or literal as written.
+    /// The decoded inside of a name or string, or a number or literal as written.
     Text(Vec<u8>),
 }
 
@@ -87,7 +87,7 @@ impl Tokens {
         self.0.push(Token::Event(event));
     }
 
-    /// However a text is split between events, it is one.
+    /// Joins a text that is split into several events.
     fn text(&mut self, bytes: &[u8]) {
         match self.0.last_mut() {
             _ if bytes.is_empty() => {}

@@ -1,5 +1,5 @@
-//! Arbitrary files: never a panic, and the same facts whether a file is held in one piece, or as base64 in pieces, with some of
-//! its characters written as JSON escapes.
+//! Arbitrary files: never a panic, and the same facts whether a file is in one piece or in pieces
+//! of base64 with some characters written as JSON escapes.
 
 #![no_main]
 
@@ -11,7 +11,7 @@ use liveness_gateway::media::{held::HeldVideo, mp4};
 const FRONT: &str = "{\"video_base64\":\"";
 
 fuzz_target!(|data: &[u8]| {
-    // The first bytes say how it is written and split; the rest is the file.
+    // The first bytes say how the file is written and split; the rest is the file.
     let Some(([escape, split], file)) = data.split_first_chunk::<2>() else {
         return;
     };

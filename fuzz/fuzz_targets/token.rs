@@ -1,5 +1,5 @@
-//! Arbitrary `Authorization` headers, and arbitrary claims that are really signed: no panic, no caller without the key,
-//! and no caller whose claims break a rule.
+//! Arbitrary `Authorization` headers, and arbitrary claims that are really signed: no panic, no
+//! caller without the key, and no caller whose claims break a rule.
 
 #![no_main]
 
@@ -29,7 +29,7 @@ use serde_json::Value;
 const SECRET: &[u8] = b"a secret of the fuzzing, long enough for HMAC";
 const NOW: u64 = 1_800_000_000;
 const LEEWAY: u64 = 30;
-/// Public keys that nobody has the other half of.
+/// Public keys whose private keys do not exist.
 const KEYS: &[u8] = include_bytes!("../keys.json");
 
 static AUTHENTICATOR: LazyLock<Authenticator> = LazyLock::new(|| {
@@ -62,7 +62,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// What the header leads to; nothing when it can't be a header's value.
+/// Authenticates a header; `None` if it can't be a header's value.
 fn ask(header: &[u8]) -> Option<Result<Arc<Caller>, AuthRefusal>> {
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, HeaderValue::from_bytes(header).ok()?);
@@ -72,7 +72,7 @@ fn ask(header: &[u8]) -> Option<Result<Arc<Caller>, AuthRefusal>> {
         .as_mut()
         .poll(&mut Context::from_waker(Waker::noop()))
     else {
-        panic!("keys from the configuration are there");
+        panic!("configured keys are available at once");
     };
     if let Err(refusal) = &result {
         assert!(
@@ -84,7 +84,7 @@ fn ask(header: &[u8]) -> Option<Result<Arc<Caller>, AuthRefusal>> {
     Some(result)
 }
 
-/// Header, claims and signature as the lines of the input.
+/// Authenticates a token whose header, claims and signature are the lines of the input.
 fn unsigned(data: &[u8]) {
     let parts: Vec<_> = data
         .splitn(3, |&byte| byte == b'\n')
@@ -94,7 +94,8 @@ fn unsigned(data: &[u8]) {
     assert!(ask(header.as_bytes()).is_none_or(|result| result.is_err()));
 }
 
-/// Header and claims as the lines of the input, and the signature that belongs to them.
+/// Authenticates a token whose header and claims are the lines of the input, with a valid
+/// signature.
 fn signed(data: &[u8]) {
     let mut parts = data.splitn(2, |&byte| byte == b'\n');
     let (header, claims) = (
@@ -116,7 +117,7 @@ fn sign(header: &[u8], claims: &[u8]) -> String {
     format!("{text}.{}", BASE64URL_NOPAD.encode(mac.as_ref()))
 }
 
-/// The rules again, on a tree.
+/// Checks the rules again, on a tree.
 fn holds(header: &[u8], claims: &[u8], caller: &Caller) {
     let header: Value =
         serde_json::from_slice(header).expect("a caller of a header that is no JSON");
@@ -151,7 +152,7 @@ fn holds(header: &[u8], claims: &[u8], caller: &Caller) {
     assert!(caller.scopes.is_empty() || granted != "nullnull");
 }
 
-/// A good token with one byte changed.
+/// Authenticates a valid token with one byte changed.
 fn changed(data: &[u8]) {
     let [low, high, flip, ..] = *data else {
         return;
@@ -164,7 +165,7 @@ fn changed(data: &[u8]) {
     let good = [b"Bearer ", token.as_slice()].concat();
     assert!(
         ask(&good).is_some_and(|result| result.is_ok()),
-        "a good token must be taken"
+        "a valid token must be accepted"
     );
     let at = usize::from(u16::from_le_bytes([low, high])) % token.len();
     token[at] ^= flip;

@@ -1,16 +1,18 @@
-//! What the targets in `fuzz_targets/` share.
+//! Shared code of the targets in `fuzz_targets/`.
 
-/// The slow and plain reading of a document and of a cut, which the gateway's own tests use too.
+/// The slow and plain reference for scans and cuts, which the gateway's own tests use, too.
 #[path = "../../src/json/tests/reference.rs"]
 pub mod reference;
 
-/// `reference` names the parser it is held against as `super::json`.
+/// `reference` refers to the tested parser as `super::json`.
 use liveness_gateway::json;
 
-/// An input's first four bytes say how the rest arrives; the last of four steps is repeated.
+/// Splits an input: its first four bytes say in which pieces the rest arrives. Returns the pieces
+/// and the rest as a whole.
 ///
-/// A step is so many bytes as the digit says, counted from `0`; `0` itself means all that is left. So seeds can be written by hand:
-/// `0000{}` comes at once, `1111{}` byte by byte, `2300{}` in pieces of two bytes, three bytes, and the rest.
+/// Each byte is the size of a piece as a digit; `0` means all that is left, and the last size is
+/// repeated. So seeds can be written by hand: `0000{}` arrives at once, `1111{}` byte by byte, and
+/// `2300{}` in pieces of two bytes, three bytes, and the rest.
 pub fn arrival(data: &[u8]) -> Option<(Vec<&[u8]>, &[u8])> {
     let (steps, rest) = data.split_at_checked(4)?;
     let mut steps = steps

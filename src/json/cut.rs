@@ -2,8 +2,8 @@
 //! the bytes that stay to a [`CutSink`], unchanged.
 //!
 //! Whether a member stays is known only after its name, or inside a long string. So the cut sets a
-//! mark before the member, passes its bytes on, and rolls back to the mark if the member is removed.
-//! Never looks ahead, and never buffers more than a name or a captured value.
+//! mark before the member, passes its bytes on, and rolls back to the mark if the member is
+//! removed. Never looks ahead, and never buffers more than a name or a captured value.
 
 use super::{
     CutError,
@@ -37,7 +37,7 @@ impl<'r> JsonCut<'r> {
             scanner: JsonScanner::default(),
             frames: FrameStack::new(),
             names: NameHashes::new(),
-            name: MemberName::new(&rules.seed),
+            name: MemberName::new(),
             place: Some(CutRules::ROOT),
             scalar: None,
             removing: None,
@@ -167,7 +167,7 @@ impl<'r> JsonCut<'r> {
     }
 
     fn key_start(&mut self, at: usize, out: &mut ChunkOutput<'_, impl CutSink>) {
-        self.name.begin();
+        self.name.begin(&self.rules.seed);
         let frame = self.frames.last();
         if self.removing.is_none() && frame.is_some_and(|frame| !frame.kept_any) {
             out.mark(at.saturating_sub(1));

@@ -1,9 +1,9 @@
 //! Classifies whole blocks of a string: letters of base64 (RFC 4648 section 4, without padding), or
 //! bytes that JSON allows unescaped.
 //!
-//! By far the longest strings are base64 in every request and response of Qiniu's, so each byte of a
-//! video is examined here. The code has no branch per byte, so that the compiler processes as many
-//! at once as the processor can. Never reads a byte twice.
+//! By far the longest strings are base64 in every request and response of Qiniu's, so each byte of
+//! a video is examined here. The code has no branch per byte, so that the compiler processes as
+//! many at once as the processor can. Never reads a byte twice.
 
 use fearless_simd::{Level, Simd, dispatch};
 

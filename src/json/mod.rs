@@ -1,9 +1,9 @@
 //! One-pass JSON: scanning, and cutting while scanning. Knows nothing about what documents mean.
 //!
-//! [`scanner`] splits bytes into events, strictly by RFC 8259, and can pause and resume at any byte.
-//! [`cut`] applies a set of [`rules`] to the events and tells a [`sink`] which bytes stay and which
-//! values were captured; [`rules::MemberPath`] is how rules name places in a document. Nothing here
-//! builds a tree, recurses, or holds more than one short token.
+//! [`scanner`] splits bytes into events, strictly by RFC 8259, and can pause and resume at any
+//! byte. [`cut`] applies a set of [`rules`] to the events and tells a [`sink`] which bytes stay and
+//! which values were captured; [`rules::MemberPath`] is how rules name places in a document.
+//! Nothing here builds a tree, recurses, or holds more than one short token.
 
 pub mod cut;
 pub mod letters;

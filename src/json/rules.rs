@@ -157,8 +157,8 @@ impl CutRules {
     }
 
     /// The node of a member, and whether it is removed because it is not among those that stay. If
-    /// the rules expect an array, all members of an object are removed: each may contain what was to
-    /// be removed.
+    /// the rules expect an array, all members of an object are removed: each may contain what was
+    /// to be removed.
     pub(super) fn member(
         &self,
         place: Option<NodeIndex>,

@@ -131,9 +131,9 @@ impl JsonScanner {
         }
     }
 
-    /// Reads the rest of a name or string after its opening quote at once, if it is short, plain and
-    /// complete, instead of through several events. Consumes the closing quote, and the colon right
-    /// after a name. `None`: continue with [`JsonScanner::next`].
+    /// Reads the rest of a name or string after its opening quote at once, if it is short, plain
+    /// and complete, instead of through several events. Consumes the closing quote, and the colon
+    /// right after a name. `None`: continue with [`JsonScanner::next`].
     pub(super) fn short<'a>(&mut self, bytes: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {
         let name = match self.expect {
             ScannerState::InKey(text) if text.is_fresh() => true,

@@ -40,8 +40,8 @@ pub trait CutSink {
     /// Takes decoded bytes of a streamed string. With `letters`, all of them are letters of base64.
     fn text(&mut self, bytes: &[u8], letters: bool);
     /// Writes one JSON value in place of `value`, as
-    /// [`CutRules::replace`](super::rules::CutRules::replace) asked. Not called if the rules replace
-    /// nothing.
+    /// [`CutRules::replace`](super::rules::CutRules::replace) asked. Not called if the rules
+    /// replace nothing.
     fn replace(&mut self, slot: CaptureSlot, value: &CapturedValue) {
         let _ = (slot, value);
     }
@@ -151,7 +151,8 @@ impl<'a, S: CutSink> ChunkOutput<'a, S> {
         self.sink
     }
 
-    /// Passes decoded bytes of a streamed string to the sink, which already has all bytes before it.
+    /// Passes decoded bytes of a streamed string to the sink, which already has all bytes before
+    /// it.
     pub(super) fn text(&mut self, bytes: &[u8], letters: bool) {
         self.sink.text(bytes, letters);
     }

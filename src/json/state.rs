@@ -33,8 +33,8 @@ pub(super) struct ContainerFrame {
     pub(super) place: Option<NodeIndex>,
     /// Whether a member or element stayed, so that the next one needs its comma.
     pub(super) kept_any: bool,
-    /// Index of its first name in the [`NameHashes`], if it is watched for duplicates. There are few
-    /// enough for a linear search.
+    /// Index of its first name in the [`NameHashes`], if it is watched for duplicates. There are
+    /// few enough for a linear search.
     names: Option<usize>,
 }
 
@@ -169,28 +169,26 @@ pub(super) struct MemberName {
     length: usize,
     /// Length in the document, in bytes.
     raw_length: usize,
-    seed: RandomState,
     hasher: DefaultHasher,
 }
 
 impl MemberName {
-    /// A name whose hash is keyed with `seed`.
-    pub(super) fn new(seed: &RandomState) -> Self {
+    /// No name yet; [`MemberName::begin`] must come first.
+    pub(super) fn new() -> Self {
         Self {
             start: SmallVec::new(),
             length: 0,
             raw_length: 0,
-            seed: seed.clone(),
-            hasher: seed.build_hasher(),
+            hasher: DefaultHasher::new(),
         }
     }
 
-    /// Starts another name.
-    pub(super) fn begin(&mut self) {
+    /// Starts another name, whose hash is keyed with `seed`.
+    pub(super) fn begin(&mut self, seed: &RandomState) {
         self.start.clear();
         self.length = 0;
         self.raw_length = 0;
-        self.hasher = self.seed.build_hasher();
+        self.hasher = seed.build_hasher();
     }
 
     /// Takes the next decoded bytes, which are `raw` bytes in the document.
@@ -251,8 +249,8 @@ mod tests {
             pieces in 1..9_usize,
         ) {
             let seeds = [RandomState::new(), RandomState::new()];
-            let mut split = MemberName::new(&seeds[0]);
-            split.begin();
+            let mut split = MemberName::new();
+            split.begin(&seeds[0]);
             name.chunks(pieces).for_each(|piece| split.take(piece, piece.len()));
             prop_assert_eq!(split.hash(), hash(&seeds[0], &name));
             let mut longer = name.clone();

@@ -60,8 +60,8 @@ impl StringState {
         matches!(self.escape, EscapeState::None) && self.owed == 0
     }
 
-    /// Reads `bytes` from `at` on, up to the end of a run of plain bytes, an escape, the closing quote
-    /// or the end of `bytes`.
+    /// Reads `bytes` from `at` on, up to the end of a run of plain bytes, an escape, the closing
+    /// quote or the end of `bytes`.
     pub(super) fn step(&mut self, bytes: &[u8], at: &mut usize) -> Result<StringStep, ScanError> {
         let start = *at;
         let mut letters = true;
@@ -188,10 +188,10 @@ struct PlainRun {
     letters: bool,
 }
 
-/// Counts the printable ASCII bytes other than `"` and `\` at the start of `bytes`. Most of a body is
-/// one such run, nearly all of it letters of base64, so whole blocks are judged at once: as letters
-/// first, and from the first block with another byte on as plain bytes. Most other strings are a few
-/// words long, so words are tried first.
+/// Counts the printable ASCII bytes other than `"` and `\` at the start of `bytes`. Most of a body
+/// is one such run, nearly all of it letters of base64, so whole blocks are judged at once: as
+/// letters first, and from the first block with another byte on as plain bytes. Most other strings
+/// are a few words long, so words are tried first.
 fn plain_run(bytes: &[u8]) -> PlainRun {
     let plain = |length, letters| PlainRun { length, letters };
     let first = match plain_words(bytes, 4) {
@@ -218,8 +218,8 @@ fn plain_run(bytes: &[u8]) -> PlainRun {
     plain(first + blocks + end, only_letters && end_letters())
 }
 
-/// Checks up to `most` words of eight bytes. `Ok` with the number of bytes checked if all are plain,
-/// otherwise `Err` with the number of plain bytes before the first that is not.
+/// Checks up to `most` words of eight bytes. `Ok` with the number of bytes checked if all are
+/// plain, otherwise `Err` with the number of plain bytes before the first that is not.
 fn plain_words(bytes: &[u8], most: usize) -> Result<usize, usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x80 * ONES;

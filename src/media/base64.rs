@@ -195,12 +195,15 @@ mod tests {
         #[test]
         fn the_check_agrees_with_a_decoder(text in "[A-Za-z0-9+/=_ ]{0,40}", split in 1usize..9) {
             let mut lenient = data_encoding::Specification::new();
-            lenient.symbols.push_str("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");
+            lenient.symbols.push_str("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+            lenient.symbols.push_str("0123456789+/");
             lenient.padding = Some('=');
             lenient.check_trailing_bits = false;
-            let decoded = lenient.encoding().unwrap().decode(text.as_bytes()).ok().map(|bytes| bytes.len() as u64);
+            let decoded = lenient.encoding().unwrap().decode(text.as_bytes());
+            let decoded = decoded.ok().map(|bytes| bytes.len() as u64);
             let ours = check(&text.as_bytes().chunks(split).collect::<Vec<_>>()).ok();
-            // data-encoding accepts concatenated padded texts; one text has padding only at its end.
+            // data-encoding accepts concatenated padded texts; one text has padding only at its
+            // end.
             let concatenated = text.trim_end_matches('=').contains('=');
             prop_assert_eq!(ours, decoded.filter(|length| *length > 0 && !concatenated));
         }
@@ -214,7 +217,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_encoder_agrees_with_another_one(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+        fn the_encoder_agrees_with_another_one(
+            bytes in proptest::collection::vec(any::<u8>(), 0..100),
+        ) {
             prop_assert_eq!(encode(&bytes), BASE64.encode(&bytes).into_bytes());
         }
     }

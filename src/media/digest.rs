@@ -1,7 +1,7 @@
 //! The SHA-256 of a video while it arrives, raw or as base64.
 //!
-//! Relies on [`super::base64`] to reject invalid base64, of which the digest is meaningless. Holds at
-//! most four characters.
+//! Relies on [`super::base64`] to reject invalid base64, of which the digest is meaningless. Holds
+//! at most four characters.
 
 use std::fmt;
 
@@ -14,8 +14,8 @@ const BLOCK: usize = 4096;
 /// A digest in progress.
 pub struct VideoDigest {
     hash: Context,
-    /// Up to four characters. The last group may be padded, and a group is known to be the last only
-    /// at the end.
+    /// Up to four characters. The last group may be padded, and a group is known to be the last
+    /// only at the end.
     held: Vec<u8>,
 }
 

@@ -1,9 +1,9 @@
 //! Random access to the bytes of a video whose base64 is inside a JSON body held in pieces, without
 //! decoding or copying all of it.
 //!
-//! Relies on the text having passed [`super::base64`]. JSON may write its characters as escapes (PHP
-//! writes every `/` as `\/`), so offsets can't be computed, and reads should be roughly in order:
-//! each continues from the position of the last. Allocates nothing.
+//! Relies on the text having passed [`super::base64`]. JSON may write its characters as escapes
+//! (PHP writes every `/` as `\/`), so offsets can't be computed, and reads should be roughly in
+//! order: each continues from the position of the last. Allocates nothing.
 
 use bytes::Bytes;
 

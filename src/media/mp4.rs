@@ -2,8 +2,8 @@
 //!
 //! Reads ISO/IEC 14496-12 boxes: `ftyp`, then `moov/trak` of the first video track, then the
 //! fragments (`moof/traf`) of that track. Reads only the headers of all other boxes, from front to
-//! back, so the file may be of any size and in any place. The bytes held of it are limited, whatever
-//! it claims.
+//! back, so the file may be of any size and in any place. The bytes held of it are limited,
+//! whatever it claims.
 
 use std::{ops::RangeInclusive, time::Duration};
 

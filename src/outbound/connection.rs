@@ -77,7 +77,8 @@ impl OutboundConnection {
         }
     }
 
-    /// Whether the server has neither closed the connection nor sent bytes that no request asked for.
+    /// Whether the server has neither closed the connection nor sent bytes that no request asked
+    /// for.
     pub fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
         let mut context = Context::from_waker(Waker::noop());

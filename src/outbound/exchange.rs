@@ -49,7 +49,8 @@ pub enum ExchangeError {
 /// A request as it is written to the connection.
 #[derive(Clone, Copy)]
 pub struct OutboundRequest<'a> {
-    /// Request line and header fields, including the empty line. `Content-Length` must match `body`.
+    /// Request line and header fields, including the empty line. `Content-Length` must match
+    /// `body`.
     pub head: &'a [u8],
     /// The pieces of the body, sent unchanged and in this order.
     pub body: &'a [Bytes],
@@ -128,7 +129,8 @@ async fn write_until_answered(
     .await;
     match result {
         Ok(sent) => Ok(sent),
-        // A server that rejects the request may close its side early; its response may have arrived.
+        // A server that rejects the request may close its side early; its response may have
+        // arrived.
         Err(error) => match read_some(connection, buffer, HEAD_READ).await {
             Ok(1..) => Ok(false),
             _ => Err(ExchangeError::NoResponse(error)),

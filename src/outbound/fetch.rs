@@ -50,7 +50,8 @@ pub enum FetchError {
 /// See [`FetchError`].
 pub async fn fetch(url: &Url, tls: &ClientTls, most: usize) -> Result<FetchedDocument, FetchError> {
     let head = format!(
-        "GET {} HTTP/1.1\r\nHost: {}\r\nAccept: application/json\r\nUser-Agent: liveness-gateway/{}\r\nConnection: close\r\n\r\n",
+        "GET {} HTTP/1.1\r\nHost: {}\r\nAccept: application/json\r\n\
+         User-Agent: liveness-gateway/{}\r\nConnection: close\r\n\r\n",
         url.target,
         url.origin.authority,
         env!("CARGO_PKG_VERSION")
@@ -101,8 +102,8 @@ fn redirect_hint(status: u16) -> &'static str {
 }
 
 /// How long a response may be cached, from the header fields `Cache-Control`, `Age`, `Expires` and
-/// `Date`, which `field` looks up; `None` if they do not say. A value that can't be parsed counts as
-/// expired, as the RFC requires.
+/// `Date`, which `field` looks up; `None` if they do not say. A value that can't be parsed counts
+/// as expired, as the RFC requires.
 fn freshness(field: impl Fn(&str) -> Option<String>, now: SystemTime) -> Option<Duration> {
     if let Some(control) = field("cache-control") {
         let control = control.to_ascii_lowercase();

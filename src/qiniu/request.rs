@@ -25,7 +25,8 @@ pub struct RequestTemplate {
     host: String,
     path: String,
     head: String,
-    /// Prepared with one pair of keys, which may be replaced; a request keeps the pair it began with.
+    /// Prepared with one pair of keys, which may be replaced; a request keeps the pair it began
+    /// with.
     signature: ArcSwap<PreparedSignature>,
     sign_date: bool,
 }

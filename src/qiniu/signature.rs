@@ -1,8 +1,10 @@
-//! Qiniu's management signature, version 2: `Authorization: Qiniu AK:base64url(HMAC-SHA1(SK, text))`.
+//! Qiniu's management signature, version 2: `Authorization: Qiniu AK:base64url(HMAC-SHA1(SK,
+//! text))`.
 //!
-//! A pure computation: bytes in, header value out. The body is fed as it arrives, so the signature is
-//! ready with its last byte. The rules are those of Qiniu's own SDKs (`QiniuMacAuth`); the vectors in
-//! `tests/vectors.json` were generated with one of them. Never logs or copies the secret key.
+//! A pure computation: bytes in, header value out. The body is fed as it arrives, so the signature
+//! is ready with its last byte. The rules are those of Qiniu's own SDKs (`QiniuMacAuth`); the
+//! vectors in `tests/vectors.json` were generated with one of them. Never logs or copies the secret
+//! key.
 
 use std::sync::Arc;
 

@@ -149,10 +149,10 @@ impl UpstreamFailure {
     /// Whether Qiniu surely did not take the request, so that the session is still unused and
     /// nothing is billed.
     ///
-    /// That is so before the first byte is written, and if the status says so: 4xx, 429, 503 or 573.
-    /// Another 5xx may come from a machine that failed while processing the request, or from one
-    /// that lost its connection to such a machine; a redirect may come from anywhere. Both leave
-    /// the outcome unknown, as a missing response does.
+    /// That is so before the first byte is written, and if the status says so: 4xx, 429, 503 or
+    /// 573. Another 5xx may come from a machine that failed while processing the request, or from
+    /// one that lost its connection to such a machine; a redirect may come from anywhere. Both
+    /// leave the outcome unknown, as a missing response does.
     pub fn nothing_was_taken(&self) -> bool {
         match self.kind {
             UpstreamFailureKind::PoolExhausted

@@ -114,7 +114,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
 
     #[test]
-    fn a_document_has_one_outcome_at_once_or_byte_by_byte(text in document(), split in 0..80_usize) {
+    fn a_document_has_one_outcome_at_once_or_byte_by_byte(
+        text in document(),
+        split in 0..80_usize,
+    ) {
         let bytes: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
         let (front, rear) = text.as_bytes().split_at(split.min(text.len()));
         for rules in rules() {

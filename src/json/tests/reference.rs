@@ -294,7 +294,8 @@ impl ReferenceRules {
         !unknown && !long_name && !self.is_long(&path, value) && !self.remove.contains(&path)
     }
 
-    /// Whether the value is removed for its length; a replaced value is not passed on at any length.
+    /// Whether the value is removed for its length; a replaced value is not passed on at any
+    /// length.
     fn is_long(&self, path: &str, value: &ReferenceTree) -> bool {
         let length = match value {
             ReferenceTree::String(text) => text.raw.len(),

@@ -9,9 +9,11 @@ use crate::{
 };
 
 const RESPONSE: &str = concat!(
-    r#"{"error_code":0,"error_msg":"SUCCESS","serverlogid":587756642,"result":{"score":0.9600000000000001,"#,
-    r#""maxspoofing":4.1e-4,"spoofing_score":0.1,"action_verify":"pass","thresholds":{"frr_1e-4":0.05,"frr_1e-3":0.3,"#,
-    r#""frr_1e-2":0.9},"best_image":{"pic":"AAAA","liveness_score":1},"pic_list":[{"pic":"AAAA","face_token":"t"}]},"#,
+    r#"{"error_code":0,"error_msg":"SUCCESS","serverlogid":587756642,"#,
+    r#""result":{"score":0.9600000000000001,"maxspoofing":4.1e-4,"spoofing_score":0.1,"#,
+    r#""action_verify":"pass","thresholds":{"frr_1e-4":0.05,"frr_1e-3":0.3,"frr_1e-2":0.9},"#,
+    r#""best_image":{"pic":"AAAA","liveness_score":1},"#,
+    r#""pic_list":[{"pic":"AAAA","face_token":"t"}]},"#,
     r#""verdict":"theirs"}"#
 );
 
@@ -88,7 +90,10 @@ fn hidden_scores_leave_the_envelope_and_whether_the_actions_were_recognized() {
             let (kept, found) = cut(&rules, RESPONSE, piece).unwrap();
             assert_eq!(
                 kept,
-                r#"{"error_code":0,"error_msg":"SUCCESS","serverlogid":587756642,"result":{"action_verify":"pass"}}"#
+                concat!(
+                    r#"{"error_code":0,"error_msg":"SUCCESS","serverlogid":587756642,"#,
+                    r#""result":{"action_verify":"pass"}}"#
+                )
             );
             if rules.scores.is_some() {
                 assert_eq!(found, scores());
@@ -145,9 +150,16 @@ proptest! {
 
     /// A response that lacks a judged member, or has it elsewhere or of another type, is no pass.
     #[test]
-    fn a_response_with_a_missing_or_malformed_member_never_passes(which in 0..5_usize, how in 0..7_usize, piece in 1..200_usize) {
+    fn a_response_with_a_missing_or_malformed_member_never_passes(
+        which in 0..5_usize,
+        how in 0..7_usize,
+        piece in 1..200_usize,
+    ) {
         let members = [
-            r#""error_code":0"#, r#""score":0.9600000000000001"#, r#""action_verify":"pass""#, r#""frr_1e-3":0.3"#,
+            r#""error_code":0"#,
+            r#""score":0.9600000000000001"#,
+            r#""action_verify":"pass""#,
+            r#""frr_1e-3":0.3"#,
             r#""maxspoofing":4.1e-4"#,
         ];
         let rule = PassRule { threshold: ScoreThreshold::Frr1e3, max_spoofing: 0.5 };

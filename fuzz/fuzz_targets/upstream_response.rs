@@ -1,5 +1,6 @@
-//! Arbitrary bytes in arbitrary pieces as an answer of the upstream: its head and the end of its body are found at the
-//! same place however it arrives, both mean what a slow and plain reading says, and what is written in chunks is read back.
+//! Arbitrary bytes in arbitrary pieces as a response of the upstream. The head and the end of the
+//! body are found at the same offsets however the bytes are split, agree with a slow and plain
+//! reading, and written chunks are read back.
 
 #![no_main]
 
@@ -15,8 +16,12 @@ fuzz_target!(|data: &[u8]| {
     let Some((parts, bytes)) = arrival(data) else {
         return;
     };
-    assert_eq!(answer(&parts), answer(&[bytes]), "split and whole differ");
-    // Whatever the bytes are, behind a good head they are the inside of a chunked body.
+    assert_eq!(
+        response(&parts),
+        response(&[bytes]),
+        "split and whole differ"
+    );
+    // After a valid head, any bytes may be the inside of a chunked body.
     let chunked = body(BodyFraming::chunked(), &parts);
     assert_eq!(
         chunked,
@@ -28,10 +33,10 @@ fuzz_target!(|data: &[u8]| {
     round_trip(&parts, bytes);
 });
 
-/// The head as text, the body, and how many bytes belong to neither.
-type Answer = Result<Option<(String, Body)>, MalformedResponse>;
+/// The head as text and the body; `None` if the head is incomplete.
+type ParsedResponse = Result<Option<(String, Body)>, MalformedResponse>;
 
-fn answer(parts: &[&[u8]]) -> Answer {
+fn response(parts: &[&[u8]]) -> ParsedResponse {
     let mut buffer = Vec::new();
     let mut parts = parts.iter();
     let (head, length) = loop {
@@ -62,6 +67,7 @@ fn answer(parts: &[&[u8]]) -> Answer {
 struct Body {
     bytes: Vec<u8>,
     is_done: bool,
+    /// Number of bytes after the end of the body.
     left: usize,
 }
 
@@ -76,7 +82,7 @@ fn body(mut framing: BodyFraming, parts: &[&[u8]]) -> Result<Body, MalformedResp
                     length
                 }
                 FramedPiece::Skip(length) => length,
-                FramedPiece::End => panic!("an end that was not announced"),
+                FramedPiece::End => panic!("an end that `is_done` did not announce"),
             };
             assert!(used > 0 && used <= left.len());
             left = &left[used..];
@@ -90,7 +96,8 @@ fn body(mut framing: BodyFraming, parts: &[&[u8]]) -> Result<Body, MalformedResp
     Ok(body)
 }
 
-/// The head leaves no doubt where the body ends, and the framing is what it says.
+/// Asserts that the head defines the end of the body unambiguously, and that the framing matches
+/// it.
 fn delimited(head: &str, status: u16, framing: &BodyFraming) {
     let values = |name: &str| -> Vec<String> {
         let fields = head.lines().skip(1).filter_map(|line| line.split_once(':'));
@@ -104,7 +111,7 @@ fn delimited(head: &str, status: u16, framing: &BodyFraming) {
     assert!(codings.is_empty() || (lengths.is_empty() && codings == ["chunked"]));
     match framing {
         BodyFraming::Length(0) if has_no_body => {}
-        _ if has_no_body => panic!("a body where none can be"),
+        _ if has_no_body => panic!("a body although the status has none"),
         BodyFraming::Length(length) => {
             assert!(!lengths.is_empty() && lengths.iter().all(|text| text.parse() == Ok(*length)));
         }
@@ -113,7 +120,8 @@ fn delimited(head: &str, status: u16, framing: &BodyFraming) {
     }
 }
 
-/// A chunked body (RFC 9112 section 7.1), line by line; nothing when it is not complete and good.
+/// Reads a chunked body (RFC 9112 section 7.1) line by line; `None` if it is incomplete or
+/// malformed.
 fn read_chunks(bytes: &[u8]) -> Option<Body> {
     const MAX_LINE: usize = 1024;
     let mut body = Body {
@@ -121,7 +129,8 @@ fn read_chunks(bytes: &[u8]) -> Option<Body> {
         ..Body::default()
     };
     let mut left = bytes;
-    // What counts as one line: the end of a chunk with the size that follows, or the last size with all trailers.
+    // The limit counts as one line: the end of a chunk with the next size line, or the last size
+    // line with all trailers.
     let mut counted = 0;
     loop {
         let line = line(&mut left)?;
@@ -159,7 +168,7 @@ fn read_chunks(bytes: &[u8]) -> Option<Body> {
     }
 }
 
-/// Takes a line off, without the line end; nothing when a line feed or a carriage return stands alone.
+/// Takes a line, without its end; `None` at a line feed or carriage return that is alone.
 fn line<'a>(left: &mut &'a [u8]) -> Option<&'a [u8]> {
     let end = left.iter().position(|byte| matches!(byte, b'\r' | b'\n'))?;
     let (line, behind) = left.split_at(end);
@@ -167,7 +176,7 @@ fn line<'a>(left: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(line)
 }
 
-/// The parts as chunks, read back in other pieces.
+/// Writes the parts as chunks, and reads them back in other pieces.
 fn round_trip(parts: &[&[u8]], bytes: &[u8]) {
     let mut written = Vec::new();
     for part in parts.iter().filter(|part| !part.is_empty()) {
