@@ -249,7 +249,7 @@ where
         if finished.is_some() {
             return;
         }
-        // Open streams finish, and the peer gets a GOAWAY frame, so it opens no more. When the whole
+        // Open streams finish. The peer gets a GOAWAY frame, so it opens no more. When the whole
         // gateway stops, the drain bounds this wait.
         Pin::new(&mut connection).graceful_shutdown();
         if *self.context.stopping.borrow() {
