@@ -23,31 +23,31 @@
 //! | never `none` | `algorithms::none_and_unknown_algorithms_are_refused` |
 //! | a public key is never an HMAC secret | `algorithms::a_public_key_is_never_an_hmac_secret` |
 //! | the operator's list | `key_sets::the_operator_can_restrict_the_algorithms` |
-//! | … for fetched keys | `fetched::only_listed_algorithms_are_allowed_for_fetched_keys`, `identity_misbehaving::an_algorithm_without_a_key_is_a_remark_and_none_with_a_key_a_failure` |
-//! | a secret has 32 bytes and is no PEM text | `key_sets::a_secret_has_32_bytes_and_is_no_pem_text`, `wrong_identities::what_is_wrong_with_identities` |
+//! | … for fetched keys | `fetched::only_listed_algorithms_are_allowed_for_fetched_keys`, `identity_misbehaving::a_key_set_must_fit_at_least_one_listed_algorithm` |
+//! | a secret has 32 bytes and is no PEM text | `key_sets::a_secret_has_32_bytes_and_is_no_pem_text`, `wrong_identities::each_mistake_in_an_identity_has_its_location_and_help` |
 //! | `use`, `key_ops`, `kty` | `key_sets::unsupported_keys_are_skipped`, `key_sets::a_damaged_jwk_makes_the_set_of_a_file_unusable` |
 //! | `alg` of a key | `algorithms::a_jwk_with_an_alg_verifies_no_other` |
 //! | `kid` | `key_sets::a_key_id_selects_the_key` |
 //! | no private or weak key | `key_sets::a_private_or_weak_jwk_makes_the_set_of_a_file_unusable` |
-//! | … nor a shared secret in a fetched set | `identity_misbehaving::a_bad_key_is_left_out_and_the_good_ones_serve` |
-//! | a bad element does not make a fetched set unusable | `fetched::every_kind_of_bad_element_is_left_out_with_a_warning`, `identity_misbehaving::a_bad_key_is_left_out_and_the_good_ones_serve` |
-//! | fetched at start | `identity::keys_are_found_by_discovery_or_at_their_address` |
-//! | … not ready while the provider is down | `identity::a_provider_that_is_down_at_start_makes_the_gateway_wait_for_it` |
-//! | fetched in the background, as old as the headers allow | `identity::the_provider_says_how_long_its_keys_may_be_kept` |
+//! | … nor a shared secret in a fetched set | `identity_misbehaving::a_bad_key_is_skipped_and_the_good_ones_are_used` |
+//! | a bad element does not make a fetched set unusable | `fetched::every_kind_of_bad_element_is_left_out_with_a_warning`, `identity_misbehaving::a_bad_key_is_skipped_and_the_good_ones_are_used` |
+//! | fetched at start | `identity::keys_are_found_by_discovery_or_at_a_configured_url` |
+//! | … not ready while the provider is down | `identity::the_gateway_waits_for_a_provider_that_is_down_at_start` |
+//! | fetched in the background, as old as the headers allow | `identity::the_provider_sets_how_long_its_keys_are_kept` |
 //! | … from a minute to a day | `remote::a_key_set_is_kept_from_a_minute_to_a_day` |
-//! | kept when a fetch fails | `identity_misbehaving::later_the_known_keys_stay_in_use` |
-//! | … until `max_stale` | `identity::known_keys_serve_until_they_are_too_old` |
-//! | one fetch at a time | `identity_unknown::a_flood_of_unknown_ids_is_one_question`, `identity_unknown::the_first_tokens_of_a_new_key_get_their_answer_by_one_fetch` |
-//! | at most 1 MiB | `identity_misbehaving::a_document_may_have_one_mebibyte` |
+//! | kept when a fetch fails | `identity_misbehaving::after_start_a_misbehaving_provider_leaves_known_keys_in_use` |
+//! | … until `max_stale` | `identity::known_keys_are_used_until_they_are_too_old` |
+//! | one fetch at a time | `identity_unknown::a_flood_of_unknown_key_ids_causes_one_fetch`, `identity_unknown::the_first_tokens_of_a_new_key_are_accepted_after_one_fetch` |
+//! | at most 1 MiB | `identity_misbehaving::documents_of_up_to_one_mebibyte_are_accepted` |
 //! | an unknown `kid` requests a fetch, at most every half minute per issuer, not counting the start | `remote::unknown_ids_request_one_fetch_per_half_minute` |
 //! | … that starts after the request | `remote::unknown_ids_request_one_fetch_per_half_minute` |
-//! | … and is remembered as unknown | `identity_unknown::an_id_that_no_fetch_brought_stays_unknown_and_others_may_ask` |
-//! | … but not when the fetch failed: a 503 | `identity_misbehaving::later_the_known_keys_stay_in_use`, `identity_unknown::a_fetch_that_failed_makes_no_id_unknown` |
+//! | … and is remembered as unknown | `identity_unknown::a_key_id_that_a_fetch_did_not_bring_stays_unknown` |
+//! | … but not when the fetch failed: a 503 | `identity_misbehaving::after_start_a_misbehaving_provider_leaves_known_keys_in_use`, `identity_unknown::a_failed_fetch_marks_no_key_id_as_unknown` |
 //! | a repeated token is verified once | `cached::a_token_is_verified_once_and_its_times_are_checked_each_time` |
 //! | … identified by all of its bytes | `cached::a_token_altered_in_one_byte_is_not_cached` |
 //! | … until `exp` | `cache::a_hit_is_checked_against_the_clock_with_the_leeway` |
 //! | … in bounded memory | `cache::a_flood_stays_within_bounds_and_keeps_tokens_in_use` |
-//! | … while its key is in use | `cache::a_token_is_dropped_with_its_key`, `identity::a_key_that_goes_takes_its_verified_tokens_along` |
+//! | … while its key is in use | `cache::a_token_is_dropped_with_its_key`, `identity::removing_a_key_rejects_its_verified_tokens` |
 
 mod algorithms;
 mod cached;
