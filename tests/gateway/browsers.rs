@@ -79,7 +79,9 @@ async fn pages_of_configured_origins_may_call_and_can_read_errors() {
             "{answer}"
         );
         assert!(
-            answer.contains("\r\naccess-control-allow-origin: https://app.example.com\r\n"),
+            answer
+                .to_ascii_lowercase()
+                .contains("\r\naccess-control-allow-origin: https://app.example.com\r\n"),
             "{answer}"
         );
         let record = gateway.record(code).await;

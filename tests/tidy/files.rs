@@ -10,7 +10,6 @@ const MOST_LINES: usize = 350;
 const MOST_COLUMNS: usize = 100;
 
 #[test]
-#[ignore = "the tree does not keep this rule yet"]
 fn no_rust_file_is_longer_than_350_lines() {
     let long = files(RUST, "rs").into_iter().filter_map(|file| {
         let lines = file.text.lines().count();
@@ -49,7 +48,6 @@ fn lines_of_rust_have_at_most_100_columns() {
 }
 
 #[test]
-#[ignore = "the tree does not keep this rule yet"]
 fn lines_of_markdown_have_at_most_100_columns() {
     let mut faults = Vec::new();
     for file in files(&["."], "md") {

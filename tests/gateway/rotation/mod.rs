@@ -94,13 +94,18 @@ async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
 /// Waits for a log line that contains all of these parts. Returns all such lines.
 async fn logged(parts: &[&str]) -> Vec<String> {
     let lines = || {
-        let lines = crate::support::identity::logged_with(parts[0]).into_iter();
-        let all = |line: &String| parts.iter().all(|part| line.contains(part));
-        lines.filter(all).collect::<Vec<_>>()
+        let mut lines = crate::support::identity::logged_with("");
+        lines.retain(|line| parts.iter().all(|part| line.contains(part)));
+        lines
     };
-    until(&format!("a log line with {parts:?}"), async || {
-        !lines().is_empty()
-    })
-    .await;
+    let end = std::time::Instant::now() + Duration::from_secs(30);
+    while lines().is_empty() {
+        if std::time::Instant::now() > end {
+            let one = |part| crate::support::identity::logged_with(part);
+            let some: Vec<_> = parts.iter().flat_map(|part| one(part)).collect();
+            panic!("no line has all of {parts:?}; these have some: {some:#?}");
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
     lines()
 }
