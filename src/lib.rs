@@ -10,9 +10,9 @@
 //!    ([`memory`]). Each chunk is checked ([`json`], [`media`]), cut to the allowed members
 //!    and signed ([`qiniu::signature`]) as it arrives, and the session id is opened
 //!    ([`session`]). Then the session is claimed for this one body ([`verify_once`]).
-//! 5. Forward, in [`relay::forward`]: acquire the permits of the call ([`relay::permits`]),
-//!    send the signed request over a pooled connection ([`qiniu::pool`], [`outbound`]), and
-//!    cut the response as it arrives ([`qiniu::response`]).
+//! 5. Forward, in [`relay::forward`]: acquire the permits of the call, send the signed request
+//!    over a pooled connection ([`qiniu::pool`], [`outbound`]), and cut the response as it
+//!    arrives ([`qiniu::response`]).
 //! 6. Finalize the response, in [`relay::finalize`]: judge it and sign the verdict
 //!    ([`verdict`]), deliver evidence to the app's backend ([`evidence`]).
 //! 7. Respond, in [`relay::respond`]; write the access record and the metrics ([`telemetry`]).

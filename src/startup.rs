@@ -24,12 +24,12 @@ use crate::{
     memory::BodyMemory,
     qiniu::{UpstreamSettings, pool::Upstream},
     relay::{
+        access_record::RequestIds,
         cors::Cors,
         endpoint::Endpoints,
         finalize::ResponseFinalizer,
         gateway::{Gateway, Page},
         in_flight::InFlightCalls,
-        request_id::RequestIds,
     },
     rotation::Reloader,
     secret::Secret,

@@ -1,16 +1,22 @@
-//! The access record: one log line and the metrics of one request.
+//! The access record of a request, under the request's id: one log line, and its metrics.
 //!
-//! A guard: it is written when it is dropped, so a request whose caller disconnects has one
+//! The record is a guard: it is written when it is dropped, so a request whose caller disconnects has one
 //! too. Never contains a token, a key, a session id, a face token or any part of a body; the
 //! user appears only as a keyed hash.
 
 use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
     net::SocketAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
-use super::request_id::RequestId;
+use data_encoding::HEXLOWER;
+
 use crate::{
     telemetry::{
         Telemetry,
@@ -182,4 +188,97 @@ fn registered(method: &hyper::Method) -> &'static str {
     .into_iter()
     .find(|known| *known == method.as_str())
     .unwrap_or("other")
+}
+
+/// Maximum length of an id, in bytes; a trusted proxy may set one of this length.
+const MAX_ID_BYTES: usize = 64;
+
+/// A request id: letters, digits, `.`, `_` and `-`. Stored inline, because each request
+/// copies it several times.
+#[derive(Clone, Copy)]
+pub struct RequestId {
+    bytes: [u8; MAX_ID_BYTES],
+    length: usize,
+}
+
+impl RequestId {
+    /// Parses an id; `None` if it is empty, too long, or has other characters.
+    pub fn parse(text: &str) -> Option<Self> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if text.is_empty() || !text.bytes().all(plain) {
+            return None;
+        }
+        let mut bytes = [0; MAX_ID_BYTES];
+        bytes
+            .get_mut(..text.len())?
+            .copy_from_slice(text.as_bytes());
+        Some(Self {
+            bytes,
+            length: text.len(),
+        })
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        let bytes = self.bytes.get(..self.length).unwrap_or_default();
+        // Always ASCII.
+        std::str::from_utf8(bytes).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Generates request ids as keyed hashes of a counter, which cost a fraction of the system's
+/// random bytes.
+#[derive(Default)]
+pub struct RequestIds {
+    keys: [RandomState; 2],
+    counter: AtomicU64,
+}
+
+impl RequestIds {
+    /// The next id: 32 hexadecimal digits.
+    pub fn next(&self) -> RequestId {
+        let number = self.counter.fetch_add(1, Ordering::Relaxed);
+        let mut bytes = [0; MAX_ID_BYTES];
+        let mut length = 0;
+        for (half, keys) in bytes.chunks_exact_mut(16).zip(&self.keys) {
+            HEXLOWER.encode_mut(&keys.hash_one(number).to_be_bytes(), half);
+            length += half.len();
+        }
+        RequestId { bytes, length }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_differ_within_a_process_and_between_two() {
+        let (one, other) = (RequestIds::default(), RequestIds::default());
+        let ids: HashSet<String> = (0..1000)
+            .flat_map(|_| [one.next(), other.next()])
+            .map(|id| id.to_string())
+            .collect();
+        assert_eq!(ids.len(), 2000);
+        let hex = |id: &String| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        assert!(ids.iter().all(hex));
+    }
+
+    #[test]
+    fn a_given_id_is_taken_as_it_is_or_not_at_all() {
+        for good in ["a", "A-1._z", &"x".repeat(MAX_ID_BYTES)] {
+            assert_eq!(RequestId::parse(good).unwrap().as_str(), good);
+        }
+        for bad in ["", "a b", "a\"", "\u{e9}", &"x".repeat(MAX_ID_BYTES + 1)] {
+            assert!(RequestId::parse(bad).is_none(), "{bad}");
+        }
+    }
 }

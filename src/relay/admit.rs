@@ -1,7 +1,7 @@
 //! The first step: from a request's head to an [`Admitted`] request.
 //!
 //! Finds the route, answers preflights and documents, checks the head, authenticates the
-//! caller, and applies the rate limit. A quota is only read here; [`super::permits`] reserves
+//! caller, and applies the rate limit. A quota is only read here; [`super::forward`] reserves
 //! the call just before it is made. Never reads a byte of the body.
 
 use std::sync::Arc;

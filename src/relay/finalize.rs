@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{endpoint::ResponseNeeds, refusal::Refusal, request_id::RequestId};
+use super::{access_record::RequestId, endpoint::ResponseNeeds, refusal::Refusal};
 use crate::{
     auth::Caller,
     evidence::{

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use ipnet::IpNet;
 
 use super::{
-    cors::Cors, endpoint::Endpoints, finalize::ResponseFinalizer, in_flight::InFlightCalls,
-    request_id::RequestIds,
+    access_record::RequestIds, cors::Cors, endpoint::Endpoints, finalize::ResponseFinalizer,
+    in_flight::InFlightCalls,
 };
 use crate::{
     auth::Authenticator, body::incoming::BodyAdmission, lifecycle::Readiness, limit::CallerKeys,

@@ -11,7 +11,7 @@ use hyper::{
 };
 use ipnet::IpNet;
 
-use super::{refusal::Refusal, request_id::RequestId};
+use super::{access_record::RequestId, refusal::Refusal};
 use crate::body::{raw_video::RawVideoFields, receive::BodyForm};
 use crate::route::RouteKind;
 

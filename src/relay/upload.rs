@@ -23,6 +23,10 @@ use crate::{
 };
 
 /// The result of an upload.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every upload is prepared, and boxing it would cost an allocation"
+)]
 pub(super) enum Upload {
     /// The request may be forwarded.
     Prepared(Prepared),

@@ -11,7 +11,9 @@ use hyper::{Method, header::HeaderValue};
 
 use crate::{
     relay::{
-        access_record::AccessRecord, cors::Cors, problem::ProblemDetails, request_id::RequestIds,
+        access_record::{AccessRecord, RequestIds},
+        cors::Cors,
+        problem::ProblemDetails,
         respond::respond_to_head,
     },
     telemetry::Telemetry,
