@@ -102,7 +102,7 @@ impl Refusal {
                 let detail = "another request of this user is in flight; wait for its response";
                 problem(429, "too_many_concurrent", detail).retry_after(1)
             }
-            Self::MediaType(detail) => problem(415, "unsupported_media_type", *detail),
+            Self::MediaType(detail) => problem(415, "unsupported_media_type", detail),
             Self::Body(refusal) => body(refusal),
             Self::Session(error) => not_claimed(*error),
             Self::Upstream(failure) => upstream(&failure.kind),
