@@ -5,9 +5,7 @@
 
 use std::fmt;
 
-use super::{
-    BodyRefusal, BodyRules, incoming::IncomingBody, pieces::BodyPieces, receive::ReceivedBody,
-};
+use super::{BodyRefusal, BodyRules, ReceivedBody, incoming::IncomingBody, pieces::BodyPieces};
 use crate::{
     json::sink::{CapturedValue, CutSink},
     media::{

@@ -205,7 +205,7 @@ fn is_json(value: &str) -> bool {
 
 /// The fields of a trusted proxy; empty for any other peer.
 #[derive(Default)]
-pub struct Forwarded {
+pub struct ForwardedFields {
     /// `X-Request-Id`.
     pub request_id: Option<RequestId>,
     /// `X-Forwarded-For`: the addresses that the request passed.
@@ -213,10 +213,10 @@ pub struct Forwarded {
 }
 
 /// Reads `X-Request-Id` and `X-Forwarded-For` of a trusted peer. Malformed ones are ignored.
-pub fn forwarded(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> Forwarded {
+pub fn forwarded(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> ForwardedFields {
     let peer = peer.to_canonical();
     if !trusted.iter().any(|network| network.contains(&peer)) {
-        return Forwarded::default();
+        return ForwardedFields::default();
     }
     let id = headers
         .get("x-request-id")
@@ -237,7 +237,7 @@ pub fn forwarded(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> Forwar
     let path = hops
         .filter(|hops| !hops.is_empty())
         .map(|hops| hops.join(", "));
-    Forwarded {
+    ForwardedFields {
         request_id: id.and_then(RequestId::parse),
         path: path.filter(|path| is_path(&path.as_str())),
     }

@@ -13,11 +13,7 @@ use super::{
     refusal::Refusal,
 };
 use crate::{
-    body::{
-        BodyRefusal,
-        attempt::VerifyAttempt,
-        receive::{ReceivedBody, receive},
-    },
+    body::{BodyRefusal, ReceivedBody, attempt::VerifyAttempt, receive::receive},
     route::{RouteKind, VideoCheck},
     verify_once::{CachedResponse, Claim, VerifyLease, VerifyOnce, wait_timeout},
 };
