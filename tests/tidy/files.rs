@@ -34,13 +34,13 @@ fn each_rust_file_begins_with_a_head() {
 }
 
 #[test]
-#[ignore = "the tree does not keep this rule yet"]
 fn lines_of_rust_have_at_most_100_columns() {
     let wide = files(RUST, "rs").into_iter().flat_map(|file| {
         let texts = strings(&file);
         let wide = wide(&file, |number, line| {
-            // A string stands as it is; an address can't be broken.
-            texts.contains(&number) || line.contains("://")
+            // A string stands as it is; a table's row and an address can't be broken.
+            let comment = line.trim_start().trim_start_matches(['/', '!']);
+            texts.contains(&number) || comment.starts_with(" |") || line.contains("://")
         });
         wide.collect::<Vec<_>>()
     });

@@ -23,7 +23,6 @@ const WORDS: &[(&str, &str)] = &[
 ];
 
 #[test]
-#[ignore = "the tree does not keep this rule yet"]
 fn no_two_types_have_one_name() {
     let mut types: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for module in tree().0.values() {
