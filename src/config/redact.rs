@@ -105,6 +105,9 @@ impl Hidden {
             }
             match (keys::find(&path), &item.value) {
                 (Some(key), value) if may_be_shown(key, value) => {}
+                (Some(_), ConfigValue::Table(inner)) if tree::source_of(inner).is_some() => {
+                    inner.values().for_each(|(_, text)| self.item(text));
+                }
                 (None, ConfigValue::Table(inner)) if keys::is_list(&path) => {
                     self.table(inner, &format!("{path}[]"));
                 }
@@ -125,9 +128,8 @@ impl Hidden {
         }
     }
 
-    /// The whole of a value.
+    /// The whole of a value. Of a table, the names and values in it: a header stays readable.
     fn item(&mut self, item: &ConfigItem) {
-        self.location(&item.location);
         match &item.value {
             ConfigValue::List(items) => items.iter().for_each(|item| self.item(item)),
             ConfigValue::Table(table) => {
@@ -136,7 +138,7 @@ impl Hidden {
                     self.item(item);
                 }
             }
-            _ => {}
+            _ => self.location(&item.location),
         }
     }
 

@@ -21,7 +21,7 @@ pub struct Reloadable<T> {
 
 /// What is wrong with one of the inputs.
 #[derive(Debug, thiserror::Error)]
-#[error("{error}")]
+#[error("input {input} of the loader can't be used")]
 pub struct LoadError {
     /// The index of the input. An error of all inputs together is reported at the first.
     pub input: usize,

@@ -50,6 +50,9 @@ fn a_secret_in_the_place_of_its_source_is_masked() {
         assert!(shown.contains(&message), "{message}\n{shown}");
         assert!(shown.contains("***"), "{shown}");
     }
+    let text = with_secret_key(&format!("secret_key = {{ env = \"{MARKER}\" }}"));
+    let stars = "*".repeat(MARKER.len() + 2);
+    assert!(shown(&text, &[]).contains(&format!("secret_key = {{ env = {stars} }}\n")));
     let text = with_secret_key(&format!("[qiniu.secret_key]\nenv = \"{MARKER}\""));
     assert!(shown(&text, &[]).contains("`***` is not set"));
 }
@@ -139,7 +142,8 @@ fn a_line_that_is_not_toml_is_masked_where_it_may_hold_a_secret() {
     ] {
         shown(&with_secret_key(&line), &[]);
     }
-    let errors = shown(&minimal("[log]\nlevel = info\n"), &[]);
+    let errors = shown(&minimal("[log]\nlevel = info\n[servr]\n"), &[]);
+    assert!(errors.contains("10 | [servr]\n"), "{errors}");
     assert!(errors.contains("9 | level = info\n"), "{errors}");
 }
 
