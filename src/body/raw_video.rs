@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::{BodyRefusal, BodyRules, ReceivedBody, incoming::IncomingBody, pieces::BodyPieces};
+use super::{BodyRefusal, BodyRules, incoming::IncomingBody, pieces::BodyPieces};
 use crate::{
     json::sink::{CapturedValue, CutSink},
     media::{
@@ -37,16 +37,16 @@ pub(super) fn held(bytes: u64) -> u64 {
     bytes.div_ceil(3).saturating_mul(4).saturating_add(AROUND)
 }
 
-/// Receives the video.
+/// Receives the video into `pieces`, and returns the encoded members beside it.
 ///
 /// # Errors
 /// The body was refused; the rest of it is unread.
 pub(super) async fn receive(
-    mut incoming: IncomingBody<'_>,
+    incoming: &mut IncomingBody<'_>,
     video: &RawVideoFields,
     rules: &BodyRules,
-    mut pieces: Box<BodyPieces>,
-) -> Result<ReceivedBody, BodyRefusal> {
+    pieces: &mut BodyPieces,
+) -> Result<Vec<u8>, BodyRefusal> {
     if incoming.declared().is_some_and(|length| length > MAX_VIDEO) {
         return Err(BodyRefusal::Video(VideoFinding::TooLarge));
     }
@@ -62,12 +62,12 @@ pub(super) async fn receive(
         if incoming.count() > MAX_VIDEO {
             return Err(BodyRefusal::Video(VideoFinding::TooLarge));
         }
-        encoder.encode(&chunk, &mut pieces);
+        encoder.encode(&chunk, pieces);
         if let Some(digest) = &mut pieces.digest {
             digest.bytes(&chunk);
         }
     }
-    encoder.finish(&mut pieces);
+    encoder.finish(pieces);
     if incoming.count() == 0 {
         return Err(BodyRefusal::Video(VideoFinding::Empty));
     }
@@ -79,15 +79,13 @@ pub(super) async fn receive(
     });
     pieces.end(false);
     pieces.append(b"}".to_vec());
-    let length = incoming.count();
     let face_field = face_field.map_or(CapturedValue::Absent, |text| {
         CapturedValue::String(text.to_owned())
     });
-    let asked = rules.asked(|slot| match rules.face_field == Some(slot) {
+    Ok(rules.asked(|slot| match rules.face_field == Some(slot) {
         true => &face_field,
         false => &CapturedValue::Absent,
-    });
-    ReceivedBody::new(pieces, incoming.into_permit(), Some(length), &asked)
+    }))
 }
 
 /// Encodes chunks of any size as base64.

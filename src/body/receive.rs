@@ -7,14 +7,22 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 
 use super::{
-    BodyRefusal, BodyRules, ReceivedBody,
+    BodyRefusal, BodyRules,
+    attempt::VerifyAttempt,
     incoming::{BodyAdmission, IncomingBody},
-    pieces::BodyPieces,
+    pieces::{BodyPieces, VideoLocation},
     raw_video::{self, RawVideoFields},
 };
 use crate::{
     json::{cut::JsonCut, sink::CapturedValue},
-    qiniu::request::RequestDraft,
+    media::{
+        VideoFinding,
+        digest::VideoDigest,
+        held::HeldVideo,
+        mp4::{self, judge},
+    },
+    memory::MemoryPermit,
+    qiniu::request::{RequestDraft, SignedRequest},
     session::ticket::SessionOwner,
 };
 
@@ -52,11 +60,20 @@ pub fn receive<'a>(
         match form {
             BodyForm::Json => json(incoming?, rules, pieces).await,
             // Boxed: the future is large, and most bodies are JSON.
-            BodyForm::Video(video) => {
-                Box::pin(raw_video::receive(incoming?, video, rules, pieces)).await
-            }
+            BodyForm::Video(fields) => Box::pin(video(incoming?, fields, rules, pieces)).await,
         }
     }
+}
+
+async fn video(
+    mut incoming: IncomingBody<'_>,
+    fields: &RawVideoFields,
+    rules: &BodyRules,
+    mut pieces: Box<BodyPieces>,
+) -> Result<ReceivedBody, BodyRefusal> {
+    let asked = raw_video::receive(&mut incoming, fields, rules, &mut pieces).await?;
+    let length = incoming.count();
+    ReceivedBody::new(pieces, incoming.into_permit(), Some(length), &asked)
 }
 
 async fn json(
@@ -83,4 +100,60 @@ async fn json(
     };
     let asked = rules.asked(|slot| values.get(slot).unwrap_or(&CapturedValue::Absent));
     ReceivedBody::new(pieces, incoming.into_permit(), length, &asked)
+}
+
+/// A complete body, as a signed request that may go upstream.
+pub struct ReceivedBody {
+    /// The signed request.
+    pub outgoing: SignedRequest,
+    /// Keeps the memory reserved as long as the request exists.
+    pub permit: MemoryPermit,
+    /// The attempt that may claim the session, if sessions are bound to callers.
+    pub attempt: Option<VerifyAttempt>,
+    /// SHA-256 of the video, if the route's rules ask for it.
+    pub video_sha256: Option<[u8; 32]>,
+    /// Where the video is in the request, if there is one.
+    video: Option<ReceivedVideo>,
+}
+
+struct ReceivedVideo {
+    place: VideoLocation,
+    /// Decoded length, in bytes.
+    length: u64,
+}
+
+impl ReceivedBody {
+    pub(super) fn new(
+        mut pieces: Box<BodyPieces>,
+        permit: MemoryPermit,
+        video_length: Option<u64>,
+        asked: &[u8],
+    ) -> Result<Self, BodyRefusal> {
+        let video_sha256 = pieces.digest.take().map(VideoDigest::finish);
+        let attempt = pieces.attempt.take();
+        let attempt = attempt.map(|attempt| attempt.finish(asked)).transpose();
+        let (outgoing, place) = pieces.finish();
+        let video = place
+            .zip(video_length)
+            .map(|(place, length)| ReceivedVideo { place, length });
+        Ok(Self {
+            outgoing,
+            permit,
+            attempt: attempt.map_err(BodyRefusal::Session)?,
+            video_sha256,
+            video,
+        })
+    }
+
+    /// Inspects the video's container.
+    ///
+    /// # Errors
+    /// Qiniu would reject the video.
+    pub fn inspect(&self) -> Result<(), VideoFinding> {
+        let Some(ReceivedVideo { place, length }) = &self.video else {
+            return Ok(());
+        };
+        let mut held = HeldVideo::new(self.outgoing.body(), place.start, *length, place.escaped);
+        judge(mp4::read(*length, |offset, into| held.read(offset, into)))
+    }
 }

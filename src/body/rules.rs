@@ -70,30 +70,22 @@ pub enum FieldError {
 impl BodyRules {
     /// Builds the rules of `route`. With `bind`, session ids are opened on the way.
     pub fn new(route: &RouteSettings, bind: bool) -> Self {
-        let mut rules = CutRules::new();
-        let pinned = |name: &str| route.request_set.iter().any(|(pin, _)| pin == name);
+        let mut rules = kept(route);
         let fields = route.request_fields.as_ref();
-        if let Some(fields) = fields {
-            let fields = fields.iter().map(String::as_str);
-            rules.keep_only(fields.filter(|field| !pinned(field)));
-        } else {
-            // Every top-level member stays, but duplicates would make the body ambiguous.
-            rules.watch_root();
-            let pins = route.request_set.iter();
-            pins.filter_map(|(pin, _)| MemberPath::parse(pin).ok())
-                .for_each(|pin| rules.remove(&pin));
-        }
-        let goes_up = |name: &str| {
-            !pinned(name) && fields.is_none_or(|fields| fields.iter().any(|field| field == name))
+        let goes_upstream = |name: &str| {
+            let listed = fields.is_none_or(|fields| fields.iter().any(|field| field == name));
+            listed && !is_pinned(route, name)
         };
         let mut typed = Vec::new();
         let mut field =
             |rules: &mut CutRules, name: &'static str, kind: MemberType, required: bool| {
-                let pointer = MemberPath::parse(name).ok().filter(|_| goes_up(name))?;
+                let path = MemberPath::parse(name)
+                    .ok()
+                    .filter(|_| goes_upstream(name))?;
                 let slot = match name {
-                    "video_base64" => rules.stream(&pointer),
-                    "session_id" if bind => rules.replace(&pointer),
-                    _ => rules.capture(&pointer),
+                    "video_base64" => rules.stream(&path),
+                    "session_id" if bind => rules.replace(&path),
+                    _ => rules.capture(&path),
                 };
                 typed.push(TypedMember {
                     name,
@@ -116,7 +108,7 @@ impl BodyRules {
                 face_field = field(&mut rules, "face_field", MemberType::String, false);
                 beside_video.extend(face_field);
                 let names = fields.filter(|_| bind).into_iter().flatten();
-                let names = names.filter(|name| goes_up(name));
+                let names = names.filter(|name| goes_upstream(name));
                 beside_video.extend(others(&mut rules, &typed, names));
             }
             RouteKind::Plain => {}
@@ -196,6 +188,27 @@ impl BodyRules {
         }
         Ok(())
     }
+}
+
+/// Cut rules that keep the members that go upstream.
+fn kept(route: &RouteSettings) -> CutRules {
+    let mut rules = CutRules::new();
+    if let Some(fields) = &route.request_fields {
+        let fields = fields.iter().map(String::as_str);
+        rules.keep_only(fields.filter(|field| !is_pinned(route, field)));
+    } else {
+        // Every top-level member stays, but duplicates would make the body ambiguous.
+        rules.watch_root();
+        let pins = route.request_set.iter();
+        pins.filter_map(|(pin, _)| MemberPath::parse(pin).ok())
+            .for_each(|pin| rules.remove(&pin));
+    }
+    rules
+}
+
+/// Whether the operator pins this member.
+fn is_pinned(route: &RouteSettings, name: &str) -> bool {
+    route.request_set.iter().any(|(pin, _)| pin == name)
 }
 
 /// Captures the members of these names that have no required type.

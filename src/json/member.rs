@@ -73,7 +73,7 @@ impl JsonCut<'_> {
             if action.capture.is_some() {
                 self.set(action, member.value.owned());
             }
-            // The comma belongs to the next member, and goes with it if that is removed.
+            // The comma belongs to the next member, and is removed with it.
             out.mark(member.end);
             *at = member.end + usize::from(member.comma);
             self.scanner.member_read(member.comma);

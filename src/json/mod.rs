@@ -18,7 +18,7 @@ mod string;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScanError {
     /// A byte that is not allowed at its position.
-    #[error("a character stands where JSON does not allow it")]
+    #[error("a character is not allowed at its position")]
     Unexpected,
     /// The bytes end before the document is complete.
     #[error("the JSON ends too early")]

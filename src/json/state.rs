@@ -21,7 +21,7 @@ const USUAL_CAPTURE: usize = 32;
 /// Maximum number of members in an object that is watched for duplicates.
 const MAX_MEMBERS: usize = 1024;
 
-/// The open objects and arrays. Those of a usual document need no allocation.
+/// The open objects and arrays. A usual document needs no allocation for them.
 pub(super) type FrameStack = SmallVec<[ContainerFrame; 4]>;
 /// Hashes of the member names in all open objects that are watched.
 pub(super) type NameHashes = SmallVec<[u64; 16]>;

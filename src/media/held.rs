@@ -80,7 +80,7 @@ impl<'a> HeldVideo<'a> {
         while !rest.is_empty() {
             let mut group = 0_u32;
             for _ in 0..4 {
-                // Padding stands for bytes that do not exist and are never read.
+                // Padding has no bytes, and these are never read.
                 group = group << 6 | value(self.next(&mut place)?).unwrap_or_default();
             }
             let [_, bytes @ ..] = group.to_be_bytes();

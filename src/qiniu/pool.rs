@@ -96,7 +96,7 @@ impl Upstream {
     }
 
     /// Closes the connection of `lease` and opens a new one in its place, with the same permit. So
-    /// the number of connections stays the same, whoever else waits for one.
+    /// the number of connections stays the same, whatever other calls wait for one.
     ///
     /// # Errors
     /// Qiniu can't be reached.

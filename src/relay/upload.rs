@@ -13,7 +13,11 @@ use super::{
     refusal::Refusal,
 };
 use crate::{
-    body::{BodyRefusal, ReceivedBody, attempt::VerifyAttempt, receive::receive},
+    body::{
+        BodyRefusal,
+        attempt::VerifyAttempt,
+        receive::{ReceivedBody, receive},
+    },
     route::{RouteKind, VideoCheck},
     verify_once::{CachedResponse, Claim, VerifyLease, VerifyOnce, wait_timeout},
 };
