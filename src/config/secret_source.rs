@@ -74,7 +74,7 @@ impl ConfigReader<'_> {
         check: Check,
     ) -> Option<Located<LoaderInput>> {
         const FORM: &str = "write { env = \"NAME\" } or { file = \"/run/secrets/name\" }; a secret \
-                            never stands in this file";
+                            is never written in this file";
         let Some(item) = section.item(name) else {
             self.error(&section.location, format!("`{name}` is missing"), FORM);
             return None;

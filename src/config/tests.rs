@@ -89,7 +89,7 @@ fn the_example_names_every_key_and_no_other() {
     assert_eq!(
         all.len(),
         keys::all().count(),
-        "a key stands twice in the table"
+        "a key occurs twice in the table"
     );
     let named: BTreeSet<_> = reference::paths(EXAMPLE).into_iter().flatten().collect();
     assert_eq!(named, all);
