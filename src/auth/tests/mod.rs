@@ -1,53 +1,102 @@
 //! The rules of tokens, each with a token that breaks only that rule, and the rules of key sets.
 //!
-//! Every rule has a test that fails when the rule is removed. A test of the table checks that the
+//! Every rule has a test that fails when the rule is removed. A test of the list checks that the
 //! named tests exist. Those of `identity…` are in `tests/`, over real sockets.
 //!
-//! | rule | test |
-//! |---|---|
-//! | one `Authorization` header | `token::two_headers_are_a_malformed_request_even_when_equal` |
-//! | `Bearer` | `token::no_header_or_another_scheme_is_a_missing_token` |
-//! | at most 8 KiB | `token::a_token_has_at_most_eight_kibibytes` |
-//! | `exp` is present and a finite number, with an optional fraction | `rules::exp_is_required_and_a_finite_number` |
-//! | `exp` has not passed, within the leeway | `rules::a_token_expires_when_the_leeway_is_over` |
-//! | `nbf` and `iat` are not in the future | `rules::nbf_and_iat_are_numbers_and_not_in_the_future` |
-//! | `typ` | `rules::typ_is_absent_or_one_of_two` |
-//! | no `crit` | `rules::any_crit_is_refused` |
-//! | no duplicate claim or header parameter | `rules::duplicate_claims_and_parameters_are_refused` |
-//! | `iss` | `rules::the_issuer_is_exactly_a_configured_one` |
-//! | `aud` | `rules::one_of_the_audiences_must_be_named` |
-//! | the user | `rules::the_user_is_a_string_of_1_to_256_bytes`, `rules::another_claim_can_name_the_user` |
-//! | scopes | `rules::scopes_come_from_scope_and_scp` |
-//! | keys of the issuer only | `rules::a_token_is_verified_with_the_keys_of_its_own_issuer_only` |
-//! | each algorithm, with its type of key only | `algorithms::every_algorithm_verifies_with_its_own_type_of_key_only` |
-//! | never `none` | `algorithms::none_and_unknown_algorithms_are_refused` |
-//! | a public key is never an HMAC secret | `algorithms::a_public_key_is_never_an_hmac_secret` |
-//! | the operator's list | `key_sets::the_operator_can_restrict_the_algorithms` |
-//! | … for fetched keys | `fetched::only_listed_algorithms_are_allowed_for_fetched_keys`, `identity_misbehaving::a_key_set_must_fit_at_least_one_listed_algorithm` |
-//! | a secret has 32 bytes and is no PEM text | `key_sets::a_secret_has_32_bytes_and_is_no_pem_text`, `wrong_identities::each_mistake_in_an_identity_has_its_location_and_help` |
-//! | `use`, `key_ops`, `kty` | `key_sets::unsupported_keys_are_skipped`, `key_sets::a_damaged_jwk_makes_the_set_of_a_file_unusable` |
-//! | `alg` of a key | `algorithms::a_jwk_with_an_alg_verifies_no_other` |
-//! | `kid` | `key_sets::a_key_id_selects_the_key` |
-//! | no private or weak key | `key_sets::a_private_or_weak_jwk_makes_the_set_of_a_file_unusable` |
-//! | … nor a shared secret in a fetched set | `identity_misbehaving::a_bad_key_is_skipped_and_the_good_ones_are_used` |
-//! | a bad element does not make a fetched set unusable | `fetched::every_kind_of_bad_element_is_left_out_with_a_warning`, `identity_misbehaving::a_bad_key_is_skipped_and_the_good_ones_are_used` |
-//! | fetched at start | `identity::keys_are_found_by_discovery_or_at_a_configured_url` |
-//! | … not ready while the provider is down | `identity::the_gateway_waits_for_a_provider_that_is_down_at_start` |
-//! | fetched in the background, as old as the headers allow | `identity::the_provider_sets_how_long_its_keys_are_kept` |
-//! | … from a minute to a day | `remote::a_key_set_is_kept_from_a_minute_to_a_day` |
-//! | kept when a fetch fails | `identity_misbehaving::after_start_a_misbehaving_provider_leaves_known_keys_in_use` |
-//! | … until `max_stale` | `identity::known_keys_are_used_until_they_are_too_old` |
-//! | one fetch at a time | `identity_unknown::a_flood_of_unknown_key_ids_causes_one_fetch`, `identity_unknown::the_first_tokens_of_a_new_key_are_accepted_after_one_fetch` |
-//! | at most 1 MiB | `identity_misbehaving::documents_of_up_to_one_mebibyte_are_accepted` |
-//! | an unknown `kid` requests a fetch, at most every half minute per issuer, not counting the start | `remote::unknown_ids_request_one_fetch_per_half_minute` |
-//! | … that starts after the request | `remote::unknown_ids_request_one_fetch_per_half_minute` |
-//! | … and is remembered as unknown | `identity_unknown::a_key_id_that_a_fetch_did_not_bring_stays_unknown` |
-//! | … but not when the fetch failed: a 503 | `identity_misbehaving::after_start_a_misbehaving_provider_leaves_known_keys_in_use`, `identity_unknown::a_failed_fetch_marks_no_key_id_as_unknown` |
-//! | a repeated token is verified once | `cached::a_token_is_verified_once_and_its_times_are_checked_each_time` |
-//! | … identified by all of its bytes | `cached::a_token_altered_in_one_byte_is_not_cached` |
-//! | … until `exp` | `cache::a_hit_is_checked_against_the_clock_with_the_leeway` |
-//! | … in bounded memory | `cache::a_flood_stays_within_bounds_and_keeps_tokens_in_use` |
-//! | … while its key is in use | `cache::a_token_is_dropped_with_its_key`, `identity::removing_a_key_rejects_its_verified_tokens` |
+//! - one `Authorization` header:
+//!   `token::two_headers_are_a_malformed_request_even_when_equal`
+//! - `Bearer`:
+//!   `token::no_header_or_another_scheme_is_a_missing_token`
+//! - at most 8 KiB:
+//!   `token::a_token_has_at_most_eight_kibibytes`
+//! - `exp` is present and a finite number, with an optional fraction:
+//!   `rules::exp_is_required_and_a_finite_number`
+//! - `exp` has not passed, within the leeway:
+//!   `rules::a_token_expires_when_the_leeway_is_over`
+//! - `nbf` and `iat` are not in the future:
+//!   `rules::nbf_and_iat_are_numbers_and_not_in_the_future`
+//! - `typ`:
+//!   `rules::typ_is_absent_or_one_of_two`
+//! - no `crit`:
+//!   `rules::any_crit_is_refused`
+//! - no duplicate claim or header parameter:
+//!   `rules::duplicate_claims_and_parameters_are_refused`
+//! - `iss`:
+//!   `rules::the_issuer_is_exactly_a_configured_one`
+//! - `aud`:
+//!   `rules::one_of_the_audiences_must_be_named`
+//! - the user:
+//!   `rules::the_user_is_a_string_of_1_to_256_bytes`
+//!   `rules::another_claim_can_name_the_user`
+//! - scopes:
+//!   `rules::scopes_come_from_scope_and_scp`
+//! - keys of the issuer only:
+//!   `rules::a_token_is_verified_with_the_keys_of_its_own_issuer_only`
+//! - each algorithm, with its type of key only:
+//!   `algorithms::every_algorithm_verifies_with_its_own_type_of_key_only`
+//! - never `none`:
+//!   `algorithms::none_and_unknown_algorithms_are_refused`
+//! - a public key is never an HMAC secret:
+//!   `algorithms::a_public_key_is_never_an_hmac_secret`
+//! - the operator's list:
+//!   `key_sets::the_operator_can_restrict_the_algorithms`
+//! - … for fetched keys:
+//!   `fetched::only_listed_algorithms_are_allowed_for_fetched_keys`
+//!   `identity_misbehaving::a_key_set_must_fit_at_least_one_listed_algorithm`
+//! - a secret has 32 bytes and is no PEM text:
+//!   `key_sets::a_secret_has_32_bytes_and_is_no_pem_text`
+//!   `wrong_identities::each_mistake_in_an_identity_has_its_location_and_help`
+//! - `use`, `key_ops`, `kty`:
+//!   `key_sets::unsupported_keys_are_skipped`
+//!   `key_sets::a_damaged_jwk_makes_the_set_of_a_file_unusable`
+//! - `alg` of a key:
+//!   `algorithms::a_jwk_with_an_alg_verifies_no_other`
+//! - `kid`:
+//!   `key_sets::a_key_id_selects_the_key`
+//! - no private or weak key:
+//!   `key_sets::a_private_or_weak_jwk_makes_the_set_of_a_file_unusable`
+//! - … nor a shared secret in a fetched set:
+//!   `identity_misbehaving::a_bad_key_is_skipped_and_the_good_ones_are_used`
+//! - a bad element does not make a fetched set unusable:
+//!   `fetched::every_kind_of_bad_element_is_left_out_with_a_warning`
+//!   `identity_misbehaving::a_bad_key_is_skipped_and_the_good_ones_are_used`
+//! - fetched at start:
+//!   `identity::keys_are_found_by_discovery_or_at_a_configured_url`
+//! - … not ready while the provider is down:
+//!   `identity::the_gateway_waits_for_a_provider_that_is_down_at_start`
+//! - fetched in the background, as old as the headers allow:
+//!   `identity::the_provider_sets_how_long_its_keys_are_kept`
+//! - … from a minute to a day:
+//!   `remote::a_key_set_is_kept_from_a_minute_to_a_day`
+//! - kept when a fetch fails:
+//!   `identity_misbehaving::after_start_a_misbehaving_provider_leaves_known_keys_in_use`
+//! - … until `max_stale`:
+//!   `identity::known_keys_are_used_until_they_are_too_old`
+//! - one fetch at a time:
+//!   `identity_unknown::a_flood_of_unknown_key_ids_causes_one_fetch`
+//!   `identity_unknown::the_first_tokens_of_a_new_key_are_accepted_after_one_fetch`
+//! - at most 1 MiB:
+//!   `identity_misbehaving::documents_of_up_to_one_mebibyte_are_accepted`
+//! - an unknown `kid` requests a fetch, at most every half minute per issuer:
+//!   `remote::unknown_ids_request_one_fetch_per_half_minute`
+//! - … not counting the one at start, and that starts after the request:
+//!   `remote::unknown_ids_request_one_fetch_per_half_minute`
+//! - … and is remembered as unknown:
+//!   `identity_unknown::a_key_id_that_a_fetch_did_not_bring_stays_unknown`
+//! - … but not when the fetch failed: a 503:
+//!   `identity_misbehaving::after_start_a_misbehaving_provider_leaves_known_keys_in_use`
+//!   `identity_unknown::a_failed_fetch_marks_no_key_id_as_unknown`
+//! - a repeated token is verified once:
+//!   `cached::a_token_is_verified_once_and_its_times_are_checked_each_time`
+//! - … identified by all of its bytes:
+//!   `cached::a_token_altered_in_one_byte_is_not_cached`
+//! - … until `exp`:
+//!   `cache::a_hit_is_checked_against_the_clock_with_the_leeway`
+//! - … in bounded memory:
+//!   `cache::a_flood_stays_within_bounds_and_keeps_tokens_in_use`
+//! - … while its key is in use:
+//!   `cache::a_token_is_dropped_with_its_key`
+//!   `identity::removing_a_key_rejects_its_verified_tokens`
 
 mod algorithms;
 mod cached;
@@ -157,11 +206,10 @@ fn user(token: &str) -> Result<String, AuthRefusal> {
 }
 
 #[test]
-fn the_tests_of_the_table_exist() {
-    let rows = include_str!("mod.rs").lines();
-    let rows = rows.filter(|line| line.starts_with("//! | "));
-    let cells = rows.filter_map(|row| row.split(" | ").nth(2));
-    let named = cells.flat_map(|cell| cell.split('`').filter_map(|part| part.split_once("::")));
+fn the_listed_tests_exist() {
+    let head = include_str!("mod.rs").lines();
+    let head = head.take_while(|line| line.starts_with("//!"));
+    let named = head.flat_map(|line| line.split('`').filter_map(|part| part.split_once("::")));
     let mut count = 0;
     for (file, test) in named {
         let found = [
