@@ -43,5 +43,5 @@ pub enum BodyRefusal {
     Video(#[source] VideoFinding),
     /// The session id is not this caller's, or has expired.
     #[error("the session id was rejected")]
-    Session(TicketError),
+    Session(#[source] TicketError),
 }

@@ -3,7 +3,7 @@
 //!
 //! By far the longest strings are base64 in every request and response of Qiniu's, so each byte of
 //! a video is examined here. The code has no branch per byte, so that the compiler processes as
-//! many at once as the processor can. Never reads a byte twice.
+//! many at once as the processor can. Never copies or decodes a byte.
 
 use fearless_simd::{Level, Simd, dispatch};
 
