@@ -116,6 +116,15 @@ fi
 
 expect "docker: a numeric user that is not root" Dockerfile '^USER [1-9][0-9]*:[1-9][0-9]*$'
 expect "docker: health check by the binary" Dockerfile '"healthcheck"\]'
+# The image is built without benches/ and tests/, where cargo looks for a target without a path.
+if awk '/^\[\[(bench|test|example)\]\]/ { if (open) bad = 1; open = 1 }
+        /^path = / { open = 0 }
+        /^\[[a-z]/ { if (open) bad = 1; open = 0 }
+        END { exit bad || open }' ../Cargo.toml; then
+    ok "docker: every target has a path"
+else
+    fail "docker: a bench, test or example in Cargo.toml has no path"
+fi
 expect "docker: builds what is locked" Dockerfile 'cargo build .*--locked'
 forbid "docker: no floating base" Dockerfile '^FROM [^ ]*:latest'
 forbid "docker: nothing fetched by ADD" Dockerfile '^ADD '
