@@ -3,63 +3,43 @@
 use crate::support::{Gateway, VERIFY, emulator, raw, refusal::refused, routes};
 use liveness_gateway::emulator::Scenario;
 
+const APP: &str = "https://app.example.com";
+
+/// A gateway that lets pages of [`APP`] call it.
+async fn gateway() -> Gateway {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let server = format!("cors.allowed_origins = [\"{APP}\"]");
+    Gateway::start(qiniu, &server, &routes()).await
+}
+
 #[tokio::test]
 async fn pages_of_configured_origins_may_call_and_can_read_errors() {
-    let (qiniu, _) = emulator(Scenario::Pass).await;
-    let gateway = Gateway::start(
-        qiniu,
-        "cors.allowed_origins = [\"https://app.example.com\"]",
-        &routes(),
-    )
-    .await;
+    let gateway = gateway().await;
     for http2 in [false, true] {
-        let preflight = gateway
-            .request(http2, "OPTIONS", VERIFY)
-            .header("origin", "https://app.example.com");
-        let answer = gateway
-            .send(
-                http2,
-                preflight.header("access-control-request-method", "POST"),
-                "",
-            )
-            .await;
+        let from = |method: &str, origin: &str| {
+            let request = gateway.request(http2, method, VERIFY);
+            request.header("origin", origin)
+        };
+        let preflight = from("OPTIONS", APP).header("access-control-request-method", "POST");
+        let answer = gateway.send(http2, preflight, "").await;
         assert_eq!(answer.status, 204);
-        assert_eq!(
-            answer.header("access-control-allow-origin"),
-            "https://app.example.com"
-        );
+        assert_eq!(answer.header("access-control-allow-origin"), APP);
         assert_eq!(answer.header("access-control-allow-methods"), "POST");
-        assert!(
-            answer
-                .header("access-control-allow-headers")
-                .contains("Authorization")
-        );
-        let refusal = gateway
-            .send(
-                http2,
-                gateway
-                    .request(http2, "POST", VERIFY)
-                    .header("origin", "https://app.example.com"),
-                "{}",
-            )
-            .await;
+        let headers = answer.header("access-control-allow-headers");
+        assert!(headers.contains("Authorization"), "{headers}");
+        let refusal = gateway.send(http2, from("POST", APP), "{}").await;
         refused(&refusal, 401, "missing_token");
-        assert_eq!(
-            refusal.header("access-control-allow-origin"),
-            "https://app.example.com"
-        );
-        let stranger = gateway
-            .send(
-                http2,
-                gateway
-                    .request(http2, "POST", VERIFY)
-                    .header("origin", "https://evil.example"),
-                "{}",
-            )
-            .await;
+        assert_eq!(refusal.header("access-control-allow-origin"), APP);
+        let stranger = from("POST", "https://evil.example");
+        let stranger = gateway.send(http2, stranger, "{}").await;
         assert_eq!(stranger.header("access-control-allow-origin"), "");
         assert_eq!(stranger.header("vary"), "Origin");
     }
+}
+
+#[tokio::test]
+async fn pages_can_read_errors_about_unreadable_heads() {
+    let gateway = gateway().await;
     // Heads that never become a request; hyper alone would answer them.
     let large = "x".repeat(70_000);
     for (rest, status, code) in [
@@ -70,9 +50,7 @@ async fn pages_of_configured_origins_may_call_and_can_read_errors() {
             "headers_too_large",
         ),
     ] {
-        let head = format!(
-            "POST {VERIFY} HTTP/1.1\r\nHost: g\r\nOrigin: https://app.example.com\r\n{rest}"
-        );
+        let head = format!("POST {VERIFY} HTTP/1.1\r\nHost: g\r\nOrigin: {APP}\r\n{rest}");
         let answer = raw::ask(gateway.address, &head).await;
         assert!(
             answer.starts_with(&format!("HTTP/1.1 {status} ")),
@@ -81,7 +59,7 @@ async fn pages_of_configured_origins_may_call_and_can_read_errors() {
         assert!(
             answer
                 .to_ascii_lowercase()
-                .contains("\r\naccess-control-allow-origin: https://app.example.com\r\n"),
+                .contains(&format!("\r\naccess-control-allow-origin: {APP}\r\n")),
             "{answer}"
         );
         let record = gateway.record(code).await;

@@ -2,13 +2,14 @@
 //! leaves: the log at `trace`, errors, metrics and responses.
 
 use std::{
+    net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use crate::support::{
-    Gateway, SECRET, SECRET_KEY, SESSIONCODE, VERIFY, bearer, emulator, own_process, routes,
-    sealed, session,
+    Answer, Gateway, SECRET, SECRET_KEY, SESSIONCODE, VERIFY, bearer, emulator, own_process,
+    routes, sealed, session,
     upstream::{self, Does, answer},
     verify_body, video,
 };
@@ -31,6 +32,58 @@ struct Watch {
 }
 
 impl Watch {
+    /// Uploads as JSON, good and bad, with good and bad tokens.
+    async fn json(&mut self, gateway: &Gateway, http2: bool, id: &str) {
+        let body = format!("{{\"session_id\":\"{id}\",\"video_base64\":\"{VIDEO}AA\"}}");
+        let token = bearer(USER);
+        for (path, body) in [
+            (VERIFY, body.clone()),
+            (VERIFY, body.replace("AA\"", "!\"")),
+            (SESSIONCODE, body.clone()),
+            (VERIFY, format!("{body}x")),
+        ] {
+            for authorization in [
+                token.clone(),
+                format!("{token}x"),
+                token.replace("Bearer", "Basic"),
+            ] {
+                let request = gateway
+                    .request(http2, "POST", path)
+                    .header("content-type", "application/json")
+                    .header("authorization", authorization);
+                let answer = gateway.send(http2, request, body.clone()).await;
+                self.answered("an answer", &answer);
+            }
+        }
+    }
+
+    /// Uploads of raw videos, good and bad.
+    async fn raw(&mut self, gateway: &Gateway, http2: bool, id: &str) {
+        for (session, content_type) in [
+            (id.to_owned(), "video/mp4"),
+            (format!("{id}\""), "video/mp4"),
+            (SESSION.to_owned(), "video/mp4"),
+            (SESSION.repeat(60), "video/mp4"),
+            (SESSION.to_owned(), "video/webm"),
+        ] {
+            let request = gateway
+                .request(http2, "POST", VERIFY)
+                .header("content-type", content_type)
+                .header("authorization", bearer(USER))
+                .header("liveness-session", session)
+                .header("liveness-face-field", FACE_FIELD);
+            let answer = gateway.send(http2, request, VIDEO).await;
+            self.answered("an answer to a raw video", &answer);
+        }
+    }
+
+    /// Keeps a response. It may hold a face token, which Qiniu means for the caller.
+    fn answered(&mut self, what: &str, answer: &Answer) {
+        let body = String::from_utf8_lossy(&answer.body).replace(FACE_TOKEN, "");
+        let text = format!("{:?} {body}", answer.headers);
+        self.left.push((format!("{what} {}", answer.status), text));
+    }
+
     fn look(&self, markers: &[&str]) {
         let log = String::from_utf8(self.log.lock().unwrap().clone()).unwrap();
         for marker in markers {
@@ -42,6 +95,28 @@ impl Watch {
     }
 }
 
+/// `id` of the Qiniu at `upstream`, sealed for [`USER`].
+fn sealed_id(upstream: SocketAddr, id: &str) -> String {
+    sealed::sealed(sealed::KEY, upstream, USER, id, Duration::ZERO)
+}
+
+/// Misbehaving upstreams, and good ones, all of which send pictures.
+fn upstreams() -> [Does; 6] {
+    let picture = format!(
+        "{{\"error_code\":0,\"result\":{{\"best_image\":{{\"pic\":\"{PICTURE}\"}},\"pic_list\":[{{\"p\\u0069c\":\"{PICTURE}\",\"face_token\":\"{FACE_TOKEN}\"}}],\"new\":[\"{PICTURE}{}\"]}}}}",
+        "x".repeat(4096)
+    );
+    let broken = picture.replace("\"error_code\":0", "\"error_code\":0,\"error_code\":0");
+    [
+        Does::Answer(answer("200 OK", &picture)),
+        Does::Answer(answer("200 OK", &broken)),
+        Does::Answer(answer("401 X", &picture)),
+        Does::Answer(answer("200 OK", picture.get(..picture.len() - 5).unwrap())),
+        Does::Answer(format!("HTTP/1.1 200 OK\r\n{PICTURE}\r\n\r\n").into()),
+        Does::Close,
+    ]
+}
+
 #[tokio::test]
 async fn no_marker_leaves_the_gateway() {
     // The log at `trace` is that of a whole process.
@@ -49,103 +124,29 @@ async fn no_marker_leaves_the_gateway() {
         return;
     }
     let (lines, log) = log::LogWriter::capture();
-    log::subscribe(
-        LogSettings {
-            format: LogFormat::Json,
-            level: tracing::Level::TRACE,
-        },
-        lines,
-    )
-    .unwrap();
-    tracing::trace!(target: "liveness_gateway::markers", "the log is heard");
+    let settings = LogSettings {
+        format: LogFormat::Json,
+        level: tracing::Level::TRACE,
+    };
+    log::subscribe(settings, lines).unwrap();
+    tracing::trace!(target: "liveness_gateway::markers", "the log is captured");
     let mut watch = Watch {
         left: Vec::new(),
         log,
     };
     let token = bearer(USER);
-    let picture = format!(
-        "{{\"error_code\":0,\"result\":{{\"best_image\":{{\"pic\":\"{PICTURE}\"}},\"pic_list\":[{{\"p\\u0069c\":\"{PICTURE}\",\"face_token\":\"{FACE_TOKEN}\"}}],\"new\":[\"{PICTURE}{}\"]}}}}",
-        "x".repeat(4096)
-    );
-    let broken = picture.replace("\"error_code\":0", "\"error_code\":0,\"error_code\":0");
-    let upstreams = [
-        Does::Answer(answer("200 OK", &picture)),
-        Does::Answer(answer("200 OK", &broken)),
-        Does::Answer(answer("401 X", &picture)),
-        Does::Answer(answer("200 OK", picture.get(..picture.len() - 5).unwrap())),
-        Does::Answer(format!("HTTP/1.1 200 OK\r\n{PICTURE}\r\n\r\n").into()),
-        Does::Close,
-    ];
-    for does in upstreams {
+    for does in upstreams() {
         let upstream = upstream::start(does).await;
         let bound = sealed::SETTINGS.to_owned() + &routes();
         let gateway = Gateway::start(upstream.address, "", &bound).await;
         for http2 in [false, true] {
-            let id = sealed::sealed(
-                sealed::KEY,
-                upstream.address,
-                USER,
-                &format!("{SESSION}{http2}"),
-                Duration::ZERO,
-            );
-            let body = format!("{{\"session_id\":\"{id}\",\"video_base64\":\"{VIDEO}AA\"}}");
-            for (path, body) in [
-                (VERIFY, body.clone()),
-                (VERIFY, body.replace("AA\"", "!\"")),
-                (SESSIONCODE, body.clone()),
-                (VERIFY, format!("{body}x")),
-            ] {
-                for authorization in [
-                    token.clone(),
-                    format!("{token}x"),
-                    token.replace("Bearer", "Basic"),
-                ] {
-                    let request = gateway
-                        .request(http2, "POST", path)
-                        .header("content-type", "application/json")
-                        .header("authorization", authorization);
-                    let answer = gateway.send(http2, request, body.clone()).await;
-                    watch.left.push((
-                        format!("an answer {}", answer.status),
-                        format!(
-                            "{:?} {}",
-                            answer.headers,
-                            String::from_utf8_lossy(&answer.body).replace(FACE_TOKEN, "")
-                        ),
-                    ));
-                }
-            }
+            let id = sealed_id(upstream.address, &format!("{SESSION}{http2}"));
+            watch.json(&gateway, http2, &id).await;
+            let id = sealed_id(upstream.address, &format!("{SESSION}raw{http2}"));
+            watch.raw(&gateway, http2, &id).await;
         }
-        for http2 in [false, true] {
-            let id = format!("{SESSION}raw{http2}");
-            let id = sealed::sealed(sealed::KEY, upstream.address, USER, &id, Duration::ZERO);
-            for (session, content_type) in [
-                (id.clone(), "video/mp4"),
-                (format!("{id}\""), "video/mp4"),
-                (SESSION.to_owned(), "video/mp4"),
-                (SESSION.repeat(60), "video/mp4"),
-                (SESSION.to_owned(), "video/webm"),
-            ] {
-                let request = gateway
-                    .request(http2, "POST", VERIFY)
-                    .header("content-type", content_type)
-                    .header("authorization", token.clone())
-                    .header("liveness-session", session)
-                    .header("liveness-face-field", FACE_FIELD);
-                let answer = gateway.send(http2, request, VIDEO).await;
-                watch.left.push((
-                    format!("an answer to a raw video {}", answer.status),
-                    format!(
-                        "{:?} {}",
-                        answer.headers,
-                        String::from_utf8_lossy(&answer.body).replace(FACE_TOKEN, "")
-                    ),
-                ));
-            }
-        }
-        watch
-            .left
-            .push(("the metrics".into(), gateway.metrics().await));
+        let metrics = gateway.metrics().await;
+        watch.left.push(("the metrics".into(), metrics));
         watch.left.push(("the records".into(), gateway.log()));
     }
     let raw = token.strip_prefix("Bearer ").unwrap();
@@ -169,7 +170,7 @@ async fn no_marker_leaves_the_gateway() {
     ]);
     let log = String::from_utf8(watch.log.lock().unwrap().clone()).unwrap();
     assert!(
-        log.contains("the log is heard")
+        log.contains("the log is captured")
             && log.contains("a video does not meet Qiniu's requirements")
             && log.contains("Qiniu rejected our credentials"),
         "the log was looked at: {log}"

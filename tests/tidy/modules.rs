@@ -54,6 +54,7 @@ impl Tree {
             waiting.extend(children);
             modules.insert(path, module);
         }
+        assert!(modules.len() > 100, "the modules are found");
         Self(modules)
     }
 
