@@ -129,8 +129,8 @@ impl CurrentScalar {
             .extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
 
-    /// Whether it must be removed because it is longer than `max` bytes. A replaced scalar never is,
-    /// because it is not passed on.
+    /// Whether it must be removed because it is longer than `max` bytes. A replaced scalar never
+    /// is, because it is not passed on.
     pub(super) fn is_too_long(&self, max: Option<usize>) -> bool {
         !self.action.replace && max.is_some_and(|max| self.raw_length > max)
     }

@@ -1,8 +1,8 @@
 //! The access record of a request, under the request's id: one log line, and its metrics.
 //!
-//! The record is a guard: it is written when it is dropped, so a request whose caller disconnects has one
-//! too. Never contains a token, a key, a session id, a face token or any part of a body; the
-//! user appears only as a keyed hash.
+//! The record is a guard: it is written when it is dropped, so a request whose caller disconnects
+//! has one too. Never contains a token, a key, a session id, a face token or any part of a body;
+//! the user appears only as a keyed hash.
 
 use std::{
     fmt,

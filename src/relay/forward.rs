@@ -1,8 +1,9 @@
 //! The third step: from a [`Prepared`] request to the response's body.
 //!
 //! Acquires the permits of the call (lease, concurrency, quota), calls Qiniu, finalizes its
-//! response, and settles the permits in one place, by the outcome of the call. Once started, it runs to its end even if the caller disconnects: a billed call
-//! is worth finishing. Never sends a `verify` twice.
+//! response, and settles the permits in one place, by the outcome of the call. Once started, it
+//! runs to its end even if the caller disconnects: a billed call is worth finishing. Never sends a
+//! `verify` twice.
 
 use std::{
     sync::Arc,
