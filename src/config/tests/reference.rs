@@ -141,7 +141,7 @@ fn comment(text: &str) -> Vec<String> {
 /// For each line of the sample, the path of the key that it writes, in a comment or not.
 pub(super) fn paths(text: &str) -> Vec<Option<String>> {
     let mut section = String::new();
-    let mut path = |line: &str| {
+    let path = |line: &str| {
         let line = line.strip_prefix('#').unwrap_or(line);
         if let Some(name) = line.strip_prefix("[[").and_then(|it| it.strip_suffix("]]")) {
             section = format!("{name}[]");
@@ -154,7 +154,7 @@ pub(super) fn paths(text: &str) -> Vec<Option<String>> {
         }
         None
     };
-    text.lines().map(|line| path(line)).collect()
+    text.lines().map(path).collect()
 }
 
 #[test]
