@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::support::{
-    emulator,
+    crowd, emulator,
     identity::{Does, KEYS, Provider, Signer, gateway, hasty, said},
 };
 use liveness_gateway::{auth::remote::FetchTiming, emulator::Scenario};
@@ -19,6 +19,7 @@ fn inquisitive() -> FetchTiming {
 
 #[tokio::test]
 async fn a_flood_of_unknown_key_ids_causes_one_fetch() {
+    let _alone = crowd::alone().await;
     let (signer, new) = (Signer::new("a"), Signer::new("new"));
     let provider = Provider::start(vec![signer.jwk()]).await;
     let (qiniu, _) = emulator(Scenario::Pass).await;

@@ -5,7 +5,8 @@
 //! tests run at the same time. Each test starts what it needs on free ports, in files of its own,
 //! and needs no other test before it. The process is shared: a test may neither change its
 //! environment, signals or current directory, nor install a log of its own. One that must do so
-//! runs in a process of its own, by [`support::own_process`].
+//! runs in a process of its own, by [`support::own_process`]. One that opens hundreds of
+//! connections waits for the others that do, by [`support::crowd`].
 
 #![allow(
     clippy::unwrap_used,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::support::{
-    Answer, Gateway, SESSIONCODE, UNBOUND, VERIFY, emulator,
+    Answer, Gateway, SESSIONCODE, UNBOUND, VERIFY, crowd, emulator,
     quota::{DAY, clock, left, with_quota},
     raw::{ask, begin, head, whole},
     sealed,
@@ -187,6 +187,7 @@ async fn calls_that_never_left_the_gateway_are_refunded() {
 
 #[tokio::test]
 async fn concurrent_calls_never_exceed_the_quota_together() {
+    let _alone = crowd::alone().await;
     let gate = Arc::new(Semaphore::new(0));
     let does = Does::WhenLet(Arc::clone(&gate), answer("200 OK", PASS));
     let qiniu = upstream::start(does).await;

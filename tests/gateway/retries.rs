@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::support::{
-    Gateway, VERIFY, emulator, raw,
+    Gateway, VERIFY, crowd, emulator, raw,
     refusal::told,
     routes,
     sealed::{self, fresh},
@@ -63,6 +63,7 @@ async fn a_retry_gets_the_first_response_and_is_free() {
 
 #[tokio::test]
 async fn two_hundred_concurrent_tries_make_one_call() {
+    let _alone = crowd::alone().await;
     let gate = Arc::new(Semaphore::new(0));
     let qiniu = upstream::start(Does::WhenLet(Arc::clone(&gate), answer("200 OK", PASS))).await;
     let gateway = Arc::new(gateway(qiniu.address, &routes()).await);

@@ -15,7 +15,7 @@ use super::{
     replica, two, until,
 };
 use crate::support::{
-    VERIFY,
+    VERIFY, crowd,
     quota::with_quota,
     raw,
     redis::{self, Redis},
@@ -30,6 +30,7 @@ async fn the_call_of_a_killed_replica_is_never_repeated() {
     if !redis::is_there() {
         return;
     }
+    let _alone = crowd::alone().await;
     let qiniu = upstream::start(Does::Hang).await;
     let redis = Redis::guarded(&[]).await;
     let other = Arc::new(replica(qiniu.address, &redis, &with_quota("5/day")).await);

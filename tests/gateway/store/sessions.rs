@@ -7,7 +7,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::{PASS, assert_error, away::looks, two, until};
 use crate::support::{
-    Gateway, VERIFY, emulator, raw,
+    Gateway, VERIFY, crowd, emulator, raw,
     redis::{self, Redis},
     routes,
     sealed::fresh,
@@ -21,6 +21,7 @@ async fn two_hundred_uploads_over_two_replicas_are_one_call() {
     if !redis::is_there() {
         return;
     }
+    let _alone = crowd::alone().await;
     let (qiniu, handle) = emulator(Scenario::Pass).await;
     let redis = Redis::start().await;
     let both = two(qiniu, &redis, &routes()).await.map(Arc::new);

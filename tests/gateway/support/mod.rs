@@ -1,6 +1,7 @@
 //! A whole gateway in the test's process, on ports of its own, and what tests need to talk to it.
 
 pub(crate) mod backend;
+pub(crate) mod crowd;
 pub(crate) mod folder;
 pub(crate) mod identity;
 pub(crate) mod own_process;
