@@ -34,8 +34,8 @@ pub(super) enum Admission {
     Preflight,
     /// A document.
     Page(Page),
-    /// The body may be received.
-    Forward(Admitted),
+    /// The body may be received. These limits apply.
+    Forward(Admitted, RequestLimits),
 }
 
 /// A request whose body may be received.
@@ -50,12 +50,10 @@ pub(super) struct Admitted {
     pub(super) owner: Option<SessionOwner>,
     /// How the body is encoded.
     pub(super) form: BodyForm,
-    /// The limits that apply.
-    pub(super) limits: RequestLimits,
 }
 
 /// The limits that a request was checked against, for the `RateLimit` header fields.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(super) struct RequestLimits {
     rate: Option<RateLimitStatus>,
     /// The caller's quota; also where its call is reserved.
@@ -110,14 +108,14 @@ pub(super) async fn admit(
     };
     let sessions = gateway.sessions.as_ref();
     let sessions = sessions.filter(|_| kind != RouteKind::Plain);
-    Ok(Admission::Forward(Admitted {
+    let admitted = Admitted {
         endpoint: Arc::clone(endpoint),
         owner: sessions.map(|keys| SessionOwner::new(keys, &caller.issuer, &caller.user)),
         caller,
         caller_key,
         form,
-        limits,
-    }))
+    };
+    Ok(Admission::Forward(admitted, limits))
 }
 
 /// Where a request's path and method lead.

@@ -17,12 +17,15 @@ use super::{
     admit::Admitted,
     finalize::VerdictContext,
     gateway::Gateway,
-    in_flight::{DetachOnDrop, Forwarded, InFlightCall},
+    in_flight::{DetachOnDrop, Forwarded},
     refusal::Refusal,
     upload::Prepared,
 };
 use crate::{
-    limit::{concurrency::ConcurrencyPermit, quota::shared::ReservedCall},
+    limit::{
+        concurrency::ConcurrencyPermit,
+        quota::shared::{CallerQuota, ReservedCall},
+    },
     qiniu::{
         response::UpstreamResponse,
         upstream_call::{UpstreamFailure, UpstreamFailureKind},
@@ -33,89 +36,87 @@ use crate::{
 };
 
 /// Forwards a request. It fails only by a defect of ours.
-///
-/// Not an `async fn`: what it is given moves into the detachable future at once, and is no
-/// part of the future that waits for it.
 pub(super) fn forward(
     gateway: &Arc<Gateway>,
     admitted: Admitted,
+    quota: Option<CallerQuota>,
     prepared: Prepared,
     request_id: RequestId,
 ) -> impl Future<Output = Result<Forwarded, Refusal>> {
-    let in_flight = gateway.calls.begin();
-    let work = call(
-        Arc::clone(gateway),
-        admitted,
-        prepared,
-        request_id,
-        in_flight,
-    );
+    let work = call(Arc::clone(gateway), admitted, quota, prepared, request_id);
     let work = DetachOnDrop::new(work, &gateway.calls.pool);
     async { work.await.map_err(|_| Refusal::Internal) }
 }
 
-async fn call(
+/// Makes the call.
+///
+/// Not an `async fn`: its future would store the arguments twice.
+fn call(
     gateway: Arc<Gateway>,
     admitted: Admitted,
+    quota: Option<CallerQuota>,
     prepared: Prepared,
     request_id: RequestId,
-    _in_flight: InFlightCall,
-) -> Forwarded {
-    let received = prepared.received;
-    // Acquired here, where no disconnect of the caller can come between them and the call.
-    let mut permits = match CallPermits::acquire(&gateway, &admitted, prepared.lease).await {
-        Ok(permits) => permits,
-        Err(refusal) => {
-            return Forwarded {
-                body: Err(refusal),
-                facts: None,
-            };
+) -> impl Future<Output = Forwarded> {
+    let in_flight = gateway.calls.begin();
+    async move {
+        let _in_flight = in_flight;
+        let (endpoint, telemetry) = (&admitted.endpoint, &gateway.telemetry);
+        // Acquired here, where no disconnect of the caller can come between them and the call.
+        let permits = CallPermits::acquire(telemetry, &admitted, quota, prepared.lease);
+        let mut permits = match permits.await {
+            Ok(permits) => permits,
+            Err(refusal) => {
+                return Forwarded {
+                    body: Err(refusal),
+                    facts: None,
+                };
+            }
+        };
+        let started = Instant::now();
+        let mut result = gateway
+            .upstream
+            .call(
+                prepared.received.outgoing,
+                &endpoint.answer,
+                endpoint.settings.timeout,
+                endpoint.settings.kind == RouteKind::Session,
+                admitted.owner.as_ref(),
+            )
+            .await;
+        drop(prepared.received.permit);
+        permits.call_ended();
+        let duration = started.elapsed();
+        observe(telemetry, &endpoint.path, &result, duration);
+        let facts = facts(&mut result, duration);
+        let (body, not_taken) = match result {
+            Ok(response) => {
+                let context = VerdictContext {
+                    caller: &admitted.caller,
+                    request_id,
+                    scores_hidden: endpoint.settings.scores_hidden,
+                    video_sha256: prepared.received.video_sha256,
+                };
+                let body = gateway.finalizer.finalize(response, &context, telemetry);
+                (body.await.map(Bytes::from), false)
+            }
+            Err(failure) => {
+                let not_taken = failure.nothing_was_taken();
+                (Err(failure.into()), not_taken)
+            }
+        };
+        permits
+            .settle(match &body {
+                Ok(body) => CallOutcome::Answered(body, &facts),
+                Err(_) if not_taken => CallOutcome::NotTaken,
+                // A response that could not be finalized was billed all the same.
+                Err(_) => CallOutcome::Unknown,
+            })
+            .await;
+        Forwarded {
+            body,
+            facts: Some(facts),
         }
-    };
-    let (endpoint, telemetry) = (&admitted.endpoint, &gateway.telemetry);
-    let started = Instant::now();
-    let mut result = gateway
-        .upstream
-        .call(
-            received.outgoing,
-            &endpoint.answer,
-            endpoint.settings.timeout,
-            endpoint.settings.kind == RouteKind::Session,
-            admitted.owner.as_ref(),
-        )
-        .await;
-    drop(received.permit);
-    permits.call_ended();
-    let duration = started.elapsed();
-    observe(telemetry, &endpoint.path, &result, duration);
-    let facts = facts(&mut result, duration);
-    let (body, not_taken) = match result {
-        Ok(response) => {
-            let context = VerdictContext {
-                caller: &admitted.caller,
-                request_id,
-                scores_hidden: endpoint.settings.scores_hidden,
-                video_sha256: received.video_sha256,
-            };
-            let body = gateway.finalizer.finalize(response, &context, telemetry);
-            (body.await.map(Bytes::from), false)
-        }
-        Err(failure) => {
-            let not_taken = failure.nothing_was_taken();
-            (Err(failure.into()), not_taken)
-        }
-    };
-    permits
-        .settle(match &body {
-            Ok(body) => CallOutcome::Answered(body, &facts),
-            Err(_) if not_taken => CallOutcome::NotTaken,
-            // A response that could not be finalized was billed all the same.
-            Err(_) => CallOutcome::Unknown,
-        })
-        .await;
-    Forwarded {
-        body,
-        facts: Some(facts),
     }
 }
 
@@ -180,14 +181,14 @@ fn facts(
 
 /// What a call to Qiniu holds. Dropped without [`CallPermits::settle`], it counts as a call
 /// whose outcome is unknown.
-pub(super) struct CallPermits {
+struct CallPermits {
     lease: Option<VerifyLease>,
     concurrency: Option<ConcurrencyPermit>,
     quota: Option<ReservedCall>,
 }
 
 /// How a call ended, as its session and quota see it.
-pub(super) enum CallOutcome<'a> {
+enum CallOutcome<'a> {
     /// Qiniu certainly did not take the request: nothing was billed.
     NotTaken,
     /// The caller has this response, and gets it again for a retry.
@@ -199,9 +200,10 @@ pub(super) enum CallOutcome<'a> {
 impl CallPermits {
     /// Takes a slot of the caller's concurrency and reserves a call of the quota. If one of
     /// them is used up, the lease is given back and its session stays usable.
-    pub(super) async fn acquire(
-        gateway: &Gateway,
+    async fn acquire(
+        telemetry: &Telemetry,
         admitted: &Admitted,
+        quota: Option<CallerQuota>,
         lease: Option<VerifyLease>,
     ) -> Result<Self, Refusal> {
         let mut permits = Self {
@@ -209,27 +211,31 @@ impl CallPermits {
             concurrency: None,
             quota: None,
         };
-        match permits.take(admitted).await {
+        match permits.take(admitted, quota).await {
             Ok(()) => Ok(permits),
             Err(refusal) => {
                 let limit = match refusal {
                     Refusal::Concurrent => "concurrent",
                     _ => "quota",
                 };
-                let metrics = &gateway.telemetry.metrics;
-                metrics.count_limit_refusal(&admitted.endpoint.path, limit);
+                let path = &admitted.endpoint.path;
+                telemetry.metrics.count_limit_refusal(path, limit);
                 permits.settle(CallOutcome::NotTaken).await;
                 Err(refusal)
             }
         }
     }
 
-    async fn take(&mut self, admitted: &Admitted) -> Result<(), Refusal> {
+    async fn take(
+        &mut self,
+        admitted: &Admitted,
+        quota: Option<CallerQuota>,
+    ) -> Result<(), Refusal> {
         if let Some(limit) = &admitted.endpoint.concurrency {
             let slot = limit.enter(admitted.caller_key);
             self.concurrency = Some(slot.ok_or(Refusal::Concurrent)?);
         }
-        if let Some(quota) = admitted.limits.quota.clone() {
+        if let Some(quota) = quota {
             let reserved = Box::pin(quota.reserve()).await.map_err(Refusal::Quota)?;
             self.quota.insert(reserved).begin();
         }
@@ -237,13 +243,13 @@ impl CallPermits {
     }
 
     /// The call has ended: the caller may make the next one.
-    pub(super) fn call_ended(&mut self) {
+    fn call_ended(&mut self) {
         self.concurrency = None;
     }
 
     /// Ends all of them by the outcome of the call, and publishes the session's new state to
     /// the other replicas.
-    pub(super) async fn settle(self, outcome: CallOutcome<'_>) {
+    async fn settle(self, outcome: CallOutcome<'_>) {
         if let (Some(quota), CallOutcome::NotTaken) = (self.quota, &outcome) {
             Box::pin(quota.give_back()).await;
         }

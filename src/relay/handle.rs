@@ -46,11 +46,10 @@ impl Gateway {
                 () = self.grace_period_over(http2) => Err(Refusal::ShuttingDown.into()),
             };
             let (result, limits) = match admission {
-                Ok(Admission::Forward(admitted)) => {
-                    let limits = admitted.limits.clone();
+                Ok(Admission::Forward(admitted, limits)) => {
                     let result = tokio::select! {
                         biased;
-                        result = relay(&self, admitted, &mut body, &mut record) => result,
+                        result = relay(&self, admitted, &limits, &mut body, &mut record) => result,
                         () = self.grace_period_over(http2) => Err(Refusal::ShuttingDown),
                     };
                     (result, limits)
@@ -91,20 +90,28 @@ impl Gateway {
 }
 
 /// The journey of an admitted request.
-async fn relay(
-    gateway: &Arc<Gateway>,
+#[expect(
+    clippy::manual_async_fn,
+    reason = "the future of an async fn would store its arguments twice"
+)]
+fn relay<'a>(
+    gateway: &'a Arc<Gateway>,
     admitted: Admitted,
-    body: &mut Incoming,
-    record: &mut AccessRecord,
-) -> Result<Reply, Refusal> {
-    let prepared = match upload(gateway, &admitted, body, record).await? {
-        Upload::Prepared(prepared) => prepared,
-        Upload::Replayed(cached) => {
-            record.replayed(&cached);
-            return Ok(Reply::Json(cached.body.clone()));
-        }
-    };
-    let forwarded = forward(gateway, admitted, prepared, record.request_id).await?;
-    record.upstream = forwarded.facts;
-    forwarded.body.map(Reply::Json)
+    limits: &'a RequestLimits,
+    body: &'a mut Incoming,
+    record: &'a mut AccessRecord,
+) -> impl Future<Output = Result<Reply, Refusal>> {
+    async move {
+        let prepared = match upload(gateway, &admitted, body, record).await? {
+            Upload::Prepared(prepared) => prepared,
+            Upload::Replayed(cached) => {
+                record.replayed(&cached);
+                return Ok(Reply::Json(cached.body.clone()));
+            }
+        };
+        let quota = limits.quota.clone();
+        let forwarded = forward(gateway, admitted, quota, prepared, record.request_id).await?;
+        record.upstream = forwarded.facts;
+        forwarded.body.map(Reply::Json)
+    }
 }
