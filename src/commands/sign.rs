@@ -21,7 +21,7 @@ pub struct SignArgs {
     method: String,
     /// URL of the request; without a `Host` header, its host is signed in lower case
     ///
-    /// For example https://face-actlive.qiniuapi.com/v2/actionliveness/sessioncode
+    /// For example `https://face-actlive.qiniuapi.com/v2/actionliveness/sessioncode`
     #[arg(long)]
     url: String,
     /// Header of the request, repeatable; `Host`, `Content-Type` and `X-Qiniu-*` are signed

@@ -19,7 +19,7 @@ pub struct TokenArgs {
     /// Environment variable with the identity's shared secret, at least 32 bytes
     #[arg(long, value_name = "NAME")]
     secret_env: String,
-    /// Issuer (`iss`), as configured in the identity, for example https://login.example.com/
+    /// Issuer (`iss`), as configured in the identity, for example `https://login.example.com/`
     #[arg(long, value_name = "ISSUER")]
     issuer: String,
     /// Audience (`aud`), as configured in the identity, for example liveness

@@ -6,16 +6,16 @@
 //! its form on the wire. [`access_record`] is the log line of a request.
 
 pub mod access_record;
-mod admit;
+pub mod admit;
 pub mod cors;
 pub mod endpoint;
 pub mod finalize;
-mod forward;
+pub mod forward;
 pub mod gateway;
-mod handle;
+pub mod handle;
 pub mod headers;
 pub mod in_flight;
 pub mod problem;
 pub mod refusal;
 pub mod respond;
-mod upload;
+pub mod upload;
