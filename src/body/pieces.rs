@@ -3,7 +3,7 @@
 //!
 //! A large piece is a slice of the chunk it arrived in, so nothing is copied. But a slice keeps the
 //! whole buffer of its chunk in memory, and the sender decides how much of that buffer is body: it
-//! may put four hundred thousand blanks between two chunks, or other frames. So small pieces are
+//! may send other frames in between. So small pieces are
 //! copied together into blocks, and so are large ones once their buffers could take much more
 //! memory than the kept bytes. However it is chunked, a body takes at most a tenth more than its
 //! bytes, and one buffer.

@@ -34,7 +34,7 @@ use tokio::{
 };
 
 use super::{
-    head_refusal::{HEAD_TIMEOUT, HeadRefusal, HeadResponder},
+    head_refusal::{HEAD_MALFORMED, HEAD_TIMEOUT, HeadRefusal, HeadResponder},
     stream::{ConnectionStream, DetectedProtocol, ServerTlsStream, detect_protocol, tls_handshake},
     timeouts::{
         ConnectionActivity, ConnectionTimeouts, ConnectionWatchdog, HttpVersion, RequestGuard,
@@ -171,6 +171,8 @@ where
         let end = self.drive_http1(&mut stream, &activity).await;
         let refusal = match end {
             ConnectionEnd::HeadTimeout => Some(HEAD_TIMEOUT),
+            // hyper takes an error between two messages for the end of the connection.
+            ConnectionEnd::Done(_) if stream.framing_error().is_some() => Some(HEAD_MALFORMED),
             ConnectionEnd::Done(Err(_)) => stream.held_back().map(HeadRefusal::instead_of),
             ConnectionEnd::Done(Ok(())) => None,
             ConnectionEnd::Idle => return stream.close().await,

@@ -40,7 +40,7 @@ const HEAD_TOO_LARGE: HeadRefusal = HeadRefusal {
     detail: "the request head is too large",
 };
 
-const HEAD_MALFORMED: HeadRefusal = HeadRefusal {
+pub(super) const HEAD_MALFORMED: HeadRefusal = HeadRefusal {
     status: 400,
     code: "malformed_request",
     detail: "the request head is not valid HTTP/1.1",

@@ -9,6 +9,7 @@ mod accept;
 mod admin;
 mod connection;
 pub mod drain;
+mod framing;
 mod head_refusal;
 mod stream;
 mod timeouts;

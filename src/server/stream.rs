@@ -23,6 +23,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
+    framing::{FramingError, MessageFraming},
     timeouts::{ConnectionActivity, ReadPhase},
     tls::ServerTls,
 };
@@ -106,6 +107,9 @@ pub(super) struct ConnectionStream<S> {
     /// is held back.
     guarded: bool,
     held_back: Option<u16>,
+    /// Checks the framing of HTTP/1.1 before hyper reads it, if `guarded`.
+    framing: MessageFraming,
+    framing_error: Option<FramingError>,
     /// Start of the last head, if `guarded`.
     head: Vec<u8>,
 }
@@ -132,6 +136,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionStream<S> {
             unflushed: false,
             guarded,
             held_back: None,
+            framing: MessageFraming::new(),
+            framing_error: None,
             head,
         }
     }
@@ -144,6 +150,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionStream<S> {
     /// Status of the response that was held back.
     pub(super) fn held_back(&self) -> Option<u16> {
         self.held_back
+    }
+
+    /// How the peer's head broke the grammar of HTTP/1.1. A body that does so fails its request.
+    pub(super) fn framing_error(&self) -> Option<FramingError> {
+        self.framing_error.filter(|_| self.framing.in_head())
     }
 
     /// Writes a response without hyper, which has released the stream.
@@ -213,6 +224,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionStream<S> {
         true
     }
 
+    /// What hyper reads in place of bytes that break the grammar: an error, but not before the
+    /// response to an earlier request is written.
+    fn poll_refused(&self) -> Poll<io::Result<()>> {
+        if self.framing.in_head() && self.activity.responding() {
+            // hyper reads again when it has written the response.
+            return Poll::Pending;
+        }
+        Poll::Ready(Err(io::ErrorKind::InvalidData.into()))
+    }
+
     fn record_write(&mut self, result: &Poll<io::Result<usize>>) {
         self.unflushed = true;
         match result {
@@ -231,20 +252,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ConnectionStream<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.replay.is_empty() {
+        if self.framing_error.is_some() {
+            return self.poll_refused();
+        }
+        let before = buf.filled().len();
+        if self.replay.is_empty() {
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+            if buf.filled().len() > before {
+                let read = buf.filled().get(before..).unwrap_or_default();
+                self.read_since_write = self.read_since_write.saturating_add(read.len());
+                self.record_read(read);
+            } else if buf.remaining() > 0 {
+                self.read_ended = true;
+            }
+        } else {
             let bytes = self.replay.len().min(buf.remaining());
             buf.put_slice(self.replay.get(..bytes).unwrap_or_default());
             self.replay.advance(bytes);
-            return Poll::Ready(Ok(()));
         }
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
-            let read = buf.filled().get(before..).unwrap_or_default();
-            self.read_since_write = self.read_since_write.saturating_add(read.len());
-            self.record_read(read);
-        } else if buf.remaining() > 0 {
-            self.read_ended = true;
+        if self.guarded
+            && let Err((valid, error)) = self
+                .framing
+                .read(buf.filled().get(before..).unwrap_or_default())
+        {
+            // hyper gets what came before, so that an earlier request is not lost.
+            self.framing_error = Some(error);
+            buf.set_filled(before + valid);
+            if valid == 0 {
+                return self.poll_refused();
+            }
         }
         Poll::Ready(Ok(()))
     }

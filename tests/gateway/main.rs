@@ -41,6 +41,9 @@ mod refusals;
 // stay open.
 mod refused_uploads;
 
+// What two HTTP/1.1 parsers could read in two ways is refused, and nothing behind it is a request.
+mod framing;
+
 // Browsers: pages of the configured origins may call the gateway, and can read its errors.
 mod browsers;
 
