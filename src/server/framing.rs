@@ -17,6 +17,10 @@ mod grammar;
 /// arrives, in bytes. Field lines of a head may be longer: hyper limits them.
 const MAX_LINE: usize = 1024;
 
+/// The names of the fields that frame a body. hyper refuses blanks before their colon.
+const LENGTH: &[u8] = b"content-length";
+const CODING: &[u8] = b"transfer-encoding";
+
 /// The position in the stream, at any byte.
 pub(super) struct MessageFraming {
     state: FramingState,
@@ -212,20 +216,23 @@ impl MessageHead {
 
     /// Reads a field line, of which only the two that frame the body matter.
     fn field(&mut self, line: &[u8]) -> Result<(), FramingError> {
-        match line.first() {
-            Some(b' ' | b'\t') => return Err(FramingError::Folding),
-            Some(b'c' | b'C' | b't' | b'T') => {}
-            _ => return Ok(()),
+        if let Some(b' ' | b'\t') = line.first() {
+            return Err(FramingError::Folding);
         }
-        let colon = memchr::memchr(b':', line).unwrap_or(line.len());
+        // By the position of the colon first: most fields are told apart by one comparison.
+        let colon = match (line.get(LENGTH.len()), line.get(CODING.len())) {
+            (Some(b':'), _) => LENGTH.len(),
+            (_, Some(b':')) => CODING.len(),
+            _ => return Ok(()),
+        };
         let (name, value) = line.split_at_checked(colon).unwrap_or((line, &[]));
         let value = value.get(1..).unwrap_or_default();
-        if name.eq_ignore_ascii_case(b"content-length") {
+        if name.eq_ignore_ascii_case(LENGTH) {
             let length = number(trim(value), 10).ok_or(FramingError::Length)?;
             if self.length.replace(length).is_some() {
                 return Err(FramingError::Length);
             }
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+        } else if name.eq_ignore_ascii_case(CODING) {
             if self.chunked || !trim(value).eq_ignore_ascii_case(b"chunked") {
                 return Err(FramingError::TransferCoding);
             }

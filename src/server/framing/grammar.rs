@@ -29,15 +29,15 @@ pub(in crate::server) enum FramingError {
     /// A trailer field (RFC 9112 section 7.1.2).
     #[error("an invalid trailer field")]
     Trailer,
-    /// A request target with a fragment or a byte outside of visible ASCII.
+    /// A request target with a fragment or a byte outside of ASCII.
     #[error("an invalid request target")]
     Target,
 }
 
-/// The request target must consist of visible ASCII and have no fragment. hyper would drop one.
+/// The request target must be ASCII and have no fragment, which hyper would drop. hyper refuses
+/// control characters.
 pub(super) fn check_target(line: &[u8]) -> Result<(), FramingError> {
-    let allowed = |byte: &u8| matches!(byte, b' ' | b'!'..=b'"' | b'$'..=b'~');
-    match line.iter().all(allowed) {
+    match line.is_ascii() && memchr::memchr(b'#', line).is_none() {
         true => Ok(()),
         false => Err(FramingError::Target),
     }
