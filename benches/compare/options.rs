@@ -3,10 +3,24 @@
 use std::{fs, path::PathBuf};
 
 use crate::{
-    pair::{self, Builds},
     peers::{self, Peer},
     workloads::{self, Workload},
 };
+
+/// The workloads of `--pair` if the command line names none.
+const PAIR_WORKLOADS: [Workload; 4] = [
+    Workload::Small,
+    Workload::SmallTls,
+    Workload::Video,
+    Workload::VideoTls,
+];
+
+/// The paths of two `liveness-gateway` binaries.
+#[derive(Clone, Debug)]
+pub(crate) struct Builds {
+    pub(crate) before: PathBuf,
+    pub(crate) after: PathBuf,
+}
 
 pub(crate) const HELP: &str = "\
 cargo bench --bench compare -- [--quick] [--rounds N] [--only PEER]… [--reading] [WORKLOAD]…
@@ -84,7 +98,7 @@ impl Options {
         }
         if options.workloads.is_empty() {
             options.workloads = match options.pair {
-                Some(_) => pair::WORKLOADS.to_vec(),
+                Some(_) => PAIR_WORKLOADS.to_vec(),
                 None => workloads::ALL.to_vec(),
             };
         }

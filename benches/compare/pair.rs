@@ -7,12 +7,12 @@
 //! that a slow drift of the machine affects both alike. Relies on the generator and the upstream of
 //! the other comparisons. Never judges whether a ratio is acceptable.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::{
     bench::{Bench, Sample},
     check::{self, StrictUpstream},
-    options::Options,
+    options::{Builds, Options},
     peers::{Peer, PeerSetup, RunningPeer},
     process::Cores,
     requests::USERS,
@@ -29,21 +29,6 @@ const TURNS: [Build; 4] = [Build::Before, Build::After, Build::After, Build::Bef
 const QUICK_PART: usize = 4;
 /// Small requests to a newly started build before it is measured: two for each user.
 const WARM_UP: usize = 2 * USERS;
-/// The workloads that run if the command line names none.
-pub(crate) const WORKLOADS: [Workload; 4] = [
-    Workload::Small,
-    Workload::SmallTls,
-    Workload::Video,
-    Workload::VideoTls,
-];
-
-/// The paths of two `liveness-gateway` binaries.
-#[derive(Clone, Debug)]
-pub(crate) struct Builds {
-    pub(crate) before: PathBuf,
-    pub(crate) after: PathBuf,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Build {
     Before,
