@@ -1,4 +1,4 @@
-//! Checks of a request's head: size, host, framing, media type, and a trusted proxy's fields.
+//! Checks of a request's head: size, host, media type, and a trusted proxy's fields.
 //!
 //! Never looks at the token, and never passes a field on to Qiniu.
 
@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use hyper::{
     HeaderMap, Version,
-    header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HOST, HeaderValue, TRANSFER_ENCODING},
+    header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HOST, HeaderValue},
     http::{request::Parts, uri::Authority},
 };
 use ipnet::IpNet;
@@ -23,7 +23,7 @@ const MAX_FACE_FIELD: usize = 256;
 /// Maximum size of an `X-Forwarded-For` that is believed, in bytes.
 const MAX_FORWARDED: usize = 512;
 
-/// Checks size, host, transfer coding and query of a head.
+/// Checks size, host and query of a head. The server has checked how it frames its body.
 ///
 /// # Errors
 /// `HeadTooLarge`, or `Malformed` with the reason.
@@ -41,14 +41,6 @@ pub fn check_head(parts: &Parts, max_head_bytes: usize) -> Result<(), Refusal> {
         return Err(Refusal::HeadTooLarge);
     }
     check_host(parts)?;
-    // hyper would read `gzip, chunked` as chunked, and a repeated `chunked` as one.
-    let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
-    let unusual = |coding: &HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"chunked");
-    if codings.next().is_some_and(unusual) || codings.next().is_some() {
-        return Err(Refusal::Malformed(
-            "the only supported transfer coding is `chunked`, once".into(),
-        ));
-    }
     if parts.uri.query().is_some() {
         return Err(Refusal::Malformed("the path takes no query string".into()));
     }
