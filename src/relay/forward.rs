@@ -211,15 +211,9 @@ impl CallPermits {
             concurrency: None,
             quota: None,
         };
-        match permits.take(admitted, quota).await {
+        match permits.take(telemetry, admitted, quota).await {
             Ok(()) => Ok(permits),
             Err(refusal) => {
-                let limit = match refusal {
-                    Refusal::Concurrent => "concurrent",
-                    _ => "quota",
-                };
-                let path = &admitted.endpoint.path;
-                telemetry.metrics.count_limit_refusal(path, limit);
                 permits.settle(CallOutcome::NotTaken).await;
                 Err(refusal)
             }
@@ -228,15 +222,24 @@ impl CallPermits {
 
     async fn take(
         &mut self,
+        telemetry: &Telemetry,
         admitted: &Admitted,
         quota: Option<CallerQuota>,
     ) -> Result<(), Refusal> {
+        let path = &admitted.endpoint.path;
+        let refused = |limit| telemetry.metrics.count_limit_refusal(path, limit);
         if let Some(limit) = &admitted.endpoint.concurrency {
-            let slot = limit.enter(admitted.caller_key);
-            self.concurrency = Some(slot.ok_or(Refusal::Concurrent)?);
+            self.concurrency = limit.enter(admitted.caller_key);
+            if self.concurrency.is_none() {
+                refused("concurrent");
+                return Err(Refusal::Concurrent);
+            }
         }
         if let Some(quota) = quota {
-            let reserved = Box::pin(quota.reserve()).await.map_err(Refusal::Quota)?;
+            let reserved = Box::pin(quota.reserve()).await.map_err(|exceeded| {
+                refused("quota");
+                Refusal::Quota(exceeded)
+            })?;
             self.quota.insert(reserved).begin();
         }
         Ok(())
