@@ -275,6 +275,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ConnectionStream<S> {
                 .framing
                 .read(buf.filled().get(before..).unwrap_or_default())
         {
+            tracing::debug!(%error, "a peer broke the framing of HTTP/1.1");
             // hyper gets what came before, so that an earlier request is not lost.
             self.framing_error = Some(error);
             buf.set_filled(before + valid);
