@@ -200,7 +200,9 @@ fn body(refusal: &BodyRefusal) -> ProblemDetails {
         BodyRefusal::NoRoom => {
             problem(503, "overloaded", "too many uploads in flight; retry").retry_after(1)
         }
-        BodyRefusal::TooSlow => problem(408, "body_too_slow", "the body arrived too slowly"),
+        BodyRefusal::TooSlow => {
+            problem(408, "body_too_slow", "the body arrived too slowly").retry_after(1)
+        }
         BodyRefusal::Broken => malformed("the body is incomplete or its framing is invalid"),
         BodyRefusal::Json(error) => malformed(error.to_string()),
         BodyRefusal::Field(error) => malformed(error.to_string()),

@@ -57,7 +57,11 @@ impl HeadRefusal {
     }
 
     fn problem(self) -> ProblemDetails {
-        ProblemDetails::new(self.status, self.code, self.detail)
+        let problem = ProblemDetails::new(self.status, self.code, self.detail);
+        match self.status {
+            408 => problem.retry_after(1),
+            _ => problem,
+        }
     }
 }
 

@@ -148,5 +148,7 @@ async fn a_stalled_body_times_out_after_grace_period_and_window() {
     let answer = raw::ask(gateway.address, &half).await;
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     assert!(answer.contains("\"code\":\"body_too_slow\""), "{answer}");
+    let lower = answer.to_ascii_lowercase();
+    assert!(lower.contains("\r\nretry-after: 1\r\n"), "{answer}");
     assert!(began.elapsed() >= Duration::from_secs(15));
 }

@@ -99,6 +99,7 @@ fn assert_408(answer: &str) {
         head.contains("\r\nConnection: close") && head.contains("application/problem+json"),
         "{head}"
     );
+    assert!(head.contains("\r\nRetry-After: 1"), "{head}");
     let problem: serde_json::Value = serde_json::from_str(body).unwrap();
     assert_eq!(problem["code"], "request_timeout");
 }
