@@ -44,6 +44,10 @@ mod refused_uploads;
 // What two HTTP/1.1 parsers could read in two ways is refused, and nothing behind it is a request.
 mod framing;
 
+// HTTP/2, written frame by frame: floods end the connection and nobody else's, and what a head may
+// not say never goes upstream.
+mod http2;
+
 // Browsers: pages of the configured origins may call the gateway, and can read its errors.
 mod browsers;
 

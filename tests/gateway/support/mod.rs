@@ -3,6 +3,7 @@
 pub(crate) mod backend;
 pub(crate) mod crowd;
 pub(crate) mod folder;
+pub(crate) mod frames;
 pub(crate) mod identity;
 pub(crate) mod own_process;
 pub(crate) mod quota;
