@@ -20,7 +20,7 @@ use crate::{
     body::incoming::BodyAdmission,
     config::Settings,
     lifecycle::Readiness,
-    limit::{CallerKeys, clock::Clock},
+    limit::{CallerKeys, address::AddressLimit, clock::Clock},
     memory::BodyMemory,
     qiniu::{UpstreamSettings, pool::Upstream},
     relay::{
@@ -124,6 +124,7 @@ impl BoundGateway {
             finalizer: Arc::new(finalizer),
             telemetry,
             readiness: Arc::clone(&readiness),
+            address_limit: server.rate_per_address.and_then(AddressLimit::new),
             trusted_proxies: server.trusted_proxies.clone(),
             max_head_bytes: server.max_head_bytes,
         };
@@ -174,6 +175,9 @@ impl BoundGateway {
             loop {
                 tick.tick().await;
                 swept.endpoints.sweep();
+                if let Some(limit) = &swept.address_limit {
+                    limit.sweep();
+                }
                 swept.upstream.sweep();
                 swept.verify_once.sweep();
             }

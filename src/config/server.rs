@@ -12,6 +12,7 @@ use super::{
 use crate::{
     relay::cors::CorsSettings,
     rotation::{LoadError, LoaderInput},
+    route::Rate,
     server::{
         AdminSettings, ServerSettings,
         tls::{PemFile, ServerTls, server_config},
@@ -28,6 +29,8 @@ impl ConfigReader<'_> {
             .iter()
             .filter_map(|network| self.network(network))
             .collect();
+        let proxy_protocol = self.proxy_protocol(&section, &trusted);
+        let rate_per_address = self.rate_per_address(&section);
         let max_connections = self.integer(&section, "max_connections");
         let max_head_bytes = self.size(&section, "max_head_bytes");
         let body_memory = self.size(&section, "body_memory");
@@ -39,6 +42,8 @@ impl ConfigReader<'_> {
         Some(ServerSettings {
             listen,
             trusted_proxies,
+            proxy_protocol,
+            rate_per_address,
             max_connections: usize::try_from(max_connections?.0).ok()?,
             max_head_bytes: usize::try_from(max_head_bytes?.0).ok()?,
             body_memory: body_memory?.0,
@@ -106,6 +111,35 @@ impl ConfigReader<'_> {
             }
         }
         listen
+    }
+
+    fn proxy_protocol(&mut self, section: &ConfigSection<'_>, trusted: &[Located<String>]) -> bool {
+        let on = self.boolean(section, "proxy_protocol");
+        if on && trusted.is_empty() {
+            let item = section.item("proxy_protocol");
+            let location = item.map_or_else(|| section.location.clone(), |item| item.location);
+            self.error(
+                &location,
+                "`proxy_protocol` needs `trusted_proxies`: PROXY headers of others are not accepted",
+                "list the addresses of your load balancers in `trusted_proxies`, or leave \
+                 `proxy_protocol` out",
+            );
+        }
+        on
+    }
+
+    fn rate_per_address(&mut self, section: &ConfigSection<'_>) -> Option<Rate> {
+        let rate = self.rate(section, "rate_per_address")?;
+        if (rate.per / rate.count.get()).is_zero() {
+            let item = section.item("rate_per_address");
+            let location = item.map_or_else(|| section.location.clone(), |item| item.location);
+            self.error(
+                &location,
+                "`rate_per_address` of more than one request in a nanosecond limits nothing",
+                "lower it, or leave it out",
+            );
+        }
+        Some(rate)
     }
 
     /// `None` without the section.

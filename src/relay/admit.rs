@@ -1,7 +1,7 @@
 //! The first step: from a request's head to an [`Admitted`] request.
 //!
-//! Finds the route, answers preflights and documents, checks the head, authenticates the
-//! caller, and applies the rate limit. A quota is only read here; [`super::forward`] reserves
+//! Applies the limit of the client's address, finds the route, answers preflights and documents,
+//! checks the head, authenticates the caller, and applies the rate limit. A quota is only read here; [`super::forward`] reserves
 //! the call just before it is made. Never reads a byte of the body.
 
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use hyper::{HeaderMap, Method, http::request::Parts};
 use super::{
     access_record::AccessRecord,
     endpoint::Endpoint,
-    gateway::{Gateway, Page},
+    forwarded,
+    gateway::{Gateway, Page, Peer},
     headers,
     refusal::Refusal,
 };
@@ -90,9 +91,11 @@ impl From<Refusal> for Rejection {
 pub(super) async fn admit(
     gateway: &Gateway,
     parts: &Parts,
+    peer: &Peer,
     empty: bool,
     record: &mut AccessRecord,
 ) -> Result<Admission, Rejection> {
+    check_address(gateway, &parts.headers, peer)?;
     let endpoint = match find(gateway, parts, record)? {
         Destination::Endpoint(endpoint) => endpoint,
         Destination::Preflight => return Ok(Admission::Preflight),
@@ -116,6 +119,24 @@ pub(super) async fn admit(
         form,
     };
     Ok(Admission::Forward(admitted, limits))
+}
+
+/// Counts the request for its client's address. Nothing is exempt, since nothing about the request
+/// is known yet.
+fn check_address(gateway: &Gateway, headers: &HeaderMap, peer: &Peer) -> Result<(), Refusal> {
+    let Some(limit) = &gateway.address_limit else {
+        return Ok(());
+    };
+    let address = peer.address.ip();
+    let client = match peer.trusted {
+        true => forwarded::client_address(headers, address, &gateway.trusted_proxies),
+        false => address,
+    };
+    limit.check(client).map_err(|wait| {
+        let metrics = &gateway.telemetry.metrics;
+        metrics.count_limit_refusal(metrics.no_route(), "address");
+        Refusal::AddressRate(wait)
+    })
 }
 
 /// Where a request's path and method lead.

@@ -14,16 +14,25 @@ use super::{
     in_flight::InFlightCalls,
 };
 use crate::{
-    auth::Authenticator, body::incoming::BodyAdmission, lifecycle::Readiness, limit::CallerKeys,
-    qiniu::pool::Upstream, session::SessionKeys, store::Store, telemetry::Telemetry,
+    auth::Authenticator,
+    body::incoming::BodyAdmission,
+    lifecycle::Readiness,
+    limit::{CallerKeys, address::AddressLimit},
+    qiniu::pool::Upstream,
+    session::SessionKeys,
+    store::Store,
+    telemetry::Telemetry,
     verify_once::VerifyOnce,
 };
 
 /// The source of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer {
-    /// Remote address of the TCP connection.
+    /// Remote address of the TCP connection, or the one in a trusted proxy's PROXY header.
     pub address: SocketAddr,
+    /// Whether the peer is a trusted proxy, so that its `X-Forwarded-For`, `Forwarded` and
+    /// `X-Request-Id` are believed.
+    pub trusted: bool,
     /// Whether the connection uses TLS.
     pub tls: bool,
 }
@@ -79,7 +88,9 @@ pub struct Gateway {
     pub telemetry: Arc<Telemetry>,
     /// Tells when requests in flight must end.
     pub readiness: Arc<Readiness>,
-    /// Networks whose `X-Forwarded-For` and `X-Request-Id` are believed.
+    /// The limit of each client's address; `None`: unlimited.
+    pub address_limit: Option<AddressLimit>,
+    /// Networks of trusted proxies, which are no clients.
     pub trusted_proxies: Vec<IpNet>,
     /// Maximum size of a request's head, in bytes.
     pub max_head_bytes: usize,

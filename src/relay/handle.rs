@@ -19,8 +19,8 @@ use super::{
     access_record::AccessRecord,
     admit::{Admission, Admitted, Rejection, RequestLimits, admit},
     forward::forward,
+    forwarded,
     gateway::{Gateway, Peer},
-    headers,
     refusal::Refusal,
     respond::{Reply, respond},
     upload::{Upload, upload},
@@ -42,7 +42,7 @@ impl Gateway {
             let empty = body.is_end_stream();
             let admission = tokio::select! {
                 biased;
-                admission = admit(&self, &parts, empty, &mut record) => admission,
+                admission = admit(&self, &parts, &peer, empty, &mut record) => admission,
                 () = self.grace_period_over(http2) => Err(Refusal::ShuttingDown.into()),
             };
             let (result, limits) = match admission {
@@ -63,14 +63,12 @@ impl Gateway {
     }
 
     fn begin_record(&self, parts: &Parts, peer: Peer) -> AccessRecord {
-        let forwarded =
-            headers::forwarded(&parts.headers, peer.address.ip(), &self.trusted_proxies);
-        let request_id = forwarded
-            .request_id
-            .unwrap_or_else(|| self.request_ids.next());
+        let headers = Some(&parts.headers).filter(|_| peer.trusted);
+        let request_id = headers.and_then(forwarded::request_id);
+        let request_id = request_id.unwrap_or_else(|| self.request_ids.next());
         let telemetry = Arc::clone(&self.telemetry);
         let mut record = AccessRecord::begin(telemetry, peer.address, &parts.method, request_id);
-        record.forwarded_for = forwarded.path;
+        record.forwarded_for = headers.and_then(forwarded::forwarded_path);
         record
     }
 

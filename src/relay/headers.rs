@@ -1,27 +1,21 @@
-//! Checks of a request's head: size, host, media type, and a trusted proxy's fields.
+//! Checks of a request's head: size, host and media type.
 //!
 //! Never looks at the token, and never passes a field on to Qiniu.
 
-use std::net::IpAddr;
-
+use super::refusal::Refusal;
+use crate::body::{raw_video::RawVideoFields, receive::BodyForm};
+use crate::route::RouteKind;
 use hyper::{
     HeaderMap, Version,
     header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HOST, HeaderValue},
     http::{request::Parts, uri::Authority},
 };
-use ipnet::IpNet;
-
-use super::{access_record::RequestId, refusal::Refusal};
-use crate::body::{raw_video::RawVideoFields, receive::BodyForm};
-use crate::route::RouteKind;
 
 const SESSION: &str = "Liveness-Session";
 const FACE_FIELD: &str = "Liveness-Face-Field";
 /// Maximum size of these fields, in bytes.
 const MAX_SESSION: usize = 1024;
 const MAX_FACE_FIELD: usize = 256;
-/// Maximum size of an `X-Forwarded-For` that is believed, in bytes.
-const MAX_FORWARDED: usize = 512;
 
 /// Checks size, host and query of a head. The server has checked how it frames its body.
 ///
@@ -195,46 +189,6 @@ fn is_json(value: &str) -> bool {
     })
 }
 
-/// The fields of a trusted proxy; empty for any other peer.
-#[derive(Default)]
-pub struct ForwardedFields {
-    /// `X-Request-Id`.
-    pub request_id: Option<RequestId>,
-    /// `X-Forwarded-For`: the addresses that the request passed.
-    pub path: Option<String>,
-}
-
-/// Reads `X-Request-Id` and `X-Forwarded-For` of a trusted peer. Malformed ones are ignored.
-pub fn forwarded(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> ForwardedFields {
-    let peer = peer.to_canonical();
-    if !trusted.iter().any(|network| network.contains(&peer)) {
-        return ForwardedFields::default();
-    }
-    let id = headers
-        .get("x-request-id")
-        .and_then(|value| value.to_str().ok());
-    let is_path = |path: &&str| {
-        path.len() <= MAX_FORWARDED
-            && path
-                .split(',')
-                .all(|hop| hop.trim().parse::<IpAddr>().is_ok())
-    };
-    // A proxy may append a field line of its own: all of them form one list (RFC 9110
-    // section 5.3).
-    let hops: Option<Vec<_>> = headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .map(|value| value.to_str().ok())
-        .collect();
-    let path = hops
-        .filter(|hops| !hops.is_empty())
-        .map(|hops| hops.join(", "));
-    ForwardedFields {
-        request_id: id.and_then(RequestId::parse),
-        path: path.filter(|path| is_path(&path.as_str())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,33 +233,5 @@ mod tests {
         ] {
             assert!(!is_host(bad.as_bytes()), "{bad}");
         }
-    }
-
-    #[test]
-    fn only_well_formed_fields_of_a_trusted_peer_are_believed() {
-        let mut headers = HeaderMap::new();
-        headers.insert("x-request-id", "abc-1".parse().unwrap());
-        headers.insert("x-forwarded-for", "10.1.2.3, ::1".parse().unwrap());
-        let trusted = ["127.0.0.0/8".parse().unwrap()];
-        let believed = forwarded(&headers, "::ffff:127.0.0.1".parse().unwrap(), &trusted);
-        assert_eq!(
-            (
-                believed.request_id.as_ref().map(RequestId::as_str),
-                believed.path.as_deref()
-            ),
-            (Some("abc-1"), Some("10.1.2.3, ::1"))
-        );
-        assert!(
-            forwarded(&headers, "192.0.2.1".parse().unwrap(), &trusted)
-                .request_id
-                .is_none()
-        );
-        headers.append("x-forwarded-for", "192.0.2.7".parse().unwrap());
-        let believed = forwarded(&headers, "127.0.0.1".parse().unwrap(), &trusted);
-        assert_eq!(believed.path.as_deref(), Some("10.1.2.3, ::1, 192.0.2.7"));
-        headers.insert("x-request-id", "a b".parse().unwrap());
-        headers.insert("x-forwarded-for", "evil\" injected".parse().unwrap());
-        let believed = forwarded(&headers, "127.0.0.1".parse().unwrap(), &trusted);
-        assert!(believed.request_id.is_none() && believed.path.is_none());
     }
 }

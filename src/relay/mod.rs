@@ -3,7 +3,8 @@
 //! [`handle`] shows it on one screen, and each step has a file: [`admit`] takes the head,
 //! [`upload`] the body, [`forward`] calls Qiniu and [`finalize`] its response, [`respond`]
 //! writes the response. [`refusal`] lists every reason to reject a request, and [`problem`] is
-//! its form on the wire. [`access_record`] is the log line of a request.
+//! its form on the wire. [`access_record`] is the log line of a request, [`forwarded`] what trusted
+//! proxies say of it.
 
 pub mod access_record;
 pub mod admit;
@@ -11,6 +12,7 @@ pub mod cors;
 pub mod endpoint;
 pub mod finalize;
 pub mod forward;
+pub mod forwarded;
 pub mod gateway;
 pub mod handle;
 pub mod headers;

@@ -39,6 +39,9 @@ pub enum Refusal {
     /// The token lacks this scope.
     #[error("insufficient scope")]
     Scope(String),
+    /// The rate limit of the client's address is exceeded.
+    #[error("rate limit of the address exceeded")]
+    AddressRate(LimitExceeded),
     /// The rate limit is exceeded.
     #[error("rate limit exceeded")]
     Rate(LimitExceeded),
@@ -90,6 +93,11 @@ impl Refusal {
                 ProblemDetails::new(403, "insufficient_scope", detail)
                     .field(ProblemField::Challenge(challenge))
             }
+            Self::AddressRate(wait) => {
+                let detail =
+                    "too many requests from this address; retry after the time in Retry-After";
+                limited("rate_limited", detail, wait)
+            }
             Self::Rate(wait) => {
                 let detail = "too many requests; retry after the time in Retry-After";
                 limited("rate_limited", detail, wait)
@@ -137,6 +145,7 @@ impl Refusal {
             | Self::Method(_)
             | Self::Auth(_)
             | Self::Scope(_)
+            | Self::AddressRate(_)
             | Self::Rate(_)
             | Self::Quota(_)
             | Self::Concurrent

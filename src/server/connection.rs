@@ -1,5 +1,5 @@
-//! One connection of the public listener: TLS or plain text, HTTP/1.1 or HTTP/2, until it ends or a
-//! time limit passes.
+//! One connection of the public listener: its peer, TLS or plain text, HTTP/1.1 or HTTP/2, until it
+//! ends or a time limit passes.
 //!
 //! Relies on the stream to report progress, and on the handler to bound its own requests. Each wait
 //! is bounded: the TLS handshake, the first bytes, a head, the time between requests, a response
@@ -34,8 +34,12 @@ use tokio::{
 };
 
 use super::{
-    head_refusal::{HEAD_MALFORMED, HEAD_TIMEOUT, HeadRefusal, HeadResponder},
-    stream::{ConnectionStream, DetectedProtocol, ServerTlsStream, detect_protocol, tls_handshake},
+    head_refusal::{
+        HEAD_MALFORMED, HEAD_TIMEOUT, HeadRefusal, HeadResponder, PROXY_HEADER_INVALID,
+    },
+    open::{OpenedStream, open},
+    peer::PeerRules,
+    stream::{ConnectionStream, DetectedProtocol},
     timeouts::{
         ConnectionActivity, ConnectionTimeouts, ConnectionWatchdog, HttpVersion, RequestGuard,
         TimeoutDecision,
@@ -66,6 +70,7 @@ pub(super) struct ServerContext<H> {
     /// Reusable allocations for the futures of requests.
     pub(super) futures: FuturePool<Response<Full<Bytes>>>,
     pub(super) tls: Option<ServerTls>,
+    pub(super) peers: PeerRules,
     pub(super) timeouts: ConnectionTimeouts,
     pub(super) max_head_bytes: usize,
     pub(super) metrics: Arc<Metrics>,
@@ -74,12 +79,6 @@ pub(super) struct ServerContext<H> {
     pub(super) stopping: watch::Receiver<bool>,
     /// Signals the end of `drain_timeout`.
     pub(super) readiness: Arc<Readiness>,
-}
-
-/// A connection whose protocol is known.
-enum OpenedStream {
-    Tls(Box<ServerTlsStream>),
-    Plain(TcpStream, DetectedProtocol),
 }
 
 /// Serves one connection to its end.
@@ -94,13 +93,11 @@ where
         tracing::debug!(%error, "a connection closed right after its accept");
         return;
     }
-    let peer = Peer {
-        address,
-        tls: context.tls.is_some(),
-    };
+    let mut peer = context.peers.direct(address);
+    let (deadline, tls) = (accepted + context.timeouts.head, context.tls.as_ref());
     let mut stopping = context.stopping.clone();
     let opened = tokio::select! {
-        opened = open(tcp, accepted, &context) => opened,
+        opened = open(tcp, &mut peer, deadline, &context.peers, tls) => opened,
         // There is no request yet on this connection.
         _ = stopping.wait_for(|stop| *stop) => None,
     };
@@ -122,24 +119,8 @@ where
         Some(OpenedStream::Plain(tcp, DetectedProtocol::Http1(read))) => {
             connection.http1(tcp, read).await;
         }
+        Some(OpenedStream::NoProxyHeader(tcp)) => connection.refuse(tcp).await,
         None => {}
-    }
-}
-
-/// Makes the TLS handshake, or detects the protocol of plain text, within `head_timeout`.
-async fn open<H>(
-    mut tcp: TcpStream,
-    accepted: Instant,
-    context: &ServerContext<H>,
-) -> Option<OpenedStream> {
-    let deadline = accepted + context.timeouts.head;
-    match &context.tls {
-        Some(tls) => tls_handshake(tls, tcp, deadline)
-            .await
-            .map(OpenedStream::Tls),
-        None => detect_protocol(&mut tcp, deadline)
-            .await
-            .map(|protocol| OpenedStream::Plain(tcp, protocol)),
     }
 }
 
@@ -182,6 +163,16 @@ where
             let response = responder.response(refusal, stream.head(), self.peer.address);
             stream.respond(&response).await;
         }
+        stream.close_lingering().await;
+    }
+
+    /// Responds to a trusted proxy that sent no valid PROXY header.
+    async fn refuse(&self, tcp: TcpStream) {
+        let activity = self.activity(HttpVersion::Http1);
+        let mut stream = ConnectionStream::new(tcp, Bytes::new(), activity, true);
+        let responder = &self.context.head_responder;
+        let response = responder.response(PROXY_HEADER_INVALID, &[], self.peer.address);
+        stream.respond(&response).await;
         stream.close_lingering().await;
     }
 

@@ -46,6 +46,12 @@ pub(super) const HEAD_MALFORMED: HeadRefusal = HeadRefusal {
     detail: "the request head is not valid HTTP/1.1",
 };
 
+pub(super) const PROXY_HEADER_INVALID: HeadRefusal = HeadRefusal {
+    status: 400,
+    code: "malformed_request",
+    detail: "the connection does not begin with a valid PROXY header",
+};
+
 impl HeadRefusal {
     /// The refusal that replaces hyper's bare response with this status.
     pub(super) fn instead_of(status: u16) -> Self {

@@ -11,6 +11,9 @@ mod connection;
 pub mod drain;
 mod framing;
 mod head_refusal;
+mod open;
+mod peer;
+pub mod proxy_protocol;
 mod stream;
 mod timeouts;
 pub mod tls;
@@ -23,19 +26,26 @@ use hyper::{Request, Response, body::Incoming};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 pub use self::{accept::bind, head_refusal::HeadResponder};
-use self::{connection::ServerContext, drain::DrainOutcome, timeouts::ConnectionTimeouts};
+use self::{
+    connection::ServerContext, drain::DrainOutcome, peer::PeerRules, timeouts::ConnectionTimeouts,
+};
 use crate::{
     future_pool::FuturePool,
     lifecycle::Readiness,
     relay::gateway::{Gateway, Peer},
+    route::Rate,
 };
 
 /// The checked `[server]` section.
 pub struct ServerSettings {
     /// Addresses to listen on. Port 0 picks a free port.
     pub listen: Vec<SocketAddr>,
-    /// Peers whose `X-Forwarded-For` and `X-Request-Id` are trusted.
+    /// Peers whose `X-Forwarded-For`, `Forwarded` and `X-Request-Id` are trusted.
     pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// Whether connections of trusted proxies begin with a PROXY header.
+    pub proxy_protocol: bool,
+    /// Requests from one client's address; `None`: unlimited.
+    pub rate_per_address: Option<Rate>,
     /// Maximum number of open connections.
     pub max_connections: usize,
     /// Maximum size of a request head, in bytes: method, target and header fields together.
@@ -140,6 +150,7 @@ impl Server {
             handle,
             futures: FuturePool::default(),
             tls: settings.tls.clone(),
+            peers: PeerRules::new(settings),
             timeouts: ConnectionTimeouts {
                 head: settings.head_timeout,
                 idle: settings.idle_timeout,

@@ -23,7 +23,24 @@ pub(super) const KEYS: &[ConfigKey] = &[
         ValueType::TextList,
         Value("[]"),
         "Networks of your own proxies, such as `10.0.0.0/8`, or single addresses. \
-         `X-Forwarded-For` and `X-Request-Id` are accepted from these peers only.",
+         `X-Forwarded-For`, `Forwarded` and `X-Request-Id` are accepted from these peers only.",
+    ),
+    key(
+        "server.proxy_protocol",
+        ValueType::Boolean,
+        Value("false"),
+        "Every connection of `trusted_proxies` begins with a PROXY header, version 1 or 2, and its \
+         source address is the peer. Other peers are served without one. See [behind a load \
+         balancer](operations.md#behind-a-load-balancer).",
+    ),
+    key(
+        "server.rate_per_address",
+        ValueType::Rate,
+        Value("\"\""),
+        "Requests allowed per client address (IPv6: per `/64`) before authentication, such as \
+         `50/s`; as many may come at once. All requests count, of whatever path and result. \
+         Further ones get 429. Mobile carriers put thousands of users behind one address. Empty: \
+         unlimited.",
     ),
     key(
         "server.max_connections",

@@ -42,6 +42,8 @@ pub(crate) fn settings() -> ServerSettings {
     ServerSettings {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         trusted_proxies: Vec::new(),
+        proxy_protocol: false,
+        rate_per_address: None,
         max_connections: 100,
         max_head_bytes: 32 * 1024,
         body_memory: 1 << 20,
