@@ -1,8 +1,9 @@
 //! The first step: from a request's head to an [`Admitted`] request.
 //!
 //! Applies the limit of the client's address, finds the route, answers preflights and documents,
-//! checks the head, authenticates the caller, and applies the rate limit. A quota is only read here; [`super::forward`] reserves
-//! the call just before it is made. Never reads a byte of the body.
+//! checks the head, authenticates the caller, and applies the rate limit. A quota is only read
+//! here; [`super::forward`] reserves the call just before it is made. Never reads a byte of the
+//! body.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
-//! From an accepted TCP connection to a stream whose peer and protocol are known: PROXY header, then
-//! TLS handshake or protocol detection.
+//! From an accepted TCP connection to a stream whose peer and protocol are known: PROXY header,
+//! then TLS handshake or protocol detection.
 //!
-//! Relies on its caller for the deadline, which all of it shares, and for giving up at a stop. Never
-//! writes to the peer, except for the TLS handshake.
+//! Relies on its caller for the deadline, which all of it shares, and for giving up at a stop.
+//! Never writes to the peer, except for the TLS handshake.
 
 use tokio::{net::TcpStream, time::Instant};
 

@@ -29,18 +29,16 @@ pub(super) const KEYS: &[ConfigKey] = &[
         "server.proxy_protocol",
         ValueType::Boolean,
         Value("false"),
-        "Every connection of `trusted_proxies` begins with a PROXY header, version 1 or 2, and its \
-         source address is the peer. Other peers are served without one. See [behind a load \
-         balancer](operations.md#behind-a-load-balancer).",
+        "Every connection of `trusted_proxies` must begin with a PROXY header, version 1 or 2. The \
+         source address in it is the peer. Other peers are served without a header.",
     ),
     key(
         "server.rate_per_address",
         ValueType::Rate,
         Value("\"\""),
-        "Requests allowed per client address (IPv6: per `/64`) before authentication, such as \
-         `50/s`; as many may come at once. All requests count, of whatever path and result. \
-         Further ones get 429. Mobile carriers put thousands of users behind one address. Empty: \
-         unlimited.",
+        "Requests allowed per client address (IPv6: per `/64`), such as `50/s`; as many may come at \
+         once. Every request counts, before its token is checked. Further ones get 429. Mobile \
+         carriers put thousands of users behind one address. Empty: unlimited.",
     ),
     key(
         "server.max_connections",

@@ -104,14 +104,14 @@ const NAMES: &[(&str, &str, &str)] = &[
     ),
     ("[servr]\n", "did you mean `server`?", "servr"),
     (
-        "[server]\nproxy_protocol = false\n",
+        "[server]\nkeep_alive_requests = 5\n",
         "known here: listen, ",
-        "proxy_protocol",
+        "keep_alive_requests",
     ),
     (
-        "[server]\nrate_per_address = \"\"\n",
+        "[server]\nconnections_per_address = \"\"\n",
         "unknown key",
-        "rate_per_address",
+        "connections_per_address",
     ),
     (
         "[sessions]\nbinds = true\n",
@@ -236,6 +236,31 @@ const VALUES: &[(&str, &str, &str)] = &[
         "\"10.0.0.0/33\"",
     ),
     ("[server]\ntrusted_proxies = [1]", "can't be a number", "1]"),
+    (
+        "[server]\nproxy_protocol = \"v2\"",
+        "can't be a text",
+        "\"v2\"",
+    ),
+    (
+        "[server]\nproxy_protocol = true",
+        "`proxy_protocol` needs `trusted_proxies`",
+        "true",
+    ),
+    (
+        "[server]\nrate_per_address = \"50\"",
+        "write a rate like",
+        "\"50\"",
+    ),
+    (
+        "[server]\nrate_per_address = \"0/s\"",
+        "write a rate like",
+        "\"0/s\"",
+    ),
+    (
+        "[server]\nrate_per_address = \"1000000001/s\"",
+        "limits nothing",
+        "\"1000000001/s\"",
+    ),
     (
         "[server.cors]\nallowed_origins = \"*\"",
         "`*` is not an exact origin",
