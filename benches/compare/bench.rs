@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use rustls::ClientConfig;
 
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
     requests::{self, Requests},
     rig::{Load, Rig, RunOutcome, RunPlan},
     stats::percentile,
-    workloads::{Payload, Workload},
+    workloads::{Lines, Payload, Transport, Workload},
 };
 
 const MIB: usize = 1024 * 1024;
@@ -48,43 +49,47 @@ pub(crate) struct Bench {
     pub(crate) rig: Rig,
     pub(crate) requests: Requests,
     tls: Arc<ClientConfig>,
-    video: Arc<Vec<u8>>,
-    raw: Arc<Vec<u8>>,
-    big: Arc<Vec<u8>>,
+    /// Offers only HTTP/2, while `tls` offers no protocol.
+    http2: Arc<ClientConfig>,
+    video: Bytes,
+    raw: Bytes,
+    big: Bytes,
 }
 
 impl Bench {
     pub(crate) fn new(rig: Rig, requests: Requests, tls: Arc<ClientConfig>) -> io::Result<Self> {
         let video = requests::video(2 * MIB)?;
+        let mut http2 = ClientConfig::clone(&tls);
+        http2.alpn_protocols = vec![b"h2".to_vec()];
         Ok(Self {
             rig,
             requests,
             tls,
+            http2: Arc::new(http2),
             video: requests::base64(&video),
-            raw: Arc::new(video),
+            raw: video.into(),
             big: requests::base64(&requests::video(20 * MIB)?),
         })
     }
 
     /// The 2 MiB video as base64.
-    pub(crate) fn video(&self) -> Arc<Vec<u8>> {
-        Arc::clone(&self.video)
+    pub(crate) fn video(&self) -> Bytes {
+        self.video.clone()
     }
 
     /// The 2 MiB video as it is.
-    pub(crate) fn raw_video(&self) -> Arc<Vec<u8>> {
-        Arc::clone(&self.raw)
+    pub(crate) fn raw_video(&self) -> Bytes {
+        self.raw.clone()
     }
 
-    pub(crate) fn connect(
-        &mut self,
-        address: SocketAddr,
-        tls: bool,
-        connections: usize,
-    ) -> Result<Load, String> {
-        let tls = tls.then(|| Arc::clone(&self.tls));
+    pub(crate) fn connect(&mut self, address: SocketAddr, lines: Lines) -> Result<Load, String> {
+        let tls = match lines.transport {
+            Transport::Plain => None,
+            Transport::Tls => Some(Arc::clone(&self.tls)),
+            Transport::Http2 => Some(Arc::clone(&self.http2)),
+        };
         self.rig
-            .connect(address, tls, connections)
+            .connect(address, tls, lines)
             .map_err(|error| format!("can't connect: {error}"))
     }
 
@@ -95,20 +100,21 @@ impl Bench {
         proxy: &RunningPeer,
         requests: usize,
     ) -> Result<Sample, String> {
-        let connections = workload.connections();
-        let mut load = self.connect(proxy.address, workload.is_tls(), connections)?;
+        let lines = workload.lines();
+        let at_once = lines.connections * lines.streams;
+        let mut load = self.connect(proxy.address, lines)?;
         if workload.payload() == Payload::Small {
-            self.small(&mut load, connections * 4, None)?;
+            self.small(&mut load, at_once * 4, None)?;
             let before = proxy.running.cpu();
             let outcome = self.small(&mut load, requests, None)?;
             return Ok(sample(proxy.running.cpu().since(before), &outcome));
         }
         // Each request needs a session. They are fetched before the measurement begins.
-        let sessions = self.sessions(&mut load, connections + requests)?;
-        let (warm_up, sessions) = sessions.split_at(connections);
+        let sessions = self.sessions(&mut load, at_once + requests)?;
+        let (warm_up, sessions) = sessions.split_at(at_once);
         self.videos(&mut load, workload.payload(), warm_up, 0)?;
         let before = proxy.running.cpu();
-        let outcome = self.videos(&mut load, workload.payload(), sessions, connections)?;
+        let outcome = self.videos(&mut load, workload.payload(), sessions, at_once)?;
         Ok(sample(proxy.running.cpu().since(before), &outcome))
     }
 
@@ -117,11 +123,11 @@ impl Bench {
     pub(crate) fn latency(
         &mut self,
         address: SocketAddr,
-        connections: usize,
+        lines: Lines,
         rate: f64,
         time: Duration,
     ) -> Result<Sample, String> {
-        let mut load = self.connect(address, false, connections)?;
+        let mut load = self.connect(address, lines)?;
         let requests = (rate * time.as_secs_f64()) as usize;
         let pace = Some(Duration::from_secs_f64(1.0 / rate));
         self.small(&mut load, requests / 10, pace)?;
@@ -136,12 +142,19 @@ impl Bench {
         proxy: &RunningPeer,
         uploads: usize,
     ) -> Result<Sample, String> {
-        let mut load = self.connect(proxy.address, workload.is_tls(), 1)?;
+        let lines = workload.lines();
+        let mut load = self.connect(proxy.address, Lines::one(lines.transport))?;
         self.small(&mut load, WARM_UP, None)?;
         let sessions = self.sessions(&mut load, uploads)?;
         drop(load);
         let before = proxy.running.resident();
-        let mut load = self.connect(proxy.address, workload.is_tls(), uploads)?;
+        let mut load = self.connect(
+            proxy.address,
+            Lines {
+                connections: uploads,
+                ..lines
+            },
+        )?;
         let (requests, video) = (&self.requests, &self.video);
         let mut received = 0;
         self.rig.hold(&mut load, &mut |number| {

@@ -12,6 +12,7 @@ use crate::{
     process::{Cores, Process, free_address},
     requests::{self, SMALL, VERIFY},
     rig::RunPlan,
+    workloads::{Lines, Transport},
 };
 
 /// A longer string in a response is a picture; in bytes.
@@ -38,7 +39,7 @@ impl StrictUpstream {
     }
 }
 
-/// Starts `peer` and checks it.
+/// Starts `peer` and checks it. `setup` says whether with TLS, as `over` needs it.
 ///
 /// # Errors
 /// What the peer does wrong.
@@ -47,6 +48,7 @@ pub(crate) fn check(
     bench: &mut Bench,
     strict: &StrictUpstream,
     setup: &PeerSetup,
+    over: Transport,
 ) -> Result<(), String> {
     let upstream = match peer.job() {
         Job::PassThrough => bench.rig.address(),
@@ -57,13 +59,13 @@ pub(crate) fn check(
         ..setup.clone()
     })?;
     match peer.job() {
-        Job::PassThrough => passes_through(bench, &proxy, setup.tls),
-        Job::Floor => does_the_job(bench, &proxy, setup.tls),
+        Job::PassThrough => passes_through(bench, &proxy, over),
+        Job::Floor => does_the_job(bench, &proxy, over),
         Job::Full => {
-            rejects_bad_tokens(bench, &proxy, setup.tls)?;
-            does_the_job(bench, &proxy, setup.tls)?;
+            rejects_bad_tokens(bench, &proxy, over)?;
+            does_the_job(bench, &proxy, over)?;
             if peer == Peer::Gateway || setup.reading {
-                removes_forbidden_members(bench, &peer.start(setup)?, setup.tls)
+                removes_forbidden_members(bench, &peer.start(setup)?, over)
             } else {
                 Ok(())
             }
@@ -71,10 +73,10 @@ pub(crate) fn check(
     }
 }
 
-fn passes_through(bench: &mut Bench, proxy: &RunningPeer, tls: bool) -> Result<(), String> {
+fn passes_through(bench: &mut Bench, proxy: &RunningPeer, over: Transport) -> Result<(), String> {
     let video = bench.video();
     let request = bench.requests.verify(0, "S1", &video);
-    let response = ask(bench, proxy, tls, request)?;
+    let response = ask(bench, proxy, over, request)?;
     let expected = bench.rig.verify_bytes();
     if response.status == 200 && response.length == expected {
         Ok(())
@@ -88,14 +90,14 @@ fn passes_through(bench: &mut Bench, proxy: &RunningPeer, tls: bool) -> Result<(
 
 /// A session, then a `verify` with a real video: the emulator accepts both signatures, and no
 /// picture is left.
-fn does_the_job(bench: &mut Bench, proxy: &RunningPeer, tls: bool) -> Result<(), String> {
+fn does_the_job(bench: &mut Bench, proxy: &RunningPeer, over: Transport) -> Result<(), String> {
     let request = bench.requests.session(0);
-    let response = ask(bench, proxy, tls, request)?;
+    let response = ask(bench, proxy, over, request)?;
     let session = requests::session_id(&response.body)
         .ok_or_else(|| format!("sessioncode: {}", describe(&response)))?;
     let video = bench.video();
     let request = bench.requests.verify(0, &session, &video);
-    let response = ask(bench, proxy, tls, request)?;
+    let response = ask(bench, proxy, over, request)?;
     let body: Value = serde_json::from_slice(&response.body)
         .map_err(|error| format!("verify: {error}: {}", describe(&response)))?;
     let result = &body["result"];
@@ -116,12 +118,12 @@ fn does_the_job(bench: &mut Bench, proxy: &RunningPeer, tls: bool) -> Result<(),
 fn removes_forbidden_members(
     bench: &mut Bench,
     proxy: &RunningPeer,
-    tls: bool,
+    over: Transport,
 ) -> Result<(), String> {
     let extra = "{\"min_code_length\": 1, \"type_identify\": 2, \"face_field\": \"quality\"}";
     let authorization = bench.requests.authorization(1);
     let request = requests::session(&authorization, extra);
-    let response = ask(bench, proxy, tls, request)?;
+    let response = ask(bench, proxy, over, request)?;
     let asked = bench.rig.last_body_bytes();
     match response.status {
         400..=499 => Ok(()),
@@ -132,7 +134,11 @@ fn removes_forbidden_members(
     }
 }
 
-fn rejects_bad_tokens(bench: &mut Bench, proxy: &RunningPeer, tls: bool) -> Result<(), String> {
+fn rejects_bad_tokens(
+    bench: &mut Bench,
+    proxy: &RunningPeer,
+    over: Transport,
+) -> Result<(), String> {
     let good = requests::token("somebody")?;
     let (signed, signature) = good.rsplit_once('.').unwrap_or_default();
     let head = signed.split('.').next().unwrap_or_default();
@@ -150,7 +156,7 @@ fn rejects_bad_tokens(bench: &mut Bench, proxy: &RunningPeer, tls: bool) -> Resu
             format!("Authorization: Bearer {none}\r\n"),
         ),
     ] {
-        let response = ask(bench, proxy, tls, requests::session(&authorization, SMALL))?;
+        let response = ask(bench, proxy, over, requests::session(&authorization, SMALL))?;
         if response.status != 401 {
             return Err(format!("{what}: {}", describe(&response)));
         }
@@ -163,18 +169,19 @@ pub(crate) fn takes_raw(
     bench: &mut Bench,
     strict: &StrictUpstream,
     setup: &PeerSetup,
+    over: Transport,
 ) -> Result<(), String> {
     let proxy = Peer::Gateway.start(&PeerSetup {
         upstream: strict.address,
         ..setup.clone()
     })?;
     let request = bench.requests.session(0);
-    let response = ask(bench, &proxy, setup.tls, request)?;
+    let response = ask(bench, &proxy, over, request)?;
     let session = requests::session_id(&response.body)
         .ok_or_else(|| format!("sessioncode: {}", describe(&response)))?;
     let video = bench.raw_video();
     let request = bench.requests.raw(0, &session, &video);
-    let response = ask(bench, &proxy, setup.tls, request)?;
+    let response = ask(bench, &proxy, over, request)?;
     if response.status == 200 {
         Ok(())
     } else {
@@ -186,10 +193,10 @@ pub(crate) fn takes_raw(
 fn ask(
     bench: &mut Bench,
     proxy: &RunningPeer,
-    tls: bool,
+    over: Transport,
     request: LoadRequest,
 ) -> Result<LoadResponse, String> {
-    let mut load = bench.connect(proxy.address, tls, 1)?;
+    let mut load = bench.connect(proxy.address, Lines::one(over))?;
     let mut request = Some(request);
     let mut outcome = bench.rig.run(
         &mut load,

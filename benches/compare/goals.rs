@@ -1,15 +1,19 @@
 //! The gateway's targets with the measured values. Ratios are of one interleaved run. Pure.
 
 use crate::{
-    peers::Peer::{Floor, Gateway, Nginx},
+    peers::Peer::{Floor, Gateway, HaProxyPass, Nginx},
     results::Results,
     targets::Target,
-    workloads::Workload::{Big, Crowd, Held, HeldTls, Small, SmallTls, Video, VideoTls},
+    workloads::Workload::{
+        Big, Crowd, Held, HeldTls, Small, SmallHttp2, SmallTls, Video, VideoHttp2, VideoStreams,
+        VideoTls,
+    },
 };
 
 pub(crate) fn of(results: &Results) -> Vec<Target> {
     let mut rows = small(results);
     rows.extend(videos(results));
+    rows.extend(http2(results));
     rows.extend(the_rest(results));
     rows
 }
@@ -53,6 +57,36 @@ fn videos(results: &Results) -> Vec<Target> {
             1.0,
         ),
     ]
+}
+
+fn http2(results: &Results) -> Vec<Target> {
+    let against = |workload, base| results.cost_against(workload, Gateway, base);
+    let names = [
+        (
+            SmallHttp2,
+            "small request over HTTP/2, CPU × nginx",
+            "small request over HTTP/2, CPU × HAProxy passing through",
+        ),
+        (
+            VideoHttp2,
+            "2 MiB video over HTTP/2, CPU × nginx",
+            "2 MiB video over HTTP/2, CPU × HAProxy passing through",
+        ),
+        (
+            VideoStreams,
+            "2 MiB video in four streams, CPU × nginx",
+            "2 MiB video in four streams, CPU × HAProxy passing through",
+        ),
+    ];
+    names
+        .into_iter()
+        .flat_map(|(workload, nginx, haproxy)| {
+            [
+                Target::new(nginx, against(workload, Nginx), 0.97, 1.08),
+                Target::new(haproxy, against(workload, HaProxyPass), 0.7, 0.8),
+            ]
+        })
+        .collect()
 }
 
 fn the_rest(results: &Results) -> Vec<Target> {

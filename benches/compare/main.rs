@@ -51,7 +51,7 @@ use crate::{
     results::Results,
     rig::Rig,
     run::Rounds,
-    workloads::{Payload, Workload},
+    workloads::{Payload, Transport, Workload},
 };
 
 fn main() -> ExitCode {
@@ -134,19 +134,22 @@ fn check_all(
     folder: &Path,
 ) -> Result<(), String> {
     let strict = StrictUpstream::start(cores)?;
-    for tls in [false, true] {
+    for over in [Transport::Plain, Transport::Tls, Transport::Http2] {
         let setup = PeerSetup {
             reading: options.reading,
-            ..PeerSetup::new(folder, cores, bench.rig.address(), tls)
+            ..PeerSetup::new(folder, cores, bench.rig.address(), over.is_tls())
         };
         options.peers.retain(|peer| {
-            let checked = check::check(*peer, bench, &strict, &setup);
-            report::is_right(*peer, tls, checked)
+            !peer.speaks(over) || {
+                let checked = check::check(*peer, bench, &strict, &setup, over);
+                report::is_right(*peer, over, checked)
+            }
         });
-        let raw =
-            |workload: &Workload| workload.payload() == Payload::Raw && workload.is_tls() == tls;
+        let raw = |workload: &Workload| {
+            workload.payload() == Payload::Raw && workload.transport() == over
+        };
         if options.workloads.iter().any(raw)
-            && let Err(why) = check::takes_raw(bench, &strict, &setup)
+            && let Err(why) = check::takes_raw(bench, &strict, &setup, over)
         {
             println!("raw video: not measured, because the gateway rejects it: {why}");
             options

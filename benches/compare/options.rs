@@ -8,11 +8,14 @@ use crate::{
 };
 
 /// The workloads of `--pair` if the command line names none.
-const PAIR_WORKLOADS: [Workload; 4] = [
+const PAIR_WORKLOADS: [Workload; 7] = [
     Workload::Small,
     Workload::SmallTls,
+    Workload::SmallHttp2,
     Workload::Video,
     Workload::VideoTls,
+    Workload::VideoHttp2,
+    Workload::VideoStreams,
 ];
 
 /// The paths of two `liveness-gateway` binaries.

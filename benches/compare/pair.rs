@@ -18,7 +18,7 @@ use crate::{
     requests::USERS,
     run::progress,
     stats::{median, median_interval, ratios},
-    workloads::{Measurement, Workload},
+    workloads::{Measurement, Transport, Workload},
 };
 
 /// The number of rounds without `--rounds`.
@@ -106,14 +106,16 @@ impl PairedRounds<'_> {
         }
     }
 
-    /// Checks that both builds do the whole job, plain and over TLS.
+    /// Checks that both builds do the whole job, plain, over TLS and over HTTP/2.
     fn check(&mut self) -> Result<(), String> {
         let strict = StrictUpstream::start(self.cores)?;
-        for tls in [false, true] {
+        for over in [Transport::Plain, Transport::Tls, Transport::Http2] {
             for build in [Build::Before, Build::After] {
-                let setup = self.setup(build, tls);
-                check::check(Peer::Gateway, self.bench, &strict, &setup).map_err(|error| {
-                    format!("{} fails its check: {error}", setup.gateway.display())
+                let setup = self.setup(build, over.is_tls());
+                let checked = check::check(Peer::Gateway, self.bench, &strict, &setup, over);
+                checked.map_err(|error| {
+                    let (program, over) = (setup.gateway.display(), over.suffix());
+                    format!("{program} fails its check{over}: {error}")
                 })?;
             }
         }

@@ -12,6 +12,7 @@ use self::launch::Launch;
 use crate::{
     process::{Cores, Process, free_address},
     requests,
+    workloads::Transport,
 };
 
 pub(crate) const ACCESS_KEY: &str = "AccessKeyOfTheComparison";
@@ -37,6 +38,7 @@ pub(crate) enum Job {
 pub(crate) enum Peer {
     Floor,
     Nginx,
+    HaProxyPass,
     Gateway,
     NginxLua,
     HaProxy,
@@ -45,9 +47,10 @@ pub(crate) enum Peer {
 }
 
 /// All peers, in the order of the tables.
-pub(crate) const ALL: [Peer; 7] = [
+pub(crate) const ALL: [Peer; 8] = [
     Peer::Floor,
     Peer::Nginx,
+    Peer::HaProxyPass,
     Peer::Gateway,
     Peer::NginxLua,
     Peer::HaProxy,
@@ -94,6 +97,7 @@ impl Peer {
         match self {
             Self::Floor => "floor",
             Self::Nginx => "nginx",
+            Self::HaProxyPass => "haproxy-pass",
             Self::Gateway => "gateway",
             Self::NginxLua => "nginx-lua",
             Self::HaProxy => "haproxy",
@@ -105,9 +109,14 @@ impl Peer {
     pub(crate) fn job(self) -> Job {
         match self {
             Self::Floor => Job::Floor,
-            Self::Nginx => Job::PassThrough,
+            Self::Nginx | Self::HaProxyPass => Job::PassThrough,
             _ => Job::Full,
         }
+    }
+
+    /// HAProxy breaks the connection when its HTTP/2 meets buffers that hold a whole body.
+    pub(crate) fn speaks(self, transport: Transport) -> bool {
+        transport != Transport::Http2 || !matches!(self, Self::Floor | Self::HaProxy | Self::Node)
     }
 
     /// The missing Debian packages.
@@ -120,6 +129,7 @@ impl Peer {
                 (NGINX_LUA, "libnginx-mod-http-lua"),
                 (CJSON_51, "lua-cjson"),
             ],
+            Self::HaProxyPass => &[("haproxy", "haproxy")],
             Self::HaProxy => &[("haproxy", "haproxy"), (CJSON_53, "lua-cjson")],
             Self::Go => &[("go", "golang-go")],
             Self::Node => &[("node", "nodejs")],

@@ -7,7 +7,7 @@ use crate::{
     process::Cores,
     results::Results,
     stats::median,
-    workloads::{Measurement, Workload},
+    workloads::{Measurement, Transport, Workload},
 };
 
 pub(crate) fn surroundings(cores: &Cores) {
@@ -39,12 +39,12 @@ pub(crate) fn is_installed(peer: Peer) -> bool {
 }
 
 /// Whether a peer passed its check. Prints the reason if not.
-pub(crate) fn is_right(peer: Peer, tls: bool, checked: Result<(), String>) -> bool {
+pub(crate) fn is_right(peer: Peer, over: Transport, checked: Result<(), String>) -> bool {
     if let Err(why) = &checked {
-        let over = if tls { " over TLS" } else { "" };
         println!(
-            "{}: fails its check{over}, not measured: {why}",
-            peer.name()
+            "{}: fails its check{}, not measured: {why}",
+            peer.name(),
+            over.suffix()
         );
     }
     checked.is_ok()

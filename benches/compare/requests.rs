@@ -4,10 +4,10 @@
 use std::{
     fs, io,
     path::Path,
-    sync::Arc,
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use data_encoding::BASE64;
 use liveness_gateway::generate::{TokenClaims, development_token};
 
@@ -40,12 +40,12 @@ impl Requests {
     }
 
     /// A `verify` request. `session` was issued to the user with the same `number`.
-    pub(crate) fn verify(&self, number: usize, session: &str, video: &Arc<Vec<u8>>) -> LoadRequest {
+    pub(crate) fn verify(&self, number: usize, session: &str, video: &Bytes) -> LoadRequest {
         verify(&self.authorization(number), session, video)
     }
 
     /// A `verify` request whose body is the video itself.
-    pub(crate) fn raw(&self, number: usize, session: &str, video: &Arc<Vec<u8>>) -> LoadRequest {
+    pub(crate) fn raw(&self, number: usize, session: &str, video: &Bytes) -> LoadRequest {
         let head = format!(
             "POST {VERIFY} HTTP/1.1\r\nHost: localhost\r\nContent-Type: video/mp4\r\n\
              Liveness-Session: {session}\r\n{}Content-Length: {}\r\n\r\n",
@@ -54,7 +54,7 @@ impl Requests {
         );
         LoadRequest {
             front: head.into_bytes(),
-            video: Some(Arc::clone(video)),
+            video: video.clone(),
             ..LoadRequest::default()
         }
     }
@@ -80,7 +80,7 @@ pub(crate) fn session(authorization: &str, body: &str) -> LoadRequest {
     }
 }
 
-fn verify(authorization: &str, session: &str, video: &Arc<Vec<u8>>) -> LoadRequest {
+fn verify(authorization: &str, session: &str, video: &Bytes) -> LoadRequest {
     let front = format!("{{\"session_id\":\"{session}\",\"video_base64\":\"");
     let back = b"\"}";
     let length = front.len() + video.len() + back.len();
@@ -90,7 +90,7 @@ fn verify(authorization: &str, session: &str, video: &Arc<Vec<u8>>) -> LoadReque
     );
     LoadRequest {
         front: front.into_bytes(),
-        video: Some(Arc::clone(video)),
+        video: video.clone(),
         back,
         stop_at: None,
     }
@@ -126,6 +126,6 @@ pub(crate) fn video(size: usize) -> io::Result<Vec<u8>> {
     Ok(video)
 }
 
-pub(crate) fn base64(video: &[u8]) -> Arc<Vec<u8>> {
-    Arc::new(BASE64.encode(video).into_bytes())
+pub(crate) fn base64(video: &[u8]) -> Bytes {
+    BASE64.encode(video).into_bytes().into()
 }

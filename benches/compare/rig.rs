@@ -19,9 +19,10 @@ use mio::{
 use rustls::ClientConfig;
 
 use crate::{
-    load::{LoadConnection, LoadRequest, LoadResponse},
+    load::{LoadAnswer, LoadConnection, LoadRequest, LoadResponse, LoadTask},
     stream::Stream,
     upstream::{PreparedResponses, UpstreamConnection},
+    workloads::{Lines, Transport},
 };
 
 const LISTENER: Token = Token(0);
@@ -45,6 +46,8 @@ pub(crate) struct Rig {
 /// The connections to one proxy.
 pub(crate) struct Load {
     connections: Vec<LoadConnection>,
+    /// Requests at the same time on each of them.
+    streams: usize,
 }
 
 /// Describes a run.
@@ -104,10 +107,10 @@ impl Rig {
         &mut self,
         to: SocketAddr,
         tls: Option<Arc<ClientConfig>>,
-        count: usize,
+        lines: Lines,
     ) -> io::Result<Load> {
-        let mut connections = Vec::with_capacity(count);
-        for index in 0..count {
+        let mut connections = Vec::with_capacity(lines.connections);
+        for index in 0..lines.connections {
             // Blocking connects, one after the other, can't overrun the accept queue.
             let tcp = std::net::TcpStream::connect(to)?;
             tcp.set_nodelay(true)?;
@@ -116,9 +119,15 @@ impl Rig {
                 Stream::client(TcpStream::from_std(tcp), tls.clone()).map_err(io::Error::other)?;
             stream.register(self.poll.registry(), Token(1 + index))?;
             stream.flush()?;
-            connections.push(LoadConnection::new(index, stream));
+            connections.push(match lines.transport {
+                Transport::Plain | Transport::Tls => LoadConnection::http1(index, stream),
+                Transport::Http2 => LoadConnection::http2(index, stream),
+            });
         }
-        Ok(Load { connections })
+        Ok(Load {
+            connections,
+            streams: lines.streams,
+        })
     }
 
     pub(crate) fn run(
@@ -126,7 +135,7 @@ impl Rig {
         load: &mut Load,
         mut plan: RunPlan<'_>,
     ) -> Result<RunOutcome, String> {
-        let mut run = ActiveRun::new(&plan, load.connections.len());
+        let mut run = ActiveRun::new(&plan, load);
         let mut progress = Instant::now();
         while run.done < plan.requests {
             let before = run.done;
@@ -136,10 +145,8 @@ impl Rig {
                 Some(_) if run.begun < plan.requests => Duration::ZERO,
                 _ => Duration::from_secs(1),
             };
-            self.turn(load, wait, &mut |connection, response| {
-                run.ended(&plan, connection, response)
-            })
-            .map_err(|error| format!("the connection to the proxy failed: {error}"))?;
+            self.turn(load, wait, &mut |answer| run.ended(&plan, answer))
+                .map_err(|error| format!("the connection to the proxy failed: {error}"))?;
             if let Some(bad) = run.bad.take() {
                 return Err(bad);
             }
@@ -163,7 +170,12 @@ impl Rig {
         request: &mut dyn FnMut(usize) -> LoadRequest,
     ) -> Result<(), String> {
         for (number, connection) in load.connections.iter_mut().enumerate() {
-            let begun = connection.begin(request(number), number, false);
+            let task = LoadTask {
+                request: request(number),
+                number,
+                ..LoadTask::default()
+            };
+            let begun = connection.begin(task);
             begun.map_err(|error| format!("can't send: {error}"))?;
         }
         let started = Instant::now();
@@ -181,8 +193,10 @@ impl Rig {
         let until = Instant::now() + time;
         while let Some(left) = until.checked_duration_since(Instant::now()) {
             let mut early = None;
-            self.turn(load, left, &mut |_, response| early = Some(response.status))
-                .map_err(|error| format!("the connection to the proxy failed: {error}"))?;
+            self.turn(load, left, &mut |answer| {
+                early = Some(answer.response.status)
+            })
+            .map_err(|error| format!("the connection to the proxy failed: {error}"))?;
             if let Some(status) = early {
                 return Err(format!(
                     "status {status} came before the request was complete"
@@ -196,7 +210,7 @@ impl Rig {
         &mut self,
         load: &mut Load,
         wait: Duration,
-        ended: &mut dyn FnMut(&mut LoadConnection, LoadResponse),
+        answered: &mut dyn FnMut(LoadAnswer),
     ) -> io::Result<()> {
         match self.poll.poll(&mut self.events, Some(wait)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
@@ -210,14 +224,8 @@ impl Rig {
             } else if token >= UPSTREAM {
                 self.converse(token - UPSTREAM, event.is_readable(), event.is_writable());
             } else if let Some(connection) = load.connections.get_mut(token - 1) {
-                if event.is_writable() {
-                    connection.writable()?;
-                }
-                if event.is_readable()
-                    && let Some(response) = connection.readable(&mut self.scratch)?
-                {
-                    ended(connection, response);
-                }
+                let ready = (event.is_readable(), event.is_writable());
+                connection.event(ready, &mut self.scratch, answered)?;
             }
         }
         self.events = events;
@@ -265,6 +273,7 @@ struct ActiveRun {
     started: Instant,
     begun: usize,
     done: usize,
+    /// The index of a connection for each request that can begin.
     idle: VecDeque<usize>,
     latencies: Vec<f64>,
     responses: Vec<LoadResponse>,
@@ -272,13 +281,16 @@ struct ActiveRun {
 }
 
 impl ActiveRun {
-    fn new(plan: &RunPlan<'_>, connections: usize) -> Self {
+    fn new(plan: &RunPlan<'_>, load: &Load) -> Self {
+        let connections = 0..load.connections.len();
         let kept = if plan.keep { plan.requests } else { 0 };
         Self {
             started: Instant::now(),
             begun: 0,
             done: 0,
-            idle: (0..connections).collect(),
+            idle: (0..load.streams)
+                .flat_map(|_| connections.clone())
+                .collect(),
             latencies: Vec::with_capacity(plan.requests),
             responses: std::iter::repeat_with(LoadResponse::default)
                 .take(kept)
@@ -304,25 +316,24 @@ impl ActiveRun {
             else {
                 break;
             };
-            connection.since = due;
-            connection.begin((plan.next)(self.begun), self.begun, plan.keep)?;
+            connection.begin(LoadTask {
+                request: (plan.next)(self.begun),
+                number: self.begun,
+                since: due,
+                keep: plan.keep,
+            })?;
             self.begun += 1;
         }
         Ok(())
     }
 
-    fn ended(
-        &mut self,
-        plan: &RunPlan<'_>,
-        connection: &mut LoadConnection,
-        response: LoadResponse,
-    ) {
+    fn ended(&mut self, plan: &RunPlan<'_>, answer: LoadAnswer) {
         self.done += 1;
-        self.idle.push_back(connection.index);
-        self.latencies
-            .push(connection.since.elapsed().as_secs_f64());
+        self.idle.push_back(answer.connection);
+        self.latencies.push(answer.since.elapsed().as_secs_f64());
+        let response = answer.response;
         if plan.keep {
-            if let Some(place) = self.responses.get_mut(connection.number) {
+            if let Some(place) = self.responses.get_mut(answer.number) {
                 *place = response;
             }
         } else if response.status != 200 {

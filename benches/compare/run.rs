@@ -125,7 +125,7 @@ impl Rounds<'_> {
         let (rounds, uploads) = self.rounds(workload);
         for round in 0..rounds {
             progress(workload, round, rounds);
-            for peer in self.peers {
+            for peer in self.peers.iter().filter(|peer| workload.takes(**peer)) {
                 let proxy = peer.start(&self.setup(workload.is_tls()));
                 let sample = proxy.and_then(|proxy| self.bench.held(workload, &proxy, uploads));
                 self.keep(workload, *peer, sample);
@@ -156,17 +156,17 @@ impl Rounds<'_> {
         self.results.half_load = rate;
         let (rounds, _) = self.rounds(workload);
         let upstream = self.bench.rig.address();
-        let connections = workload.connections();
+        let lines = workload.lines();
         for round in 0..rounds {
             progress(workload, round, rounds);
             let bench = &mut *self.bench;
-            match bench.latency(upstream, connections, rate, LATENCY_TIME) {
+            match bench.latency(upstream, lines, rate, LATENCY_TIME) {
                 Ok(sample) => self.results.direct.push(sample),
                 Err(error) => eprintln!("\nwithout a proxy: {error}"),
             }
             for (peer, proxy) in &proxies {
                 let bench = &mut *self.bench;
-                let sample = bench.latency(proxy.address, connections, rate, LATENCY_TIME);
+                let sample = bench.latency(proxy.address, lines, rate, LATENCY_TIME);
                 self.keep(workload, *peer, sample);
             }
         }

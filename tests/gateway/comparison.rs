@@ -1,14 +1,17 @@
-//! The arithmetic of `benches/compare`: medians, ratios, HTTP framing. Nothing is measured here.
+//! The arithmetic of `benches/compare`: medians, ratios, heads, framing. Nothing is measured here.
 
 #[path = "../../benches/compare/stats.rs"]
 mod stats;
 #[path = "../../benches/compare/targets.rs"]
 mod targets;
+#[path = "../../benches/compare/load/translate.rs"]
+mod translate;
 #[path = "../../benches/compare/wire.rs"]
 mod wire;
 
 use stats::{median, median_interval, percentile, ratio, ratios};
 use targets::Target;
+use translate::translate;
 use wire::{Framing, head, status, unchunk};
 
 #[test]
@@ -95,4 +98,20 @@ fn chunks_are_joined_once_all_have_arrived() {
     for end in 0..whole.len() {
         assert_eq!(unchunk(&whole[..end]), None, "{end}");
     }
+}
+
+#[test]
+fn a_prepared_request_is_the_same_over_http2() {
+    let front = b"POST /v2/x HTTP/1.1\r\nHost: localhost\r\nContent-Type: a/b\r\n\
+        Authorization: Bearer t\r\nContent-Length: 9\r\n\r\n{\"a\":";
+    let (request, body) = translate(front.to_vec()).unwrap();
+    assert_eq!(request.method(), "POST");
+    assert_eq!(request.uri(), "https://localhost/v2/x");
+    let fields = request.headers();
+    assert_eq!(fields.len(), 3, "the host is only in the URI: {fields:?}");
+    assert_eq!(fields["content-type"], "a/b");
+    assert_eq!(fields["content-length"], "9");
+    assert!(fields["authorization"].is_sensitive() && !fields["content-type"].is_sensitive());
+    assert_eq!(body, "{\"a\":");
+    assert!(translate(b"POST / HTTP/1.1\r\nHost: localhost\r\n".to_vec()).is_err());
 }

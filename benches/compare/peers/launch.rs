@@ -45,7 +45,11 @@ impl<'a> Launch<'a> {
                 self.nginx(include_str!("nginx-lua.conf"))
             }
             Peer::Gateway => self.gateway(),
-            Peer::HaProxy => self.haproxy(),
+            Peer::HaProxyPass => self.haproxy(include_str!("haproxy-pass.cfg")),
+            Peer::HaProxy => {
+                self.file(include_str!("haproxy-full.lua"), "full.lua", "")?;
+                self.haproxy(include_str!("haproxy.cfg"))
+            }
             Peer::Go => {
                 let source = self.file(include_str!("proxy.go"), "proxy.go", "")?;
                 let built = build_go(&source, &self.folder)?;
@@ -61,7 +65,7 @@ impl<'a> Launch<'a> {
     }
 
     fn nginx(&self, text: &str) -> io::Result<Command> {
-        let file = self.file(text, "nginx.conf", "ssl")?;
+        let file = self.file(text, "nginx.conf", "ssl http2")?;
         let mut command = Command::new(program("nginx"));
         command.arg("-p").arg(&self.folder).arg("-c").arg(file);
         Ok(command)
@@ -76,10 +80,9 @@ impl<'a> Launch<'a> {
         Ok(with_keys(command))
     }
 
-    fn haproxy(&self) -> io::Result<Command> {
-        self.file(include_str!("haproxy-full.lua"), "full.lua", "")?;
-        let tls = "ssl crt @CERTS@/both.pem";
-        let file = self.file(include_str!("haproxy.cfg"), "haproxy.cfg", tls)?;
+    fn haproxy(&self, text: &str) -> io::Result<Command> {
+        let tls = "ssl crt @CERTS@/both.pem alpn h2,http/1.1";
+        let file = self.file(text, "haproxy.cfg", tls)?;
         let mut command = Command::new(program("haproxy"));
         command.arg("-db").arg("-f").arg(file);
         Ok(command)

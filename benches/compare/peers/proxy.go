@@ -211,7 +211,6 @@ func main() {
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS13},
 	}
 	server.ErrorLog = log.New(io.Discard, "", 0)
-	server.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){}
 	if certs == "" {
 		log.Fatal(server.ListenAndServe())
 	}
