@@ -29,6 +29,7 @@ pub mod body;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod descriptors;
 pub mod emulator;
 pub mod evidence;
 mod future_pool;

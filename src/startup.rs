@@ -19,6 +19,7 @@ use crate::{
     auth::{Authenticator, IdentitySettings, Pseudonymizer},
     body::incoming::BodyAdmission,
     config::Settings,
+    descriptors::allowed_connections,
     lifecycle::Readiness,
     limit::{CallerKeys, address::AddressLimit, clock::Clock},
     memory::BodyMemory,
@@ -33,7 +34,7 @@ use crate::{
     },
     rotation::Reloader,
     secret::Secret,
-    server::{Server, ServerSettings, drain::DrainOutcome},
+    server::{ADMIN_DESCRIPTORS, Server, ServerSettings, drain::DrainOutcome},
     session::{SessionKeys, SessionSettings, seal::SealKey},
     store::{NamingKey, Store, StoreSettings},
     telemetry::{LogFormat, Telemetry, log::LogWriter, metrics::Metrics},
@@ -45,6 +46,9 @@ mod reload;
 
 /// Interval at which idle limits, connections and sessions are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// File descriptors kept for the store, files that are read again, the log and the runtime.
+const OTHER_DESCRIPTORS: usize = 32;
 
 /// Path of the verdicts' public keys.
 const KEY_SET_PATH: &str = "/.well-known/jwks.json";
@@ -79,7 +83,7 @@ impl BoundGateway {
         clock: &Clock,
     ) -> io::Result<Self> {
         let Settings {
-            server,
+            mut server,
             admin,
             cors,
             qiniu,
@@ -93,6 +97,8 @@ impl BoundGateway {
             reloadable,
         } = settings;
         let telemetry = telemetry(log_writer, log.format);
+        let reserved = reserved_descriptors(&server, &qiniu, &identities, evidence.is_some());
+        server.max_connections = allowed_connections(server.max_connections, reserved);
         let listening = Server::bind(&server, &admin).await?;
         let readiness = Arc::<Readiness>::default();
         let store = open_store(store, sessions.as_ref(), &qiniu, &telemetry.metrics)?;
@@ -202,6 +208,28 @@ impl BoundGateway {
         sharing.abort();
         outcome
     }
+}
+
+/// The file descriptors that are kept for everything but the connections of the public listener.
+fn reserved_descriptors(
+    server: &ServerSettings,
+    qiniu: &UpstreamSettings,
+    identities: &[IdentitySettings],
+    evidence: bool,
+) -> usize {
+    let calls = qiniu.max_connections;
+    let deliveries = if evidence { calls } else { 0 };
+    let fetches = identities.len();
+    [
+        calls,
+        deliveries,
+        fetches,
+        server.listen.len(),
+        ADMIN_DESCRIPTORS,
+        OTHER_DESCRIPTORS,
+    ]
+    .into_iter()
+    .fold(0, usize::saturating_add)
 }
 
 fn telemetry(log: LogWriter, format: LogFormat) -> Arc<Telemetry> {

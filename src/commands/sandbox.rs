@@ -13,6 +13,7 @@ use std::{
 
 use super::arguments;
 use crate::{
+    descriptors,
     emulator::Scenario,
     sandbox::{Sandbox, SandboxError, SandboxSettings},
     server::drain,
@@ -88,6 +89,7 @@ impl SandboxArgs {
             format: LogFormat::Text,
             level: tracing::Level::INFO,
         })?;
+        descriptors::raise_limit();
         let runtime = super::runtime().map_err(SandboxCommandError::Runtime)?;
         runtime.block_on(async {
             let stop = drain::termination_signal();

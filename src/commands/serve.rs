@@ -3,7 +3,7 @@
 use std::{hint::black_box, io, path::PathBuf, process::ExitCode};
 
 use crate::{
-    config,
+    config, descriptors,
     server::drain,
     startup::BoundGateway,
     telemetry::log::{self, LogError, LogWriter},
@@ -52,6 +52,7 @@ impl ServeArgs {
 
 fn start(settings: config::Settings) -> Result<ExitCode, ServeError> {
     let log = log::init(settings.log)?;
+    descriptors::raise_limit();
     keep_freed_memory();
     let runtime = super::runtime().map_err(ServeError::Runtime)?;
     runtime.block_on(serve(settings, log.writer()))

@@ -102,7 +102,7 @@ pub(super) async fn admit(
         Destination::Preflight => return Ok(Admission::Preflight),
         Destination::Page(page) => return Ok(Admission::Page(page)),
     };
-    let caller = authenticate(gateway, &parts.headers, endpoint, record).await?;
+    let caller = authenticate(gateway, &parts.headers, endpoint, peer, record).await?;
     let caller_key = gateway.callers.of(&caller);
     let limits = check_limits(gateway, endpoint, &caller, caller_key).await?;
     let kind = endpoint.settings.kind;
@@ -175,6 +175,7 @@ async fn authenticate(
     gateway: &Gateway,
     headers: &HeaderMap,
     endpoint: &Endpoint,
+    peer: &Peer,
     record: &mut AccessRecord,
 ) -> Result<Arc<Caller>, Refusal> {
     let metrics = &gateway.telemetry.metrics;
@@ -183,6 +184,7 @@ async fn authenticate(
         .authenticate(headers, record.time())
         .await
         .inspect_err(|refusal| metrics.count_auth_refusal(refusal.reason()))?;
+    peer.note_authenticated();
     record.user = Some(Arc::clone(&caller.pseudonym));
     match &endpoint.settings.scope {
         Some(scope) if !caller.has_scope(scope) => {

@@ -3,7 +3,14 @@
 //! [`crate::startup`] fills the fields once; requests share them. Never holds anything that
 //! belongs to one request.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -26,7 +33,7 @@ use crate::{
 };
 
 /// The source of a request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Peer {
     /// Remote address of the TCP connection, or the one in a trusted proxy's PROXY header.
     pub address: SocketAddr,
@@ -35,6 +42,19 @@ pub struct Peer {
     pub trusted: bool,
     /// Whether the connection uses TLS.
     pub tls: bool,
+    /// Whether a request of the connection was ever authenticated. A connection on which none was
+    /// is closed first when there is no room for another one.
+    pub authenticated: Arc<AtomicBool>,
+}
+
+impl Peer {
+    /// Notes that a request of the connection was authenticated.
+    pub(super) fn note_authenticated(&self) {
+        // Most often it is known, and a write would take the cache line from other cores.
+        if !self.authenticated.load(Ordering::Relaxed) {
+            self.authenticated.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 /// A document that needs no token: the verdicts' key set, and the sandbox's pages.

@@ -36,7 +36,7 @@ impl Gateway {
         peer: Peer,
     ) -> impl Future<Output = Response<Full<Bytes>>> {
         let (parts, mut body) = request.into_parts();
-        let mut record = self.begin_record(&parts, peer);
+        let mut record = self.begin_record(&parts, &peer);
         async move {
             let http2 = parts.version == Version::HTTP_2;
             let empty = body.is_end_stream();
@@ -62,7 +62,7 @@ impl Gateway {
         }
     }
 
-    fn begin_record(&self, parts: &Parts, peer: Peer) -> AccessRecord {
+    fn begin_record(&self, parts: &Parts, peer: &Peer) -> AccessRecord {
         let headers = Some(&parts.headers).filter(|_| peer.trusted);
         let request_id = headers.and_then(forwarded::request_id);
         let request_id = request_id.unwrap_or_else(|| self.request_ids.next());

@@ -1,19 +1,27 @@
 //! Listening sockets, and the loop that accepts connections from them.
 //!
-//! Takes a permit before it accepts: beyond the limit, new connections wait in the kernel's queue
-//! and use no memory here. Never stops because an accept failed, and never spins on a failure that
-//! persists, such as a lack of file descriptors.
+//! A connection gets a place in the [table](super::table) before it is served. While the table is
+//! full and nothing can be evicted, one connection waits here, and the others in the kernel's
+//! queue. Never stops because an accept failed, and never spins on a failure that persists, such as
+//! a lack of file descriptors.
 
 use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
+};
+
+use super::table::{ConnectionPlace, ConnectionTable};
+use crate::{
+    descriptors::{DescriptorReserve, are_used_up},
+    telemetry::throttle::LogThrottle,
 };
 
 /// Pause after a failure that may persist.
 const BACK_OFF: Duration = Duration::from_millis(100);
+/// Pause while an evicted connection closes.
+const EVICTION: Duration = Duration::from_millis(2);
 
 /// Binds every address.
 ///
@@ -34,67 +42,116 @@ pub async fn bind(listen: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
 pub(super) struct AcceptedConnection {
     pub(super) tcp: TcpStream,
     pub(super) address: SocketAddr,
-    /// Counts against the limit of connections until it is dropped.
-    pub(super) permit: OwnedSemaphorePermit,
+    pub(super) place: ConnectionPlace,
 }
 
-/// Accepts until `stop` resolves, at most `limit` connections at once over all listeners. Spawns
-/// the future that `serve` makes for each. Closes the listeners and returns the tasks still
-/// running.
-pub(super) async fn accept_until<F>(
-    listeners: Vec<TcpListener>,
-    limit: usize,
-    stop: impl Future<Output = ()>,
-    mut serve: impl FnMut(AcceptedConnection) -> F,
-) -> JoinSet<()>
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let permits = Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
-    let mut tasks = JoinSet::new();
-    let mut round = 0_usize;
-    let mut stop = pin!(stop);
-    loop {
-        tokio::select! {
-            biased;
-            () = &mut stop => return tasks,
-            // Finished tasks are removed as they end, otherwise the set would grow.
-            Some(_) = tasks.join_next(), if !tasks.is_empty() => {}
-            accepted = next(&listeners, &mut round, &permits) => {
-                if let Some(accepted) = accepted {
-                    tasks.spawn(serve(accepted));
-                }
-            }
+/// What the listeners share when no descriptor is free.
+pub(super) struct Scarcity {
+    /// The descriptors held back for the admin listener.
+    pub(super) reserve: DescriptorReserve,
+    /// The connections that make room: those of the public listener.
+    pub(super) victims: Arc<ConnectionTable>,
+    log: LogThrottle,
+}
+
+impl Scarcity {
+    pub(super) fn new(reserve: DescriptorReserve, victims: Arc<ConnectionTable>) -> Self {
+        Self {
+            reserve,
+            victims,
+            log: LogThrottle::default(),
         }
     }
 }
 
-/// The next connection, or `None` after a failure and its pause. Cancel safe: the permit is
-/// released, and a connection that was not accepted stays in the queue.
-async fn next(
-    listeners: &[TcpListener],
-    round: &mut usize,
-    permits: &Arc<Semaphore>,
-) -> Option<AcceptedConnection> {
-    // The semaphore is never closed.
-    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
-    match accept_any(listeners, round).await {
-        Ok((tcp, address)) => Some(AcceptedConnection {
+/// The listeners of one kind, and where their connections go.
+pub(super) struct Acceptor {
+    pub(super) listeners: Vec<TcpListener>,
+    pub(super) table: Arc<ConnectionTable>,
+    pub(super) scarcity: Arc<Scarcity>,
+    /// Whether these listeners may use the reserve of descriptors.
+    pub(super) uses_reserve: bool,
+}
+
+impl Acceptor {
+    /// Accepts until `stop` resolves. Spawns the future that `serve` makes for each connection.
+    /// Closes the listeners and returns the tasks still running.
+    pub(super) async fn accept_until<F>(
+        self,
+        stop: impl Future<Output = ()>,
+        mut serve: impl FnMut(AcceptedConnection) -> F,
+    ) -> JoinSet<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let mut tasks = JoinSet::new();
+        let (mut round, mut waiting) = (0_usize, None);
+        let mut stop = pin!(stop);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut stop => return tasks,
+                // Finished tasks are removed as they end, otherwise the set would grow.
+                Some(_) = tasks.join_next(), if !tasks.is_empty() => {}
+                accepted = self.next(&mut round, &mut waiting) => {
+                    if let Some(accepted) = accepted {
+                        tasks.spawn(serve(accepted));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next connection, or `None` after a failure and its pause. Cancel safe: a connection that
+    /// has no place yet stays in `waiting`.
+    async fn next(
+        &self,
+        round: &mut usize,
+        waiting: &mut Option<(TcpStream, SocketAddr)>,
+    ) -> Option<AcceptedConnection> {
+        if waiting.is_none() {
+            match accept_any(&self.listeners, round).await {
+                Ok(accepted) => *waiting = Some(accepted),
+                Err(error) => {
+                    self.recover(&error).await;
+                    return None;
+                }
+            }
+        }
+        let place = self.table.place().await;
+        let (tcp, address) = waiting.take()?;
+        Some(AcceptedConnection {
             tcp,
             address,
-            permit,
-        }),
-        Err(error) => {
-            // The peer closed the connection while it was queued; that is no failure of ours.
-            if !matches!(
-                error.kind(),
-                io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
-            ) {
-                tracing::warn!(%error, "can't accept a connection");
-                tokio::time::sleep(BACK_OFF).await;
-            }
-            None
+            place,
+        })
+    }
+
+    /// Makes room after a lack of descriptors, and pauses after a failure that may persist.
+    async fn recover(&self, error: &io::Error) {
+        // The peer closed the connection while it was queued; that is no failure of ours.
+        if matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+        ) {
+            return;
         }
+        let scarcity = &self.scarcity;
+        if let Some(suppressed) = scarcity.log.next() {
+            tracing::warn!(%error, suppressed, "can't accept a connection");
+        }
+        let mut pause = BACK_OFF;
+        if are_used_up(error) {
+            if self.uses_reserve && scarcity.reserve.release() {
+                return;
+            }
+            if scarcity.victims.evict_idle() {
+                pause = EVICTION;
+            }
+        }
+        tokio::time::sleep(pause).await;
+        // Before anything else can take the descriptor of a closed connection.
+        scarcity.reserve.fill();
     }
 }
 

@@ -1,8 +1,9 @@
 //! The admin listener: `/livez`, `/readyz` and `/metrics` over plain HTTP/1.1, on its own address.
 //!
 //! Relies on the operator to keep that address inside the network. Serves one request per
-//! connection, with few connections and short timeouts, and responds while the public listener is
-//! full. Never reads a body.
+//! connection, with few connections and short timeouts. Responds while the public listener is full,
+//! while any number of other connections is silent, and while no file descriptor is free. Never
+//! reads a body.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -17,10 +18,15 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::accept;
+use super::{
+    accept::{AcceptedConnection, Acceptor, Scarcity},
+    activity::{ConnectionActivity, ConnectionTimeouts, RequestGuard},
+    table::{ConnectionPlace, ConnectionTable, HEAD_BUDGET},
+};
 use crate::{lifecycle::Readiness, telemetry::metrics::Metrics};
 
-const MAX_CONNECTIONS: usize = 64;
+/// Maximum number of connections. In place of one more, the oldest that is silent goes.
+pub(super) const MAX_CONNECTIONS: usize = 64;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time limit of a whole connection.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(15);
@@ -28,24 +34,49 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(15);
 const READ_BUFFER: usize = 16 * 1024;
 
 /// Serves until the future is dropped.
-pub(super) async fn serve(listener: TcpListener, metrics: Arc<Metrics>, readiness: Arc<Readiness>) {
+pub(super) async fn serve(
+    listener: TcpListener,
+    scarcity: Arc<Scarcity>,
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+) {
+    let timeouts = ConnectionTimeouts {
+        head: HEAD_TIMEOUT,
+        idle: HEAD_TIMEOUT,
+    };
+    scarcity.reserve.fill();
+    let acceptor = Acceptor {
+        listeners: vec![listener],
+        table: ConnectionTable::new(MAX_CONNECTIONS, HEAD_BUDGET, timeouts),
+        scarcity: Arc::clone(&scarcity),
+        uses_reserve: true,
+    };
     let never = std::future::pending();
-    let tasks = accept::accept_until(vec![listener], MAX_CONNECTIONS, never, |accepted| {
+    let tasks = acceptor.accept_until(never, |AcceptedConnection { tcp, place, .. }| {
         let (metrics, readiness) = (Arc::clone(&metrics), Arc::clone(&readiness));
+        let scarcity = Arc::clone(&scarcity);
         async move {
-            let _permit = accepted.permit;
-            let served = serve_connection(accepted.tcp, &metrics, &readiness);
+            let ConnectionPlace { activity, .. } = &place;
+            let served = serve_connection(tcp, activity, &metrics, &readiness);
+            let served = activity.unless_evicted(served);
             drop(tokio::time::timeout(CONNECTION_TIMEOUT, served).await);
+            // The connection may have used one of these descriptors.
+            scarcity.reserve.fill();
         }
     });
     drop(tasks.await);
 }
 
-async fn serve_connection(tcp: TcpStream, metrics: &Metrics, readiness: &Readiness) {
-    let service =
-        service_fn(
-            |request| async move { Ok::<_, Infallible>(respond(&request, metrics, readiness)) },
-        );
+async fn serve_connection(
+    tcp: TcpStream,
+    activity: &Arc<ConnectionActivity>,
+    metrics: &Metrics,
+    readiness: &Readiness,
+) {
+    let service = service_fn(|request| {
+        let _in_flight = RequestGuard::uncounted(activity);
+        async move { Ok::<_, Infallible>(respond(&request, metrics, readiness)) }
+    });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)

@@ -9,7 +9,6 @@
 use std::{
     convert::Infallible,
     future::Future,
-    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -30,20 +29,22 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     sync::watch,
-    time::{Instant, timeout},
+    time::timeout,
 };
 
 use super::{
+    accept::AcceptedConnection,
+    activity::{
+        ConnectionActivity, ConnectionTimeouts, HttpVersion, RequestGuard, TimeoutDecision,
+    },
     head_refusal::{
         HEAD_MALFORMED, HEAD_TIMEOUT, HeadRefusal, HeadResponder, PROXY_HEADER_INVALID,
     },
     open::{OpenedStream, open},
     peer::PeerRules,
     stream::{ConnectionStream, DetectedProtocol},
-    timeouts::{
-        ConnectionActivity, ConnectionTimeouts, ConnectionWatchdog, HttpVersion, RequestGuard,
-        TimeoutDecision,
-    },
+    table::ConnectionPlace,
+    timeouts::ConnectionWatchdog,
     tls::ServerTls,
 };
 use crate::{
@@ -82,29 +83,38 @@ pub(super) struct ServerContext<H> {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve<H, F>(tcp: TcpStream, address: SocketAddr, context: Arc<ServerContext<H>>)
+pub(super) async fn serve<H, F>(accepted: AcceptedConnection, context: Arc<ServerContext<H>>)
 where
     H: Fn(Request<Incoming>, Peer) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
     let _open = GaugeGuard::new(&context.metrics.connections);
-    let accepted = Instant::now();
-    if let Err(error) = tcp.set_nodelay(true) {
+    let activity = &accepted.place.activity;
+    if let Err(error) = accepted.tcp.set_nodelay(true) {
         tracing::debug!(%error, "a connection closed right after its accept");
         return;
     }
-    let mut peer = context.peers.direct(address);
-    let (deadline, tls) = (accepted + context.timeouts.head, context.tls.as_ref());
+    let mut peer = context
+        .peers
+        .direct(accepted.address, Arc::clone(activity.authenticated()));
+    let deadline = activity.accepted() + context.timeouts.head;
     let mut stopping = context.stopping.clone();
+    let opening = open(
+        accepted.tcp,
+        &mut peer,
+        deadline,
+        &context.peers,
+        context.tls.as_ref(),
+    );
     let opened = tokio::select! {
-        opened = open(tcp, &mut peer, deadline, &context.peers, tls) => opened,
+        opened = activity.unless_evicted(opening) => opened.flatten(),
         // There is no request yet on this connection.
         _ = stopping.wait_for(|stop| *stop) => None,
     };
     let connection = HttpConnection {
         context,
         peer,
-        accepted,
+        place: accepted.place,
     };
     match opened {
         // Boxed: the HTTP/2 future is by far the larger one, and would make each connection as
@@ -138,7 +148,7 @@ enum ConnectionEnd {
 struct HttpConnection<H> {
     context: Arc<ServerContext<H>>,
     peer: Peer,
-    accepted: Instant,
+    place: ConnectionPlace,
 }
 
 impl<H, F> HttpConnection<H>
@@ -147,33 +157,43 @@ where
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
     async fn http1<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, read: Bytes) {
-        let activity = self.activity(HttpVersion::Http1);
-        let mut stream = ConnectionStream::new(stream, read, Arc::clone(&activity), true);
-        let end = self.drive_http1(&mut stream, &activity).await;
+        let activity = &self.place.activity;
+        activity.opened(HttpVersion::Http1);
+        let mut stream = ConnectionStream::new(stream, read, Arc::clone(activity), true);
+        let end = self.drive_http1(&mut stream, activity).await;
         let refusal = match end {
             ConnectionEnd::HeadTimeout => Some(HEAD_TIMEOUT),
             // hyper takes an error between two messages for the end of the connection.
             ConnectionEnd::Done(_) if stream.framing_error().is_some() => Some(HEAD_MALFORMED),
             ConnectionEnd::Done(Err(_)) => stream.held_back().map(HeadRefusal::instead_of),
             ConnectionEnd::Done(Ok(())) => None,
-            ConnectionEnd::Idle => return stream.close().await,
+            ConnectionEnd::Idle if !activity.is_evicted() => return stream.close().await,
+            ConnectionEnd::Idle => None,
         };
-        if let Some(refusal) = refusal {
-            let responder = &self.context.head_responder;
-            let response = responder.response(refusal, stream.head(), self.peer.address);
-            stream.respond(&response).await;
+        let ending = async {
+            if let Some(refusal) = refusal {
+                let responder = &self.context.head_responder;
+                let response = responder.response(refusal, stream.head(), self.peer.address);
+                stream.respond(&response).await;
+            }
+            stream.close_lingering().await;
+        };
+        if activity.is_evicted() {
+            // Polled once: its place is needed.
+            drop(timeout(Duration::ZERO, ending).await);
+        } else {
+            activity.unless_evicted(ending).await;
         }
-        stream.close_lingering().await;
     }
 
     /// Responds to a trusted proxy that sent no valid PROXY header.
     async fn refuse(&self, tcp: TcpStream) {
-        let activity = self.activity(HttpVersion::Http1);
-        let mut stream = ConnectionStream::new(tcp, Bytes::new(), activity, true);
+        let activity = &self.place.activity;
+        let mut stream = ConnectionStream::new(tcp, Bytes::new(), Arc::clone(activity), true);
         let responder = &self.context.head_responder;
         let response = responder.response(PROXY_HEADER_INVALID, &[], self.peer.address);
         stream.respond(&response).await;
-        stream.close_lingering().await;
+        activity.unless_evicted(stream.close_lingering()).await;
     }
 
     /// Lets hyper serve until it returns or a time limit passes. The stream can be used afterwards.
@@ -194,7 +214,7 @@ where
             .header_read_timeout(None)
             .max_header_size(coarse_head_limit(self.context.max_head_bytes))
             .serve_connection(TokioIo::new(stream), service);
-        let mut watchdog = self.watchdog(activity);
+        let mut watchdog = self.watchdog();
         let finished = watchdog.until_due(&mut connection).await;
         match finished {
             Some(result) => ConnectionEnd::Done(result),
@@ -208,10 +228,11 @@ where
     }
 
     async fn http2<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, read: Bytes) {
-        let activity = self.activity(HttpVersion::Http2);
-        let mut stream = ConnectionStream::new(stream, read, Arc::clone(&activity), false);
-        self.drive_http2(&mut stream, &activity).await;
-        stream.close_lingering().await;
+        let activity = &self.place.activity;
+        activity.opened(HttpVersion::Http2);
+        let mut stream = ConnectionStream::new(stream, read, Arc::clone(activity), false);
+        self.drive_http2(&mut stream, activity).await;
+        activity.unless_evicted(stream.close_lingering()).await;
     }
 
     async fn drive_http2<S>(
@@ -234,7 +255,7 @@ where
             .keep_alive_timeout(PING)
             .serve_connection(TokioIo::new(stream), service);
         let mut stopping = self.context.stopping.clone();
-        let mut watchdog = self.watchdog(activity);
+        let mut watchdog = self.watchdog();
         let finished = tokio::select! {
             finished = watchdog.until_due(&mut connection) => finished,
             _ = stopping.wait_for(|stop| *stop) => None,
@@ -245,19 +266,19 @@ where
         // Open streams finish. The peer gets a GOAWAY frame, so it opens no more. When the whole
         // gateway stops, the drain bounds this wait.
         Pin::new(&mut connection).graceful_shutdown();
-        if *self.context.stopping.borrow() {
+        if activity.is_evicted() {
+            // Polled once, so that the frame is sent.
+            drop(timeout(Duration::ZERO, connection).await);
+        } else if *self.context.stopping.borrow() {
             drop(connection.await);
         } else {
-            drop(timeout(self.context.timeouts.head, connection).await);
+            let ending = timeout(self.context.timeouts.head, connection);
+            drop(activity.unless_evicted(ending).await);
         }
     }
 
-    fn activity(&self, version: HttpVersion) -> Arc<ConnectionActivity> {
-        ConnectionActivity::new(version, self.context.timeouts, self.accepted)
-    }
-
-    fn watchdog<'a>(&'a self, activity: &'a ConnectionActivity) -> ConnectionWatchdog<'a> {
-        ConnectionWatchdog::new(activity, &self.context.stopping, &self.context.readiness)
+    fn watchdog(&self) -> ConnectionWatchdog<'_> {
+        ConnectionWatchdog::new(&self.place, &self.context.stopping, &self.context.readiness)
     }
 
     /// Passes a request to the handler. It counts as in flight until its response is written.
@@ -271,7 +292,9 @@ where
         let mut guard = RequestGuard::new(activity, &self.context.metrics);
         let context = Arc::clone(&self.context);
         // Boxed: the future is large, and hyper moves it several times before the first poll.
-        let mut handled = context.futures.store((context.handle)(request, self.peer));
+        let mut handled = context
+            .futures
+            .store((context.handle)(request, self.peer.clone()));
         async move {
             let (mut head, body) = (&mut handled).await.into_parts();
             context.futures.recycle(handled);

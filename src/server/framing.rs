@@ -26,6 +26,8 @@ pub(super) struct MessageFraming {
     state: FramingState,
     /// The begin of a line whose end has not arrived.
     partial: Vec<u8>,
+    /// Bytes read of a head that is not complete.
+    head_bytes: usize,
     head: MessageHead,
 }
 
@@ -60,6 +62,7 @@ impl MessageFraming {
         Self {
             state: FramingState::Start,
             partial: Vec::new(),
+            head_bytes: 0,
             head: MessageHead::default(),
         }
     }
@@ -67,6 +70,11 @@ impl MessageFraming {
     /// Whether the stream is between two messages, or in the head of one.
     pub(super) fn in_head(&self) -> bool {
         matches!(self.state, FramingState::Start | FramingState::Fields)
+    }
+
+    /// How many bytes of a head have been read that is not complete.
+    pub(super) fn head_bytes(&self) -> usize {
+        self.head_bytes
     }
 
     /// Reads the next bytes of the stream.
@@ -78,7 +86,15 @@ impl MessageFraming {
         let mut rest = bytes;
         while !rest.is_empty() {
             let before = bytes.len() - rest.len();
+            let taken = rest.len();
             rest = self.step(rest).map_err(|error| (before, error))?;
+            self.head_bytes = match self.state {
+                FramingState::Start if self.partial.is_empty() => 0,
+                FramingState::Start | FramingState::Fields => {
+                    self.head_bytes.saturating_add(taken - rest.len())
+                }
+                _ => 0,
+            };
         }
         Ok(())
     }

@@ -6,15 +6,18 @@
 //! never became a request. Never reads a body.
 
 mod accept;
+mod activity;
 mod admin;
 mod connection;
 pub mod drain;
 mod framing;
+mod head_budget;
 mod head_refusal;
 mod open;
 mod peer;
 pub mod proxy_protocol;
 mod stream;
+mod table;
 mod timeouts;
 pub mod tls;
 
@@ -27,14 +30,27 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 pub use self::{accept::bind, head_refusal::HeadResponder};
 use self::{
-    connection::ServerContext, drain::DrainOutcome, peer::PeerRules, timeouts::ConnectionTimeouts,
+    accept::{Acceptor, Scarcity},
+    activity::ConnectionTimeouts,
+    connection::ServerContext,
+    drain::DrainOutcome,
+    peer::PeerRules,
+    table::{ConnectionTable, HEAD_BUDGET},
 };
 use crate::{
+    descriptors::DescriptorReserve,
     future_pool::FuturePool,
     lifecycle::Readiness,
     relay::gateway::{Gateway, Peer},
     route::Rate,
 };
+
+/// File descriptors held back for the admin listener, so that probes are answered when no other
+/// descriptor is free.
+const ADMIN_RESERVE: usize = 8;
+
+/// File descriptors that the admin listener takes at most.
+pub(crate) const ADMIN_DESCRIPTORS: usize = 1 + admin::MAX_CONNECTIONS + ADMIN_RESERVE;
 
 /// The checked `[server]` section.
 pub struct ServerSettings {
@@ -138,10 +154,18 @@ impl Server {
         F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
     {
         let metrics = Arc::clone(&head_responder.telemetry.metrics);
+        let timeouts = ConnectionTimeouts {
+            head: settings.head_timeout,
+            idle: settings.idle_timeout,
+        };
+        let table = ConnectionTable::new(settings.max_connections, HEAD_BUDGET, timeouts);
+        let reserve = DescriptorReserve::new(ADMIN_RESERVE);
+        let scarcity = Arc::new(Scarcity::new(reserve, Arc::clone(&table)));
         // A set, since it aborts its task when it is dropped.
         let mut admin = JoinSet::new();
         admin.spawn(admin::serve(
             self.admin,
+            Arc::clone(&scarcity),
             Arc::clone(&metrics),
             Arc::clone(&readiness),
         ));
@@ -151,10 +175,7 @@ impl Server {
             futures: FuturePool::default(),
             tls: settings.tls.clone(),
             peers: PeerRules::new(settings),
-            timeouts: ConnectionTimeouts {
-                head: settings.head_timeout,
-                idle: settings.idle_timeout,
-            },
+            timeouts,
             max_head_bytes: settings.max_head_bytes,
             metrics,
             head_responder,
@@ -165,13 +186,15 @@ impl Server {
             stop.await;
             readiness.start_draining();
         };
-        let connections =
-            accept::accept_until(self.public, settings.max_connections, stop, |accepted| {
-                let context = Arc::clone(&context);
-                async move {
-                    let _permit = accepted.permit;
-                    connection::serve(accepted.tcp, accepted.address, context).await;
-                }
+        let acceptor = Acceptor {
+            listeners: self.public,
+            table,
+            scarcity,
+            uses_reserve: false,
+        };
+        let connections = acceptor
+            .accept_until(stop, |accepted| {
+                connection::serve(accepted, Arc::clone(&context))
             })
             .await;
         stop_sender.send_replace(true);

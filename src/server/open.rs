@@ -31,7 +31,7 @@ pub(super) async fn open(
     peers: &PeerRules,
     tls: Option<&ServerTls>,
 ) -> Option<OpenedStream> {
-    match peers.identify(*peer, &mut tcp, deadline).await {
+    match peers.identify(peer.clone(), &mut tcp, deadline).await {
         Ok(identified) => *peer = identified,
         Err(error) => {
             tracing::debug!(%error, "a trusted proxy sent no valid PROXY header");

@@ -4,7 +4,10 @@
 //! Decided once, before TLS and HTTP. A PROXY header is read from trusted proxies only, and then it
 //! must be there: to find out whether one comes would let anybody choose an address.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use ipnet::IpNet;
 use tokio::{net::TcpStream, time::Instant};
@@ -32,11 +35,12 @@ impl PeerRules {
     }
 
     /// The peer, as far as its remote address tells.
-    pub(super) fn direct(&self, address: SocketAddr) -> Peer {
+    pub(super) fn direct(&self, address: SocketAddr, authenticated: Arc<AtomicBool>) -> Peer {
         Peer {
             address,
             trusted: is_trusted(address.ip(), &self.trusted),
             tls: self.tls,
+            authenticated,
         }
     }
 
@@ -57,7 +61,7 @@ impl PeerRules {
         // Boxed: without PROXY protocol, no connection pays for the size of this future.
         let source = Box::pin(read_header(tcp, deadline)).await?;
         Ok(match source {
-            ProxySource::Relayed(address) => self.direct(address),
+            ProxySource::Relayed(address) => self.direct(address, peer.authenticated),
             ProxySource::Local => peer,
             // The proxy's own address, but not its own words.
             ProxySource::Unknown => Peer {

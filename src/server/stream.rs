@@ -23,8 +23,8 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
+    activity::{ConnectionActivity, ReadPhase},
     framing::{FramingError, MessageFraming},
-    timeouts::{ConnectionActivity, ReadPhase},
     tls::ServerTls,
 };
 
@@ -123,7 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionStream<S> {
     ) -> Self {
         let mut head = Vec::new();
         if !replay.is_empty() {
-            activity.read();
+            activity.read(replay.len());
             head.extend(replay.iter().take(KEPT_HEAD).filter(|_| guarded));
         }
         Self {
@@ -198,7 +198,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionStream<S> {
 
     /// Reports bytes from the peer, and keeps them if they belong to a head.
     fn record_read(&mut self, bytes: &[u8]) {
-        match self.activity.read() {
+        match self.activity.read(bytes.len()) {
             ReadPhase::Request => return,
             ReadPhase::HeadStart => self.head.clear(),
             ReadPhase::Head => {}
@@ -270,11 +270,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ConnectionStream<S> {
             buf.put_slice(self.replay.get(..bytes).unwrap_or_default());
             self.replay.advance(bytes);
         }
-        if self.guarded
-            && let Err((valid, error)) = self
-                .framing
-                .read(buf.filled().get(before..).unwrap_or_default())
-        {
+        if !self.guarded {
+            return Poll::Ready(Ok(()));
+        }
+        let head_bytes = self.framing.head_bytes();
+        let framed = self
+            .framing
+            .read(buf.filled().get(before..).unwrap_or_default());
+        if self.framing.head_bytes() != head_bytes {
+            self.activity.unfinished_head(self.framing.head_bytes());
+        }
+        if let Err((valid, error)) = framed {
             tracing::debug!(%error, "a peer broke the framing of HTTP/1.1");
             // hyper gets what came before, so that an earlier request is not lost.
             self.framing_error = Some(error);

@@ -7,6 +7,7 @@ pub mod log;
 pub mod log_line;
 mod log_writer;
 pub mod metrics;
+pub(crate) mod throttle;
 pub mod timestamp;
 
 use std::sync::Arc;

@@ -11,7 +11,14 @@ use crate::{
 /// From the ground up. A module imports from layers below its own alone; `ARCHITECTURE.md` has the
 /// same list.
 const LAYERS: &[&[&str]] = &[
-    &["secret", "memory", "lifecycle", "future_pool", "json"],
+    &[
+        "secret",
+        "memory",
+        "lifecycle",
+        "descriptors",
+        "future_pool",
+        "json",
+    ],
     &["route", "media", "outbound", "rotation", "telemetry"],
     &["auth", "store", "session"],
     &["generate", "limit", "verify_once", "qiniu"],

@@ -1,0 +1,278 @@
+//! What one connection does at a moment: which bytes it waits for, whether a request is in flight,
+//! and when a time limit passes.
+//!
+//! [`ConnectionStream`](super::stream::ConnectionStream) reports bytes, a [`RequestGuard`] exists
+//! as long as its request, and [`ConnectionActivity::next`] says when a limit passes. The
+//! [table](super::table) evicts a connection through it, but never one with a request in flight.
+//! Relies on tokio's clock. Never closes the connection itself.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Waker,
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+pub(super) use self::request::RequestGuard;
+use super::head_budget::HeadBudget;
+
+mod eviction;
+mod request;
+
+/// Bytes that an HTTP/2 connection may receive between requests without being counted against the
+/// budget for heads: its preface, settings, pings and window updates.
+const HTTP2_UNCOUNTED: usize = 4 * 1024;
+/// What an unfinished HTTP/2 head takes at most, in bytes: hyper's limit, and one frame.
+const HTTP2_HEAD: usize = (128 + 16) * 1024;
+
+/// Time limits of a connection, from `[server]`.
+#[derive(Clone, Copy)]
+pub(super) struct ConnectionTimeouts {
+    /// For a head, from its first byte. The first head of a connection counts from the accept.
+    pub(super) head: Duration,
+    /// Between requests, and for a response that the peer does not read. While no request of the
+    /// connection was authenticated, `head` applies if it is shorter.
+    pub(super) idle: Duration,
+}
+
+/// Protocol of a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum HttpVersion {
+    /// The first byte outside a request starts a head.
+    Http1,
+    /// Bytes outside a request may also be settings or pings.
+    Http2,
+}
+
+/// What the bytes of a read belong to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReadPhase {
+    /// A request in flight.
+    Request,
+    /// A head that starts with these bytes.
+    HeadStart,
+    /// A head that started earlier.
+    Head,
+}
+
+/// Result of a check of the time limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TimeoutDecision {
+    /// A request is in flight, and its own timeouts apply.
+    Busy,
+    /// No limit passes before this time.
+    WaitUntil(Instant),
+    /// A head started and did not arrive in time, or was evicted.
+    HeadTimeout,
+    /// The connection was idle for too long or is evicted, or the gateway stops and no request is
+    /// in flight.
+    Close,
+}
+
+/// The activity of one connection, shared by its stream, its requests, its watchdog and the table.
+pub(super) struct ConnectionActivity {
+    timeouts: ConnectionTimeouts,
+    accepted: Instant,
+    /// Known once the connection is open: not during a TLS handshake.
+    version: OnceLock<HttpVersion>,
+    /// Set by the relay when it has authenticated a request of this connection.
+    authenticated: Arc<AtomicBool>,
+    heads: Arc<HeadBudget>,
+    state: Mutex<ActivityState>,
+}
+
+struct ActivityState {
+    /// Time of the last write, or of the end of the last request.
+    idle_since: Instant,
+    /// Time of the first byte outside a request.
+    head_started: Option<Instant>,
+    /// Bytes received of a head that is not complete.
+    head_bytes: usize,
+    /// Those of them that are counted against the budget for heads.
+    head_counted: usize,
+    any_byte: bool,
+    any_request: bool,
+    in_flight: usize,
+    /// From a request's head until its response is flushed: all writes belong to it.
+    responding: bool,
+    write_blocked: bool,
+    /// The connection must close, unless a request begins before it notices.
+    evicted: bool,
+    /// Wakes the task of the connection.
+    waker: Waker,
+}
+
+impl ConnectionActivity {
+    pub(super) fn new(
+        timeouts: ConnectionTimeouts,
+        accepted: Instant,
+        heads: Arc<HeadBudget>,
+    ) -> Self {
+        let state = ActivityState {
+            idle_since: accepted,
+            head_started: None,
+            head_bytes: 0,
+            head_counted: 0,
+            any_byte: false,
+            any_request: false,
+            in_flight: 0,
+            responding: false,
+            write_blocked: false,
+            evicted: false,
+            waker: Waker::noop().clone(),
+        };
+        Self {
+            timeouts,
+            accepted,
+            version: OnceLock::new(),
+            authenticated: Arc::default(),
+            heads,
+            state: Mutex::new(state),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, ActivityState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Time of the accept.
+    pub(super) fn accepted(&self) -> Instant {
+        self.accepted
+    }
+
+    /// The longest time between two requests.
+    pub(super) fn longest_idle(&self) -> Duration {
+        self.timeouts.idle
+    }
+
+    /// The flag that the relay sets when it has authenticated a request of this connection.
+    pub(super) fn authenticated(&self) -> &Arc<AtomicBool> {
+        &self.authenticated
+    }
+
+    fn is_authenticated(&self) -> bool {
+        self.authenticated.load(Ordering::Relaxed)
+    }
+
+    /// Reports the protocol, once it is known.
+    pub(super) fn opened(&self, version: HttpVersion) {
+        // It is known once only.
+        let _ = self.version.set(version);
+    }
+
+    fn is(&self, version: HttpVersion) -> bool {
+        self.version.get() == Some(&version)
+    }
+
+    /// Reports so many bytes from the peer.
+    pub(super) fn read(&self, bytes: usize) -> ReadPhase {
+        let mut state = self.state();
+        state.any_byte = true;
+        if state.in_flight > 0 {
+            return ReadPhase::Request;
+        }
+        if self.is(HttpVersion::Http2) {
+            state.head_bytes = state.head_bytes.saturating_add(bytes);
+        }
+        if state.head_started.is_some() {
+            return ReadPhase::Head;
+        }
+        state.head_started = Some(if state.any_request {
+            Instant::now()
+        } else {
+            self.accepted
+        });
+        ReadPhase::HeadStart
+    }
+
+    /// Reports how many bytes of an unfinished HTTP/1.1 head have been read so far, including one
+    /// that was sent behind the request in flight.
+    pub(super) fn unfinished_head(&self, bytes: usize) {
+        self.state().head_bytes = bytes;
+    }
+
+    /// Reports a write at this time, or (`None`) one that blocks because the peer does not read.
+    pub(super) fn wrote(&self, at: Option<Instant>) {
+        let mut state = self.state();
+        state.write_blocked = at.is_none();
+        // hyper writes HTTP/2 pings by itself; they must not keep a connection open.
+        if let Some(at) = at.filter(|_| self.is(HttpVersion::Http1)) {
+            state.idle_since = at;
+        }
+    }
+
+    /// Reports that hyper's write buffer is empty.
+    pub(super) fn flushed(&self) {
+        let mut state = self.state();
+        state.responding = state.in_flight > 0;
+        state.write_blocked = false;
+    }
+
+    /// Whether a write now belongs to a request.
+    pub(super) fn responding(&self) -> bool {
+        self.state().responding
+    }
+
+    /// Checks the time limits. Without `now`, none counts as passed. While the gateway is
+    /// `stopping`, only started heads and blocked writes are waited for. Counts an unfinished head
+    /// against the budget, so one that arrives whole is never counted.
+    pub(super) fn next(&self, now: Option<Instant>, stopping: bool) -> TimeoutDecision {
+        use TimeoutDecision::{Busy, Close, HeadTimeout, WaitUntil};
+        let mut state = self.state();
+        if state.in_flight > 0 {
+            return Busy;
+        }
+        let http1 = self.is(HttpVersion::Http1);
+        let head = state.head_started.filter(|_| http1);
+        if state.evicted {
+            return head.map_or(Close, |_| HeadTimeout);
+        }
+        let (deadline, decision) = match head {
+            _ if state.write_blocked => (state.idle_since + self.timeouts.idle, Close),
+            Some(started) => (started + self.timeouts.head, HeadTimeout),
+            _ if stopping => return Close,
+            _ if !state.any_byte => (self.accepted + self.timeouts.head, Close),
+            _ => (state.idle_since + self.idle_timeout(), Close),
+        };
+        if now.is_some_and(|now| now >= deadline) {
+            return decision;
+        }
+        let taken = state.taken_by_head(http1);
+        if taken > state.head_counted {
+            let more = taken - state.head_counted;
+            state.head_counted = taken;
+            self.heads.count(more);
+        }
+        WaitUntil(deadline)
+    }
+
+    fn idle_timeout(&self) -> Duration {
+        if self.is_authenticated() {
+            self.timeouts.idle
+        } else {
+            self.timeouts.idle.min(self.timeouts.head)
+        }
+    }
+}
+
+impl Drop for ConnectionActivity {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.heads.release(state.head_counted);
+    }
+}
+
+impl ActivityState {
+    /// The bytes of an unfinished head that count against the budget.
+    fn taken_by_head(&self, http1: bool) -> usize {
+        match self.head_bytes {
+            bytes if http1 => bytes,
+            ..=HTTP2_UNCOUNTED => 0,
+            bytes => bytes.min(HTTP2_HEAD),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The open connections of a listener: how many there may be, which one goes when another needs
+//! its place, and the memory that unfinished heads share.
+//!
+//! Relies on [`ConnectionActivity`] to say what a connection does. The table is only searched when
+//! there is no room, and then for several victims at once. Never evicts a connection with a request
+//! in flight.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout},
+};
+
+use super::{
+    activity::{ConnectionActivity, ConnectionTimeouts},
+    head_budget::HeadBudget,
+};
+
+/// Memory for the unfinished heads of all connections, in bytes.
+pub(super) const HEAD_BUDGET: usize = 64 * 1024 * 1024;
+/// Victims that one search finds.
+const BATCH: usize = 64;
+/// How long a newcomer waits for one victim's place before it takes the next victim.
+const RETRY: Duration = Duration::from_millis(100);
+/// A connection that was authenticated is evicted only if it has been idle for so long: its peer
+/// may be about to use it.
+const AUTHENTICATED_IDLE: Duration = Duration::from_secs(1);
+
+/// The open connections of a listener.
+pub(super) struct ConnectionTable {
+    timeouts: ConnectionTimeouts,
+    places: Arc<Semaphore>,
+    next_id: AtomicU64,
+    open: Mutex<HashMap<u64, Arc<ConnectionActivity>>>,
+    /// Connections found idle, the longest first, with their rank at that time.
+    idle: Mutex<Victims<(bool, Instant)>>,
+    /// Connections found with an unfinished head, the oldest first.
+    heads: Mutex<Victims<Instant>>,
+    head_budget: Arc<HeadBudget>,
+}
+
+type Victims<K> = VecDeque<(K, Weak<ConnectionActivity>)>;
+
+/// A place in the table. It is free again when this is dropped.
+pub(super) struct ConnectionPlace {
+    pub(super) activity: Arc<ConnectionActivity>,
+    id: u64,
+    pub(super) table: Arc<ConnectionTable>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl ConnectionTable {
+    /// A table of at most `limit` connections, whose unfinished heads take `head_budget` bytes.
+    pub(super) fn new(limit: usize, head_budget: usize, timeouts: ConnectionTimeouts) -> Arc<Self> {
+        Arc::new(Self {
+            timeouts,
+            places: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),
+            next_id: AtomicU64::new(0),
+            open: Mutex::default(),
+            idle: Mutex::default(),
+            heads: Mutex::default(),
+            head_budget: Arc::new(HeadBudget::new(head_budget)),
+        })
+    }
+
+    /// Takes a place for a connection that was just accepted. In a full table, evicts the longest
+    /// idle connection, and waits until a place is free. Cancel safe.
+    pub(super) async fn place(self: &Arc<Self>) -> ConnectionPlace {
+        loop {
+            let places = Arc::clone(&self.places);
+            if let Ok(permit) = Arc::clone(&places).try_acquire_owned() {
+                return self.enter(permit);
+            }
+            self.evict_idle();
+            if let Ok(Ok(permit)) = timeout(RETRY, places.acquire_owned()).await {
+                return self.enter(permit);
+            }
+        }
+    }
+
+    fn enter(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> ConnectionPlace {
+        let heads = Arc::clone(&self.head_budget);
+        let activity = ConnectionActivity::new(self.timeouts, Instant::now(), heads);
+        let activity = Arc::new(activity);
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        lock(&self.open).insert(id, Arc::clone(&activity));
+        ConnectionPlace {
+            activity,
+            id,
+            table: Arc::clone(self),
+            _permit: permit,
+        }
+    }
+
+    /// Evicts the connection that has been idle for longest among those on which no request was
+    /// ever authenticated; if there is none, among the others. Returns whether there was one.
+    pub(super) fn evict_idle(&self) -> bool {
+        let mut victims = lock(&self.idle);
+        let evict = ConnectionActivity::evict_idle;
+        if evict_first(&mut victims, evict) {
+            return true;
+        }
+        let now = Instant::now();
+        *victims = self.first(|activity| {
+            let (authenticated, since) = activity.idle_rank()?;
+            let idle = now.saturating_duration_since(since);
+            let evictable = !authenticated || idle >= AUTHENTICATED_IDLE;
+            evictable.then_some((authenticated, since))
+        });
+        let strangers = victims.partition_point(|((authenticated, _), _)| !authenticated);
+        // Of the others only one: until the next is needed, there may be a stranger.
+        victims.truncate(strangers.max(1));
+        evict_first(&mut victims, evict)
+    }
+
+    /// Evicts the oldest unfinished heads, while they take more than their budget.
+    pub(super) fn keep_head_budget(&self) {
+        if !self.head_budget.is_exceeded() {
+            return;
+        }
+        let mut victims = lock(&self.heads);
+        while self.head_budget.is_exceeded() {
+            if evict_first(&mut victims, ConnectionActivity::evict_head) {
+                continue;
+            }
+            *victims = self.first(ConnectionActivity::head_since);
+            if victims.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// The connections with the lowest keys, in order.
+    fn first<K: Ord + Copy>(&self, key: impl Fn(&ConnectionActivity) -> Option<K>) -> Victims<K> {
+        let open = lock(&self.open);
+        let found = open.iter();
+        let found = found.filter_map(|(id, activity)| Some((key(activity)?, *id)));
+        let mut found: Vec<_> = found.collect();
+        if found.len() > BATCH {
+            found.select_nth_unstable(BATCH);
+            found.truncate(BATCH);
+        }
+        found.sort_unstable();
+        let victims = found.into_iter();
+        victims
+            .filter_map(|(key, id)| Some((key, Arc::downgrade(open.get(&id)?))))
+            .collect()
+    }
+}
+
+/// Evicts the first victim whose key is still the same.
+fn evict_first<K>(
+    victims: &mut Victims<K>,
+    evict: impl Fn(&ConnectionActivity, K) -> bool,
+) -> bool {
+    while let Some((key, victim)) = victims.pop_front() {
+        if victim.upgrade().is_some_and(|victim| evict(&victim, key)) {
+            return true;
+        }
+    }
+    false
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Drop for ConnectionPlace {
+    fn drop(&mut self) {
+        lock(&self.table.open).remove(&self.id);
+    }
+}
