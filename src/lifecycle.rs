@@ -2,18 +2,48 @@
 //!
 //! Relies on no other module. Never waits for anything itself.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    fmt::Write,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use tokio::sync::Notify;
 
 /// The readiness checks and the progress of a stop.
 #[derive(Debug)]
 pub struct Readiness {
-    keys_known: AtomicBool,
+    keys: Mutex<IssuerKeys>,
     draining: AtomicBool,
     grace_period_over: AtomicBool,
     /// Notified when the grace period is over.
     ended: Notify,
+}
+
+/// Which issuers have keys to verify tokens with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IssuerKeys {
+    /// The number of issuers that have keys.
+    pub known: usize,
+    /// The issuers that have none. Their tokens are refused, but not those of the others.
+    pub missing: Vec<Arc<str>>,
+}
+
+impl IssuerKeys {
+    /// One issuer with keys is enough: its users can be served.
+    fn suffice(&self) -> bool {
+        self.known > 0 || self.missing.is_empty()
+    }
+
+    fn check(&self) -> &'static str {
+        match (self.suffice(), self.missing.is_empty()) {
+            (false, _) => "unknown",
+            (true, false) => "partial",
+            (true, true) => "ok",
+        }
+    }
 }
 
 impl Default for Readiness {
@@ -26,16 +56,25 @@ impl Readiness {
     /// A gateway whose keys are known, and that is not stopping.
     pub const fn new() -> Self {
         Self {
-            keys_known: AtomicBool::new(true),
+            keys: Mutex::new(IssuerKeys {
+                known: 0,
+                missing: Vec::new(),
+            }),
             draining: AtomicBool::new(false),
             grace_period_over: AtomicBool::new(false),
             ended: Notify::const_new(),
         }
     }
 
-    /// Sets whether every issuer has keys to verify tokens with.
-    pub fn set_keys_known(&self, known: bool) {
-        self.keys_known.store(known, Ordering::Relaxed);
+    /// Asks which issuers have keys. Of several calls at once, the last one asks last, so that no
+    /// older state replaces a newer one.
+    pub fn update_keys(&self, keys: impl FnOnce() -> IssuerKeys) {
+        let mut current = self.keys();
+        *current = keys();
+    }
+
+    fn keys(&self) -> MutexGuard<'_, IssuerKeys> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Marks the begin of a stop, which is final.
@@ -70,19 +109,64 @@ impl Readiness {
 
     /// Whether all checks pass.
     pub fn is_ready(&self) -> bool {
-        self.keys_known.load(Ordering::Relaxed) && !self.is_draining()
+        self.keys().suffice() && !self.is_draining()
     }
 
     /// The checks as JSON:
-    /// `{"ready":…,"checks":{"keys":"ok"|"unknown","drain":"ok"|"draining"}}`.
+    /// `{"ready":…,"checks":{"keys":"ok"|"partial"|"unknown","drain":"ok"|"draining"}}`, and the
+    /// list `issuers_without_keys` if there are any.
     pub fn to_json(&self) -> String {
-        let keys = if self.keys_known.load(Ordering::Relaxed) {
-            "ok"
-        } else {
-            "unknown"
+        let keys = self.keys().clone();
+        let draining = self.is_draining();
+        let ready = keys.suffice() && !draining;
+        let check = keys.check();
+        let drain = if draining { "draining" } else { "ok" };
+        let mut json =
+            format!(r#"{{"ready":{ready},"checks":{{"keys":"{check}","drain":"{drain}"}}"#);
+        if !keys.missing.is_empty() {
+            let missing: Vec<_> = keys.missing.iter().map(|issuer| &**issuer).collect();
+            let missing = serde_json::Value::from(missing);
+            // Writing to a string never fails.
+            let _ = write!(json, r#","issuers_without_keys":{missing}"#);
+        }
+        json + "}"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_issuer_with_keys_is_enough_and_the_others_are_named() {
+        let readiness = Readiness::new();
+        let json = |known, missing: &[&str]| {
+            let missing = missing.iter().map(|issuer| (*issuer).into()).collect();
+            readiness.update_keys(|| IssuerKeys { known, missing });
+            let json: serde_json::Value = serde_json::from_str(&readiness.to_json()).unwrap();
+            assert_eq!(json["ready"], readiness.is_ready());
+            (
+                readiness.is_ready(),
+                json["checks"]["keys"].as_str().unwrap().to_owned(),
+                json["issuers_without_keys"].to_string(),
+            )
         };
-        let drain = if self.is_draining() { "draining" } else { "ok" };
-        let ready = keys == "ok" && drain == "ok";
-        format!(r#"{{"ready":{ready},"checks":{{"keys":"{keys}","drain":"{drain}"}}}}"#)
+        let expected = |ready, keys: &str, missing: &str| (ready, keys.into(), missing.into());
+        assert_eq!(json(2, &[]), expected(true, "ok", "null"));
+        let named = r#"["https://b/\"x"]"#;
+        assert_eq!(
+            json(1, &["https://b/\"x"]),
+            expected(true, "partial", named)
+        );
+        assert_eq!(
+            json(0, &["a", "b"]),
+            expected(false, "unknown", r#"["a","b"]"#)
+        );
+        readiness.update_keys(|| IssuerKeys {
+            known: 1,
+            missing: Vec::new(),
+        });
+        readiness.start_draining();
+        assert!(!readiness.is_ready());
     }
 }

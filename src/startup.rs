@@ -106,7 +106,7 @@ impl BoundGateway {
         let shared_sessions = store.clone().filter(|_| sessions.is_some());
         let memory = body_memory(server.body_memory, &telemetry.metrics);
         let authenticator = authenticator(identities, &qiniu);
-        readiness.set_keys_known(authenticator.has_all_keys());
+        readiness.update_keys(|| authenticator.issuer_keys());
         let finalizer = ResponseFinalizer::new(verdict, evidence);
         let needs = finalizer.needs(&memory, sessions.is_some());
         let endpoints = Endpoints::new(routes, &qiniu, &needs, clock);
@@ -167,8 +167,9 @@ impl BoundGateway {
         let metrics = Arc::clone(&gateway.telemetry.metrics);
         let ready = Arc::clone(&self.readiness);
         let keys = Arc::clone(&gateway.authenticator);
-        let keys = tokio::spawn(keys.refresh_keys(metrics, move |known| {
-            ready.set_keys_known(known);
+        let known = Arc::clone(&keys);
+        let keys = tokio::spawn(keys.refresh_keys(metrics, move || {
+            ready.update_keys(|| known.issuer_keys());
         }));
         let reloader = tokio::spawn(self.reloader.run());
         let sharing = tokio::spawn(share(

@@ -47,7 +47,7 @@ pub use self::{
     key_set_error::KeySetError,
     refusal::AuthRefusal,
 };
-use crate::telemetry::metrics::Metrics;
+use crate::{lifecycle::IssuerKeys, telemetry::metrics::Metrics};
 
 /// One `[[identity]]`, checked.
 pub struct IdentitySettings {
@@ -171,28 +171,30 @@ impl Authenticator {
         }
     }
 
-    /// Whether the keys of every identity are available.
-    pub fn has_all_keys(&self) -> bool {
-        self.remote_keys().all(|keys| keys.fetched().is_some())
+    /// Which issuers have keys.
+    pub fn issuer_keys(&self) -> IssuerKeys {
+        let missing = self.remote_keys().filter(|keys| keys.fetched().is_none());
+        let missing: Vec<_> = missing.map(|keys| Arc::clone(&keys.issuer)).collect();
+        IssuerKeys {
+            known: self.identities.len().saturating_sub(missing.len()),
+            missing,
+        }
     }
 
     /// Fetches the published keys of all issuers, now and in the background, until it is dropped.
     ///
-    /// Calls `available` with the result of [`Authenticator::has_all_keys`] whenever that may have
-    /// changed.
+    /// Calls `changed` whenever the result of [`Authenticator::issuer_keys`] may have changed.
     pub async fn refresh_keys(
         self: Arc<Self>,
         metrics: Arc<Metrics>,
-        available: impl Fn(bool) + Clone + Send + Sync + 'static,
+        changed: impl Fn() + Clone + Send + Sync + 'static,
     ) {
         let mut tasks = tokio::task::JoinSet::new();
         for keys in self.remote_keys() {
-            let (authenticator, available) = (Arc::clone(&self), available.clone());
-            let changed = move || available(authenticator.has_all_keys());
             tasks.spawn(refresh::run(
                 Arc::clone(keys),
                 Arc::clone(&metrics),
-                changed,
+                changed.clone(),
             ));
         }
         while tasks.join_next().await.is_some() {}

@@ -55,7 +55,10 @@ fn start(settings: config::Settings) -> Result<ExitCode, ServeError> {
     descriptors::raise_limit();
     keep_freed_memory();
     let runtime = super::runtime().map_err(ServeError::Runtime)?;
-    runtime.block_on(serve(settings, log.writer()))
+    let result = runtime.block_on(serve(settings, log.writer()));
+    // A name that is being resolved, or a file on a lost disk, must not delay the end.
+    runtime.shutdown_background();
+    result
 }
 
 async fn serve(settings: config::Settings, log: LogWriter) -> Result<ExitCode, ServeError> {

@@ -18,13 +18,18 @@ use tokio::{
 };
 
 use super::UpstreamSettings;
-use crate::outbound::connection::{ClientTls, OutboundConnection};
+use crate::{
+    descriptors,
+    outbound::connection::{ClientTls, OutboundConnection},
+    telemetry::throttle::LogThrottle,
+};
 
 /// Qiniu, and the connections to it.
 pub struct Upstream {
     settings: UpstreamSettings,
     idle: Mutex<Vec<IdleConnection>>,
     permits: Arc<Semaphore>,
+    no_descriptor_log: LogThrottle,
 }
 
 struct IdleConnection {
@@ -49,6 +54,9 @@ pub(super) enum LeaseError {
     /// Qiniu can't be reached.
     #[error("the upstream can't be reached")]
     Unreachable(#[source] io::Error),
+    /// The process or the system has no file descriptor left for a connection.
+    #[error("no file descriptor is free")]
+    NoDescriptor,
 }
 
 impl Upstream {
@@ -59,6 +67,7 @@ impl Upstream {
             settings,
             idle: Mutex::default(),
             permits: Arc::new(Semaphore::new(permits)),
+            no_descriptor_log: LogThrottle::default(),
         }
     }
 
@@ -132,6 +141,12 @@ impl Upstream {
                 reused: false,
                 permit,
             }),
+            Ok(Err(error)) if descriptors::are_used_up(&error) => {
+                if let Some(suppressed) = self.no_descriptor_log.next() {
+                    tracing::warn!(%error, suppressed, "no file descriptor is free to call Qiniu");
+                }
+                Err(LeaseError::NoDescriptor)
+            }
             Ok(Err(error)) => Err(LeaseError::Unreachable(error)),
             Err(_) => Err(LeaseError::Unreachable(io::ErrorKind::TimedOut.into())),
         }

@@ -43,6 +43,9 @@ pub enum UpstreamFailureKind {
     /// All connections were in use.
     #[error("no free connection to Qiniu")]
     PoolExhausted,
+    /// No file descriptor was free for a connection.
+    #[error("no file descriptor is free")]
+    NoDescriptor,
     /// No connection could be opened.
     #[error("Qiniu can't be reached: {0}")]
     Unreachable(#[source] io::Error),
@@ -156,6 +159,7 @@ impl UpstreamFailure {
     pub fn nothing_was_taken(&self) -> bool {
         match self.kind {
             UpstreamFailureKind::PoolExhausted
+            | UpstreamFailureKind::NoDescriptor
             | UpstreamFailureKind::Unreachable(_)
             | UpstreamFailureKind::Timeout => !self.begun,
             UpstreamFailureKind::RejectedCredentials
@@ -197,6 +201,7 @@ impl From<LeaseError> for UpstreamFailure {
     fn from(error: LeaseError) -> Self {
         match error {
             LeaseError::PoolExhausted => UpstreamFailureKind::PoolExhausted.into(),
+            LeaseError::NoDescriptor => UpstreamFailureKind::NoDescriptor.into(),
             LeaseError::Unreachable(error) => UpstreamFailureKind::Unreachable(error).into(),
         }
     }

@@ -141,6 +141,7 @@ fn observe(
         }
         Err(failure) => match failure.kind {
             UpstreamFailureKind::PoolExhausted => "no_connection_free",
+            UpstreamFailureKind::NoDescriptor => "no_descriptor",
             UpstreamFailureKind::Unreachable(_) => "unreachable",
             UpstreamFailureKind::Timeout => "timeout",
             UpstreamFailureKind::RejectedCredentials => "rejected_credentials",

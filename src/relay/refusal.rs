@@ -128,13 +128,13 @@ impl Refusal {
     pub fn logged(&self) -> Option<(Level, String)> {
         let warning = |text: &str| Some((Level::WARN, text.to_owned()));
         match self {
-            Self::Upstream(failure) => Some(logged_upstream(failure)),
+            Self::Upstream(failure) => logged_upstream(failure),
             Self::Internal => Some((Level::ERROR, "a request failed by a defect".into())),
             Self::Body(BodyRefusal::NoRoom) => {
                 warning("the memory for bodies is used up; raise server.body_memory")
             }
             Self::Session(ClaimError::Timeout) => {
-                Some(logged_upstream(&UpstreamFailureKind::Timeout.into()))
+                logged_upstream(&UpstreamFailureKind::Timeout.into())
             }
             Self::Session(ClaimError::Full) => {
                 warning("too many sessions in memory; add a replica, or find who opens so many")
@@ -265,6 +265,10 @@ fn upstream(kind: &UpstreamFailureKind) -> ProblemDetails {
             let detail = "the liveness service is busy; retry";
             ProblemDetails::new(503, "upstream_busy", detail).retry_after(5)
         }
+        UpstreamFailureKind::NoDescriptor => {
+            let detail = "too many connections at once; retry";
+            ProblemDetails::new(503, "overloaded", detail).retry_after(1)
+        }
         UpstreamFailureKind::Unreachable(_) => bad_gateway(
             "upstream_unreachable",
             "the liveness service can't be reached",
@@ -293,7 +297,7 @@ fn upstream(kind: &UpstreamFailureKind) -> ProblemDetails {
     }
 }
 
-fn logged_upstream(failure: &UpstreamFailure) -> (Level, String) {
+fn logged_upstream(failure: &UpstreamFailure) -> Option<(Level, String)> {
     let status = failure.status.map(|status| format!(" (HTTP {status})"));
     let status = status.unwrap_or_default();
     let text = match &failure.kind {
@@ -302,11 +306,13 @@ fn logged_upstream(failure: &UpstreamFailure) -> (Level, String) {
                 "Qiniu rejected our credentials{status}: check qiniu.access_key and \
                  qiniu.secret_key, the account, and this machine's clock"
             );
-            return (Level::ERROR, text);
+            return Some((Level::ERROR, text));
         }
         UpstreamFailureKind::PoolExhausted => {
             "no free connection to Qiniu; raise qiniu.max_connections".into()
         }
+        // The connection pool logs this, but not for each call.
+        UpstreamFailureKind::NoDescriptor => return None,
         UpstreamFailureKind::Unreachable(error) => format!("Qiniu can't be reached: {error}"),
         UpstreamFailureKind::Timeout => "Qiniu did not respond within the route's timeout".into(),
         UpstreamFailureKind::RejectedRequest => "Qiniu rejected the request".into(),
@@ -318,7 +324,7 @@ fn logged_upstream(failure: &UpstreamFailure) -> (Level, String) {
         }
         UpstreamFailureKind::Invalid(invalid) => format!("Qiniu's response was invalid: {invalid}"),
     };
-    (Level::WARN, text + &status)
+    Some((Level::WARN, text + &status))
 }
 
 impl From<AuthRefusal> for Refusal {

@@ -49,7 +49,7 @@ pub(super) struct AcceptedConnection {
 pub(super) struct Scarcity {
     /// The descriptors held back for the admin listener.
     pub(super) reserve: DescriptorReserve,
-    /// The connections that make room: those of the public listener.
+    /// The connections that make room, if the listener has none itself: those of the public one.
     pub(super) victims: Arc<ConnectionTable>,
     log: LogThrottle,
 }
@@ -145,7 +145,7 @@ impl Acceptor {
             if self.uses_reserve && scarcity.reserve.release() {
                 return;
             }
-            if scarcity.victims.evict_idle() {
+            if self.table.evict_idle() || scarcity.victims.evict_idle() {
                 pause = EVICTION;
             }
         }

@@ -5,8 +5,10 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::support::{
-    emulator,
+    Gateway, emulator,
     identity::{DISCOVERY, Does, KEYS, Provider, Signer, gateway, hasty, said},
     secure::Authority,
 };
@@ -74,23 +76,68 @@ async fn a_failing_issuer_does_not_affect_another() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let identities = provider.identity("") + &dark.identity("");
     let gateway = gateway(qiniu, &identities, hasty()).await;
-    gateway.until_fetch_was("success").await;
+    gateway.until_ready_is(200).await;
     assert_eq!(
         gateway.ask(&signer.token(&provider, "alice")).await.status,
         200
     );
     let answer = gateway.ask(&other.token(&dark, "alice")).await;
     assert_eq!(said(&answer), (503, "not_ready".into()));
-    assert_eq!(gateway.readiness().await.status, 503);
+    assert_eq!(
+        without_keys(&gateway).await,
+        (200, "partial".into(), json!([dark.issuer()]))
+    );
     // Each issuer's tokens are checked with its own keys only.
     let crossed = signer.token_as(Some("a"), &dark.issuer(), "alice");
     dark.does(DISCOVERY, Does::Well);
-    gateway.until_ready_is(200).await;
+    until_keys_are(&gateway, "ok").await;
     assert_eq!(
         said(&gateway.ask(&crossed).await),
         (401, "invalid_token".into())
     );
     assert_eq!(gateway.ask(&other.token(&dark, "alice")).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_issuer_that_fails_later_does_not_take_the_gateway_out() {
+    let (signer, other) = (Signer::new("a"), Signer::new("a"));
+    let provider = Provider::start(vec![signer.jwk()]).await;
+    let failing = Provider::start(vec![other.jwk()]).await;
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let identities = provider.identity("") + &failing.identity("max_stale = \"1s\"");
+    let gateway = gateway(qiniu, &identities, hasty()).await;
+    until_keys_are(&gateway, "ok").await;
+    failing.does(KEYS, Does::Close);
+    failing.does(DISCOVERY, Does::Close);
+    until_keys_are(&gateway, "partial").await;
+    assert_eq!(
+        without_keys(&gateway).await,
+        (200, "partial".into(), json!([failing.issuer()]))
+    );
+    let answer = gateway.ask(&other.token(&failing, "alice")).await;
+    assert_eq!(said(&answer), (503, "not_ready".into()));
+    let answer = gateway.ask(&signer.token(&provider, "alice")).await;
+    assert_eq!(answer.status, 200);
+}
+
+/// What `/readyz` says: its status, the check of keys, and the issuers without keys.
+async fn without_keys(gateway: &Gateway) -> (u16, String, Value) {
+    let ready = gateway.readiness().await;
+    let json = ready.json();
+    let keys = json["checks"]["keys"].as_str().unwrap();
+    let missing = json["issuers_without_keys"].clone();
+    (ready.status.as_u16(), keys.to_owned(), missing)
+}
+
+/// Waits until the check of keys says so.
+async fn until_keys_are(gateway: &Gateway, keys: &str) {
+    for _ in 0..5000 {
+        if without_keys(gateway).await.1 == keys {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("never {keys}: {}", gateway.log());
 }
 
 #[tokio::test]

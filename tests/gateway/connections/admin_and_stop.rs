@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::{Request, client::conn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use liveness_gateway::lifecycle::IssuerKeys;
 use tokio::{io::AsyncReadExt, net::TcpStream};
 
 use super::peer::{GET, WAIT, connect, exchange, read_all, read_until, settings, soon, start};
@@ -99,7 +100,10 @@ async fn the_admin_listener_serves_probes_and_metrics() {
         ready.starts_with("HTTP/1.1 200 ") && ready.contains(r#"{"ready":true,"#),
         "{ready}"
     );
-    running.readiness.set_keys_known(false);
+    running.readiness.update_keys(|| IssuerKeys {
+        known: 0,
+        missing: vec!["https://a.example".into()],
+    });
     let ready = ask("GET /readyz HTTP/1.1").await;
     let (_, body) = ready.split_once("\r\n\r\n").unwrap();
     let body: serde_json::Value = serde_json::from_str(body).unwrap();
@@ -108,7 +112,7 @@ async fn the_admin_listener_serves_probes_and_metrics() {
         (&body["ready"], &body["checks"]["keys"]),
         (&false.into(), &"unknown".into())
     );
-    running.readiness.set_keys_known(true);
+    running.readiness.update_keys(IssuerKeys::default);
     let head = ask("HEAD /readyz HTTP/1.1").await;
     assert!(
         head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"),
