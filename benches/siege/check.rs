@@ -31,7 +31,7 @@ pub(crate) fn session(status: u16, body: &[u8]) -> Judgement {
     judge(status, body, |response| {
         let result = &response["result"];
         let sealed = result["session_id"].as_str().unwrap_or_default();
-        if !sealed.strip_prefix("lg1.").is_some_and(|it| it.len() > 40) {
+        if sealed.strip_prefix("lg1.").is_none_or(|it| it.len() < 40) {
             return Some("the session is not sealed".to_owned());
         }
         let code = result["code"].as_str().unwrap_or_default();

@@ -1,5 +1,5 @@
 //! The normal load: small requests and 2 MiB verifies over HTTP/1.1 and HTTP/2 at a given pace,
-//! newcomers, slow users, and probes; every response is checked.
+//! newcomers and slow users; every response is checked.
 //!
 //! A request's time counts from when it is started to its last byte, the wait for a free connection
 //! included. Requests are started on time whether or not earlier ones have ended. Never sends to
@@ -9,7 +9,6 @@ use std::{
     collections::VecDeque,
     future::Future,
     io,
-    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -20,13 +19,11 @@ use std::{
 use bytes::Bytes;
 use hyper::header::HeaderValue;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
 
 use super::{
-    attacks::wire::tcp,
     check::{self, Judgement},
     clients::{Answer, Clients, Site},
     requests,
@@ -46,7 +43,6 @@ const SESSIONS: usize = 64;
 /// Requests under way at the most.
 const UNDER_WAY: usize = 2_000;
 const NEWCOMER_EVERY: Duration = Duration::from_millis(250);
-const PROBE_EVERY: Duration = Duration::from_millis(500);
 pub(crate) const SLOW_USERS: usize = 20;
 const SLOW_UPLOAD: Duration = Duration::from_secs(5);
 const SLOW_PARTS: u32 = 40;
@@ -150,7 +146,7 @@ impl Load {
     async fn step(self: Arc<Self>, number: usize) {
         if self.under_way.fetch_add(1, Ordering::Relaxed) < UNDER_WAY {
             self.small(number).await;
-            if number % SMALL_PER_VERIFY == 0 {
+            if number.is_multiple_of(SMALL_PER_VERIFY) {
                 self.verify(number / SMALL_PER_VERIFY).await;
             }
         } else {
@@ -162,7 +158,7 @@ impl Load {
 
     async fn small(&self, number: usize) {
         let user = number % self.users.len();
-        let http2 = number % 2 == 0;
+        let http2 = number.is_multiple_of(2);
         let request = requests::session(&self.users[user].token, http2);
         let sent = self.clients.send(request, http2);
         let answer = self.timed(Kind::Small, PATIENCE, sent, |answer| {
@@ -184,7 +180,7 @@ impl Load {
         let Some((owner, session)) = self.session() else {
             return;
         };
-        let http2 = number % 2 == 0;
+        let http2 = number.is_multiple_of(2);
         let foreign = number % FOREIGN_EVERY == FOREIGN_EVERY - 1;
         let index = if foreign { owner + 1 } else { owner };
         let user = &self.users[index % self.users.len()];
@@ -251,7 +247,7 @@ impl Load {
         for number in 0_usize.. {
             ticks.tick().await;
             let user = &self.users[number % self.users.len()];
-            let http2 = number % 2 == 0;
+            let http2 = number.is_multiple_of(2);
             let sent = self.once(http2, requests::session(&user.token, http2));
             self.timed(Kind::Newcomer, PATIENCE, sent, |it| {
                 check::session(it.0, &it.1)
@@ -277,7 +273,7 @@ impl Load {
 
     async fn slow_user(&self, number: usize) {
         let user = &self.users[number % self.users.len()];
-        let http2 = number % 2 == 0;
+        let http2 = number.is_multiple_of(2);
         let upload = async {
             let mut client = self.clients.site().connect(NEWCOMER, http2).await?;
             let session = requests::session(&user.token, http2);
@@ -296,29 +292,4 @@ impl Load {
             sleep_until(Instant::now() + Duration::from_millis(200)).await;
         }
     }
-}
-
-/// Asks the admin listener whether the gateway is ready, again and again until this is dropped.
-/// `took` gets the seconds of each probe, which are infinite where the response is not 200.
-pub(crate) async fn probes(admin: SocketAddr, mut took: impl FnMut(f64)) {
-    let mut ticks = interval(PROBE_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let begun = Instant::now();
-        let asked = timeout(PATIENCE, ask(admin, "/readyz")).await;
-        let ready = matches!(asked, Ok(Ok(response)) if response.starts_with("HTTP/1.1 200"));
-        let seconds = begun.elapsed().as_secs_f64();
-        took(if ready { seconds } else { f64::INFINITY });
-    }
-}
-
-/// A whole response of the admin listener.
-pub(crate) async fn ask(admin: SocketAddr, path: &str) -> io::Result<String> {
-    let mut stream = tcp(admin, Ipv4Addr::LOCALHOST, None).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut response = String::new();
-    stream.read_to_string(&mut response).await?;
-    Ok(response)
 }

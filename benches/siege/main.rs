@@ -2,8 +2,8 @@
 //!
 //! `cargo bench --bench siege` starts the gateway on one processor core; an emulator of Qiniu, the
 //! normal users and the attackers share another, where the attackers give way. Phases without and
-//! with an attack take turns. `docs/security.md` says what is shown. Everything is bounded in number
-//! and time, listens and connects on loopback addresses only, and ends with this program.
+//! with an attack take turns. `docs/security.md` says what is shown. Everything is bounded in
+//! number and time, listens and connects on loopback addresses only, and ends with this program.
 #![allow(
     clippy::indexing_slicing,
     clippy::print_stdout,
@@ -20,12 +20,14 @@ mod load;
 mod log_watch;
 mod options;
 mod phase;
+mod probe;
 mod process;
 mod report;
 mod requests;
 mod rig;
 mod samples;
 mod soak;
+mod soak_result;
 #[allow(
     dead_code,
     reason = "shared with the comparison, which needs more of it"

@@ -8,7 +8,8 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     attacker::Attacker,
-    load::{Load, SLOW_USERS, probes},
+    load::{Load, SLOW_USERS},
+    probe::probes,
     process::own_cpu,
     rig::Rig,
     samples::Samples,
@@ -57,10 +58,7 @@ pub(crate) async fn run(
     };
     let watching = async {
         while Instant::now() < end {
-            let mut phase = phase.borrow_mut();
-            phase.most_memory = phase.most_memory.max(rig.gateway.resident());
-            phase.most_descriptors = phase.most_descriptors.max(rig.gateway.descriptors());
-            drop(phase);
+            phase.borrow_mut().look_at(rig);
             sleep(SAMPLE_EVERY).await;
         }
         std::future::pending::<()>().await;
@@ -85,6 +83,11 @@ pub(crate) async fn run(
 }
 
 impl Phase {
+    fn look_at(&mut self, rig: &Rig) {
+        self.most_memory = self.most_memory.max(rig.gateway.resident());
+        self.most_descriptors = self.most_descriptors.max(rig.gateway.descriptors());
+    }
+
     /// Puts the phases of one kind together; shares of cores become their mean.
     pub(crate) fn together(phases: Vec<Self>) -> Self {
         let count = phases.len().max(1) as f64;

@@ -1,6 +1,6 @@
 //! Prints the list of attacks and the tables of results. Never measures or judges.
 
-use super::{attacks::Attack, bout::Bout, phase::Phase, samples::Kind, soak::SoakResult};
+use super::{attacks::Attack, bout::Bout, phase::Phase, samples::Kind, soak_result::SoakResult};
 
 pub(crate) fn list() {
     for attack in Attack::all() {

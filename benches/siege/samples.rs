@@ -40,12 +40,6 @@ pub(crate) struct Samples {
     pub(crate) described: Vec<String>,
 }
 
-impl Default for Kind {
-    fn default() -> Self {
-        Self::Small
-    }
-}
-
 impl Samples {
     pub(crate) fn add(&mut self, kind: Kind, outcome: Outcome) {
         match outcome {

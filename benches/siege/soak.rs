@@ -13,10 +13,12 @@ use super::{
     attacker::{Attacker, Reports},
     attacks::Attack,
     issuer::Issuer,
-    load::{Load, User, ask},
+    load::{Load, User},
     phase::{self, Phase, PhasePlan},
+    probe::ask,
     rig::{Rig, RigPlan},
     samples::{Kind, Samples},
+    soak_result::{self, SoakResult},
     store::Store,
 };
 
@@ -32,8 +34,6 @@ const TROUBLE: Duration = Duration::from_secs(5);
 const WARM_UP: Duration = Duration::from_secs(10);
 /// Users of each issuer.
 const USERS: usize = 250;
-/// The latency with the attacks, at most so many times that without.
-const SLOWER: f64 = 2.0;
 /// Memory may stay so far above the start: sessions and responses that are kept for retries.
 const MEMORY_MARGIN: u64 = 96 << 20;
 const DESCRIPTOR_MARGIN: u64 = 16;
@@ -49,22 +49,6 @@ pub(crate) struct SoakPlan {
     /// Small requests a second, half of the capacity.
     pub(crate) rate: f64,
     pub(crate) video: Bytes,
-}
-
-/// One line of the result.
-#[derive(Debug)]
-pub(crate) struct SoakLine {
-    pub(crate) what: &'static str,
-    pub(crate) value: String,
-    pub(crate) goal: String,
-    pub(crate) reached: bool,
-}
-
-/// What came of the soak.
-#[derive(Debug, Default)]
-pub(crate) struct SoakResult {
-    pub(crate) lines: Vec<SoakLine>,
-    pub(crate) notes: Vec<String>,
 }
 
 /// What fails, in turns.
@@ -154,7 +138,8 @@ impl Soak {
         let after = self.half_load(calm, None).await;
         let calm = Phase::together(vec![before, after]);
         let mut result = SoakResult::default();
-        latencies(&mut result, &calm, &turns);
+        let attacked = Phase::together(turns.half.clone());
+        soak_result::latencies(&mut result, &calm, &attacked);
         self.correctness(&mut result, &calm, &turns);
         self.aftermath(&mut result, start).await?;
         let log = self.rig.log.summary();
@@ -327,50 +312,5 @@ impl Soak {
                 .and_then(|it| it.trim().parse().ok())
                 .unwrap_or(f64::NAN)
         }))
-    }
-}
-
-/// The latency of normal users at half load.
-fn latencies(result: &mut SoakResult, calm: &Phase, turns: &Turns) {
-    let attacked = Phase::together(turns.half.clone());
-    for (what, kind) in [
-        ("p99 of small requests", Kind::Small),
-        ("p99 of verifies", Kind::Verify),
-    ] {
-        let seconds = |phase: &Phase| phase.samples.percentile(kind, 0.99);
-        let (with, without) = (seconds(&attacked), seconds(calm));
-        let times = with / without;
-        let value = format!(
-            "{:.1} ms without, {:.1} ms with, × {times:.2}",
-            without * 1e3,
-            with * 1e3
-        );
-        result.add(what, value, &format!("× {SLOWER}"), times <= SLOWER);
-    }
-    result.add(
-        "longest probe",
-        format!("{:.2} s", attacked.worst_probe),
-        "1 s",
-        attacked.worst_probe <= 1.0,
-    );
-    result.notes.push(format!(
-        "cores: gateway {:.2} without and {:.2} with, attackers {:.2}, normal users {:.2}",
-        calm.gateway_cpu, attacked.gateway_cpu, attacked.attackers_cpu, attacked.load_cpu
-    ));
-    result.notes.push(format!(
-        "at most: {:.0} MB resident, {} descriptors",
-        attacked.most_memory as f64 / 1e6,
-        attacked.most_descriptors
-    ));
-}
-
-impl SoakResult {
-    fn add(&mut self, what: &'static str, value: String, goal: &str, reached: bool) {
-        self.lines.push(SoakLine {
-            what,
-            value,
-            goal: goal.to_owned(),
-            reached,
-        });
     }
 }

@@ -4,7 +4,7 @@
 //! gateway ends it. Opens at most `per_second` connections a second over all, so that it never
 //! becomes a mere flood of handshakes.
 
-use std::{future::Future, io, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -66,32 +66,26 @@ impl Script {
 
 impl Crowd {
     /// Runs to the end of the attack.
-    pub(crate) fn run<'a>(
-        &'static self,
-        target: &'a Target,
-        tally: &'a Arc<Tally>,
-    ) -> impl Future<Output = ()> + 'a {
+    pub(crate) async fn run(&'static self, target: &Target, tally: &Arc<Tally>) {
         let accounts = 0..self.accounts.max(1);
         let scripts: Vec<Script> = accounts.map(|it| (self.script)(target, it)).collect();
         let connections = target.scaled(self.connections);
         let between = Duration::from_secs_f64(1.0 / target.scaled(self.per_second) as f64);
         let round = between * u32::try_from(connections).unwrap_or(u32::MAX);
         let begun = Instant::now();
-        async move {
-            let mut tasks = JoinSet::new();
-            for (index, script) in (0..connections).zip(scripts.into_iter().cycle()) {
-                let visitor = Visitor {
-                    crowd: self,
-                    index,
-                    script,
-                    target: target.clone(),
-                    tally: Arc::clone(tally),
-                };
-                let first = begun + between * u32::try_from(index).unwrap_or(u32::MAX);
-                tasks.spawn(visitor.visit(first, round));
-            }
-            while tasks.join_next().await.is_some() {}
+        let mut tasks = JoinSet::new();
+        for (index, script) in (0..connections).zip(scripts.into_iter().cycle()) {
+            let visitor = Visitor {
+                crowd: self,
+                index,
+                script,
+                target: target.clone(),
+                tally: Arc::clone(tally),
+            };
+            let first = begun + between * u32::try_from(index).unwrap_or(u32::MAX);
+            tasks.spawn(visitor.visit(first, round));
         }
+        while tasks.join_next().await.is_some() {}
     }
 }
 

@@ -4,7 +4,7 @@
 //! When the gateway ends a connection, it comes back after [`PAUSE`]. Never opens more than
 //! `connections` at once.
 
-use std::{future::Future, io, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
@@ -53,18 +53,12 @@ impl FloodTurn<'_> {
 
 impl Flood {
     /// Runs to the end of the attack.
-    pub(crate) fn run<'a>(
-        &'static self,
-        target: &'a Target,
-        tally: &'a Arc<Tally>,
-    ) -> impl Future<Output = ()> + 'a {
-        async move {
-            let mut tasks = JoinSet::new();
-            for index in 0..target.scaled(self.connections) {
-                tasks.spawn(self.keep_on(index, target.clone(), Arc::clone(tally)));
-            }
-            while tasks.join_next().await.is_some() {}
+    pub(crate) async fn run(&'static self, target: &Target, tally: &Arc<Tally>) {
+        let mut tasks = JoinSet::new();
+        for index in 0..target.scaled(self.connections) {
+            tasks.spawn(self.keep_on(index, target.clone(), Arc::clone(tally)));
         }
+        while tasks.join_next().await.is_some() {}
     }
 
     async fn keep_on(&'static self, index: usize, target: Target, tally: Arc<Tally>) {

@@ -4,12 +4,7 @@
 //! Relies on `h2` as the client, so flow control is as a good proxy does it. Never sends more than
 //! the windows allow.
 
-use std::{
-    future::{Future, poll_fn},
-    io,
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::poll_fn, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use h2::{RecvStream, SendStream, client::SendRequest};
@@ -45,20 +40,14 @@ pub(crate) struct SharedConnection {
 
 impl SharedConnection {
     /// Runs to the end of the attack.
-    pub(crate) fn run<'a>(
-        &'static self,
-        target: &'a Target,
-        tally: &'a Arc<Tally>,
-    ) -> impl Future<Output = ()> + 'a {
-        async move {
-            let Ok(video) = video(VIDEO).map(Bytes::from) else {
-                return;
-            };
-            while Instant::now() < target.until {
-                if self.connection(target, tally, &video).await.is_err() {
-                    count(&tally.ended, 1);
-                    sleep(PAUSE).await;
-                }
+    pub(crate) async fn run(&'static self, target: &Target, tally: &Arc<Tally>) {
+        let Ok(video) = video(VIDEO).map(Bytes::from) else {
+            return;
+        };
+        while Instant::now() < target.until {
+            if self.connection(target, tally, &video).await.is_err() {
+                count(&tally.ended, 1);
+                sleep(PAUSE).await;
             }
         }
     }
