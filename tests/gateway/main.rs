@@ -134,3 +134,6 @@ mod emulator_command;
 
 // The arithmetic of the benchmark in `benches/compare` is right.
 mod comparison;
+
+// The attacks of the benchmark in `benches/siege` are real, and its judgements are right.
+mod siege;

@@ -9,7 +9,7 @@ pub(crate) mod flood;
 mod floods;
 pub(crate) mod frames;
 mod shared;
-mod statuses;
+pub(crate) mod statuses;
 mod strangers;
 pub(crate) mod wire;
 
