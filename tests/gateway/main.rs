@@ -71,6 +71,12 @@ mod identity_unknown;
 // Rate and concurrency are limited for each user.
 mod limits;
 
+// Requests are limited for each client's address, and no client can choose its own.
+mod addresses;
+
+// A connection of a load balancer is its client's, and only a trusted one can say whose.
+mod proxy_protocol;
+
 // A quota counts the calls that reached Qiniu and nothing else, and nobody exceeds it.
 mod quota;
 

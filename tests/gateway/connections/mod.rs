@@ -6,6 +6,6 @@
 
 mod admin_and_stop;
 pub(crate) mod certificates;
-mod peer;
+pub(crate) mod peer;
 mod plain;
 mod tls;
