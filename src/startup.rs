@@ -97,16 +97,13 @@ impl BoundGateway {
             reloadable,
         } = settings;
         let telemetry = telemetry(log_writer, log.format);
-        let reserved = reserved_descriptors(&server, &qiniu, &identities, evidence.is_some());
-        server.max_connections = allowed_connections(server.max_connections, reserved);
+        limit_connections(&mut server, &qiniu, &identities, evidence.is_some());
         let listening = Server::bind(&server, &admin).await?;
         let readiness = Arc::<Readiness>::default();
         let store = open_store(store, sessions.as_ref(), &qiniu, &telemetry.metrics)?;
         let sessions = session_keys(sessions.as_ref(), &qiniu)?;
-        let shared_sessions = store.clone().filter(|_| sessions.is_some());
         let memory = body_memory(server.body_memory, &telemetry.metrics);
-        let authenticator = authenticator(identities, &qiniu);
-        readiness.update_keys(|| authenticator.issuer_keys());
+        let authenticator = authenticator(identities, &qiniu, &readiness);
         let finalizer = ResponseFinalizer::new(verdict, evidence);
         let needs = finalizer.needs(&memory, sessions.is_some());
         let endpoints = Endpoints::new(routes, &qiniu, &needs, clock);
@@ -115,8 +112,8 @@ impl BoundGateway {
             request_ids: RequestIds::default(),
             endpoints: Arc::new(endpoints),
             authenticator,
+            verify_once: VerifyOnce::new(store.clone().filter(|_| sessions.is_some())),
             sessions,
-            verify_once: VerifyOnce::new(shared_sessions),
             store,
             callers: CallerKeys::default(),
             cors: Cors::new(&cors),
@@ -211,17 +208,18 @@ impl BoundGateway {
     }
 }
 
-/// The file descriptors that are kept for everything but the connections of the public listener.
-fn reserved_descriptors(
-    server: &ServerSettings,
+/// Limits the connections of the public listener to the file descriptors that are left when those
+/// for everything else are kept.
+fn limit_connections(
+    server: &mut ServerSettings,
     qiniu: &UpstreamSettings,
     identities: &[IdentitySettings],
     evidence: bool,
-) -> usize {
+) {
     let calls = qiniu.max_connections;
     let deliveries = if evidence { calls } else { 0 };
     let fetches = identities.len();
-    [
+    let reserved = [
         calls,
         deliveries,
         fetches,
@@ -230,7 +228,8 @@ fn reserved_descriptors(
         OTHER_DESCRIPTORS,
     ]
     .into_iter()
-    .fold(0, usize::saturating_add)
+    .fold(0, usize::saturating_add);
+    server.max_connections = allowed_connections(server.max_connections, reserved);
 }
 
 fn telemetry(log: LogWriter, format: LogFormat) -> Arc<Telemetry> {
@@ -260,9 +259,12 @@ fn body_memory(bytes: u64, metrics: &Metrics) -> Arc<BodyMemory> {
 fn authenticator(
     identities: Vec<IdentitySettings>,
     qiniu: &UpstreamSettings,
+    readiness: &Readiness,
 ) -> Arc<Authenticator> {
     let pseudonyms = Pseudonymizer::new(&qiniu.credentials.secret_key);
-    Arc::new(Authenticator::new(identities, pseudonyms))
+    let authenticator = Authenticator::new(identities, pseudonyms);
+    readiness.update_keys(|| authenticator.issuer_keys());
+    Arc::new(authenticator)
 }
 
 fn open_store(

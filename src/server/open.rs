@@ -31,14 +31,11 @@ pub(super) async fn open(
     peers: &PeerRules,
     tls: Option<&ServerTls>,
 ) -> Option<OpenedStream> {
-    match peers.identify(peer.clone(), &mut tcp, deadline).await {
-        Ok(identified) => *peer = identified,
-        Err(error) => {
-            tracing::debug!(%error, "a trusted proxy sent no valid PROXY header");
-            // Under TLS there is no way to respond yet.
-            let respond = tls.is_none() && matches!(error, ProxyReadError::Invalid(_));
-            return respond.then_some(OpenedStream::NoProxyHeader(tcp));
-        }
+    if let Err(error) = peers.identify(peer, &mut tcp, deadline).await {
+        tracing::debug!(%error, "a trusted proxy sent no valid PROXY header");
+        // Under TLS there is no way to respond yet.
+        let respond = tls.is_none() && matches!(error, ProxyReadError::Invalid(_));
+        return respond.then_some(OpenedStream::NoProxyHeader(tcp));
     }
     match tls {
         Some(tls) => tls_handshake(tls, tcp, deadline)

@@ -51,23 +51,23 @@ impl PeerRules {
     /// There is no complete header by `deadline`, or an invalid one.
     pub(super) async fn identify(
         &self,
-        peer: Peer,
+        peer: &mut Peer,
         tcp: &mut TcpStream,
         deadline: Instant,
-    ) -> Result<Peer, ProxyReadError> {
+    ) -> Result<(), ProxyReadError> {
         if !(self.proxy_protocol && peer.trusted) {
-            return Ok(peer);
+            return Ok(());
         }
         // Boxed: without PROXY protocol, no connection pays for the size of this future.
-        let source = Box::pin(read_header(tcp, deadline)).await?;
-        Ok(match source {
-            ProxySource::Relayed(address) => self.direct(address, peer.authenticated),
-            ProxySource::Local => peer,
+        match Box::pin(read_header(tcp, deadline)).await? {
+            ProxySource::Relayed(address) => {
+                peer.address = address;
+                peer.trusted = is_trusted(address.ip(), &self.trusted);
+            }
+            ProxySource::Local => {}
             // The proxy's own address, but not its own words.
-            ProxySource::Unknown => Peer {
-                trusted: false,
-                ..peer
-            },
-        })
+            ProxySource::Unknown => peer.trusted = false,
+        }
+        Ok(())
     }
 }
