@@ -147,6 +147,8 @@ enum Destination<'g> {
     Page(Page),
 }
 
+/// Finds the destination. A head that is too large or names no valid host is refused whatever its
+/// path is, so that nobody gets to keep a connection by asking for unknown ones.
 fn find<'g>(
     gateway: &'g Gateway,
     parts: &Parts,
@@ -156,14 +158,17 @@ fn find<'g>(
     if let Some((path, page)) = gateway.pages.get_key_value(path) {
         record.route = Some((*path).into());
         headers::check_head(parts, gateway.max_head_bytes)?;
+        headers::check_query(parts)?;
         return match parts.method {
             Method::GET => Ok(Destination::Page(page.clone())),
             _ => Err(Refusal::Method("GET")),
         };
     }
-    let endpoint = gateway.endpoints.find(path).ok_or(Refusal::UnknownRoute)?;
-    record.route = Some(Arc::clone(&endpoint.path));
+    let endpoint = gateway.endpoints.find(path);
+    record.route = endpoint.map(|endpoint| Arc::clone(&endpoint.path));
     headers::check_head(parts, gateway.max_head_bytes)?;
+    let endpoint = endpoint.ok_or(Refusal::UnknownRoute)?;
+    headers::check_query(parts)?;
     match parts.method {
         Method::POST => Ok(Destination::Endpoint(endpoint)),
         Method::OPTIONS => Ok(Destination::Preflight),

@@ -17,55 +17,79 @@ const FACE_FIELD: &str = "Liveness-Face-Field";
 const MAX_SESSION: usize = 1024;
 const MAX_FACE_FIELD: usize = 256;
 
-/// Checks size, host and query of a head. The server has checked how it frames its body.
+/// Checks size, host and expectation of a head. The server has checked its lines and how it
+/// frames its body.
 ///
 /// # Errors
-/// `HeadTooLarge`, or `Malformed` with the reason.
+/// `HeadTooLarge`, `Host` with the reason, or `Expectation`.
 pub fn check_head(parts: &Parts, max_head_bytes: usize) -> Result<(), Refusal> {
     let target = parts
         .uri
         .path_and_query()
         .map_or(0, |target| target.as_str().len());
-    let fields: usize = parts
-        .headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + 4)
-        .sum();
-    if target + fields > max_head_bytes {
+    let mut size = parts.method.as_str().len() + target;
+    let mut hosts = HostFields::default();
+    let mut expected = true;
+    for (name, value) in &parts.headers {
+        size += name.as_str().len() + value.len() + 4;
+        if name == HOST {
+            hosts.repeated |= hosts.host.replace(value).is_some();
+        } else if name == EXPECT {
+            // RFC 9110 section 10.1.1 defines no other expectation.
+            expected &= value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+        }
+    }
+    if size > max_head_bytes {
         return Err(Refusal::HeadTooLarge);
     }
-    check_host(parts)?;
-    if parts.uri.query().is_some() {
-        return Err(Refusal::Malformed("the path takes no query string".into()));
+    check_host(parts, &hosts)?;
+    match expected {
+        true => Ok(()),
+        false => Err(Refusal::Expectation),
     }
-    Ok(())
 }
 
-/// Requires exactly one valid host; HTTP/1.0 may have none (RFC 9112 section 3.2, RFC 9113
-/// section 8.3.1).
-fn check_host(parts: &Parts) -> Result<(), Refusal> {
-    let refuse = |why: &'static str| Err(Refusal::Malformed(why.into()));
-    let authority = parts
-        .uri
-        .authority()
-        .filter(|_| parts.version == Version::HTTP_2);
-    let mut hosts = parts.headers.get_all(HOST).iter();
-    match (hosts.next(), authority, hosts.next()) {
-        (_, _, Some(_)) => refuse("the request must have exactly one Host header"),
-        (None, None, None) if parts.version == Version::HTTP_10 => Ok(()),
-        (None, None, None) => refuse("the request must have exactly one Host header"),
-        (Some(host), Some(authority), None) if !same_host(host, authority) => {
-            refuse("the Host header and :authority differ")
+/// Requires that there is no query string, not even an empty one.
+///
+/// # Errors
+/// `Malformed`.
+pub fn check_query(parts: &Parts) -> Result<(), Refusal> {
+    match parts.uri.query() {
+        None => Ok(()),
+        Some(_) => Err(Refusal::Malformed("the path takes no query string".into())),
+    }
+}
+
+/// The `Host` fields of a head.
+#[derive(Default)]
+struct HostFields<'a> {
+    host: Option<&'a HeaderValue>,
+    repeated: bool,
+}
+
+/// Requires exactly one valid host, the same wherever it stands; HTTP/1.0 may have none (RFC 9112
+/// section 3.2, RFC 9113 section 8.3.1). Which one it is does not matter: the gateway has no name
+/// of its own.
+fn check_host(parts: &Parts, fields: &HostFields<'_>) -> Result<(), Refusal> {
+    let refuse = |why| Err(Refusal::Host(why));
+    // Of `:authority`, or of an absolute target (RFC 9112 section 3.2.2).
+    let authority = parts.uri.authority();
+    let http2 = parts.version == Version::HTTP_2;
+    let fit = |host| match is_host(host) {
+        true => Ok(()),
+        false => refuse("the Host header is not a valid host"),
+    };
+    match (fields.host, authority) {
+        _ if fields.repeated => refuse("the request must have exactly one Host header"),
+        (None, None) if parts.version == Version::HTTP_10 => Ok(()),
+        (None, Some(authority)) if http2 || parts.version == Version::HTTP_10 => {
+            fit(authority.as_str().as_bytes())
         }
-        (host, authority, None) => {
-            let host = host.map(HeaderValue::as_bytes);
-            let fit = host.is_none_or(is_host)
-                && authority.is_none_or(|authority| is_host(authority.as_str().as_bytes()));
-            match fit {
-                true => Ok(()),
-                false => refuse("the Host header is not a valid host"),
-            }
+        (None, _) => refuse("the request must have exactly one Host header"),
+        (Some(host), Some(authority)) if !same_host(host, authority) => {
+            refuse("the Host header and the authority of the target differ")
         }
+        (Some(host), _) => fit(host.as_bytes()),
     }
 }
 
@@ -94,7 +118,9 @@ fn is_plain_host(host: &[u8]) -> bool {
 }
 
 fn is_authority(host: &[u8]) -> bool {
-    let Ok(authority) = Authority::try_from(host) else {
+    // RFC 3986 allows commas in names, but no name has one, and others read a list.
+    let authority = Authority::try_from(host).ok();
+    let Some(authority) = authority.filter(|_| !host.contains(&b',')) else {
         return false;
     };
     let rest = authority.as_str().strip_prefix(authority.host());
@@ -103,7 +129,9 @@ fn is_authority(host: &[u8]) -> bool {
         Some("") => return !authority.host().is_empty(),
         Some(rest) => rest.strip_prefix(':').unwrap_or("-"),
     };
-    !authority.host().is_empty() && (port.is_empty() || port.parse::<u16>().is_ok())
+    !authority.host().is_empty()
+        && port.bytes().all(|byte| byte.is_ascii_digit())
+        && (port.is_empty() || port.parse::<u16>().is_ok())
 }
 
 /// Returns how the body is encoded: JSON, or on a verify route a raw video with its session in
@@ -229,7 +257,8 @@ mod tests {
             assert!(is_host(good.as_bytes()), "{good}");
         }
         for bad in [
-            "", ":80", "a b", "a/b", "u@a", "a:99999", "a:80x", "[::1", "a?b", "\u{e9}",
+            "", ":80", "a b", "a/b", "u@a", "a,b", "a, b", "a:99999", "a:80x", "a:+80", "[::1",
+            "a?b", "\u{e9}",
         ] {
             assert!(!is_host(bad.as_bytes()), "{bad}");
         }

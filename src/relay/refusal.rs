@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use tracing::Level;
 
+use self::upstream::{logged_upstream, upstream};
 use super::problem::{ProblemDetails, ProblemField};
 use crate::{
     auth::AuthRefusal,
@@ -18,12 +19,20 @@ use crate::{
     verify_once::ClaimError,
 };
 
+mod upstream;
+
 /// Why a request is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// The head is malformed, for this reason.
     #[error("malformed head: {0}")]
     Malformed(Cow<'static, str>),
+    /// The head names no host, or not exactly one, for this reason.
+    #[error("wrong host: {0}")]
+    Host(&'static str),
+    /// The head expects something else than `100-continue`.
+    #[error("unknown expectation")]
+    Expectation,
     /// The head is over `server.max_head_bytes`.
     #[error("the head is too large")]
     HeadTooLarge,
@@ -77,6 +86,11 @@ impl Refusal {
         let problem = ProblemDetails::new;
         match self {
             Self::Malformed(detail) => malformed(detail.clone()),
+            Self::Host(detail) => malformed(*detail),
+            Self::Expectation => {
+                let detail = "the only expectation that can be met is 100-continue";
+                problem(417, "malformed_request", detail)
+            }
             Self::HeadTooLarge => problem(431, "headers_too_large", "the head is too large"),
             Self::UnknownRoute => {
                 problem(404, "unknown_route", "no such path; paths match exactly")
@@ -140,6 +154,8 @@ impl Refusal {
                 warning("too many sessions in memory; add a replica, or find who opens so many")
             }
             Self::Malformed(_)
+            | Self::Host(_)
+            | Self::Expectation
             | Self::HeadTooLarge
             | Self::UnknownRoute
             | Self::Method(_)
@@ -256,75 +272,6 @@ fn not_claimed(error: ClaimError) -> ProblemDetails {
 fn expired() -> ProblemDetails {
     let detail = "the session is older than five minutes; start a new one";
     ProblemDetails::new(410, "session_expired", detail)
-}
-
-fn upstream(kind: &UpstreamFailureKind) -> ProblemDetails {
-    let bad_gateway = |code, detail: &'static str| ProblemDetails::new(502, code, detail);
-    match kind {
-        UpstreamFailureKind::PoolExhausted | UpstreamFailureKind::Busy => {
-            let detail = "the liveness service is busy; retry";
-            ProblemDetails::new(503, "upstream_busy", detail).retry_after(5)
-        }
-        UpstreamFailureKind::NoDescriptor => {
-            let detail = "too many connections at once; retry";
-            ProblemDetails::new(503, "overloaded", detail).retry_after(1)
-        }
-        UpstreamFailureKind::Unreachable(_) => bad_gateway(
-            "upstream_unreachable",
-            "the liveness service can't be reached",
-        ),
-        UpstreamFailureKind::Timeout => {
-            let detail = "the liveness service did not respond in time";
-            ProblemDetails::new(504, "upstream_timeout", detail)
-        }
-        UpstreamFailureKind::RejectedCredentials => bad_gateway(
-            "upstream_rejected_credentials",
-            "the liveness service rejected the gateway's credentials",
-        ),
-        UpstreamFailureKind::RejectedRequest => bad_gateway(
-            "upstream_rejected_request",
-            "the liveness service rejected the gateway's request",
-        ),
-        UpstreamFailureKind::TooLarge => {
-            let detail = "the body is too large for the liveness service";
-            ProblemDetails::new(413, "body_too_large", detail)
-        }
-        UpstreamFailureKind::Error => bad_gateway("upstream_error", "the liveness service failed"),
-        UpstreamFailureKind::NoResponse(_) | UpstreamFailureKind::Invalid(_) => bad_gateway(
-            "upstream_invalid_response",
-            "the liveness service's response was invalid",
-        ),
-    }
-}
-
-fn logged_upstream(failure: &UpstreamFailure) -> Option<(Level, String)> {
-    let status = failure.status.map(|status| format!(" (HTTP {status})"));
-    let status = status.unwrap_or_default();
-    let text = match &failure.kind {
-        UpstreamFailureKind::RejectedCredentials => {
-            let text = format!(
-                "Qiniu rejected our credentials{status}: check qiniu.access_key and \
-                 qiniu.secret_key, the account, and this machine's clock"
-            );
-            return Some((Level::ERROR, text));
-        }
-        UpstreamFailureKind::PoolExhausted => {
-            "no free connection to Qiniu; raise qiniu.max_connections".into()
-        }
-        // The connection pool logs this, but not for each call.
-        UpstreamFailureKind::NoDescriptor => return None,
-        UpstreamFailureKind::Unreachable(error) => format!("Qiniu can't be reached: {error}"),
-        UpstreamFailureKind::Timeout => "Qiniu did not respond within the route's timeout".into(),
-        UpstreamFailureKind::RejectedRequest => "Qiniu rejected the request".into(),
-        UpstreamFailureKind::TooLarge => "Qiniu rejected the body as too large".into(),
-        UpstreamFailureKind::Busy => "Qiniu is busy".into(),
-        UpstreamFailureKind::Error => "Qiniu failed".into(),
-        UpstreamFailureKind::NoResponse(error) => {
-            format!("Qiniu closed the connection without a response: {error}")
-        }
-        UpstreamFailureKind::Invalid(invalid) => format!("Qiniu's response was invalid: {invalid}"),
-    };
-    Some((Level::WARN, text + &status))
 }
 
 impl From<AuthRefusal> for Refusal {

@@ -88,7 +88,8 @@ pub(super) fn respond(
             let details = refusal.problem();
             log(&refusal, details.code, &record);
             let mut response = problem(&details, &mut record);
-            release(body, &parts, &mut response);
+            let ends = ends_connection(&refusal);
+            release(body, ends, &parts, &mut response);
             response
         }
     };
@@ -278,18 +279,25 @@ impl List {
     }
 }
 
+/// Whether an HTTP/1.1 connection ends with this refusal, even if there is no body: the peer is no
+/// client of this API, and may be trying how heads are read.
+fn ends_connection(refusal: &Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::Host(_) | Refusal::Expectation | Refusal::HeadTooLarge | Refusal::Method(_)
+    )
+}
+
 /// Reads a little of a refused body in the background: a connection closed with unread bytes
 /// is reset, and the sender never sees the response. A sender that waits for `100 Continue`
 /// has sent nothing and must not be invited to.
-fn release(mut body: Incoming, parts: &Parts, response: &mut Response<Full<Bytes>>) {
-    if body.is_end_stream() {
-        return;
-    }
+fn release(mut body: Incoming, ends: bool, parts: &Parts, response: &mut Response<Full<Bytes>>) {
     let http2 = parts.version >= Version::HTTP_2;
-    if !http2 {
+    let empty = body.is_end_stream();
+    if !http2 && (ends || !empty) {
         response.headers_mut().insert(CONNECTION, CLOSE);
     }
-    if headers::expects_continue(&parts.headers) {
+    if empty || headers::expects_continue(&parts.headers) {
         return;
     }
     tokio::spawn(tokio::time::timeout(DRAIN_TIME, async move {

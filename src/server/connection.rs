@@ -37,9 +37,7 @@ use super::{
     activity::{
         ConnectionActivity, ConnectionTimeouts, HttpVersion, RequestGuard, TimeoutDecision,
     },
-    head_refusal::{
-        HEAD_MALFORMED, HEAD_TIMEOUT, HeadRefusal, HeadResponder, PROXY_HEADER_INVALID,
-    },
+    head_refusal::{HEAD_TIMEOUT, HeadRefusal, HeadResponder, PROXY_HEADER_INVALID},
     open::{OpenedStream, open},
     peer::PeerRules,
     stream::{ConnectionStream, DetectedProtocol},
@@ -164,9 +162,11 @@ where
         let refusal = match end {
             ConnectionEnd::HeadTimeout => Some(HEAD_TIMEOUT),
             // hyper takes an error between two messages for the end of the connection.
-            ConnectionEnd::Done(_) if stream.framing_error().is_some() => Some(HEAD_MALFORMED),
-            ConnectionEnd::Done(Err(_)) => stream.held_back().map(HeadRefusal::instead_of),
-            ConnectionEnd::Done(Ok(())) => None,
+            ConnectionEnd::Done(result) => match (stream.framing_error(), result) {
+                (Some(error), _) => Some(HeadRefusal::of(error)),
+                (None, Err(_)) => stream.held_back().map(HeadRefusal::instead_of),
+                (None, Ok(())) => None,
+            },
             ConnectionEnd::Idle if !activity.is_evicted() => return stream.close().await,
             ConnectionEnd::Idle => None,
         };

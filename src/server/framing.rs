@@ -1,28 +1,34 @@
 //! Where each HTTP/1.1 message of a connection ends, read by the letter of RFC 9112.
 //!
 //! hyper's parsers forgive what other parsers read in another way: bare line feeds, text behind
-//! the last chunk, repeated lengths. Two readings of one stream are how a request is smuggled
-//! past a front. [`MessageFraming`] reads the stream before hyper does, and lets no byte pass
-//! from the first one that breaks the grammar, so hyper and the wire can't disagree. It relies
-//! on hyper for everything else in a head, and never copies a body.
+//! the last chunk, repeated lengths, fragments. Two readings of one stream are how a request is
+//! smuggled past a front. [`MessageFraming`] reads the stream before hyper does, and lets no byte
+//! pass from the first one that breaks the grammar, so hyper and the wire can't disagree. It
+//! relies on hyper for the fields of a head that frame nothing: hyper refuses bare carriage
+//! returns, control characters and invalid names there. It never copies a body.
 
-use memchr::memchr2;
+use memchr::{memchr, memchr_iter};
 
-pub(super) use self::grammar::FramingError;
-use self::grammar::{check_target, chunk_size, field_name, number, trim};
+pub use self::grammar::FramingError;
+use self::{
+    grammar::{chunk_size, trailer_name},
+    head::{FramedBody, MessageHead},
+};
 
 mod grammar;
+mod head;
 
-/// Longest line that frames a body, and longest begin of a line that is kept until the rest of it
-/// arrives, in bytes. Field lines of a head may be longer: hyper limits them.
+/// Longest request line, in bytes. RFC 9112 section 3 recommends 8000 at least.
+const MAX_REQUEST_LINE: usize = 8192;
+/// Longest line that frames a body, and longest begin of a field line that is kept until the rest
+/// of it arrives, in bytes. Other field lines may be longer: hyper limits them.
 const MAX_LINE: usize = 1024;
-
-/// The names of the fields that frame a body. hyper refuses blanks before their colon.
-const LENGTH: &[u8] = b"content-length";
-const CODING: &[u8] = b"transfer-encoding";
+/// Largest trailer section, in bytes. Trailers are dropped, but hyper collects them first.
+const MAX_TRAILERS: usize = 8192;
 
 /// The position in the stream, at any byte.
-pub(super) struct MessageFraming {
+#[derive(Default)]
+pub struct MessageFraming {
     state: FramingState,
     /// The begin of a line whose end has not arrived.
     partial: Vec<u8>,
@@ -31,9 +37,10 @@ pub(super) struct MessageFraming {
     head: MessageHead,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum FramingState {
     /// Before the first line of a head.
+    #[default]
     Start,
     /// Between the field lines of a head.
     Fields,
@@ -45,223 +52,177 @@ enum FramingState {
     ChunkData(u64),
     /// At the line break behind a chunk's data.
     ChunkEnd,
-    /// Between the lines of the trailer section.
-    Trailers,
-}
-
-/// What the field lines of one head say of its body.
-#[derive(Clone, Copy, Default)]
-struct MessageHead {
-    http10: bool,
-    length: Option<u64>,
-    chunked: bool,
+    /// Between the lines of the trailer section, behind so many bytes of it.
+    Trailers(usize),
 }
 
 impl MessageFraming {
-    pub(super) fn new() -> Self {
-        Self {
-            state: FramingState::Start,
-            partial: Vec::new(),
-            head_bytes: 0,
-            head: MessageHead::default(),
-        }
+    /// Before the first byte of a connection.
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Whether the stream is between two messages, or in the head of one.
-    pub(super) fn in_head(&self) -> bool {
+    pub fn in_head(&self) -> bool {
         matches!(self.state, FramingState::Start | FramingState::Fields)
     }
 
     /// How many bytes of a head have been read that is not complete.
-    pub(super) fn head_bytes(&self) -> usize {
+    pub fn head_bytes(&self) -> usize {
         self.head_bytes
     }
 
     /// Reads the next bytes of the stream.
     ///
     /// # Errors
-    /// The number of bytes before the line that breaks the grammar, and how it does. Nothing
-    /// may be read afterwards.
-    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<(), (usize, FramingError)> {
+    /// The number of bytes before the lines that break the grammar, and how they do. Nothing may
+    /// be read afterwards.
+    pub fn read(&mut self, bytes: &[u8]) -> Result<(), (usize, FramingError)> {
         let mut rest = bytes;
         while !rest.is_empty() {
             let before = bytes.len() - rest.len();
-            let taken = rest.len();
-            rest = self.step(rest).map_err(|error| (before, error))?;
+            let read = self.step(rest).map_err(|error| (before, error))?;
+            rest = rest.get(read..).unwrap_or_default();
             self.head_bytes = match self.state {
                 FramingState::Start if self.partial.is_empty() => 0,
-                FramingState::Start | FramingState::Fields => {
-                    self.head_bytes.saturating_add(taken - rest.len())
-                }
+                FramingState::Start | FramingState::Fields => self.head_bytes.saturating_add(read),
                 _ => 0,
             };
         }
         Ok(())
     }
 
-    /// Reads a part of a body, or a line.
-    fn step<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], FramingError> {
-        match &mut self.state {
-            FramingState::Body(left) => {
-                let (taken, rest) = split(bytes, *left);
-                *left -= taken;
-                if *left == 0 {
-                    self.state = FramingState::Start;
-                }
-                Ok(rest)
-            }
-            FramingState::ChunkData(left) => {
-                let (taken, rest) = split(bytes, *left);
-                *left -= taken;
-                if *left == 0 {
-                    self.state = FramingState::ChunkEnd;
-                }
-                Ok(rest)
-            }
+    /// Reads a part of a body, or lines. Returns the number of bytes, at least one.
+    fn step(&mut self, bytes: &[u8]) -> Result<usize, FramingError> {
+        let (left, behind) = match &mut self.state {
+            FramingState::Body(left) => (left, FramingState::Start),
+            FramingState::ChunkData(left) => (left, FramingState::ChunkEnd),
             FramingState::Start
             | FramingState::Fields
             | FramingState::ChunkSize
             | FramingState::ChunkEnd
-            | FramingState::Trailers => self.line(bytes),
+            | FramingState::Trailers(_) => {
+                return match self.partial.is_empty() {
+                    true => self.lines(bytes),
+                    false => self.rest_of_line(bytes),
+                };
+            }
+        };
+        let read = usize::try_from(*left)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
+        *left -= read as u64;
+        if *left == 0 {
+            self.state = behind;
         }
+        Ok(read)
     }
 
-    /// Reads up to the end of a line, or keeps the begin of one.
-    fn line<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], FramingError> {
-        // A carriage return may be the last byte that has arrived.
-        let open = self.partial.last() == Some(&b'\r');
-        let end = match memchr2(b'\r', b'\n', bytes) {
-            Some(at) if open && (at > 0 || bytes.first() != Some(&b'\n')) => {
-                return Err(FramingError::BareLineBreak);
+    /// Reads lines that arrive whole, and keeps the begin of one that does not. Nearly every head
+    /// is read here at once.
+    fn lines(&mut self, bytes: &[u8]) -> Result<usize, FramingError> {
+        let mut begin = 0;
+        for end in memchr_iter(b'\n', bytes) {
+            let line = without_break(bytes.get(begin..=end).unwrap_or_default())?;
+            begin = end + 1;
+            if self.state == FramingState::Fields && MessageHead::ignores(line) {
+                continue;
             }
-            None if open => return Err(FramingError::BareLineBreak),
-            Some(0) if open => 1,
-            None => {
-                self.keep(bytes);
-                return Ok(&[]);
+            self.state = self.next(line)?;
+            if self.state != FramingState::Fields {
+                return Ok(begin);
             }
-            Some(at) => match bytes.get(at..) {
-                Some([b'\r', b'\n', ..]) => at + 2,
-                Some([b'\r']) => {
-                    self.keep(bytes);
-                    return Ok(&[]);
+        }
+        self.keep(bytes.get(begin..).unwrap_or_default())?;
+        Ok(bytes.len())
+    }
+
+    /// Reads up to the end of a line whose begin was kept.
+    fn rest_of_line(&mut self, bytes: &[u8]) -> Result<usize, FramingError> {
+        let Some(end) = memchr(b'\n', bytes) else {
+            self.keep(bytes)?;
+            return Ok(bytes.len());
+        };
+        let read = end + 1;
+        self.keep(bytes.get(..read).unwrap_or_default())?;
+        let line = std::mem::take(&mut self.partial);
+        self.state = self.next(without_break(&line)?)?;
+        Ok(read)
+    }
+
+    /// Keeps a part of a line. Of a long field line, the begin is enough to tell its name, and
+    /// the last two bytes to see its line break.
+    fn keep(&mut self, bytes: &[u8]) -> Result<(), FramingError> {
+        let (max, too_long) = match self.state {
+            FramingState::Start => (MAX_REQUEST_LINE, Some(FramingError::RequestLineTooLong)),
+            FramingState::Fields => (MAX_LINE, None),
+            _ => (MAX_LINE, Some(FramingError::Chunk)),
+        };
+        if self.partial.len() + bytes.len() <= max {
+            self.partial.extend_from_slice(bytes);
+            return Ok(());
+        }
+        if let Some(error) = too_long {
+            return Err(error);
+        }
+        let last = match bytes {
+            [.., first, second] => [Some(*first), Some(*second)],
+            _ => [self.partial.last().copied(), bytes.last().copied()],
+        };
+        let missing = (max - 2).saturating_sub(self.partial.len());
+        self.partial.extend(bytes.iter().take(missing));
+        self.partial.truncate(max - 2);
+        self.partial.extend(last.into_iter().flatten());
+        Ok(())
+    }
+
+    /// The state behind a complete line, given without its line break.
+    fn next(&mut self, line: &[u8]) -> Result<FramingState, FramingError> {
+        match self.state {
+            // An empty line before a request is ignored (RFC 9112 section 2.2).
+            FramingState::Start if line.is_empty() => Ok(FramingState::Start),
+            FramingState::Start if line.len() > MAX_REQUEST_LINE - 2 => {
+                Err(FramingError::RequestLineTooLong)
+            }
+            FramingState::Start => {
+                self.head = MessageHead::begin(line)?;
+                Ok(FramingState::Fields)
+            }
+            FramingState::Fields if line.is_empty() => Ok(match self.head.body() {
+                FramedBody::Empty => FramingState::Start,
+                FramedBody::Length(length) => FramingState::Body(length),
+                FramedBody::Chunked => FramingState::ChunkSize,
+            }),
+            FramingState::Fields => {
+                self.head.field(line)?;
+                Ok(FramingState::Fields)
+            }
+            FramingState::ChunkEnd if line.is_empty() => Ok(FramingState::ChunkSize),
+            FramingState::Trailers(_) if line.is_empty() => Ok(FramingState::Start),
+            _ if line.len() > MAX_LINE - 2 => Err(FramingError::Chunk),
+            FramingState::ChunkSize => Ok(match chunk_size(line)? {
+                0 => FramingState::Trailers(0),
+                size => FramingState::ChunkData(size),
+            }),
+            FramingState::Trailers(before) => {
+                trailer_name(line)?;
+                let bytes = before + line.len() + 2;
+                match bytes <= MAX_TRAILERS {
+                    true => Ok(FramingState::Trailers(bytes)),
+                    false => Err(FramingError::Trailer),
                 }
-                _ => return Err(FramingError::BareLineBreak),
-            },
-        };
-        let (line, rest) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
-        if self.partial.is_empty() {
-            let line = line.strip_suffix(b"\r\n").unwrap_or(line);
-            self.state = next(self.state, &mut self.head, line)?;
-        } else {
-            self.keep(line);
-            let partial = std::mem::take(&mut self.partial);
-            let line = partial.strip_suffix(b"\r\n").unwrap_or(&partial);
-            self.state = next(self.state, &mut self.head, line)?;
-        }
-        Ok(rest)
-    }
-
-    fn keep(&mut self, bytes: &[u8]) {
-        // Of a long line the begin is enough to tell its name, and its last byte is needed.
-        let room = MAX_LINE.saturating_sub(self.partial.len());
-        self.partial.extend(bytes.iter().take(room));
-        if bytes.len() > room {
-            self.partial.pop();
-            self.partial.extend(bytes.last());
+            }
+            // The last two are not made of lines.
+            FramingState::ChunkEnd | FramingState::Body(_) | FramingState::ChunkData(_) => {
+                Err(FramingError::Chunk)
+            }
         }
     }
 }
 
-fn split(bytes: &[u8], left: u64) -> (u64, &[u8]) {
-    let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
-    let rest = bytes.get(taken..).unwrap_or_default();
-    (taken as u64, rest)
-}
-
-/// The state behind a complete line, given without its line break.
-fn next(
-    state: FramingState,
-    head: &mut MessageHead,
-    line: &[u8],
-) -> Result<FramingState, FramingError> {
-    match state {
-        // An empty line before a request is ignored (RFC 9112 section 2.2).
-        FramingState::Start if line.is_empty() => Ok(FramingState::Start),
-        FramingState::Start => {
-            *head = MessageHead {
-                http10: line.ends_with(b" HTTP/1.0"),
-                ..MessageHead::default()
-            };
-            check_target(line)?;
-            Ok(FramingState::Fields)
-        }
-        FramingState::Fields if line.is_empty() => Ok(head.body()),
-        FramingState::Fields => {
-            head.field(line)?;
-            Ok(FramingState::Fields)
-        }
-        FramingState::ChunkSize | FramingState::Trailers if line.len() > MAX_LINE => {
-            Err(FramingError::Chunk)
-        }
-        FramingState::ChunkSize => match chunk_size(line)? {
-            0 => Ok(FramingState::Trailers),
-            size => Ok(FramingState::ChunkData(size)),
-        },
-        FramingState::ChunkEnd if line.is_empty() => Ok(FramingState::ChunkSize),
-        FramingState::ChunkEnd => Err(FramingError::Chunk),
-        FramingState::Trailers if line.is_empty() => Ok(FramingState::Start),
-        FramingState::Trailers => match field_name(line) {
-            Some(_) => Ok(FramingState::Trailers),
-            None => Err(FramingError::Trailer),
-        },
-        // Not made of lines.
-        FramingState::Body(_) | FramingState::ChunkData(_) => Ok(state),
-    }
-}
-
-impl MessageHead {
-    /// The state behind the head.
-    fn body(self) -> FramingState {
-        match (self.chunked, self.length) {
-            (true, _) => FramingState::ChunkSize,
-            (false, Some(length)) if length > 0 => FramingState::Body(length),
-            (false, _) => FramingState::Start,
-        }
-    }
-
-    /// Reads a field line, of which only the two that frame the body matter.
-    fn field(&mut self, line: &[u8]) -> Result<(), FramingError> {
-        if let Some(b' ' | b'\t') = line.first() {
-            return Err(FramingError::Folding);
-        }
-        // By the position of the colon first: most fields are told apart by one comparison.
-        let colon = match (line.get(LENGTH.len()), line.get(CODING.len())) {
-            (Some(b':'), _) => LENGTH.len(),
-            (_, Some(b':')) => CODING.len(),
-            _ => return Ok(()),
-        };
-        let (name, value) = line.split_at_checked(colon).unwrap_or((line, &[]));
-        let value = value.get(1..).unwrap_or_default();
-        if name.eq_ignore_ascii_case(LENGTH) {
-            let length = number(trim(value), 10).ok_or(FramingError::Length)?;
-            if self.length.replace(length).is_some() {
-                return Err(FramingError::Length);
-            }
-        } else if name.eq_ignore_ascii_case(CODING) {
-            if self.chunked || !trim(value).eq_ignore_ascii_case(b"chunked") {
-                return Err(FramingError::TransferCoding);
-            }
-            if self.http10 {
-                return Err(FramingError::CodingInHttp10);
-            }
-            self.chunked = true;
-        }
-        match self.chunked && self.length.is_some() {
-            true => Err(FramingError::LengthAndCoding),
-            false => Ok(()),
-        }
-    }
+/// A line without its line break, which must be CRLF (RFC 9112 section 2.2).
+fn without_break(line: &[u8]) -> Result<&[u8], FramingError> {
+    line.strip_suffix(b"\r\n").ok_or(FramingError::BareLineFeed)
 }
 
 #[cfg(test)]

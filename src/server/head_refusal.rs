@@ -9,6 +9,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use hyper::{Method, header::HeaderValue};
 
+use super::framing::FramingError;
 use crate::{
     relay::{
         access_record::{AccessRecord, RequestIds},
@@ -40,7 +41,7 @@ const HEAD_TOO_LARGE: HeadRefusal = HeadRefusal {
     detail: "the request head is too large",
 };
 
-pub(super) const HEAD_MALFORMED: HeadRefusal = HeadRefusal {
+const HEAD_MALFORMED: HeadRefusal = HeadRefusal {
     status: 400,
     code: "malformed_request",
     detail: "the request head is not valid HTTP/1.1",
@@ -52,6 +53,20 @@ pub(super) const PROXY_HEADER_INVALID: HeadRefusal = HeadRefusal {
     detail: "the connection does not begin with a valid PROXY header",
 };
 
+/// RFC 9112 section 6.1.
+const CODING_UNSUPPORTED: HeadRefusal = HeadRefusal {
+    status: 501,
+    code: "malformed_request",
+    detail: "no Transfer-Encoding but chunked is supported",
+};
+
+/// RFC 9110 section 15.6.6.
+const VERSION_UNSUPPORTED: HeadRefusal = HeadRefusal {
+    status: 505,
+    code: "malformed_request",
+    detail: "the HTTP version is not supported",
+};
+
 impl HeadRefusal {
     /// The refusal that replaces hyper's bare response with this status.
     pub(super) fn instead_of(status: u16) -> Self {
@@ -59,6 +74,24 @@ impl HeadRefusal {
             // A target that is too long is part of a head that is too large.
             414 | 431 => HEAD_TOO_LARGE,
             _ => HEAD_MALFORMED,
+        }
+    }
+
+    /// The refusal of a head that breaks the grammar.
+    pub(super) fn of(error: FramingError) -> Self {
+        match error {
+            FramingError::UnknownCoding => CODING_UNSUPPORTED,
+            FramingError::Version => VERSION_UNSUPPORTED,
+            FramingError::RequestLineTooLong => HEAD_TOO_LARGE,
+            FramingError::BareLineFeed
+            | FramingError::Folding
+            | FramingError::Length
+            | FramingError::TransferCoding
+            | FramingError::LengthAndCoding
+            | FramingError::CodingInHttp10
+            | FramingError::Chunk
+            | FramingError::Trailer
+            | FramingError::RequestLine => HEAD_MALFORMED,
         }
     }
 

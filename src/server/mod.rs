@@ -10,7 +10,7 @@ mod activity;
 mod admin;
 mod connection;
 pub mod drain;
-mod framing;
+pub mod framing;
 mod head_budget;
 mod head_refusal;
 mod open;

@@ -10,7 +10,7 @@ use std::{
     io::{self, IoSlice},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -110,6 +110,8 @@ pub(super) struct ConnectionStream<S> {
     /// Checks the framing of HTTP/1.1 before hyper reads it, if `guarded`.
     framing: MessageFraming,
     framing_error: Option<FramingError>,
+    /// Woken when the response is written that an error waits for.
+    refused: Option<Waker>,
     /// Start of the last head, if `guarded`.
     head: Vec<u8>,
 }
@@ -138,6 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionStream<S> {
             held_back: None,
             framing: MessageFraming::new(),
             framing_error: None,
+            refused: None,
             head,
         }
     }
@@ -216,19 +219,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionStream<S> {
             return false;
         }
         // `HTTP/1.1 431 …`. Further writes belong to the same response.
-        let status = bytes
-            .get(9..12)
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| digits.parse().ok());
+        let digits = bytes.get(9..12);
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        let status = digits.and_then(|digits| digits.parse().ok());
         self.held_back = self.held_back.or(status).or(Some(400));
         true
     }
 
     /// What hyper reads in place of bytes that break the grammar: an error, but not before the
     /// response to an earlier request is written.
-    fn poll_refused(&self) -> Poll<io::Result<()>> {
+    fn poll_refused(&mut self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         if self.framing.in_head() && self.activity.responding() {
-            // hyper reads again when it has written the response.
+            self.refused = Some(cx.waker().clone());
             return Poll::Pending;
         }
         Poll::Ready(Err(io::ErrorKind::InvalidData.into()))
@@ -253,7 +255,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ConnectionStream<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.framing_error.is_some() {
-            return self.poll_refused();
+            return self.poll_refused(cx);
         }
         let before = buf.filled().len();
         if self.replay.is_empty() {
@@ -274,9 +276,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ConnectionStream<S> {
             return Poll::Ready(Ok(()));
         }
         let head_bytes = self.framing.head_bytes();
-        let framed = self
-            .framing
-            .read(buf.filled().get(before..).unwrap_or_default());
+        let read = buf.filled().get(before..).unwrap_or_default();
+        let framed = self.framing.read(read);
         if self.framing.head_bytes() != head_bytes {
             self.activity.unfinished_head(self.framing.head_bytes());
         }
@@ -286,7 +287,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ConnectionStream<S> {
             self.framing_error = Some(error);
             buf.set_filled(before + valid);
             if valid == 0 {
-                return self.poll_refused();
+                return self.poll_refused(cx);
             }
         }
         Poll::Ready(Ok(()))
@@ -329,7 +330,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ConnectionStream<S> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
         match &flushed {
-            Poll::Ready(_) if std::mem::take(&mut self.unflushed) => self.activity.flushed(),
+            Poll::Ready(_) if std::mem::take(&mut self.unflushed) => {
+                self.activity.flushed();
+                self.refused.take().into_iter().for_each(Waker::wake);
+            }
             Poll::Ready(_) => {}
             Poll::Pending => {
                 self.unflushed = true;

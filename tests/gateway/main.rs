@@ -42,7 +42,7 @@ mod refusals;
 mod refused_uploads;
 
 // What two HTTP/1.1 parsers could read in two ways is refused, and nothing behind it is a request.
-mod framing;
+mod strict;
 
 // HTTP/2, written frame by frame: floods end the connection and nobody else's, and what a head may
 // not say never goes upstream.

@@ -1,45 +1,133 @@
-//! The grammar of the lines that frame a message: request targets, chunk sizes, field names.
+//! The grammar of the lines that frame a message: request lines, codings, chunk sizes, trailers.
 //!
-//! Relies on nothing. Accepts exactly what RFC 9110 and RFC 9112 allow, and never allocates.
+//! Relies on nothing. Accepts no more than RFC 9110 and RFC 9112 allow, and never allocates.
 
-/// Why the stream is not HTTP/1.1.
+use memchr::memchr;
+
+/// Fields that must not be trailers (RFC 9110 section 6.5.1): they frame or route the message,
+/// authenticate the caller, or describe the body.
+const NO_TRAILERS: [&[u8]; 12] = [
+    b"authorization",
+    b"connection",
+    b"content-encoding",
+    b"content-length",
+    b"content-range",
+    b"content-type",
+    b"expect",
+    b"host",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
+];
+
+/// Why the stream is not HTTP/1.1 that the gateway reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(in crate::server) enum FramingError {
-    /// A line feed without a carriage return, or the reverse (RFC 9112 section 2.2).
-    #[error("a bare CR or LF")]
-    BareLineBreak,
+pub enum FramingError {
+    /// A line feed without a carriage return (RFC 9112 section 2.2).
+    #[error("a bare LF")]
+    BareLineFeed,
     /// A line that begins with white space (RFC 9112 section 5.2).
     #[error("a folded field line")]
     Folding,
     /// `Content-Length` is repeated, or is no number (RFC 9112 section 6.3).
     #[error("an invalid Content-Length")]
     Length,
-    /// `Transfer-Encoding` is not `chunked`, once (RFC 9112 section 6.1).
-    #[error("an unsupported Transfer-Encoding")]
+    /// `Transfer-Encoding` does not end in `chunked`, or has it twice (RFC 9112 section 6.1).
+    #[error("an invalid Transfer-Encoding")]
     TransferCoding,
+    /// A transfer coding before `chunked` (RFC 9112 section 6.1).
+    #[error("an unsupported Transfer-Encoding")]
+    UnknownCoding,
     /// Both fields in one head (RFC 9112 section 6.3).
     #[error("both Content-Length and Transfer-Encoding")]
     LengthAndCoding,
     /// `Transfer-Encoding` in HTTP/1.0 (RFC 9112 section 6.1).
     #[error("Transfer-Encoding in HTTP/1.0")]
     CodingInHttp10,
-    /// A chunk's size or extension (RFC 9112 section 7.1).
+    /// A chunk's size or extension (RFC 9112 section 7.1), or one that is too long.
     #[error("an invalid chunk")]
     Chunk,
-    /// A trailer field (RFC 9112 section 7.1.2).
+    /// A trailer field (RFC 9112 section 7.1.2), or too many.
     #[error("an invalid trailer field")]
     Trailer,
-    /// A request target with a fragment or a byte outside of ASCII.
-    #[error("an invalid request target")]
-    Target,
+    /// The request line has another form than method, target and version (RFC 9112 section 3), or
+    /// a target that no request to this server has.
+    #[error("an invalid request line")]
+    RequestLine,
+    /// The request line is longer than the gateway reads.
+    #[error("a request line that is too long")]
+    RequestLineTooLong,
+    /// Another version than HTTP/1.1 and HTTP/1.0 (RFC 9110 section 15.6.6).
+    #[error("an unsupported HTTP version")]
+    Version,
 }
 
-/// The request target must be ASCII and have no fragment, which hyper would drop. hyper refuses
-/// control characters.
-pub(super) fn check_target(line: &[u8]) -> Result<(), FramingError> {
-    match line.is_ascii() && memchr::memchr(b'#', line).is_none() {
-        true => Ok(()),
-        false => Err(FramingError::Target),
+/// Checks a request line, and returns whether it is one of HTTP/1.0. hyper refuses what no token
+/// or target may contain, except what it would drop or repair: fragments and bytes outside of
+/// ASCII.
+pub(super) fn request_line(line: &[u8]) -> Result<bool, FramingError> {
+    let (rest, http10) = match line.strip_suffix(b" HTTP/1.1") {
+        Some(rest) => (rest, false),
+        None => match line.strip_suffix(b" HTTP/1.0") {
+            Some(rest) => (rest, true),
+            None => return Err(other_version(line)),
+        },
+    };
+    let blank = memchr(b' ', rest).ok_or(FramingError::RequestLine)?;
+    let (method, target) = rest.split_at_checked(blank).unwrap_or_default();
+    let target = target.get(1..).unwrap_or_default();
+    let clean = line.is_ascii() && memchr(b'#', target).is_none();
+    match clean && is_target(method, target) {
+        true => Ok(http10),
+        false => Err(FramingError::RequestLine),
+    }
+}
+
+/// Whether a request of this method may have this target. `CONNECT` asks for a tunnel, and only
+/// a proxy is asked for other schemes (RFC 9112 section 3.2). `*` is the server as a whole, which
+/// has no options.
+fn is_target(method: &[u8], target: &[u8]) -> bool {
+    let scheme = |scheme: &[u8]| {
+        let begin = target.get(..scheme.len());
+        begin.is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
+    };
+    let known = target.first() == Some(&b'/') || scheme(b"http://") || scheme(b"https://");
+    known && method != b"CONNECT"
+}
+
+/// The error of a line that ends in neither HTTP/1.1 nor HTTP/1.0.
+fn other_version(line: &[u8]) -> FramingError {
+    match line.last_chunk() {
+        Some([b' ', b'H', b'T', b'T', b'P', b'/', major, b'.', minor])
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            FramingError::Version
+        }
+        _ => FramingError::RequestLine,
+    }
+}
+
+/// Checks the value of a `Transfer-Encoding`: `chunked`, once. Codings before it are valid but
+/// not supported; without it at the end, nobody knows where the body ends.
+pub(super) fn coding(value: &[u8]) -> Result<(), FramingError> {
+    if value.eq_ignore_ascii_case(b"chunked") {
+        return Ok(());
+    }
+    let mut codings = value.rsplit(|byte| *byte == b',').map(trim);
+    let mut chunked = || {
+        codings
+            .next()
+            .map(|coding| coding.eq_ignore_ascii_case(b"chunked"))
+    };
+    let last = chunked() == Some(true);
+    let again = std::iter::from_fn(chunked).any(|chunked| chunked);
+    let tokens = value
+        .split(|byte| *byte == b',')
+        .all(|coding| skip_token(trim(coding)).is_some_and(<[u8]>::is_empty));
+    match last && !again && tokens {
+        true => Err(FramingError::UnknownCoding),
+        false => Err(FramingError::TransferCoding),
     }
 }
 
@@ -96,11 +184,17 @@ fn skip_token(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(length..).filter(|_| length > 0)
 }
 
-/// The name of a field line, if it has one and nothing but a token before the colon.
-pub(super) fn field_name(line: &[u8]) -> Option<&[u8]> {
-    let rest = skip_token(line)?.strip_prefix(b":")?;
-    let valid = rest.iter().all(|byte| is_text(*byte));
-    line.get(..line.len() - rest.len() - 1).filter(|_| valid)
+/// Checks that a trailer field has a name that trailers may have, nothing but a token before the
+/// colon, and no control character.
+pub(super) fn trailer_name(line: &[u8]) -> Result<(), FramingError> {
+    let behind = skip_token(line).ok_or(FramingError::Trailer)?;
+    let name = line.get(..line.len() - behind.len()).unwrap_or_default();
+    let value = behind.strip_prefix(b":").ok_or(FramingError::Trailer)?;
+    let forbidden = NO_TRAILERS.iter().any(|no| name.eq_ignore_ascii_case(no));
+    match !forbidden && value.iter().all(|byte| is_text(*byte)) {
+        true => Ok(()),
+        false => Err(FramingError::Trailer),
+    }
 }
 
 fn is_token(byte: u8) -> bool {

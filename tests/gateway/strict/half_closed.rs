@@ -1,0 +1,112 @@
+//! Connections of which one side is closed: they take no processor time, and keep no place longer
+//! than their timeouts.
+
+use std::time::Duration;
+
+use crate::support::{Gateway, SESSIONCODE, emulator, own_process, raw, routes};
+use liveness_gateway::emulator::Scenario;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+
+/// What a peer has sent when it falls silent or closes its side.
+fn beginnings() -> Vec<(&'static str, String)> {
+    let head = |lines| raw::head("u", SESSIONCODE, lines);
+    let good = raw::whole("u", SESSIONCODE, "{}");
+    vec![
+        ("nothing", String::new()),
+        ("an empty line", "\r\n".into()),
+        ("half a request line", "POST /v2".into()),
+        ("half a head", "POST / HTTP/1.1\r\nHost: g\r\n".into()),
+        ("half a preface", "PRI * HTTP/2.0\r\n".into()),
+        ("a preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into()),
+        ("half a body", head("Content-Length: 20") + "{"),
+        (
+            "half a chunk",
+            head("Transfer-Encoding: chunked") + "5\r\n{",
+        ),
+        (
+            "half a trailer",
+            head("Transfer-Encoding: chunked") + "2\r\n{}\r\n0\r\nX",
+        ),
+        (
+            "no body yet",
+            head("Expect: 100-continue\r\nContent-Length: 2"),
+        ),
+        ("a broken head", good.replace("Host: g", "Host : g")),
+        ("a bare LF", good.replace("\r\n", "\n")),
+        (
+            "an unknown path",
+            "GET / HTTP/1.1\r\nHost: g\r\n\r\n".into(),
+        ),
+        ("a request", good.clone()),
+        ("two requests", good.repeat(2)),
+        ("a request and a half", good.clone() + "POST"),
+    ]
+}
+
+/// The number of open connections becomes zero.
+async fn all_closed(gateway: &Gateway) -> bool {
+    for _ in 0..500 {
+        if gateway
+            .metrics()
+            .await
+            .contains("\nliveness_gateway_connections 0\n")
+        {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    false
+}
+
+/// What this process has used of all processors, in hundredths of a second (proc(5), fields 14 and
+/// 15 of `stat`; behind the name of the program these are the 12th and 13th).
+fn processor_time() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let (_, behind) = stat.rsplit_once(") ").unwrap();
+    let times = behind.split(' ').skip(11).take(2);
+    times.map(|time| time.parse::<u64>().unwrap()).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_closed_connections_neither_spin_nor_stay() {
+    let name = "strict::half_closed::half_closed_connections_neither_spin_nor_stay";
+    if !own_process::is_here(name) {
+        return;
+    }
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let timeouts = "head_timeout = \"1s\"\nidle_timeout = \"1s\"";
+    let gateway = Gateway::start(qiniu, timeouts, &routes()).await;
+    // Silent peers whose requests are complete, or whose body may take longer, are no part of
+    // this: their requests have timeouts of their own.
+    let silent = |label: &str| {
+        !label.contains("body") && !label.contains("chunk") && !label.contains("trailer")
+    };
+    for closes in [true, false] {
+        let mut peers = Vec::new();
+        for (label, text) in beginnings() {
+            if closes || silent(label) {
+                let mut peer = TcpStream::connect(gateway.address).await.unwrap();
+                peer.write_all(text.as_bytes()).await.unwrap();
+                if closes {
+                    peer.shutdown().await.unwrap();
+                }
+                peers.push(peer);
+            }
+        }
+        // Once all has been read, nothing is left to do but to wait.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let before = processor_time();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let used = processor_time() - before;
+        assert!(
+            used < 20,
+            "a connection spins: {used} of 100, closed by peers: {closes}"
+        );
+        // The peers never close their other side.
+        assert!(
+            all_closed(&gateway).await,
+            "a place is kept, closed by peers: {closes}"
+        );
+        drop(peers);
+    }
+}
