@@ -23,11 +23,19 @@ struct DiscoveryDocument {
 
 /// Why a discovery document does not lead to the issuer's keys.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum DiscoveryError {
+pub enum DiscoveryError {
+    /// Not JSON, or without one of its members.
     #[error("not a JSON object with the strings `issuer` and `jwks_uri`")]
     NoDocument,
+    /// The document of another issuer.
     #[error("it is for the issuer {found:?}, not for {expected:?}; both must be exactly equal")]
-    WrongIssuer { found: String, expected: String },
+    WrongIssuer {
+        /// The begin of the name in the document.
+        found: String,
+        /// The configured name.
+        expected: String,
+    },
+    /// A URL whose responses can't be trusted, or none at all.
     #[error("its `jwks_uri` is neither an https:// URL nor a loopback address")]
     InsecureUrl,
 }
@@ -36,7 +44,7 @@ pub(super) enum DiscoveryError {
 ///
 /// # Errors
 /// The document is not the issuer's, or its `jwks_uri` is not a secure URL.
-pub(super) fn key_set_url(document: &[u8], issuer: &str) -> Result<Url, DiscoveryError> {
+pub fn key_set_url(document: &[u8], issuer: &str) -> Result<Url, DiscoveryError> {
     let document: DiscoveryDocument =
         serde_json::from_slice(document).map_err(|_| DiscoveryError::NoDocument)?;
     if document.issuer != issuer {

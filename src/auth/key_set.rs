@@ -36,10 +36,11 @@ pub struct VerificationKeys {
 }
 
 /// The good keys of a fetched set.
-pub(super) struct FetchedKeySet {
-    pub(super) keys: VerificationKeys,
+pub struct FetchedKeySet {
+    /// The keys.
+    pub keys: VerificationKeys,
     /// What the operator should know about the set.
-    pub(super) warnings: Vec<KeySetWarning>,
+    pub warnings: Vec<KeySetWarning>,
 }
 
 impl VerificationKeys {
@@ -106,7 +107,7 @@ impl VerificationKeys {
     ///
     /// # Errors
     /// The text is not a key set, or has no usable key.
-    pub(super) fn from_fetched(
+    pub fn from_fetched(
         json: &[u8],
         allowed: Option<&[Algorithm]>,
         previous: Option<&Self>,

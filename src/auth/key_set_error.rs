@@ -79,8 +79,10 @@ pub enum KeySetError {
 
 /// A fault of a fetched set that is otherwise usable.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum KeySetWarning {
+pub enum KeySetWarning {
+    /// An element that yields no key, though it should.
     LeftOut(RejectedJwk),
+    /// An algorithm of the operator's that no key can be used with.
     NoKeyFor(Algorithm),
 }
 

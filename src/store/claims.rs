@@ -101,7 +101,7 @@ impl Store {
         let heartbeat = keys::replica(&known.replica);
         let keys = [&heartbeat, &keys::epoch()];
         let reply = self.run(&self.scripts.claim, request, &keys, &args).await?;
-        parse(reply).ok_or_else(|| self.link.invalid_reply())
+        ClaimReply::parse(reply).ok_or_else(|| self.link.invalid_reply())
     }
 
     /// Publishes what became of a session. A late publication of an earlier lease changes nothing.
@@ -151,25 +151,28 @@ impl Store {
     }
 }
 
-fn parse(reply: ScriptReply) -> Option<ClaimReply> {
-    let ScriptReply::List(parts) = reply else {
-        return None;
-    };
-    let mut parts = parts.into_iter().map(|part| match part {
-        ScriptReply::Bytes(bytes) => Some(bytes),
-        _ => None,
-    });
-    let kind = parts.next()??;
-    let value = parts.next().flatten();
-    let replica = |value: Option<Vec<u8>>| String::from_utf8(value?).ok();
-    Some(match kind.as_slice() {
-        b"acquired" => ClaimReply::Acquired,
-        b"wait" => ClaimReply::Wait(replica(value)?),
-        b"in_use" => ClaimReply::InUse(replica(value)?),
-        b"answered" => ClaimReply::Answered(value?),
-        b"used" => ClaimReply::Used,
-        b"unknown" => ClaimReply::Unknown,
-        b"settling" => ClaimReply::Settling,
-        _ => return None,
-    })
+impl ClaimReply {
+    /// Parses the script's reply; `None` if it is none of the script's.
+    pub fn parse(reply: ScriptReply) -> Option<Self> {
+        let ScriptReply::List(parts) = reply else {
+            return None;
+        };
+        let mut parts = parts.into_iter().map(|part| match part {
+            ScriptReply::Bytes(bytes) => Some(bytes),
+            _ => None,
+        });
+        let kind = parts.next()??;
+        let value = parts.next().flatten();
+        let replica = |value: Option<Vec<u8>>| String::from_utf8(value?).ok();
+        Some(match kind.as_slice() {
+            b"acquired" => Self::Acquired,
+            b"wait" => Self::Wait(replica(value)?),
+            b"in_use" => Self::InUse(replica(value)?),
+            b"answered" => Self::Answered(value?),
+            b"used" => Self::Used,
+            b"unknown" => Self::Unknown,
+            b"settling" => Self::Settling,
+            _ => return None,
+        })
+    }
 }

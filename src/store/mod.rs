@@ -37,5 +37,6 @@ pub use self::{
     link::StoreSettings,
     quotas::{CounterTotal, CounterUpdate},
     rates::RateDecision,
+    script::ScriptReply,
     wire::StoreAddress,
 };

@@ -54,27 +54,30 @@ impl Store {
         let args = args.map(|arg| arg.as_bytes());
         let key = key.in_window(update.window);
         let reply = self.link.call(&self.scripts.quota, &[&key], &args).await?;
-        parse(&reply).ok_or_else(|| self.link.invalid_reply())
+        CounterTotal::parse(&reply).ok_or_else(|| self.link.invalid_reply())
     }
 }
 
-fn parse(reply: &ScriptReply) -> Option<CounterTotal> {
-    let ScriptReply::List(parts) = reply else {
-        return None;
-    };
-    let [
-        ScriptReply::Number(fits @ (0 | 1)),
-        ScriptReply::Number(all),
-        ScriptReply::Number(own),
-        ScriptReply::Number(last),
-    ] = parts.as_slice()
-    else {
-        return None;
-    };
-    Some(CounterTotal {
-        fits: *fits == 1,
-        all: u32::try_from(*all).ok()?,
-        own: u32::try_from(*own).ok()?,
-        last: u64::try_from(*last).ok()?,
-    })
+impl CounterTotal {
+    /// Parses the script's reply; `None` if it is none of the script's.
+    pub fn parse(reply: &ScriptReply) -> Option<Self> {
+        let ScriptReply::List(parts) = reply else {
+            return None;
+        };
+        let [
+            ScriptReply::Number(fits @ (0 | 1)),
+            ScriptReply::Number(all),
+            ScriptReply::Number(own),
+            ScriptReply::Number(last),
+        ] = parts.as_slice()
+        else {
+            return None;
+        };
+        Some(Self {
+            fits: *fits == 1,
+            all: u32::try_from(*all).ok()?,
+            own: u32::try_from(*own).ok()?,
+            last: u64::try_from(*last).ok()?,
+        })
+    }
 }

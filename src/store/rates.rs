@@ -28,23 +28,26 @@ impl Store {
         let burst = burst.to_string();
         let args = [interval.as_bytes(), burst.as_bytes()];
         let reply = self.link.call(&self.scripts.rate, &[key], &args).await?;
-        parse(&reply).ok_or_else(|| self.link.invalid_reply())
+        RateDecision::parse(&reply).ok_or_else(|| self.link.invalid_reply())
     }
 }
 
-fn parse(reply: &ScriptReply) -> Option<RateDecision> {
-    let ScriptReply::List(parts) = reply else {
-        return None;
-    };
-    let [ScriptReply::Number(passes), ScriptReply::Number(number)] = parts.as_slice() else {
-        return None;
-    };
-    match passes {
-        1 => Some(RateDecision::Passes(u32::try_from(*number).ok()?)),
-        0 => {
-            let micros = u64::try_from(*number).ok()?;
-            Some(RateDecision::Waits(Duration::from_micros(micros)))
+impl RateDecision {
+    /// Parses the script's reply; `None` if it is none of the script's.
+    pub fn parse(reply: &ScriptReply) -> Option<Self> {
+        let ScriptReply::List(parts) = reply else {
+            return None;
+        };
+        let [ScriptReply::Number(passes), ScriptReply::Number(number)] = parts.as_slice() else {
+            return None;
+        };
+        match passes {
+            1 => Some(Self::Passes(u32::try_from(*number).ok()?)),
+            0 => {
+                let micros = u64::try_from(*number).ok()?;
+                Some(Self::Waits(Duration::from_micros(micros)))
+            }
+            _ => None,
         }
-        _ => None,
     }
 }

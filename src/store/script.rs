@@ -21,10 +21,14 @@ pub(super) struct Scripts {
 
 /// The reply of a script.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum ScriptReply {
+pub enum ScriptReply {
+    /// An integer.
     Number(i64),
+    /// A string.
     Bytes(Vec<u8>),
+    /// An array.
     List(Vec<ScriptReply>),
+    /// What no script returns.
     Other,
 }
 

@@ -172,7 +172,9 @@ impl StoreConnection {
             }
             reply => reply,
         };
-        reply.map(read).map_err(|error| store_error(&error))
+        reply
+            .map(ScriptReply::from)
+            .map_err(|error| store_error(&error))
     }
 
     async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
@@ -189,12 +191,14 @@ impl StoreConnection {
     }
 }
 
-fn read(value: Value) -> ScriptReply {
-    match value {
-        Value::Int(number) => ScriptReply::Number(number),
-        Value::BulkString(bytes) => ScriptReply::Bytes(bytes),
-        Value::Array(values) => ScriptReply::List(values.into_iter().map(read).collect()),
-        _ => ScriptReply::Other,
+impl From<Value> for ScriptReply {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Int(number) => Self::Number(number),
+            Value::BulkString(bytes) => Self::Bytes(bytes),
+            Value::Array(values) => Self::List(values.into_iter().map(Self::from).collect()),
+            _ => Self::Other,
+        }
     }
 }
 
