@@ -17,13 +17,12 @@ use tokio::time::timeout;
 
 use crate::{
     auth::{Authenticator, IdentitySettings, Pseudonymizer},
-    body::incoming::BodyAdmission,
+    body::memory::{BodyLimits, BodyMemory},
     config::Settings,
     descriptors::allowed_connections,
     lifecycle::Readiness,
     limit::{CallerKeys, address::AddressLimit, clock::Clock},
-    memory::BodyMemory,
-    qiniu::{UpstreamSettings, pool::Upstream},
+    qiniu::{UpstreamSettings, pool::Upstream, retained},
     relay::{
         access_record::RequestIds,
         cors::Cors,
@@ -102,10 +101,10 @@ impl BoundGateway {
         let readiness = Arc::<Readiness>::default();
         let store = open_store(store, sessions.as_ref(), &qiniu, &telemetry.metrics)?;
         let sessions = session_keys(sessions.as_ref(), &qiniu)?;
-        let memory = body_memory(server.body_memory, &telemetry.metrics);
         let authenticator = authenticator(identities, &qiniu, &readiness);
         let finalizer = ResponseFinalizer::new(verdict, evidence);
-        let needs = finalizer.needs(&memory, sessions.is_some());
+        let evidence_room = retained::room(qiniu.max_connections, server.body_memory);
+        let needs = finalizer.needs(evidence_room, sessions.is_some());
         let endpoints = Endpoints::new(routes, &qiniu, &needs, clock);
         telemetry.metrics.prepare_routes(endpoints.paths());
         let gateway = Gateway {
@@ -117,10 +116,7 @@ impl BoundGateway {
             store,
             callers: CallerKeys::default(),
             cors: Cors::new(&cors),
-            admission: BodyAdmission {
-                memory,
-                min_rate: server.min_body_rate,
-            },
+            body_memory: body_memory(&server, &telemetry.metrics),
             upstream: Arc::new(Upstream::new(qiniu)),
             calls: InFlightCalls::default(),
             pages: key_set(&finalizer),
@@ -250,10 +246,15 @@ fn key_set(finalizer: &ResponseFinalizer) -> HashMap<&'static str, Page> {
     page.map(|page| (KEY_SET_PATH, page)).into_iter().collect()
 }
 
-fn body_memory(bytes: u64, metrics: &Metrics) -> Arc<BodyMemory> {
-    let shown = i64::try_from(bytes).unwrap_or(i64::MAX);
+fn body_memory(server: &ServerSettings, metrics: &Metrics) -> Arc<BodyMemory> {
+    let limits = BodyLimits {
+        memory: server.body_memory,
+        per_user: server.body_memory_per_user,
+        min_rate: server.min_body_rate,
+    };
+    let shown = i64::try_from(limits.memory).unwrap_or(i64::MAX);
     metrics.body_memory_limit.set(shown);
-    BodyMemory::new(bytes, metrics.body_memory.clone())
+    BodyMemory::new(limits, metrics.body_memory.clone())
 }
 
 fn authenticator(

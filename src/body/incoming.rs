@@ -1,42 +1,42 @@
-//! The chunks of a body as they arrive: counted against the route's maximum size, the minimum rate,
+//! The chunks of a body as they arrive: counted against the route's maximum size, the body's pace,
 //! and the memory that all bodies share.
 //!
-//! Reserves memory before a byte is read, and releases it with the [`MemoryPermit`]. Never looks
+//! Reserves memory before a byte is read, and releases it with the [`BodyPermit`]. Never looks
 //! into the chunks.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll};
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming};
 use tokio::time::{Instant, timeout_at};
 
-use super::BodyRefusal;
-use crate::memory::{BodyMemory, MemoryPermit};
+use super::{
+    BodyRefusal,
+    memory::{BodyMemory, BodyPermit},
+    pace::BodyPace,
+    registry::BodyNeed,
+};
+use crate::{limit::CallerKey, memory::MemoryRequest};
 
 /// Memory for a body of unknown length is reserved in steps of this size, in bytes.
 const STEP: u64 = 256 * 1024;
-/// Time before the first window, in which the minimum rate does not count.
-const GRACE: Duration = Duration::from_secs(5);
-/// The minimum rate is an average over this time.
-const WINDOW: Duration = Duration::from_secs(10);
-/// Maximum time for a body. Later its session has expired, and in the end the date of its
-/// signature.
-const LONGEST: Duration = Duration::from_secs(5 * 60);
 
-/// What all bodies are admitted by.
-#[derive(Clone)]
-pub struct BodyAdmission {
+/// What a body is admitted by.
+#[derive(Clone, Copy)]
+pub struct BodyAdmission<'a> {
     /// The memory that all bodies share.
-    pub memory: Arc<BodyMemory>,
-    /// Minimum rate of a body, in bytes per second; 0 turns it off.
-    pub min_rate: u64,
+    pub memory: &'a Arc<BodyMemory>,
+    /// The user whose share the body counts in.
+    pub caller: CallerKey,
 }
 
 /// An admitted body whose chunks are arriving.
 pub(super) struct IncomingBody<'a> {
     body: &'a mut Incoming,
-    permit: MemoryPermit,
+    admission: BodyAdmission<'a>,
+    permit: BodyPermit,
+    /// Set while the memory is not there yet.
+    request: Option<MemoryRequest>,
     pace: BodyPace,
     max: u64,
     declared: Option<u64>,
@@ -50,10 +50,10 @@ impl<'a> IncomingBody<'a> {
     /// Admits a body: reserves memory for its declared length without reading any of it.
     ///
     /// # Errors
-    /// `TooLarge` or `NoRoom`.
+    /// `TooLarge`, `UserShare` or `NoRoom`.
     pub(super) fn admit(
         body: &'a mut Incoming,
-        admission: &BodyAdmission,
+        admission: BodyAdmission<'a>,
         max: u64,
         held: fn(u64) -> u64,
         count: &'a mut u64,
@@ -62,14 +62,21 @@ impl<'a> IncomingBody<'a> {
         if declared.is_some_and(|length| length > max) {
             return Err(BodyRefusal::TooLarge);
         }
-        let mut permit = admission.memory.permit();
-        if !permit.raise_to(declared.map_or(0, held)) {
-            return Err(BodyRefusal::NoRoom);
-        }
+        let BodyAdmission { memory, caller } = admission;
+        let mut permit = memory.permit();
+        let need = BodyNeed {
+            caller,
+            bytes: declared.map_or(0, held),
+            length: declared.unwrap_or(0),
+        };
+        let now = Instant::now();
+        let request = memory.raise(&mut permit, need, now)?;
         Ok(Self {
             body,
+            admission,
             permit,
-            pace: BodyPace::new(admission.min_rate),
+            request,
+            pace: BodyPace::new(memory.required_rate(need.length), now),
             max,
             declared,
             held,
@@ -90,31 +97,65 @@ impl<'a> IncomingBody<'a> {
     /// Receives the next chunk; `None` at the end.
     ///
     /// # Errors
-    /// `TooLarge`, `NoRoom`, `TooSlow` or `Broken`.
+    /// `TooLarge`, `UserShare`, `NoRoom`, `TooSlow`, `Displaced` or `Broken`.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, BodyRefusal> {
+        self.room().await?;
         let Some(chunk) = self.chunk().await? else {
+            self.permit.complete()?;
             return Ok(None);
         };
-        let length = chunk.len() as u64;
-        self.pace.received(length);
-        *self.count = self.count.saturating_add(length);
+        let bytes = chunk.len() as u64;
+        *self.count = self.count.saturating_add(bytes);
         if *self.count > self.max {
             return Err(BodyRefusal::TooLarge);
         }
-        let room = self.count.next_multiple_of(STEP).min(self.max);
-        if self.declared.is_none() && !self.permit.raise_to((self.held)(room)) {
-            return Err(BodyRefusal::NoRoom);
+        let length = self.length();
+        let BodyAdmission { memory, caller } = self.admission;
+        self.pace
+            .received(bytes, || memory.required_rate(length), Instant::now);
+        if self.declared.is_none() {
+            let need = BodyNeed {
+                caller,
+                bytes: (self.held)(length),
+                length,
+            };
+            self.request = memory.raise(&mut self.permit, need, Instant::now())?;
+            self.room().await?;
+        }
+        if let Some(large) = self.permit.large() {
+            large.set_received(*self.count);
         }
         Ok(Some(chunk))
     }
 
+    /// The length that the body will have at least.
+    fn length(&self) -> u64 {
+        let step = self.count.next_multiple_of(STEP).min(self.max);
+        self.declared.unwrap_or(step)
+    }
+
+    /// Waits until there is room for the body.
+    async fn room(&mut self) -> Result<(), BodyRefusal> {
+        let Some(request) = self.request.take() else {
+            return Ok(());
+        };
+        // Boxed, because a body rarely waits for room.
+        Box::pin(self.admission.memory.wait(&mut self.permit, request)).await?;
+        if *self.count == 0 {
+            // Its sender could not begin before.
+            let rate = self.admission.memory.required_rate(self.length());
+            self.pace = BodyPace::new(rate, Instant::now());
+        }
+        Ok(())
+    }
+
     async fn chunk(&mut self) -> Result<Option<Bytes>, BodyRefusal> {
         loop {
-            match timeout_at(self.pace.deadline(), self.body.frame()).await {
+            match timeout_at(self.pace.deadline(), self.frame()).await {
                 Err(_) => return Err(BodyRefusal::TooSlow),
-                Ok(None) => return Ok(None),
-                Ok(Some(Err(_))) => return Err(BodyRefusal::Broken),
-                Ok(Some(Ok(frame))) => {
+                Ok(Err(refusal)) => return Err(refusal),
+                Ok(Ok(None)) => return Ok(None),
+                Ok(Ok(Some(frame))) => {
                     // Trailers are ignored.
                     if let Ok(chunk) = frame.into_data() {
                         return Ok(Some(chunk));
@@ -124,48 +165,24 @@ impl<'a> IncomingBody<'a> {
         }
     }
 
+    /// The next frame, unless the body is ended for others while it waits for one.
+    fn frame(&mut self) -> impl Future<Output = Result<Option<Frame<Bytes>>, BodyRefusal>> {
+        let (body, large) = (&mut *self.body, self.permit.large());
+        poll_fn(
+            move |context| match Pin::new(&mut *body).poll_frame(context) {
+                Poll::Ready(frame) => {
+                    Poll::Ready(frame.transpose().map_err(|_| BodyRefusal::Broken))
+                }
+                Poll::Pending => match large.map(|large| large.poll_ended(context)) {
+                    Some(Poll::Ready(())) => Poll::Ready(Err(BodyRefusal::Displaced)),
+                    Some(Poll::Pending) | None => Poll::Pending,
+                },
+            },
+        )
+    }
+
     /// The permit, which keeps the memory reserved.
-    pub(super) fn into_permit(self) -> MemoryPermit {
+    pub(super) fn into_permit(self) -> BodyPermit {
         self.permit
-    }
-}
-
-/// The deadline for the next bytes of a body, from the minimum rate.
-struct BodyPace {
-    window_ends: Instant,
-    end: Instant,
-    /// Bytes still missing in this window.
-    owed: u64,
-    /// Bytes that must arrive in each window.
-    window: u64,
-}
-
-impl BodyPace {
-    /// `rate` in bytes per second; if 0, only the maximum time counts.
-    fn new(rate: u64) -> Self {
-        let now = Instant::now();
-        let window = rate.saturating_mul(WINDOW.as_secs());
-        Self {
-            window_ends: now + GRACE + WINDOW,
-            end: now + LONGEST,
-            owed: window,
-            window,
-        }
-    }
-
-    fn deadline(&self) -> Instant {
-        if self.window == 0 {
-            self.end
-        } else {
-            self.window_ends.min(self.end)
-        }
-    }
-
-    fn received(&mut self, bytes: u64) {
-        self.owed = self.owed.saturating_sub(bytes);
-        if self.owed == 0 {
-            self.owed = self.window;
-            self.window_ends = self.window_ends.max(Instant::now() + WINDOW);
-        }
     }
 }

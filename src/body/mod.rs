@@ -1,16 +1,21 @@
 //! A request body on its way in: counted, paced, checked, cut and signed while it arrives.
 //!
-//! [`receive`] is the entry point. `incoming` admits the body and yields its chunks, `pieces` holds
-//! and signs what stays of them, [`raw_video`] handles a video that is not wrapped in JSON,
-//! [`attempt`] opens the session, and `rules` says which members a route accepts. Relies on
-//! [`crate::json`], [`crate::media`] and [`crate::qiniu::request`]. Nothing here writes a byte of a
-//! body to a file, or reads one before [`receive::receive`] is called.
+//! [`receive`] is the entry point. `incoming` admits the body and yields its chunks; [`memory`],
+//! `registry`, `large` and `pace` say who has room and for how long. `pieces` holds and signs what
+//! stays, [`raw_video`] handles a video that is not wrapped in JSON, [`attempt`] opens the session,
+//! and `rules` says which members a route accepts. Relies on [`crate::json`], [`crate::media`],
+//! [`crate::limit`] and [`crate::qiniu::request`]. Nothing here writes a byte of a body to a file,
+//! or reads one before [`receive::receive`] is called.
 
 pub mod attempt;
 pub mod incoming;
+mod large;
+pub mod memory;
+mod pace;
 mod pieces;
 pub mod raw_video;
 pub mod receive;
+mod registry;
 mod rules;
 
 pub use rules::{BodyRules, FieldError};
@@ -26,9 +31,15 @@ pub enum BodyRefusal {
     /// The memory for bodies is exhausted.
     #[error("no body memory left")]
     NoRoom,
-    /// It arrived slower than the minimum rate.
+    /// The user's bodies hold their share of the memory.
+    #[error("the user's share of the body memory is used up")]
+    UserShare,
+    /// It did not begin in time, or arrived slower than its pace.
     #[error("the body arrived too slowly")]
     TooSlow,
+    /// It was behind its pace when another body found no memory.
+    #[error("the body arrived too slowly while others needed its memory")]
+    Displaced,
     /// The connection or the framing broke.
     #[error("the body is incomplete or its framing is invalid")]
     Broken,

@@ -10,6 +10,7 @@ use super::{
     BodyRefusal, BodyRules,
     attempt::VerifyAttempt,
     incoming::{BodyAdmission, IncomingBody},
+    memory::BodyPermit,
     pieces::{BodyPieces, VideoLocation},
     raw_video::{self, RawVideoFields},
 };
@@ -21,7 +22,6 @@ use crate::{
         held::HeldVideo,
         mp4::{self, judge},
     },
-    memory::MemoryPermit,
     qiniu::request::{RequestDraft, SignedRequest},
     session::ticket::SessionOwner,
 };
@@ -43,7 +43,7 @@ pub fn receive<'a>(
     body: &'a mut Incoming,
     form: &'a BodyForm,
     rules: &'a BodyRules,
-    admission: &BodyAdmission,
+    admission: BodyAdmission<'a>,
     draft: RequestDraft,
     owner: Option<SessionOwner>,
     count: &'a mut u64,
@@ -107,7 +107,7 @@ pub struct ReceivedBody {
     /// The signed request.
     pub outgoing: SignedRequest,
     /// Keeps the memory reserved as long as the request exists.
-    pub permit: MemoryPermit,
+    pub permit: BodyPermit,
     /// The attempt that may claim the session, if sessions are bound to callers.
     pub attempt: Option<VerifyAttempt>,
     /// SHA-256 of the video, if the route's rules ask for it.
@@ -125,7 +125,7 @@ struct ReceivedVideo {
 impl ReceivedBody {
     pub(super) fn new(
         mut pieces: Box<BodyPieces>,
-        permit: MemoryPermit,
+        permit: BodyPermit,
         video_length: Option<u64>,
         asked: &[u8],
     ) -> Result<Self, BodyRefusal> {

@@ -12,15 +12,22 @@ use super::{
 use crate::{
     relay::cors::CorsSettings,
     rotation::{LoadError, LoaderInput},
-    route::Rate,
+    route::{Rate, RouteSettings},
     server::{
         AdminSettings, ServerSettings,
         tls::{PemFile, ServerTls, server_config},
     },
 };
 
+/// The least share of a user where none is written, in bytes.
+const LEAST_SHARE: u64 = 64 * 1024 * 1024;
+
 impl ConfigReader<'_> {
-    pub(super) fn server(&mut self, root: &ConfigTable) -> Option<ServerSettings> {
+    /// The section, and the user's share as it is written: [`Self::user_share`] checks it.
+    pub(super) fn server(
+        &mut self,
+        root: &ConfigTable,
+    ) -> Option<(ServerSettings, Option<Located<u64>>)> {
         let section = ConfigSection::at(root, "server");
         self.header("[server]");
         let listen = self.listen(&section);
@@ -33,26 +40,61 @@ impl ConfigReader<'_> {
         let rate_per_address = self.rate_per_address(&section);
         let max_connections = self.integer(&section, "max_connections");
         let max_head_bytes = self.size(&section, "max_head_bytes");
-        let body_memory = self.size(&section, "body_memory");
+        let body_memory = self.size(&section, "body_memory").map(|(bytes, _)| bytes);
+        let share = self.size(&section, "body_memory_per_user");
         let min_body_rate = self.size(&section, "min_body_rate");
         let head_timeout = self.duration(&section, "head_timeout");
         let idle_timeout = self.duration(&section, "idle_timeout");
         let drain_timeout = self.duration(&section, "drain_timeout");
         let tls = self.tls(root);
-        Some(ServerSettings {
+        let server = ServerSettings {
             listen,
             trusted_proxies,
             proxy_protocol,
             rate_per_address,
             max_connections: usize::try_from(max_connections?.0).ok()?,
             max_head_bytes: usize::try_from(max_head_bytes?.0).ok()?,
-            body_memory: body_memory?.0,
+            body_memory: body_memory?,
+            body_memory_per_user: body_memory?,
             min_body_rate: min_body_rate?.0,
             head_timeout: head_timeout?,
             idle_timeout: idle_timeout?,
             drain_timeout: drain_timeout?,
             tls,
-        })
+        };
+        Some((server, share))
+    }
+
+    /// The part of `memory` that bodies of one user may hold. One body of each route must fit.
+    pub(super) fn user_share(
+        &mut self,
+        written: Option<Located<u64>>,
+        memory: u64,
+        routes: &[RouteSettings],
+    ) -> u64 {
+        let largest = routes.iter().map(|route| route.max_body).max();
+        let largest = largest.unwrap_or(0);
+        let Some((share, location)) = written else {
+            return largest.saturating_mul(2).max(LEAST_SHARE).min(memory);
+        };
+        if share < largest {
+            self.error(
+                &location,
+                "`body_memory_per_user` is smaller than the largest `max_body`",
+                format!(
+                    "write at least \"{largest}B\", or lower `max_body`: no such body could ever be \
+                     accepted"
+                ),
+            );
+        }
+        if share > memory {
+            self.error(
+                &location,
+                "`body_memory_per_user` is larger than `server.body_memory`",
+                "lower it, or raise `server.body_memory`",
+            );
+        }
+        share
     }
 
     pub(super) fn cors(&mut self, root: &ConfigTable) -> CorsSettings {

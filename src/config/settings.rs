@@ -48,7 +48,7 @@ pub struct Settings {
 impl ConfigReader<'_> {
     /// All settings; `None` if something is missing. Errors are collected in either case.
     pub(super) fn settings(&mut self, root: &ConfigTable) -> Option<Settings> {
-        let server = self.server(root);
+        let (mut server, share) = self.server(root).unzip();
         let cors = self.cors(root);
         let admin = self.admin(root);
         if let (Some(server), Some((admin, location))) = (&server, &admin)
@@ -69,6 +69,9 @@ impl ConfigReader<'_> {
             .as_ref()
             .map_or(u64::MAX, |server| server.body_memory);
         let routes = self.routes(root, body_memory);
+        if let Some(server) = &mut server {
+            server.body_memory_per_user = self.user_share(share.flatten(), body_memory, &routes);
+        }
         let verdict = self.verdict(root, &routes);
         let evidence = self.evidence(root);
         let store = self.store(root, sessions.as_ref());

@@ -278,6 +278,7 @@ fn all_other_keys_have_their_defaults() {
         (server.body_memory, server.min_body_rate),
         (512 << 20, 16 << 10)
     );
+    assert_eq!(server.body_memory_per_user, 64 << 20);
     let seconds = |time: Duration| time.as_secs_f64();
     assert_eq!(
         [

@@ -9,12 +9,20 @@ use crate::auth::Caller;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallerKey(pub(super) u64);
 
+#[cfg(test)]
+impl CallerKey {
+    /// A key of a test.
+    pub(crate) const fn numbered(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// Hashes map keys by [`CallerKey`], which is a keyed hash already.
-pub(super) type ByCaller = BuildHasherDefault<IdentityHasher>;
+pub(crate) type ByCaller = BuildHasherDefault<IdentityHasher>;
 
 /// Takes a number as its own hash.
 #[derive(Clone, Default)]
-pub(super) struct IdentityHasher(u64);
+pub(crate) struct IdentityHasher(u64);
 
 impl Hasher for IdentityHasher {
     fn write(&mut self, bytes: &[u8]) {

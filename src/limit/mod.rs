@@ -12,4 +12,5 @@ pub mod concurrency;
 pub mod quota;
 pub mod rate;
 
+pub(crate) use self::caller::ByCaller;
 pub use self::caller::{CallerKey, CallerKeys};

@@ -17,7 +17,7 @@ use crate::{
         rules::{CaptureSlot, CutRules, MemberPath},
         sink::{BufferSink, CapturedValue, CutSink},
     },
-    memory::BodyMemory,
+    memory::MemoryBudget,
     outbound::{MalformedResponse, connection::OutboundConnection, exchange::ResponseReader},
     session::ticket::SessionOwner,
 };
@@ -45,7 +45,7 @@ pub struct ResponseRules {
     needs_error_code: bool,
     scores: Option<ScoreSlots>,
     /// The memory in which retained responses are counted, if they are to be retained.
-    retain: Option<Arc<BodyMemory>>,
+    retain: Option<Arc<MemoryBudget>>,
 }
 
 /// The members without which a response is invalid.
@@ -174,7 +174,7 @@ impl ResponseRules {
     }
 
     /// Also retains complete responses, counted in `memory`.
-    pub fn retained(mut self, memory: &Arc<BodyMemory>) -> Self {
+    pub fn retained(mut self, memory: &Arc<MemoryBudget>) -> Self {
         self.retain = Some(Arc::clone(memory));
         self
     }

@@ -1,19 +1,30 @@
 //! A complete response, pictures included, held in memory until it is delivered as evidence.
 //!
-//! Held only if the operator configured evidence. Each piece is counted in the memory that all
-//! bodies share before it is filled. Never written anywhere, and never longer than
+//! Held only if the operator configured evidence. Each piece is counted before it is filled, in a
+//! budget that all responses share ([`room`]). It is not the one of bodies: uploads that fill
+//! theirs must not make a billed pass fail. Never written anywhere, and never longer than
 //! [`MAX_RETAINED`].
 
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::memory::{BodyMemory, MemoryPermit};
+use crate::memory::{MemoryBudget, MemoryPermit};
 
 /// Maximum size of a retained response, in bytes: eight pictures of 2 MiB.
 pub const MAX_RETAINED: usize = 16 * 1024 * 1024;
+/// What a response takes in an ordinary case, in bytes: nine pictures of 80 KiB in base64.
+const ORDINARY: u64 = 1024 * 1024;
 /// Size of a piece, in bytes.
 const PIECE: usize = 64 * 1024;
+
+/// The memory for all retained responses, in bytes: an ordinary one for each of `connections` to
+/// Qiniu, at most half of what the bodies that cause them may take, and two of the largest in any
+/// case.
+pub fn room(connections: usize, body_memory: u64) -> u64 {
+    let ordinary = ORDINARY.saturating_mul(connections as u64);
+    ordinary.min(body_memory / 2).max(2 * MAX_RETAINED as u64)
+}
 
 /// A complete response as it arrived.
 #[derive(Debug)]
@@ -30,8 +41,8 @@ pub enum RetentionError {
     /// It exceeds [`MAX_RETAINED`].
     #[error("the response is too large to be retained")]
     TooLarge,
-    /// The memory for bodies is exhausted.
-    #[error("no body memory left for the response; raise server.body_memory")]
+    /// The memory for retained responses is exhausted.
+    #[error("no memory left for the response; raise qiniu.max_connections and server.body_memory")]
     NoRoom,
 }
 
@@ -63,7 +74,7 @@ pub(crate) struct ResponseCollector {
 
 impl ResponseCollector {
     /// Collects nothing yet; `memory` is what the response is counted in.
-    pub(crate) fn new(memory: &Arc<BodyMemory>) -> Self {
+    pub(crate) fn new(memory: &Arc<MemoryBudget>) -> Self {
         Self {
             full: Vec::new(),
             filling: BytesMut::new(),
@@ -132,8 +143,17 @@ mod tests {
 
     use super::*;
 
-    fn memory(limit: u64) -> Arc<BodyMemory> {
-        BodyMemory::new(limit, Gauge::default())
+    fn memory(limit: u64) -> Arc<MemoryBudget> {
+        MemoryBudget::new(limit, Gauge::default())
+    }
+
+    #[test]
+    fn the_room_follows_what_can_be_in_flight() {
+        const MIB: u64 = 1024 * 1024;
+        assert_eq!(room(256, 512 * MIB), 256 * MIB);
+        assert_eq!(room(64, 512 * MIB), 64 * MIB);
+        assert_eq!(room(256, 128 * MIB), 64 * MIB);
+        assert_eq!(room(1, MIB), 32 * MIB);
     }
 
     #[test]

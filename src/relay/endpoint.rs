@@ -9,7 +9,7 @@ use crate::route::{RouteKind, RouteSettings};
 use crate::{
     body::BodyRules,
     limit::{clock::Clock, concurrency::Concurrency, quota::Quota, rate::RateLimit},
-    memory::BodyMemory,
+    memory::MemoryBudget,
     qiniu::{
         Credentials, UpstreamSettings,
         request::RequestTemplate,
@@ -44,7 +44,7 @@ pub struct ResponseNeeds {
     /// The scores of a verdict, with this threshold.
     pub threshold: Option<ScoreThreshold>,
     /// The whole response of a `verify`, counted in this memory.
-    pub whole: Option<Arc<BodyMemory>>,
+    pub whole: Option<Arc<MemoryBudget>>,
     /// The SHA-256 of the video.
     pub video_digest: bool,
     /// Session ids opened in requests and sealed in responses.

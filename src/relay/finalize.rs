@@ -4,10 +4,9 @@
 //! backend, signs the verdict and inserts it. Any other response passes unchanged. It is a
 //! part of the call, so it happens once and completely, whoever still waits.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
+
+use prometheus_client::metrics::gauge::Gauge;
 
 use super::{access_record::RequestId, endpoint::ResponseNeeds, refusal::Refusal};
 use crate::{
@@ -16,7 +15,7 @@ use crate::{
         EvidenceSettings,
         deliver::{EvidenceDelivery, EvidenceSender},
     },
-    memory::BodyMemory,
+    memory::MemoryBudget,
     qiniu::{
         response::UpstreamResponse,
         retained::{RetainedResponse, RetentionError},
@@ -68,13 +67,16 @@ impl ResponseFinalizer {
         self.evidence.as_ref()
     }
 
-    /// What finalization needs of each `verify`. Retained responses are counted in `memory`;
-    /// `bound` says that session ids are sealed.
-    pub fn needs(&self, memory: &Arc<BodyMemory>, bound: bool) -> ResponseNeeds {
+    /// What finalization needs of each `verify`. Retained responses share `room` bytes; `bound`
+    /// says that session ids are sealed.
+    pub fn needs(&self, room: u64, bound: bool) -> ResponseNeeds {
         let verdicts = self.verdicts();
         ResponseNeeds {
             threshold: verdicts.map(|verdicts| verdicts.rule().threshold),
-            whole: self.evidence.as_ref().map(|_| Arc::clone(memory)),
+            whole: self.evidence.as_ref().map(|_| {
+                // Not shown: the metric of body memory is about bodies alone.
+                MemoryBudget::new(room, Gauge::default())
+            }),
             video_digest: verdicts.is_some_and(VerdictSigner::wants_video_digest),
             bound,
         }

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     auth::Authenticator,
-    body::incoming::BodyAdmission,
+    body::memory::BodyMemory,
     lifecycle::Readiness,
     limit::{CallerKeys, address::AddressLimit},
     qiniu::pool::Upstream,
@@ -94,8 +94,8 @@ pub struct Gateway {
     pub callers: CallerKeys,
     /// The origins whose pages may read responses.
     pub cors: Cors,
-    /// The limits of request bodies.
-    pub admission: BodyAdmission,
+    /// The memory of request bodies.
+    pub body_memory: Arc<BodyMemory>,
     /// The connection pool to Qiniu.
     pub upstream: Arc<Upstream>,
     /// Calls to Qiniu that have not ended yet.

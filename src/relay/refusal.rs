@@ -147,6 +147,9 @@ impl Refusal {
             Self::Body(BodyRefusal::NoRoom) => {
                 warning("the memory for bodies is used up; raise server.body_memory")
             }
+            Self::Body(BodyRefusal::Displaced) => {
+                warning("the memory for bodies is used up, and a slow upload was ended for others")
+            }
             Self::Session(ClaimError::Timeout) => {
                 logged_upstream(&UpstreamFailureKind::Timeout.into())
             }
@@ -225,8 +228,13 @@ fn body(refusal: &BodyRefusal) -> ProblemDetails {
         BodyRefusal::NoRoom => {
             problem(503, "overloaded", "too many uploads in flight; retry").retry_after(1)
         }
-        BodyRefusal::TooSlow => {
-            problem(408, "body_too_slow", "the body arrived too slowly").retry_after(1)
+        BodyRefusal::UserShare => {
+            let detail = "this user's uploads in flight take all the memory that one user may \
+                          have; wait for one of them to end";
+            problem(429, "too_many_concurrent", detail).retry_after(1)
+        }
+        BodyRefusal::TooSlow | BodyRefusal::Displaced => {
+            ProblemDetails::new(408, "body_too_slow", refusal.to_string()).retry_after(1)
         }
         BodyRefusal::Broken => malformed("the body is incomplete or its framing is invalid"),
         BodyRefusal::Json(error) => malformed(error.to_string()),

@@ -4,7 +4,7 @@
 //! Receives the body, inspects the video, and claims the session. Relies on
 //! [`crate::body`], which checks and signs the body as it arrives. Never calls Qiniu.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc};
 
 use hyper::body::Incoming;
 
@@ -16,10 +16,11 @@ use crate::{
     body::{
         BodyRefusal,
         attempt::VerifyAttempt,
+        incoming::BodyAdmission,
         receive::{ReceivedBody, receive},
     },
     route::{RouteKind, VideoCheck},
-    verify_once::{CachedResponse, Claim, VerifyLease, VerifyOnce, wait_timeout},
+    verify_once::{CachedResponse, Claim, VerifyLease, VerifyOutcome, wait_timeout},
 };
 
 /// The result of an upload.
@@ -43,7 +44,7 @@ pub(super) struct Prepared {
 }
 
 /// Receives and checks the body, and claims its session. A retry waits here for the response
-/// of the first try.
+/// of the first try. If it lost its body meanwhile and turns out to be needed, it is refused.
 pub(super) async fn upload(
     gateway: &Gateway,
     admitted: &Admitted,
@@ -52,20 +53,24 @@ pub(super) async fn upload(
 ) -> Result<Upload, Refusal> {
     let endpoint = &admitted.endpoint;
     let received = receive_body(gateway, admitted, body, record).await;
-    let mut received = received.inspect_err(|refusal| count_finding(gateway, refusal))?;
+    let mut received = received.inspect_err(|refusal| count_refusal(gateway, endpoint, refusal))?;
     inspect(gateway, endpoint, &received, record)?;
     let attempt = received.attempt.take();
-    let wait = wait_timeout(endpoint.settings.timeout, gateway.finalizer.longest());
-    match claim(&gateway.verify_once, attempt, wait).await? {
-        Some(Claim::Replayed(cached)) => Ok(Upload::Replayed(cached)),
-        Some(Claim::Acquired(lease)) => Ok(Upload::Prepared(Prepared {
-            received,
-            lease: Some(lease),
-        })),
-        None => Ok(Upload::Prepared(Prepared {
-            received,
-            lease: None,
-        })),
+    let mut received = Some(received);
+    let lease = match attempt {
+        Some(attempt) => match claim(gateway, endpoint, attempt, &mut received).await? {
+            Claim::Replayed(cached) => return Ok(Upload::Replayed(cached)),
+            Claim::Acquired(lease) => Some(lease),
+        },
+        None => None,
+    };
+    match (received, lease) {
+        (Some(received), lease) => Ok(Upload::Prepared(Prepared { received, lease })),
+        (None, Some(lease)) => {
+            lease.settle(VerifyOutcome::NotTaken).await;
+            Err(BodyRefusal::NoRoom.into())
+        }
+        (None, None) => Err(Refusal::Internal),
     }
 }
 
@@ -83,20 +88,23 @@ fn receive_body<'a>(
         body,
         &admitted.form,
         &endpoint.body,
-        &gateway.admission,
+        BodyAdmission {
+            memory: &gateway.body_memory,
+            caller: admitted.caller_key,
+        },
         draft,
         owner.cloned(),
         &mut record.bytes_in,
     )
 }
 
-/// Counts a finding that ended the upload early.
-fn count_finding(gateway: &Gateway, refusal: &BodyRefusal) {
-    if let BodyRefusal::Video(finding) = refusal {
-        gateway
-            .telemetry
-            .metrics
-            .count_video_finding(finding.name());
+/// Counts what ended the upload early.
+fn count_refusal(gateway: &Gateway, endpoint: &Endpoint, refusal: &BodyRefusal) {
+    let metrics = &gateway.telemetry.metrics;
+    match refusal {
+        BodyRefusal::Video(finding) => metrics.count_video_finding(finding.name()),
+        BodyRefusal::UserShare => metrics.count_limit_refusal(&endpoint.path, "body_memory"),
+        _ => {}
     }
 }
 
@@ -128,16 +136,31 @@ fn inspect(
     Ok(())
 }
 
-/// Claims the session of an attempt, where sessions are bound. Waits up to `wait` while the
-/// same body is in flight.
+/// Claims the session of an attempt. Waits while the same body is in flight; meanwhile others may
+/// have this one's memory, and `received` is then empty.
 async fn claim(
-    verify_once: &VerifyOnce,
-    attempt: Option<VerifyAttempt>,
-    wait: Duration,
-) -> Result<Option<Claim>, Refusal> {
-    let Some(attempt) = attempt else {
-        return Ok(None);
+    gateway: &Gateway,
+    endpoint: &Endpoint,
+    attempt: VerifyAttempt,
+    received: &mut Option<ReceivedBody>,
+) -> Result<Claim, Refusal> {
+    let wait = wait_timeout(endpoint.settings.timeout, gateway.finalizer.longest());
+    let spare = received.as_ref().map(|received| received.permit.spare());
+    let spare = spare.unwrap_or_default();
+    let offer = || spare.offer();
+    let verify_once = &gateway.verify_once;
+    let claim = verify_once.claim(&attempt.ticket, attempt.fingerprint, wait, &offer);
+    let mut claim = pin!(claim);
+    let claimed = tokio::select! {
+        biased;
+        claimed = &mut claim => claimed,
+        () = spare.taken() => {
+            *received = None;
+            claim.await
+        }
     };
-    let claim = verify_once.claim(&attempt.ticket, attempt.fingerprint, wait);
-    claim.await.map(Some).map_err(Refusal::Session)
+    if !spare.keep() {
+        *received = None;
+    }
+    claimed.map_err(Refusal::Session)
 }

@@ -68,6 +68,8 @@ pub struct ServerSettings {
     pub max_head_bytes: usize,
     /// Memory for the bodies of all connections, in bytes.
     pub body_memory: u64,
+    /// Of it, what bodies of one user may hold, in bytes.
+    pub body_memory_per_user: u64,
     /// Minimum transfer rate of a body, in bytes per second.
     pub min_body_rate: u64,
     /// Time limit of a head, from its first byte, or from the accept on a new connection.

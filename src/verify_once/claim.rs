@@ -79,8 +79,8 @@ impl VerifyOnce {
     }
 
     /// Claims a session for an upload, on this replica and among the others. Waits while the same
-    /// upload is in progress, for `wait_timeout` at most. It can be cancelled at any time: an
-    /// upload that waits holds nothing.
+    /// upload is in progress, for `wait_timeout` at most, and calls `waits` when it begins to. It
+    /// can be cancelled at any time: an upload that waits holds nothing.
     ///
     /// # Errors
     /// The session can't be used for this upload.
@@ -89,9 +89,10 @@ impl VerifyOnce {
         ticket: &Ticket,
         fingerprint: Fingerprint,
         wait_timeout: Duration,
+        waits: &(dyn Fn() + Sync),
     ) -> Result<Claim, ClaimError> {
         // Boxed, because a request's future is moved with all it can hold, and few requests wait.
-        let claim = Box::pin(self.claim_or_wait(ticket, fingerprint));
+        let claim = Box::pin(self.claim_or_wait(ticket, fingerprint, waits));
         let claimed = timeout(wait_timeout, claim).await;
         claimed.unwrap_or(Err(ClaimError::Timeout))
     }
@@ -112,13 +113,15 @@ impl VerifyOnce {
         &self,
         ticket: &Ticket,
         fingerprint: Fingerprint,
+        waits: &(dyn Fn() + Sync),
     ) -> Result<Claim, ClaimError> {
         let outbox = self.replicas.as_ref().map(|replicas| &replicas.outbox);
         let Ticket { digest, ends, .. } = *ticket;
-        let claim = acquire(&self.ledger, outbox, digest, fingerprint, ends).await?;
+        let acquired = acquire(&self.ledger, outbox, digest, fingerprint, ends, waits);
+        let claim = acquired.await?;
         match (claim, &self.replicas) {
             (Claim::Acquired(lease), Some(replicas)) => {
-                replicas.ask(lease, ticket, fingerprint).await
+                replicas.ask(lease, ticket, fingerprint, waits).await
             }
             (claim, _) => Ok(claim),
         }
@@ -131,6 +134,7 @@ impl Replicas {
         lease: VerifyLease,
         ticket: &Ticket,
         fingerprint: Fingerprint,
+        waits: &(dyn Fn() + Sync),
     ) -> Result<Claim, ClaimError> {
         let publication = Publication {
             lease: self.leases.fetch_add(1, Ordering::Relaxed),
@@ -164,7 +168,12 @@ impl Replicas {
                 Step::Refused(error) => return Err(error),
                 Step::Retry => {}
                 Step::Wait if ticket.ends <= Instant::now() => return Err(ClaimError::Expired),
-                Step::Wait => sleep(pending.inquiry.pause()).await,
+                Step::Wait => {
+                    if pending.inquiry.known.claimed {
+                        waits();
+                    }
+                    sleep(pending.inquiry.pause()).await;
+                }
             }
         }
     }

@@ -43,8 +43,8 @@ pub struct VerifyLease {
     ended: bool,
 }
 
-/// Acquires the lease of a session on this replica; waits while the same upload is in progress. It
-/// can be cancelled at any time: an upload that waits holds nothing.
+/// Acquires the lease of a session on this replica; waits while the same upload is in progress, and
+/// calls `waits` before. It can be cancelled at any time: an upload that waits holds nothing.
 ///
 /// # Errors
 /// The session can't be used for this upload.
@@ -54,6 +54,7 @@ pub(super) async fn acquire(
     digest: SessionDigest,
     fingerprint: Fingerprint,
     ends: Instant,
+    waits: &(dyn Fn() + Sync),
 ) -> Result<Claim, ClaimError> {
     loop {
         match ledger.look_up(digest, fingerprint, ends, Instant::now())? {
@@ -69,7 +70,10 @@ pub(super) async fn acquire(
             Lookup::Answered(response) => return Ok(Claim::Replayed(response)),
             // The sender is dropped when the lease ends. If nothing was sent, one of the uploads
             // that waited acquires the lease.
-            Lookup::Wait(mut ended) => while ended.changed().await.is_ok() {},
+            Lookup::Wait(mut ended) => {
+                waits();
+                while ended.changed().await.is_ok() {}
+            }
         }
     }
 }

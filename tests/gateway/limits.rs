@@ -1,9 +1,9 @@
-//! Rate, concurrency and memory: a request over a limit is rejected at once, and everything is
-//! returned. Quotas are in `quota.rs`.
+//! Rate and concurrency: a request over a limit is rejected at once, and everything is returned.
+//! Quotas are in `quota.rs`, a user's share of the memory is in `shares.rs`.
 
 use crate::support::{
-    Gateway, SESSIONCODE, UNBOUND, VERIFY, bearer, emulator, raw, refusal::refused, routes,
-    upstream, verify_body, video,
+    Gateway, SESSIONCODE, UNBOUND, VERIFY, bearer, emulator, refusal::refused, routes, upstream,
+    verify_body, video,
 };
 use liveness_gateway::emulator::Scenario;
 
@@ -58,43 +58,4 @@ async fn concurrent_calls_are_limited_for_each_user() {
     assert_eq!(second.header("retry-after"), "1");
     refused(&first, 504, "upstream_timeout");
     assert_eq!(hanging.requests(), 1);
-}
-
-#[tokio::test]
-async fn a_lack_of_body_memory_is_reported_at_once_and_memory_is_returned() {
-    let (qiniu, _) = emulator(Scenario::Pass).await;
-    let small = routes().replace(
-        "kind = \"verify\"",
-        "kind = \"verify\"\nmax_body = \"100KiB\"",
-    );
-    let gateway = Gateway::start(qiniu, "body_memory = \"100KiB\"", &small).await;
-    let half = raw::head("user-1", VERIFY, "Content-Length: 90000") + "{";
-    let stream = raw::begin(gateway.address, &half).await;
-    while !gateway
-        .metrics()
-        .await
-        .contains("liveness_gateway_body_memory_bytes 90000\n")
-    {
-        tokio::task::yield_now().await;
-    }
-    for http2 in [false, true] {
-        let answer = gateway
-            .post(http2, VERIFY, verify_body("S", &video(0)))
-            .await;
-        refused(&answer, 503, "overloaded");
-        assert_eq!(answer.header("retry-after"), "1");
-    }
-    drop(stream);
-    while !gateway
-        .metrics()
-        .await
-        .contains("liveness_gateway_body_memory_bytes 0\n")
-    {
-        tokio::task::yield_now().await;
-    }
-    let record = gateway.record("\"bytes_in\":1,").await;
-    assert_eq!(
-        (record["status"].as_u64(), record["route"].as_str()),
-        (Some(400), Some(VERIFY))
-    );
 }

@@ -83,6 +83,9 @@ mod quota;
 // The memory for bodies is returned however a request ends, and no request waits for it.
 mod memory;
 
+// No user and no slow upload keeps others out of the memory for bodies.
+mod shares;
+
 // A half-sent upload takes hardly more of the process's memory than its bytes.
 mod footprint;
 

@@ -1,6 +1,6 @@
 //! The memory for bodies is returned however a request ends, and no request waits for it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::support::{
     Gateway, SESSIONCODE, UNBOUND, VERIFY, bearer, emulator, raw, routes, session,
@@ -11,10 +11,11 @@ use liveness_gateway::emulator::Scenario;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::Semaphore,
 };
 
 /// Bytes that are reserved now.
-async fn held(gateway: &Gateway) -> u64 {
+pub(crate) async fn held(gateway: &Gateway) -> u64 {
     let metrics = gateway.metrics().await;
     let line = metrics
         .lines()
@@ -24,7 +25,7 @@ async fn held(gateway: &Gateway) -> u64 {
 }
 
 /// Waits until nothing is reserved.
-async fn all_given_back(gateway: &Gateway, what: &str) {
+pub(crate) async fn all_given_back(gateway: &Gateway, what: &str) {
     for _ in 0..2000 {
         if held(gateway).await == 0 {
             return;
@@ -142,13 +143,24 @@ async fn chunks_of_one_byte_take_no_more_memory_than_others() {
 
 #[tokio::test]
 async fn without_memory_a_request_is_rejected_at_once() {
-    let (qiniu, _) = emulator(Scenario::Pass).await;
-    let gateway = Gateway::start(qiniu, "body_memory = \"29MiB\"", &routes()).await;
-    let first = begin(&gateway, 28 * 1024 * 1024, "{").await;
+    let gate = Arc::new(Semaphore::new(0));
+    let does = Does::WhenLet(Arc::clone(&gate), answer("200 OK", "{\"error_code\":0}"));
+    let qiniu = upstream::start(does).await;
+    let sections = UNBOUND.to_owned() + &routes();
+    let gateway = Gateway::start(qiniu.address, "body_memory = \"28MiB\"", &sections).await;
+    // A complete body is needed until its call has ended, however long that takes.
+    let body = verify_body("s", &video(20 * 1024 * 1024));
+    let first = raw::begin(gateway.address, &raw::whole("user-1", VERIFY, &body)).await;
+    while qiniu.requests() == 0 {
+        tokio::task::yield_now().await;
+    }
     for http2 in [false, true] {
-        let refused = gateway
-            .post(http2, VERIFY, verify_body("s", &video(2_000_000)))
-            .await;
+        let request = gateway
+            .request(http2, "POST", VERIFY)
+            .header("authorization", bearer("user-2"))
+            .header("content-type", "application/json");
+        let body = verify_body("s", &video(2_000_000));
+        let refused = gateway.send(http2, request, body).await;
         assert_eq!(
             (
                 refused.status.as_u16(),
@@ -158,11 +170,11 @@ async fn without_memory_a_request_is_rejected_at_once() {
             (503, "overloaded".into(), "1")
         );
     }
+    gate.add_permits(2);
     drop(first);
     all_given_back(&gateway, "the upload that filled the memory").await;
-    let id = session(&gateway).await;
     let answer = gateway
-        .post(false, VERIFY, verify_body(&id, &video(2_000_000)))
+        .post(false, VERIFY, verify_body("s", &video(2_000_000)))
         .await;
     assert_eq!(answer.status, 200);
 }

@@ -56,15 +56,26 @@ pub(super) const KEYS: &[ConfigKey] = &[
         "server.body_memory",
         ValueType::SIZE,
         Value("\"512MiB\""),
-        "Maximum memory for all bodies that are held at once. A request whose body does not fit \
-         gets 503. The process needs little more memory than this.",
+        "Maximum memory for all bodies that are held at once. The fuller it is, the faster a body \
+         must arrive. A body that does not fit takes the place of the slowest ones (408), or gets \
+         503 if all keep their pace.",
+    ),
+    key(
+        "server.body_memory_per_user",
+        ValueType::OptionalSize,
+        Value("\"\""),
+        "Maximum of `body_memory` that bodies of one user hold together; further ones get 429. At \
+         least the largest `max_body`. Empty: twice that, and at least `64MiB`, but not more than \
+         `body_memory`.",
     ),
     key(
         "server.min_body_rate",
         ValueType::SIZE,
         Value("\"16KiB\""),
         "Minimum upload rate in bytes per second, averaged over 10 s, after a grace period of \
-         5 s. A slower upload gets 408, and so does one that takes longer than 5 min.",
+         5 s. A slower upload gets 408, and so does one that has not begun after 5 s, or takes \
+         longer than 5 min. Above half of `body_memory` the rate grows, up to what completes an \
+         upload in 30 s.",
     ),
     key(
         "server.head_timeout",

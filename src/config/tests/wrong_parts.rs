@@ -1,7 +1,7 @@
 //! Contradictions and dangerous settings in `[qiniu]`, `[[routes]]` and `[sessions]`. Those of
 //! identities are in [`super::wrong_identities`].
 
-use super::{IDENTITY, QINIU, SEAL_KEY, minimal, report, wrong::one};
+use super::{IDENTITY, QINIU, SEAL_KEY, good, minimal, report, wrong::one};
 
 const QINIU_LINES: &[(&str, &str, &str)] = &[
     (
@@ -86,7 +86,7 @@ fn each_mistake_in_qiniu_has_its_location_and_help() {
         "qiniu]",
     );
     for endpoint in ["http://127.0.0.1:9", "http://[::1]:9", "http://localhost"] {
-        super::good(
+        good(
             &format!("{QINIU}endpoint = \"{endpoint}\"\n{IDENTITY}"),
             &[],
         );
@@ -222,6 +222,36 @@ fn each_mistake_in_a_route_has_its_location_and_help() {
         "larger than `server.body_memory`",
         "",
     );
+}
+
+#[test]
+fn a_user_s_share_holds_the_largest_body_and_fits_the_memory() {
+    one(
+        &minimal("[server]\nbody_memory_per_user = \"27MiB\"\n"),
+        "smaller than the largest `max_body`",
+        "\"27MiB\"",
+    );
+    one(
+        &minimal("[server]\nbody_memory_per_user = \"513MiB\"\n"),
+        "larger than `server.body_memory`",
+        "\"513MiB\"",
+    );
+    let plain = "[[routes]]\npath = \"/a\"\nkind = \"plain\"\nmax_body = ";
+    for (server, route, share) in [
+        ("body_memory_per_user = \"28MiB\"", "", 28),
+        ("body_memory_per_user = \"\"", "", 64),
+        ("", "\"40MiB\"", 80),
+        ("", "\"1MiB\"", 64),
+        ("body_memory = \"40MiB\"", "", 40),
+    ] {
+        let route = match route {
+            "" => String::new(),
+            max => format!("{plain}{max}\n"),
+        };
+        let text = minimal(&format!("[server]\n{server}\n{route}"));
+        let settings = good(&text, &[]).settings;
+        assert_eq!(settings.server.body_memory_per_user, share << 20, "{text}");
+    }
 }
 
 #[test]

@@ -25,15 +25,16 @@ async fn a_retry_waits_until_its_timeout_and_gets_the_response_of_the_first_uplo
     assert!(wait_timeout(call, finalization) > call + finalization);
     let (once, ticket) = (VerifyOnce::new(None), ticket());
     let upload = Fingerprint([1; 16]);
-    let Ok(Claim::Acquired(lease)) = once.claim(&ticket, upload, Duration::ZERO).await else {
+    let Ok(Claim::Acquired(lease)) = once.claim(&ticket, upload, Duration::ZERO, &|| ()).await
+    else {
         panic!("the first upload did not acquire the lease");
     };
     let (began, short) = (Instant::now(), Duration::from_millis(100));
-    let retry = once.claim(&ticket, upload, short).await;
+    let retry = once.claim(&ticket, upload, short, &|| ()).await;
     assert_eq!(retry.err(), Some(ClaimError::Timeout));
     assert!(began.elapsed() >= short);
     let response = CachedResponse::new(b"{}", None, None, None);
     lease.settle(VerifyOutcome::Answered(response)).await;
-    let retry = once.claim(&ticket, upload, Duration::ZERO).await;
+    let retry = once.claim(&ticket, upload, Duration::ZERO, &|| ()).await;
     assert!(matches!(retry, Ok(Claim::Replayed(response)) if response.body == "{}"));
 }

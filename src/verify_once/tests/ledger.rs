@@ -41,7 +41,7 @@ async fn claim(
     number: u64,
     fingerprint: Fingerprint,
 ) -> Result<Claim, ClaimError> {
-    acquire(ledger, None, digest(number), fingerprint, later()).await
+    acquire(ledger, None, digest(number), fingerprint, later(), &|| ()).await
 }
 
 async fn first(ledger: &Arc<VerifyLedger>, number: u64) -> VerifyLease {

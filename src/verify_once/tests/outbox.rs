@@ -17,7 +17,7 @@ fn digest(number: u8) -> SessionDigest {
 
 async fn first(ledger: &Arc<VerifyLedger>, number: u8) -> VerifyLease {
     let ends = Instant::now() + LIFETIME;
-    let claim = acquire(ledger, None, digest(number), VIDEO, ends).await;
+    let claim = acquire(ledger, None, digest(number), VIDEO, ends, &|| ()).await;
     let Ok(Claim::Acquired(lease)) = claim else {
         panic!("not the first");
     };

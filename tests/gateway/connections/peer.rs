@@ -47,6 +47,7 @@ pub(crate) fn settings() -> ServerSettings {
         max_connections: 100,
         max_head_bytes: 32 * 1024,
         body_memory: 1 << 20,
+        body_memory_per_user: 1 << 20,
         min_body_rate: 1,
         head_timeout: Duration::from_secs(10),
         idle_timeout: Duration::from_secs(10),
