@@ -291,6 +291,11 @@ fn ends_connection(refusal: &Refusal) -> bool {
 /// Reads a little of a refused body in the background: a connection closed with unread bytes
 /// is reset, and the sender never sees the response. A sender that waits for `100 Continue`
 /// has sent nothing and must not be invited to.
+///
+/// Over HTTP/2, dropping the body resets the stream. A reset that arrives with the response
+/// makes curl and others forget the response, so the reset waits. Until then all is read and
+/// discarded: what stays unread would use up the window that other requests of the connection
+/// share.
 fn release(mut body: Incoming, ends: bool, parts: &Parts, response: &mut Response<Full<Bytes>>) {
     let http2 = parts.version >= Version::HTTP_2;
     let empty = body.is_end_stream();
@@ -304,13 +309,7 @@ fn release(mut body: Incoming, ends: bool, parts: &Parts, response: &mut Respons
         let mut left = DRAIN_BYTES;
         while let Some(Ok(frame)) = body.frame().await {
             left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-            if left == 0 && http2 {
-                // Dropping the body resets the stream. A reset that arrives with the
-                // response makes curl and others forget the response. If the body stays
-                // unread, the sender's window closes and the sender reads the response.
-                return std::future::pending().await;
-            }
-            if left == 0 {
+            if left == 0 && !http2 {
                 break;
             }
         }

@@ -23,12 +23,6 @@ use super::head_budget::HeadBudget;
 mod eviction;
 mod request;
 
-/// Bytes that an HTTP/2 connection may receive between requests without being counted against the
-/// budget for heads: its preface, settings, pings and window updates.
-const HTTP2_UNCOUNTED: usize = 4 * 1024;
-/// What an unfinished HTTP/2 head takes at most, in bytes: hyper's limit, and one frame.
-const HTTP2_HEAD: usize = (128 + 16) * 1024;
-
 /// Time limits of a connection, from `[server]`.
 #[derive(Clone, Copy)]
 pub(super) struct ConnectionTimeouts {
@@ -90,6 +84,8 @@ struct ActivityState {
     idle_since: Instant,
     /// Time of the first byte outside a request.
     head_started: Option<Instant>,
+    /// Begin of an HTTP/2 head that has not ended, also while requests are in flight.
+    http2_head_started: Option<Instant>,
     /// Bytes received of a head that is not complete.
     head_bytes: usize,
     /// Those of them that are counted against the budget for heads.
@@ -115,6 +111,7 @@ impl ConnectionActivity {
         let state = ActivityState {
             idle_since: accepted,
             head_started: None,
+            http2_head_started: None,
             head_bytes: 0,
             head_counted: 0,
             any_byte: false,
@@ -168,15 +165,12 @@ impl ConnectionActivity {
         self.version.get() == Some(&version)
     }
 
-    /// Reports so many bytes from the peer.
-    pub(super) fn read(&self, bytes: usize) -> ReadPhase {
+    /// Reports bytes from the peer.
+    pub(super) fn read(&self) -> ReadPhase {
         let mut state = self.state();
         state.any_byte = true;
         if state.in_flight > 0 {
             return ReadPhase::Request;
-        }
-        if self.is(HttpVersion::Http2) {
-            state.head_bytes = state.head_bytes.saturating_add(bytes);
         }
         if state.head_started.is_some() {
             return ReadPhase::Head;
@@ -193,6 +187,21 @@ impl ConnectionActivity {
     /// that was sent behind the request in flight.
     pub(super) fn unfinished_head(&self, bytes: usize) {
         self.state().head_bytes = bytes;
+    }
+
+    /// Reports what an unfinished HTTP/2 head takes, in bytes; `None` when it has ended. Until
+    /// then, no other frame can arrive.
+    pub(super) fn http2_head(&self, bytes: Option<usize>) {
+        let mut state = self.state();
+        state.head_bytes = bytes.unwrap_or(0);
+        let started = state.http2_head_started;
+        state.http2_head_started = bytes.map(|_| started.unwrap_or_else(Instant::now));
+        let counted = match bytes {
+            Some(_) => 0,
+            None => std::mem::take(&mut state.head_counted),
+        };
+        drop(state);
+        self.heads.release(counted);
     }
 
     /// Reports a write at this time, or (`None`) one that blocks because the peer does not read.
@@ -223,15 +232,17 @@ impl ConnectionActivity {
     pub(super) fn next(&self, now: Option<Instant>, stopping: bool) -> TimeoutDecision {
         use TimeoutDecision::{Busy, Close, HeadTimeout, WaitUntil};
         let mut state = self.state();
-        if state.in_flight > 0 {
+        let http2_head = state.http2_head_started;
+        if state.in_flight > 0 && http2_head.is_none() {
             return Busy;
         }
         let http1 = self.is(HttpVersion::Http1);
-        let head = state.head_started.filter(|_| http1);
+        let head = http2_head.or(state.head_started.filter(|_| http1));
         if state.evicted {
             return head.map_or(Close, |_| HeadTimeout);
         }
         let (deadline, decision) = match head {
+            Some(started) if !http1 => (started + self.timeouts.head, HeadTimeout),
             _ if state.write_blocked => (state.idle_since + self.timeouts.idle, Close),
             Some(started) => (started + self.timeouts.head, HeadTimeout),
             _ if stopping => return Close,
@@ -241,10 +252,8 @@ impl ConnectionActivity {
         if now.is_some_and(|now| now >= deadline) {
             return decision;
         }
-        let taken = state.taken_by_head(http1);
-        if taken > state.head_counted {
-            let more = taken - state.head_counted;
-            state.head_counted = taken;
+        if let Some(more @ 1..) = state.head_bytes.checked_sub(state.head_counted) {
+            state.head_counted = state.head_bytes;
             self.heads.count(more);
         }
         WaitUntil(deadline)
@@ -263,16 +272,5 @@ impl Drop for ConnectionActivity {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         self.heads.release(state.head_counted);
-    }
-}
-
-impl ActivityState {
-    /// The bytes of an unfinished head that count against the budget.
-    fn taken_by_head(&self, http1: bool) -> usize {
-        match self.head_bytes {
-            bytes if http1 => bytes,
-            ..=HTTP2_UNCOUNTED => 0,
-            bytes => bytes.min(HTTP2_HEAD),
-        }
     }
 }

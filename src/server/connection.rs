@@ -21,10 +21,10 @@ use hyper::{
     Request, Response,
     body::{Body, Frame, Incoming, SizeHint},
     header::{CONNECTION, HeaderValue},
-    server::conn::{http1, http2},
+    server::conn::http1,
     service::service_fn,
 };
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -51,17 +51,6 @@ use crate::{
     relay::gateway::Peer,
     telemetry::metrics::{GaugeGuard, Metrics},
 };
-
-/// HTTP/2 flow-control window of a stream and of a connection, in bytes. It allows 160 Mbit/s at a
-/// round trip of 200 ms. One upload may use the whole window of its connection, so this also bounds
-/// the unread bytes that a peer can make us buffer.
-const WINDOW: u32 = 4 * 1024 * 1024;
-const MAX_STREAMS: u32 = 100;
-/// Minimum of hyper's HTTP/2 head limit, in bytes. Above its limit hyper responds with a bare 431,
-/// which can't be held back over HTTP/2.
-const MIN_HTTP2_HEAD: usize = 128 * 1024;
-/// Interval and timeout of HTTP/2 pings. A dead peer is noticed within twice this time.
-const PING: Duration = Duration::from_secs(20);
 
 /// State shared by all connections.
 pub(super) struct ServerContext<H> {
@@ -143,10 +132,10 @@ enum ConnectionEnd {
 }
 
 /// An open connection.
-struct HttpConnection<H> {
-    context: Arc<ServerContext<H>>,
+pub(super) struct HttpConnection<H> {
+    pub(super) context: Arc<ServerContext<H>>,
     peer: Peer,
-    place: ConnectionPlace,
+    pub(super) place: ConnectionPlace,
 }
 
 impl<H, F> HttpConnection<H>
@@ -227,62 +216,12 @@ where
         }
     }
 
-    async fn http2<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, read: Bytes) {
-        let activity = &self.place.activity;
-        activity.opened(HttpVersion::Http2);
-        let mut stream = ConnectionStream::new(stream, read, Arc::clone(activity), false);
-        self.drive_http2(&mut stream, activity).await;
-        activity.unless_evicted(stream.close_lingering()).await;
-    }
-
-    async fn drive_http2<S>(
-        &self,
-        stream: &mut ConnectionStream<S>,
-        activity: &Arc<ConnectionActivity>,
-    ) where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        let head_limit = coarse_head_limit(self.context.max_head_bytes).max(MIN_HTTP2_HEAD);
-        let head_limit = u32::try_from(head_limit).unwrap_or(u32::MAX);
-        let service = service_fn(|request| self.respond(request, activity, false));
-        let mut connection = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .initial_stream_window_size(WINDOW)
-            .initial_connection_window_size(WINDOW)
-            .max_concurrent_streams(MAX_STREAMS)
-            .max_header_list_size(head_limit)
-            .keep_alive_interval(PING)
-            .keep_alive_timeout(PING)
-            .serve_connection(TokioIo::new(stream), service);
-        let mut stopping = self.context.stopping.clone();
-        let mut watchdog = self.watchdog();
-        let finished = tokio::select! {
-            finished = watchdog.until_due(&mut connection) => finished,
-            _ = stopping.wait_for(|stop| *stop) => None,
-        };
-        if finished.is_some() {
-            return;
-        }
-        // Open streams finish. The peer gets a GOAWAY frame, so it opens no more. When the whole
-        // gateway stops, the drain bounds this wait.
-        Pin::new(&mut connection).graceful_shutdown();
-        if activity.is_evicted() {
-            // Polled once, so that the frame is sent.
-            drop(timeout(Duration::ZERO, connection).await);
-        } else if *self.context.stopping.borrow() {
-            drop(connection.await);
-        } else {
-            let ending = timeout(self.context.timeouts.head, connection);
-            drop(activity.unless_evicted(ending).await);
-        }
-    }
-
-    fn watchdog(&self) -> ConnectionWatchdog<'_> {
+    pub(super) fn watchdog(&self) -> ConnectionWatchdog<'_> {
         ConnectionWatchdog::new(&self.place, &self.context.stopping, &self.context.readiness)
     }
 
     /// Passes a request to the handler. It counts as in flight until its response is written.
-    fn respond(
+    pub(super) fn respond(
         &self,
         request: Request<Incoming>,
         activity: &Arc<ConnectionActivity>,
@@ -314,12 +253,12 @@ where
 
 /// Head limit of hyper, in bytes. The relay enforces the exact limit, which counts method, target
 /// and header fields only.
-fn coarse_head_limit(max_head_bytes: usize) -> usize {
+pub(super) fn coarse_head_limit(max_head_bytes: usize) -> usize {
     max_head_bytes.saturating_mul(2).max(64 * 1024)
 }
 
 /// A response body that keeps its request in flight until it is dropped.
-struct TrackedResponseBody {
+pub(super) struct TrackedResponseBody {
     body: Full<Bytes>,
     _guard: RequestGuard,
 }

@@ -125,7 +125,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionStream<S> {
     ) -> Self {
         let mut head = Vec::new();
         if !replay.is_empty() {
-            activity.read(replay.len());
+            activity.read();
             head.extend(replay.iter().take(KEPT_HEAD).filter(|_| guarded));
         }
         Self {
@@ -201,7 +201,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionStream<S> {
 
     /// Reports bytes from the peer, and keeps them if they belong to a head.
     fn record_read(&mut self, bytes: &[u8]) {
-        match self.activity.read(bytes.len()) {
+        match self.activity.read() {
             ReadPhase::Request => return,
             ReadPhase::HeadStart => self.head.clear(),
             ReadPhase::Head => {}

@@ -67,7 +67,8 @@ fn shapes() -> Vec<Shape> {
             5_000,
         ),
         shape("frames of 15,000 bytes", true, data(15_000), 15_000),
-        shape("frames of one byte", true, data(1), 1),
+        // Smaller ones count as a flood.
+        shape("frames of 128 bytes", true, data(128), 128),
         shape("chunks of 5,000 bytes in TLS", false, chunk(5_000), 5_000),
         shape(
             "chunks of 15,000 bytes in TLS",

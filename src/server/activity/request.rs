@@ -36,9 +36,6 @@ impl RequestGuard {
         // A request that comes first is served.
         state.evicted = false;
         let counted = std::mem::take(&mut state.head_counted);
-        if activity.is(HttpVersion::Http2) {
-            state.head_bytes = 0;
-        }
         drop(state);
         activity.heads.release(counted);
         Self {

@@ -231,33 +231,3 @@ async fn connections_over_the_limit_wait() {
     drop(first);
     read_until(&mut second, "0 tls=false").await;
 }
-
-/// RFC 9113 sections 6.5.2 and 6.9: how much of an upload may be in flight before it must wait.
-#[tokio::test]
-async fn an_http2_upload_may_have_four_mebibytes_in_flight() {
-    let running = start(settings()).await;
-    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0";
-    let mut tcp = connect(running.public, preface).await;
-    let (mut stream_window, mut connection_window) = (65_535, 65_535);
-    while stream_window == 65_535 || connection_window == 65_535 {
-        let mut head = [0; 9];
-        tcp.read_exact(&mut head).await.unwrap();
-        let [_, high, low, kind, _, ..] = head;
-        let mut payload = vec![0; usize::from(high) << 8 | usize::from(low)];
-        tcp.read_exact(&mut payload).await.unwrap();
-        let number = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().unwrap());
-        match kind {
-            // SETTINGS, of which 4 is INITIAL_WINDOW_SIZE.
-            4 => {
-                let windows = payload.chunks(6).filter(|setting| setting[..2] == [0, 4]);
-                // An acknowledgement has no settings.
-                let window = windows.map(|setting| number(&setting[2..])).max();
-                stream_window = window.unwrap_or(stream_window);
-            }
-            // WINDOW_UPDATE of the connection.
-            8 => connection_window += number(&payload),
-            _ => {}
-        }
-    }
-    assert_eq!((stream_window, connection_window), (4 << 20, 4 << 20));
-}

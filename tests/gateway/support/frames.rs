@@ -205,13 +205,18 @@ impl FrameClient<TcpStream> {
 impl<S: AsyncRead + AsyncWrite + Unpin> FrameClient<S> {
     /// Sends the preface and settings: no dynamic table.
     pub(crate) async fn begin(stream: S) -> io::Result<Self> {
-        let mut client = Self {
-            stream,
-            read: Vec::new(),
-        };
+        let mut client = Self::reading(stream);
         let settings = settings(&[(HEADER_TABLE_SIZE, 0)]);
         client.send(&[PREFACE, &settings].concat()).await?;
         Ok(client)
+    }
+
+    /// A client on a connection that has begun.
+    pub(crate) fn reading(stream: S) -> Self {
+        Self {
+            stream,
+            read: Vec::new(),
+        }
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
