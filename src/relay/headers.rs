@@ -17,11 +17,10 @@ const FACE_FIELD: &str = "Liveness-Face-Field";
 const MAX_SESSION: usize = 1024;
 const MAX_FACE_FIELD: usize = 256;
 
-/// Checks size, host and expectation of a head. The server has checked its lines and how it
-/// frames its body.
+/// Checks size and host of a head. The server has checked its lines and how it frames its body.
 ///
 /// # Errors
-/// `HeadTooLarge`, `Host` with the reason, or `Expectation`.
+/// `HeadTooLarge`, or `Host` with the reason.
 pub fn check_head(parts: &Parts, max_head_bytes: usize) -> Result<(), Refusal> {
     let target = parts
         .uri
@@ -29,24 +28,16 @@ pub fn check_head(parts: &Parts, max_head_bytes: usize) -> Result<(), Refusal> {
         .map_or(0, |target| target.as_str().len());
     let mut size = parts.method.as_str().len() + target;
     let mut hosts = HostFields::default();
-    let mut expected = true;
     for (name, value) in &parts.headers {
         size += name.as_str().len() + value.len() + 4;
         if name == HOST {
             hosts.repeated |= hosts.host.replace(value).is_some();
-        } else if name == EXPECT {
-            // RFC 9110 section 10.1.1 defines no other expectation.
-            expected &= value.as_bytes().eq_ignore_ascii_case(b"100-continue");
         }
     }
     if size > max_head_bytes {
         return Err(Refusal::HeadTooLarge);
     }
-    check_host(parts, &hosts)?;
-    match expected {
-        true => Ok(()),
-        false => Err(Refusal::Expectation),
-    }
+    check_host(parts, &hosts)
 }
 
 /// Requires that there is no query string, not even an empty one.

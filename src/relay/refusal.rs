@@ -30,9 +30,6 @@ pub enum Refusal {
     /// The head names no host, or not exactly one, for this reason.
     #[error("wrong host: {0}")]
     Host(&'static str),
-    /// The head expects something else than `100-continue`.
-    #[error("unknown expectation")]
-    Expectation,
     /// The head is over `server.max_head_bytes`.
     #[error("the head is too large")]
     HeadTooLarge,
@@ -87,10 +84,6 @@ impl Refusal {
         match self {
             Self::Malformed(detail) => malformed(detail.clone()),
             Self::Host(detail) => malformed(*detail),
-            Self::Expectation => {
-                let detail = "the only expectation that can be met is 100-continue";
-                problem(417, "malformed_request", detail)
-            }
             Self::HeadTooLarge => problem(431, "headers_too_large", "the head is too large"),
             Self::UnknownRoute => {
                 problem(404, "unknown_route", "no such path; paths match exactly")
@@ -158,7 +151,6 @@ impl Refusal {
             }
             Self::Malformed(_)
             | Self::Host(_)
-            | Self::Expectation
             | Self::HeadTooLarge
             | Self::UnknownRoute
             | Self::Method(_)

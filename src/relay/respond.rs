@@ -284,7 +284,7 @@ impl List {
 fn ends_connection(refusal: &Refusal) -> bool {
     matches!(
         refusal,
-        Refusal::Host(_) | Refusal::Expectation | Refusal::HeadTooLarge | Refusal::Method(_)
+        Refusal::Host(_) | Refusal::HeadTooLarge | Refusal::Method(_)
     )
 }
 

@@ -12,11 +12,13 @@ use memchr::{memchr, memchr_iter};
 pub use self::grammar::FramingError;
 use self::{
     grammar::{chunk_size, trailer_name},
-    head::{FramedBody, MessageHead},
+    head::MessageHead,
+    whole::whole_head,
 };
 
 mod grammar;
 mod head;
+mod whole;
 
 /// Longest request line, in bytes. RFC 9112 section 3 recommends 8000 at least.
 const MAX_REQUEST_LINE: usize = 8192;
@@ -95,6 +97,13 @@ impl MessageFraming {
     /// Reads a part of a body, or lines. Returns the number of bytes, at least one.
     fn step(&mut self, bytes: &[u8]) -> Result<usize, FramingError> {
         let (left, behind) = match &mut self.state {
+            FramingState::Start
+                if self.partial.is_empty()
+                    && let Some((read, head)) = whole_head(bytes) =>
+            {
+                self.state = behind_head(head);
+                return Ok(read);
+            }
             FramingState::Body(left) => (left, FramingState::Start),
             FramingState::ChunkData(left) => (left, FramingState::ChunkEnd),
             FramingState::Start
@@ -118,8 +127,7 @@ impl MessageFraming {
         Ok(read)
     }
 
-    /// Reads lines that arrive whole, and keeps the begin of one that does not. Nearly every head
-    /// is read here at once.
+    /// Reads lines that arrive whole, and keeps the begin of one that does not.
     fn lines(&mut self, bytes: &[u8]) -> Result<usize, FramingError> {
         let mut begin = 0;
         for end in memchr_iter(b'\n', bytes) {
@@ -188,11 +196,7 @@ impl MessageFraming {
                 self.head = MessageHead::begin(line)?;
                 Ok(FramingState::Fields)
             }
-            FramingState::Fields if line.is_empty() => Ok(match self.head.body() {
-                FramedBody::Empty => FramingState::Start,
-                FramedBody::Length(length) => FramingState::Body(length),
-                FramedBody::Chunked => FramingState::ChunkSize,
-            }),
+            FramingState::Fields if line.is_empty() => Ok(behind_head(self.head)),
             FramingState::Fields => {
                 self.head.field(line)?;
                 Ok(FramingState::Fields)
@@ -217,6 +221,15 @@ impl MessageFraming {
                 Err(FramingError::Chunk)
             }
         }
+    }
+}
+
+/// The state behind a complete head.
+fn behind_head(head: MessageHead) -> FramingState {
+    match head.length() {
+        _ if head.is_chunked() => FramingState::ChunkSize,
+        None | Some(0) => FramingState::Start,
+        Some(length) => FramingState::Body(length),
     }
 }
 

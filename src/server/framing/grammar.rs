@@ -208,12 +208,12 @@ fn is_text(byte: u8) -> bool {
 
 /// A number of digits alone, without a sign.
 pub(super) fn number(digits: &[u8], radix: u32) -> Option<u64> {
-    let text = std::str::from_utf8(digits).ok()?;
-    let first = text.bytes().next()?;
-    if !char::from(first).is_digit(radix) {
-        return None;
-    }
-    u64::from_str_radix(text, radix).ok()
+    digits.first()?;
+    digits.iter().try_fold(0_u64, |number, byte| {
+        let digit = char::from(*byte).to_digit(radix)?;
+        let number = number.checked_mul(radix.into())?;
+        number.checked_add(digit.into())
+    })
 }
 
 pub(super) fn trim(bytes: &[u8]) -> &[u8] {

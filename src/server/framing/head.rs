@@ -6,8 +6,8 @@
 use super::grammar::{FramingError, coding, number, request_line, trim};
 
 /// The names of the fields that frame a body. hyper refuses blanks before their colon.
-const LENGTH: &[u8] = b"content-length";
-const CODING: &[u8] = b"transfer-encoding";
+const LENGTH: &[u8] = b"Content-Length";
+const CODING: &[u8] = b"Transfer-Encoding";
 /// Longest line of these fields, in bytes. Of a longer one that arrives in pieces, only the begin
 /// is known.
 const MAX_FRAMING_FIELD: usize = 512;
@@ -23,13 +23,6 @@ pub(super) struct MessageHead {
     chunked: bool,
 }
 
-/// How the end of a body is found.
-pub(super) enum FramedBody {
-    Empty,
-    Length(u64),
-    Chunked,
-}
-
 impl MessageHead {
     /// Begins with a request line.
     pub(super) fn begin(line: &[u8]) -> Result<Self, FramingError> {
@@ -39,13 +32,14 @@ impl MessageHead {
         })
     }
 
-    /// How the body behind the head is framed.
-    pub(super) fn body(self) -> FramedBody {
-        match (self.chunked, self.length) {
-            (true, _) => FramedBody::Chunked,
-            (false, None | Some(0)) => FramedBody::Empty,
-            (false, Some(length)) => FramedBody::Length(length),
-        }
+    /// The body's length, if the head states it.
+    pub(super) fn length(self) -> Option<u64> {
+        self.length
+    }
+
+    /// Whether the body comes in chunks.
+    pub(super) fn is_chunked(self) -> bool {
+        self.chunked
     }
 
     /// Whether the first byte shows that this line is a field that frames nothing.
@@ -71,13 +65,13 @@ impl MessageHead {
         let (name, value) = line.split_at_checked(colon).unwrap_or((line, &[]));
         let value = trim(value.get(1..).unwrap_or_default());
         let short = line.len() <= MAX_FRAMING_FIELD;
-        if name.eq_ignore_ascii_case(LENGTH) {
+        if is(name, LENGTH) {
             let length = number(value, 10).filter(|length| *length <= MAX_LENGTH && short);
             let length = length.ok_or(FramingError::Length)?;
             if self.length.replace(length).is_some() {
                 return Err(FramingError::Length);
             }
-        } else if name.eq_ignore_ascii_case(CODING) {
+        } else if is(name, CODING) {
             if self.http10 {
                 return Err(FramingError::CodingInHttp10);
             }
@@ -92,4 +86,9 @@ impl MessageHead {
             false => Ok(()),
         }
     }
+}
+
+/// Compares names, the usual spelling first.
+fn is(name: &[u8], other: &[u8]) -> bool {
+    name == other || name.eq_ignore_ascii_case(other)
 }
