@@ -22,7 +22,7 @@ const SLOWER: f64 = 2.0;
 /// Seconds for a probe, and for a newcomer in the 99th percentile.
 const PROBE: f64 = 1.0;
 /// Seconds for a request of a normal user on the attackers' connection, in the 99th percentile.
-const VICTIM: f64 = 5.0;
+const VICTIM: f64 = 3.0;
 /// The load alone, before the first phase.
 const WARM_UP: Duration = Duration::from_secs(2);
 const CALIBRATION: Duration = Duration::from_secs(4);

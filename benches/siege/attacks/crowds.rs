@@ -120,12 +120,12 @@ fn slow_head(_: &Target, _: usize) -> Script {
 fn slow_body(target: &Target, account: usize) -> Script {
     let head = format!(
         "POST {VERIFY} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
-         Content-Type: video/mp4\r\nLiveness-Session: lg1.attacker\r\nContent-Length: 100000\r\n\
-         \r\n",
+         Content-Type: application/json\r\nContent-Length: 100000\r\n\r\n\
+         {{\"video_base64\":\"",
         target.token(account)
     );
     Script {
-        drip: drip(Duration::from_secs(1), 1, [0]),
+        drip: drip(Duration::from_secs(1), 1, *b"A"),
         ..Script::once(head.into_bytes())
     }
 }

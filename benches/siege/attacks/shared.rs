@@ -27,7 +27,7 @@ const PIECE: usize = 64 * 1024;
 /// How long a refused upload goes on after its response.
 const STUBBORN: Duration = Duration::from_secs(1);
 /// A normal user's request that takes longer is lost.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The users of one connection.

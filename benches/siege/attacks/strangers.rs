@@ -203,12 +203,13 @@ pub(super) const OTHERS: &[Attack] = &[
     },
 ];
 
-/// An upload whose video comes slowly and never ends.
+/// An upload whose video comes slowly and never ends. Its session would come behind the video, so
+/// the gateway can't refuse it for that.
 fn slow_upload(target: &Target, account: usize) -> Script {
     let head = format!(
         "POST {VERIFY} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
          Content-Type: application/json\r\nContent-Length: {DECLARED}\r\n\r\n\
-         {{\"session_id\":\"lg1.attacker\",\"video_base64\":\"",
+         {{\"video_base64\":\"",
         target.token(account)
     );
     Script {
