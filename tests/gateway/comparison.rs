@@ -1,7 +1,7 @@
 //! The arithmetic of `benches/compare`: medians, ratios, heads, framing. Nothing is measured here.
 
 #[path = "../../benches/compare/stats.rs"]
-mod stats;
+pub(crate) mod stats;
 #[path = "../../benches/compare/targets.rs"]
 mod targets;
 #[path = "../../benches/compare/load/translate.rs"]

@@ -19,9 +19,6 @@ mod requests;
 #[path = "../../benches/siege/samples.rs"]
 #[allow(dead_code, reason = "the benchmark uses the rest")]
 mod samples;
-#[path = "../../benches/compare/stats.rs"]
-#[allow(dead_code, reason = "the comparison uses the rest")]
-mod stats;
 
 use std::{sync::Arc, time::Duration};
 
@@ -40,6 +37,7 @@ use clients::Site;
 use load::{Load, User};
 use samples::{Kind, Outcome, Samples};
 
+use crate::comparison::stats;
 use crate::support::{
     Gateway, SESSIONCODE, VERDICT, VERIFY, crowd, emulator, identity, routes, settings_with,
     verify_body, video,

@@ -16,9 +16,8 @@ use super::{
 const MIB: usize = 1024 * 1024;
 /// Size that a slow upload declares, in bytes.
 const DECLARED: usize = 28 * MIB;
-/// Interval and size of what a slow upload sends: 17 KiB a second.
+/// Interval of what a slow upload sends.
 const UPLOAD_PAUSE: Duration = Duration::from_millis(250);
-const UPLOAD_PIECE: usize = 4352;
 /// Requests that a flood over HTTP/1.1 pipelines.
 const PIPELINED: u32 = 20;
 
@@ -28,7 +27,7 @@ const UPLOAD: Crowd = Crowd {
     protocol: Protocol::Http1,
     admin: false,
     accounts: 1,
-    script: slow_upload,
+    script: |target, account| slow_upload(target, account, 17 * 1024),
     reads: true,
     leaves: true,
     receive: None,
@@ -67,10 +66,25 @@ pub(super) const UPLOADS: &[Attack] = &[
     },
     Attack {
         name: "uploads-20-users",
-        what: "20 accounts: 120 uploads of 28 MiB declared, 2 MB/s in all",
+        what: "20 accounts: 360 uploads of 28 MiB declared, 2 MB/s in all",
         shape: Shape::Crowd(Crowd {
-            connections: 120,
+            connections: 360,
+            per_second: 180,
             accounts: 20,
+            script: |target, account| slow_upload(target, account, 5_600),
+            ..UPLOAD
+        }),
+        goal: Goal::SlowUsers,
+        ..USUAL
+    },
+    Attack {
+        name: "uploads-20-steady",
+        what: "20 accounts: 40 uploads of 28 MiB declared, 2 MB/s in all",
+        shape: Shape::Crowd(Crowd {
+            connections: 40,
+            per_second: 40,
+            accounts: 20,
+            script: |target, account| slow_upload(target, account, 50_000),
             ..UPLOAD
         }),
         goal: Goal::SlowUsers,
@@ -205,7 +219,7 @@ pub(super) const OTHERS: &[Attack] = &[
 
 /// An upload whose video comes slowly and never ends. Its session would come behind the video, so
 /// the gateway can't refuse it for that.
-fn slow_upload(target: &Target, account: usize) -> Script {
+fn slow_upload(target: &Target, account: usize, bytes_per_second: usize) -> Script {
     let head = format!(
         "POST {VERIFY} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
          Content-Type: application/json\r\nContent-Length: {DECLARED}\r\n\r\n\
@@ -216,7 +230,7 @@ fn slow_upload(target: &Target, account: usize) -> Script {
         start: head.into_bytes().into(),
         drip: Some(Drip {
             every: UPLOAD_PAUSE,
-            bytes: UPLOAD_PIECE,
+            bytes: bytes_per_second / 4,
             of: Arc::from(*b"AAAA"),
         }),
     }
