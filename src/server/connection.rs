@@ -181,8 +181,11 @@ where
         let mut stream = ConnectionStream::new(tcp, Bytes::new(), Arc::clone(activity), true);
         let responder = &self.context.head_responder;
         let response = responder.response(PROXY_HEADER_INVALID, &[], self.peer.address);
-        stream.respond(&response).await;
-        activity.unless_evicted(stream.close_lingering()).await;
+        let ending = async {
+            stream.respond(&response).await;
+            stream.close_lingering().await;
+        };
+        activity.unless_evicted(ending).await;
     }
 
     /// Lets hyper serve until it returns or a time limit passes. The stream can be used afterwards.

@@ -4,6 +4,8 @@
 //! Relies on its caller for the deadline, which all of it shares, and for giving up at a stop.
 //! Never writes to the peer, except for the TLS handshake.
 
+use std::sync::atomic::Ordering;
+
 use tokio::{net::TcpStream, time::Instant};
 
 use super::{
@@ -36,6 +38,10 @@ pub(super) async fn open(
         // Under TLS there is no way to respond yet.
         let respond = tls.is_none() && matches!(error, ProxyReadError::Invalid(_));
         return respond.then_some(OpenedStream::NoProxyHeader(tcp));
+    }
+    if peer.trusted {
+        // The operator's own proxy keeps its connections for users to come.
+        peer.authenticated.store(true, Ordering::Relaxed);
     }
     match tls {
         Some(tls) => tls_handshake(tls, tcp, deadline)

@@ -130,6 +130,24 @@ async fn an_idle_connection_is_closed_silently() {
 }
 
 #[tokio::test]
+async fn a_trusted_proxy_keeps_a_connection_on_which_nobody_was_authenticated() {
+    let mut short = settings();
+    short.head_timeout = Duration::from_millis(50);
+    let strangers = start(short).await;
+    let mut short = settings();
+    short.head_timeout = Duration::from_millis(50);
+    short.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let proxies = start(short).await;
+    let mut proxy = connect(proxies.public, GET).await;
+    read_until(&mut proxy, "0 tls=false").await;
+    let mut stranger = connect(strangers.public, GET).await;
+    read_until(&mut stranger, "0 tls=false").await;
+    assert_eq!(read_all(&mut stranger).await, "");
+    proxy.write_all(GET.as_bytes()).await.unwrap();
+    read_until(&mut proxy, "0 tls=false").await;
+}
+
+#[tokio::test]
 async fn a_request_in_flight_is_not_idle() {
     let mut short = settings();
     short.idle_timeout = Duration::from_millis(20);
