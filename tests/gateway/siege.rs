@@ -177,6 +177,18 @@ async fn what_must_never_happen_is_judged_as_wrong() {
 }
 
 #[test]
+fn every_attack_stands_in_the_documentation() {
+    let page = include_str!("../../docs/security.md");
+    for attack in Attack::all() {
+        assert!(
+            page.contains(&format!("`{}`", attack.name)),
+            "{}",
+            attack.name
+        );
+    }
+}
+
+#[test]
 fn statuses_are_counted_wherever_the_reads_are_split() {
     let responses = b"HTTP/1.1 404 Not Found\r\n\r\nHTTP/1.1 401 Unauthorized\r\n\r\n";
     for split in 0..=responses.len() {
