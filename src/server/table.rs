@@ -30,8 +30,9 @@ pub(super) const HEAD_BUDGET: usize = 64 * 1024 * 1024;
 const BATCH: usize = 64;
 /// How long a newcomer waits for one victim's place before it takes the next victim.
 const RETRY: Duration = Duration::from_millis(100);
-/// A connection that was authenticated is evicted only if it has been idle for so long: its peer
-/// may be about to use it.
+/// A connection is evicted only if it has been idle for so long: a request may be on its way. One
+/// that was authenticated belongs to a user, or to a proxy with many of them.
+const STRANGER_IDLE: Duration = Duration::from_millis(100);
 const AUTHENTICATED_IDLE: Duration = Duration::from_secs(1);
 
 /// The open connections of a listener.
@@ -112,8 +113,11 @@ impl ConnectionTable {
         *victims = self.first(|activity| {
             let (authenticated, since) = activity.idle_rank()?;
             let idle = now.saturating_duration_since(since);
-            let evictable = !authenticated || idle >= AUTHENTICATED_IDLE;
-            evictable.then_some((authenticated, since))
+            let needed = match authenticated {
+                true => AUTHENTICATED_IDLE,
+                false => STRANGER_IDLE,
+            };
+            (idle >= needed).then_some((authenticated, since))
         });
         let strangers = victims.partition_point(|((authenticated, _), _)| !authenticated);
         // Of the others only one: until the next is needed, there may be a stranger.

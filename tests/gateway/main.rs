@@ -126,6 +126,12 @@ mod store;
 // The listeners: protocols, timeouts, connection limits, TLS, the graceful stop, the admin side.
 mod connections;
 
+// The limit of file descriptors is raised and kept, and a lack of them is survived.
+mod descriptors;
+
+// A stop never outlasts its time, whatever is under way.
+mod stops;
+
 // Keys and certificates in files are replaced while the gateway runs, and no request fails.
 mod rotation;
 

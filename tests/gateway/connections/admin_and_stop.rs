@@ -7,9 +7,15 @@ use http_body_util::{BodyExt, Empty};
 use hyper::{Request, client::conn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use liveness_gateway::lifecycle::IssuerKeys;
-use tokio::{io::AsyncReadExt, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
+use super::certificates;
 use super::peer::{GET, WAIT, connect, exchange, read_all, read_until, settings, soon, start};
+
+const TEN_MINUTES: Duration = Duration::from_secs(600);
 
 #[tokio::test]
 async fn a_stop_lets_requests_finish_and_accepts_no_more() {
@@ -84,6 +90,42 @@ async fn a_stop_closes_connections_that_do_not_finish() {
             .encode()
             .contains("liveness_gateway_connections 0")
     );
+}
+
+/// None of these ends by itself before ten minutes have passed.
+#[tokio::test]
+async fn a_stop_ends_every_kind_of_connection_in_time() {
+    for tls in [false, true] {
+        let mut long = settings();
+        long.drain_timeout = Duration::from_millis(200);
+        (long.head_timeout, long.idle_timeout) = (TEN_MINUTES, TEN_MINUTES);
+        long.tls = tls.then(|| certificates::files().0.server_config(None).unwrap());
+        let mut running = start(long).await;
+        let mut open = Vec::new();
+        for bytes in [
+            "",
+            "GET / HTTP/1.1\r\nHost:",
+            "PRI * HT",
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04",
+            "\x16\x03\x01\x02",
+            GET,
+            WAIT,
+        ] {
+            open.push(connect(running.public, bytes).await);
+        }
+        // One whose peer reads no response.
+        let mut deaf = connect(running.public, "").await;
+        let flood = GET.repeat(1000);
+        let flood = async { while deaf.write_all(flood.as_bytes()).await.is_ok() {} };
+        let blocked = tokio::time::timeout(Duration::from_millis(500), flood).await;
+        assert!(tls || blocked.is_err());
+        if !tls {
+            soon(running.gate.arrived.notified()).await;
+        }
+        running.stop.take().unwrap().send(()).unwrap();
+        let outcome = soon(running.outcome).await.unwrap();
+        assert!(tls || outcome.cut >= 3, "{outcome:?}");
+    }
 }
 
 #[tokio::test]

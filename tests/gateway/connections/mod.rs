@@ -7,5 +7,6 @@
 mod admin_and_stop;
 pub(crate) mod certificates;
 pub(crate) mod peer;
+mod places;
 mod plain;
 mod tls;

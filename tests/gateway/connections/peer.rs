@@ -1,5 +1,9 @@
 //! A running server, and a peer that writes bytes.
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -19,6 +23,8 @@ use tokio::{
 };
 
 pub(crate) const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+/// A request that counts as authenticated.
+pub(crate) const KNOWN: &str = "GET /known HTTP/1.1\r\nHost: x\r\n\r\n";
 pub(crate) const WAIT: &str = "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /// Shows when a request to `/wait` has begun, and lets it finish.
@@ -57,8 +63,11 @@ pub(crate) fn settings() -> ServerSettings {
 }
 
 /// `/wait` waits for the gate, `/refuse` leaves the body unread, other paths return the length of
-/// the body.
+/// the body. `/known` is authenticated.
 async fn answer(request: Request<Incoming>, peer: Peer, gate: Arc<Gate>) -> Response<Full<Bytes>> {
+    if request.uri().path() == "/known" {
+        peer.authenticated.store(true, Ordering::Relaxed);
+    }
     match request.uri().path() {
         "/wait" => {
             gate.arrived.notify_one();
@@ -121,6 +130,19 @@ pub(crate) async fn start(settings: ServerSettings) -> Running {
         readiness,
         stop: Some(stop),
         outcome,
+    }
+}
+
+impl Running {
+    /// Waits until so many connections are open.
+    pub(crate) async fn until_connections_are(&self, count: usize) {
+        let line = format!("liveness_gateway_connections {count}\n");
+        soon(async {
+            while !self.metrics.encode().contains(&line) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
     }
 }
 

@@ -1,0 +1,226 @@
+//! File descriptors: the gateway uses as many as it may, keeps some for what is not a connection,
+//! and survives when there are none.
+//!
+//! The limit belongs to a process, so each gateway is one of its own: the built program.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::support::{
+    ACCESS_KEY, ISSUER, SECRET, SECRET_KEY, SESSIONCODE, UNBOUND, emulator, folder::Folder,
+    identity, raw, routes,
+};
+use liveness_gateway::emulator::Scenario;
+
+/// The program, started by a shell that sets a limit first. Killed when it is dropped.
+struct LimitedGateway {
+    child: Child,
+    _folder: Folder,
+    address: SocketAddr,
+    admin: SocketAddr,
+    lines: Arc<Mutex<Vec<Value>>>,
+}
+
+impl LimitedGateway {
+    async fn start(ulimit: &str, upstream: SocketAddr, server: &str) -> Self {
+        let identity = identity::section(ISSUER, "secret = { env = \"JWT\" }");
+        let configuration = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+             [qiniu]\nendpoint = \"http://{upstream}\"\n\
+             access_key = {{ env = \"AK\" }}\nsecret_key = {{ env = \"SK\" }}\n\
+             {identity}{UNBOUND}{}",
+            routes()
+        );
+        let folder = Folder::with(&[("gateway.toml", &configuration)]);
+        let mut child = Command::new("/bin/sh")
+            .arg("-c")
+            .arg(format!("ulimit {ulimit} && exec \"$0\" \"$@\""))
+            .arg(env!("CARGO_BIN_EXE_liveness-gateway"))
+            .args(["serve", "--config"])
+            .arg(folder.path().join("gateway.toml"))
+            .env_clear()
+            .envs([("AK", ACCESS_KEY), ("SK", SECRET_KEY), ("JWT", SECRET)])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let lines = Arc::<Mutex<Vec<Value>>>::default();
+        let kept = Arc::clone(&lines);
+        std::thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                kept.lock()
+                    .unwrap()
+                    .push(serde_json::from_str(&line).unwrap());
+            }
+        });
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut gateway = Self {
+            child,
+            _folder: folder,
+            address: nowhere,
+            admin: nowhere,
+            lines,
+        };
+        let address = |line: &Value| line["address"].as_str().unwrap().parse().unwrap();
+        gateway.address = address(&gateway.line("listening").await);
+        gateway.admin = address(&gateway.line("admin listening").await);
+        gateway
+    }
+
+    /// The lines whose message begins so.
+    fn lines(&self, message: &str) -> Vec<Value> {
+        let lines = self.lines.lock().unwrap();
+        let begins = |line: &&Value| line["message"].as_str().unwrap_or("").starts_with(message);
+        lines.iter().filter(begins).cloned().collect()
+    }
+
+    async fn line(&self, message: &str) -> Value {
+        for _ in 0..10_000 {
+            if let Some(line) = self.lines(message).pop() {
+                return line;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!(
+            "no line begins with {message}: {:?}",
+            self.lines.lock().unwrap()
+        );
+    }
+
+    /// The lines of `/proc` about this process.
+    fn proc(&self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
+    }
+
+    /// The processor time used so far, in hundredths of a second (proc(5), `stat`).
+    fn ticks(&self) -> u64 {
+        let stat = self.proc("stat");
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        let times = fields.split(' ').skip(11).take(2);
+        times.map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+    }
+
+    async fn probe(&self) -> String {
+        let request = "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let probe = raw::ask(self.admin, request);
+        // The silent connections beside it would have five seconds each.
+        tokio::time::timeout(Duration::from_secs(4), probe)
+            .await
+            .unwrap()
+    }
+}
+
+impl Drop for LimitedGateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn the_soft_limit_is_raised_and_connections_are_held_below_it() {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let gateway = LimitedGateway::start("-Sn 400 && ulimit -Hn 1000", qiniu, "").await;
+    let limits = gateway.proc("limits");
+    let files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let numbers: Vec<_> = files.unwrap().split_whitespace().skip(3).take(2).collect();
+    assert_eq!(numbers, ["1000", "1000"]);
+    let warned = gateway.lines("server.max_connections = 10000 is held to ");
+    assert_eq!(warned.len(), 1, "{:?}", gateway.lines.lock().unwrap());
+    let number = |name: &str| warned[0][name].as_u64().unwrap();
+    assert_eq!(number("limit"), 1000);
+    // Qiniu alone may have 256.
+    assert!(number("reserved") > 256, "{}", warned[0]);
+    assert_eq!(number("allowed"), 1000 - number("reserved"));
+
+    let fits = LimitedGateway::start("-n 1000", qiniu, "max_connections = 600").await;
+    assert!(fits.lines("server.max_connections").is_empty());
+}
+
+#[tokio::test]
+async fn a_lack_of_descriptors_is_survived() {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    // Half of them are left to connections.
+    let gateway = LimitedGateway::start("-n 80", qiniu, "min_body_rate = \"1B\"").await;
+    let mut uploads = Vec::new();
+    for _ in 0..39 {
+        let head = raw::head(
+            "alice",
+            SESSIONCODE,
+            "Content-Length: 2\r\nConnection: close",
+        );
+        uploads.push(raw::begin(gateway.address, &(head + "{")).await);
+    }
+    until_in_flight(&gateway, 39).await;
+    let mut silent = Vec::new();
+    for _ in 0..64 {
+        silent.push(TcpStream::connect(gateway.admin).await.unwrap());
+    }
+    let request = raw::whole("bob", SESSIONCODE, "{}");
+    let mut newcomer = raw::begin(gateway.address, &request).await;
+    gateway.line("can't accept a connection").await;
+
+    // The admin listener has a reserve.
+    for _ in 0..5 {
+        let answer = gateway.probe().await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    // There is none for a connection to Qiniu.
+    let mut upload = uploads.pop().unwrap();
+    upload.write_all(b"}").await.unwrap();
+    let answer = raw::rest(upload).await;
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.contains(r#""code":"overloaded""#), "{answer}");
+    assert!(answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
+    // The newcomer can't be accepted. A listener that tries without a pause takes all the time
+    // that it gets.
+    let before = gateway.ticks();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let used = gateway.ticks() - before;
+    assert!(used < 15, "it spins for {used} hundredths of a second");
+
+    // When there are descriptors again, so are calls.
+    drop(silent);
+    let mut passed = false;
+    while let Some(mut upload) = uploads.pop().filter(|_| !passed) {
+        upload.write_all(b"}").await.unwrap();
+        passed = raw::rest(upload).await.starts_with("HTTP/1.1 200 ");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(passed);
+    // It was accepted as soon as there was a descriptor for it, maybe the last one.
+    let mut begin = [0; 12];
+    newcomer.read_exact(&mut begin).await.unwrap();
+    assert!(begin == *b"HTTP/1.1 200" || begin == *b"HTTP/1.1 503");
+    let lines = gateway.lines("can't accept a connection");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let lines = gateway.lines("no file descriptor is free to call Qiniu");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+}
+
+/// Waits until so many requests are in flight.
+async fn until_in_flight(gateway: &LimitedGateway, count: usize) {
+    let request = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let line = format!("liveness_gateway_requests_in_flight {count}\n");
+    for _ in 0..1000 {
+        if raw::ask(gateway.admin, request).await.contains(&line) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("never {count} requests in flight");
+}
