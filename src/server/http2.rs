@@ -10,7 +10,8 @@ use bytes::Bytes;
 use h2::Reason;
 use http_body_util::Full;
 use hyper::{
-    HeaderMap, Request, Response, body::Incoming, server::conn::http2, service::service_fn,
+    Method, Request, Response, body::Incoming, header::CONTENT_LENGTH, server::conn::http2,
+    service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
@@ -30,9 +31,9 @@ pub mod frames;
 pub mod guard;
 mod stream;
 
-/// Flow-control windows, in bytes. The unread bytes that a peer can make us buffer are bounded by
-/// the connection's. It is wider than a stream's, so that one upload that is not read can't stop
-/// the others of a proxy's connection. A stream's allows 40 Mbit/s at a round trip of 200 ms.
+/// Flow-control windows, in bytes. The connection's bounds the unread bytes that a peer can make
+/// us buffer. It is wider than a stream's, so that one upload that is not read can't stop the
+/// others of a proxy's connection. A stream's allows 40 Mbit/s at a round trip of 200 ms.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
 const MAX_STREAMS: u32 = 100;
@@ -125,7 +126,7 @@ where
         guarded.goaway()
     }
 
-    /// Passes a request to the handler, unless a field is malformed. Then the stream is reset.
+    /// Passes a request to the handler, unless its head is malformed. Then the stream is reset.
     fn respond_http2(
         &self,
         request: Request<Incoming>,
@@ -134,7 +135,7 @@ where
     ) -> impl Future<Output = Result<Response<TrackedResponseBody>, h2::Error>> + Send + use<H, F>
     {
         let progress = Arc::clone(progress);
-        let handled = (!has_padded_value(request.headers())).then(|| {
+        let handled = (!is_malformed(&request)).then(|| {
             progress.request();
             self.respond(request, activity, false)
         });
@@ -149,12 +150,24 @@ where
     }
 }
 
-/// Whether a field value begins or ends with a blank. Over HTTP/2 such a field is malformed (RFC
-/// 9113 section 8.2.1); HTTP/1.1 ignores these blanks.
-fn has_padded_value(fields: &HeaderMap) -> bool {
+/// Whether h2 let a malformed head pass, by RFC 9113: a field value with a blank before or behind
+/// it (section 8.2.1; HTTP/1.1 ignores these), several lengths (8.1.1), or a scheme that is empty
+/// or that the gateway does not speak (8.3.1).
+fn is_malformed(request: &Request<Incoming>) -> bool {
     let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-    fields.values().any(|value| {
+    let mut lengths = 0;
+    for (name, value) in request.headers() {
         let value = value.as_bytes();
-        blank(value.first()) || blank(value.last())
-    })
+        if blank(value.first()) || blank(value.last()) {
+            return true;
+        }
+        lengths += u32::from(name == CONTENT_LENGTH);
+    }
+    // h2 drops the scheme where there is no authority.
+    let uri = request.uri();
+    let scheme = match uri.authority() {
+        Some(_) if request.method() != Method::CONNECT => uri.scheme_str().unwrap_or_default(),
+        _ => "http",
+    };
+    lengths > 1 || !matches!(scheme, "http" | "https")
 }

@@ -4,6 +4,7 @@
 //! listener.
 
 mod basics;
+mod dropped;
 mod floods;
 mod heads;
 mod honest;

@@ -251,6 +251,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FrameClient<S> {
         }
     }
 
+    /// Reads until the acknowledgement of a SETTINGS or PING frame.
+    pub(crate) async fn acknowledged(&mut self, kind: u8) -> Option<RawFrame> {
+        loop {
+            let frame = self.next().await?;
+            if frame.kind == kind && frame.flags & ACK != 0 {
+                return Some(frame);
+            }
+        }
+    }
+
     /// The error code of the GOAWAY frame that ends the connection, if one comes before its end.
     /// A graceful one (`NO_ERROR`) is passed over.
     pub(crate) async fn goaway(&mut self) -> Option<u32> {
