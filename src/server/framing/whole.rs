@@ -15,43 +15,71 @@ const BEGINS: [&[u8]; 3] = [b"POST /", b"GET /", b"OPTIONS /"];
 /// Reads the head at the start of `bytes`. Returns its length in bytes and what it says, or `None`
 /// if it is not whole, not plain, or not valid.
 pub(super) fn whole_head(bytes: &[u8]) -> Option<(usize, MessageHead)> {
-    dispatch!(Level::new(), simd => lines(simd, bytes))
+    dispatch!(Level::new(), simd => head(simd, bytes))
 }
 
-/// Inlined into the code that is compiled for each kind of processor.
+/// Inlined into the code that is compiled for each kind of processor, as all below.
 #[inline(always)]
-fn lines<S: Simd>(simd: S, bytes: &[u8]) -> Option<(usize, MessageHead)> {
-    let last = bytes.len().checked_sub(BLOCK)?;
-    let (mut head, mut begin) = (MessageHead::default(), 0);
-    for wanted in (0..bytes.len()).step_by(BLOCK) {
-        // The last block overlaps the one before it.
-        let at = wanted.min(last);
-        let block = u8x64::simd_from(simd, *bytes.get(at..)?.first_chunk()?);
-        let mut feeds = block.simd_eq(b'\n').to_bitmask() & (u64::MAX << (wanted - at));
-        if begin == 0 {
-            let strange = block.simd_eq(b'#').to_bitmask() | block.simd_ge(0x80).to_bitmask();
-            begin = feeds.trailing_zeros() as usize + 1;
-            let line = bytes.get(..begin)?;
-            // No line break is among the first bytes, or a strange byte before it.
-            if strange & (feeds ^ feeds.wrapping_sub(1)) != 0 || !is_request_line(line) {
-                return None;
-            }
-            feeds &= feeds.wrapping_sub(1);
+fn head<S: Simd>(simd: S, bytes: &[u8]) -> Option<(usize, MessageHead)> {
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    let (first, blocks) = blocks.split_first()?;
+    let block = u8x64::simd_from(simd, *first);
+    let feeds = block.simd_eq(b'\n').to_bitmask();
+    let strange = block.simd_eq(b'#').to_bitmask() | block.simd_ge(0x80).to_bitmask();
+    let begin = feeds.trailing_zeros() as usize + 1;
+    // The first line break is among these bytes, and nothing strange before it.
+    if strange & (feeds ^ feeds.wrapping_sub(1)) != 0 || !is_request_line(bytes.get(..begin)?) {
+        return None;
+    }
+    let mut lines = FieldLines {
+        bytes,
+        begin,
+        head: MessageHead::default(),
+    };
+    let mut ended = lines.read(0, feeds & feeds.wrapping_sub(1))?;
+    let mut at = 0;
+    for block in blocks {
+        if ended {
+            break;
         }
+        at += BLOCK;
+        let block = u8x64::simd_from(simd, *block);
+        ended = lines.read(at, block.simd_eq(b'\n').to_bitmask())?;
+    }
+    if !ended && !rest.is_empty() {
+        // The last block overlaps the one before it.
+        let block = u8x64::simd_from(simd, *bytes.last_chunk()?);
+        let feeds = block.simd_eq(b'\n').to_bitmask() & (u64::MAX << (BLOCK - rest.len()));
+        ended = lines.read(bytes.len() - BLOCK, feeds)?;
+    }
+    ended.then_some((lines.begin, lines.head))
+}
+
+/// The field lines of a head, the next of which begins at `begin`.
+struct FieldLines<'b> {
+    bytes: &'b [u8],
+    begin: usize,
+    head: MessageHead,
+}
+
+impl FieldLines<'_> {
+    /// Reads the lines that end in a block. Returns whether the head does.
+    #[inline(always)]
+    fn read(&mut self, block: usize, mut feeds: u64) -> Option<bool> {
         while feeds != 0 {
-            let end = at + feeds.trailing_zeros() as usize;
+            let end = block + feeds.trailing_zeros() as usize;
             feeds &= feeds - 1;
-            let line = bytes.get(begin..end)?.strip_suffix(b"\r")?;
-            begin = end + 1;
+            let line = self.bytes.get(self.begin..end)?.strip_suffix(b"\r")?;
+            self.begin = end + 1;
             if line.is_empty() {
-                return Some((begin, head));
+                return Some(true);
             }
             if !MessageHead::ignores(line) {
-                head.field(line).ok()?;
+                self.head.field(line).ok()?;
             }
         }
+        Some(false)
     }
-    None
 }
 
 /// Whether a line with its line break asks for a path by HTTP/1.1.

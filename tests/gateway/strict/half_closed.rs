@@ -1,10 +1,13 @@
 //! Connections of which one side is closed: they take no processor time, and keep no place longer
 //! than their timeouts.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
-use crate::support::{Gateway, SESSIONCODE, emulator, own_process, raw, routes};
-use liveness_gateway::emulator::Scenario;
+use crate::support::{ACCESS_KEY, Gateway, SECRET_KEY, SESSIONCODE, own_process, raw, routes};
+use liveness_gateway::{
+    emulator::{Emulator, EmulatorSettings, Scenario},
+    secret::Secret,
+};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 /// What a peer has sent when it falls silent or closes its side.
@@ -40,7 +43,27 @@ fn beginnings() -> Vec<(&'static str, String)> {
         ("a request", good.clone()),
         ("two requests", good.repeat(2)),
         ("a request and a half", good.clone() + "POST"),
+        (
+            "a request and a broken one",
+            good.clone() + "POST /#x HTTP/1.1\r\n\r\n",
+        ),
+        ("a request and a bare LF", good.clone() + "\n"),
     ]
+}
+
+/// An emulator whose responses take a second and a half.
+async fn slow_emulator() -> SocketAddr {
+    let emulator = Emulator::bind(EmulatorSettings {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        access_key: Secret::new(ACCESS_KEY),
+        secret_key: Secret::new(SECRET_KEY),
+        scenario: Scenario::Pass,
+        latency: Duration::from_millis(1500),
+    });
+    let emulator = emulator.await.unwrap();
+    let address = emulator.address();
+    tokio::spawn(emulator.run(std::future::pending()));
+    address
 }
 
 /// The number of open connections becomes zero.
@@ -73,7 +96,8 @@ async fn half_closed_connections_neither_spin_nor_stay() {
     if !own_process::is_here(name) {
         return;
     }
-    let (qiniu, _) = emulator(Scenario::Pass).await;
+    // Requests are under way while the processor is watched.
+    let qiniu = slow_emulator().await;
     let timeouts = "head_timeout = \"1s\"\nidle_timeout = \"1s\"";
     let gateway = Gateway::start(qiniu, timeouts, &routes()).await;
     // Silent peers whose requests are complete, or whose body may take longer, are no part of
