@@ -189,6 +189,7 @@ fn configuration(listen: SocketAddr, qiniu: SocketAddr) -> String {
         r#"
 [server]
 listen = "{listen}"
+max_connections = 500
 
 [admin]
 listen = "127.0.0.1:0"

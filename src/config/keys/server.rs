@@ -44,7 +44,9 @@ pub(super) const KEYS: &[ConfigKey] = &[
         "server.max_connections",
         ValueType::Integer,
         Value("10000"),
-        "Maximum number of open connections. Further ones wait in the kernel's accept queue.",
+        "Maximum number of open connections. A further one takes the place of the longest idle one, \
+         first of those on which no request was authenticated; if there is none, it waits in the \
+         kernel's accept queue. Held below the limit of file descriptors.",
     ),
     key(
         "server.max_head_bytes",
@@ -87,7 +89,8 @@ pub(super) const KEYS: &[ConfigKey] = &[
         "server.idle_timeout",
         ValueType::DURATION,
         Value("\"75s\""),
-        "Maximum time that a connection stays open without a request.",
+        "Maximum time that a connection stays open without a request. While no request of it was \
+         authenticated, at most `head_timeout`.",
     ),
     key(
         "server.drain_timeout",
