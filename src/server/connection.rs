@@ -25,12 +25,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    sync::watch,
-    time::timeout,
-};
+use tokio::{net::TcpStream, sync::watch, time::timeout};
 
 use super::{
     accept::AcceptedConnection,
@@ -38,9 +33,10 @@ use super::{
         ConnectionActivity, ConnectionTimeouts, HttpVersion, RequestGuard, TimeoutDecision,
     },
     head_refusal::{HEAD_TIMEOUT, HeadRefusal, HeadResponder, PROXY_HEADER_INVALID},
-    open::{OpenedStream, open},
+    open::{DetectedProtocol, OpenedStream, open},
     peer::PeerRules,
-    stream::{ConnectionStream, DetectedProtocol},
+    socket::PeerStream,
+    stream::ConnectionStream,
     table::ConnectionPlace,
     timeouts::ConnectionWatchdog,
     tls::ServerTls,
@@ -143,7 +139,7 @@ where
     H: Fn(Request<Incoming>, Peer) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
-    async fn http1<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, read: Bytes) {
+    async fn http1<S: PeerStream>(&self, stream: S, read: Bytes) {
         let activity = &self.place.activity;
         activity.opened(HttpVersion::Http1);
         let mut stream = ConnectionStream::new(stream, read, Arc::clone(activity), true);
@@ -195,7 +191,7 @@ where
         activity: &Arc<ConnectionActivity>,
     ) -> ConnectionEnd
     where
-        S: AsyncRead + AsyncWrite + Unpin,
+        S: PeerStream,
     {
         let service = service_fn(|request| self.respond(request, activity, true));
         let mut connection = http1::Builder::new()

@@ -14,15 +14,13 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::timeout,
-};
+use tokio::time::timeout;
 
 use self::stream::{ConnectionProgress, GuardedStream, Turns};
 use super::{
     activity::{ConnectionActivity, HttpVersion, TimeoutDecision},
     connection::{HttpConnection, TrackedResponseBody, coarse_head_limit},
+    socket::PeerStream,
     stream::ConnectionStream,
 };
 use crate::relay::gateway::Peer;
@@ -48,7 +46,7 @@ where
     H: Fn(Request<Incoming>, Peer) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
-    pub(super) async fn http2<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, read: Bytes) {
+    pub(super) async fn http2<S: PeerStream>(&self, stream: S, read: Bytes) {
         let activity = &self.place.activity;
         activity.opened(HttpVersion::Http2);
         let mut stream = ConnectionStream::new(stream, read, Arc::clone(activity), false);
@@ -75,7 +73,7 @@ where
         activity: &Arc<ConnectionActivity>,
     ) -> Option<[u8; 17]>
     where
-        S: AsyncRead + AsyncWrite + Unpin,
+        S: PeerStream,
     {
         let progress = Arc::new(ConnectionProgress::default());
         let mut guarded = GuardedStream::new(stream, Arc::clone(activity), Arc::clone(&progress));

@@ -17,6 +17,7 @@ pub mod http2;
 mod open;
 mod peer;
 pub mod proxy_protocol;
+mod socket;
 mod stream;
 mod table;
 mod timeouts;

@@ -4,17 +4,33 @@
 //! Relies on its caller for the deadline, which all of it shares, and for giving up at a stop.
 //! Never writes to the peer, except for the TLS handshake.
 
-use std::sync::atomic::Ordering;
+use std::{
+    future::poll_fn,
+    io,
+    pin::Pin,
+    sync::atomic::Ordering,
+    task::{Poll, ready},
+};
 
-use tokio::{net::TcpStream, time::Instant};
+use bytes::{Bytes, BytesMut};
+use tokio::{
+    io::{AsyncRead, ReadBuf},
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
-    peer::PeerRules,
-    proxy_protocol::ProxyReadError,
-    stream::{DetectedProtocol, ServerTlsStream, detect_protocol, tls_handshake},
-    tls::ServerTls,
+    peer::PeerRules, proxy_protocol::ProxyReadError, socket::BufferedSocket, tls::ServerTls,
 };
 use crate::relay::gateway::Peer;
+
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Most bytes that one read takes to detect a protocol. Most heads are smaller.
+const FIRST_READ: usize = 4096;
+
+/// A TLS stream of the public listener.
+pub(super) type ServerTlsStream = TlsStream<BufferedSocket>;
 
 /// A connection whose protocol is known.
 pub(super) enum OpenedStream {
@@ -22,6 +38,12 @@ pub(super) enum OpenedStream {
     Plain(TcpStream, DetectedProtocol),
     /// Plain text from a trusted proxy, without a valid PROXY header.
     NoProxyHeader(TcpStream),
+}
+
+/// Protocol of a plain-text connection, with the bytes read to detect it.
+pub(super) enum DetectedProtocol {
+    Http1(Bytes),
+    Http2(Bytes),
 }
 
 /// Opens a connection by `deadline`. Replaces `peer` by the one that a PROXY header names, where
@@ -51,4 +73,57 @@ pub(super) async fn open(
             .await
             .map(|protocol| OpenedStream::Plain(tcp, protocol)),
     }
+}
+
+/// Makes the TLS handshake. Returns `None` if it fails or is not done by `deadline`.
+async fn tls_handshake(
+    tls: &ServerTls,
+    tcp: TcpStream,
+    deadline: Instant,
+) -> Option<Box<ServerTlsStream>> {
+    let handshake = TlsAcceptor::from(tls.current()).accept(BufferedSocket::new(tcp));
+    match timeout_at(deadline, handshake).await {
+        Ok(Ok(mut tls)) => {
+            tls.get_mut().0.handshake_done();
+            Some(Box::new(tls))
+        }
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a TLS handshake failed");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+/// Reads until the bytes are, or can't become, the HTTP/2 preface. Returns `None` if the peer
+/// closed the connection, or sent nothing by `deadline`. Bytes that are still ambiguous then are
+/// treated as HTTP/1.1, whose head timeout has passed as well.
+async fn detect_protocol(tcp: &mut TcpStream, deadline: Instant) -> Option<DetectedProtocol> {
+    let mut read = BytesMut::new();
+    loop {
+        let common = HTTP2_PREFACE.len().min(read.len());
+        if read.get(..common) != HTTP2_PREFACE.get(..common) {
+            return Some(DetectedProtocol::Http1(read.freeze()));
+        }
+        if common == HTTP2_PREFACE.len() {
+            return Some(DetectedProtocol::Http2(read.freeze()));
+        }
+        match timeout_at(deadline, read_some(tcp, &mut read)).await {
+            Ok(Ok(0) | Err(_)) => return None,
+            Ok(Ok(_)) => {}
+            Err(_) if read.is_empty() => return None,
+            Err(_) => return Some(DetectedProtocol::Http1(read.freeze())),
+        }
+    }
+}
+
+/// Reads once. Holds no memory while it waits.
+fn read_some(tcp: &mut TcpStream, read: &mut BytesMut) -> impl Future<Output = io::Result<usize>> {
+    poll_fn(|cx| {
+        let mut bytes = [0; FIRST_READ];
+        let mut bytes = ReadBuf::new(&mut bytes);
+        ready!(Pin::new(&mut *tcp).poll_read(cx, &mut bytes))?;
+        read.extend_from_slice(bytes.filled());
+        Poll::Ready(Ok(bytes.filled().len()))
+    })
 }

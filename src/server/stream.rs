@@ -1,5 +1,4 @@
-//! The byte stream of one connection: TLS handshake, protocol detection, and the stream that hyper
-//! reads and writes.
+//! The stream that hyper reads and writes.
 //!
 //! [`ConnectionStream`] replays the bytes read for detection, reports progress to
 //! [`ConnectionActivity`], and holds back the bare responses that hyper writes to a head it can't
@@ -14,81 +13,24 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf},
-    net::TcpStream,
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     time::{Instant, timeout, timeout_at},
 };
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
     activity::{ConnectionActivity, ReadPhase},
     framing::{FramingError, MessageFraming},
-    tls::ServerTls,
+    socket::PeerStream,
 };
 
-const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Read buffer below TLS, in bytes. rustls alone reads one record (16 KiB) per system call; this
-/// buffer saves two thirds of an upload's system calls.
-const TLS_READ_BUFFER: usize = 64 * 1024;
 /// How long, and how many bytes, to read from the peer after the last response. Closing earlier
 /// would reset the connection before the peer has read the response.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 256 * 1024;
 /// Bytes of a head that are kept for [`ConnectionStream::head`].
 const KEPT_HEAD: usize = 8 * 1024;
-
-/// A TLS stream of the public listener.
-pub(super) type ServerTlsStream = TlsStream<BufReader<TcpStream>>;
-
-/// Makes the TLS handshake. Returns `None` if it fails or is not done by `deadline`.
-pub(super) async fn tls_handshake(
-    tls: &ServerTls,
-    tcp: TcpStream,
-    deadline: Instant,
-) -> Option<Box<ServerTlsStream>> {
-    let tcp = BufReader::with_capacity(TLS_READ_BUFFER, tcp);
-    match timeout_at(deadline, TlsAcceptor::from(tls.current()).accept(tcp)).await {
-        Ok(Ok(tls)) => Some(Box::new(tls)),
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "a TLS handshake failed");
-            None
-        }
-        Err(_) => None,
-    }
-}
-
-/// Protocol of a plain-text connection, with the bytes read to detect it.
-pub(super) enum DetectedProtocol {
-    Http1(Bytes),
-    Http2(Bytes),
-}
-
-/// Reads until the bytes are, or can't become, the HTTP/2 preface. Returns `None` if the peer
-/// closed the connection, or sent nothing by `deadline`. Bytes that are still ambiguous then are
-/// treated as HTTP/1.1, whose head timeout has passed as well.
-pub(super) async fn detect_protocol(
-    tcp: &mut TcpStream,
-    deadline: Instant,
-) -> Option<DetectedProtocol> {
-    let mut read = BytesMut::with_capacity(4096);
-    loop {
-        let common = HTTP2_PREFACE.len().min(read.len());
-        if read.get(..common) != HTTP2_PREFACE.get(..common) {
-            return Some(DetectedProtocol::Http1(read.freeze()));
-        }
-        if common == HTTP2_PREFACE.len() {
-            return Some(DetectedProtocol::Http2(read.freeze()));
-        }
-        match timeout_at(deadline, tcp.read_buf(&mut read)).await {
-            Ok(Ok(0) | Err(_)) => return None,
-            Ok(Ok(_)) => {}
-            Err(_) if read.is_empty() => return None,
-            Err(_) => return Some(DetectedProtocol::Http1(read.freeze())),
-        }
-    }
-}
 
 /// The stream that hyper reads and writes.
 pub(super) struct ConnectionStream<S> {
@@ -116,7 +58,7 @@ pub(super) struct ConnectionStream<S> {
     head: Vec<u8>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionStream<S> {
+impl<S: PeerStream> ConnectionStream<S> {
     pub(super) fn new(
         stream: S,
         replay: Bytes,
@@ -248,7 +190,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionStream<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ConnectionStream<S> {
+impl<S: PeerStream> AsyncRead for ConnectionStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -259,7 +201,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ConnectionStream<S> {
         }
         let before = buf.filled().len();
         if self.replay.is_empty() {
-            ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+            let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+            if read.is_pending() && self.stream.is_buffered() && !self.activity.responding() {
+                self.stream.release();
+            }
+            ready!(read)?;
             if buf.filled().len() > before {
                 let read = buf.filled().get(before..).unwrap_or_default();
                 self.read_since_write = self.read_since_write.saturating_add(read.len());
@@ -294,7 +240,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ConnectionStream<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ConnectionStream<S> {
+impl<S: PeerStream> AsyncWrite for ConnectionStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
