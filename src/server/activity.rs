@@ -23,6 +23,10 @@ use super::head_budget::HeadBudget;
 mod eviction;
 mod request;
 
+/// How long an HTTP/1.1 connection is idle before it is parked. Less than what a busy peer lets
+/// pass between two requests would make each request pay for it.
+const PARK_AFTER: Duration = Duration::from_secs(1);
+
 /// Time limits of a connection, from `[server]`.
 #[derive(Clone, Copy)]
 pub(super) struct ConnectionTimeouts {
@@ -62,6 +66,8 @@ pub(super) enum TimeoutDecision {
     WaitUntil(Instant),
     /// A head started and did not arrive in time, or was evicted.
     HeadTimeout,
+    /// The connection has been idle for a while. This comes once after each request.
+    Park,
     /// The connection was idle for too long or is evicted, or the gateway stops and no request is
     /// in flight.
     Close,
@@ -96,6 +102,8 @@ struct ActivityState {
     /// From a request's head until its response is flushed: all writes belong to it.
     responding: bool,
     write_blocked: bool,
+    /// Nothing was read since [`TimeoutDecision::Park`].
+    parked: bool,
     /// The connection must close, unless a request begins before it notices.
     evicted: bool,
     /// Wakes the task of the connection.
@@ -119,6 +127,7 @@ impl ConnectionActivity {
             in_flight: 0,
             responding: false,
             write_blocked: false,
+            parked: false,
             evicted: false,
             waker: Waker::noop().clone(),
         };
@@ -168,7 +177,7 @@ impl ConnectionActivity {
     /// Reports bytes from the peer.
     pub(super) fn read(&self) -> ReadPhase {
         let mut state = self.state();
-        state.any_byte = true;
+        (state.any_byte, state.parked) = (true, false);
         if state.in_flight > 0 {
             return ReadPhase::Request;
         }
@@ -230,7 +239,7 @@ impl ConnectionActivity {
     /// `stopping`, only started heads and blocked writes are waited for. Counts an unfinished head
     /// against the budget, so one that arrives whole is never counted.
     pub(super) fn next(&self, now: Option<Instant>, stopping: bool) -> TimeoutDecision {
-        use TimeoutDecision::{Busy, Close, HeadTimeout, WaitUntil};
+        use TimeoutDecision::{Busy, Close, HeadTimeout, Park, WaitUntil};
         let mut state = self.state();
         let http2_head = state.http2_head_started;
         if state.in_flight > 0 && http2_head.is_none() {
@@ -247,9 +256,13 @@ impl ConnectionActivity {
             Some(started) => (started + self.timeouts.head, HeadTimeout),
             _ if stopping => return Close,
             _ if !state.any_byte => (self.accepted + self.timeouts.head, Close),
+            _ if http1 && !state.parked && self.idle_timeout() > PARK_AFTER => {
+                (state.idle_since + PARK_AFTER, Park)
+            }
             _ => (state.idle_since + self.idle_timeout(), Close),
         };
         if now.is_some_and(|now| now >= deadline) {
+            state.parked |= decision == Park;
             return decision;
         }
         if let Some(more @ 1..) = state.head_bytes.checked_sub(state.head_counted) {

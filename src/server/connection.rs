@@ -12,7 +12,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -21,21 +20,15 @@ use hyper::{
     Request, Response,
     body::{Body, Frame, Incoming, SizeHint},
     header::{CONNECTION, HeaderValue},
-    server::conn::http1,
-    service::service_fn,
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpStream, sync::watch, time::timeout};
+use tokio::{net::TcpStream, sync::watch};
 
 use super::{
     accept::AcceptedConnection,
-    activity::{
-        ConnectionActivity, ConnectionTimeouts, HttpVersion, RequestGuard, TimeoutDecision,
-    },
-    head_refusal::{HEAD_TIMEOUT, HeadRefusal, HeadResponder, PROXY_HEADER_INVALID},
+    activity::{ConnectionActivity, ConnectionTimeouts, RequestGuard},
+    head_refusal::{HeadResponder, PROXY_HEADER_INVALID},
     open::{DetectedProtocol, OpenedStream, open},
     peer::PeerRules,
-    socket::PeerStream,
     stream::ConnectionStream,
     table::ConnectionPlace,
     timeouts::ConnectionWatchdog,
@@ -117,20 +110,10 @@ where
     }
 }
 
-/// How hyper's part of an HTTP/1.1 connection ended.
-enum ConnectionEnd {
-    /// hyper returned.
-    Done(hyper::Result<()>),
-    /// A head was not complete in time.
-    HeadTimeout,
-    /// The connection was idle.
-    Idle,
-}
-
 /// An open connection.
 pub(super) struct HttpConnection<H> {
     pub(super) context: Arc<ServerContext<H>>,
-    peer: Peer,
+    pub(super) peer: Peer,
     pub(super) place: ConnectionPlace,
 }
 
@@ -139,38 +122,6 @@ where
     H: Fn(Request<Incoming>, Peer) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
-    async fn http1<S: PeerStream>(&self, stream: S, read: Bytes) {
-        let activity = &self.place.activity;
-        activity.opened(HttpVersion::Http1);
-        let mut stream = ConnectionStream::new(stream, read, Arc::clone(activity), true);
-        let end = self.drive_http1(&mut stream, activity).await;
-        let refusal = match end {
-            ConnectionEnd::HeadTimeout => Some(HEAD_TIMEOUT),
-            // hyper takes an error between two messages for the end of the connection.
-            ConnectionEnd::Done(result) => match (stream.framing_error(), result) {
-                (Some(error), _) => Some(HeadRefusal::of(error)),
-                (None, Err(_)) => stream.held_back().map(HeadRefusal::instead_of),
-                (None, Ok(())) => None,
-            },
-            ConnectionEnd::Idle if !activity.is_evicted() => return stream.close().await,
-            ConnectionEnd::Idle => None,
-        };
-        let ending = async {
-            if let Some(refusal) = refusal {
-                let responder = &self.context.head_responder;
-                let response = responder.response(refusal, stream.head(), self.peer.address);
-                stream.respond(&response).await;
-            }
-            stream.close_lingering().await;
-        };
-        if activity.is_evicted() {
-            // Polled once: its place is needed.
-            drop(timeout(Duration::ZERO, ending).await);
-        } else {
-            activity.unless_evicted(ending).await;
-        }
-    }
-
     /// Responds to a trusted proxy that sent no valid PROXY header.
     async fn refuse(&self, tcp: TcpStream) {
         let activity = &self.place.activity;
@@ -182,37 +133,6 @@ where
             stream.close_lingering().await;
         };
         activity.unless_evicted(ending).await;
-    }
-
-    /// Lets hyper serve until it returns or a time limit passes. The stream can be used afterwards.
-    async fn drive_http1<S>(
-        &self,
-        stream: &mut ConnectionStream<S>,
-        activity: &Arc<ConnectionActivity>,
-    ) -> ConnectionEnd
-    where
-        S: PeerStream,
-    {
-        let service = service_fn(|request| self.respond(request, activity, true));
-        let mut connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            // Responses are small: copied into one buffer, they take a single `send`.
-            .writev(false)
-            // The watchdog distinguishes a started head from an idle connection, and responds 408.
-            .header_read_timeout(None)
-            .max_header_size(coarse_head_limit(self.context.max_head_bytes))
-            .serve_connection(TokioIo::new(stream), service);
-        let mut watchdog = self.watchdog();
-        let finished = watchdog.until_due(&mut connection).await;
-        match finished {
-            Some(result) => ConnectionEnd::Done(result),
-            None if watchdog.due == TimeoutDecision::HeadTimeout
-                && !connection.into_parts().read_buf.is_empty() =>
-            {
-                ConnectionEnd::HeadTimeout
-            }
-            None => ConnectionEnd::Idle,
-        }
     }
 
     pub(super) fn watchdog(&self) -> ConnectionWatchdog<'_> {

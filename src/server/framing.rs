@@ -69,6 +69,11 @@ impl MessageFraming {
         matches!(self.state, FramingState::Start | FramingState::Fields)
     }
 
+    /// Whether the last message is complete, and of the next one nothing has been read.
+    pub(super) fn is_between_messages(&self) -> bool {
+        self.state == FramingState::Start && self.partial.is_empty()
+    }
+
     /// How many bytes of a head have been read that is not complete.
     pub fn head_bytes(&self) -> usize {
         self.head_bytes

@@ -13,6 +13,7 @@ pub mod drain;
 pub mod framing;
 mod head_budget;
 mod head_refusal;
+mod http1;
 pub mod http2;
 mod open;
 mod peer;

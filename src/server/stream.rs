@@ -6,6 +6,7 @@
 //! copies a body.
 
 use std::{
+    future::{Future, poll_fn},
     io::{self, IoSlice},
     pin::Pin,
     sync::Arc,
@@ -31,11 +32,13 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 256 * 1024;
 /// Bytes of a head that are kept for [`ConnectionStream::head`].
 const KEPT_HEAD: usize = 8 * 1024;
+/// Most bytes that the first read of a parked connection takes. Most heads are smaller.
+const FIRST_READ: usize = 4096;
 
 /// The stream that hyper reads and writes.
 pub(super) struct ConnectionStream<S> {
     stream: S,
-    /// Bytes read before the protocol was known.
+    /// Bytes that were read and checked before the present reader existed.
     replay: Bytes,
     activity: Arc<ConnectionActivity>,
     read_ended: bool,
@@ -65,14 +68,9 @@ impl<S: PeerStream> ConnectionStream<S> {
         activity: Arc<ConnectionActivity>,
         guarded: bool,
     ) -> Self {
-        let mut head = Vec::new();
-        if !replay.is_empty() {
-            activity.read();
-            head.extend(replay.iter().take(KEPT_HEAD).filter(|_| guarded));
-        }
-        Self {
+        let mut this = Self {
             stream,
-            replay,
+            replay: Bytes::new(),
             activity,
             read_ended: false,
             last_write: None,
@@ -83,8 +81,41 @@ impl<S: PeerStream> ConnectionStream<S> {
             framing: MessageFraming::new(),
             framing_error: None,
             refused: None,
-            head,
+            head: Vec::new(),
+        };
+        if !replay.is_empty() {
+            this.record_read(&replay);
+            let valid = this.check_framing(&replay);
+            this.replay = replay.slice(..valid);
         }
+        this
+    }
+
+    /// Frees what is needed only between the first byte of a head and the end of its request.
+    /// Returns `false`, and frees nothing, in the middle of a message.
+    pub(super) fn park(&mut self) -> bool {
+        let between = self.framing.is_between_messages() && self.replay.is_empty();
+        if between {
+            self.head = Vec::new();
+        }
+        between
+    }
+
+    /// Whether no bytes wait for the next reader.
+    pub(super) fn is_drained(&self) -> bool {
+        self.replay.is_empty()
+    }
+
+    /// Waits for the next bytes without memory for them, and reads some for the next reader. The
+    /// output is their number, 0 at the end of the stream.
+    pub(super) fn next_bytes(&mut self) -> impl Future<Output = io::Result<usize>> + Unpin {
+        poll_fn(|cx| {
+            let mut bytes = [0; FIRST_READ];
+            let mut bytes = ReadBuf::new(&mut bytes);
+            ready!(Pin::new(&mut *self).poll_read(cx, &mut bytes))?;
+            self.replay = Bytes::copy_from_slice(bytes.filled());
+            Poll::Ready(Ok(bytes.filled().len()))
+        })
     }
 
     /// The received part of the last HTTP/1.1 head, at most [`KEPT_HEAD`] bytes.
@@ -155,6 +186,25 @@ impl<S: PeerStream> ConnectionStream<S> {
         }
     }
 
+    /// Checks the next bytes of the stream. Returns how many of them hyper may read; further ones
+    /// break the framing.
+    fn check_framing(&mut self, bytes: &[u8]) -> usize {
+        if !self.guarded {
+            return bytes.len();
+        }
+        let head_bytes = self.framing.head_bytes();
+        let framed = self.framing.read(bytes);
+        if self.framing.head_bytes() != head_bytes {
+            self.activity.unfinished_head(self.framing.head_bytes());
+        }
+        let Err((valid, error)) = framed else {
+            return bytes.len();
+        };
+        tracing::debug!(%error, "a peer broke the framing of HTTP/1.1");
+        self.framing_error = Some(error);
+        valid
+    }
+
     /// Whether these bytes are hyper's own response, which is not sent.
     fn hold_back(&mut self, bytes: &[u8]) -> bool {
         if !self.guarded || self.activity.responding() {
@@ -196,41 +246,31 @@ impl<S: PeerStream> AsyncRead for ConnectionStream<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.replay.is_empty() {
+            let bytes = self.replay.len().min(buf.remaining());
+            buf.put_slice(self.replay.get(..bytes).unwrap_or_default());
+            self.replay.advance(bytes);
+            return Poll::Ready(Ok(()));
+        }
         if self.framing_error.is_some() {
             return self.poll_refused(cx);
         }
         let before = buf.filled().len();
-        if self.replay.is_empty() {
-            let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-            if read.is_pending() && self.stream.is_buffered() && !self.activity.responding() {
-                self.stream.release();
-            }
-            ready!(read)?;
-            if buf.filled().len() > before {
-                let read = buf.filled().get(before..).unwrap_or_default();
-                self.read_since_write = self.read_since_write.saturating_add(read.len());
-                self.record_read(read);
-            } else if buf.remaining() > 0 {
-                self.read_ended = true;
-            }
-        } else {
-            let bytes = self.replay.len().min(buf.remaining());
-            buf.put_slice(self.replay.get(..bytes).unwrap_or_default());
-            self.replay.advance(bytes);
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if read.is_pending() && self.stream.is_buffered() && !self.activity.responding() {
+            self.stream.release();
         }
-        if !self.guarded {
+        ready!(read)?;
+        let read = buf.filled().get(before..).unwrap_or_default();
+        if read.is_empty() {
+            self.read_ended |= buf.remaining() > 0;
             return Poll::Ready(Ok(()));
         }
-        let head_bytes = self.framing.head_bytes();
-        let read = buf.filled().get(before..).unwrap_or_default();
-        let framed = self.framing.read(read);
-        if self.framing.head_bytes() != head_bytes {
-            self.activity.unfinished_head(self.framing.head_bytes());
-        }
-        if let Err((valid, error)) = framed {
-            tracing::debug!(%error, "a peer broke the framing of HTTP/1.1");
+        self.read_since_write = self.read_since_write.saturating_add(read.len());
+        self.record_read(read);
+        let valid = self.check_framing(read);
+        if self.framing_error.is_some() {
             // hyper gets what came before, so that an earlier request is not lost.
-            self.framing_error = Some(error);
             buf.set_filled(before + valid);
             if valid == 0 {
                 return self.poll_refused(cx);

@@ -1,4 +1,5 @@
-//! The watchdog of one connection: it polls hyper's connection until a time limit has passed.
+//! The watchdog of one connection: it polls hyper's connection, or the wait of a parked one, until a
+//! time limit has passed.
 //!
 //! Relies on [`ConnectionActivity`] to say when that is, and on tokio's clock. hyper's own header
 //! timeout is not used, since it closes without a response. Never closes the connection itself.
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::lifecycle::Readiness;
 
-/// Polls hyper's connection, and checks its time limits and the gateway's stop. It runs at each
+/// Polls a connection, and checks its time limits and the gateway's stop. It runs at each
 /// step of every request, so it polls the timer and the stop only when they may have changed.
 pub(super) struct ConnectionWatchdog<'a> {
     activity: &'a ConnectionActivity,
@@ -57,9 +58,9 @@ impl<'a> ConnectionWatchdog<'a> {
 
     /// Polls the connection until it ends (`Some`) or a time limit has passed (`None`; `due` says
     /// which). When `drain_timeout` has passed, polls it once more, so that its request can end.
-    pub(super) async fn until_due<C>(&mut self, connection: &mut C) -> Option<hyper::Result<()>>
+    pub(super) async fn until_due<C>(&mut self, connection: &mut C) -> Option<C::Output>
     where
-        C: Future<Output = hyper::Result<()>> + Unpin,
+        C: Future + Unpin,
     {
         let stopping = self.stopping.clone();
         let mut stop_receiver = self.stopping.clone();
@@ -113,7 +114,9 @@ impl<'a> ConnectionWatchdog<'a> {
                     self.table.keep_head_budget();
                     until
                 }
-                TimeoutDecision::HeadTimeout | TimeoutDecision::Close => return true,
+                TimeoutDecision::HeadTimeout | TimeoutDecision::Park | TimeoutDecision::Close => {
+                    return true;
+                }
             };
             // For a later deadline the timer stays as it is: when it elapses, it is set again.
             if wake < timer.deadline() || now.is_some() {
