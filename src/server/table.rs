@@ -30,10 +30,6 @@ pub(super) const HEAD_BUDGET: usize = 64 * 1024 * 1024;
 const BATCH: usize = 64;
 /// How long a newcomer waits for one victim's place before it takes the next victim.
 const RETRY: Duration = Duration::from_millis(100);
-/// A connection is evicted only if it has been idle for so long: a request may be on its way. One
-/// that was authenticated belongs to a user, or to a proxy with many of them.
-const STRANGER_IDLE: Duration = Duration::from_millis(100);
-const AUTHENTICATED_IDLE: Duration = Duration::from_secs(1);
 
 /// The open connections of a listener.
 pub(super) struct ConnectionTable {
@@ -41,8 +37,8 @@ pub(super) struct ConnectionTable {
     places: Arc<Semaphore>,
     next_id: AtomicU64,
     open: Mutex<HashMap<u64, Arc<ConnectionActivity>>>,
-    /// Connections found idle, the longest first, with their rank at that time.
-    idle: Mutex<Victims<(bool, Instant)>>,
+    /// Connections found idle, with their rank at that time, in its order.
+    idle: Mutex<Victims<Instant>>,
     /// Connections found with an unfinished head, the oldest first.
     heads: Mutex<Victims<Instant>>,
     head_budget: Arc<HeadBudget>,
@@ -101,8 +97,8 @@ impl ConnectionTable {
         }
     }
 
-    /// Evicts the connection that has been idle for longest among those on which no request was
-    /// ever authenticated; if there is none, among the others. Returns whether there was one.
+    /// Evicts the idle connection of the lowest [rank](ConnectionActivity::idle_rank). Returns
+    /// whether there was one.
     pub(super) fn evict_idle(&self) -> bool {
         let mut victims = lock(&self.idle);
         let evict = ConnectionActivity::evict_idle;
@@ -110,18 +106,11 @@ impl ConnectionTable {
             return true;
         }
         let now = Instant::now();
-        *victims = self.first(|activity| {
-            let (authenticated, since) = activity.idle_rank()?;
-            let idle = now.saturating_duration_since(since);
-            let needed = match authenticated {
-                true => AUTHENTICATED_IDLE,
-                false => STRANGER_IDLE,
-            };
-            (idle >= needed).then_some((authenticated, since))
-        });
-        let strangers = victims.partition_point(|((authenticated, _), _)| !authenticated);
-        // Of the others only one: until the next is needed, there may be a stranger.
-        victims.truncate(strangers.max(1));
+        *victims = self.first(|activity| activity.idle_rank(now));
+        // Of those that rank behind a newcomer only one: until the next is needed, one may have
+        // come.
+        let before = victims.partition_point(|(rank, _)| *rank <= now);
+        victims.truncate(before.max(1));
         evict_first(&mut victims, evict)
     }
 
@@ -180,5 +169,72 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         lock(&self.table.open).remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::server::activity::{HttpVersion, RequestGuard};
+
+    const TIMEOUTS: ConnectionTimeouts = ConnectionTimeouts {
+        head: Duration::from_secs(10),
+        idle: Duration::from_secs(75),
+    };
+
+    impl ConnectionTable {
+        /// Adds a connection that has been idle for so long.
+        fn add(&self, idle: Duration, authenticated: bool) -> Arc<ConnectionActivity> {
+            let since = Instant::now().checked_sub(idle).unwrap();
+            let heads = Arc::clone(&self.head_budget);
+            let activity = Arc::new(ConnectionActivity::new(TIMEOUTS, since, heads));
+            activity
+                .authenticated()
+                .store(authenticated, Ordering::Relaxed);
+            let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+            lock(&self.open).insert(id, Arc::clone(&activity));
+            activity
+        }
+    }
+
+    #[test]
+    fn newcomers_do_not_replace_each_other_in_a_house_full_of_idle_users() {
+        let table = ConnectionTable::new(100, HEAD_BUDGET, TIMEOUTS);
+        let seconds = Duration::from_secs_f64;
+        let users = [60.0, 8.0, 7.0].map(|idle| table.add(seconds(idle), true));
+        let newcomer = table.add(seconds(0.8), false);
+        let (recent, fresh) = (table.add(seconds(2.0), true), table.add(seconds(0.5), true));
+        let silent = table.add(seconds(4.0), false);
+        let just_accepted = table.add(Duration::ZERO, false);
+        let [first, second, third] = &users;
+        for next in [first, &silent, second, third, &newcomer, &recent] {
+            assert!(!next.is_evicted());
+            assert!(table.evict_idle());
+            assert!(next.is_evicted());
+        }
+        assert!(!table.evict_idle());
+        assert!(!fresh.is_evicted() && !just_accepted.is_evicted());
+    }
+
+    #[test]
+    fn an_unfinished_http2_head_is_evicted_beside_a_request_in_flight() {
+        let table = ConnectionTable::new(100, 100_000, TIMEOUTS);
+        let connections = [2, 1].map(|idle| table.add(Duration::from_secs(idle), true));
+        let requests = connections.each_ref().map(RequestGuard::uncounted);
+        for connection in &connections {
+            connection.opened(HttpVersion::Http2);
+            connection.http2_head(Some(60_000));
+            connection.next(None, false);
+        }
+        assert!(table.head_budget.is_exceeded());
+        table.keep_head_budget();
+        assert!(!table.head_budget.is_exceeded());
+        let evicted = connections.each_ref().map(|it| it.is_evicted());
+        assert_eq!(evicted, [true, false], "the older one goes");
+        let due = connections[0].next(None, false);
+        assert_eq!(due, crate::server::activity::TimeoutDecision::HeadTimeout);
+        drop(requests);
     }
 }

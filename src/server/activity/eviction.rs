@@ -8,42 +8,50 @@ use std::{
     future::{Future, poll_fn},
     pin::pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tokio::time::Instant;
 
 use super::{ActivityState, ConnectionActivity};
 
+/// A connection is evicted only if it has been idle for so long: a request may be on its way. One
+/// that was authenticated belongs to a user, or to a proxy with many of them.
+const STRANGER_IDLE: Duration = Duration::from_millis(100);
+const AUTHENTICATED_IDLE: Duration = Duration::from_secs(1);
+/// How much longer than a stranger's such a connection may be idle. If it never went before a
+/// stranger's, newcomers would replace each other before they could become users.
+const AUTHENTICATED_LEAD: Duration = Duration::from_secs(5);
+
 impl ConnectionActivity {
-    /// Since when the connection is idle: it has no request in flight and is not evicted yet.
-    /// Those that were never authenticated come first.
-    pub(in crate::server) fn idle_rank(&self) -> Option<(bool, Instant)> {
+    /// The connection's rank among those that may be evicted now; the lowest one goes. It is the
+    /// time since when it is idle, and later if a request was authenticated on it.
+    pub(in crate::server) fn idle_rank(&self, now: Instant) -> Option<Instant> {
+        let authenticated = self.is_authenticated();
         let state = self.state();
-        let idle = state.in_flight == 0 && !state.evicted;
-        idle.then(|| (self.is_authenticated(), state.idle_since))
+        let needed = match authenticated {
+            true => AUTHENTICATED_IDLE,
+            false => STRANGER_IDLE,
+        };
+        let idle = now.saturating_duration_since(state.idle_since);
+        let evictable = state.in_flight == 0 && !state.evicted && idle >= needed;
+        evictable.then(|| state.rank(authenticated))
     }
 
     /// Since when the connection has an unfinished head that is counted.
     pub(in crate::server) fn head_since(&self) -> Option<Instant> {
-        let state = self.state();
-        let unfinished = state.in_flight == 0 && state.head_counted > 0;
-        unfinished.then(|| state.head_started.unwrap_or(state.idle_since))
+        self.state().unfinished_since()
     }
 
     /// Evicts the connection, if its [rank](Self::idle_rank) is still this one.
-    pub(in crate::server) fn evict_idle(&self, rank: (bool, Instant)) -> bool {
-        self.evict(|state| {
-            let idle = state.in_flight == 0 && state.idle_since == rank.1;
-            idle && self.is_authenticated() == rank.0
-        })
+    pub(in crate::server) fn evict_idle(&self, rank: Instant) -> bool {
+        let authenticated = self.is_authenticated();
+        self.evict(|state| state.in_flight == 0 && state.rank(authenticated) == rank)
     }
 
     /// Evicts the connection, if it still has the unfinished head that began then.
     pub(in crate::server) fn evict_head(&self, since: Instant) -> bool {
-        self.evict(|state| {
-            let unfinished = state.in_flight == 0 && state.head_counted > 0;
-            unfinished && state.head_started.unwrap_or(state.idle_since) == since
-        })
+        self.evict(|state| state.unfinished_since() == Some(since))
     }
 
     /// Its head no longer counts: the task of the connection frees it at once.
@@ -86,5 +94,24 @@ impl ConnectionActivity {
             false => future.as_mut().poll(cx).map(Some),
         })
         .await
+    }
+}
+
+impl ActivityState {
+    fn rank(&self, authenticated: bool) -> Instant {
+        match authenticated {
+            true => self.idle_since + AUTHENTICATED_LEAD,
+            false => self.idle_since,
+        }
+    }
+
+    /// Over HTTP/2, an unfinished head blocks the connection also while requests are in flight.
+    fn unfinished_since(&self) -> Option<Instant> {
+        let since = match self.http2_head_started {
+            None if self.in_flight > 0 => return None,
+            None => self.head_started.unwrap_or(self.idle_since),
+            Some(started) => started,
+        };
+        (self.head_counted > 0).then_some(since)
     }
 }
