@@ -213,9 +213,13 @@ fn valid_messages_are_divided_alike() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        cases: ProptestConfig::default().cases.max(4096),
+        ..ProptestConfig::default()
+    })]
 
-    /// `PROPTEST_CASES` sets how many.
+    /// `PROPTEST_CASES` sets how many, if more.
     #[test]
     fn what_passes_is_divided_alike_by_hyper(
         messages in prop::collection::vec(message(), 1..5),

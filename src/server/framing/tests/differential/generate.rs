@@ -94,8 +94,17 @@ fn extension() -> impl Strategy<Value = &'static str> {
     ])
 }
 
-/// A change of a stream: at this part of it, so many bytes become others.
-pub(super) fn mutation() -> impl Strategy<Value = (f64, usize, &'static [u8])> {
+/// A change of a stream: so many bytes become others.
+#[derive(Clone, Debug)]
+pub(super) struct StreamMutation {
+    /// The part of the stream, or of its line breaks.
+    part: f64,
+    at_break: bool,
+    removed: usize,
+    inserted: &'static [u8],
+}
+
+pub(super) fn mutation() -> impl Strategy<Value = StreamMutation> {
     let texts: Vec<&'static [u8]> = vec![
         b"",
         b"\r",
@@ -134,24 +143,32 @@ pub(super) fn mutation() -> impl Strategy<Value = (f64, usize, &'static [u8])> {
         b"Content-Length : 7\r\n",
         b"Content_Length: 7\r\n",
     ];
-    (
-        0.0..1.0,
-        select(vec![0_usize, 0, 0, 1, 1, 2, 5, 20]),
-        select(texts),
+    let removed = select(vec![0_usize, 0, 0, 1, 1, 2, 5, 20]);
+    (0.0..1.0, any::<bool>(), removed, select(texts)).prop_map(
+        |(part, at_break, removed, inserted)| StreamMutation {
+            part,
+            at_break,
+            removed,
+            inserted,
+        },
     )
 }
 
-pub(super) fn mutated(mut stream: Vec<u8>, mutations: &[(f64, usize, &'static [u8])]) -> Vec<u8> {
-    for (part, removed, inserted) in mutations {
+pub(super) fn mutated(mut stream: Vec<u8>, mutations: &[StreamMutation]) -> Vec<u8> {
+    for mutation in mutations {
+        let places = stream.iter().enumerate();
+        let places = places.filter(|(_, byte)| !mutation.at_break || **byte == b'\r');
+        let places: Vec<_> = places.map(|(place, _)| place).collect();
         #[expect(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "streams are short, and parts are between 0 and 1"
         )]
-        let at = (part * stream.len() as f64) as usize;
-        let end = (at + removed).min(stream.len());
-        stream.splice(at..end, inserted.iter().copied());
+        let place = (mutation.part * places.len() as f64) as usize;
+        let at = places.get(place).copied().unwrap_or(stream.len());
+        let end = (at + mutation.removed).min(stream.len());
+        stream.splice(at..end, mutation.inserted.iter().copied());
     }
     stream
 }
