@@ -34,14 +34,26 @@ async fn gateway(upstream: std::net::SocketAddr, sections: &str) -> Gateway {
     Gateway::start(upstream, server, &(sections.to_owned() + &small_routes())).await
 }
 
+/// Waits until this is so.
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    for _ in 0..4000 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("never: {what}");
+}
+
 /// Begins an upload that sends a byte and no more, and waits until it holds its memory.
 async fn begin_slow(gateway: &Gateway, user: &str) -> TcpStream {
     let before = held(gateway).await;
     let head = raw::head(user, VERIFY, &format!("Content-Length: {DECLARED}"));
     let stream = raw::begin(gateway.address, &(head + "{")).await;
-    while held(gateway).await == before {
-        tokio::task::yield_now().await;
-    }
+    until("the upload holds memory", async || {
+        held(gateway).await > before
+    })
+    .await;
     stream
 }
 
@@ -106,9 +118,10 @@ async fn many_slow_accounts_together_cost_the_others_nothing() {
             answers
         });
     }
-    while held(&gateway).await < 1024 * 1024 {
-        tokio::task::yield_now().await;
-    }
+    until("the memory is full", async || {
+        held(&gateway).await == 1024 * 1024
+    })
+    .await;
     let mut normal = JoinSet::new();
     for number in 0..100 {
         let gateway = Arc::clone(&gateway);
@@ -196,28 +209,26 @@ async fn with_a_waiting_retry(response: Vec<u8>) -> (Answer, Answer, Answer) {
     let body = verify_body(&fresh(qiniu.address, "S1"), &video(180_000));
     let length = body.len() as u64;
     let first = send("user-1", body.clone());
-    while qiniu.requests() == 0 {
-        tokio::task::yield_now().await;
-    }
+    until("the first call", async || qiniu.requests() == 1).await;
     let retry = send("user-1", body);
-    while held(&gateway).await < 2 * length {
-        tokio::task::yield_now().await;
-    }
+    until("the retry waits", async || {
+        held(&gateway).await == 2 * length
+    })
+    .await;
     let mut others = Vec::new();
     for user in ["user-2", "user-3"] {
         let id = sealed::sealed(sealed::KEY, qiniu.address, user, "S2", Duration::ZERO);
         others.push(send(user, verify_body(&id, &video(180_000))));
         let calls = others.len() + 1;
-        while qiniu.requests() < calls {
-            tokio::task::yield_now().await;
-        }
+        until("the other calls", async || qiniu.requests() == calls).await;
     }
     assert_eq!(held(&gateway).await, 4 * length);
     let id = sealed::sealed(sealed::KEY, qiniu.address, "user-4", "S3", Duration::ZERO);
     let last = send("user-4", verify_body(&id, &video(180_000)));
-    while qiniu.requests() < 4 {
-        tokio::task::yield_now().await;
-    }
+    until("the call that found no room", async || {
+        qiniu.requests() == 4
+    })
+    .await;
     gate.add_permits(10);
     let answers = (
         first.await.unwrap(),
