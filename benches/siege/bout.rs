@@ -207,7 +207,7 @@ impl Fight {
             if with.served(kind) < enough || without.served(kind) < enough {
                 bout.notes.push(format!("too few {what} for a percentile"));
             }
-            // Without any served there is no number.
+            // Where neither served any, there is no number.
             if times > SLOWER || times.is_nan() {
                 missed.push(format!("p99 of {what} × {times:.1}"));
             }

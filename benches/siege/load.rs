@@ -36,6 +36,8 @@ pub(crate) const SMALL_PER_VERIFY: usize = 40;
 const FOREIGN_EVERY: usize = 25;
 /// A request that takes longer is lost.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same for a newcomer's, with its connection.
+const SHORT_PATIENCE: Duration = Duration::from_secs(3);
 /// The same for a slow user's.
 const LONG_PATIENCE: Duration = Duration::from_secs(40);
 /// Sessions that wait for their verify.
@@ -249,7 +251,7 @@ impl Load {
             let user = &self.users[number % self.users.len()];
             let http2 = number.is_multiple_of(2);
             let sent = self.once(http2, requests::session(&user.token, http2));
-            self.timed(Kind::Newcomer, PATIENCE, sent, |it| {
+            self.timed(Kind::Newcomer, SHORT_PATIENCE, sent, |it| {
                 check::session(it.0, &it.1)
             })
             .await;

@@ -16,7 +16,8 @@ use tokio::{
 use super::attacks::wire::tcp;
 
 const PROBE_EVERY: Duration = Duration::from_millis(500);
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A probe without a response for so long has failed.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks the admin listener whether the gateway is ready, again and again until this is dropped.
 /// `took` gets the seconds of each probe, which are infinite where the response is not 200.

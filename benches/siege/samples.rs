@@ -80,9 +80,12 @@ impl Samples {
         self.lost.get(&kind).copied().unwrap_or(0)
     }
 
-    /// The percentile of the requests served, in seconds.
+    /// The percentile of the requests served, in seconds; infinite where none was.
     pub(crate) fn percentile(&self, kind: Kind, share: f64) -> f64 {
-        percentile(self.served.get(&kind).map_or(&[], Vec::as_slice), share)
+        match self.served.get(&kind) {
+            Some(served) => percentile(served, share),
+            None => f64::INFINITY,
+        }
     }
 
     /// Whether at most one request in 100 was lost.
