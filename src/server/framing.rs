@@ -25,6 +25,8 @@ const MAX_REQUEST_LINE: usize = 8192;
 /// Longest line that frames a body, and longest begin of a field line that is kept until the rest
 /// of it arrives, in bytes. Other field lines may be longer: hyper limits them.
 const MAX_LINE: usize = 1024;
+/// Most empty lines before a request. hyper keeps them in memory, where no budget counts them.
+const MAX_EMPTY_LINES: usize = 8;
 /// Largest trailer section, in bytes. Trailers are dropped, but hyper collects them first.
 const MAX_TRAILERS: usize = 8192;
 
@@ -36,6 +38,8 @@ pub struct MessageFraming {
     partial: Vec<u8>,
     /// Bytes read of a head that is not complete.
     head_bytes: usize,
+    /// Empty lines before the next head.
+    empty_lines: usize,
     head: MessageHead,
 }
 
@@ -106,6 +110,7 @@ impl MessageFraming {
                 if self.partial.is_empty()
                     && let Some((read, head)) = whole_head(bytes) =>
             {
+                self.empty_lines = 0;
                 self.state = behind_head(head);
                 return Ok(read);
             }
@@ -193,11 +198,18 @@ impl MessageFraming {
     fn next(&mut self, line: &[u8]) -> Result<FramingState, FramingError> {
         match self.state {
             // An empty line before a request is ignored (RFC 9112 section 2.2).
-            FramingState::Start if line.is_empty() => Ok(FramingState::Start),
+            FramingState::Start if line.is_empty() => {
+                self.empty_lines = self.empty_lines.saturating_add(1);
+                match self.empty_lines <= MAX_EMPTY_LINES {
+                    true => Ok(FramingState::Start),
+                    false => Err(FramingError::RequestLine),
+                }
+            }
             FramingState::Start if line.len() > MAX_REQUEST_LINE - 2 => {
                 Err(FramingError::RequestLineTooLong)
             }
             FramingState::Start => {
+                self.empty_lines = 0;
                 self.head = MessageHead::begin(line)?;
                 Ok(FramingState::Fields)
             }
