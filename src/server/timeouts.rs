@@ -1,5 +1,5 @@
-//! The watchdog of one connection: it polls hyper's connection, or the wait of a parked one, until a
-//! time limit has passed.
+//! The watchdog of one connection: it polls hyper's connection, or the wait of a parked one, until
+//! a time limit has passed.
 //!
 //! Relies on [`ConnectionActivity`] to say when that is, and on tokio's clock. hyper's own header
 //! timeout is not used, since it closes without a response. Never closes the connection itself.
