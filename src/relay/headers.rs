@@ -97,15 +97,16 @@ fn is_host(host: &[u8]) -> bool {
 /// Accepts letters, digits, dots, hyphens and a port of up to four digits. Nearly every host is
 /// of this form, and this check is cheaper than [`is_authority`].
 fn is_plain_host(host: &[u8]) -> bool {
-    let mut parts = host.splitn(2, |byte| *byte == b':');
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b".-".contains(byte);
-    let name = parts.next().unwrap_or_default();
-    let port = parts.next().unwrap_or_default();
-    // Any four digits are a valid port.
-    !name.is_empty()
-        && name.iter().all(plain)
-        && port.len() <= 4
-        && port.iter().all(u8::is_ascii_digit)
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    let name = host.iter().position(|byte| !plain(byte));
+    let name = name.unwrap_or(host.len());
+    name > 0
+        && match host.get(name..) {
+            Some([]) => true,
+            // Any four digits are a valid port.
+            Some([b':', port @ ..]) => port.len() <= 4 && port.iter().all(u8::is_ascii_digit),
+            _ => false,
+        }
 }
 
 fn is_authority(host: &[u8]) -> bool {

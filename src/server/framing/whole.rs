@@ -116,7 +116,7 @@ mod tests {
             // Cut off or changed at any place, it is read by lines.
             for end in 0..head.len() {
                 assert!(
-                    whole_head(head[..end].as_bytes()).is_none(),
+                    whole_head(&head.as_bytes()[..end]).is_none(),
                     "{length}, {end}"
                 );
             }
