@@ -13,6 +13,7 @@ const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const ALICE: CallerKey = CallerKey::numbered(1);
 const BOB: CallerKey = CallerKey::numbered(2);
+const CAROL: CallerKey = CallerKey::numbered(3);
 
 /// A memory, and the time.
 struct World {
@@ -164,6 +165,16 @@ fn bodies_that_keep_their_pace_are_not_ended() {
 }
 
 #[test]
+fn the_required_rate_follows_what_is_held() {
+    let world = World::new(60 * MIB, 60 * MIB);
+    assert_eq!(world.memory.required_rate(30 * MIB), 16 * KIB);
+    let all = world.admit(ALICE, 60 * MIB).unwrap();
+    assert_eq!(world.memory.required_rate(30 * MIB), MIB);
+    drop(all);
+    assert_eq!(world.memory.required_rate(30 * MIB), 16 * KIB);
+}
+
+#[test]
 fn a_body_that_was_ended_cannot_grow() {
     let mut world = World::new(30 * MIB, 30 * MIB);
     let mut slow = world.admit(ALICE, 20 * MIB).unwrap();
@@ -180,8 +191,10 @@ fn nobody_is_ended_where_it_would_not_help() {
     let needed = world.admit(BOB, 20 * MIB).unwrap();
     needed.permit.complete().unwrap();
     world.pass(5000);
-    assert!(world.admit(BOB, 10 * MIB + 1).is_err());
+    let refused = world.admit(CAROL, 10 * MIB + 1).err();
+    assert!(matches!(refused, Some(BodyRefusal::NoRoom)));
     assert!(!slow.is_ended());
+    assert!(world.admit(CAROL, 10 * MIB).is_ok() && slow.is_ended());
 }
 
 #[test]
