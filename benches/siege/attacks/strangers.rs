@@ -21,6 +21,9 @@ const UPLOAD_PAUSE: Duration = Duration::from_millis(250);
 /// Requests that a flood over HTTP/1.1 pipelines.
 const PIPELINED: u32 = 20;
 
+/// Lets all connections of a crowd stay until the last one has come.
+const LONG_TIMEOUT: &[(&str, &str)] = &[("head_timeout", "60s")];
+
 const UPLOAD: Crowd = Crowd {
     connections: 18,
     per_second: 60,
@@ -102,7 +105,7 @@ pub(super) const CROWDS: &[Attack] = &[
             ..IDLE
         }),
         tls: false,
-        server: &[("head_timeout", "60s")],
+        server: LONG_TIMEOUT,
         goal: Goal::Memory(128),
         ..USUAL
     },
@@ -114,7 +117,7 @@ pub(super) const CROWDS: &[Attack] = &[
             script: |_, _| Script::once(unfinished_head()),
             ..IDLE
         }),
-        server: &[("head_timeout", "60s")],
+        server: LONG_TIMEOUT,
         goal: Goal::Memory(384),
         ..USUAL
     },
@@ -126,6 +129,7 @@ pub(super) const CROWDS: &[Attack] = &[
             ..IDLE
         }),
         tls: false,
+        server: LONG_TIMEOUT,
         goal: Goal::Memory(128),
         ..USUAL
     },
@@ -137,6 +141,7 @@ pub(super) const CROWDS: &[Attack] = &[
             script: |_, _| Script::once(not_found()),
             ..IDLE
         }),
+        server: LONG_TIMEOUT,
         goal: Goal::Memory(384),
         ..USUAL
     },
@@ -148,7 +153,7 @@ pub(super) const CROWDS: &[Attack] = &[
             per_second: 250,
             ..IDLE
         }),
-        server: &[("max_connections", "2000")],
+        server: &[("max_connections", "2000"), ("head_timeout", "60s")],
         ..USUAL
     },
     Attack {
