@@ -140,9 +140,6 @@ impl Refusal {
             Self::Body(BodyRefusal::NoRoom) => {
                 warning("the memory for bodies is used up; raise server.body_memory")
             }
-            Self::Body(BodyRefusal::Displaced) => {
-                warning("the memory for bodies is used up, and a slow upload was ended for others")
-            }
             Self::Session(ClaimError::Timeout) => {
                 logged_upstream(&UpstreamFailureKind::Timeout.into())
             }
