@@ -125,7 +125,16 @@ if awk '/^\[\[(bench|test|example)\]\]/ { if (open) bad = 1; open = 1 }
 else
     fail "docker: a bench, test or example in Cargo.toml has no path"
 fi
-expect "docker: builds what is locked" Dockerfile 'cargo build .*--locked'
+expect "docker: builds what is locked, with its dependencies' names" Dockerfile \
+    'cargo auditable build .*--locked'
+expect "docker: tools that are locked" Dockerfile 'cargo install --locked( [a-z-]+@[0-9.]+)+$'
+expect "docker: a list of the dependencies" Dockerfile 'COPY --from=build /build/sbom.cdx.json'
+# Every base has a tag, and a place for its digest.
+if grep '^FROM' Dockerfile | grep -Evq '^FROM (scratch|[a-z]+:[a-z0-9.-]+\$\{[A-Z]+_DIGEST\})( |$)'; then
+    fail "docker: a base image without a tag, or without a place for its digest"
+else
+    ok "docker: base images by tag and digest"
+fi
 forbid "docker: no floating base" Dockerfile '^FROM [^ ]*:latest'
 forbid "docker: nothing fetched by ADD" Dockerfile '^ADD '
 if [ "$(grep -v '^#' ../.dockerignore | head -n 1)" = '*' ]; then
