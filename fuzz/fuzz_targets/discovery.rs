@@ -10,7 +10,7 @@ use liveness_gateway::{
 };
 use serde_json::Value;
 
-/// The first line is the issuer, the rest is the document.
+// The first line is the issuer, the rest is the document.
 fuzz_target!(|data: &[u8]| {
     let mut parts = data.splitn(2, |&byte| byte == b'\n');
     let issuer = parts

@@ -21,8 +21,8 @@ const JUNK: [&[u8]; 4] = [
     b"for=\"_x, ",
 ];
 
-/// Each line begins with `x` or `f`, which says whether it is a line of `X-Forwarded-For` or of
-/// `Forwarded`.
+// Each line begins with `x` or `f`, which says whether it is a line of `X-Forwarded-For` or of
+// `Forwarded`.
 fuzz_target!(|data: &[u8]| {
     let trusted: [IpNet; 2] = ["10.0.0.0/8", "fd00::/8"].map(|net| net.parse().expect("a network"));
     let peer = IpAddr::from([10, 0, 0, 1]);

@@ -12,7 +12,7 @@ use liveness_gateway::{
     verdict::judge::{PassRule, ScoreThreshold, judge},
 };
 
-/// The lines are the score, the threshold, and the synthetic-image score.
+// The lines are the score, the threshold, and the synthetic-image score.
 fuzz_target!(|data: &[u8]| {
     let text = String::from_utf8_lossy(data);
     let mut lines = text.split('\n');

@@ -12,7 +12,7 @@ const SECRET: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 /// A shorter value may occur in a message by chance.
 const TELLING: usize = 8;
 
-/// The first digit says what the rest is: a key set, or a PEM text.
+// The first digit says what the rest is: a key set, or a PEM text.
 fuzz_target!(|data: &[u8]| {
     let Some((choice, text)) = data.split_first() else {
         return;

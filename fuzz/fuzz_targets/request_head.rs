@@ -17,7 +17,7 @@ use liveness_gateway::{
 
 const MAX_HEAD: usize = 4096;
 
-/// The first digit is the version, the first line the target, and each further line a field.
+// The first digit is the version, the first line the target, and each further line a field.
 fuzz_target!(|data: &[u8]| {
     let Some(parts) = head(data) else {
         return;

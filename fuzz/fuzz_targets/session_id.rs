@@ -27,8 +27,8 @@ static KEYS: LazyLock<Arc<SessionKeys>> = LazyLock::new(|| {
     SessionKeys::new(&settings, "api.example.com").expect("randomness")
 });
 
-/// The first digit says what the rest is: a session id from a frontend, or one of Qiniu's with a
-/// change: a position (two bytes) and the bits that flip there.
+// The first digit says what the rest is: a session id from a frontend, or one of Qiniu's with a
+// change: a position (two bytes) and the bits that flip there.
 fuzz_target!(|data: &[u8]| {
     let Some((choice, text)) = data.split_first() else {
         return;
