@@ -115,13 +115,21 @@ fn is_authority(host: &[u8]) -> bool {
     let Some(authority) = authority.filter(|_| !host.contains(&b',')) else {
         return false;
     };
-    let rest = authority.as_str().strip_prefix(authority.host());
+    // Only an IP literal has brackets, but the URI type takes them anywhere in a name.
+    let name = authority.host();
+    let literal = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'));
+    if literal.unwrap_or(name).contains(['[', ']']) {
+        return false;
+    }
+    let rest = authority.as_str().strip_prefix(name);
     let port = match rest {
         None => return false,
-        Some("") => return !authority.host().is_empty(),
+        Some("") => return !name.is_empty(),
         Some(rest) => rest.strip_prefix(':').unwrap_or("-"),
     };
-    !authority.host().is_empty()
+    !name.is_empty()
         && port.bytes().all(|byte| byte.is_ascii_digit())
         && (port.is_empty() || port.parse::<u16>().is_ok())
 }
@@ -250,7 +258,7 @@ mod tests {
         }
         for bad in [
             "", ":80", "a b", "a/b", "u@a", "a,b", "a, b", "a:99999", "a:80x", "a:+80", "[::1",
-            "a?b", "\u{e9}",
+            "a[b]", "[a]b", "a?b", "\u{e9}",
         ] {
             assert!(!is_host(bad.as_bytes()), "{bad}");
         }
