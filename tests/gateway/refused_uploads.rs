@@ -3,24 +3,16 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Gateway, SESSIONCODE, VERIFY, emulator, raw};
+use crate::support::{
+    Gateway, SESSIONCODE, VERIFY, emulator,
+    frames::{self, FrameClient},
+    raw,
+};
 use liveness_gateway::emulator::Scenario;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-
-/// Frame types of HTTP/2 (RFC 9113 section 6).
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const WINDOW_UPDATE: u8 = 8;
-/// Flags; on SETTINGS and PING, bit 0 is ACK.
-const END_STREAM: u8 = 1;
-const ACK: u8 = 1;
-const END_HEADERS: u8 = 4;
 
 async fn connect() -> (Gateway, TcpStream) {
     let (qiniu, _) = emulator(Scenario::Pass).await;
@@ -29,57 +21,30 @@ async fn connect() -> (Gateway, TcpStream) {
     (gateway, stream)
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let mut frame = length[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
-/// Type, flags and stream of the next frame.
-async fn next(tcp: &mut TcpStream) -> (u8, u8, u32) {
-    let mut head = [0; 9];
-    tcp.read_exact(&mut head).await.unwrap();
-    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-    tcp.read_exact(&mut vec![0; length as usize]).await.unwrap();
-    let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-    (head[3], head[4], stream)
-}
-
 #[tokio::test]
 async fn over_http2_a_refusal_is_not_followed_by_an_immediate_reset() {
-    let (_gateway, mut tcp) = connect().await;
-    let mut opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    opening.extend(frame(SETTINGS, 0, 0, &[]));
-    tcp.write_all(&opening).await.unwrap();
+    let (_gateway, tcp) = connect().await;
+    let mut client = FrameClient::begin(tcp).await.unwrap();
     // The windows are wide once both have arrived.
-    let (mut settings, mut window) = (false, false);
-    while !(settings && window) {
-        let (kind, flags, _) = next(&mut tcp).await;
-        settings |= kind == SETTINGS && flags & ACK == 0;
-        window |= kind == WINDOW_UPDATE;
-    }
-    // `:method: POST`, `:scheme: http`, then `:path` and `:authority` as literals (RFC 7541
-    // appendix A).
-    let mut head = vec![0x83, 0x86, 0x04, u8::try_from(VERIFY.len()).unwrap()];
-    head.extend(VERIFY.as_bytes());
-    head.extend([0x01, 1, b'g']);
-    let mut upload = frame(SETTINGS, ACK, 0, &[]);
-    upload.extend(frame(HEADERS, END_HEADERS, 1, &head));
-    for _ in 0..20 {
-        upload.extend(frame(DATA, 0, 1, &[b' '; 16 * 1024]));
-    }
-    tcp.write_all(&upload).await.unwrap();
+    client.until(frames::WINDOW_UPDATE, 0).await.unwrap();
+    let head = [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":authority", "g"),
+        (":path", VERIFY),
+    ];
+    let mut upload = frames::settings_ack();
+    upload.extend(frames::headers(1, false, &head));
+    upload.extend(frames::data(1, false, &[b' '; 16 * 1024]).repeat(20));
+    client.send(&upload).await.unwrap();
     let mut answered = false;
-    for _ in 0..50 {
-        tcp.write_all(&frame(PING, 0, 0, &[7; 8])).await.unwrap();
+    for at in 0..50 {
+        client.send(&frames::ping(at)).await.unwrap();
         loop {
-            let (kind, flags, stream) = next(&mut tcp).await;
-            assert_ne!(kind, RST_STREAM, "answered before: {answered}");
-            answered |= stream == 1 && kind == DATA && flags & END_STREAM != 0;
-            if kind == PING && flags & ACK != 0 {
+            let frame = client.next().await.unwrap();
+            assert_ne!(frame.kind, frames::RST_STREAM, "answered: {answered}");
+            answered |= frame.stream == 1 && frame.kind == frames::DATA && frame.ends_stream();
+            if frame.kind == frames::PING && frame.flags & frames::ACK != 0 {
                 break;
             }
         }

@@ -2,25 +2,26 @@
 //! bounded number of them, and requests on other connections are answered meanwhile.
 
 use super::{client, head, request, stranger};
-use crate::support::{Gateway, SESSIONCODE, emulator, frames};
+use crate::connections::certificates;
+use crate::support::{Gateway, SESSIONCODE, emulator, frames, routes};
 use frames::{
     DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, FrameClient, HEADERS, PADDED, PROTOCOL_ERROR,
 };
 use liveness_gateway::emulator::Scenario;
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 async fn gateway() -> Gateway {
     Gateway::plain(emulator(Scenario::Pass).await.0).await
 }
 
 /// What a connection ended with, while at most so many of these units were sent.
-async fn ended(
-    client: FrameClient<TcpStream>,
+async fn ended<S: AsyncRead + AsyncWrite + Send + 'static>(
+    client: FrameClient<S>,
     mut unit: impl FnMut(u32) -> Vec<u8> + Send + 'static,
     most: u32,
 ) -> Option<u32> {
     let FrameClient { stream, .. } = client;
-    let (reader, mut writer) = stream.into_split();
+    let (reader, mut writer) = tokio::io::split(stream);
     let mut reading = FrameClient::reading(tokio::io::join(reader, tokio::io::sink()));
     let writing = tokio::spawn(async move {
         for at in 0..most {
@@ -105,6 +106,26 @@ async fn floods_of_control_frames_end_their_connection_and_no_other() {
         );
         assert_eq!(ended, Some(ENHANCE_YOUR_CALM), "{label}");
     }
+}
+
+#[tokio::test]
+async fn a_flood_over_tls_ends_its_connection() {
+    let (files, roots) = certificates::files();
+    let keys = format!(
+        "tls.certificate = {:?}\ntls.private_key = {:?}",
+        files.certificate, files.key
+    );
+    let gateway = Gateway::start(emulator(Scenario::Pass).await.0, &keys, &routes()).await;
+    let tls = certificates::connect(gateway.address, &roots, &[b"h2"]).await;
+    let client = FrameClient::begin(tls).await.unwrap();
+    let pings = frames::ping(7).repeat(100);
+    let ended = ended(client, move |_| pings.clone(), 210).await;
+    assert_eq!(ended, Some(ENHANCE_YOUR_CALM));
+    let tls = certificates::connect(gateway.address, &roots, &[b"h2"]).await;
+    let mut client = FrameClient::begin(tls).await.unwrap();
+    let request = request(1, "user-1", SESSIONCODE, "{}");
+    client.send(&request).await.unwrap();
+    assert_eq!(client.response(1).await, Some(Ok(200)));
 }
 
 #[tokio::test]
