@@ -45,8 +45,8 @@ pub(super) const KEYS: &[ConfigKey] = &[
         ValueType::Integer,
         Value("10000"),
         "Maximum number of open connections. A further one takes the place of the longest idle one, \
-         first of those on which no request was authenticated; if there is none, it waits in the \
-         kernel's accept queue. Held below the limit of file descriptors.",
+         where one on which a request was authenticated counts as 5 s younger; if there is none, it \
+         waits in the kernel's accept queue. Held below the limit of file descriptors.",
     ),
     key(
         "server.max_head_bytes",

@@ -91,7 +91,8 @@ async fn silent_tls_handshakes_give_their_places_away() {
     for _ in 0..6 {
         silent.push(connect(running.public, "").await);
     }
-    let mut newcomer = certificates::connect(running.public, &roots, &[]).await;
+    let newcomer = certificates::connect(running.public, &roots, &[]);
+    let mut newcomer = soon(newcomer).await;
     newcomer
         .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         .await
