@@ -88,6 +88,8 @@ where
 {
     let filter = Targets::new()
         .with_default(settings.level.min(Level::WARN))
+        // It warns of what peers do, for each frame, and shows their bytes.
+        .with_target("h2", Level::ERROR)
         .with_target(env!("CARGO_CRATE_NAME"), settings.level);
     let layer = tracing_subscriber::fmt::layer().with_writer(make_writer);
     match settings.format {

@@ -54,12 +54,13 @@ fn a_json_line_is_one_flat_object() {
 }
 
 #[test]
-fn other_crates_are_logged_only_from_warn_at_any_level() {
+fn other_crates_are_logged_only_from_warn_and_h2_from_error() {
     for format in [LogFormat::Json, LogFormat::Text] {
         let text = logged(format, Level::TRACE, || {
             tracing::trace!("ours");
             tracing::info!(target: "hyper::proto", "head and body");
             tracing::trace!(target: "h2", "head and body");
+            tracing::warn!(target: "h2::proto::ping_pong", "head and body");
             tracing::warn!(target: "rustls", "grave");
         });
         assert!(
