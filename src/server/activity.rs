@@ -287,3 +287,6 @@ impl Drop for ConnectionActivity {
         self.heads.release(state.head_counted);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,13 +75,13 @@ where
         .direct(accepted.address, Arc::clone(activity.authenticated()));
     let deadline = activity.accepted() + context.timeouts.head;
     let mut stopping = context.stopping.clone();
-    let opening = open(
+    let opening = Box::pin(open(
         accepted.tcp,
         &mut peer,
         deadline,
         &context.peers,
         context.tls.as_ref(),
-    );
+    ));
     let opened = tokio::select! {
         opened = activity.unless_evicted(opening) => opened.flatten(),
         // There is no request yet on this connection.
@@ -93,17 +93,16 @@ where
         place: accepted.place,
     };
     match opened {
-        // Boxed: the HTTP/2 future is by far the larger one, and would make each connection as
-        // large.
+        // Boxed, as `opening` is: a connection takes the memory of its present state only.
         Some(OpenedStream::Tls(tls)) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => {
             Box::pin(connection.http2(tls, Bytes::new())).await;
         }
-        Some(OpenedStream::Tls(tls)) => connection.http1(tls, Bytes::new()).await,
+        Some(OpenedStream::Tls(tls)) => Box::pin(connection.http1(tls, Bytes::new())).await,
         Some(OpenedStream::Plain(tcp, DetectedProtocol::Http2(read))) => {
             Box::pin(connection.http2(tcp, read)).await;
         }
         Some(OpenedStream::Plain(tcp, DetectedProtocol::Http1(read))) => {
-            connection.http1(tcp, read).await;
+            Box::pin(connection.http1(tcp, read)).await;
         }
         Some(OpenedStream::NoProxyHeader(tcp)) => connection.refuse(tcp).await,
         None => {}

@@ -158,3 +158,49 @@ impl AsyncWrite for BufferedSocket {
         Pin::new(&mut self.tcp).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::AsyncWriteExt, net::TcpListener};
+
+    use super::*;
+
+    /// Sends so many bytes, and reads them in pieces as rustls does.
+    async fn pass(peer: &mut TcpStream, socket: &mut BufferedSocket, bytes: usize) {
+        peer.write_all(&vec![7; bytes]).await.unwrap();
+        let mut left = bytes;
+        while left > 0 {
+            let read = socket.read(&mut [0; FULL_READ]).await.unwrap();
+            assert!(read > 0);
+            left -= read;
+        }
+    }
+
+    #[tokio::test]
+    async fn the_buffer_exists_only_while_much_is_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (peer, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (mut peer, mut socket) = (peer.unwrap(), BufferedSocket::new(accepted.unwrap().0));
+        pass(&mut peer, &mut socket, 100_000).await;
+        assert_eq!(socket.buffer.capacity(), 0, "in a handshake");
+        socket.handshake_done();
+        pass(&mut peer, &mut socket, 1_000).await;
+        assert_eq!(socket.buffer.capacity(), 0, "after a small request");
+        let body = vec![7; 1_000_000];
+        let mut most = 0;
+        let reading = async {
+            let mut left = body.len();
+            while left > 0 {
+                left -= socket.read(&mut [0; FULL_READ]).await.unwrap();
+                most = most.max(socket.buffer.capacity());
+            }
+        };
+        let (sent, ()) = tokio::join!(peer.write_all(&body), reading);
+        sent.unwrap();
+        assert_eq!(most, BUFFER, "during an upload");
+        socket.release();
+        assert_eq!(socket.buffer.capacity(), 0, "while it waits");
+        pass(&mut peer, &mut socket, 5).await;
+    }
+}

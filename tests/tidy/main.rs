@@ -29,6 +29,9 @@ mod names;
 // Errors are types.
 mod errors;
 
+// The manifests' memory limits hold what their configuration allows.
+mod manifests;
+
 // What the documents say of error codes, metrics, and each other.
 mod documents;
 

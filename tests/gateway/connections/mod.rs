@@ -6,6 +6,7 @@
 
 mod admin_and_stop;
 pub(crate) mod certificates;
+mod parked;
 pub(crate) mod peer;
 mod places;
 mod plain;
