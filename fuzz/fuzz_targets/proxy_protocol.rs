@@ -24,7 +24,7 @@ fuzz_target!(|data: &[u8]| {
         match (&part, &whole) {
             (Ok(None), _) => assert!(found.is_none_or(|header| length < header.length)),
             // Once it is decided, what follows changes nothing.
-            (decided, whole) => assert_eq!(decided, *whole, "after {length} bytes"),
+            (decided, whole) => assert_eq!(decided, whole, "after {length} bytes"),
         }
     }
     if let Some(header) = found {

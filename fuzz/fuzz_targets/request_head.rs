@@ -80,6 +80,8 @@ fn one_host(parts: &Parts) {
         "{text:?}"
     );
     assert!(!text.contains(['@', '/', '\\', '?', '#', ',']), "{text:?}");
+    let literal = text.strip_prefix('[').and_then(|text| text.split_once(']'));
+    assert!(literal.is_some() || !text.contains(['[', ']']), "{text:?}");
     let port = match text.rsplit_once(']') {
         Some((_, behind)) => behind,
         None => text.find(':').map_or("", |colon| &text[colon..]),
