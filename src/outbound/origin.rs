@@ -50,8 +50,8 @@ impl Url {
         self.origin.tls || self.origin.is_loopback()
     }
 
-    /// Parses a URL. `None` if it is not `http://` or `https://`, or has user information or a
-    /// fragment.
+    /// Parses a URL. `None` if it is not `http://` or `https://`, or has no host, or user information
+    /// or a fragment.
     pub fn parse(text: &str) -> Option<Self> {
         let uri: hyper::Uri = text.parse().ok()?;
         let tls = match uri.scheme_str()? {
@@ -67,6 +67,9 @@ impl Url {
             .trim_start_matches('[')
             .trim_end_matches(']')
             .to_ascii_lowercase();
+        if host.is_empty() {
+            return None;
+        }
         let default = if tls { 443 } else { 80 };
         let port = uri.port_u16().unwrap_or(default);
         let shown = if host.contains(':') {
@@ -144,6 +147,8 @@ mod tests {
             "https://u@a",
             "https://a#b",
             "https://a b",
+            "https://:9",
+            "https://[]",
         ] {
             assert_eq!(Origin::parse(text), None, "{text}");
         }
