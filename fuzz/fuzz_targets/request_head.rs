@@ -1,5 +1,5 @@
-//! Arbitrary request heads, as hyper hands them over. What passes has exactly one host that no other
-//! reader takes for another, no query, and a media type that leaves no choice.
+//! Arbitrary request heads, as hyper hands them over: what passes has exactly one host, which no
+//! other reader takes for another, no query, and a media type that leaves no choice.
 
 #![no_main]
 
