@@ -1,4 +1,4 @@
-//! Arbitrary key sets and PEM texts: no panic, and no message that repeats key material. An issuer's
+//! Arbitrary key sets and PEM texts: no panic, no message that repeats key material. An issuer's
 //! set is at least as usable as the operator's own, which must be right as a whole.
 
 #![no_main]
