@@ -67,7 +67,8 @@ impl Url {
             .trim_start_matches('[')
             .trim_end_matches(']')
             .to_ascii_lowercase();
-        if host.is_empty() {
+        // The URI type takes brackets anywhere in a name.
+        if host.is_empty() || host.contains(['[', ']']) {
             return None;
         }
         let default = if tls { 443 } else { 80 };
@@ -149,6 +150,8 @@ mod tests {
             "https://a b",
             "https://:9",
             "https://[]",
+            "https://a[::1]:9",
+            "https://a[b]",
         ] {
             assert_eq!(Origin::parse(text), None, "{text}");
         }
