@@ -29,7 +29,10 @@ fuzz_target!(|data: &[u8]| {
         Ok(url) => {
             is_safe(&url);
             assert!(url.origin.tls || url.origin.is_loopback());
-            let read: Value = serde_json::from_slice(document).expect("a URL of no JSON");
+            // A member that is not read may hold bytes that are no text.
+            let Ok(read) = serde_json::from_slice::<Value>(document) else {
+                return;
+            };
             // The last member counts in a tree, so two of a name must have been refused.
             assert_eq!(read["issuer"], issuer);
             assert_eq!(
