@@ -45,6 +45,10 @@ pub enum DiscoveryError {
 /// # Errors
 /// The document is not the issuer's, or its `jwks_uri` is not a secure URL.
 pub fn key_set_url(document: &[u8], issuer: &str) -> Result<Url, DiscoveryError> {
+    // An array of the two texts would be read as the object.
+    if !document.trim_ascii_start().starts_with(b"{") {
+        return Err(DiscoveryError::NoDocument);
+    }
     let document: DiscoveryDocument =
         serde_json::from_slice(document).map_err(|_| DiscoveryError::NoDocument)?;
     if document.issuer != issuer {
@@ -99,6 +103,10 @@ mod tests {
             (good.replace("https://keys.example/k", ""), "jwks_uri"),
             (good.replace("\"jwks_uri\"", "\"issuer\""), "JSON object"),
             ("[]".into(), "JSON object"),
+            (
+                r#"["https://a.example/","https://keys.example/k"]"#.into(),
+                "JSON object",
+            ),
             (String::new(), "JSON object"),
         ] {
             let error = keys(&text).unwrap_err().to_string();
