@@ -232,6 +232,10 @@ impl VerificationKeys {
 }
 
 fn parse_set(json: &[u8]) -> Result<JwkSet<'_>, KeySetError> {
+    // An array with the array of keys would be read as the object.
+    if !json.trim_ascii_start().starts_with(b"{") {
+        return Err(KeySetError::NoKeySet { line: 1, column: 1 });
+    }
     JwkSet::parse(json).map_err(|error| KeySetError::NoKeySet {
         line: error.line(),
         column: error.column(),

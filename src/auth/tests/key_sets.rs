@@ -218,7 +218,15 @@ fn a_text_that_is_no_key_set_is_refused_and_not_repeated() {
         let error = VerificationKeys::from_jwks(text.as_bytes()).err();
         error.expect("the text was accepted").to_string()
     };
-    for text in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[],"keys":[]}"#] {
+    let wrong = [
+        "",
+        "[]",
+        "{}",
+        "[[]]",
+        r#"{"keys":{}}"#,
+        r#"{"keys":[],"keys":[]}"#,
+    ];
+    for text in wrong {
         assert!(error(text).contains("JSON Web Key Set"), "{text}");
     }
     assert!(error(r#"{"keys":[{"kty":"OKP","kty":"oct"}]}"#).contains("twice"));
