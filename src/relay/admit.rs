@@ -136,7 +136,10 @@ fn check_address(gateway: &Gateway, headers: &HeaderMap, peer: &Peer) -> Result<
     limit.check(client).map_err(|wait| {
         let metrics = &gateway.telemetry.metrics;
         metrics.count_limit_refusal(metrics.no_route(), "address");
-        Refusal::AddressRate(wait)
+        Refusal::AddressRate {
+            wait,
+            direct: !peer.trusted,
+        }
     })
 }
 

@@ -47,7 +47,12 @@ pub enum Refusal {
     Scope(String),
     /// The rate limit of the client's address is exceeded.
     #[error("rate limit of the address exceeded")]
-    AddressRate(LimitExceeded),
+    AddressRate {
+        /// When the next request may come.
+        wait: LimitExceeded,
+        /// The peer is the client itself, and no trusted proxy.
+        direct: bool,
+    },
     /// The rate limit is exceeded.
     #[error("rate limit exceeded")]
     Rate(LimitExceeded),
@@ -100,7 +105,7 @@ impl Refusal {
                 ProblemDetails::new(403, "insufficient_scope", detail)
                     .field(ProblemField::Challenge(challenge))
             }
-            Self::AddressRate(wait) => {
+            Self::AddressRate { wait, .. } => {
                 let detail =
                     "too many requests from this address; retry after the time in Retry-After";
                 limited("rate_limited", detail, wait)
@@ -153,7 +158,7 @@ impl Refusal {
             | Self::Method(_)
             | Self::Auth(_)
             | Self::Scope(_)
-            | Self::AddressRate(_)
+            | Self::AddressRate { .. }
             | Self::Rate(_)
             | Self::Quota(_)
             | Self::Concurrent

@@ -280,11 +280,15 @@ impl List {
 }
 
 /// Whether an HTTP/1.1 connection ends with this refusal, even if there is no body: the peer is no
-/// client of this API, and may be trying how heads are read.
+/// client of this API, and may be trying how heads are read. Or the peer itself sends too much: on
+/// a kept connection, its requests are so cheap that the sheer number of refusals would cost us.
 fn ends_connection(refusal: &Refusal) -> bool {
     matches!(
         refusal,
-        Refusal::Host(_) | Refusal::HeadTooLarge | Refusal::Method(_)
+        Refusal::Host(_)
+            | Refusal::HeadTooLarge
+            | Refusal::Method(_)
+            | Refusal::AddressRate { direct: true, .. }
     )
 }
 

@@ -195,7 +195,11 @@ impl ConnectionActivity {
     /// Reports how many bytes of an unfinished HTTP/1.1 head have been read so far, including one
     /// that was sent behind the request in flight.
     pub(super) fn unfinished_head(&self, bytes: usize) {
-        self.state().head_bytes = bytes;
+        self.state().head_bytes = match bytes {
+            0 => 0,
+            // hyper's buffer grows by doubling, and may be twice the next power of two.
+            _ => bytes.next_power_of_two().saturating_mul(2),
+        };
     }
 
     /// Reports what an unfinished HTTP/2 head takes, in bytes; `None` when it has ended. Until

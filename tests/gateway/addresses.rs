@@ -80,6 +80,8 @@ async fn every_request_counts_before_anything_is_known_of_it() {
                 "https://app.example.com"
             );
             assert!(answer.headers.get("ratelimit").is_none());
+            let closes = answer.headers.get("connection").is_some();
+            assert_eq!(closes, !http2, "too many refusals on one connection");
             let record = gateway.record("rate_limited").await;
             assert_eq!(
                 (&record["route"], &record["user"]),

@@ -125,7 +125,7 @@ async fn the_oldest_heads_end_when_all_together_take_too_much() {
     let running = start(crowded).await;
     let head = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}", "a".repeat(HEAD));
     let mut heads = Vec::new();
-    // 64 MiB are 327 of them.
+    // 64 MiB are the memory of 128 of them.
     for _ in 0..340 {
         heads.push(connect(running.public, &head).await);
     }
