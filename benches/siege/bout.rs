@@ -270,8 +270,8 @@ impl Fight {
                 })
             }
             Goal::Limited => {
-                let (limited, judged) = (answers(429), answers(401));
-                (limited <= judged).then(|| format!("{limited} limited, {judged} not"))
+                // Each of them ends its connection, so there are few.
+                (answers(429) == 0).then(|| "no request was limited".to_owned())
             }
         }
     }

@@ -59,7 +59,7 @@ pub(crate) enum Goal {
     SlowUsers,
     /// Requests of normal users on the attackers' own connection are served.
     Victims,
-    /// Most of the attackers' requests get 429.
+    /// The attackers get a 429, which ends their connection.
     Limited,
 }
 
