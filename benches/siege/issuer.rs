@@ -22,10 +22,9 @@ use tokio::{
 
 use super::{
     load::User,
-    log_watch::LogWatch,
     process::{Launch, Process, free_address},
     requests::AUDIENCE,
-    rig::watch,
+    rig::launch,
 };
 
 /// The first word of the command line that makes this program an issuer.
@@ -82,10 +81,7 @@ impl Issuer {
     /// Starts it anew at the same address.
     pub(crate) fn restart(&mut self) -> io::Result<()> {
         self.kill();
-        let mut process = Process::start(&self.launch)?;
-        watch(&LogWatch::default(), &mut process);
-        process.wait_for(self.address)?;
-        self.process = Some(process);
+        self.process = Some(launch(&self.launch, self.address)?);
         Ok(())
     }
 

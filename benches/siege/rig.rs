@@ -129,16 +129,21 @@ pub(crate) fn tls_client(pem: &str) -> io::Result<TlsClient> {
     TlsClient::new(certificate).map_err(io::Error::other)
 }
 
-fn emulator(launch: &Launch, address: SocketAddr) -> io::Result<Process> {
-    let mut emulator = Process::start(launch)?;
-    watch(&LogWatch::default(), &mut emulator);
-    let ready = emulator.wait_for(address);
-    ready.map_err(|error| io::Error::other(format!("the emulator does not start: {error}")))?;
-    Ok(emulator)
+fn emulator(emulator: &Launch, address: SocketAddr) -> io::Result<Process> {
+    launch(emulator, address)
+        .map_err(|error| io::Error::other(format!("the emulator does not start: {error}")))
+}
+
+/// Starts a program whose output nobody needs, and waits until it listens at this address.
+pub(crate) fn launch(launch: &Launch, address: SocketAddr) -> io::Result<Process> {
+    let mut process = Process::start(launch)?;
+    watch(&LogWatch::default(), &mut process);
+    process.wait_for(address)?;
+    Ok(process)
 }
 
 /// Reads both streams of a process, so that it never waits for a reader.
-pub(crate) fn watch(log: &LogWatch, process: &mut Process) {
+fn watch(log: &LogWatch, process: &mut Process) {
     if let Some(stream) = process.child.stdout.take() {
         log.read(stream);
     }

@@ -9,9 +9,8 @@ use std::{
 };
 
 use super::{
-    log_watch::LogWatch,
     process::{Launch, Process, free_address},
-    rig::watch,
+    rig::launch,
 };
 
 /// A running store. Dropping it ends it.
@@ -73,10 +72,7 @@ impl Store {
     /// Starts it anew, empty, at the same address.
     pub(crate) fn restart(&mut self) -> io::Result<()> {
         self.kill();
-        let mut process = Process::start(&self.launch)?;
-        watch(&LogWatch::default(), &mut process);
-        process.wait_for(self.address)?;
-        self.process = Some(process);
+        self.process = Some(launch(&self.launch, self.address)?);
         Ok(())
     }
 }
