@@ -45,6 +45,7 @@ pub enum DiscoveryError {
 /// # Errors
 /// The document is not the issuer's, or its `jwks_uri` is not a secure URL.
 pub fn key_set_url(document: &[u8], issuer: &str) -> Result<Url, DiscoveryError> {
+    let document = document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document);
     // An array of the two texts would be read as the object.
     if !document.trim_ascii_start().starts_with(b"{") {
         return Err(DiscoveryError::NoDocument);
@@ -97,6 +98,7 @@ mod tests {
         let good = r#"{"issuer":"https://a.example/","jwks_uri":"https://keys.example/k","x":[1]}"#;
         assert_eq!(keys(good).ok().as_deref(), Some("/k"));
         assert!(keys(&good.replace("https://keys.example", "http://127.0.0.1:9")).is_ok());
+        assert!(keys(&format!("\u{feff} {good}\r\n")).is_ok());
         for (text, part) in [
             (good.replace("a.example/", "a.example"), "exactly equal"),
             (good.replace("https://keys", "http://keys"), "jwks_uri"),

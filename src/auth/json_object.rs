@@ -4,7 +4,7 @@
 //! after their escapes are resolved, so `"s\u0075b"` is `sub`. Errors never contain a value: it may
 //! be personal data or a key.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Deserializer,
@@ -42,6 +42,16 @@ impl JsonObject {
             Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => Err(NotAString),
         }
+    }
+}
+
+/// The text of an identifier: a string, or a whole number, written without a fraction or an exponent.
+/// `None` for any other value, and for a number that does not fit into 64 bits.
+pub(super) fn identifier(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        Value::Number(number) if !number.is_f64() => Some(Cow::Owned(number.to_string())),
+        _ => None,
     }
 }
 

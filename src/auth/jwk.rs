@@ -4,24 +4,22 @@
 //! standard requires. An *invalid* key (private, weak, damaged, ambiguous) makes a key set from the
 //! operator's file unusable, because the file is not what the operator believes it to be. In a
 //! fetched set it is only left out, with a warning: the operator cannot correct that set, and its
-//! other keys are good. No error contains key material.
+//! other keys are good. Relies on `jwk_members` for the ways in which a good key may be written. No
+//! error contains key material.
 
-use std::{fmt, str::FromStr as _};
+use std::fmt;
 
-use data_encoding::BASE64URL_NOPAD;
 use jsonwebtoken::Algorithm;
 use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 
 use super::{
-    json_object::JsonObject,
+    algorithm::algorithm_named,
+    jwk_members::{JwkMemberError, JwkMembers},
     key::{KeyError, VerificationKey},
 };
 
-/// Members that only private keys have.
-const PRIVATE: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "oth"];
-
-/// Maximum length of a key id that a message repeats, in bytes.
+/// Maximum length of a key id that a message repeats, in characters.
 const MAX_SHOWN_ID: usize = 64;
 
 /// A key set whose elements are not read yet.
@@ -43,11 +41,11 @@ pub(super) enum JwkOrigin {
 }
 
 /// An element of a key set that yields no key.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub struct RejectedJwk {
     /// Its position in the set, from 1.
     position: usize,
-    /// Its `kid`, if it is a short one.
+    /// The begin of its `kid`.
     id: Option<String>,
     #[source]
     error: JwkError,
@@ -68,22 +66,18 @@ enum JwkError {
     Private(&'static str),
     #[error("a shared secret, which anybody could read there")]
     Shared,
-    #[error("`{0}` is missing")]
-    Missing(&'static str),
-    #[error("`{0}` is not {1}")]
-    WrongType(&'static str, &'static str),
-    #[error("the coordinates have the wrong length")]
+    #[error(transparent)]
+    Member(#[from] JwkMemberError),
+    #[error("a coordinate is too long for its curve")]
     CoordinateLength,
-    #[error("its `alg` {0:?} does not fit its type")]
-    AlgorithmMismatch(Algorithm),
     #[error(transparent)]
     Key(#[from] KeyError),
 }
 
 impl<'a> JwkSet<'a> {
     /// Reads the outer object only.
-    pub(super) fn parse(json: &'a [u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(json)
+    pub(super) fn parse(json: &'a str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(json)
     }
 
     /// Number of elements, whatever they are.
@@ -97,14 +91,14 @@ impl<'a> JwkSet<'a> {
         origin: JwkOrigin,
     ) -> impl Iterator<Item = Result<VerificationKey, RejectedJwk>> {
         self.keys.iter().zip(1..).map(move |(json, position)| {
-            let jwk = serde_json::from_str::<JsonObject>(json.get()).map_err(|_| RejectedJwk {
+            let jwk = serde_json::from_str::<JwkMembers>(json.get()).map_err(|_| RejectedJwk {
                 position,
                 id: None,
                 error: JwkError::NoObject,
             })?;
             read(&jwk, origin).map_err(|error| RejectedJwk {
                 position,
-                id: short_id(&jwk),
+                id: shown_id(&jwk),
                 error,
             })
         })
@@ -132,90 +126,103 @@ impl fmt::Display for RejectedJwk {
     }
 }
 
-fn short_id(jwk: &JsonObject) -> Option<String> {
-    let id = jwk.text("kid").ok().flatten();
-    id.filter(|id| id.len() <= MAX_SHOWN_ID).map(str::to_owned)
+/// The same fault of the same key, wherever it stands: some issuers publish their keys in another
+/// order each time.
+impl PartialEq for RejectedJwk {
+    fn eq(&self, other: &Self) -> bool {
+        let same_key = match (&self.id, &other.id) {
+            (None, None) => self.position == other.position,
+            (one, two) => one == two,
+        };
+        same_key && self.error == other.error
+    }
 }
 
-fn read(jwk: &JsonObject, origin: JwkOrigin) -> Result<VerificationKey, JwkError> {
-    if origin == JwkOrigin::Issuer && matches!(jwk.text("kty"), Ok(Some("oct"))) {
-        // Whoever can read the set could sign.
-        return Err(JwkError::Shared);
-    }
+impl Eq for RejectedJwk {}
+
+fn shown_id(jwk: &JwkMembers) -> Option<String> {
+    let id = jwk.id().ok().flatten();
+    id.map(|id| id.chars().take(MAX_SHOWN_ID).collect())
+}
+
+fn read(jwk: &JwkMembers, origin: JwkOrigin) -> Result<VerificationKey, JwkError> {
     if jwk.has_duplicate() {
         return Err(JwkError::DuplicateMember);
     }
-    if let Some(member) = PRIVATE.iter().find(|member| jwk.member(member).is_some()) {
+    let kind = jwk.required("kty")?;
+    if origin == JwkOrigin::Issuer && kind == "oct" {
+        // Whoever can read the set could sign.
+        return Err(JwkError::Shared);
+    }
+    if !["RSA", "EC", "OKP", "oct"].contains(&kind) {
+        return Err(JwkError::Unsupported("its `kty` is not supported"));
+    }
+    if let Some(member) = jwk.private() {
         return Err(JwkError::Private(member));
     }
-    let id = text(jwk, "kid")?.map(str::to_owned);
     check_purpose(jwk)?;
-    let algorithm = text(jwk, "alg")?
-        .map(Algorithm::from_str)
-        .transpose()
-        .map_err(|_| JwkError::Unsupported("its `alg` is not supported"))?;
-    let mut key = match required(jwk, "kty")? {
-        "RSA" => VerificationKey::from_rsa_numbers(&bytes(jwk, "n")?, &bytes(jwk, "e")?)?,
+    let algorithm = match jwk.text("alg")?.map(algorithm_named) {
+        None => None,
+        Some(Some(algorithm)) => Some(algorithm),
+        Some(None) => return Err(JwkError::Unsupported("its `alg` is not supported")),
+    };
+    let mut key = match kind {
+        "RSA" => VerificationKey::from_rsa_numbers(&jwk.bytes("n")?, &jwk.bytes("e")?)?,
         "EC" => elliptic(jwk)?,
         "OKP" => edwards(jwk)?,
-        "oct" => VerificationKey::from_secret(&bytes(jwk, "k")?)?,
-        _ => return Err(JwkError::Unsupported("its `kty` is not supported")),
+        _ => VerificationKey::from_secret(&jwk.bytes("k")?)?,
     };
     if let Some(algorithm) = algorithm {
-        if !key.algorithms.contains(&algorithm) {
-            return Err(JwkError::AlgorithmMismatch(algorithm));
-        }
+        key.check_algorithm(algorithm)?;
         key.algorithms = vec![algorithm];
     }
-    key.id = id;
+    key.id = jwk.id()?.map(String::from);
     Ok(key)
 }
 
-/// `use` and `key_ops`, if present, must allow verifying signatures.
-fn check_purpose(jwk: &JsonObject) -> Result<(), JwkError> {
-    if text(jwk, "use")?.is_some_and(|purpose| purpose != "sig") {
+/// `use` and `key_ops`, if present, must be about signatures. What the private half does is written
+/// beside the public one by some issuers, so `sign` means the same as `verify`.
+fn check_purpose(jwk: &JwkMembers) -> Result<(), JwkError> {
+    let purpose = jwk.text("use")?;
+    if purpose.is_some_and(|purpose| !purpose.eq_ignore_ascii_case("sig")) {
         return Err(JwkError::Unsupported("its `use` is not signatures"));
     }
-    match jwk.member("key_ops") {
-        None => Ok(()),
-        Some(Value::Array(operations)) if operations.iter().any(|op| op == "verify") => Ok(()),
-        Some(Value::Array(_)) => Err(JwkError::Unsupported("its `key_ops` lack `verify`")),
-        Some(_) => Err(JwkError::WrongType("key_ops", "an array")),
+    let is_signature = |operation: &&str| ["verify", "sign"].contains(operation);
+    match jwk.operations()? {
+        Some(operations) if !operations.iter().any(is_signature) => {
+            Err(JwkError::Unsupported("its `key_ops` lack `verify`"))
+        }
+        _ => Ok(()),
     }
 }
 
-fn elliptic(jwk: &JsonObject) -> Result<VerificationKey, JwkError> {
-    let (algorithm, size) = match required(jwk, "crv")? {
+fn elliptic(jwk: &JwkMembers) -> Result<VerificationKey, JwkError> {
+    let (algorithm, size) = match jwk.required("crv")? {
         "P-256" => (Algorithm::ES256, 32),
         "P-384" => (Algorithm::ES384, 48),
         _ => return Err(JwkError::Unsupported("its `crv` is not supported")),
     };
-    let (x, y) = (bytes(jwk, "x")?, bytes(jwk, "y")?);
-    if x.len() != size || y.len() != size {
-        return Err(JwkError::CoordinateLength);
+    let mut point = vec![4];
+    for name in ["x", "y"] {
+        point.extend(coordinate(&jwk.bytes(name)?, size)?);
     }
-    let point = [&[4][..], &x, &y].concat();
     Ok(VerificationKey::from_ec_point(algorithm, &point)?)
 }
 
-fn edwards(jwk: &JsonObject) -> Result<VerificationKey, JwkError> {
-    match required(jwk, "crv")? {
-        "Ed25519" => Ok(VerificationKey::from_ed25519(&bytes(jwk, "x")?)?),
+/// A coordinate with as many leading zeros as its curve needs. Some issuers write it as a number,
+/// without them or with one too many. A coordinate that was cut is not on the curve.
+fn coordinate(bytes: &[u8], size: usize) -> Result<Vec<u8>, JwkError> {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    let number = bytes.get(zeros..).unwrap_or_default();
+    let missing = size.checked_sub(number.len());
+    let mut whole = vec![0; missing.ok_or(JwkError::CoordinateLength)?];
+    whole.extend_from_slice(number);
+    Ok(whole)
+}
+
+fn edwards(jwk: &JwkMembers) -> Result<VerificationKey, JwkError> {
+    match jwk.required("crv")? {
+        "Ed25519" => Ok(VerificationKey::from_ed25519(&jwk.bytes("x")?)?),
         _ => Err(JwkError::Unsupported("its `crv` is not supported")),
     }
-}
-
-fn text<'a>(jwk: &'a JsonObject, member: &'static str) -> Result<Option<&'a str>, JwkError> {
-    jwk.text(member)
-        .map_err(|_| JwkError::WrongType(member, "a string"))
-}
-
-fn required<'a>(jwk: &'a JsonObject, member: &'static str) -> Result<&'a str, JwkError> {
-    text(jwk, member)?.ok_or(JwkError::Missing(member))
-}
-
-fn bytes(jwk: &JsonObject, member: &'static str) -> Result<Vec<u8>, JwkError> {
-    BASE64URL_NOPAD
-        .decode(required(jwk, member)?.as_bytes())
-        .map_err(|_| JwkError::WrongType(member, "base64url"))
 }

@@ -16,17 +16,15 @@ use aws_lc_rs::{
 };
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 
-use super::token::UnverifiedToken;
-
-/// Minimum length of an HMAC secret, in bytes: the length of the shortest hash it is used with.
-const MIN_SECRET: usize = 32;
+use super::{
+    algorithm::{algorithms_of_secret, is_hmac, min_secret},
+    token::UnverifiedToken,
+};
 
 /// Accepted sizes of an RSA modulus, in bits. A shorter one can be broken, a longer one costs too
 /// much per request.
 const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 
-/// The algorithms of a shared secret.
-pub(super) const HMAC: &[Algorithm] = &[Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
 const RSA: &[Algorithm] = &[
     Algorithm::RS256,
     Algorithm::RS384,
@@ -38,6 +36,26 @@ const RSA: &[Algorithm] = &[
 
 /// The object identifier `id-RSASSA-PSS` in DER.
 const RSASSA_PSS: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10];
+
+/// The y-coordinates of the points of small order on the curve of Ed25519, little-endian: 0, 1, two
+/// of order 8, and the numbers around the prime, which mean -1, 0 and 1.
+const SMALL_ORDER: [[u8; 32]; 7] = [
+    [0; 32],
+    little_endian(1, 0, 0),
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
+        0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53,
+        0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67,
+        0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac,
+        0x03, 0x7a,
+    ],
+    little_endian(0xec, 0xff, 0x7f),
+    little_endian(0xed, 0xff, 0x7f),
+    little_endian(0xee, 0xff, 0x7f),
+];
 
 /// One key that verifies signatures.
 #[derive(Clone)]
@@ -53,10 +71,24 @@ pub(super) struct VerificationKey {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// An HMAC secret of this many bytes.
-    #[error(
-        "a secret of {0} bytes; at least {MIN_SECRET} are required (`openssl rand -base64 48`)"
-    )]
+    #[error("a secret of {0} bytes; at least 32 are required (`openssl rand -base64 48`)")]
     ShortSecret(usize),
+    /// An HMAC secret that is shorter than the hash of an algorithm.
+    #[error(
+        "a secret of {length} bytes is too short for {algorithm:?}, which needs {min} \
+         (`openssl rand -base64 48`)"
+    )]
+    ShortSecretFor {
+        /// The algorithm.
+        algorithm: Algorithm,
+        /// Length of the secret, in bytes.
+        length: usize,
+        /// Minimum length for the algorithm, in bytes.
+        min: usize,
+    },
+    /// An algorithm that the key can't be used with.
+    #[error("{0:?} does not fit the type of the key")]
+    AlgorithmMismatch(Algorithm),
     /// An RSA key that may be used for PSS only. It also fixes the parameters of PSS, and ignoring
     /// them would use the key for something it is not made for.
     #[error(
@@ -79,15 +111,19 @@ pub enum KeyError {
     /// Not the 32 bytes of an Ed25519 key.
     #[error("not a valid Ed25519 public key")]
     InvalidEd25519,
+    /// An Ed25519 key of small order, such as all zeros.
+    #[error("an Ed25519 key of small order, with which anybody can sign")]
+    SmallOrder,
 }
 
 impl VerificationKey {
-    /// A key from an HMAC secret.
+    /// A key from an HMAC secret. Its length bounds its algorithms.
     pub(super) fn from_secret(secret: &[u8]) -> Result<Self, KeyError> {
-        if secret.len() < MIN_SECRET {
+        let algorithms = algorithms_of_secret(secret.len());
+        if algorithms.is_empty() {
             return Err(KeyError::ShortSecret(secret.len()));
         }
-        Ok(Self::new(HMAC, DecodingKey::from_secret(secret)))
+        Ok(Self::new(&algorithms, DecodingKey::from_secret(secret)))
     }
 
     /// A public key of any supported type, as a SubjectPublicKeyInfo.
@@ -99,6 +135,7 @@ impl VerificationKey {
             let verifier = DecodingKey::from_ec_der(spki);
             Ok(Self::new(&[Algorithm::ES384], verifier))
         } else if parses(&ED25519, spki) {
+            check_order(spki)?;
             let verifier = DecodingKey::from_ed_der(spki);
             Ok(Self::new(&[Algorithm::EdDSA], verifier))
         } else if spki
@@ -151,6 +188,7 @@ impl VerificationKey {
         if bytes.len() != 32 || !parses(&ED25519, bytes) {
             return Err(KeyError::InvalidEd25519);
         }
+        check_order(bytes)?;
         let verifier = DecodingKey::from_ed_der(bytes);
         Ok(Self::new(&[Algorithm::EdDSA], verifier))
     }
@@ -160,6 +198,28 @@ impl VerificationKey {
             id: None,
             algorithms: algorithms.to_vec(),
             verifier,
+        }
+    }
+
+    /// Whether the key may be used with the algorithm.
+    ///
+    /// # Errors
+    /// `ShortSecretFor`, `AlgorithmMismatch`.
+    pub(super) fn check_algorithm(&self, algorithm: Algorithm) -> Result<(), KeyError> {
+        if self.algorithms.contains(&algorithm) {
+            return Ok(());
+        }
+        match (self.verifier.kind(), min_secret(algorithm)) {
+            (DecodingKeyKind::SecretOrDer(secret), Some(min))
+                if self.algorithms.iter().any(|known| is_hmac(*known)) && secret.len() < min =>
+            {
+                Err(KeyError::ShortSecretFor {
+                    algorithm,
+                    length: secret.len(),
+                    min,
+                })
+            }
+            _ => Err(KeyError::AlgorithmMismatch(algorithm)),
         }
     }
 
@@ -185,8 +245,31 @@ impl VerificationKey {
     }
 }
 
+/// 32 bytes: the first, 30 times the middle one, and the last.
+const fn little_endian(first: u8, middle: u8, last: u8) -> [u8; 32] {
+    let mut bytes = [middle; 32];
+    bytes[0] = first;
+    bytes[31] = last;
+    bytes
+}
+
 fn parses(algorithm: &'static dyn VerificationAlgorithm, bytes: &[u8]) -> bool {
     ParsedPublicKey::new(algorithm, bytes).is_ok()
+}
+
+/// Refuses an Ed25519 key of small order, by the last 32 bytes of its encoding. A signature by such a
+/// key proves nothing: one can be made without a private key, and fits many messages.
+fn check_order(encoded: &[u8]) -> Result<(), KeyError> {
+    let start = encoded.len().saturating_sub(32);
+    let mut y: Vec<u8> = encoded.iter().skip(start).copied().collect();
+    // The last bit is the sign of x.
+    if let Some(last) = y.last_mut() {
+        *last &= 0x7f;
+    }
+    match SMALL_ORDER.iter().any(|known| known.as_slice() == y) {
+        true => Err(KeyError::SmallOrder),
+        false => Ok(()),
+    }
 }
 
 fn without_leading_zeros(number: &[u8]) -> &[u8] {

@@ -1,11 +1,11 @@
 //! The keys that verify one identity's tokens: read from a secret, a PEM text or a JSON Web Key
 //! Set, and used to verify a signature.
 //!
-//! Relies on `key` for which keys are acceptable. A set from the operator's own file is accepted as
+//! Relies on `key` for which keys are acceptable, and on `jwk` for how they are written. A set from the operator's own file is accepted as
 //! a whole or not at all; a fetched set yields its good keys. No error repeats the content of a
 //! text, because it may be a private key that was put there by mistake.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use jsonwebtoken::Algorithm;
 use pem::Pem;
@@ -13,7 +13,7 @@ use rustls::{pki_types::CertificateDer, server::ParsedCertificate};
 
 use super::{
     jwk::{JwkOrigin, JwkSet, RejectedJwk},
-    key::VerificationKey,
+    key::{KeyError, VerificationKey},
     key_set_error::{KeySetError, KeySetWarning, MAX_FETCHED_KEYS},
     refusal::AuthRefusal,
     token::UnverifiedToken,
@@ -77,15 +77,15 @@ impl VerificationKeys {
     /// Reads a JSON Web Key Set (RFC 7517) of the operator's.
     ///
     /// Keys that are not for verifying signatures, or of an unsupported type, are skipped. A
-    /// token's `kid` selects the keys with that id; without a `kid` all keys are candidates. At
-    /// most 8 are tried either way.
+    /// token's `kid` selects the keys with that id, then those without one; without a `kid` all
+    /// keys are candidates. At most 8 are tried either way.
     ///
     /// # Errors
     /// The text is not a key set, contains a private, weak or otherwise invalid key, or has no
     /// usable key.
     pub fn from_jwks(json: &[u8]) -> Result<Self, KeySetError> {
         let (mut keys, mut skipped) = (Vec::new(), Vec::new());
-        for element in parse_set(json)?.elements(JwkOrigin::File) {
+        for element in parse_set(&text_of(json))?.elements(JwkOrigin::File) {
             match element {
                 Ok(key) => keys.push(key),
                 Err(rejected) if rejected.is_unsupported() => skipped.push(rejected),
@@ -112,7 +112,8 @@ impl VerificationKeys {
         allowed: Option<&[Algorithm]>,
         previous: Option<&Self>,
     ) -> Result<FetchedKeySet, KeySetError> {
-        let set = parse_set(json)?;
+        let text = text_of(json);
+        let set = parse_set(&text)?;
         if set.len() > MAX_FETCHED_KEYS {
             return Err(KeySetError::TooManyKeys);
         }
@@ -172,10 +173,10 @@ impl VerificationKeys {
         self
     }
 
-    /// Whether both sets share all of their keys.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        let mut pairs = self.keys.iter().zip(&other.keys);
-        self.keys.len() == other.keys.len() && pairs.all(|(one, two)| Arc::ptr_eq(one, two))
+    /// Whether both sets share all of their keys, in any order.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let is_shared = |key| other.keys.iter().any(|known| Arc::ptr_eq(known, key));
+        self.keys.len() == other.keys.len() && self.keys.iter().all(is_shared)
     }
 
     /// Number of keys.
@@ -186,21 +187,33 @@ impl VerificationKeys {
     /// Restricts the keys to the algorithms that the operator listed.
     ///
     /// # Errors
-    /// The list is empty, or one of its algorithms fits none of the keys.
+    /// The list is empty, or one of its algorithms fits none of the keys: by their type, or because
+    /// a secret is too short for it.
     pub fn restrict(mut self, algorithms: &[Algorithm]) -> Result<Self, KeySetError> {
         if algorithms.is_empty() {
             return Err(KeySetError::NoAlgorithm);
         }
         for algorithm in algorithms {
-            let fits = |key: &Arc<VerificationKey>| key.algorithms.contains(algorithm);
-            if !self.keys.iter().any(fits) {
-                return Err(KeySetError::UnusedAlgorithm(*algorithm));
-            }
+            self.check_algorithm(*algorithm)?;
         }
         for key in &mut self.keys {
             restrict(Arc::make_mut(key), algorithms);
         }
         Ok(self)
+    }
+
+    /// Some key must fit the algorithm.
+    fn check_algorithm(&self, algorithm: Algorithm) -> Result<(), KeySetError> {
+        let checks = self.keys.iter().map(|key| key.check_algorithm(algorithm));
+        let mut misfit = KeySetError::UnusedAlgorithm(algorithm);
+        for check in checks {
+            match check {
+                Ok(()) => return Ok(()),
+                Err(error @ KeyError::ShortSecretFor { .. }) => misfit = error.into(),
+                Err(_) => {}
+            }
+        }
+        Err(misfit)
     }
 
     /// Returns the key that made the token's signature, with an algorithm allowed for that key.
@@ -212,28 +225,37 @@ impl VerificationKeys {
         token: &UnverifiedToken<'_>,
     ) -> Result<&Arc<VerificationKey>, AuthRefusal> {
         let id = token.key_id.as_deref().filter(|_| self.by_id);
-        let has_id = |key: &Arc<VerificationKey>| id.is_none() || key.id.as_deref() == id;
-        if !self.keys.iter().any(has_id) {
-            return Err(AuthRefusal::UnknownKey);
-        }
-        let mut candidates = self
-            .keys
-            .iter()
-            .filter(|key| has_id(key) && key.algorithms.contains(&token.algorithm))
+        let is_named = |key: &&Arc<VerificationKey>| id.is_none() || key.id.as_deref() == id;
+        // A key without an id may be the one that the token names: its signature decides.
+        let is_nameless = |key: &&Arc<VerificationKey>| id.is_some() && key.id.is_none();
+        let (named, nameless) = (
+            self.keys.iter().filter(is_named),
+            self.keys.iter().filter(is_nameless),
+        );
+        let is_known = named.clone().next().is_some();
+        let mut candidates = named
+            .chain(nameless)
+            .filter(|key| key.algorithms.contains(&token.algorithm))
             .take(MAX_TRIES)
             .peekable();
-        if candidates.peek().is_none() {
-            return Err(AuthRefusal::AlgorithmNotAllowed);
-        }
-        candidates
-            .find(|key| key.verifies(token))
-            .ok_or(AuthRefusal::BadSignature)
+        let refusal = match candidates.peek() {
+            _ if !is_known => AuthRefusal::UnknownKey,
+            None => AuthRefusal::AlgorithmNotAllowed,
+            Some(_) => AuthRefusal::BadSignature,
+        };
+        candidates.find(|key| key.verifies(token)).ok_or(refusal)
     }
 }
 
-fn parse_set(json: &[u8]) -> Result<JwkSet<'_>, KeySetError> {
+/// The text without a byte-order mark. Bytes that are no UTF-8 are replaced, so that they harm only
+/// the member in which they stand: the structure of JSON is ASCII.
+fn text_of(json: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json))
+}
+
+fn parse_set(json: &str) -> Result<JwkSet<'_>, KeySetError> {
     // An array with the array of keys would be read as the object.
-    if !json.trim_ascii_start().starts_with(b"{") {
+    if !json.trim_ascii_start().starts_with('{') {
         return Err(KeySetError::NoKeySet { line: 1, column: 1 });
     }
     JwkSet::parse(json).map_err(|error| KeySetError::NoKeySet {

@@ -9,12 +9,14 @@
 //! Relies on the clock that its callers pass in. Never reads a file. No error contains a byte of a
 //! token, a user id or key material.
 
+mod algorithm;
 mod cache;
 mod caller;
 mod claims;
 pub mod discovery;
 mod json_object;
 mod jwk;
+mod jwk_members;
 mod key;
 pub mod key_set;
 mod key_set_error;
@@ -34,6 +36,12 @@ use arc_swap::ArcSwap;
 use hyper::HeaderMap;
 pub use jsonwebtoken::Algorithm;
 
+pub use self::{
+    algorithm::algorithm_named,
+    caller::{Caller, Pseudonymizer},
+    key_set_error::KeySetError,
+    refusal::AuthRefusal,
+};
 use self::{
     cache::{TokenCache, TokenDigest},
     claims::TokenValidity,
@@ -41,11 +49,6 @@ use self::{
     key_set::VerificationKeys,
     remote::{RemoteKeySettings, RemoteKeys},
     token::UnverifiedToken,
-};
-pub use self::{
-    caller::{Caller, Pseudonymizer},
-    key_set_error::KeySetError,
-    refusal::AuthRefusal,
 };
 use crate::{lifecycle::IssuerKeys, telemetry::metrics::Metrics};
 

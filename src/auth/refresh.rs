@@ -163,12 +163,12 @@ impl KeySetFetcher<'_> {
         if !same || self.failures > 0 {
             tracing::info!(%issuer, keys = keys.len(), "the issuer's keys were fetched");
         }
-        if self.warnings != warnings {
-            for warning in &warnings {
+        for warning in &warnings {
+            if !self.warnings.contains(warning) {
                 tracing::warn!(%issuer, "the issuer's key set: {warning}");
             }
-            self.warnings = warnings;
         }
+        self.warnings = warnings;
         self.keys.set(FetchedKeys {
             keys: Arc::new(keys),
             fetched_at: Instant::now(),

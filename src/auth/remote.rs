@@ -2,12 +2,12 @@
 //!
 //! Relies on `refresh`, the only part that fetches, one fetch at a time. An unknown key id requests
 //! a fetch, but at most once per `refetch_interval` and issuer, whatever ids arrive: a stranger
-//! cannot use the gateway to flood the provider. No request waits longer than `wait_timeout`. This
-//! part never logs.
+//! cannot use the gateway to flood the provider. Until the next fetch may be requested, each id that
+//! the set lacks is unknown. No id is remembered beyond that, so a stranger cannot make an id
+//! unknown before it is published. No request waits longer than `wait_timeout`. This part never
+//! logs.
 
 use std::{
-    collections::HashMap,
-    hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
@@ -19,15 +19,10 @@ use tokio::{
 };
 
 use super::{
-    key::{HMAC, VerificationKey},
-    key_set::VerificationKeys,
-    refusal::AuthRefusal,
+    algorithm::is_hmac, key::VerificationKey, key_set::VerificationKeys, refusal::AuthRefusal,
     token::UnverifiedToken,
 };
 use crate::outbound::{connection::ClientTls, origin::Url};
-
-/// Maximum number of key ids remembered as unknown.
-const MAX_UNKNOWN: usize = 1024;
 
 /// Where an issuer publishes its keys.
 pub enum KeySetLocation {
@@ -68,8 +63,6 @@ pub struct FetchTiming {
     pub default_lifetime: Duration,
     /// Minimum time between two fetches for unknown key ids.
     pub refetch_interval: Duration,
-    /// How long a key id that no fetch brought counts as unknown.
-    pub unknown_lifetime: Duration,
     /// How long a request waits for a fetch.
     pub wait_timeout: Duration,
 }
@@ -84,7 +77,6 @@ impl Default for FetchTiming {
             max_lifetime: Duration::from_secs(24 * 60 * 60),
             default_lifetime: Duration::from_secs(5 * 60),
             refetch_interval: Duration::from_secs(30),
-            unknown_lifetime: Duration::from_secs(5 * 60),
             wait_timeout: Duration::from_secs(5),
         }
     }
@@ -138,10 +130,6 @@ struct FetchRequests {
     number: u64,
     /// When it was requested.
     at: Option<Instant>,
-    /// Key ids that a fetch did not bring, and until when they count as unknown. Hashed, because a
-    /// stranger chooses their length.
-    unknown: HashMap<u64, Instant>,
-    hasher: RandomState,
 }
 
 /// How a token with an unknown key id proceeds.
@@ -211,19 +199,13 @@ impl RemoteKeys {
         if !self.may_be_new(token, refusal) || !worth_a_fetch() {
             return Err(refusal);
         }
-        let id = token.key_id.as_deref();
-        match self.request_fetch(id, Instant::now()) {
+        match self.request_fetch(Instant::now()) {
             FetchDecision::Refuse if self.progress.borrow().succeeded => return Err(refusal),
             FetchDecision::Refuse => return Err(AuthRefusal::KeysUnavailable),
             FetchDecision::WaitFor(number) => self.wait_for(number).await?,
         }
         let current = self.fetched().ok_or(AuthRefusal::KeysUnavailable)?;
-        let verified = current.keys.verify(token).map(Arc::clone);
-        if let (Err(AuthRefusal::UnknownKey), Some(id)) = (&verified, id) {
-            let lifetime = self.settings.timing.unknown_lifetime;
-            self.requests().note_unknown(id, lifetime);
-        }
-        verified
+        current.keys.verify(token).map(Arc::clone)
     }
 
     /// Whether a new key may have signed the token. A token without a key id may be signed by any
@@ -231,17 +213,14 @@ impl RemoteKeys {
     fn may_be_new(&self, token: &UnverifiedToken<'_>, refusal: AuthRefusal) -> bool {
         let allowed = match &self.settings.algorithms {
             Some(allowed) => allowed.contains(&token.algorithm),
-            None => !HMAC.contains(&token.algorithm),
+            None => !is_hmac(token.algorithm),
         };
         allowed && (refusal == AuthRefusal::UnknownKey || token.key_id.is_none())
     }
 
     /// Requests a fetch, unless one is already requested or the last request was too recent.
-    fn request_fetch(&self, id: Option<&str>, now: Instant) -> FetchDecision {
+    fn request_fetch(&self, now: Instant) -> FetchDecision {
         let mut requests = self.requests();
-        if id.is_some_and(|id| requests.is_unknown(id, now)) {
-            return FetchDecision::Refuse;
-        }
         let progress = *self.progress.borrow();
         if requests.number > progress.finished {
             return FetchDecision::WaitFor(requests.number);
@@ -269,27 +248,6 @@ impl RemoteKeys {
 
     fn requests(&self) -> MutexGuard<'_, FetchRequests> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl FetchRequests {
-    fn is_unknown(&self, id: &str, now: Instant) -> bool {
-        self.unknown
-            .get(&self.hasher.hash_one(id))
-            .is_some_and(|until| *until > now)
-    }
-
-    fn note_unknown(&mut self, id: &str, lifetime: Duration) {
-        let now = Instant::now();
-        if self.unknown.len() >= MAX_UNKNOWN {
-            self.unknown.retain(|_, until| *until > now);
-        }
-        if self.unknown.len() >= MAX_UNKNOWN {
-            // A forgotten id may request one more fetch, but no sooner than any other id.
-            self.unknown.clear();
-        }
-        let hash = self.hasher.hash_one(id);
-        self.unknown.insert(hash, now + lifetime);
     }
 }
 

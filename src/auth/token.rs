@@ -5,14 +5,18 @@
 //! Nothing here is verified yet. Reads the `Authorization` header only, never a query, a cookie or
 //! a body. Never follows a key that the token itself offers (`jwk`, `jku`, `x5u`, `x5c`).
 
-use std::str::FromStr as _;
+use std::borrow::Cow;
 
 use data_encoding::BASE64URL_NOPAD;
 use hyper::{HeaderMap, header::AUTHORIZATION};
 use jsonwebtoken::Algorithm;
 use serde_json::Value;
 
-use super::{json_object::JsonObject, refusal::AuthRefusal};
+use super::{
+    algorithm::algorithm_named,
+    json_object::{JsonObject, identifier},
+    refusal::AuthRefusal,
+};
 
 /// Maximum length of a token, in bytes.
 const MAX_TOKEN: usize = 8 * 1024;
@@ -83,9 +87,10 @@ impl<'a> UnverifiedToken<'a> {
         check_type(&header)?;
         let algorithm = algorithm(&header)?;
         let key_id = header
-            .text("kid")
-            .map_err(|_| AuthRefusal::Malformed)?
-            .map(str::to_owned);
+            .member("kid")
+            .map(|id| identifier(id).ok_or(AuthRefusal::Malformed))
+            .transpose()?
+            .map(Cow::into_owned);
         let claims = decode_object(claims)?;
         if claims.has_duplicate() {
             return Err(AuthRefusal::DuplicateClaim);
@@ -139,9 +144,7 @@ fn check_type(header: &JsonObject) -> Result<(), AuthRefusal> {
 /// `alg`, case-sensitive as the standard requires. `none` is not among the known names.
 fn algorithm(header: &JsonObject) -> Result<Algorithm, AuthRefusal> {
     match header.member("alg") {
-        Some(Value::String(name)) => {
-            Algorithm::from_str(name).map_err(|_| AuthRefusal::AlgorithmNotAllowed)
-        }
+        Some(Value::String(name)) => algorithm_named(name).ok_or(AuthRefusal::AlgorithmNotAllowed),
         _ => Err(AuthRefusal::Malformed),
     }
 }

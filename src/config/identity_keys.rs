@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     auth::{
-        Algorithm, KeySource, discovery,
+        Algorithm, KeySource, algorithm_named, discovery,
         key_set::VerificationKeys,
         remote::{FetchTiming, KeySetLocation, RemoteKeySettings},
     },
@@ -123,7 +123,7 @@ impl ConfigReader<'_> {
             match &algorithms {
                 None => Ok(keys),
                 Some(algorithms) => keys.restrict(algorithms).map_err(|error| {
-                    let help = "write those of the keys, or leave `algorithms` out";
+                    let help = "write those that fit, or leave `algorithms` out";
                     LoadError::of(
                         misfit,
                         format!("`algorithms` cannot be used: {error}"),
@@ -256,7 +256,7 @@ impl ConfigReader<'_> {
     fn algorithm(&mut self, (name, location): &Located<String>) -> Option<Algorithm> {
         let known = keys::ALGORITHMS
             .contains(&name.as_str())
-            .then(|| name.parse::<Algorithm>().ok())
+            .then(|| algorithm_named(name))
             .flatten();
         if known.is_none() {
             self.error(
@@ -269,11 +269,15 @@ impl ConfigReader<'_> {
     }
 }
 
+/// Each algorithm once: one of them has two names.
 fn without_locations(algorithms: Vec<Located<Algorithm>>) -> Vec<Algorithm> {
-    algorithms
-        .into_iter()
-        .map(|(algorithm, _)| algorithm)
-        .collect()
+    let mut distinct = Vec::new();
+    for (algorithm, _) in algorithms {
+        if !distinct.contains(&algorithm) {
+            distinct.push(algorithm);
+        }
+    }
+    distinct
 }
 
 /// The list of algorithms as an input, for errors that are located there. It never changes.

@@ -1,7 +1,7 @@
 //! Keys that an identity provider publishes: they are found, and kept while the provider is down.
 //!
 //! Unknown key ids are in `identity_unknown.rs`, misbehaving providers in
-//! `identity_misbehaving.rs`.
+//! `identity_misbehaving.rs`, sets that are written otherwise in `identity_lenient.rs`.
 
 use std::time::Duration;
 
@@ -130,7 +130,7 @@ async fn without_keys(gateway: &Gateway) -> (u16, String, Value) {
 }
 
 /// Waits until the check of keys says so.
-async fn until_keys_are(gateway: &Gateway, keys: &str) {
+pub(crate) async fn until_keys_are(gateway: &Gateway, keys: &str) {
     for _ in 0..5000 {
         if without_keys(gateway).await.1 == keys {
             return;

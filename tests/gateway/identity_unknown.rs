@@ -61,14 +61,14 @@ async fn a_flood_of_unknown_key_ids_causes_one_fetch() {
 }
 
 #[tokio::test]
-async fn a_key_id_that_a_fetch_did_not_bring_stays_unknown() {
-    let signer = Signer::new("a");
+async fn a_key_id_asked_for_before_it_is_published_is_accepted_afterwards() {
+    let (signer, new) = (Signer::new("a"), Signer::new("tomorrow"));
     let provider = Provider::start(vec![signer.jwk()]).await;
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let gateway = gateway(qiniu, &provider.identity(""), inquisitive()).await;
     gateway.until_ready_is(200).await;
     let stranger = Signer::new("x");
-    for (id, fetches) in [("b", 2), ("b", 2), ("c", 3), ("b", 3), ("c", 3)] {
+    for (id, fetches) in [("tomorrow", 2), ("made up", 3), ("tomorrow", 4)] {
         let token = stranger.token_as(Some(id), &provider.issuer(), "mallory");
         assert_eq!(
             said(&gateway.ask(&token).await),
@@ -76,10 +76,17 @@ async fn a_key_id_that_a_fetch_did_not_bring_stays_unknown() {
         );
         assert_eq!(provider.requests(KEYS), fetches, "{id}");
     }
+    let token = new.token(&provider, "alice");
+    assert_eq!(
+        said(&gateway.ask(&token).await),
+        (401, "invalid_token".into())
+    );
+    provider.publish(vec![signer.jwk(), new.jwk()]);
+    assert_eq!(gateway.ask(&token).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_failed_fetch_marks_no_key_id_as_unknown() {
+async fn a_failed_fetch_does_not_make_a_key_id_unknown() {
     let (signer, new) = (Signer::new("a"), Signer::new("new"));
     let provider = Provider::start(vec![signer.jwk()]).await;
     let (qiniu, _) = emulator(Scenario::Pass).await;
@@ -91,7 +98,7 @@ async fn a_failed_fetch_marks_no_key_id_as_unknown() {
         assert_eq!(said(&gateway.ask(&token).await), (503, "not_ready".into()));
     }
     provider.does(KEYS, Does::Well);
-    // Decided once a fetch has succeeded, which makes only this id unknown.
+    // Decided once a fetch has succeeded.
     let stranger = Signer::new("x").token(&provider, "mallory");
     assert_eq!(
         said(&gateway.ask(&stranger).await),

@@ -56,6 +56,10 @@ mod browsers;
 // An identity provider's keys are found by discovery, and kept while the provider is down.
 mod identity;
 
+// Good keys are used however their set is written, and a bad one costs nothing but itself. Issuers
+// that publish one set share nothing else.
+mod identity_lenient;
+
 // A provider that misbehaves harms nobody but its own users, and nothing that it sends is repeated.
 mod identity_misbehaving;
 

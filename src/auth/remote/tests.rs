@@ -19,22 +19,21 @@ fn unknown_ids_request_one_fetch_per_half_minute() {
         });
     };
     let start = Instant::now();
-    let decision =
-        |id, later| match keys.request_fetch(Some(id), start + Duration::from_millis(later)) {
-            FetchDecision::WaitFor(number) => Some(number),
-            FetchDecision::Refuse => None,
-        };
+    let decision = |later| match keys.request_fetch(start + Duration::from_millis(later)) {
+        FetchDecision::WaitFor(number) => Some(number),
+        FetchDecision::Refuse => None,
+    };
     // The fetch at start does not count.
     fetched(1);
-    assert_eq!((decision("a", 0), decision("b", 0)), (Some(2), Some(2)));
+    assert_eq!((decision(0), decision(0)), (Some(2), Some(2)));
     fetched(2);
-    assert_eq!((decision("c", 1), decision("d", 29_999)), (None, None));
-    assert_eq!(decision("e", 30_000), Some(3));
+    assert_eq!((decision(1), decision(29_999)), (None, None));
+    assert_eq!(decision(30_000), Some(3));
     // A fetch in progress may have started before the key was published.
     keys.progress.send_modify(|progress| {
         (progress.started, progress.finished) = (4, 3);
     });
-    assert_eq!(decision("f", 60_000), Some(5));
+    assert_eq!(decision(60_000), Some(5));
 }
 
 #[test]
@@ -59,17 +58,4 @@ fn retry_delays_double_up_to_a_limit() {
     let pauses = [0, 1, 2, 5, 6, 31, 32, u32::MAX]
         .map(|it| FetchTiming::default().retry_delay(it).as_secs());
     assert_eq!(pauses, [1, 2, 4, 32, 60, 60, 60, 60]);
-}
-
-#[test]
-fn unknown_ids_are_bounded_and_expire() {
-    let mut requests = FetchRequests::default();
-    let lifetime = Duration::from_secs(60);
-    for number in 0..5000 {
-        requests.note_unknown(&number.to_string(), lifetime);
-        assert!(requests.unknown.len() <= MAX_UNKNOWN);
-        assert!(requests.is_unknown(&number.to_string(), Instant::now()));
-    }
-    assert!(!requests.is_unknown("4999", Instant::now() + lifetime));
-    assert!(!requests.is_unknown("5000", Instant::now()));
 }

@@ -10,7 +10,7 @@ use aws_lc_rs::{
 use data_encoding::BASE64;
 
 use super::*;
-use crate::auth::Algorithm;
+use crate::auth::{Algorithm, algorithm_named};
 
 /// Signs tokens with a key generated for the test.
 pub(super) struct Signer {
@@ -129,7 +129,9 @@ impl Signer {
 
     pub(super) fn sign_as(&self, algorithm: Algorithm, header: &str, claims: &str) -> String {
         let mut header: Value = serde_json::from_str(header).unwrap();
-        header["alg"] = json!(algorithm);
+        if header.get("alg").is_none() {
+            header["alg"] = json!(algorithm);
+        }
         let signed = format!("{}.{}", encode(&header.to_string()), encode(claims));
         let signature = self.signature(algorithm, signed.as_bytes());
         format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature))
@@ -195,6 +197,31 @@ fn every_algorithm_verifies_with_its_own_type_of_key_only() {
                 assert_eq!(user_with(keys.key_set(), &token), expected, "{algorithm:?}");
             }
         }
+    }
+}
+
+#[test]
+fn ed25519_and_eddsa_name_the_same_algorithm() {
+    let (signer, claims) = (Signer::ed25519(), good_claims().to_string());
+    for in_key in ["EdDSA", "Ed25519", ""] {
+        let mut jwk = signer.jwk();
+        if !in_key.is_empty() {
+            jwk["alg"] = json!(in_key);
+        }
+        let set = json!({"keys": [jwk]}).to_string();
+        for in_token in ["EdDSA", "Ed25519"] {
+            let keys = VerificationKeys::from_jwks(set.as_bytes()).unwrap();
+            let listed = keys
+                .restrict(&[algorithm_named(in_token).unwrap()])
+                .unwrap();
+            let token = signer.sign(&json!({"alg": in_token}).to_string(), &claims);
+            assert_eq!(user_with(listed, &token), Ok("alice".into()), "{in_key}");
+        }
+    }
+    for other in ["ed25519", "Ed448", "EDDSA", "ESP256"] {
+        let token = signer.sign(&json!({"alg": other}).to_string(), &claims);
+        let refusal = user_with(signer.key_set(), &token);
+        assert_eq!(refusal, Err(AuthRefusal::AlgorithmNotAllowed), "{other}");
     }
 }
 

@@ -179,18 +179,15 @@ fn a_damaged_jwk_makes_the_set_of_a_file_unusable() {
     ]
     .concat();
     let cases = [
-        (set(rsa.clone(), &[("n", json!("AA=="))]), "`n`"),
-        (set(rsa.clone(), &[("n", json!(""))]), "RSA"),
+        (set(rsa.clone(), &[("n", json!("AA=A"))]), "`n`"),
+        (set(rsa.clone(), &[("n", json!(""))]), "`n`"),
         (set(rsa.clone(), &[("e", json!("Ag"))]), "RSA"),
-        (set(rsa.clone(), &[("kid", json!(1))]), "`kid`"),
+        (set(rsa.clone(), &[("kid", json!(1.5))]), "`kid`"),
         (set(rsa.clone(), &[("alg", json!("HS256"))]), "HS256"),
         (set(ec.clone(), &[("alg", json!("ES384"))]), "ES384"),
-        (set(ec.clone(), &[("x", json!("AAAA"))]), "length"),
+        (set(ec.clone(), &[("x", json!("A".repeat(64)))]), "curve"),
         (set(ec.clone(), &[("x", ec["y"].clone())]), "curve"),
-        (
-            set(ec.clone(), &[("key_ops", json!("verify"))]),
-            "`key_ops`",
-        ),
+        (set(ec.clone(), &[("key_ops", json!(7))]), "`key_ops`"),
         (set(ed.clone(), &[("x", json!("AAAA"))]), "Ed25519"),
         (
             set(
@@ -199,7 +196,7 @@ fn a_damaged_jwk_makes_the_set_of_a_file_unusable() {
             ),
             "Ed25519",
         ),
-        (set(ed.clone(), &[("use", json!(null))]), "`use`"),
+        (set(ed.clone(), &[("use", json!(7))]), "`use`"),
         (json!({"kid": "a"}), "`kty`"),
         (json!({"kty": "oct"}), "`k`"),
     ];
@@ -244,6 +241,9 @@ fn unsupported_keys_are_skipped() {
         set(Signer::es256().jwk(), &[("kty", json!("ec"))]),
         json!({"kty": "EC", "crv": "P-521", "x": "AA", "y": "AA"}),
         json!({"kty": "OKP", "crv": "X25519", "x": "AA"}),
+        json!({"kty": "OKP", "crv": "Ed448", "x": "AA", "alg": "Ed448", "kid": {}}),
+        json!({"kty": "EC", "crv": "secp256k1", "x": "AA", "y": "AA"}),
+        set(Signer::es256().jwk(), &[("alg", json!("ES512"))]),
         set(Signer::rsa().jwk(), &[("use", json!("enc"))]),
         set(Signer::rsa().jwk(), &[("alg", json!("RSA-OAEP"))]),
         set(Signer::rsa().jwk(), &[("key_ops", json!(["encrypt"]))]),
@@ -330,20 +330,4 @@ fn the_operator_can_restrict_the_algorithms() {
         .unwrap();
     assert_eq!(error, KeySetError::UnusedAlgorithm(Algorithm::ES256));
     assert!(keys().restrict(&[]).is_err());
-}
-
-#[test]
-fn an_rsa_key_restricted_to_pss_is_refused() {
-    let pem = Signer::rsa().pem();
-    let base64: String = pem.lines().filter(|it| !it.starts_with('-')).collect();
-    let spki = data_encoding::BASE64.decode(base64.as_bytes()).unwrap();
-    let plain = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
-    let at = spki.windows(9).position(|bytes| bytes == plain).unwrap();
-    let mut restricted = spki.clone();
-    restricted[at + 8] = 10;
-    let pem = format!(
-        "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
-        data_encoding::BASE64.encode(&restricted)
-    );
-    assert!(pem_error(&pem).contains("PSS"));
 }

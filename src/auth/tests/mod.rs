@@ -30,7 +30,8 @@
 //!   `rules::another_claim_can_name_the_user`
 //! - scopes:
 //!   `rules::scopes_come_from_scope_and_scp`
-//! - keys of the issuer only:
+//! - keys of the issuer only, and its algorithms:
+//!   `identity_lenient::issuers_with_one_key_set_share_neither_algorithms_nor_tokens`
 //!   `rules::a_token_is_verified_with_the_keys_of_its_own_issuer_only`
 //! - each algorithm, with its type of key only:
 //!   `algorithms::every_algorithm_verifies_with_its_own_type_of_key_only`
@@ -43,8 +44,13 @@
 //! - … for fetched keys:
 //!   `fetched::only_listed_algorithms_are_allowed_for_fetched_keys`
 //!   `identity_misbehaving::a_key_set_must_fit_at_least_one_listed_algorithm`
+//! - two names of one algorithm:
+//!   `algorithms::ed25519_and_eddsa_name_the_same_algorithm`
 //! - a secret has 32 bytes and is no PEM text:
 //!   `key_sets::a_secret_has_32_bytes_and_is_no_pem_text`
+//! - … and the length of its algorithm's hash:
+//!   `weak_keys::the_length_of_a_secret_bounds_its_algorithms`
+//!   `weak_keys::a_secret_in_a_key_set_fits_its_alg`
 //!   `wrong_identities::each_mistake_in_an_identity_has_its_location_and_help`
 //! - `use`, `key_ops`, `kty`:
 //!   `key_sets::unsupported_keys_are_skipped`
@@ -53,7 +59,15 @@
 //!   `algorithms::a_jwk_with_an_alg_verifies_no_other`
 //! - `kid`:
 //!   `key_sets::a_key_id_selects_the_key`
+//! - … or any, if the key has none:
+//!   `lenient::a_key_without_an_id_may_have_made_any_signature`
+//! - other spellings of a good key:
+//!   `lenient::a_good_key_is_accepted_however_it_is_written`
+//!   `identity_lenient::a_set_that_is_written_otherwise_is_used`
+//! - … but nothing in doubt:
+//!   `lenient::a_key_in_doubt_is_left_out`
 //! - no private or weak key:
+//!   `weak_keys::a_key_that_proves_nothing_is_refused`
 //!   `key_sets::a_private_or_weak_jwk_makes_the_set_of_a_file_unusable`
 //! - … nor a shared secret in a fetched set:
 //!   `identity_misbehaving::a_bad_key_is_skipped_and_the_good_ones_are_used`
@@ -81,11 +95,12 @@
 //!   `remote::unknown_ids_request_one_fetch_per_half_minute`
 //! - … not counting the one at start, and that starts after the request:
 //!   `remote::unknown_ids_request_one_fetch_per_half_minute`
-//! - … and is remembered as unknown:
-//!   `identity_unknown::a_key_id_that_a_fetch_did_not_bring_stays_unknown`
+//! - … and no id is unknown before its time:
+//!   `unknown_ids::a_new_key_is_accepted_after_the_next_fetch_whatever_was_asked_for_before`
+//!   `identity_unknown::a_key_id_asked_for_before_it_is_published_is_accepted_afterwards`
 //! - … but not when the fetch failed: a 503:
 //!   `identity_misbehaving::after_start_a_misbehaving_provider_leaves_known_keys_in_use`
-//!   `identity_unknown::a_failed_fetch_marks_no_key_id_as_unknown`
+//!   `identity_unknown::a_failed_fetch_does_not_make_a_key_id_unknown`
 //! - a repeated token is verified once:
 //!   `cached::a_token_is_verified_once_and_its_times_are_checked_each_time`
 //! - … identified by all of its bytes:
@@ -102,8 +117,11 @@ mod algorithms;
 mod cached;
 mod fetched;
 mod key_sets;
+mod lenient;
 mod random_input;
 mod rules;
+mod unknown_ids;
+mod weak_keys;
 
 use std::{
     pin::pin,
@@ -126,7 +144,7 @@ use super::{
 };
 use crate::secret::Secret;
 
-const SECRET: &[u8] = b"a secret of the tests, long enough for HMAC";
+const SECRET: &[u8] = b"a secret of the tests, long enough for HMAC with each of its hashes";
 const NOW: u64 = 1_800_000_000;
 const LEEWAY: u64 = 30;
 

@@ -95,7 +95,7 @@ fn header_and_claims_are_json_objects() {
             "{text}"
         );
     }
-    for text in ["{}", r#"{"alg":1}"#, r#"{"alg":"HS256","kid":1}"#] {
+    for text in ["{}", r#"{"alg":1}"#, r#"{"alg":"HS256","kid":1.5}"#] {
         assert_eq!(user(&header(text)), Err(AuthRefusal::Malformed), "{text}");
     }
 }

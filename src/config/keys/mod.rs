@@ -14,7 +14,7 @@ use crate::route::RouteKind;
 /// The algorithms that `identity.algorithms` may list.
 pub(super) const ALGORITHMS: &[&str] = &[
     "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256",
-    "ES384", "EdDSA",
+    "ES384", "Ed25519", "EdDSA",
 ];
 
 /// The words of `routes.kind`, in the order of [`KeyDefault::ByKind`].

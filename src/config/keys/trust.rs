@@ -31,7 +31,7 @@ pub(super) const IDENTITY: &[ConfigKey] = &[
         "identity[].secret",
         ValueType::Secret,
         Unset,
-        "Key source: a shared HMAC secret of at least 32 bytes.",
+        "Key source: a shared HMAC secret of at least 32 bytes. `HS384` needs 48, `HS512` 64.",
     ),
     key(
         "identity[].public_key_file",

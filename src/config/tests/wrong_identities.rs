@@ -105,6 +105,17 @@ const KEY_SOURCES: &[(&str, &str, &str)] = &[
         "\"RS256\"",
     ),
     (
+        "secret = { env = \"HMAC\" }\nalgorithms = [\"HS256\", \"HS384\"]",
+        "`algorithms` cannot be used: a secret of 32 bytes is too short for HS384, which needs 48 \
+         (`openssl rand -base64 48`)",
+        "\"HS256\"",
+    ),
+    (
+        "jwks_url = \"https://a/\"\nalgorithms = [\"Ed25519\", \"Ed448\"]",
+        "`Ed448` is not a supported algorithm",
+        "\"Ed448\"",
+    ),
+    (
         "jwks_file = \"example-jwks.json\"\nalgorithms = \"HS256\"",
         "fits none of the keys",
         "\"HS256\"",
@@ -156,6 +167,7 @@ fn each_mistake_in_an_identity_has_its_location_and_help() {
     for good in [
         "jwks_url = \"https://a.com/keys?x=1\"\nalgorithms = [\"ES256\"]\nmax_stale = \"30day\"",
         "jwks_url = \"http://localhost:9/keys\"\nca_file = \"\"",
+        "jwks_file = \"example-jwks.json\"\nalgorithms = [\"Ed25519\", \"EdDSA\"]",
         "secret = { env = \"HMAC\" }\nca_file = \"\"",
     ] {
         super::good(&minimal("").replace(source, good), &[]);

@@ -43,6 +43,7 @@ fn files() -> Vec<(&'static str, String)> {
             format!("{{\"keys\":[{}]}}", Signer::new("a").jwk()),
         ),
         ("key.pem", Signer::nameless().public_pem()),
+        ("long", "x".repeat(64)),
         ("seal", KEY.to_owned()),
         ("verdict.pem", signing),
         ("previous.pem", previous),
@@ -61,6 +62,10 @@ async fn start(folder: &Folder) -> Gateway {
         &other("set", "jwks_file = \"keys.json\"\nalgorithms = [\"ES256\"]"),
         &identity().replace("{ env = \"JWT\" }", "{ file = \"jwt\" }"),
         &other("pem", "public_key_file = \"key.pem\""),
+        &other(
+            "long",
+            "secret = { file = \"long\" }\nalgorithms = [\"HS512\"]",
+        ),
         "[sessions]\nseal_key = { file = \"seal\" }\n",
         "[verdict]\nsigning_key = { file = \"verdict.pem\" }\nprevious_keys = [\"previous.pem\"]\n\
          issuer = \"https://gateway.example.com\"\naudience = \"backend\"\n",
@@ -72,7 +77,7 @@ async fn start(folder: &Folder) -> Gateway {
 /// A file, its configuration key, a wrong content, and a part of what the log must say.
 type Wrong = (&'static str, &'static str, String, &'static str);
 
-fn wrong_keys_of_tokens() -> [Wrong; 7] {
+fn wrong_keys_of_tokens() -> [Wrong; 8] {
     let (secret, set, pem) = (
         "identity[1].secret",
         "identity[0].jwks_file",
@@ -97,6 +102,12 @@ fn wrong_keys_of_tokens() -> [Wrong; 7] {
         ("keys.json", set, "{\"keys\":[]}".into(), "no keys"),
         ("key.pem", pem, signing, "a private key"),
         ("key.pem", pem, MARKER.into(), "no PEM block"),
+        (
+            "long",
+            "identity[3].secret",
+            format!("{MARKER:x<63}"),
+            "a secret of 63 bytes is too short for HS512, which needs 64",
+        ),
     ]
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use data_encoding::BASE64URL_NOPAD;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use jsonwebtoken::{Algorithm, EncodingKey};
 use liveness_gateway::{
     auth::{KeySource, remote::FetchTiming},
     config::Settings,
@@ -184,9 +184,10 @@ pub(crate) fn section(issuer: &str, more: &str) -> String {
     format!("[[identity]]\nissuer = \"{issuer}\"\naudience = \"liveness\"\n{more}\n")
 }
 
-/// A P-256 key that signs tokens.
+/// A key that signs tokens, of P-256 unless created as another.
 pub(crate) struct Signer {
     pub(crate) id: Option<&'static str>,
+    algorithm: Algorithm,
     key: KeyPair,
 }
 
@@ -194,14 +195,23 @@ impl Signer {
     pub(crate) fn new(id: &'static str) -> Self {
         Self {
             id: Some(id),
-            key: KeyPair::generate().unwrap(),
+            ..Self::nameless()
         }
     }
 
     pub(crate) fn nameless() -> Self {
         Self {
             id: None,
+            algorithm: Algorithm::ES256,
             key: KeyPair::generate().unwrap(),
+        }
+    }
+
+    pub(crate) fn ed25519(id: &'static str) -> Self {
+        Self {
+            id: Some(id),
+            algorithm: Algorithm::EdDSA,
+            key: KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap(),
         }
     }
 
@@ -210,9 +220,12 @@ impl Signer {
     }
 
     pub(crate) fn jwk(&self) -> Value {
-        let point = self.key.der_bytes();
-        let mut jwk = json!({"kty": "EC", "crv": "P-256", "use": "sig",
-            "x": BASE64URL_NOPAD.encode(&point[1..33]), "y": BASE64URL_NOPAD.encode(&point[33..])});
+        let (point, base64) = (self.key.der_bytes(), |bytes| BASE64URL_NOPAD.encode(bytes));
+        let mut jwk = match self.algorithm {
+            Algorithm::EdDSA => json!({"kty": "OKP", "crv": "Ed25519", "x": base64(point)}),
+            _ => json!({"kty": "EC", "crv": "P-256", "use": "sig",
+                "x": base64(&point[1..33]), "y": base64(&point[33..])}),
+        };
         if let Some(id) = self.id {
             jwk["kid"] = id.into();
         }
@@ -228,12 +241,24 @@ impl Signer {
     }
 
     pub(crate) fn sign(&self, id: Option<&str>, claims: &Value) -> String {
-        let header = Header {
-            kid: id.map(str::to_owned),
-            ..Header::new(Algorithm::ES256)
+        let mut header = json!({"typ": "JWT", "alg": self.algorithm});
+        if let Some(id) = id {
+            header["kid"] = id.into();
+        }
+        self.sign_with(&header, claims)
+    }
+
+    /// A token with exactly this header.
+    pub(crate) fn sign_with(&self, header: &Value, claims: &Value) -> String {
+        let der = self.key.serialize_der();
+        let key = match self.algorithm {
+            Algorithm::EdDSA => EncodingKey::from_ed_der(&der),
+            _ => EncodingKey::from_ec_der(&der),
         };
-        let key = EncodingKey::from_ec_der(&self.key.serialize_der());
-        jsonwebtoken::encode(&header, claims, &key).unwrap()
+        let part = |value: &Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
+        let signed = format!("{}.{}", part(header), part(claims));
+        let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &key, self.algorithm);
+        format!("{signed}.{}", signature.unwrap())
     }
 
     pub(crate) fn token(&self, provider: &Provider, user: &str) -> String {
