@@ -9,7 +9,7 @@ use aws_lc_rs::hmac;
 use bytes::Bytes;
 use data_encoding::BASE64URL;
 use liveness_gateway::{
-    outbound::origin::Origin,
+    outbound::{dial::Dialer, origin::Origin},
     qiniu::{
         Credentials, UpstreamSettings,
         request::RequestTemplate,
@@ -74,6 +74,7 @@ fn small() -> Comparison {
         },
         credentials: credentials(),
         sign_date: true,
+        dialer: Dialer::default(),
         tls: None,
         connect_timeout: Duration::from_secs(5),
         max_connections: 1,

@@ -6,7 +6,7 @@
 //! confirmed for `max_stale` are dropped. Nothing of a document is logged but key ids and the
 //! issuer's name.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{io::ErrorKind, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     sync::futures::Notified,
@@ -18,7 +18,7 @@ use super::{
     discovery::{self, DiscoveryError},
     key_set::{FetchedKeySet, VerificationKeys},
     key_set_error::{KeySetError, KeySetWarning},
-    remote::{FetchedKeys, KeySetLocation, RemoteKeys},
+    remote::{FetchedKeys, KeySetLocation, RemoteKeySettings, RemoteKeys},
 };
 use crate::{
     outbound::{
@@ -147,7 +147,15 @@ impl KeySetFetcher<'_> {
     }
 
     async fn document(&self, url: &Url) -> Result<FetchedDocument, KeySetFetchError> {
-        let document = fetch(url, &self.keys.settings.tls, MAX_DOCUMENT).await;
+        let RemoteKeySettings {
+            dialer,
+            tls,
+            timing,
+            ..
+        } = &self.keys.settings;
+        // With time left for a response, so that the log says what can't be reached.
+        let connect_timeout = timing.fetch_timeout / 2;
+        let document = fetch(dialer, url, tls, connect_timeout, MAX_DOCUMENT).await;
         document.map_err(|error| KeySetFetchError::Fetch {
             url: shown(url),
             error,
@@ -246,6 +254,7 @@ impl KeySetFetchError {
             Self::Timeout(_) => "timeout",
             Self::Discovery { .. } | Self::KeySet { .. } => "invalid",
             Self::Fetch { error, .. } => match error {
+                FetchError::Unreachable(error) if error.kind() == ErrorKind::TimedOut => "timeout",
                 FetchError::Unreachable(_) => "unreachable",
                 FetchError::Malformed(_) | FetchError::Encoded => "invalid",
                 FetchError::Status(_) => "status",
@@ -266,8 +275,11 @@ mod tests {
 
     use super::*;
     use crate::{
-        auth::remote::{FetchTiming, RemoteKeySettings},
-        outbound::connection::{ClientTls, client_config},
+        auth::remote::FetchTiming,
+        outbound::{
+            connection::{ClientTls, client_config},
+            dial::Dialer,
+        },
         telemetry::log::LogWriter,
     };
 
@@ -277,6 +289,7 @@ mod tests {
         let unreachable = Url::parse("http://127.0.0.1:1/keys").unwrap();
         let settings = RemoteKeySettings {
             location: KeySetLocation::KeySet(unreachable),
+            dialer: Dialer::default(),
             tls: ClientTls::new(client_config(None).unwrap()),
             algorithms: None,
             max_stale: pause,

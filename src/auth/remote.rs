@@ -22,7 +22,7 @@ use super::{
     algorithm::is_hmac, key::VerificationKey, key_set::VerificationKeys, refusal::AuthRefusal,
     token::UnverifiedToken,
 };
-use crate::outbound::{connection::ClientTls, origin::Url};
+use crate::outbound::{connection::ClientTls, dial::Dialer, origin::Url};
 
 /// Where an issuer publishes its keys.
 pub enum KeySetLocation {
@@ -36,6 +36,8 @@ pub enum KeySetLocation {
 pub struct RemoteKeySettings {
     /// Where the key set is published.
     pub location: KeySetLocation,
+    /// Opens connections to that server.
+    pub dialer: Dialer,
     /// TLS to that server.
     pub tls: ClientTls,
     /// The allowed algorithms; `None` allows all that fit the keys.

@@ -14,7 +14,7 @@ use std::{
 use tokio::{runtime::Builder, time::timeout};
 
 use crate::outbound::{
-    connection::OutboundConnection,
+    dial::Dialer,
     exchange::{ExchangeError, OutboundRequest, exchange},
     origin::Url,
 };
@@ -152,7 +152,8 @@ async fn request(url: &Url) -> Result<u16, HealthcheckError> {
         head: head.as_bytes(),
         body: &[],
     };
-    let mut connection = OutboundConnection::open(&url.origin, None)
+    let mut connection = Dialer::default()
+        .open(&url.origin, None, TIMEOUT)
         .await
         .map_err(|source| HealthcheckError::Connect {
             url: shown(url),

@@ -36,6 +36,7 @@ impl ConfigReader<'_> {
         let tls = self.client_tls(&section);
         let (url, tls) = (url?, tls?);
         Some(EvidenceSettings {
+            dialer: self.dialer(),
             tls: url.origin.tls.then_some(tls),
             url,
             secret: secret?,

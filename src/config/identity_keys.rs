@@ -216,6 +216,7 @@ impl ConfigReader<'_> {
         let max_stale = self.duration(section, "max_stale");
         Some(KeySource::Remote(Box::new(RemoteKeySettings {
             location: location?,
+            dialer: self.dialer(),
             tls: tls?,
             algorithms: algorithms?.map(without_locations),
             max_stale: max_stale?,

@@ -2,10 +2,10 @@
 //!
 //! The steps: [`tree`] parses the file, [`overrides`] applies the environment, [`unknown`] rejects
 //! names that no key has, and [`settings`] assembles the settings of all sections: [`server`],
-//! [`upstream`], [`identities`] with [`identity_keys`], [`sessions`], [`routes`] with [`pins`],
-//! [`verdict`], [`evidence`] and [`store`]. [`reader`], [`units`] and [`secret_source`] read single
-//! values, and [`keys`] is the table of all keys. [`diagnostics`] reports all errors at once, of a
-//! text that [`redact`] has cleared of secrets.
+//! [`outbound`], [`upstream`], [`identities`] with [`identity_keys`], [`sessions`], [`routes`] with
+//! [`pins`], [`verdict`], [`evidence`] and [`store`]. [`reader`], [`units`] and [`secret_source`]
+//! read single values, and [`keys`] is the table of all keys. [`diagnostics`] reports all errors at
+//! once, of a text that [`redact`] has cleared of secrets.
 //!
 //! Checking a configuration changes nothing outside of the process. The gateway starts from
 //! [`Settings`] alone, and no other module sees the form of the file.
@@ -15,6 +15,7 @@ mod evidence;
 mod identities;
 mod identity_keys;
 mod keys;
+mod outbound;
 mod overrides;
 mod pins;
 mod reader;
@@ -40,7 +41,7 @@ mod tests;
 use std::{collections::BTreeMap, fs, path::Path};
 
 pub use diagnostics::ConfigErrors;
-pub use reloadable::{ReloadableAuthorities, ReloadableSettings};
+pub use reloadable::{ReloadableAuthorities, ReloadableProxy, ReloadableSettings};
 pub use settings::Settings;
 
 use diagnostics::{ConfigError, ConfigLocation};
@@ -93,6 +94,7 @@ pub fn load_text(
         variables,
         errors,
         effective: String::new(),
+        proxy: None,
         reloadable: ReloadableSettings::default(),
     };
     reader.reject_unknown_names(&root, "");

@@ -10,6 +10,7 @@ use super::{
     section::ConfigSection,
     tree::{ConfigItem, ConfigValue},
 };
+use crate::outbound::proxy::Proxy;
 
 /// A value, and where it was written. A default has the location of its section.
 pub(super) type Located<T> = (T, ConfigLocation);
@@ -23,6 +24,8 @@ pub(super) struct ConfigReader<'a> {
     pub(super) errors: Vec<ConfigError>,
     /// The effective configuration, as TOML.
     pub(super) effective: String,
+    /// The proxy of `[outbound]`, once that section has been read.
+    pub(super) proxy: Option<Proxy>,
     pub(super) reloadable: ReloadableSettings,
 }
 

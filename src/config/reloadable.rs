@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     auth::key_set::VerificationKeys,
     evidence::signature::WebhookSecret,
-    outbound::connection::ClientTls,
+    outbound::{
+        connection::ClientTls,
+        proxy::{Proxy, ProxyAddress},
+    },
     qiniu::Credentials,
     rotation::{POLL_INTERVAL, Reloadable},
     session::SessionSettings,
@@ -19,6 +22,8 @@ pub struct ReloadableSettings {
     pub poll_interval: Duration,
     /// `server.tls`
     pub tls: Option<Reloadable<Arc<rustls::ServerConfig>>>,
+    /// `outbound.proxy`
+    pub proxy: Option<ReloadableProxy>,
     /// `qiniu.access_key` and `secret_key`
     pub credentials: Option<Reloadable<Credentials>>,
     /// The keys of each `[[identity]]`, with its issuer.
@@ -43,11 +48,20 @@ pub struct ReloadableAuthorities {
     pub reloadable: Reloadable<Arc<rustls::ClientConfig>>,
 }
 
+/// The address of the proxy, and the connections that go through it.
+pub struct ReloadableProxy {
+    /// The proxy whose address to replace.
+    pub proxy: Proxy,
+    /// Loads the new address.
+    pub reloadable: Reloadable<ProxyAddress>,
+}
+
 impl Default for ReloadableSettings {
     fn default() -> Self {
         Self {
             poll_interval: POLL_INTERVAL,
             tls: None,
+            proxy: None,
             credentials: None,
             identities: Vec::new(),
             seal_keys: None,

@@ -61,6 +61,7 @@ impl ConfigReader<'_> {
                 "give it an address of its own",
             );
         }
+        self.outbound(root);
         let qiniu = self.qiniu(root);
         let identities = self.identities(root);
         let sessions = self.sessions(root);

@@ -2,6 +2,7 @@
 
 use super::{reader::ConfigReader, section::ConfigSection, tree::ConfigTable};
 use crate::{
+    outbound::dial::Dialer,
     rotation::{LoadError, LoaderInput},
     session::SessionSettings,
     store::{StoreAddress, StoreSettings},
@@ -42,6 +43,8 @@ impl ConfigReader<'_> {
         self.reloadable.store = reloadable;
         Some(StoreSettings {
             address,
+            // A proxy is for HTTP: the store is always reached directly.
+            dialer: Dialer::default(),
             timeout: timeout?,
         })
     }

@@ -1,7 +1,9 @@
 //! Valid configurations, from the text to the settings. Errors are in [`wrong`], [`wrong_parts`]
 //! and [`wrong_identities`], overrides in [`overrides`], secrets in [`secrets`] and [`redact`],
-//! verdicts and evidence in [`verdict`], the store in `store`, the documents in [`reference`].
+//! verdicts and evidence in [`verdict`], the store in `store`, the proxy in [`outbound`], the
+//! documents in [`reference`].
 
+mod outbound;
 mod overrides;
 mod redact;
 mod reference;

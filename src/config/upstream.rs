@@ -45,6 +45,7 @@ impl ConfigReader<'_> {
         let (credentials, reloadable) = credentials?;
         self.reloadable.credentials = reloadable;
         Some(UpstreamSettings {
+            dialer: self.dialer(),
             tls: endpoint.tls.then_some(tls),
             endpoint,
             credentials,

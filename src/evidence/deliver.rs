@@ -19,7 +19,8 @@ use super::signature::WebhookSecret;
 use crate::{
     outbound::{
         MalformedResponse,
-        connection::{ClientTls, OutboundConnection},
+        connection::ClientTls,
+        dial::Dialer,
         exchange::{ExchangeError, OutboundRequest, exchange},
         origin::Url,
     },
@@ -33,6 +34,8 @@ const RETRY_DELAY: Duration = Duration::from_millis(250);
 pub struct EvidenceSettings {
     /// The URL of the backend.
     pub url: Url,
+    /// Opens connections to the backend.
+    pub dialer: Dialer,
     /// TLS to the backend; `None` exactly if the URL is `http://`.
     pub tls: Option<ClientTls>,
     /// Signs the deliveries.
@@ -173,12 +176,14 @@ impl EvidenceSender {
         secret: &WebhookSecret,
     ) -> Result<(), DeliveryError> {
         let settings = &self.settings;
-        let mut connection = OutboundConnection::open(
-            &settings.url.origin,
-            settings.tls.as_ref().map(ClientTls::current),
-        )
-        .await
-        .map_err(DeliveryError::Unreachable)?;
+        let tls = settings.tls.as_ref().map(ClientTls::current);
+        // With time left, so that the log says what can't be reached.
+        let connect_timeout = settings.timeout / 2;
+        let mut connection = settings
+            .dialer
+            .open(&settings.url.origin, tls, connect_timeout)
+            .await
+            .map_err(DeliveryError::Unreachable)?;
         let head = self.head(id, body, secret, SystemTime::now());
         let request = OutboundRequest { head: &head, body };
         match exchange(&mut connection, &request).await {
@@ -214,13 +219,12 @@ impl EvidenceSender {
 }
 
 impl DeliveryError {
-    /// Whether a retry may succeed. A rejection by the backend is final.
+    /// Whether a retry may succeed. A rejection by the backend is final, and one that could not be
+    /// reached in half of the time will hardly be in the rest of it.
     fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable(_)
-            | Self::NoResponse(_)
-            | Self::MalformedResponse(_)
-            | Self::EarlyResponse => true,
+            Self::Unreachable(error) => error.kind() != io::ErrorKind::TimedOut,
+            Self::NoResponse(_) | Self::MalformedResponse(_) | Self::EarlyResponse => true,
             Self::Status(status) => matches!(status, 408 | 425 | 429 | 500..),
             Self::Timeout => false,
         }

@@ -1,7 +1,7 @@
 //! One connection to another server: TCP, or TLS over TCP, with the buffer its responses are read
 //! into; and the certificate authorities that such connections trust.
 //!
-//! Certificates are always verified. Nothing here has a timeout.
+//! [`super::dial`] opens them. Certificates are always verified. Nothing here has a timeout.
 
 use std::{
     io::{self, IoSlice},
@@ -22,8 +22,6 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::origin::Origin;
-
 /// Maximum size of the buffer that a connection keeps between two responses, in bytes: enough for a
 /// small response. It is allocated once per connection rather than once per request, because the
 /// allocator is slowest at blocks that are held across a wait.
@@ -39,22 +37,33 @@ enum OutboundStream {
     Plain(TcpStream),
     /// The server's certificate is verified.
     Tls(Box<TlsStream<TcpStream>>),
+    /// TLS to a server within TLS to a proxy.
+    TlsInTls(Box<TlsStream<TlsStream<TcpStream>>>),
 }
 
 impl OutboundConnection {
-    /// Opens a connection, with a TLS handshake if `tls` is given. Has no timeout of its own.
-    ///
-    /// # Errors
-    /// The connection or the handshake failed.
-    pub async fn open(origin: &Origin, tls: Option<Arc<ClientConfig>>) -> io::Result<Self> {
-        let stream = TcpStream::connect((origin.host.as_str(), origin.port)).await?;
+    /// A connection without TLS over this stream.
+    pub(super) fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        let Some(tls) = tls else {
-            return Ok(Self::new(OutboundStream::Plain(stream)));
+        Ok(Self::new(OutboundStream::Plain(stream)))
+    }
+
+    /// The same connection after a TLS handshake with the server of this name, within the TLS that
+    /// it has already.
+    pub(super) async fn with_tls(self, host: &str, tls: Arc<ClientConfig>) -> io::Result<Self> {
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        let tls = TlsConnector::from(tls);
+        let stream = match self.stream {
+            OutboundStream::Plain(stream) => {
+                OutboundStream::Tls(Box::new(tls.connect(name, stream).await?))
+            }
+            OutboundStream::Tls(stream) => {
+                OutboundStream::TlsInTls(Box::new(tls.connect(name, *stream).await?))
+            }
+            // There is one proxy at most.
+            OutboundStream::TlsInTls(_) => return Err(io::ErrorKind::Unsupported.into()),
         };
-        let name = ServerName::try_from(origin.host.clone()).map_err(io::Error::other)?;
-        let stream = TlsConnector::from(tls).connect(name, stream).await?;
-        Ok(Self::new(OutboundStream::Tls(Box::new(stream))))
+        Ok(Self::new(stream))
     }
 
     fn new(stream: OutboundStream) -> Self {
@@ -97,6 +106,7 @@ impl AsyncRead for OutboundConnection {
         match &mut self.get_mut().stream {
             OutboundStream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             OutboundStream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            OutboundStream::TlsInTls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -110,6 +120,7 @@ impl AsyncWrite for OutboundConnection {
         match &mut self.get_mut().stream {
             OutboundStream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             OutboundStream::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+            OutboundStream::TlsInTls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -121,6 +132,7 @@ impl AsyncWrite for OutboundConnection {
         match &mut self.get_mut().stream {
             OutboundStream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             OutboundStream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            OutboundStream::TlsInTls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -128,6 +140,7 @@ impl AsyncWrite for OutboundConnection {
         match &mut self.get_mut().stream {
             OutboundStream::Plain(stream) => Pin::new(stream).poll_flush(cx),
             OutboundStream::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            OutboundStream::TlsInTls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -135,6 +148,7 @@ impl AsyncWrite for OutboundConnection {
         match &mut self.get_mut().stream {
             OutboundStream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             OutboundStream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            OutboundStream::TlsInTls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Fetches one small document by `GET`, on a connection of its own, and says how long it may be
 //! cached (RFC 9111 section 4.2).
 //!
-//! Accepts only status 200 and a bounded size. Has no timeout of its own, never follows a redirect,
-//! and sends nothing but the request itself.
+//! Accepts only status 200 and a bounded size. Has no timeout of its own except for the connection,
+//! never follows a redirect, and sends nothing but the request itself.
 
 use std::{
     io,
@@ -11,7 +11,8 @@ use std::{
 
 use super::{
     MalformedResponse,
-    connection::{ClientTls, OutboundConnection},
+    connection::ClientTls,
+    dial::Dialer,
     exchange::{ExchangeError, OutboundRequest, exchange},
     origin::Url,
 };
@@ -44,11 +45,18 @@ pub enum FetchError {
     TooLarge,
 }
 
-/// Fetches the document at `url`, of at most `most` bytes.
+/// Fetches the document at `url`, of at most `most` bytes, over a connection that is opened within
+/// `connect_timeout`.
 ///
 /// # Errors
 /// See [`FetchError`].
-pub async fn fetch(url: &Url, tls: &ClientTls, most: usize) -> Result<FetchedDocument, FetchError> {
+pub async fn fetch(
+    dialer: &Dialer,
+    url: &Url,
+    tls: &ClientTls,
+    connect_timeout: Duration,
+    most: usize,
+) -> Result<FetchedDocument, FetchError> {
     let head = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nAccept: application/json\r\n\
          User-Agent: liveness-gateway/{}\r\nConnection: close\r\n\r\n",
@@ -60,10 +68,11 @@ pub async fn fetch(url: &Url, tls: &ClientTls, most: usize) -> Result<FetchedDoc
         head: head.as_bytes(),
         body: &[],
     };
-    let mut connection =
-        OutboundConnection::open(&url.origin, url.origin.tls.then(|| tls.current()))
-            .await
-            .map_err(FetchError::Unreachable)?;
+    let tls = url.origin.tls.then(|| tls.current());
+    let mut connection = dialer
+        .open(&url.origin, tls, connect_timeout)
+        .await
+        .map_err(FetchError::Unreachable)?;
     let mut reading = exchange(&mut connection, &request).await?;
     if reading.status() != 200 {
         return Err(FetchError::Status(reading.status()));

@@ -72,7 +72,11 @@ impl Url {
             return None;
         }
         let default = if tls { 443 } else { 80 };
-        let port = uri.port_u16().unwrap_or(default);
+        // The URI type takes anything for a port, and has none then.
+        let port = match uri.authority()?.as_str().strip_prefix(uri.host()?)? {
+            "" => default,
+            port => port.strip_prefix(':').and_then(decimal)?,
+        };
         let shown = if host.contains(':') {
             format!("[{host}]")
         } else {
@@ -97,6 +101,12 @@ impl Url {
             target,
         })
     }
+}
+
+/// A port in digits alone.
+fn decimal(text: &str) -> Option<u16> {
+    let is_decimal = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_decimal)
 }
 
 #[cfg(test)]
@@ -149,6 +159,11 @@ mod tests {
             "https://a#b",
             "https://a b",
             "https://:9",
+            "https://a:",
+            "https://a:port",
+            "https://a:65536",
+            "https://a:+1",
+            "https://[::1]9",
             "https://[]",
             "https://a[::1]:9",
             "https://a[b]",

@@ -19,7 +19,7 @@ pub mod upstream_call;
 use std::time::Duration;
 
 use crate::{
-    outbound::{connection::ClientTls, origin::Origin},
+    outbound::{connection::ClientTls, dial::Dialer, origin::Origin},
     secret::Secret,
 };
 
@@ -32,9 +32,11 @@ pub struct UpstreamSettings {
     pub credentials: Credentials,
     /// Whether to send and sign `X-Qiniu-Date`.
     pub sign_date: bool,
+    /// Opens connections to the upstream.
+    pub dialer: Dialer,
     /// TLS to the upstream; `None` exactly if the endpoint is `http://`.
     pub tls: Option<ClientTls>,
-    /// Timeout for the TCP connection and the TLS handshake together.
+    /// Timeout for opening a connection: name, TCP, proxy and TLS handshake together.
     pub connect_timeout: Duration,
     /// Maximum number of open connections, idle ones included.
     pub max_connections: usize,

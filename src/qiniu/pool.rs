@@ -132,23 +132,24 @@ impl Upstream {
     }
 
     async fn open(&self, permit: OwnedSemaphorePermit) -> Result<ConnectionLease, LeaseError> {
-        // Boxed: it is rare, and would make every call as large as a TLS handshake.
-        let tls = self.settings.tls.as_ref().map(ClientTls::current);
-        let opening = OutboundConnection::open(&self.settings.endpoint, tls);
-        match timeout(self.settings.connect_timeout, Box::pin(opening)).await {
-            Ok(Ok(connection)) => Ok(ConnectionLease {
+        let settings = &self.settings;
+        let tls = settings.tls.as_ref().map(ClientTls::current);
+        let opening = settings
+            .dialer
+            .open(&settings.endpoint, tls, settings.connect_timeout);
+        match opening.await {
+            Ok(connection) => Ok(ConnectionLease {
                 connection,
                 reused: false,
                 permit,
             }),
-            Ok(Err(error)) if descriptors::are_used_up(&error) => {
+            Err(error) if descriptors::are_used_up(&error) => {
                 if let Some(suppressed) = self.no_descriptor_log.next() {
                     tracing::warn!(%error, suppressed, "no file descriptor is free to call Qiniu");
                 }
                 Err(LeaseError::NoDescriptor)
             }
-            Ok(Err(error)) => Err(LeaseError::Unreachable(error)),
-            Err(_) => Err(LeaseError::Unreachable(io::ErrorKind::TimedOut.into())),
+            Err(error) => Err(LeaseError::Unreachable(error)),
         }
     }
 

@@ -230,7 +230,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        outbound::origin::Origin,
+        outbound::{dial::Dialer, origin::Origin},
         qiniu::{
             Credentials, UpstreamSettings, request::RequestTemplate, response::ExpectedResponse,
         },
@@ -270,6 +270,7 @@ mod tests {
                 secret_key: Secret::new("sk"),
             },
             sign_date: false,
+            dialer: Dialer::default(),
             tls: None,
             connect_timeout: Duration::from_secs(5),
             max_connections: 1,

@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Instant};
 
 use crate::{
-    config::{ReloadableAuthorities, ReloadableSettings},
+    config::{ReloadableAuthorities, ReloadableProxy, ReloadableSettings},
     relay::{finalize::ResponseFinalizer, gateway::Gateway},
     rotation::{Reloadable, Reloader},
     server::tls::ServerTls,
@@ -71,6 +71,12 @@ pub(super) fn reloader(
         Ok(())
     });
     watch_authorities(&mut reloader, reloadable.authorities);
+    if let Some(ReloadableProxy { proxy, reloadable }) = reloadable.proxy {
+        reloader.add(Some(reloadable), move |address| {
+            proxy.replace(address);
+            Ok(())
+        });
+    }
     if let (Some(reloadable), Some(store)) = (reloadable.store, gateway.store.clone()) {
         reloader.add(Some(reloadable), move |address| {
             store.link.connect_to(address);

@@ -28,7 +28,7 @@ use super::{
     script::{Script, ScriptReply, Scripts},
     wire::{StoreAddress, StoreConnection},
 };
-use crate::telemetry::metrics::StoreUpGauge;
+use crate::{outbound::dial::Dialer, telemetry::metrics::StoreUpGauge};
 
 /// How long a replica without a new heartbeat counts as alive.
 pub const HEARTBEAT_LIFETIME: Duration = Duration::from_secs(10);
@@ -53,6 +53,8 @@ const MAX_SLOW_CALLS: u32 = 3;
 pub struct StoreSettings {
     /// Where the store is, and how to log in.
     pub address: StoreAddress,
+    /// Opens connections to the store.
+    pub dialer: Dialer,
     /// Timeout of each call.
     pub timeout: Duration,
 }
@@ -60,6 +62,7 @@ pub struct StoreSettings {
 /// The connection, or its absence.
 pub struct Link {
     address: ArcSwap<StoreAddress>,
+    dialer: Dialer,
     timeout: Duration,
     /// This replica's heartbeat, and the store's epoch.
     heartbeat_keys: [StoreKey; 2],
@@ -89,6 +92,7 @@ impl Link {
         metric.set(false);
         Self {
             address: ArcSwap::from_pointee(settings.address),
+            dialer: settings.dialer,
             timeout: settings.timeout,
             heartbeat_keys: [heartbeat, keys::epoch()],
             epoch: AtomicI64::new(0),
@@ -188,9 +192,8 @@ impl Link {
     async fn connect(&self, scripts: &Scripts) -> Result<StoreConnection, StoreError> {
         let late = |_| StoreError::Timeout;
         let address = self.address.load_full();
-        let connection = timeout(CONNECT_TIMEOUT, StoreConnection::open(&address))
-            .await
-            .map_err(late)??;
+        let opening = StoreConnection::open(&address, &self.dialer, CONNECT_TIMEOUT);
+        let connection = timeout(CONNECT_TIMEOUT, opening).await.map_err(late)??;
         let args = heartbeat_args();
         let args = args.each_ref().map(|arg| arg.as_bytes());
         let keys = self.heartbeat_keys.each_ref();

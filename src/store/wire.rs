@@ -5,7 +5,7 @@
 //! requests share. Its errors may hold an address or a reply, so they end here, as a
 //! [`StoreError`].
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use redis::{
     AsyncConnectionConfig, Cmd, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisConnectionInfo,
@@ -21,10 +21,7 @@ use super::{
     script::{Script, ScriptReply},
 };
 use crate::{
-    outbound::{
-        connection::{self, ClientTls},
-        origin::Origin,
-    },
+    outbound::{connection::ClientTls, dial::Dialer, origin::Origin},
     secret::Secret,
 };
 
@@ -108,13 +105,17 @@ fn without_alpn(tls: &ClientTls) -> Arc<ClientConfig> {
 }
 
 impl StoreConnection {
-    /// Connects and logs in. The caller limits the time.
-    pub(super) async fn open(address: &StoreAddress) -> Result<Self, StoreError> {
+    /// Connects within `connect_timeout`, and logs in. The caller limits the time of that.
+    pub(super) async fn open(
+        address: &StoreAddress,
+        dialer: &Dialer,
+        connect_timeout: Duration,
+    ) -> Result<Self, StoreError> {
         let broken = |error: io::Error| StoreError::Unreachable(error.kind());
         match &address.location {
             Location::Tcp(origin, tls) => {
                 let tls = tls.as_ref().map(without_alpn);
-                let stream = connection::OutboundConnection::open(origin, tls).await;
+                let stream = dialer.open(origin, tls, connect_timeout).await;
                 Self::over(stream.map_err(broken)?, &address.login).await
             }
             Location::Unix(path) => {

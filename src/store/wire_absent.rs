@@ -1,14 +1,17 @@
 //! Replaces `wire` in a build without the cargo feature `redis`: no address can be made, so nothing
 //! is ever called.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
 use super::{
     error::{AddressError, StoreError},
     keys::StoreKey,
     script::{Script, ScriptReply},
 };
-use crate::{outbound::connection::ClientTls, secret::Secret};
+use crate::{
+    outbound::{connection::ClientTls, dial::Dialer},
+    secret::Secret,
+};
 
 /// The address of a store; it has no value.
 #[derive(Clone)]
@@ -29,7 +32,11 @@ impl StoreAddress {
 }
 
 impl StoreConnection {
-    pub(super) async fn open(address: &StoreAddress) -> Result<Self, StoreError> {
+    pub(super) async fn open(
+        address: &StoreAddress,
+        _: &Dialer,
+        _: Duration,
+    ) -> Result<Self, StoreError> {
         match address.0 {}
     }
 

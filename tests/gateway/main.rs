@@ -109,6 +109,10 @@ mod upstream;
 // Only certificates of the system's or of the operator's authority are trusted.
 mod upstream_tls;
 
+// Connections outwards pass dead addresses and go through a proxy; whatever a proxy does, a call
+// gets the right error and is never sent twice.
+mod outbound;
+
 // A verdict says what Qiniu said, about this user, and nothing better.
 mod verdict;
 

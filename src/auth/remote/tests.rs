@@ -7,6 +7,7 @@ use crate::outbound::connection::client_config;
 fn unknown_ids_request_one_fetch_per_half_minute() {
     let settings = RemoteKeySettings {
         location: KeySetLocation::KeySet(Url::parse("http://127.0.0.1:1/keys").unwrap()),
+        dialer: Dialer::default(),
         tls: ClientTls::new(client_config(None).unwrap()),
         algorithms: None,
         max_stale: Duration::from_secs(3600),

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    outbound::origin::Origin,
+    outbound::{dial::Dialer, origin::Origin},
     qiniu::{Credentials, UpstreamSettings, request::RequestTemplate},
     secret::Secret,
 };
@@ -25,6 +25,7 @@ fn draft() -> RequestDraft {
             secret_key: Secret::new("sk"),
         },
         sign_date: false,
+        dialer: Dialer::default(),
         tls: None,
         connect_timeout: std::time::Duration::from_secs(1),
         max_connections: 1,

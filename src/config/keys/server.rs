@@ -1,8 +1,8 @@
-//! The keys of `[server]`, `[admin]`, `[qiniu]` and `[log]`.
+//! The keys of `[server]`, `[admin]`, `[outbound]`, `[qiniu]` and `[log]`.
 
 use super::{
     ConfigKey,
-    KeyDefault::{Required, Value},
+    KeyDefault::{Required, Unset, Value},
     ValueType, key,
 };
 
@@ -138,6 +138,23 @@ pub(super) const KEYS: &[ConfigKey] = &[
          keep the address off public networks.",
     ),
     key(
+        "outbound.proxy",
+        ValueType::Secret,
+        Unset,
+        "URL of an HTTP proxy: `http://` or `https://`, then `[user:password@]host:port`. \
+         Connections over TLS to Qiniu, issuers and the evidence backend go through it by \
+         `CONNECT`; loopback addresses, `http://` and the store never do. Unset: none. The \
+         environment's `HTTPS_PROXY` is not read.",
+    ),
+    key(
+        "outbound.no_proxy",
+        ValueType::TextList,
+        Value("[]"),
+        "Hosts that are reached without `proxy`: names, domains with all names below them, such \
+         as `.example.com`, and addresses or networks, such as `10.0.0.0/8`, for hosts that are \
+         written as addresses.",
+    ),
+    key(
         "qiniu.endpoint",
         ValueType::Text,
         Value("\"https://face-actlive.qiniuapi.com\""),
@@ -167,7 +184,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         "qiniu.connect_timeout",
         ValueType::DURATION,
         Value("\"5s\""),
-        "Maximum time to open a connection (TCP and TLS), and to wait for one of \
+        "Maximum time to open a connection (name, TCP, proxy and TLS), and to wait for one of \
          `max_connections`.",
     ),
     key(

@@ -63,6 +63,7 @@ async fn serve(mut stream: TcpStream, answer: &str) -> String {
 fn evidence(address: SocketAddr, timeout: Duration) -> EvidenceSender {
     EvidenceSender::new(EvidenceSettings {
         url: Url::parse(&format!("http://{address}/liveness?a=1")).unwrap(),
+        dialer: Dialer::default(),
         tls: None,
         secret: WebhookSecret::parse(&Secret::new(SECRET)).ok().unwrap(),
         on: DeliveryCondition::Pass,

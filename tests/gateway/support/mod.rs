@@ -2,10 +2,12 @@
 
 pub(crate) mod backend;
 pub(crate) mod crowd;
+pub(crate) mod dead;
 pub(crate) mod folder;
 pub(crate) mod frames;
 pub(crate) mod identity;
 pub(crate) mod own_process;
+pub(crate) mod proxy;
 pub(crate) mod quota;
 pub(crate) mod raw;
 #[cfg(feature = "redis")]

@@ -1,16 +1,25 @@
-//! TLS servers named `localhost`, with certificates of the test's own authority.
+//! TLS servers named `localhost`, or like the hosts that only a proxy knows, with certificates of
+//! the test's own authority.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
 };
 use tokio_rustls::TlsAcceptor;
 
 use super::upstream::answer;
+
+/// The names in each certificate.
+const NAMES: [&str; 4] = [
+    "localhost",
+    "qiniu.example",
+    "login.example",
+    "backend.example",
+];
 
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -25,10 +34,10 @@ impl Authority {
         self.0.pem()
     }
 
-    /// A certificate for `localhost` and its key.
+    /// A certificate for the names and its key.
     pub(crate) fn issue(&self) -> (String, String) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let params = CertificateParams::new(NAMES.map(str::to_owned)).unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
         (certificate.pem(), key.serialize_pem())
     }
@@ -47,6 +56,27 @@ impl Authority {
             .unwrap();
         TlsAcceptor::from(Arc::new(config))
     }
+}
+
+/// Accepts TLS, and passes what is in it on to a plain server. Returns its address.
+pub(crate) async fn front(authority: &Authority, server: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let acceptor = authority.acceptor();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else {
+                    return;
+                };
+                let mut plain = TcpStream::connect(server).await.unwrap();
+                // Ends when either side breaks off.
+                let _ = tokio::io::copy_bidirectional(&mut stream, &mut plain).await;
+            });
+        }
+    });
+    address
 }
 
 /// Serves session codes, at most `most` on each connection. Returns the port.

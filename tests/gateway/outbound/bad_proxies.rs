@@ -1,0 +1,227 @@
+//! Proxies that misbehave: each call gets its 502 before anything of it was sent, the log says what
+//! is wrong, all is freed, and the same upload passes once the proxy works.
+
+use std::time::Duration;
+
+use super::{BACKEND, World, logged, until_all_is_freed, verify};
+use crate::support::{
+    Gateway, VERDICT,
+    backend::{self, OK},
+    claims,
+    identity::logged_with,
+    proxy::{Does, PASSWORD},
+    session,
+};
+
+/// What no log may repeat of an answer.
+const MARKER: &str = "text-of-the-proxy";
+
+fn answer(text: &str) -> Does {
+    Does::Answer(format!("HTTP/1.1 {text}\r\nX-Error: {MARKER}\r\n\r\n{MARKER}").into())
+}
+
+/// Each misbehaviour, and what the log says of it.
+fn cases() -> Vec<(&'static str, Does, &'static str)> {
+    let now = Duration::ZERO;
+    let start = b"HTTP/1.1 200 OK\r\n".to_vec();
+    let broken = "can't be used";
+    vec![
+        ("407", answer("407 X"), "wants other credentials (407)"),
+        (
+            "403",
+            answer("403 X"),
+            "forbids a tunnel to qiniu.example:443 (403)",
+        ),
+        ("400", answer("400 X"), "it answered CONNECT with 400"),
+        (
+            "502",
+            answer("502 X"),
+            "opens no tunnel to qiniu.example:443",
+        ),
+        ("504", answer("504 X"), "it answered CONNECT with 504"),
+        (
+            "a redirect",
+            answer("302 X"),
+            "it answered CONNECT with 302",
+        ),
+        (
+            "an upgrade",
+            answer("101 X"),
+            "it answered CONNECT with 101",
+        ),
+        (
+            "an endless refusal",
+            Does::Endless(b"HTTP/1.1 503 X\r\n\r\n".to_vec(), vec![b'x'; 65_536], now),
+            "it answered CONNECT with 503",
+        ),
+        (
+            "half a head",
+            Does::Answer(start.clone()),
+            "its answer to CONNECT is incomplete",
+        ),
+        ("no answer", Does::Close, broken),
+        ("a reset", Does::Reset, broken),
+        (
+            "an empty answer",
+            Does::Answer(Vec::new()),
+            "closed the connection without an answer",
+        ),
+        (
+            "SSH",
+            Does::Answer(b"SSH-2.0-OpenSSH\r\n".to_vec()),
+            "is not HTTP",
+        ),
+        (
+            "SOCKS",
+            Does::AnswerAndStay(vec![5, 0, 0, 1]),
+            "is not HTTP",
+        ),
+        (
+            "a TLS alert",
+            Does::AnswerAndStay(vec![21, 3, 1, 0, 2, 2, 70]),
+            "is not HTTP",
+        ),
+        (
+            "an endless field",
+            Does::Endless([&start[..], b"X: "].concat(), vec![b'x'; 4096], now),
+            "its answer to CONNECT is too large",
+        ),
+        (
+            "endless fields",
+            Does::Endless(start.clone(), b"X: y\r\n".repeat(100), now),
+            "its answer to CONNECT is not HTTP",
+        ),
+        (
+            "endless interim answers",
+            Does::Endless(Vec::new(), b"HTTP/1.1 100 X\r\n\r\n".to_vec(), now),
+            "its answer to CONNECT is too large",
+        ),
+        (
+            "bytes behind the answer",
+            Does::AnswerAndStay([&start[..], b"\r\nHTTP/1.1 200 OK\r\n\r\n"].concat()),
+            "its answer to CONNECT has bytes behind it",
+        ),
+        (
+            "no TLS in the tunnel",
+            Does::Answer(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()),
+            "there is no TLS connection through the proxy",
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn a_proxy_that_opens_no_tunnel_fails_a_call_before_it_is_sent() {
+    let world = World::start(&[]).await;
+    let gateway = Gateway::run(world.settings("")).await;
+    for (number, (label, does, log)) in (1..).zip(cases()) {
+        world.proxy.does(Does::Tunnel);
+        let session = session(&gateway).await;
+        world.proxy.does(does);
+        let answer = verify(&gateway, &session).await;
+        let status = (answer.status.as_u16(), answer.code());
+        assert_eq!(status, (502, "upstream_unreachable".into()), "{label}");
+        let logged = logged(&answer);
+        assert!(logged.contains(log), "{label}: {logged}");
+        assert!(!logged.contains(MARKER), "{label}: {logged}");
+        until_all_is_freed(&gateway, &world.proxy).await;
+        world.proxy.does(Does::Tunnel);
+        let answer = verify(&gateway, &session).await;
+        assert_eq!(answer.status, 200, "{label}: {answer:?}");
+        assert_eq!(world.calls.verify_calls(), number, "{label}");
+    }
+    world.keeps_the_password(&gateway);
+}
+
+#[tokio::test]
+async fn a_proxy_that_takes_too_long_is_given_up_and_named() {
+    let world = World::start(&[]).await;
+    let mut settings = world.settings("");
+    settings.qiniu.connect_timeout = Duration::from_millis(300);
+    let gateway = Gateway::run(settings).await;
+    let drip = Duration::from_millis(5);
+    let tunnel = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
+    for (label, does, log) in [
+        (
+            "silence",
+            Does::Hang,
+            "it did not answer CONNECT within 300ms",
+        ),
+        (
+            "one byte at a time",
+            Does::Endless(b"HTTP/1.1 200 OK\r\nX: ".to_vec(), b"x".to_vec(), drip),
+            "it did not answer CONNECT within 300ms",
+        ),
+        (
+            "a silent tunnel",
+            Does::AnswerAndStay(tunnel),
+            "the TLS handshake did not end within 300ms",
+        ),
+    ] {
+        world.proxy.does(does);
+        let answer = gateway.post(false, crate::support::SESSIONCODE, "{}").await;
+        let status = (answer.status.as_u16(), answer.code());
+        assert_eq!(status, (502, "upstream_unreachable".into()), "{label}");
+        let logged = logged(&answer);
+        assert!(
+            logged.contains(log) && logged.contains("outbound.proxy"),
+            "{label}: {logged}"
+        );
+        until_all_is_freed(&gateway, &world.proxy).await;
+    }
+    world.keeps_the_password(&gateway);
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_gone_is_named() {
+    let (_socket, nobody) = crate::support::upstream::not_listening();
+    let world = World::start(&[]).await;
+    let url = format!("http://ann:{PASSWORD}@{nobody}");
+    world.folder.write("proxy", &url);
+    let file = world.folder.path().join("proxy");
+    let outbound = format!("[outbound]\nproxy = {{ file = \"{}\" }}\n", file.display());
+    let gateway = Gateway::run(world.settings_of(&outbound, "")).await;
+    let answer = gateway.post(false, crate::support::SESSIONCODE, "{}").await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.code().as_str()),
+        (502, "upstream_unreachable")
+    );
+    let logged = logged(&answer);
+    assert!(
+        logged.contains("the proxy of `outbound.proxy` can't be used"),
+        "{logged}"
+    );
+    assert!(
+        logged.contains("refused") && logged.contains("`outbound.no_proxy`"),
+        "{logged}"
+    );
+    assert!(!logged.contains(&nobody.port().to_string()), "{logged}");
+}
+
+#[tokio::test]
+async fn evidence_that_no_proxy_carries_is_undelivered_and_the_log_says_why() {
+    let backend = backend::start(OK).await;
+    let world = World::start(&[(BACKEND, backend.address)]).await;
+    let evidence = format!(
+        "{VERDICT}[evidence]\nurl = \"https://{BACKEND}/a\"\nsecret = {{ env = \"WEBHOOK\" }}\n{}",
+        world.ca_file()
+    );
+    let mut settings = world.settings(&evidence);
+    // Qiniu is reached by a proxy that works.
+    let other = World::start(&[]).await;
+    settings.qiniu = other.settings("").qiniu;
+    let gateway = Gateway::run(settings).await;
+    world.proxy.does(answer("403 X"));
+    let session = session(&gateway).await;
+    let answer = verify(&gateway, &session).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let claims = claims(&gateway, answer.json()["verdict"].as_str().unwrap()).await;
+    assert_eq!(claims["liveness"]["evidence"], "undelivered");
+    assert!(backend.deliveries().is_empty());
+    let logged = logged_with("did not acknowledge a delivery").join("\n");
+    assert!(
+        logged.contains("forbids a tunnel to backend.example:443 (403)"),
+        "{logged}"
+    );
+    assert_eq!(world.proxy.heads().len(), 2, "one retry");
+    world.keeps_the_password(&gateway);
+}

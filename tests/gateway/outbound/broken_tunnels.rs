@@ -1,0 +1,90 @@
+//! Tunnels that a proxy breaks at each class of offset: the call fails with the right code, all is
+//! freed, and a `verify` never arrives twice.
+
+use super::{World, until_all_is_freed, verify};
+use crate::support::{
+    Gateway,
+    proxy::{Does, Ending, Passed},
+    session,
+};
+
+/// Where a tunnel is broken, and what the call then gets: the codes that are right there.
+fn cuts(whole: &Passed) -> Vec<(Does, &'static [&'static str])> {
+    const NOT_SENT: &[&str] = &["upstream_unreachable"];
+    const UNKNOWN: &[&str] = &["upstream_invalid_response"];
+    /// The last bytes may belong to what follows the response.
+    const LATE: &[&str] = &["upstream_invalid_response", "ok"];
+    let (up, down) = (whole.up.len(), whole.down.len());
+    let mut cuts = Vec::new();
+    for ending in [Ending::Close, Ending::Reset] {
+        // Within the first flight of TLS.
+        for sent in [0, 1, 5, 100] {
+            cuts.push((Does::CutRequest(sent, ending), NOT_SENT));
+        }
+        for received in [0, 1, 5, 100, 1000.min(down / 3)] {
+            cuts.push((Does::CutResponse(received, ending), NOT_SENT));
+        }
+        // Within the request: its head, its video, its end.
+        for sent in [up - whole_request(whole) + 10, up / 2, up - 100] {
+            cuts.push((Does::CutRequest(sent, ending), UNKNOWN));
+        }
+        // Within the response.
+        for received in [down - 200, down - 60] {
+            cuts.push((Does::CutResponse(received, ending), LATE));
+        }
+    }
+    cuts
+}
+
+/// About how many of the bytes are the request's: a video takes nearly all of them.
+fn whole_request(whole: &Passed) -> usize {
+    whole.up.len().saturating_sub(2500)
+}
+
+#[tokio::test]
+async fn a_tunnel_may_break_anywhere_and_no_verify_arrives_twice() {
+    let world = World::start(&[]).await;
+    let gateway = Gateway::run(world.settings("")).await;
+    let first = session(&gateway).await;
+    super::until("the session's tunnel has ended", async || {
+        world.proxy.passed().len() == 1
+    })
+    .await;
+    assert_eq!(verify(&gateway, &first).await.status, 200);
+    super::until("the verify's tunnel has ended", async || {
+        world.proxy.passed().len() == 2
+    })
+    .await;
+    let whole = world.proxy.passed().remove(1);
+    for (does, codes) in cuts(&whole) {
+        let label = match &does {
+            Does::CutRequest(at, ending) => format!("{ending:?} after {at} bytes sent"),
+            Does::CutResponse(at, ending) => format!("{ending:?} after {at} bytes received"),
+            _ => String::new(),
+        };
+        world.proxy.does(Does::Tunnel);
+        let session = session(&gateway).await;
+        let calls = world.calls.verify_calls();
+        world.proxy.does(does);
+        let answer = verify(&gateway, &session).await;
+        let code = match answer.status.as_u16() {
+            200 => "ok".to_owned(),
+            502 => answer.code(),
+            status => panic!("{label}: {status}"),
+        };
+        assert!(codes.contains(&code.as_str()), "{label}: {code}");
+        until_all_is_freed(&gateway, &world.proxy).await;
+        // A try again is the first call, or none.
+        world.proxy.does(Does::Tunnel);
+        let again = verify(&gateway, &session).await;
+        let again = (again.status.as_u16(), again.code());
+        let expected = match code.as_str() {
+            "upstream_invalid_response" => (409, "outcome_unknown".to_owned()),
+            _ => (200, String::new()),
+        };
+        assert_eq!(again, expected, "{label}");
+        let made = world.calls.verify_calls() - calls;
+        assert!(made <= 1, "{label}: {made} calls");
+    }
+    world.keeps_the_password(&gateway);
+}
