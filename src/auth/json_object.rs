@@ -45,8 +45,8 @@ impl JsonObject {
     }
 }
 
-/// The text of an identifier: a string, or a whole number, written without a fraction or an exponent.
-/// `None` for any other value, and for a number that does not fit into 64 bits.
+/// The text of an identifier: a string, or a whole number, written without a fraction or an
+/// exponent. `None` for any other value, and for a number that does not fit into 64 bits.
 pub(super) fn identifier(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) => Some(Cow::Borrowed(text)),

@@ -257,8 +257,8 @@ fn parses(algorithm: &'static dyn VerificationAlgorithm, bytes: &[u8]) -> bool {
     ParsedPublicKey::new(algorithm, bytes).is_ok()
 }
 
-/// Refuses an Ed25519 key of small order, by the last 32 bytes of its encoding. A signature by such a
-/// key proves nothing: one can be made without a private key, and fits many messages.
+/// Refuses an Ed25519 key of small order, by the last 32 bytes of its encoding. A signature by such
+/// a key proves nothing: one can be made without a private key, and fits many messages.
 fn check_order(encoded: &[u8]) -> Result<(), KeyError> {
     let start = encoded.len().saturating_sub(32);
     let mut y: Vec<u8> = encoded.iter().skip(start).copied().collect();

@@ -1,9 +1,10 @@
 //! The keys that verify one identity's tokens: read from a secret, a PEM text or a JSON Web Key
 //! Set, and used to verify a signature.
 //!
-//! Relies on `key` for which keys are acceptable, and on `jwk` for how they are written. A set from the operator's own file is accepted as
-//! a whole or not at all; a fetched set yields its good keys. No error repeats the content of a
-//! text, because it may be a private key that was put there by mistake.
+//! Relies on `key` for which keys are acceptable, and on `jwk` for how they are written. A set from
+//! the operator's own file is accepted as a whole or not at all; a fetched set yields its good
+//! keys. No error repeats the content of a text, because it may be a private key that was put there
+//! by mistake.
 
 use std::{borrow::Cow, sync::Arc};
 

@@ -2,8 +2,8 @@
 //!
 //! Relies on `refresh`, the only part that fetches, one fetch at a time. An unknown key id requests
 //! a fetch, but at most once per `refetch_interval` and issuer, whatever ids arrive: a stranger
-//! cannot use the gateway to flood the provider. Until the next fetch may be requested, each id that
-//! the set lacks is unknown. No id is remembered beyond that, so a stranger cannot make an id
+//! cannot use the gateway to flood the provider. Until the next fetch may be requested, each id
+//! that the set lacks is unknown. No id is remembered beyond that, so a stranger cannot make an id
 //! unknown before it is published. No request waits longer than `wait_timeout`. This part never
 //! logs.
 

@@ -1,5 +1,5 @@
-//! Key sets that are written otherwise than in the RFC's letter: a good key is accepted if it can be
-//! read in one way only, and nothing else of its set suffers from a bad one.
+//! Key sets that are written otherwise than in the RFC's letter: a good key is accepted if it can
+//! be read in one way only, and nothing else of its set suffers from a bad one.
 
 use data_encoding::BASE64;
 

@@ -20,8 +20,9 @@ use crate::{
     },
 };
 
-/// How long the provider takes to respond, and the time between two fetches: here for half a minute.
+/// How long the provider takes to respond.
 const RESPONSE: Duration = Duration::from_millis(2);
+/// The time between two fetches, which is half a minute in a gateway.
 const INTERVAL: Duration = Duration::from_millis(30);
 
 /// A provider without a network, and the keys that were fetched from it.
