@@ -16,6 +16,7 @@ use crate::{
     },
     outbound::{
         connection::{ClientTls, client_config},
+        dial::Dialer,
         origin::Url,
     },
 };
@@ -36,6 +37,7 @@ impl Issuer {
     fn new(keys: Vec<Value>) -> Arc<Self> {
         let settings = RemoteKeySettings {
             location: KeySetLocation::KeySet(Url::parse("http://127.0.0.1:1/keys").unwrap()),
+            dialer: Dialer::default(),
             tls: ClientTls::new(client_config(None).unwrap()),
             algorithms: None,
             max_stale: Duration::from_secs(3600),
