@@ -8,7 +8,7 @@ use aws_lc_rs::{
     encoding::{AsDer as _, PublicKeyX509Der},
     error::Unspecified,
     rand,
-    signature::{Ed25519KeyPair, KeyPair as _},
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _},
 };
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
 use jsonwebtoken::{Algorithm, EncodingKey};
@@ -19,6 +19,9 @@ use crate::{
     auth::{KeySetError, key_set::VerificationKeys},
     secret::Secret,
 };
+
+/// Number of bytes in a line of PEM.
+const PEM_LINE: usize = 48;
 
 /// Why a token or key can't be generated.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +62,16 @@ pub struct TokenClaims<'a> {
     pub lifetime: Duration,
 }
 
-/// An Ed25519 key pair in PEM, without a line end at the end.
+/// The kinds of keys that sign verdicts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerdictKeyKind {
+    /// Ed25519, which signs EdDSA.
+    Ed25519,
+    /// P-256, which signs ES256.
+    P256,
+}
+
+/// A key pair in PEM, without a line end at the end.
 pub struct VerdictKeyPair {
     /// PKCS#8 version 1, which every OpenSSL reads.
     pub private: Zeroizing<String>,
@@ -120,27 +132,42 @@ pub fn seal_key() -> Result<Zeroizing<String>, GenerateError> {
     Ok(Zeroizing::new(BASE64.encode(key.as_ref())))
 }
 
-/// A key pair that signs verdicts.
+/// A key pair of this kind, which signs verdicts.
 ///
 /// # Errors
 /// [`GenerateError::Key`].
-pub fn verdict_key_pair() -> Result<VerdictKeyPair, GenerateError> {
+pub fn verdict_key_pair(kind: VerdictKeyKind) -> Result<VerdictKeyPair, GenerateError> {
     let failed = |Unspecified| GenerateError::Key;
-    let pair = Ed25519KeyPair::generate().map_err(failed)?;
-    let private = pair.to_pkcs8v1().map_err(failed)?;
-    let public: PublicKeyX509Der<'_> = pair.public_key().as_der().map_err(failed)?;
+    let (private, public): (_, Result<PublicKeyX509Der<'_>, _>) = match kind {
+        VerdictKeyKind::Ed25519 => {
+            let pair = Ed25519KeyPair::generate().map_err(failed)?;
+            (pair.to_pkcs8v1(), pair.public_key().as_der())
+        }
+        VerdictKeyKind::P256 => {
+            let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING);
+            let pair = pair.map_err(failed)?;
+            (pair.to_pkcs8v1(), pair.public_key().as_der())
+        }
+    };
+    let (private, public) = (private.map_err(failed)?, public.map_err(failed)?);
     Ok(VerdictKeyPair {
-        private: Zeroizing::new(pem("PRIVATE KEY", private.as_ref())),
-        public: pem("PUBLIC KEY", public.as_ref()),
+        private: pem("PRIVATE KEY", private.as_ref()),
+        public: pem("PUBLIC KEY", public.as_ref()).to_string(),
     })
 }
 
-/// One PEM block. Both kinds of content have at most 48 bytes, so their base64 fits on one line.
-fn pem(label: &str, der: &[u8]) -> String {
-    format!(
-        "-----BEGIN {label}-----\n{}\n-----END {label}-----",
-        BASE64.encode(der)
-    )
+/// One PEM block (RFC 7468). The text is not moved while it grows, so nothing of it is left behind.
+fn pem(label: &str, der: &[u8]) -> Zeroizing<String> {
+    // Twice the base64 is more than all lines need.
+    let room = BASE64.encode_len(der.len()).saturating_mul(2);
+    let mut text = Zeroizing::new(String::with_capacity(room.saturating_add(64)));
+    text.push_str(&format!("-----BEGIN {label}-----\n"));
+    for line in der.chunks(PEM_LINE) {
+        BASE64.encode_append(line, &mut text);
+        text.push('\n');
+    }
+    text.push_str(&format!("-----END {label}-----"));
+    text
 }
 
 #[cfg(test)]
@@ -210,18 +237,31 @@ mod tests {
 
     #[test]
     fn the_halves_of_a_verdict_key_belong_together() {
-        let VerdictKeyPair { private, public } = verdict_key_pair().unwrap();
-        let der = |pem: &str| {
-            BASE64
-                .decode(pem.lines().nth(1).unwrap().as_bytes())
-                .unwrap()
-        };
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der(&private)).unwrap();
-        assert!(der(&public).ends_with(pair.public_key().as_ref()));
-        assert!(VerificationKeys::from_pem(public.as_bytes()).is_ok());
-        assert!(
-            private.lines().all(|line| line.len() <= 64),
-            "PEM lines have at most 64 characters"
-        );
+        for kind in [VerdictKeyKind::Ed25519, VerdictKeyKind::P256] {
+            let VerdictKeyPair { private, public } = verdict_key_pair(kind).unwrap();
+            let der = |pem: &str| {
+                let lines = pem.lines().filter(|line| !line.starts_with('-'));
+                let text: String = lines.collect();
+                BASE64.decode(text.as_bytes()).unwrap()
+            };
+            let private_der = der(&private);
+            let key = match kind {
+                VerdictKeyKind::Ed25519 => {
+                    let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&private_der);
+                    pair.unwrap().public_key().as_ref().to_vec()
+                }
+                VerdictKeyKind::P256 => {
+                    let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+                    let pair = EcdsaKeyPair::from_pkcs8(algorithm, &private_der);
+                    pair.unwrap().public_key().as_ref().to_vec()
+                }
+            };
+            assert!(der(&public).ends_with(&key));
+            assert!(VerificationKeys::from_pem(public.as_bytes()).is_ok());
+            assert!(
+                private.lines().all(|line| line.len() <= 64),
+                "PEM lines have at most 64 characters"
+            );
+        }
     }
 }

@@ -101,7 +101,8 @@ impl BoundGateway {
         let readiness = Arc::<Readiness>::default();
         let store = open_store(store, sessions.as_ref(), &qiniu, &telemetry.metrics)?;
         let sessions = session_keys(sessions.as_ref(), &qiniu)?;
-        let authenticator = authenticator(identities, &qiniu, &readiness);
+        let copied_claims = verdict.as_ref().map(|verdict| verdict.copy_claims.clone());
+        let authenticator = authenticator(identities, copied_claims, &qiniu, &readiness);
         let finalizer = ResponseFinalizer::new(verdict, evidence);
         let evidence_room = retained::room(qiniu.max_connections, server.body_memory);
         let needs = finalizer.needs(evidence_room, sessions.is_some());
@@ -259,11 +260,13 @@ fn body_memory(server: &ServerSettings, metrics: &Metrics) -> Arc<BodyMemory> {
 
 fn authenticator(
     identities: Vec<IdentitySettings>,
+    copied_claims: Option<Vec<String>>,
     qiniu: &UpstreamSettings,
     readiness: &Readiness,
 ) -> Arc<Authenticator> {
     let pseudonyms = Pseudonymizer::new(&qiniu.credentials.secret_key);
-    let authenticator = Authenticator::new(identities, pseudonyms);
+    let authenticator = Authenticator::new(identities, pseudonyms)
+        .copying_claims(copied_claims.unwrap_or_default());
     readiness.update_keys(|| authenticator.issuer_keys());
     Arc::new(authenticator)
 }

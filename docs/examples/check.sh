@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs every example in this folder against a real gateway, with verdicts and deliveries that a
-# backend must accept and others that it must reject.
+# Runs every example in this folder against a real gateway, with verdicts of each kind of key that
+# its library checks, and deliveries, that a backend must accept and others that it must reject.
 #   docs/examples/check.sh [PATH-TO-liveness-gateway]
 # Examples whose language (node, python3, go) is missing are skipped; with CI=true that fails.
 set -euo pipefail
@@ -35,7 +35,10 @@ export QINIU_ACCESS_KEY=examples QINIU_SECRET_KEY=examples
 TOKEN_SECRET=$(openssl rand -base64 32)
 EVIDENCE_SECRET=whsec_$(openssl rand -base64 32)
 export TOKEN_SECRET EVIDENCE_SECRET
-"$binary" keygen verdict >"$work/verdict.pem" 2>/dev/null
+for algorithm in EdDSA ES256; do
+    "$binary" keygen verdict --algorithm $algorithm >"$work/$algorithm.pem" 2>"$work/$algorithm.pub"
+done
+nonce=0f7a.the~nonce_of-this-transaction
 hexkey=$(echo "${EVIDENCE_SECRET#whsec_}" | base64 -d | od -An -v -tx1 | tr -d ' \n')
 
 # emulator NAME OUTCOME: starts an emulator and sets $qiniu to its URL.
@@ -44,7 +47,8 @@ emulator() {
     running+=($!)
     qiniu=$(wait_for "$work/$1.out" '^http://')
 }
-# gateway NAME QINIU EVIDENCE-PORT: starts a gateway and sets $gateway to its URL.
+# gateway NAME ALGORITHM QINIU EVIDENCE-PORT: starts a gateway that signs by this algorithm and
+# publishes keys of both kinds, and sets $gateway to its URL.
 gateway() {
     cat >"$work/$1.toml" <<EOF
 [server]
@@ -52,7 +56,7 @@ listen = "127.0.0.1:0"
 [admin]
 listen = "127.0.0.1:0"
 [qiniu]
-endpoint = "$2"
+endpoint = "$3"
 access_key = { env = "QINIU_ACCESS_KEY" }
 secret_key = { env = "QINIU_SECRET_KEY" }
 [[identity]]
@@ -60,11 +64,12 @@ issuer = "https://login.example.com/"
 audience = "liveness"
 secret = { env = "TOKEN_SECRET" }
 [verdict]
-signing_key = { file = "verdict.pem" }
+signing_key = { file = "$2.pem" }
+previous_keys = ["EdDSA.pub", "ES256.pub"]
 issuer = "https://gateway.example.com"
 audience = "backend"
 [evidence]
-url = "http://127.0.0.1:$3/liveness"
+url = "http://127.0.0.1:$4/liveness"
 secret = { env = "EVIDENCE_SECRET" }
 required = true
 EOF
@@ -72,13 +77,13 @@ EOF
     running+=($!)
     gateway=http://$(wait_for "$work/$1.log" '"listening"' | sed -E 's/.*"address":"([^"]*)".*/\1/')
 }
-# verdict USER: prints the verdict of $gateway on the video, in a new session.
+# verdict USER NONCE: prints the verdict of $gateway on the video, in a new session.
 verdict() {
     local token session
     token=$("$binary" token --secret-env TOKEN_SECRET --issuer https://login.example.com/ --audience liveness --subject "$1")
     local headers=(-H "Authorization: Bearer $token" -H 'Content-Type: application/json')
     session=$(curl -fsS "${headers[@]}" -d '{}' "$gateway/v2/actionliveness/sessioncode" | sed -E 's/.*"session_id":"([^"]*)".*/\1/')
-    { printf '{"session_id":"%s","video_base64":"' "$session"; base64 -w0 "$video"; printf '"}'; } >"$work/body"
+    { printf '{"session_id":"%s","video_base64":"' "$session"; base64 -w0 "$video"; printf '","nonce":"%s"}' "$2"; } >"$work/body"
     curl -fsS "${headers[@]}" --data-binary "@$work/body" "$gateway/v2/actionliveness/verify" >"$work/answer"
     sed -E 's/.*"verdict":"([^"]*)".*/\1/' "$work/answer"
 }
@@ -96,18 +101,20 @@ deliver() {
         -H "webhook-signature: v1,$signature" --data-binary "$5" "http://127.0.0.1:$1/liveness"
 }
 
-# example LANGUAGE VERDICT-COMMAND EVIDENCE-COMMAND: checks both programs of a language.
+# example LIBRARY ALGORITHM VERDICT-COMMAND EVIDENCE-COMMAND: checks both programs, the first one
+# with verdicts that are signed by this algorithm.
 example() {
-    local language=$1 receiver port good other low lines now body
-    PORT=0 $3 >"$work/$language.evidence" 2>&1 &
+    local language="$1-$2" receiver port good other another low lines now body
+    PORT=0 $4 >"$work/$language.evidence" 2>&1 &
     receiver=$!
     running+=("$receiver")
     port=$(wait_for "$work/$language.evidence" '^listening on ' | tr -dc 0-9)
-    gateway "$language-low" "$low_qiniu" "$port"
-    low=$(verdict user-1)
-    gateway "$language" "$good_qiniu" "$port"
-    good=$(verdict user-1)
-    other=$(verdict user-2)
+    gateway "$language-low" "$2" "$low_qiniu" "$port"
+    low=$(verdict user-1 "$nonce")
+    gateway "$language" "$2" "$good_qiniu" "$port"
+    good=$(verdict user-1 "$nonce")
+    other=$(verdict user-2 "$nonce")
+    another=$(verdict user-1 "$nonce-2")
     local signature=${good##*.} claims_at header=${good%%.*}
     claims_at=$((${#header} + 41))
     lines=$(
@@ -116,16 +123,17 @@ example() {
         altered "$good" $((${#good} - ${#signature} / 2))
         echo "${good%.*}."
         echo "$other"
+        echo "$another"
         echo "$low"
         echo "$good"
         echo "$good"
     )
     echo "$lines" | JWKS_URL=$gateway/.well-known/jwks.json ISSUER=https://gateway.example.com AUDIENCE=backend \
-        USER_ISSUER=https://login.example.com/ USER_ID=user-1 $2 >"$work/$language.verdicts" 2>&1 || true
+        USER_ISSUER=https://login.example.com/ USER_ID=user-1 NONCE=$nonce $3 >"$work/$language.verdicts" 2>&1 || true
     local number=0 line what=("a verdict with another header" "one with other claims" "one with another signature" "one with no signature"
-        "another user's" "one that did not pass" "the good one" "the good one again")
+        "another user's" "one for another transaction" "one that did not pass" "the good one" "the good one again")
     # The library rejects the first four, with messages of its own.
-    local expected=("refused: " "refused: " "refused: " "refused: " "refused: about another user" "refused: not passed" "accepted " "refused: used before")
+    local expected=("refused: " "refused: " "refused: " "refused: " "refused: about another user" "refused: for another transaction" "refused: not passed" "accepted " "refused: used before")
     while read -r line && [ $number -lt ${#expected[@]} ]; do
         case $line in
             "${expected[$number]}"*) ok "$language: ${what[$number]}" ;;
@@ -160,16 +168,24 @@ low_qiniu=$qiniu
 if has node && has npm; then
     cp -r "$here/node" "$work/node"
     (cd "$work/node" && npm install --no-audit --no-fund --silent)
-    example node "node $work/node/verdict.mjs" "node $work/node/evidence.mjs"
+    evidence="node $work/node/evidence.mjs"
+    example jose EdDSA "node $work/node/verdict.mjs" "$evidence"
+    example jose ES256 "node $work/node/verdict.mjs" "$evidence"
+    example jsonwebtoken ES256 "node $work/node/verdict-jsonwebtoken.mjs" "$evidence"
 fi
 if has python3; then
     python3 -m venv "$work/venv"
-    "$work/venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/python/requirements.txt"
-    example python "$work/venv/bin/python $here/python/verdict.py" "$work/venv/bin/python $here/python/evidence.py"
+    python="$work/venv/bin/python"
+    "$python" -m pip install --quiet --disable-pip-version-check -r "$here/python/requirements.txt"
+    evidence="$python $here/python/evidence.py"
+    example pyjwt EdDSA "$python $here/python/verdict.py" "$evidence"
+    example pyjwt ES256 "$python $here/python/verdict.py" "$evidence"
+    example python-jose ES256 "$python $here/python/verdict_jose.py" "$evidence"
 fi
 if has go; then
     go build -o "$work/go-verdict" "$here/go/verdict/main.go"
     go build -o "$work/go-evidence" "$here/go/evidence/main.go"
-    example go "$work/go-verdict" "$work/go-evidence"
+    example go EdDSA "$work/go-verdict" "$work/go-evidence"
+    example go ES256 "$work/go-verdict" "$work/go-evidence"
 fi
 exit $failed

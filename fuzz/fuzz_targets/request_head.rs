@@ -10,7 +10,7 @@ use hyper::{
 };
 use libfuzzer_sys::fuzz_target;
 use liveness_gateway::{
-    body::receive::BodyForm,
+    body::{nonce::Nonce, receive::BodyForm},
     relay::headers::{body_form, check_head, check_query},
     route::RouteKind,
 };
@@ -93,14 +93,30 @@ fn one_host(parts: &Parts) {
 fn form(parts: &Parts, kind: RouteKind, empty: bool) {
     let types: Vec<_> = parts.headers.get_all("content-type").iter().collect();
     match body_form(&parts.headers, kind, empty) {
-        Ok(BodyForm::Json) => assert!(empty || types.len() == 1),
+        Ok(BodyForm::Json { nonce }) => {
+            assert!(empty || types.len() == 1);
+            assert!(kind == RouteKind::Verify || nonce.is_none());
+            one_nonce(parts, nonce.as_ref());
+        }
         Ok(BodyForm::Video(fields)) => {
             assert!(kind == RouteKind::Verify && types.len() == 1);
             let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
             assert!(!fields.session.is_empty() && fields.session.bytes().all(plain));
             assert!(fields.face_field.is_none_or(|text| text.bytes().all(plain)));
+            one_nonce(parts, fields.nonce.as_ref());
         }
         Err(_) => return,
     }
     assert!(!parts.headers.contains_key("content-encoding"));
+}
+
+/// A nonce is the only value of its field, and plain.
+fn one_nonce(parts: &Parts, nonce: Option<&Nonce>) {
+    let Some(nonce) = nonce.map(Nonce::as_str) else {
+        return;
+    };
+    let given: Vec<_> = parts.headers.get_all("liveness-nonce").iter().collect();
+    assert_eq!(given, [nonce]);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
+    assert!((16..=128).contains(&nonce.len()) && nonce.bytes().all(plain));
 }

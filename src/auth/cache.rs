@@ -147,6 +147,7 @@ mod tests {
             issuer: "i".into(),
             user: user.into(),
             scopes: Vec::new(),
+            copied_claims: None,
             pseudonym: "0".into(),
         })
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::copied_claims::CopiedClaims;
 use crate::secret::Secret;
 
 /// The authenticated user of a request. It has no `Debug`: user ids are personal data.
@@ -19,6 +20,8 @@ pub struct Caller {
     pub user: Arc<str>,
     /// The scopes that the token grants.
     pub scopes: Vec<Box<str>>,
+    /// The claims of the token that verdicts repeat; `None` if it has none of them.
+    pub copied_claims: Option<CopiedClaims>,
     /// The user's name in records.
     pub pseudonym: Arc<str>,
 }
@@ -33,7 +36,9 @@ impl Caller {
     pub(super) fn size(&self) -> usize {
         let scopes = self.scopes.iter();
         let scopes: usize = scopes.map(|scope| scope.len().max(16) + 32).sum();
-        self.user.len() + self.pseudonym.len() + scopes
+        let copied = self.copied_claims.as_ref();
+        let copied = copied.map_or(0, |claims| claims.json().get().len());
+        self.user.len() + self.pseudonym.len() + scopes + copied
     }
 }
 

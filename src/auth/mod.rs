@@ -13,6 +13,7 @@ mod algorithm;
 mod cache;
 mod caller;
 mod claims;
+mod copied_claims;
 pub mod discovery;
 mod json_object;
 mod jwk;
@@ -39,6 +40,7 @@ pub use jsonwebtoken::Algorithm;
 pub use self::{
     algorithm::algorithm_named,
     caller::{Caller, Pseudonymizer},
+    copied_claims::CopiedClaims,
     key_set_error::KeySetError,
     refusal::AuthRefusal,
 };
@@ -79,6 +81,8 @@ pub struct Authenticator {
     identities: Vec<Identity>,
     pseudonymizer: Pseudonymizer,
     cache: TokenCache,
+    /// The claims that verdicts copy.
+    copied_claims: Vec<Box<str>>,
 }
 
 /// One identity in use. All of its callers share the issuer's name.
@@ -105,6 +109,15 @@ impl Authenticator {
             identities: identities.into_iter().map(Identity::new).collect(),
             pseudonymizer,
             cache: TokenCache::default(),
+            copied_claims: Vec::new(),
+        }
+    }
+
+    /// Also copies the claims of these names into each [`Caller`].
+    pub fn copying_claims(self, names: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            copied_claims: names.into_iter().map(String::into_boxed_str).collect(),
+            ..self
         }
     }
 
@@ -158,10 +171,21 @@ impl Authenticator {
             issuer: Arc::clone(&identity.issuer),
             user: Arc::from(user),
             scopes,
+            copied_claims: self.copied_claims(&token)?,
             pseudonym: self.pseudonymizer.pseudonym(issuer, user).into(),
         });
         self.cache.insert(digest, &caller, &key, validity);
         Ok(caller)
+    }
+
+    fn copied_claims(
+        &self,
+        token: &UnverifiedToken<'_>,
+    ) -> Result<Option<CopiedClaims>, AuthRefusal> {
+        match (&*self.copied_claims, token.signed.split_once('.')) {
+            ([], _) | (_, None) => Ok(None),
+            (names, Some((_, payload))) => CopiedClaims::of(payload, names),
+        }
     }
 
     /// Replaces the configured keys of this issuer. Cached tokens of removed keys are no longer

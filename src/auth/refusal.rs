@@ -45,6 +45,8 @@ pub enum AuthRefusal {
     DuplicateClaim,
     /// A parameter of the token's header occurs twice.
     DuplicateHeaderParameter,
+    /// The claims that verdicts repeat are longer than 1 KiB together.
+    CopiedClaimsTooLong,
     /// The claim has the wrong type or a value out of range.
     BadClaim(&'static str),
     /// The claim is required and missing.
@@ -73,6 +75,7 @@ impl AuthRefusal {
             Self::UnknownCrit => "unknown_crit",
             Self::DuplicateClaim => "duplicate_claim",
             Self::DuplicateHeaderParameter => "duplicate_header_parameter",
+            Self::CopiedClaimsTooLong => "copied_claims_too_long",
             Self::BadClaim(_) => "bad_claim",
             Self::MissingClaim(_) => "missing_claim",
         }
@@ -99,6 +102,7 @@ impl AuthRefusal {
             | Self::UnknownCrit
             | Self::DuplicateClaim
             | Self::DuplicateHeaderParameter
+            | Self::CopiedClaimsTooLong
             | Self::BadClaim(_)
             | Self::MissingClaim(_) => "invalid_token",
         }
@@ -127,6 +131,9 @@ impl AuthRefusal {
             Self::UnknownCrit => "the token's crit requires an extension that is not supported",
             Self::DuplicateClaim => "the token has a duplicate claim",
             Self::DuplicateHeaderParameter => "the token's header has a duplicate parameter",
+            Self::CopiedClaimsTooLong => {
+                "the token's claims that go into verdicts are longer than 1 KiB"
+            }
             Self::BadClaim(claim) => {
                 return Cow::Owned(format!("the token's {claim} claim is invalid"));
             }

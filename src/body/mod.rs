@@ -3,14 +3,15 @@
 //! [`receive`] is the entry point. `incoming` admits the body and yields its chunks; [`memory`],
 //! `registry`, `large` and `pace` say who has room and for how long. `pieces` holds and signs what
 //! stays, [`raw_video`] handles a video that is not wrapped in JSON, [`attempt`] opens the session,
-//! and `rules` says which members a route accepts. Relies on [`crate::json`], [`crate::media`],
-//! [`crate::limit`] and [`crate::qiniu::request`]. Nothing here writes a byte of a body to a file,
-//! or reads one before [`receive::receive`] is called.
+//! [`nonce`] ties an upload to a transaction, and `rules` says which members a route accepts.
+//! Relies on [`crate::json`], [`crate::media`], [`crate::limit`] and [`crate::qiniu::request`].
+//! Nothing here writes a byte of a body to a file, or reads one before [`receive::receive`] is called.
 
 pub mod attempt;
 pub mod incoming;
 mod large;
 pub mod memory;
+pub mod nonce;
 mod pace;
 mod pieces;
 pub mod raw_video;

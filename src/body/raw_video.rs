@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::{BodyRefusal, BodyRules, incoming::IncomingBody, pieces::BodyPieces};
+use super::{BodyRefusal, BodyRules, incoming::IncomingBody, nonce::Nonce, pieces::BodyPieces};
 use crate::{
     json::sink::{CapturedValue, CutSink},
     media::{
@@ -23,6 +23,8 @@ pub struct RawVideoFields {
     pub session: String,
     /// Value of `Liveness-Face-Field`.
     pub face_field: Option<String>,
+    /// Value of `Liveness-Nonce`.
+    pub nonce: Option<Nonce>,
 }
 
 /// Keeps session ids out of logs.
@@ -82,10 +84,11 @@ pub(super) async fn receive(
     let face_field = face_field.map_or(CapturedValue::Absent, |text| {
         CapturedValue::String(text.to_owned())
     });
-    Ok(rules.asked(|slot| match rules.face_field == Some(slot) {
+    let value = |slot| match rules.face_field == Some(slot) {
         true => &face_field,
         false => &CapturedValue::Absent,
-    }))
+    };
+    Ok(rules.asked(value, video.nonce.as_ref()))
 }
 
 /// Encodes chunks of any size as base64.

@@ -11,6 +11,7 @@ use super::{
     attempt::VerifyAttempt,
     incoming::{BodyAdmission, IncomingBody},
     memory::BodyPermit,
+    nonce::Nonce,
     pieces::{BodyPieces, VideoLocation},
     raw_video::{self, RawVideoFields},
 };
@@ -29,7 +30,10 @@ use crate::{
 /// The form of a body, from the head of its request.
 pub enum BodyForm {
     /// JSON, as Qiniu defines it.
-    Json,
+    Json {
+        /// Value of `Liveness-Nonce`.
+        nonce: Option<Nonce>,
+    },
     /// The video itself; the other members are in header fields.
     Video(RawVideoFields),
 }
@@ -52,13 +56,13 @@ pub fn receive<'a>(
     let mut pieces = Box::new(BodyPieces::new(draft).with(&rules.pins, owner));
     pieces.digest = rules.video_digest();
     let held = match form {
-        BodyForm::Json => |bytes| bytes,
+        BodyForm::Json { .. } => |bytes| bytes,
         BodyForm::Video(_) => raw_video::held,
     };
     let incoming = IncomingBody::admit(body, admission, rules.max_body, held, count);
     async {
         match form {
-            BodyForm::Json => json(incoming?, rules, pieces).await,
+            BodyForm::Json { nonce } => json(incoming?, nonce.as_ref(), rules, pieces).await,
             // Boxed: the future is large, and most bodies are JSON.
             BodyForm::Video(fields) => Box::pin(video(incoming?, fields, rules, pieces)).await,
         }
@@ -73,11 +77,13 @@ async fn video(
 ) -> Result<ReceivedBody, BodyRefusal> {
     let asked = raw_video::receive(&mut incoming, fields, rules, &mut pieces).await?;
     let length = incoming.count();
-    ReceivedBody::new(pieces, incoming.into_permit(), Some(length), &asked)
+    let nonce = fields.nonce.clone();
+    ReceivedBody::new(pieces, incoming.into_permit(), Some(length), &asked, nonce)
 }
 
 async fn json(
     mut incoming: IncomingBody<'_>,
+    nonce: Option<&Nonce>,
     rules: &BodyRules,
     mut pieces: Box<BodyPieces>,
 ) -> Result<ReceivedBody, BodyRefusal> {
@@ -94,12 +100,14 @@ async fn json(
     }
     let values = cut.finish()?;
     rules.check(&values)?;
+    let nonce = rules.nonce(&values, nonce)?;
     let length = match rules.video {
         Some(_) => Some(pieces.check.finish().map_err(BodyRefusal::Video)?),
         None => None,
     };
-    let asked = rules.asked(|slot| values.get(slot).unwrap_or(&CapturedValue::Absent));
-    ReceivedBody::new(pieces, incoming.into_permit(), length, &asked)
+    let value = |slot| values.get(slot).unwrap_or(&CapturedValue::Absent);
+    let asked = rules.asked(value, nonce.as_ref());
+    ReceivedBody::new(pieces, incoming.into_permit(), length, &asked, nonce)
 }
 
 /// A complete body, as a signed request that may go upstream.
@@ -112,6 +120,8 @@ pub struct ReceivedBody {
     pub attempt: Option<VerifyAttempt>,
     /// SHA-256 of the video, if the route's rules ask for it.
     pub video_sha256: Option<[u8; 32]>,
+    /// The nonce of the transaction, for the verdict.
+    pub nonce: Option<Nonce>,
     /// Where the video is in the request, if there is one.
     video: Option<ReceivedVideo>,
 }
@@ -128,6 +138,7 @@ impl ReceivedBody {
         permit: BodyPermit,
         video_length: Option<u64>,
         asked: &[u8],
+        nonce: Option<Nonce>,
     ) -> Result<Self, BodyRefusal> {
         let video_sha256 = pieces.digest.take().map(VideoDigest::finish);
         let attempt = pieces.attempt.take();
@@ -141,6 +152,7 @@ impl ReceivedBody {
             permit,
             attempt: attempt.map_err(BodyRefusal::Session)?,
             video_sha256,
+            nonce,
             video,
         })
     }

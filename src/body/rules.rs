@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 
+use super::nonce::{self, Nonce};
 use crate::{
     json::{
         rules::{CaptureSlot, CutRules, MemberPath},
@@ -25,6 +26,8 @@ pub struct BodyRules {
     pub(super) video: Option<CaptureSlot>,
     /// The caller's `face_field`, if it goes upstream.
     pub(super) face_field: Option<CaptureSlot>,
+    /// The caller's nonce, on a route that verifies. It never goes upstream.
+    nonce: Option<CaptureSlot>,
     /// The members that the operator pins, as JSON separated by commas; empty if there are none.
     pub(super) pins: Bytes,
     hash_video: bool,
@@ -65,6 +68,12 @@ pub enum FieldError {
     /// It is not a number.
     #[error("`{0}` must be a number")]
     NotNumber(&'static str),
+    /// It is not a nonce.
+    #[error("`{0}` {form}", form = Nonce::FORM)]
+    NotNonce(&'static str),
+    /// It is another nonce than the header field's.
+    #[error("`{0}` differs from the header field Liveness-Nonce")]
+    OtherNonce(&'static str),
 }
 
 impl BodyRules {
@@ -74,7 +83,7 @@ impl BodyRules {
         let fields = route.request_fields.as_ref();
         let goes_upstream = |name: &str| {
             let listed = fields.is_none_or(|fields| fields.iter().any(|field| field == name));
-            listed && !is_pinned(route, name)
+            listed && !is_pinned(route, name) && name != nonce::MEMBER
         };
         let mut typed = Vec::new();
         let mut field =
@@ -95,7 +104,7 @@ impl BodyRules {
                 });
                 Some(slot)
             };
-        let (mut video, mut face_field) = (None, None);
+        let (mut video, mut face_field, mut nonce) = (None, None, None);
         let mut beside_video = Vec::new();
         match route.kind {
             RouteKind::Session => {
@@ -110,6 +119,7 @@ impl BodyRules {
                 let names = fields.filter(|_| bind).into_iter().flatten();
                 let names = names.filter(|name| goes_upstream(name));
                 beside_video.extend(others(&mut rules, &typed, names));
+                nonce = Some(captured_only(&mut rules, nonce::MEMBER));
             }
             RouteKind::Plain => {}
         }
@@ -119,6 +129,7 @@ impl BodyRules {
             empty_is_object: route.kind == RouteKind::Session,
             video,
             face_field,
+            nonce,
             pins: pins(route),
             hash_video: false,
             typed,
@@ -137,9 +148,13 @@ impl BodyRules {
         self.hash_video.then(VideoDigest::default)
     }
 
-    /// Encodes the members beside the video, so that two uploads are equal only if they ask for the
-    /// same. Of objects, arrays and strings over 4 KiB only their presence counts.
-    pub(super) fn asked<'v>(&self, value: impl Fn(CaptureSlot) -> &'v CapturedValue) -> Vec<u8> {
+    /// Encodes the members beside the video and the nonce, so that two uploads are equal only if
+    /// they ask for the same. Of objects, arrays and strings over 4 KiB only their presence counts.
+    pub(super) fn asked<'v>(
+        &self,
+        value: impl Fn(CaptureSlot) -> &'v CapturedValue,
+        nonce: Option<&Nonce>,
+    ) -> Vec<u8> {
         let mut asked = Vec::new();
         for (place, slot) in self.beside_video.iter().enumerate() {
             let (kind, text) = match value(*slot) {
@@ -152,12 +167,36 @@ impl BodyRules {
                 CapturedValue::Container => (b'c', ""),
                 CapturedValue::TooLong | CapturedValue::Streamed => (b'l', ""),
             };
-            asked.extend((place as u64).to_le_bytes());
-            asked.push(kind);
-            asked.extend((text.len() as u64).to_le_bytes());
-            asked.extend(text.as_bytes());
+            encode(&mut asked, place as u64, kind, text);
+        }
+        if let Some(nonce) = nonce {
+            // No member has this place.
+            encode(&mut asked, u64::MAX, b's', nonce.as_str());
         }
         asked
+    }
+
+    /// The nonce of a request: the member, or the header field's. Both may be given if they are
+    /// the same.
+    ///
+    /// # Errors
+    /// The member is no nonce, or another one.
+    pub(super) fn nonce(
+        &self,
+        values: &[CapturedValue],
+        header: Option<&Nonce>,
+    ) -> Result<Option<Nonce>, FieldError> {
+        let member = self.nonce.and_then(|slot| values.get(slot));
+        let member = match member {
+            None | Some(CapturedValue::Absent) => return Ok(header.cloned()),
+            Some(CapturedValue::String(text)) => Nonce::parse(text),
+            Some(_) => None,
+        };
+        let member = member.ok_or(FieldError::NotNonce(nonce::MEMBER))?;
+        match header {
+            Some(header) if *header != member => Err(FieldError::OtherNonce(nonce::MEMBER)),
+            _ => Ok(Some(member)),
+        }
     }
 
     /// Checks that every required member is present, and that each has its type.
@@ -221,6 +260,21 @@ fn others<'n>(
         .filter(|name| typed.iter().all(|field| field.name != name.as_str()))
         .map(|name| rules.capture(&MemberPath::member(name)))
         .collect()
+}
+
+/// Captures a member of this name, and removes it.
+fn captured_only(rules: &mut CutRules, name: &str) -> CaptureSlot {
+    let path = MemberPath::member(name);
+    rules.remove(&path);
+    rules.capture(&path)
+}
+
+/// Appends a value, such that no two lists of values have the same encoding.
+fn encode(asked: &mut Vec<u8>, place: u64, kind: u8, text: &str) {
+    asked.extend(place.to_le_bytes());
+    asked.push(kind);
+    asked.extend((text.len() as u64).to_le_bytes());
+    asked.extend(text.as_bytes());
 }
 
 fn pins(route: &RouteSettings) -> Bytes {

@@ -5,22 +5,38 @@
 
 use std::process::ExitCode;
 
-use crate::generate::{self, GenerateError, VerdictKeyPair};
+use crate::generate::{self, GenerateError, VerdictKeyKind, VerdictKeyPair};
 
 /// Arguments of `keygen`.
 #[derive(Debug, clap::Args)]
 pub struct KeygenArgs {
-    /// Purpose of the key
+    #[command(subcommand)]
     purpose: KeyPurpose,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+#[derive(Debug, clap::Subcommand)]
+#[command(disable_help_subcommand = true)]
 enum KeyPurpose {
     /// For `sessions.seal_key`: 32 random bytes in base64
     Seal,
-    /// For `verdict.signing_key`: an Ed25519 private key (PKCS#8 PEM); the public key is printed to
-    /// standard error
-    Verdict,
+    /// For `verdict.signing_key`: a private key (PKCS#8 PEM)
+    ///
+    /// The public key is printed to standard error.
+    Verdict {
+        /// Algorithm of the signatures
+        #[arg(long, value_enum, default_value_t = SigningAlgorithm::EdDsa)]
+        algorithm: SigningAlgorithm,
+    },
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum SigningAlgorithm {
+    /// Ed25519
+    #[value(name = "EdDSA")]
+    EdDsa,
+    /// P-256, for backends whose JWT library lacks EdDSA
+    #[value(name = "ES256")]
+    Es256,
 }
 
 impl KeygenArgs {
@@ -28,14 +44,17 @@ impl KeygenArgs {
     pub fn run(&self) -> ExitCode {
         let printed = match self.purpose {
             KeyPurpose::Seal => generate::seal_key().map(|key| print(&key)),
-            KeyPurpose::Verdict => verdict(),
+            KeyPurpose::Verdict { algorithm } => verdict(match algorithm {
+                SigningAlgorithm::EdDsa => VerdictKeyKind::Ed25519,
+                SigningAlgorithm::Es256 => VerdictKeyKind::P256,
+            }),
         };
         printed.unwrap_or_else(|error| super::fail(&error))
     }
 }
 
-fn verdict() -> Result<ExitCode, GenerateError> {
-    let VerdictKeyPair { private, public } = generate::verdict_key_pair()?;
+fn verdict(kind: VerdictKeyKind) -> Result<ExitCode, GenerateError> {
+    let VerdictKeyPair { private, public } = generate::verdict_key_pair(kind)?;
     let code = print(&private);
     super::note(&format!(
         "# This is the public key. Standard output has the private key, which must stay secret.\n\

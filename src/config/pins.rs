@@ -58,7 +58,7 @@ impl ConfigReader<'_> {
     fn pin(&mut self, kind: RouteKind, name: &str, item: &ConfigItem) -> Option<Json> {
         const TEXT: &str = "write a text in quotes";
         let (message, help) = match (kind, name, &item.value) {
-            (RouteKind::Verify, "session_id" | "video_base64", _) => {
+            (RouteKind::Verify, "session_id" | "video_base64" | "nonce", _) => {
                 ("belongs to the caller and can't be pinned", "remove it")
             }
             (RouteKind::Session, "min_code_length" | "max_code_length", value)

@@ -180,7 +180,17 @@ impl ConfigReader<'_> {
         kind: RouteKind,
     ) -> Option<Vec<String>> {
         let fields = self.texts(section, "request.fields")?.into_iter();
-        let fields: Vec<_> = fields.map(|(field, _)| field).collect();
+        let (fields, locations): (Vec<_>, Vec<_>) = fields.unzip();
+        let nonce = fields.iter().position(|field| field == "nonce");
+        if let Some(location) = nonce.and_then(|position| locations.get(position))
+            && kind == RouteKind::Verify
+        {
+            self.error(
+                location,
+                "`nonce` never goes to Qiniu: it is for the verdict",
+                "leave it out; a verify route takes it without being listed",
+            );
+        }
         let needed: &[&str] = match kind {
             RouteKind::Verify => &["session_id", "video_base64"],
             _ => &[],

@@ -16,6 +16,11 @@ use crate::{
     },
 };
 
+/// Maximum number of names in `copy_claims`.
+const MAX_COPIED_CLAIMS: usize = 16;
+/// Maximum length of such a name, in bytes.
+const MAX_CLAIM_NAME: usize = 128;
+
 impl ConfigReader<'_> {
     /// `None` without the section.
     pub(super) fn verdict(
@@ -46,6 +51,7 @@ impl ConfigReader<'_> {
         if let Some(max) = &max_spoofing {
             self.check_spoofing(max, routes);
         }
+        let copy_claims = self.copy_claims(&section);
         let video_digest = self.boolean(&section, "video_digest");
         if !routes.iter().any(|route| route.kind == RouteKind::Verify) {
             self.error(
@@ -64,6 +70,7 @@ impl ConfigReader<'_> {
                 max_spoofing: max_spoofing?.0,
             },
             video_digest,
+            copy_claims,
         })
     }
 
@@ -89,6 +96,37 @@ impl ConfigReader<'_> {
         })?;
         self.reloadable.verdict = reloadable;
         Some(keys)
+    }
+
+    fn copy_claims(&mut self, section: &ConfigSection<'_>) -> Vec<String> {
+        const NAME: &str = "copy_claims";
+        let listed = self.texts(section, NAME).unwrap_or_default();
+        if let Some((_, location)) = listed.get(MAX_COPIED_CLAIMS) {
+            self.error(
+                location,
+                format!("`{NAME}` has more than {MAX_COPIED_CLAIMS} names"),
+                "list only what the backend compares: every verdict carries it",
+            );
+        }
+        let mut names: Vec<String> = Vec::new();
+        for (name, location) in listed {
+            if name.is_empty() || name.len() > MAX_CLAIM_NAME {
+                self.error(
+                    &location,
+                    format!("a name in `{NAME}` is empty or longer than {MAX_CLAIM_NAME} bytes"),
+                    "write the name of a claim, such as \"txn\"",
+                );
+            } else if names.contains(&name) {
+                self.error(
+                    &location,
+                    format!("`{NAME}` has the name `{name}` twice"),
+                    "remove one of them",
+                );
+            } else {
+                names.push(name);
+            }
+        }
+        names
     }
 
     /// Qiniu returns the score that `max_spoofing` limits only if `face_field` asks for it.
@@ -119,7 +157,8 @@ fn signing_key(pem: &Secret) -> Result<VerdictSigningKey, InputError> {
     VerdictSigningKey::from_pem(pem).map_err(|error| {
         InputError::new(
             format!("`signing_key` cannot be used: {error}"),
-            "give it an Ed25519 key in PKCS#8 PEM: `liveness-gateway keygen verdict` prints one",
+            "give it an Ed25519 or P-256 key in PKCS#8 PEM: `liveness-gateway keygen verdict` \
+             prints one",
         )
     })
 }

@@ -10,7 +10,8 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use super::{access_record::RequestId, endpoint::ResponseNeeds, refusal::Refusal};
 use crate::{
-    auth::Caller,
+    auth::{Caller, CopiedClaims},
+    body::nonce::Nonce,
     evidence::{
         EvidenceSettings,
         deliver::{EvidenceDelivery, EvidenceSender},
@@ -46,6 +47,8 @@ pub(super) struct VerdictContext<'a> {
     pub(super) scores_hidden: bool,
     /// SHA-256 of the video, with `verdict.video_digest`.
     pub(super) video_sha256: Option<[u8; 32]>,
+    /// The nonce of the transaction.
+    pub(super) nonce: Option<&'a Nonce>,
 }
 
 impl ResponseFinalizer {
@@ -111,6 +114,7 @@ impl ResponseFinalizer {
         {
             judgement.passed = false;
         }
+        let token_claims = context.caller.copied_claims.as_ref();
         let statement = VerdictInput {
             id: &id,
             user: &context.caller.user,
@@ -119,6 +123,8 @@ impl ResponseFinalizer {
             scores_hidden: context.scores_hidden,
             video_sha256: context.video_sha256,
             delivered,
+            nonce: context.nonce.map(Nonce::as_str),
+            token_claims: token_claims.map(CopiedClaims::json),
         };
         let verdict = verdicts.sign(&statement, SystemTime::now())?;
         telemetry.metrics.count_verdict(judgement.passed);

@@ -96,6 +96,7 @@ fn call(
                     request_id,
                     scores_hidden: endpoint.settings.scores_hidden,
                     video_sha256: prepared.received.video_sha256,
+                    nonce: prepared.received.nonce.as_ref(),
                 };
                 let body = gateway.finalizer.finalize(response, &context, telemetry);
                 (body.await.map(Bytes::from), false)

@@ -3,7 +3,7 @@
 //! Never looks at the token, and never passes a field on to Qiniu.
 
 use super::refusal::Refusal;
-use crate::body::{raw_video::RawVideoFields, receive::BodyForm};
+use crate::body::{nonce::Nonce, raw_video::RawVideoFields, receive::BodyForm};
 use crate::route::RouteKind;
 use hyper::{
     HeaderMap, Version,
@@ -13,6 +13,7 @@ use hyper::{
 
 const SESSION: &str = "Liveness-Session";
 const FACE_FIELD: &str = "Liveness-Face-Field";
+const NONCE: &str = "Liveness-Nonce";
 /// Maximum size of these fields, in bytes.
 const MAX_SESSION: usize = 1024;
 const MAX_FACE_FIELD: usize = 256;
@@ -138,23 +139,30 @@ fn is_authority(host: &[u8]) -> bool {
 /// a header field. A missing body needs no media type.
 ///
 /// # Errors
-/// `MediaType`, or `Malformed` where a field of a raw video is missing or invalid.
+/// `MediaType`, or `Malformed` where a field of a video is missing or invalid.
 pub fn body_form(headers: &HeaderMap, kind: RouteKind, empty: bool) -> Result<BodyForm, Refusal> {
     if headers.contains_key(CONTENT_ENCODING) {
         return Err(Refusal::MediaType(
             "the body must not have a Content-Encoding",
         ));
     }
+    let json = || -> Result<BodyForm, Refusal> {
+        let nonce = match kind {
+            RouteKind::Verify => nonce(headers)?,
+            RouteKind::Session | RouteKind::Plain => None,
+        };
+        Ok(BodyForm::Json { nonce })
+    };
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     match (types.next(), types.next()) {
-        (Some(value), None) if value.to_str().is_ok_and(is_json) => Ok(BodyForm::Json),
+        (Some(value), None) if value.to_str().is_ok_and(is_json) => json(),
         (Some(value), None)
             if kind == RouteKind::Verify && value.as_bytes().eq_ignore_ascii_case(b"video/mp4") =>
         {
             raw_video(headers).map(BodyForm::Video)
         }
         // Tools like curl send a form type even without a body.
-        _ if empty => Ok(BodyForm::Json),
+        _ if empty => json(),
         _ if kind == RouteKind::Verify => Err(Refusal::MediaType(
             "the body must be application/json or video/mp4",
         )),
@@ -169,7 +177,24 @@ fn raw_video(headers: &HeaderMap) -> Result<RawVideoFields, Refusal> {
     Ok(RawVideoFields {
         session,
         face_field: one_text(headers, FACE_FIELD, MAX_FACE_FIELD)?,
+        nonce: nonce(headers)?,
     })
+}
+
+fn nonce(headers: &HeaderMap) -> Result<Option<Nonce>, Refusal> {
+    let mut values = headers.get_all(NONCE).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(repeated(NONCE));
+    }
+    match value.to_str().ok().and_then(Nonce::parse) {
+        Some(nonce) => Ok(Some(nonce)),
+        None => Err(Refusal::Malformed(
+            format!("the header field {NONCE} {}", Nonce::FORM).into(),
+        )),
+    }
 }
 
 /// The value of a field that occurs at most once: printable ASCII that needs no escape in a
@@ -190,14 +215,16 @@ fn one_text(
         .filter(|text| (1..=max).contains(&text.len()) && text.as_bytes().iter().all(plain));
     match (text, values.next()) {
         (Some(text), None) => Ok(Some(text.to_owned())),
-        (_, Some(_)) => Err(Refusal::Malformed(
-            format!("the header field {name} occurs more than once").into(),
-        )),
+        (_, Some(_)) => Err(repeated(name)),
         (None, None) => Err(Refusal::Malformed(
             format!("the header field {name} is empty, too long, or contains blanks or quotes")
                 .into(),
         )),
     }
+}
+
+fn repeated(name: &'static str) -> Refusal {
+    Refusal::Malformed(format!("the header field {name} occurs more than once").into())
 }
 
 /// Whether the sender waits for `100 Continue` before it sends its body.

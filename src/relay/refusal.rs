@@ -205,6 +205,7 @@ fn auth(refusal: &AuthRefusal) -> ProblemDetails {
         | AuthRefusal::UnknownCrit
         | AuthRefusal::DuplicateClaim
         | AuthRefusal::DuplicateHeaderParameter
+        | AuthRefusal::CopiedClaimsTooLong
         | AuthRefusal::BadClaim(_)
         | AuthRefusal::MissingClaim(_) => {
             let description = detail.replace(['"', '\\'], "'");
@@ -251,11 +252,12 @@ fn not_claimed(error: ClaimError) -> ProblemDetails {
     match error {
         ClaimError::InUse => conflict(
             "session_in_use",
-            "another video of this session is being verified; a session takes one video",
+            "another video of this session, or this one with other members, is being verified",
         ),
         ClaimError::Used => conflict(
             "session_used",
-            "another video of this session was verified; start a new session",
+            "another video of this session, or this one with other members, was verified; start a \
+             new session",
         ),
         ClaimError::OutcomeUnknown => conflict(
             "outcome_unknown",

@@ -56,8 +56,9 @@ const EXPOSED: HeaderValue = HeaderValue::from_static(
     "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate",
 );
 const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("POST");
-const ALLOWED_HEADERS: HeaderValue =
-    HeaderValue::from_static("Authorization, Content-Type, Liveness-Session, Liveness-Face-Field");
+const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
+    "Authorization, Content-Type, Liveness-Session, Liveness-Face-Field, Liveness-Nonce",
+);
 
 /// A successful response.
 pub(super) enum Reply {

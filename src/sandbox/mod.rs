@@ -17,7 +17,7 @@ use std::{
 use crate::{
     config,
     emulator::{Emulator, EmulatorSettings, Scenario},
-    generate::{self, GenerateError, TokenClaims},
+    generate::{self, GenerateError, TokenClaims, VerdictKeyKind},
     relay::gateway::Page,
     secret::Secret,
     startup::BoundGateway,
@@ -106,12 +106,12 @@ impl Sandbox {
         .await
         .map_err(SandboxError::Emulator)?;
         let token = token(&token_secret)?;
-        let verdict_key = generate::verdict_key_pair()?.private.to_string();
+        let verdict_key = generate::verdict_key_pair(VerdictKeyKind::Ed25519)?.private;
         let variables = BTreeMap::from([
             ("SANDBOX_ACCESS_KEY".to_owned(), access_key),
             ("SANDBOX_SECRET_KEY".to_owned(), secret_key),
             ("SANDBOX_TOKEN_SECRET".to_owned(), token_secret),
-            ("SANDBOX_VERDICT_KEY".to_owned(), verdict_key),
+            ("SANDBOX_VERDICT_KEY".to_owned(), verdict_key.to_string()),
         ]);
         let text = configuration(settings.listen, emulator.address());
         let loaded = config::load_text(&text, "sandbox.toml", Path::new("."), &variables)

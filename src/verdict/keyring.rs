@@ -128,7 +128,7 @@ impl ActiveKey {
     fn new(key: VerdictSigningKey) -> Self {
         let header = VerdictHeader {
             typ: "liveness-verdict+jwt",
-            alg: "EdDSA",
+            alg: key.public().algorithm(),
             kid: key.public().id(),
         };
         let header = BASE64URL_NOPAD.encode(&serde_json::to_vec(&header).unwrap_or_default());

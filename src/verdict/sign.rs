@@ -34,6 +34,8 @@ pub struct VerdictSettings {
     pub rule: PassRule,
     /// Whether a verdict contains the digest of the video.
     pub video_digest: bool,
+    /// Names of the claims of the user's token that verdicts repeat. [`crate::auth`] copies them.
+    pub copy_claims: Vec<String>,
 }
 
 /// Signs verdicts and publishes the keys.
@@ -80,6 +82,10 @@ pub struct VerdictInput<'a> {
     pub video_sha256: Option<[u8; 32]>,
     /// Whether the app's backend acknowledged the evidence; `None` if there was none to deliver.
     pub delivered: Option<bool>,
+    /// The nonce of the request, if it had one.
+    pub nonce: Option<&'a str>,
+    /// The claims of the user's token that are repeated, as an object.
+    pub token_claims: Option<&'a RawValue>,
 }
 
 #[derive(Serialize)]
@@ -92,6 +98,10 @@ struct VerdictClaims<'a> {
     exp: u64,
     jti: &'a str,
     liveness: LivenessClaim<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nonce: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_claims: Option<&'a RawValue>,
 }
 
 /// An unfit member of Qiniu's response is `null`. A hidden or unrequested one is absent.
@@ -140,6 +150,7 @@ impl VerdictSigner {
             lifetime,
             rule,
             video_digest,
+            copy_claims: _,
         } = settings;
         Self {
             keys: VerdictKeyring::new(keys, lifetime),
@@ -227,6 +238,8 @@ impl VerdictSigner {
                     false => "undelivered",
                 }),
             },
+            nonce: input.nonce,
+            token_claims: input.token_claims,
         }
     }
 }

@@ -282,6 +282,23 @@ fn keygen_prints_new_keys() {
     assert!(stdout(&verdict).starts_with("-----BEGIN PRIVATE KEY-----"));
     assert!(stderr(&verdict).contains("-----BEGIN PUBLIC KEY-----"));
     assert!(!stderr(&verdict).contains("PRIVATE KEY-----"));
+    // The same as without the option, and the other kind.
+    for (algorithm, bytes) in [("EdDSA", 48), ("ES256", 138)] {
+        let verdict = run(&["keygen", "verdict", "--algorithm", algorithm], &[]);
+        let lines = stdout(&verdict).lines();
+        let text: String = lines.filter(|line| !line.starts_with('-')).collect();
+        let key = data_encoding::BASE64.decode(text.as_bytes()).unwrap();
+        assert_eq!((code(&verdict), key.len()), (0, bytes), "{algorithm}");
+        assert!(stderr(&verdict).contains("-----BEGIN PUBLIC KEY-----"));
+    }
+    for wrong in [
+        &["keygen"][..],
+        &["keygen", "verdict", "--algorithm", "RS256"],
+        &["keygen", "seal", "--algorithm", "ES256"],
+    ] {
+        let output = run(wrong, &[]);
+        assert_eq!((code(&output), stdout(&output)), (2, ""), "{wrong:?}");
+    }
 }
 
 #[test]

@@ -116,6 +116,9 @@ mod outbound;
 // A verdict says what Qiniu said, about this user, and nothing better.
 mod verdict;
 
+// A verdict is tied to one transaction, by a nonce and by claims of the user's token.
+mod transaction;
+
 // The pictures reach the app's backend before the frontend has its response, and nobody else.
 mod evidence;
 

@@ -1,7 +1,7 @@
-"""How a backend verifies a verdict. Reads one verdict per line from standard input and prints the
-result of each.
+"""How a backend verifies a verdict with PyJWT, whichever kind of key signs. Reads one verdict per
+line from standard input and prints the result of each.
 
-JWKS_URL=… ISSUER=… AUDIENCE=… USER_ISSUER=… USER_ID=… python verdict.py
+JWKS_URL=… ISSUER=… AUDIENCE=… USER_ISSUER=… USER_ID=… NONCE=… python verdict.py
 """
 
 import os
@@ -18,15 +18,15 @@ used = {}
 
 
 class Refused(Exception):
-    """The verdict does not prove that this user passed."""
+    """The verdict does not prove that this user passed for this transaction."""
 
 
-def accept(verdict, user_issuer, user_id):
-    """Returns the claims of a verdict about this user that passed; raises for anything else."""
+def accept(verdict, user_issuer, user_id, nonce):
+    """Returns the claims of a verdict that this user passed for this nonce; raises otherwise."""
     token = jwt.decode_complete(
         verdict,
         keys.get_signing_key_from_jwt(verdict).key,
-        algorithms=["EdDSA"],
+        algorithms=["EdDSA", "ES256"],
         issuer=os.environ["ISSUER"],
         audience=os.environ["AUDIENCE"],
         options={"require": ["iss", "aud", "exp", "iat", "jti", "sub"]},
@@ -37,6 +37,9 @@ def accept(verdict, user_issuer, user_id):
     # The user of the backend's own login session, never a name that the frontend sends.
     if (claims.get("sub_iss"), claims["sub"]) != (user_issuer, user_id):
         raise Refused("about another user")
+    # The nonce that this backend made for the transaction which is now to be carried out.
+    if claims.get("nonce") != nonce:
+        raise Refused("for another transaction")
     if claims.get("liveness", {}).get("passed") is not True:
         raise Refused("not passed")
     now = time.time()
@@ -50,7 +53,8 @@ def accept(verdict, user_issuer, user_id):
 
 for line in sys.stdin:
     try:
-        claims = accept(line.strip(), os.environ["USER_ISSUER"], os.environ["USER_ID"])
+        user = os.environ["USER_ISSUER"], os.environ["USER_ID"]
+        claims = accept(line.strip(), *user, os.environ["NONCE"])
         print("accepted", claims["jti"], flush=True)
     except (Refused, jwt.PyJWTError) as error:
         print(f"refused: {error}", flush=True)

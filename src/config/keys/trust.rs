@@ -108,15 +108,16 @@ pub(super) const RESULTS: &[ConfigKey] = &[
         "verdict.signing_key",
         ValueType::Secret,
         Required,
-        "Key that signs verdicts: an Ed25519 private key in PKCS#8 PEM, from \
-         `liveness-gateway keygen verdict`.",
+        "Key that signs verdicts: a private key in PKCS#8 PEM, from `liveness-gateway keygen \
+         verdict`. An Ed25519 key signs `EdDSA`, a P-256 key signs `ES256`, for backends whose JWT \
+         library lacks `EdDSA`.",
     ),
     key(
         "verdict.previous_keys",
         ValueType::TextList,
         Value("[]"),
-        "PEM files with public keys that are published beside that of `signing_key`: keys that \
-         signed before, or that will sign next.",
+        "PEM files with public keys of either kind that are published beside that of \
+         `signing_key`: keys that signed before, or that will sign next.",
     ),
     key(
         "verdict.issuer",
@@ -149,6 +150,13 @@ pub(super) const RESULTS: &[ConfigKey] = &[
         Value("1.0"),
         "Maximum synthetic-image score of a pass. Below 1.0, frontends must request `spoofing` \
          in `face_field`. At 1.0 the score is not checked.",
+    ),
+    key(
+        "verdict.copy_claims",
+        ValueType::TextList,
+        Value("[]"),
+        "Claims of the user's token that are repeated in the verdict, in `token_claims`: up to 16 \
+         names, such as `txn`. A token in which they take more than 1 KiB together is refused.",
     ),
     key(
         "verdict.video_digest",

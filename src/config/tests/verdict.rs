@@ -7,6 +7,8 @@ use crate::{evidence::DeliveryCondition, verdict::judge::ScoreThreshold};
 
 pub(super) const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
 const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n";
+/// RFC 7515 appendix A.3.
+const EC_PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgjpsQnnGQmL+YBIff\nH1136cspYG6+0iY7X1fCE9+E9LKhRANCAAR/zc4ncPbEXUGDy+5v20t7WAczNXvp\n7xO6z248e9FURcfxRM0bvZt+hyzf7bnuufSzaV1uqQskrYpGIyiFiOWt\n-----END PRIVATE KEY-----\n";
 pub(super) const WEBHOOK: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 const VERDICT: &str = "[verdict]\nsigning_key = { env = \"PRIVATE\" }\nissuer = \"https://gateway.example.com\"\naudience = \"backend\"\n";
@@ -45,6 +47,7 @@ fn written_values_replace_the_defaults() {
     );
     assert_eq!(verdict.lifetime, Duration::from_secs(300));
     assert!(!verdict.video_digest && verdict.keys.previous_keys.is_empty());
+    assert!(verdict.copy_claims.is_empty());
     assert_eq!(
         (evidence.on, evidence.required, evidence.timeout),
         (DeliveryCondition::Pass, false, Duration::from_secs(5))
@@ -148,9 +151,46 @@ fn each_mistake_in_a_verdict_has_its_location_and_help() {
             "\"gateway.toml\"",
         ),
         ("video_digest = \"yes\"", "can't be a text", "\"yes\""),
+        (
+            "copy_claims = [\"txn\", \"\"]",
+            "is empty or longer",
+            "\"\"]",
+        ),
+        (
+            "copy_claims = [\"a\", \"b\", \"a\"]",
+            "`copy_claims` has the name `a` twice",
+            "\"a\"]",
+        ),
+        ("copy_claims = [1]", "can't be a number", "1]"),
     ] {
         one(&with(line), message, part);
     }
+}
+
+#[test]
+fn a_verdict_repeats_at_most_sixteen_claims() {
+    let line = |count: usize| {
+        let names: Vec<_> = (0..count).map(|number| format!("\"c{number}\"")).collect();
+        format!("{VERDICT}copy_claims = [{}]\n", names.join(", "))
+    };
+    let verdict = good(&minimal(&line(16)), KEYS).settings.verdict.unwrap();
+    assert_eq!(verdict.copy_claims.len(), 16);
+    one(&line(17), "`copy_claims` has more than 16 names", "\"c16\"");
+    let single = format!("{VERDICT}copy_claims = \"txn\"\n");
+    let verdict = good(&minimal(&single), KEYS).settings.verdict.unwrap();
+    assert_eq!(verdict.copy_claims, ["txn"]);
+    let long = |length| format!("{VERDICT}copy_claims = \"{}\"\n", "n".repeat(length));
+    assert!(load(&minimal(&long(128)), KEYS).is_ok());
+    one(&long(129), "empty or longer than 128 bytes", "\"nnn");
+}
+
+#[test]
+fn either_kind_of_key_signs() {
+    let keys = [("PRIVATE", EC_PRIVATE)];
+    let verdict = good(&minimal(VERDICT), &keys).settings.verdict.unwrap();
+    assert_eq!(verdict.keys.signing_key.public().algorithm(), "ES256");
+    let verdict = good(&minimal(VERDICT), KEYS).settings.verdict.unwrap();
+    assert_eq!(verdict.keys.signing_key.public().algorithm(), "EdDSA");
 }
 
 #[test]

@@ -126,11 +126,21 @@ const ROUTE_LINES: &[(&str, &str, &str)] = &[
         "lacks `video_base64`",
         "[[routes]]",
     ),
+    (
+        "request.fields = [\"session_id\", \"video_base64\", \"nonce\"]",
+        "`nonce` never goes to Qiniu",
+        "\"nonce\"",
+    ),
     ("response.remove = [\"a[0].b\"]", "a[0].b", "\"a[0].b\""),
     (
         "request.set = { session_id = \"S\" }",
         "can't be pinned",
         "\"S\" }",
+    ),
+    (
+        "request.set = { nonce = \"N\" }",
+        "can't be pinned",
+        "\"N\" }",
     ),
     (
         "request.set = { type_identify = 1 }",

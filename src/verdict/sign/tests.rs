@@ -40,6 +40,7 @@ fn verdicts() -> VerdictSigner {
             max_spoofing: 1.0,
         },
         video_digest: false,
+        copy_claims: Vec::new(),
     })
 }
 
@@ -86,6 +87,8 @@ fn input<'a>(id: &'a VerdictId, judgement: &'a Judgement) -> VerdictInput<'a> {
         scores_hidden: false,
         video_sha256: None,
         delivered: None,
+        nonce: None,
+        token_claims: None,
     }
 }
 
@@ -134,6 +137,26 @@ fn hidden_scores_are_left_out_and_enabled_members_are_present() {
             "serverlogid": "587756642",
             "video_sha256": "ab".repeat(32), "evidence": "undelivered"})
     );
+}
+
+#[test]
+fn a_nonce_and_claims_of_the_token_follow_the_result() {
+    let (verdicts, judgement, id) = (verdicts(), judgement(), VerdictId("ab".into()));
+    let token_claims = RawValue::from_string(r#"{"txn": 1.50e2}"#.into()).unwrap();
+    let token = verdicts
+        .sign(
+            &VerdictInput {
+                nonce: Some("0123456789._~-ab"),
+                token_claims: Some(&token_claims),
+                ..input(&id, &judgement)
+            },
+            now(),
+        )
+        .unwrap();
+    let (_, claims) = opened(&token, &verdicts);
+    let end =
+        r#""serverlogid":"587756642"},"nonce":"0123456789._~-ab","token_claims":{"txn": 1.50e2}}"#;
+    assert!(claims.ends_with(end), "{claims}");
 }
 
 #[test]

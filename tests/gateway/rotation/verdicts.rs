@@ -1,6 +1,7 @@
 //! The key that signs verdicts and the secret that signs evidence. A verdict can be checked at any
 //! time: the key that signed it stays published.
 
+use jsonwebtoken::Algorithm;
 use liveness_gateway::{emulator::Scenario, evidence::signature::WebhookSecret, secret::Secret};
 use serde_json::Value;
 
@@ -14,10 +15,15 @@ use crate::support::{
 const KEY_SET: &str = "/.well-known/jwks.json";
 const NEW_SECRET: &str = "whsec_bmV3IG5ldyBuZXcgbmV3IG5ldyBuZXcgbmV3";
 
-/// An Ed25519 key as `keygen verdict` prints it: the private and the public half.
-pub(crate) fn pair() -> (String, String) {
-    let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+/// A key of this kind as `keygen verdict` prints it: the private and the public half.
+fn pair_of(kind: &'static rcgen::SignatureAlgorithm) -> (String, String) {
+    let pair = rcgen::KeyPair::generate_for(kind).unwrap();
     (pair.serialize_pem(), pair.public_key_pem())
+}
+
+/// An Ed25519 key.
+pub(crate) fn pair() -> (String, String) {
+    pair_of(&rcgen::PKCS_ED25519)
 }
 
 fn section(keys: &str) -> String {
@@ -40,6 +46,10 @@ fn signer(verdict: &str) -> String {
     jsonwebtoken::decode_header(verdict).unwrap().kid.unwrap()
 }
 
+fn algorithm(verdict: &str) -> Algorithm {
+    jsonwebtoken::decode_header(verdict).unwrap().alg
+}
+
 async fn published(gateway: &Gateway) -> Vec<String> {
     let request = gateway.request(false, "GET", KEY_SET);
     let set: Value = gateway.send(false, request, "").await.json();
@@ -50,7 +60,7 @@ async fn published(gateway: &Gateway) -> Vec<String> {
 
 #[tokio::test]
 async fn a_new_key_signs_verdicts_and_the_old_one_stays_published() {
-    let (old, (new, _)) = (VERDICT_KEY.to_owned(), pair());
+    let old = VERDICT_KEY.to_owned();
     let folder = Folder::with(&[]);
     folder.publish(&[("key.pem", &old)]);
     let (qiniu, _) = emulator(Scenario::Pass).await;
@@ -64,22 +74,36 @@ async fn a_new_key_signs_verdicts_and_the_old_one_stays_published() {
     let first = verdict(&gateway).await;
     assert_eq!(published(&gateway).await, [signer(&first)]);
 
-    folder.publish(&[("key.pem", &new)]);
-    let mut second = String::new();
-    until("a verdict of the new key", async || {
-        second = verdict(&gateway).await;
-        // Each can be checked with the keys that are published at that moment.
-        claims(&gateway, &second).await;
-        signer(&second) != signer(&first)
-    })
-    .await;
-    assert_eq!(published(&gateway).await, [signer(&second), signer(&first)]);
-    assert_eq!(claims(&gateway, &first).await["sub"], "user-1");
+    // From one kind of key to the other, and back.
+    let mut verdicts = vec![first];
+    for (kind, name) in [
+        (&rcgen::PKCS_ECDSA_P256_SHA256, Algorithm::ES256),
+        (&rcgen::PKCS_ECDSA_P256_SHA256, Algorithm::ES256),
+        (&rcgen::PKCS_ED25519, Algorithm::EdDSA),
+    ] {
+        folder.publish(&[("key.pem", &pair_of(kind).0)]);
+        let mut next = String::new();
+        until("a verdict of the new key", async || {
+            next = verdict(&gateway).await;
+            // Each can be checked with the keys that are published at that moment.
+            claims(&gateway, &next).await;
+            signer(&next) != signer(verdicts.last().unwrap())
+        })
+        .await;
+        assert_eq!(algorithm(&next), name);
+        verdicts.push(next);
+    }
+    for verdict in &verdicts {
+        assert_eq!(claims(&gateway, verdict).await["sub"], "user-1");
+    }
+    let mut ids: Vec<_> = verdicts.iter().map(|verdict| signer(verdict)).collect();
+    ids.rotate_right(1);
+    assert_eq!(published(&gateway).await, ids);
 }
 
 #[tokio::test]
 async fn a_listed_key_is_published_before_it_signs() {
-    let ((old, _), (next, next_public)) = (pair(), pair());
+    let ((old, _), (next, next_public)) = (pair(), pair_of(&rcgen::PKCS_ECDSA_P256_SHA256));
     let (_, listed_public) = pair();
     let folder = Folder::with(&[("key.pem", &old), ("other.pem", &listed_public)]);
     let (qiniu, _) = emulator(Scenario::Pass).await;

@@ -61,6 +61,7 @@ pub(crate) fn caller(user: &str) -> Caller {
         issuer: "issuer".into(),
         user: user.into(),
         scopes: Vec::new(),
+        copied_claims: None,
         pseudonym: "".into(),
     }
 }

@@ -1,18 +1,22 @@
-// How a backend verifies a verdict. Reads one verdict per line from standard input and prints the
-// result of each. It needs only Go's standard library.
+// How a backend verifies a verdict, whichever kind of key signs. Reads one verdict per line from
+// standard input and prints the result of each. It needs only Go's standard library.
 //
-//	JWKS_URL=… ISSUER=… AUDIENCE=… USER_ISSUER=… USER_ID=… go run .
+//	JWKS_URL=… ISSUER=… AUDIENCE=… USER_ISSUER=… USER_ID=… NONCE=… go run .
 package main
 
 import (
 	"bufio"
 	"bytes"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net/http"
 	"os"
 	"strings"
@@ -29,9 +33,16 @@ type Claims struct {
 	Issued     int64  `json:"iat"`
 	Expires    int64  `json:"exp"`
 	ID         string `json:"jti"`
+	Nonce      string `json:"nonce"`
 	Liveness   struct {
 		Passed bool `json:"passed"`
 	} `json:"liveness"`
+}
+
+// verifier checks a signature. The kind of key decides which algorithm it is for.
+type verifier struct {
+	algorithm string
+	verify    func(signed, signature []byte) bool
 }
 
 // Checker verifies the verdicts of one gateway.
@@ -39,7 +50,7 @@ type Checker struct {
 	URL, Issuer, Audience string
 
 	mutex   sync.Mutex
-	keys    map[string]ed25519.PublicKey
+	keys    map[string]verifier
 	fetched time.Time
 	// Used verdicts, until they expire. With several backends, store them in a shared database.
 	used map[string]int64
@@ -52,8 +63,8 @@ const (
 	refetch = 30 * time.Second
 )
 
-// Accept returns the claims of a verdict about this user that passed, or an error.
-func (c *Checker) Accept(verdict, userIssuer, user string) (*Claims, error) {
+// Accept returns the claims of a verdict that this user passed for this nonce, or an error.
+func (c *Checker) Accept(verdict, userIssuer, user, nonce string) (*Claims, error) {
 	parts := strings.Split(verdict, ".")
 	if len(parts) != 3 {
 		return nil, errors.New("not a JWS")
@@ -67,15 +78,18 @@ func (c *Checker) Accept(verdict, userIssuer, user string) (*Claims, error) {
 	if err := decode(parts[0], &header); err != nil {
 		return nil, err
 	}
-	if header.Algorithm != "EdDSA" || header.Type != "liveness-verdict+jwt" || header.Critical != nil {
+	if header.Type != "liveness-verdict+jwt" || header.Critical != nil {
 		return nil, errors.New("not a verdict")
 	}
 	key, err := c.key(header.Key)
 	if err != nil {
 		return nil, err
 	}
+	if header.Algorithm != key.algorithm {
+		return nil, errors.New("not the algorithm of its key")
+	}
 	signature, err := base64.RawURLEncoding.Strict().DecodeString(parts[2])
-	if err != nil || !ed25519.Verify(key, []byte(parts[0]+"."+parts[1]), signature) {
+	if err != nil || !key.verify([]byte(parts[0]+"."+parts[1]), signature) {
 		return nil, errors.New("the signature is wrong")
 	}
 	var claims Claims
@@ -91,6 +105,9 @@ func (c *Checker) Accept(verdict, userIssuer, user string) (*Claims, error) {
 	// The user of the backend's own login session, never a name that the frontend sends.
 	case claims.UserIssuer != userIssuer || claims.User != user:
 		return nil, errors.New("about another user")
+	// The nonce that this backend made for the transaction which is now to be carried out.
+	case claims.Nonce != nonce:
+		return nil, errors.New("for another transaction")
 	case !claims.Liveness.Passed:
 		return nil, errors.New("not passed")
 	case claims.ID == "" || !c.first(&claims, now.Add(-leeway).Unix()):
@@ -115,7 +132,7 @@ func (c *Checker) first(claims *Claims, now int64) bool {
 	return true
 }
 
-func (c *Checker) key(id string) (ed25519.PublicKey, error) {
+func (c *Checker) key(id string) (verifier, error) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	if key, known := c.keys[id]; known {
@@ -124,13 +141,13 @@ func (c *Checker) key(id string) (ed25519.PublicKey, error) {
 	if time.Since(c.fetched) > refetch {
 		c.fetched = time.Now()
 		if err := c.fetch(); err != nil {
-			return nil, err
+			return verifier{}, err
 		}
 	}
 	if key, known := c.keys[id]; known {
 		return key, nil
 	}
-	return nil, errors.New("signed with an unknown key")
+	return verifier{}, errors.New("signed with an unknown key")
 }
 
 func (c *Checker) fetch() error {
@@ -144,25 +161,58 @@ func (c *Checker) fetch() error {
 		return fmt.Errorf("the key set answers %s", answer.Status)
 	}
 	var set struct {
-		Keys []struct {
-			Type  string `json:"kty"`
-			Curve string `json:"crv"`
-			ID    string `json:"kid"`
-			X     string `json:"x"`
-		} `json:"keys"`
+		Keys []jwk `json:"keys"`
 	}
 	if err := json.NewDecoder(io.LimitReader(answer.Body, keysAtMost)).Decode(&set); err != nil {
 		return err
 	}
-	keys := map[string]ed25519.PublicKey{}
+	keys := map[string]verifier{}
 	for _, key := range set.Keys {
-		x, err := base64.RawURLEncoding.DecodeString(key.X)
-		if err == nil && key.Type == "OKP" && key.Curve == "Ed25519" && len(x) == ed25519.PublicKeySize {
-			keys[key.ID] = x
+		if verifier, ok := key.verifier(); ok {
+			keys[key.ID] = verifier
 		}
 	}
 	c.keys = keys
 	return nil
+}
+
+// jwk is a member of the key set.
+type jwk struct {
+	Type  string `json:"kty"`
+	Curve string `json:"crv"`
+	ID    string `json:"kid"`
+	X     string `json:"x"`
+	Y     string `json:"y"`
+}
+
+// verifier returns what checks the signatures of a key, if it is of a kind that signs verdicts.
+func (k *jwk) verifier() (verifier, bool) {
+	x, err := base64.RawURLEncoding.DecodeString(k.X)
+	if err != nil || len(x) != 32 {
+		return verifier{}, false
+	}
+	switch k.Type + " " + k.Curve {
+	case "OKP Ed25519":
+		return verifier{"EdDSA", func(signed, signature []byte) bool {
+			return ed25519.Verify(x, signed, signature)
+		}}, true
+	case "EC P-256":
+		y, err := base64.RawURLEncoding.DecodeString(k.Y)
+		key := ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).SetBytes(x), Y: new(big.Int).SetBytes(y)}
+		if err != nil || !key.Curve.IsOnCurve(key.X, key.Y) {
+			return verifier{}, false
+		}
+		return verifier{"ES256", func(signed, signature []byte) bool {
+			// Two numbers of 32 bytes each (RFC 7518 section 3.4), not ASN.1.
+			if len(signature) != 64 {
+				return false
+			}
+			r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
+			digest := sha256.Sum256(signed)
+			return ecdsa.Verify(&key, digest[:], r, s)
+		}}, true
+	}
+	return verifier{}, false
 }
 
 func decode(part string, into interface{}) error {
@@ -182,7 +232,7 @@ func main() {
 	}
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
-		claims, err := checker.Accept(strings.TrimSpace(lines.Text()), os.Getenv("USER_ISSUER"), os.Getenv("USER_ID"))
+		claims, err := checker.Accept(strings.TrimSpace(lines.Text()), os.Getenv("USER_ISSUER"), os.Getenv("USER_ID"), os.Getenv("NONCE"))
 		if err != nil {
 			fmt.Println("refused:", err)
 			continue
