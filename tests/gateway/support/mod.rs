@@ -16,6 +16,7 @@ pub(crate) mod refusal;
 pub(crate) mod sealed;
 pub(crate) mod secure;
 pub(crate) mod upstream;
+pub(crate) mod verdicts;
 
 use std::{
     collections::BTreeMap,
@@ -39,6 +40,8 @@ use liveness_gateway::{
     telemetry::log::LogWriter,
 };
 use tokio::{net::TcpStream, sync::oneshot};
+
+pub(crate) use verdicts::claims;
 
 pub(crate) const SESSIONCODE: &str = "/v2/actionliveness/sessioncode";
 pub(crate) const VERIFY: &str = "/v2/actionliveness/verify";
@@ -299,26 +302,6 @@ pub(crate) fn token(user: &str, scope: Option<&str>) -> String {
         lifetime: Duration::from_secs(600),
     };
     development_token(SECRET.as_bytes(), &claims).unwrap()
-}
-
-/// The claims of a verdict, checked with the published keys, as a backend does.
-pub(crate) async fn claims(gateway: &Gateway, verdict: &str) -> serde_json::Value {
-    use jsonwebtoken::{DecodingKey, Validation, jwk::JwkSet};
-    let request = gateway.request(false, "GET", "/.well-known/jwks.json");
-    let answer = gateway.send(false, request, Bytes::new()).await;
-    let keys: JwkSet = serde_json::from_slice(&answer.body).unwrap();
-    let header = jsonwebtoken::decode_header(verdict).unwrap();
-    assert_eq!(header.typ.as_deref(), Some("liveness-verdict+jwt"));
-    let published = keys.find(&header.kid.unwrap()).unwrap();
-    // The key decides which algorithm is accepted.
-    let algorithm = published.common.key_algorithm.unwrap().to_string();
-    let mut validation = Validation::new(algorithm.parse().unwrap());
-    validation.set_audience(&["backend"]);
-    validation.set_issuer(&["https://gateway.example.com"]);
-    validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-    let key = DecodingKey::from_jwk(published).unwrap();
-    let decoded = jsonwebtoken::decode(verdict, &key, &validation);
-    decoded.unwrap().claims
 }
 
 /// A real video, padded by a `free` box (ISO/IEC 14496-12 section 8.1.2) to exactly `size` bytes.
