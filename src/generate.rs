@@ -196,8 +196,10 @@ mod tests {
         let identity = IdentitySettings {
             issuer: "dev".into(),
             audience: vec!["liveness".into()],
+            audience_claim: "aud".into(),
             keys: KeySource::Fixed(VerificationKeys::from_secret(&Secret::new(SECRET)).unwrap()),
             user_claim: "sub".into(),
+            max_lifetime: None,
             leeway: Duration::ZERO,
         };
         let pseudonyms = Pseudonymizer::new(&Secret::new("k"));

@@ -127,8 +127,10 @@ fn comparison(
     let identity = IdentitySettings {
         issuer: ISSUER.into(),
         audience: vec!["liveness".into()],
+        audience_claim: "aud".into(),
         keys: KeySource::Fixed(keys),
         user_claim: "sub".into(),
+        max_lifetime: None,
         leeway: Duration::from_secs(30),
     };
     let pseudonyms = Pseudonymizer::new(&Secret::new("a secret"));

@@ -29,6 +29,7 @@ use serde_json::Value;
 const SECRET: &[u8] = b"a secret of the fuzzing, long enough for HMAC";
 const NOW: u64 = 1_800_000_000;
 const LEEWAY: u64 = 30;
+const MAX_LIFETIME: u64 = 86_400;
 /// Public keys whose private keys do not exist.
 const KEYS: &[u8] = include_bytes!("../keys.json");
 
@@ -36,8 +37,10 @@ static AUTHENTICATOR: LazyLock<Authenticator> = LazyLock::new(|| {
     let identity = |issuer: &str, keys| IdentitySettings {
         issuer: issuer.into(),
         audience: vec!["liveness".into(), "other".into()],
+        audience_claim: "aud".into(),
         keys: KeySource::Fixed(keys),
         user_claim: "sub".into(),
+        max_lifetime: Some(Duration::from_secs(MAX_LIFETIME)),
         leeway: Duration::from_secs(LEEWAY),
     };
     let identities = vec![
@@ -127,10 +130,19 @@ fn holds(header: &[u8], claims: &[u8], caller: &Caller) {
     assert!(header.get("crit").is_none());
     assert_eq!(claims["iss"], "a");
     assert_eq!(&*caller.issuer, "a");
-    assert_eq!(claims["sub"], *caller.user);
+    match &claims["sub"] {
+        Value::Number(number) => {
+            assert!(number.is_u64() || number.is_i64());
+            assert_eq!(number.to_string(), *caller.user);
+        }
+        text => assert_eq!(*text, *caller.user),
+    }
     assert!(!caller.user.is_empty() && caller.user.len() <= 256);
     let (early, late) = ((NOW - LEEWAY) as f64, (NOW + LEEWAY) as f64);
-    assert!(claims["exp"].as_f64().expect("a caller without exp") > early);
+    let expiry = claims["exp"].as_f64().expect("a caller without exp");
+    let begin = claims.get("iat").map_or(Some(late), Value::as_f64);
+    assert!(expiry > early);
+    assert!(begin.is_some_and(|begin| expiry - begin <= MAX_LIFETIME as f64));
     for name in ["nbf", "iat"] {
         assert!(
             claims

@@ -1,13 +1,20 @@
 //! The rules for the claims of a token (RFC 7519), each on its own.
 //!
-//! Only [`issuer`] is used before the signature is verified. Strings are compared byte for byte and
-//! never trimmed, folded or normalised: two users must never become one.
+//! Relies on [`JsonObject`] to report duplicates, also in nested claims. Only [`issuer`] is used
+//! before the signature is verified. Strings are compared byte for byte and never trimmed, folded
+//! or normalised, and numbers are never rounded: two users must never become one.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
 
 use serde_json::Value;
 
-use super::{json_object::JsonObject, refusal::AuthRefusal};
+use super::{
+    json_object::{JsonObject, identifier},
+    refusal::AuthRefusal,
+};
 
 /// Maximum length of a user id, in bytes: the limits use it as a key.
 const MAX_USER: usize = 256;
@@ -17,18 +24,28 @@ const MAX_USER: usize = 256;
 /// # Errors
 /// `MissingClaim("iss")`; `BadClaim("iss")` if it is not a string.
 pub(super) fn issuer(claims: &JsonObject) -> Result<&str, AuthRefusal> {
-    required(claims, "iss", "iss")
+    claims
+        .text("iss")
+        .map_err(|_| AuthRefusal::BadClaim("iss"))?
+        .ok_or(AuthRefusal::MissingClaim("iss"))
 }
 
-/// Checks that `aud`, a string or an array of strings, contains one of the accepted audiences.
+/// Checks that the claim of exactly this name, a string or an array of strings, contains one of the
+/// accepted audiences.
 ///
 /// # Errors
-/// `MissingClaim("aud")`, `BadClaim("aud")`, `WrongAudience`.
-pub(super) fn check_audience(claims: &JsonObject, accepted: &[String]) -> Result<(), AuthRefusal> {
-    let found = match claims.member("aud") {
-        None => return Err(AuthRefusal::MissingClaim("aud")),
+/// `MissingClaim` and `BadClaim` of `aud`, or of `audience` if another claim is configured;
+/// `WrongAudience`.
+pub(super) fn check_audience(
+    claims: &JsonObject,
+    claim: &str,
+    accepted: &[String],
+) -> Result<(), AuthRefusal> {
+    let shown = if claim == "aud" { "aud" } else { "audience" };
+    let found = match claims.member(claim) {
+        None => return Err(AuthRefusal::MissingClaim(shown)),
         Some(Value::String(audience)) => vec![audience.as_str()],
-        Some(value) => strings(value).ok_or(AuthRefusal::BadClaim("aud"))?,
+        Some(value) => strings(value).ok_or(AuthRefusal::BadClaim(shown))?,
     };
     match found
         .iter()
@@ -46,6 +63,7 @@ pub(super) struct TokenValidity {
     not_before: Option<f64>,
     issued: Option<f64>,
     leeway: f64,
+    max_lifetime: Option<f64>,
 }
 
 impl TokenValidity {
@@ -72,14 +90,25 @@ impl TokenValidity {
             not_before,
             issued,
             leeway: leeway.as_secs_f64(),
+            max_lifetime: None,
+        }
+    }
+
+    /// The same period, which is refused if it is longer than this.
+    pub(super) fn at_most(self, max_lifetime: Option<Duration>) -> Self {
+        let max_lifetime = max_lifetime.map(|longest| longest.as_secs_f64());
+        Self {
+            max_lifetime,
+            ..self
         }
     }
 
     /// `exp` must be in the future; `nbf` and `iat`, if present, must not be. Each is checked with
-    /// the leeway.
+    /// the leeway. The time from `iat` to `exp` must not exceed the maximum, nor, without `iat`, the
+    /// time from now to `exp`.
     ///
     /// # Errors
-    /// `Expired`, `NotYetValid`, `IssuedInFuture`.
+    /// `Expired`, `NotYetValid`, `IssuedInFuture`, `LifetimeTooLong`.
     pub(super) fn check(&self, now: SystemTime) -> Result<(), AuthRefusal> {
         let (now, leeway) = (unix_seconds(now), self.leeway);
         if now - leeway >= self.expiry {
@@ -91,51 +120,53 @@ impl TokenValidity {
         if self.issued.is_some_and(|time| time > now + leeway) {
             return Err(AuthRefusal::IssuedInFuture);
         }
+        // Both times of one token are of one clock, so the leeway only counts without `iat`.
+        let begin = self.issued.unwrap_or(now + leeway);
+        if self.max_lifetime.is_some_and(|it| self.expiry - begin > it) {
+            return Err(AuthRefusal::LifetimeTooLong);
+        }
         Ok(())
     }
 }
 
-/// The user: a string of 1 to 256 bytes in the configured claim.
+/// The user: 1 to 256 bytes, from the configured claim.
+///
+/// The claim has exactly the configured name. If there is none, the name is a dotted path into
+/// nested claims. A whole number counts as its text.
 ///
 /// # Errors
 /// `MissingClaim("user")`, `BadClaim("user")`.
-pub(super) fn user<'a>(claims: &'a JsonObject, claim: &str) -> Result<&'a str, AuthRefusal> {
-    let user = required(claims, claim, "user")?;
-    if user.is_empty() || user.len() > MAX_USER {
-        return Err(AuthRefusal::BadClaim("user"));
-    }
-    Ok(user)
+pub(super) fn user<'a>(claims: &'a JsonObject, claim: &str) -> Result<Cow<'a, str>, AuthRefusal> {
+    let value = claims.member(claim).or_else(|| nested(claims, claim));
+    let value = value.ok_or(AuthRefusal::MissingClaim("user"))?;
+    identifier(value)
+        .filter(|user| (1..=MAX_USER).contains(&user.len()))
+        .ok_or(AuthRefusal::BadClaim("user"))
 }
 
-/// The granted scopes: the words of `scope`, a string, and of `scp`, a string or an array.
+/// The granted scopes of `scope` and of `scp`: the words of a string, or the elements of an array.
 ///
 /// # Errors
 /// `BadClaim` for a value of any other type: a guessed scope would grant a right by mistake.
 pub(super) fn scopes(claims: &JsonObject) -> Result<Vec<Box<str>>, AuthRefusal> {
-    let scope = claims
-        .text("scope")
-        .map_err(|_| AuthRefusal::BadClaim("scope"))?;
-    let listed = match claims.member("scp") {
-        None => Vec::new(),
-        Some(Value::String(words)) => words.split(' ').collect(),
-        Some(value) => strings(value).ok_or(AuthRefusal::BadClaim("scp"))?,
-    };
-    let words = scope.unwrap_or_default().split(' ').chain(listed);
-    Ok(words
-        .filter(|word| !word.is_empty())
-        .map(Box::from)
-        .collect())
+    let mut granted = Vec::new();
+    for claim in ["scope", "scp"] {
+        let scopes = match claims.member(claim) {
+            None => continue,
+            Some(Value::String(words)) => words.split(' ').collect(),
+            Some(value) => strings(value).ok_or(AuthRefusal::BadClaim(claim))?,
+        };
+        let scopes = scopes.into_iter().filter(|scope| !scope.is_empty());
+        granted.extend(scopes.map(Box::from));
+    }
+    Ok(granted)
 }
 
-fn required<'a>(
-    claims: &'a JsonObject,
-    claim: &str,
-    name: &'static str,
-) -> Result<&'a str, AuthRefusal> {
-    claims
-        .text(claim)
-        .map_err(|_| AuthRefusal::BadClaim(name))?
-        .ok_or(AuthRefusal::MissingClaim(name))
+/// The value at `outer.inner`, and so on.
+fn nested<'a>(claims: &'a JsonObject, path: &str) -> Option<&'a Value> {
+    let (outer, rest) = path.split_once('.')?;
+    let inner = |value: &'a Value, step| value.as_object()?.get(step);
+    rest.split('.').try_fold(claims.member(outer)?, inner)
 }
 
 /// The elements of an array of strings; `None` for any other value.

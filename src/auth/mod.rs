@@ -29,6 +29,7 @@ mod tests;
 mod token;
 
 use std::{
+    borrow::Cow,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -58,12 +59,16 @@ use crate::{lifecycle::IssuerKeys, telemetry::metrics::Metrics};
 pub struct IdentitySettings {
     /// The only accepted value of a token's `iss`.
     pub issuer: String,
-    /// The accepted audiences. A token's `aud` must contain one of them.
+    /// The accepted audiences. The audience claim must contain one of them.
     pub audience: Vec<String>,
+    /// The claim that names the audience; `aud` unless configured.
+    pub audience_claim: String,
     /// Where the keys come from.
     pub keys: KeySource,
-    /// The claim that names the user; `sub` unless configured.
+    /// The claim that names the user, or a dotted path to it; `sub` unless configured.
     pub user_claim: String,
+    /// Tokens that are valid for longer are refused.
+    pub max_lifetime: Option<Duration>,
     /// Tolerance for clock differences when `exp`, `nbf` and `iat` are checked.
     pub leeway: Duration,
 }
@@ -89,7 +94,9 @@ pub struct Authenticator {
 struct Identity {
     issuer: Arc<str>,
     audience: Vec<String>,
+    audience_claim: String,
     user_claim: String,
+    max_lifetime: Option<Duration>,
     leeway: Duration,
     keys: IdentityKeys,
 }
@@ -169,10 +176,10 @@ impl Authenticator {
         let (user, scopes, validity) = identity.check_claims(&token.claims, now)?;
         let caller = Arc::new(Caller {
             issuer: Arc::clone(&identity.issuer),
-            user: Arc::from(user),
             scopes,
             copied_claims: self.copied_claims(&token)?,
-            pseudonym: self.pseudonymizer.pseudonym(issuer, user).into(),
+            pseudonym: self.pseudonymizer.pseudonym(issuer, &user).into(),
+            user: Arc::from(user),
         });
         self.cache.insert(digest, &caller, &key, validity);
         Ok(caller)
@@ -248,7 +255,9 @@ impl Identity {
             },
             issuer,
             audience: settings.audience,
+            audience_claim: settings.audience_claim,
             user_claim: settings.user_claim,
+            max_lifetime: settings.max_lifetime,
             leeway: settings.leeway,
         }
     }
@@ -258,9 +267,9 @@ impl Identity {
         &self,
         claims: &'a JsonObject,
         now: SystemTime,
-    ) -> Result<(&'a str, Vec<Box<str>>, TokenValidity), AuthRefusal> {
-        claims::check_audience(claims, &self.audience)?;
-        let validity = TokenValidity::from_claims(claims, self.leeway)?;
+    ) -> Result<(Cow<'a, str>, Vec<Box<str>>, TokenValidity), AuthRefusal> {
+        claims::check_audience(claims, &self.audience_claim, &self.audience)?;
+        let validity = TokenValidity::from_claims(claims, self.leeway)?.at_most(self.max_lifetime);
         validity.check(now)?;
         let user = claims::user(claims, &self.user_claim)?;
         Ok((user, claims::scopes(claims)?, validity))

@@ -35,7 +35,9 @@ pub enum AuthRefusal {
     NotYetValid,
     /// `iat` is in the future.
     IssuedInFuture,
-    /// `aud` contains none of the configured audiences.
+    /// The token is valid for longer than the operator accepts.
+    LifetimeTooLong,
+    /// The audience claim contains none of the configured audiences.
     WrongAudience,
     /// `typ` is neither a JWT nor an access token.
     WrongType,
@@ -70,6 +72,7 @@ impl AuthRefusal {
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",
             Self::IssuedInFuture => "issued_in_future",
+            Self::LifetimeTooLong => "lifetime_too_long",
             Self::WrongAudience => "wrong_audience",
             Self::WrongType => "wrong_type",
             Self::UnknownCrit => "unknown_crit",
@@ -97,6 +100,7 @@ impl AuthRefusal {
             | Self::BadSignature
             | Self::NotYetValid
             | Self::IssuedInFuture
+            | Self::LifetimeTooLong
             | Self::WrongAudience
             | Self::WrongType
             | Self::UnknownCrit
@@ -126,6 +130,7 @@ impl AuthRefusal {
             Self::Expired => "the token has expired",
             Self::NotYetValid => "the token is not valid yet",
             Self::IssuedInFuture => "the token's iat is in the future",
+            Self::LifetimeTooLong => "the token is valid for longer than is accepted here",
             Self::WrongAudience => "the token is for another audience",
             Self::WrongType => "the token's typ is neither JWT nor at+jwt",
             Self::UnknownCrit => "the token's crit requires an extension that is not supported",

@@ -72,10 +72,12 @@ impl<'a> UnverifiedToken<'a> {
     /// `DuplicateHeaderParameter`.
     pub(super) fn parse(token: &'a [u8]) -> Result<Self, AuthRefusal> {
         let token = b64token(token)?;
-        // Exactly three parts: an encrypted token has five, an unsigned one two. Any further dot is
-        // in the claims, where base64url rejects it.
+        // Exactly three parts: an encrypted token has five, an unsigned one two.
         let (signed, signature) = token.rsplit_once('.').ok_or(AuthRefusal::Malformed)?;
         let (header, claims) = signed.split_once('.').ok_or(AuthRefusal::Malformed)?;
+        if claims.contains('.') {
+            return Err(AuthRefusal::Malformed);
+        }
         decode(signature)?;
         let header = decode_object(header)?;
         if header.has_duplicate() {

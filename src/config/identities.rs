@@ -52,15 +52,20 @@ impl ConfigReader<'_> {
             );
         }
         let audience = self.audience(section);
+        let help = "write the claim that names the audience";
+        let audience_claim = self.required(section, "audience_claim", help);
         let keys = self.key_source(section, index, issuer.as_ref());
         let help = "write the claim that identifies the user";
         let user_claim = self.required(section, "user_claim", help);
+        let max_lifetime = self.duration(section, "max_lifetime");
         let leeway = self.duration(section, "leeway");
         Some(IdentitySettings {
             issuer: issuer?.0,
             audience,
+            audience_claim: audience_claim?.0,
             keys: keys?,
             user_claim: user_claim?.0,
+            max_lifetime,
             leeway: leeway?,
         })
     }
@@ -73,7 +78,7 @@ impl ConfigReader<'_> {
             self.error(
                 &section.location,
                 "`audience` is missing: tokens for other services would be accepted",
-                "write the `aud` of the tokens",
+                "write the `aud` of the tokens, or name another claim as `audience_claim`",
             );
         }
         audience.into_iter().map(|(text, _)| text).collect()

@@ -68,6 +68,9 @@ fn leaf(key: &ConfigKey) -> Value {
         ValueType::Duration(_) => {
             json!({ "type": "string", "pattern": "^[0-9]+(ms|s|min|h|day)$" })
         }
+        ValueType::OptionalDuration(_) => {
+            json!({ "type": "string", "pattern": "^([0-9]+(ms|s|min|h|day))?$" })
+        }
         ValueType::Rate => json!({ "type": "string", "pattern": "^([0-9]+/(s|min|h|day))?$" }),
         ValueType::Members => json!({
             "type": "object",

@@ -313,6 +313,10 @@ fn all_other_keys_have_their_defaults() {
         (&*identity.issuer, &*identity.audience),
         ("i", &["a".to_owned()][..])
     );
+    assert_eq!(
+        (&*identity.audience_claim, identity.max_lifetime),
+        ("aud", None)
+    );
 }
 
 #[test]

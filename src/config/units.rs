@@ -39,6 +39,7 @@ impl ConfigReader<'_> {
         })
     }
 
+    /// A duration; `None` also for an empty one, where that is allowed.
     pub(super) fn duration(
         &mut self,
         section: &ConfigSection<'_>,
@@ -76,7 +77,11 @@ impl ConfigReader<'_> {
             return None;
         }
         let Some((text, location)) = self.text(section, name) else {
-            if !matches!(value_type, ValueType::Rate | ValueType::OptionalSize) {
+            let may_be_empty = matches!(
+                value_type,
+                ValueType::Rate | ValueType::OptionalSize | ValueType::OptionalDuration(_)
+            );
+            if !may_be_empty {
                 self.reject_empty(section, name, &wanted);
             }
             return None;
@@ -97,7 +102,9 @@ impl ConfigReader<'_> {
 fn form_of(value_type: ValueType) -> (&'static str, Limits) {
     const NONE: Limits = Limits { min: "", max: "" };
     match value_type {
-        ValueType::Duration(limits) => ("a duration like \"30s\" (ms, s, min, h, day)", limits),
+        ValueType::Duration(limits) | ValueType::OptionalDuration(limits) => {
+            ("a duration like \"30s\" (ms, s, min, h, day)", limits)
+        }
         ValueType::Size(limits) => ("a size like \"28MiB\" (B, KiB, MiB, GiB)", limits),
         ValueType::OptionalSize => ("a size like \"28MiB\" (B, KiB, MiB, GiB)", NONE),
         _ => ("a rate like \"10/min\" (s, min, h, day)", NONE),

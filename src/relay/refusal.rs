@@ -200,6 +200,7 @@ fn auth(refusal: &AuthRefusal) -> ProblemDetails {
         | AuthRefusal::Expired
         | AuthRefusal::NotYetValid
         | AuthRefusal::IssuedInFuture
+        | AuthRefusal::LifetimeTooLong
         | AuthRefusal::WrongAudience
         | AuthRefusal::WrongType
         | AuthRefusal::UnknownCrit

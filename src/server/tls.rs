@@ -1,7 +1,8 @@
 //! TLS of the public listener: builds a rustls configuration from PEM files, at the start and again
 //! when the files change.
 //!
-//! Relies on aws-lc-rs. Never puts key material into an error, and never offers less than TLS 1.2.
+//! Relies on aws-lc-rs. Never puts key material into an error, never offers less than TLS 1.2, and
+//! never resumes a session of a client that has shown a certificate.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,11 +14,14 @@ use rustls::{
     RootCertStore, ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
-    server::{VerifierBuilderError, WebPkiClientVerifier, danger::ClientCertVerifier},
+    server::{
+        NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier,
+        danger::ClientCertVerifier,
+    },
 };
 
-/// The TLS configuration of new handshakes, which can be replaced. It is replaced as a whole, since
-/// a remembered session must not outlive the authority that vouched for its client.
+/// The TLS configuration of new handshakes, which can be replaced. It is replaced as a whole, so
+/// that no session is resumed with another certificate than it began with.
 #[derive(Clone)]
 pub struct ServerTls(Arc<ArcSwap<ServerConfig>>);
 
@@ -126,7 +130,8 @@ impl ServerTls {
 }
 
 /// Builds the configuration from these files: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1 by ALPN. With
-/// `client_ca`, peers must present a certificate that it issued.
+/// `client_ca`, peers must present a certificate that it issued, in each handshake: no session is
+/// resumed.
 ///
 /// # Errors
 /// Says which file is wrong, and how to fix it.
@@ -152,10 +157,14 @@ pub fn server_config(
         .with_single_cert(chain, key)
         .map_err(|error| unusable_pair(certificate.path, private_key.path, error))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    if client_ca.is_none() {
-        // Tickets save phones that return a full handshake. Not with client certificates, which a
-        // ticket would outlive.
-        config.ticketer = aws_lc_rs::Ticketer::new().map_err(ServerTlsError::Setup)?;
+    match client_ca {
+        // Tickets save phones that return a full handshake.
+        None => config.ticketer = aws_lc_rs::Ticketer::new().map_err(ServerTlsError::Setup)?,
+        // A resumed session is not checked again, so it would outlive its client's certificate.
+        Some(_) => {
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
     }
     Ok(Arc::new(config))
 }

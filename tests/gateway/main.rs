@@ -63,6 +63,10 @@ mod identity_lenient;
 // A provider that misbehaves harms nobody but its own users, and nothing that it sends is repeated.
 mod identity_misbehaving;
 
+// Tokens and key sets as well-known providers make them are accepted with the documented
+// configurations, and what only looks like them is not.
+mod identity_providers;
+
 // A provider written by others (the npm package oidc-provider) works with the gateway.
 mod identity_real;
 
@@ -100,6 +104,9 @@ mod sessions;
 
 // However often an upload is sent, Qiniu is called once, and each try gets the same response.
 mod retries;
+
+// A retry belongs to its user, not to one token of the user.
+mod refreshed_tokens;
 
 // --- Qiniu's response, and what is made of it ---
 

@@ -23,13 +23,18 @@
 //!   `rules::duplicate_claims_and_parameters_are_refused`
 //! - `iss`:
 //!   `rules::the_issuer_is_exactly_a_configured_one`
-//! - `aud`:
-//!   `rules::one_of_the_audiences_must_be_named`
+//! - valid no longer than the operator accepts:
+//!   `lifetimes::a_token_that_is_valid_for_too_long_is_refused`
+//! - `aud`, or the claim that is configured instead:
+//!   `claims::one_of_the_audiences_must_be_named`
+//!   `claims::another_claim_can_name_the_audience`
 //! - the user:
-//!   `rules::the_user_is_a_string_of_1_to_256_bytes`
-//!   `rules::another_claim_can_name_the_user`
+//!   `claims::the_user_has_1_to_256_bytes`
+//!   `claims::another_claim_can_name_the_user`
+//!   `claims::a_dotted_path_leads_to_a_nested_user`
+//!   `claims::a_whole_number_is_a_user_and_no_other_number_is`
 //! - scopes:
-//!   `rules::scopes_come_from_scope_and_scp`
+//!   `claims::scopes_come_from_scope_and_scp`
 //! - keys of the issuer only, and its algorithms:
 //!   `identity_lenient::issuers_with_one_key_set_share_neither_algorithms_nor_tokens`
 //!   `rules::a_token_is_verified_with_the_keys_of_its_own_issuer_only`
@@ -114,10 +119,13 @@
 //!   `identity::removing_a_key_rejects_its_verified_tokens`
 
 mod algorithms;
+mod best_practices;
 mod cached;
+mod claims;
 mod fetched;
 mod key_sets;
 mod lenient;
+mod lifetimes;
 mod random_input;
 mod rules;
 mod unknown_ids;
@@ -156,8 +164,10 @@ fn identity(issuer: &str, keys: VerificationKeys) -> IdentitySettings {
     IdentitySettings {
         issuer: issuer.into(),
         audience: vec!["liveness".into(), "other-name".into()],
+        audience_claim: "aud".into(),
         keys: KeySource::Fixed(keys),
         user_claim: "sub".into(),
+        max_lifetime: None,
         leeway: Duration::from_secs(LEEWAY),
     }
 }
@@ -227,7 +237,13 @@ fn user(token: &str) -> Result<String, AuthRefusal> {
 fn the_listed_tests_exist() {
     let head = include_str!("mod.rs").lines();
     let head = head.take_while(|line| line.starts_with("//!"));
-    let named = head.flat_map(|line| line.split('`').filter_map(|part| part.split_once("::")));
+    let count = named_tests(head);
+    assert!(count > 40, "{count}");
+}
+
+/// Checks that each test exists that these lines name as `file::test`. Returns their number.
+fn named_tests<'a>(lines: impl Iterator<Item = &'a str>) -> usize {
+    let named = lines.flat_map(|line| line.split('`').filter_map(|part| part.split_once("::")));
     let mut count = 0;
     for (file, test) in named {
         let found = [
@@ -236,13 +252,14 @@ fn the_listed_tests_exist() {
             format!("src/auth/{file}/tests.rs"),
             format!("src/config/tests/{file}.rs"),
             format!("tests/gateway/{file}.rs"),
+            format!("tests/gateway/{file}/mod.rs"),
         ]
         .into_iter()
         .any(|path| has_test(&format!("{}/{path}", env!("CARGO_MANIFEST_DIR")), test));
         assert!(found, "no test {file}::{test}");
         count += 1;
     }
-    assert!(count > 40, "{count}");
+    count
 }
 
 fn has_test(path: &str, test: &str) -> bool {

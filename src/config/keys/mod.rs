@@ -45,6 +45,8 @@ pub(super) enum ValueType {
     OptionalSize,
     /// `"30s"`
     Duration(Limits),
+    /// The same; empty: none.
+    OptionalDuration(Limits),
     /// `"10/min"`; empty: none.
     Rate,
     /// A table of texts, whole numbers and booleans, under names that the operator chooses.
@@ -139,7 +141,9 @@ impl ConfigKey {
     pub(super) fn own_limits(&self) -> Option<Limits> {
         match self.value_type {
             ValueType::SIZE | ValueType::DURATION => None,
-            ValueType::Size(limits) | ValueType::Duration(limits) => Some(limits),
+            ValueType::Size(limits)
+            | ValueType::Duration(limits)
+            | ValueType::OptionalDuration(limits) => Some(limits),
             _ => None,
         }
     }

@@ -115,7 +115,8 @@ pub(super) const KEYS: &[ConfigKey] = &[
         ValueType::Text,
         Value("\"\""),
         "PEM file with a certificate authority. Clients must present a certificate that it \
-         issued. Empty: no client certificate is requested.",
+         issued, in each handshake: no TLS session is resumed. Empty: no client certificate is \
+         requested.",
     ),
     key(
         "server.cors.allowed_origins",

@@ -3,7 +3,7 @@
 use super::{
     ConfigKey,
     KeyDefault::{Required, Unset, Value},
-    ValueType, key,
+    Limits, ValueType, key,
     server::CA_FILE,
 };
 
@@ -20,6 +20,13 @@ pub(super) const IDENTITY: &[ConfigKey] = &[
         ValueType::TextList,
         Required,
         "Accepted values of `aud`. A token must contain one of them.",
+    ),
+    key(
+        "identity[].audience_claim",
+        ValueType::Text,
+        Value("\"aud\""),
+        "Claim that names the audience, a string or a list, for issuers whose tokens have no `aud`: \
+         `client_id` or `azp`, for example. Any `aud` is then ignored.",
     ),
     key(
         "identity[].algorithms",
@@ -70,8 +77,19 @@ pub(super) const IDENTITY: &[ConfigKey] = &[
         "identity[].user_claim",
         ValueType::Text,
         Value("\"sub\""),
-        "Claim that identifies the user: a string of 1 to 256 bytes. Limits apply to each issuer \
-         and user.",
+        "Claim that identifies the user: a string of 1 to 256 bytes, or a whole number. If no claim \
+         has exactly this name, it is a dotted path into nested claims, such as `ext.uid`. Limits \
+         apply to each issuer and user.",
+    ),
+    key(
+        "identity[].max_lifetime",
+        ValueType::OptionalDuration(Limits {
+            min: "1s",
+            max: "365day",
+        }),
+        Value("\"\""),
+        "Maximum time from `iat` to `exp`; without `iat`, from now to `exp`. Tokens that are valid \
+         for longer are refused. Empty: any time.",
     ),
     key(
         "identity[].leeway",

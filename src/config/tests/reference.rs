@@ -94,7 +94,7 @@ fn type_name(key: &ConfigKey) -> String {
         ValueType::Fraction => "number".into(),
         ValueType::Boolean => "`true`, `false`".into(),
         ValueType::Size(_) | ValueType::OptionalSize => "size".into(),
-        ValueType::Duration(_) => "duration".into(),
+        ValueType::Duration(_) | ValueType::OptionalDuration(_) => "duration".into(),
         ValueType::Rate => "rate".into(),
         ValueType::Members => "table".into(),
         ValueType::Secret => "secret".to_owned(),

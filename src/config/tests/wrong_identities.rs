@@ -135,6 +135,26 @@ const KEY_SOURCES: &[(&str, &str, &str)] = &[
         "`user_claim` is missing",
         "[[identity]]",
     ),
+    (
+        "secret = { env = \"HMAC\" }\naudience_claim = \"\"",
+        "`audience_claim` is missing",
+        "[[identity]]",
+    ),
+    (
+        "secret = { env = \"HMAC\" }\naudience_claim = [\"aud\"]",
+        "`audience_claim` can't be a list",
+        "[\"aud\"]",
+    ),
+    (
+        "secret = { env = \"HMAC\" }\nmax_lifetime = \"0s\"",
+        "from \"1s\" to \"365day\"",
+        "\"0s\"",
+    ),
+    (
+        "secret = { env = \"HMAC\" }\nmax_lifetime = 3600",
+        "`max_lifetime` can't be a number",
+        "3600",
+    ),
 ];
 
 #[test]
@@ -169,6 +189,7 @@ fn each_mistake_in_an_identity_has_its_location_and_help() {
         "jwks_url = \"http://localhost:9/keys\"\nca_file = \"\"",
         "jwks_file = \"example-jwks.json\"\nalgorithms = [\"Ed25519\", \"EdDSA\"]",
         "secret = { env = \"HMAC\" }\nca_file = \"\"",
+        "secret = { env = \"HMAC\" }\naudience_claim = \"client_id\"\nmax_lifetime = \"1h\"",
     ] {
         super::good(&minimal("").replace(source, good), &[]);
     }

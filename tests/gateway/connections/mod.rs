@@ -10,4 +10,5 @@ mod parked;
 pub(crate) mod peer;
 mod places;
 mod plain;
+pub(crate) mod resumption;
 mod tls;

@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{Folder, gateway, identity, logged, until};
+use crate::connections::resumption;
 use crate::support::{Gateway, SESSIONCODE, UNBOUND, bearer, emulator, secure::Authority};
 
 const TLS: &str = "[server.tls]\ncertificate = \"tls.crt\"\nprivate_key = \"tls.key\"\n";
@@ -153,6 +154,13 @@ async fn a_new_client_authority_applies_to_new_handshakes() {
     assert!(!is_served(&gateway, &own, None).await);
     let mut kept = sender(gateway.address, &own, Some(&mine)).await.unwrap();
     assert_eq!(ask(&mut kept).await, Some(200));
+    // These would resume their sessions, which would not be checked again.
+    let versions = [&rustls::version::TLS12, &rustls::version::TLS13];
+    let returning = versions.map(|version| resumption::client(&own, Some(&mine), version));
+    for client in &returning {
+        let visits = resumption::visits(gateway.address, client).await;
+        assert_eq!(visits, resumption::NEVER_RESUMED);
+    }
     folder.rename_over("ca.crt", &new.pem());
     until("the new authority", async || {
         is_served(&gateway, &own, Some(&theirs)).await
@@ -160,6 +168,9 @@ async fn a_new_client_authority_applies_to_new_handshakes() {
     .await;
     assert!(!is_served(&gateway, &own, Some(&mine)).await);
     assert!(!is_served(&gateway, &own, None).await);
+    for client in &returning {
+        assert_eq!(resumption::visit(gateway.address, client).await, None);
+    }
     kept.ready().await.unwrap();
     assert_eq!(ask(&mut kept).await, Some(200));
 }
