@@ -104,8 +104,8 @@ impl TokenValidity {
     }
 
     /// `exp` must be in the future; `nbf` and `iat`, if present, must not be. Each is checked with
-    /// the leeway. The time from `iat` to `exp` must not exceed the maximum, nor, without `iat`, the
-    /// time from now to `exp`.
+    /// the leeway. The time from `iat` to `exp` must not exceed the maximum; nor, without `iat`,
+    /// the time from now to `exp`.
     ///
     /// # Errors
     /// `Expired`, `NotYetValid`, `IssuedInFuture`, `LifetimeTooLong`.

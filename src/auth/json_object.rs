@@ -24,8 +24,8 @@ pub(super) struct JsonObject {
 pub(super) struct NotAString;
 
 impl JsonObject {
-    /// Whether any name occurs more than once, in this object or in one inside it. If so, the result
-    /// of [`JsonObject::member`] must not be used.
+    /// Whether any name occurs more than once, in this object or in one inside it. If so, the
+    /// result of [`JsonObject::member`] must not be used.
     pub(super) fn has_duplicate(&self) -> bool {
         self.duplicate
     }

@@ -1,5 +1,5 @@
-//! A retry belongs to its user, not to one token of the user: a token that was refreshed between two
-//! tries makes no other call.
+//! A retry belongs to its user, not to one token of the user: a token that was refreshed between
+//! two tries makes no other call.
 
 use std::{sync::Arc, time::Duration};
 
