@@ -12,6 +12,7 @@ use bytes::Bytes;
 use rustls::ClientConfig;
 
 use crate::{
+    api,
     peers::RunningPeer,
     process::Cpu,
     requests::{self, Requests},
@@ -58,7 +59,7 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new(rig: Rig, requests: Requests, tls: Arc<ClientConfig>) -> io::Result<Self> {
-        let video = requests::video(2 * MIB)?;
+        let video = api::video(2 * MIB)?;
         let mut http2 = ClientConfig::clone(&tls);
         http2.alpn_protocols = vec![b"h2".to_vec()];
         Ok(Self {
@@ -68,7 +69,7 @@ impl Bench {
             http2: Arc::new(http2),
             video: requests::base64(&video),
             raw: video.into(),
-            big: requests::base64(&requests::video(20 * MIB)?),
+            big: requests::base64(&api::video(20 * MIB)?),
         })
     }
 
@@ -219,7 +220,7 @@ impl Bench {
             .responses
             .iter()
             .map(|response| {
-                requests::session_id(&response.body).ok_or_else(|| {
+                api::session_id(&response.body).ok_or_else(|| {
                     format!("no session in a response with status {}", response.status)
                 })
             })

@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use crate::{
+    api::{has_picture, session_id},
     bench::Bench,
     load::{LoadRequest, LoadResponse},
     peers::{self, GATEWAY_PROGRAM, Job, Peer, PeerSetup, RunningPeer},
@@ -14,9 +15,6 @@ use crate::{
     rig::RunPlan,
     workloads::{Lines, Transport},
 };
-
-/// A longer string in a response is a picture; in bytes.
-const PICTURE: usize = 4096;
 
 /// The running emulator. Dropping it ends the process.
 pub(crate) struct StrictUpstream {
@@ -93,7 +91,7 @@ fn passes_through(bench: &mut Bench, proxy: &RunningPeer, over: Transport) -> Re
 fn does_the_job(bench: &mut Bench, proxy: &RunningPeer, over: Transport) -> Result<(), String> {
     let request = bench.requests.session(0);
     let response = ask(bench, proxy, over, request)?;
-    let session = requests::session_id(&response.body)
+    let session = session_id(&response.body)
         .ok_or_else(|| format!("sessioncode: {}", describe(&response)))?;
     let video = bench.video();
     let request = bench.requests.verify(0, &session, &video);
@@ -177,7 +175,7 @@ pub(crate) fn takes_raw(
     })?;
     let request = bench.requests.session(0);
     let response = ask(bench, &proxy, over, request)?;
-    let session = requests::session_id(&response.body)
+    let session = session_id(&response.body)
         .ok_or_else(|| format!("sessioncode: {}", describe(&response)))?;
     let video = bench.raw_video();
     let request = bench.requests.raw(0, &session, &video);
@@ -211,18 +209,6 @@ fn ask(
         .responses
         .pop()
         .ok_or_else(|| format!("no response to {VERIFY}"))
-}
-
-fn has_picture(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.len() > PICTURE,
-        Value::Array(values) => values.iter().any(has_picture),
-        Value::Object(members) => members.iter().any(|(name, value)| {
-            (name == "pic" && value.as_str().is_none_or(|text| !text.is_empty()))
-                || has_picture(value)
-        }),
-        _ => false,
-    }
 }
 
 fn describe(response: &LoadResponse) -> String {

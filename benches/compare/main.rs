@@ -11,9 +11,11 @@
     reason = "a program for a developer's terminal, which may stop at a bug"
 )]
 
+mod api;
 mod bench;
 mod check;
 mod floor;
+mod folder;
 mod goals;
 mod load;
 mod options;
@@ -44,6 +46,7 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::{
     bench::Bench,
     check::StrictUpstream,
+    folder::TemporaryFolder,
     options::Options,
     peers::PeerSetup,
     process::Cores,
@@ -98,26 +101,26 @@ fn run_floor(mut words: impl Iterator<Item = String>) -> Result<(), String> {
 fn compare(options: &Options) -> Result<(), String> {
     let cores = Cores::share_out();
     report::surroundings(&cores);
-    let folder = TemporaryFolder::create()
+    let folder = TemporaryFolder::create("compare")
         .map_err(|error| format!("can't create a temporary directory: {error}"))?;
-    let tls = certificate(&folder.path)
+    let tls = certificate(folder.path())
         .map_err(|error| format!("can't create a certificate: {error}"))?;
     let rig = Rig::start().map_err(|error| format!("can't start the upstream: {error}"))?;
     let bench = Bench::new(rig, Requests::prepare()?, tls);
     let mut bench = bench.map_err(|error| format!("can't prepare the videos: {error}"))?;
 
     if let Some(builds) = &options.pair {
-        return pair::compare(options, builds, &cores, &folder.path, &mut bench);
+        return pair::compare(options, builds, &cores, folder.path(), &mut bench);
     }
     let mut options = options.clone();
     options.peers.retain(|peer| report::is_installed(*peer));
-    check_all(&mut options, &mut bench, &cores, &folder.path)?;
+    check_all(&mut options, &mut bench, &cores, folder.path())?;
     let mut results = Results::default();
     Rounds {
         options: &options,
         peers: &options.peers,
         cores: &cores,
-        folder: &folder.path,
+        folder: folder.path(),
         bench: &mut bench,
         results: &mut results,
     }
@@ -158,26 +161,6 @@ fn check_all(
         }
     }
     Ok(())
-}
-
-/// A temporary directory, removed when dropped.
-struct TemporaryFolder {
-    path: PathBuf,
-}
-
-impl TemporaryFolder {
-    fn create() -> io::Result<Self> {
-        let name = format!("liveness-gateway-compare-{}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path)?;
-        Ok(Self { path })
-    }
-}
-
-impl Drop for TemporaryFolder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
-    }
 }
 
 /// Writes a certificate for `localhost` to `cert.pem` and `key.pem`, and returns a client

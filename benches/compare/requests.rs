@@ -1,11 +1,7 @@
-//! The requests of the generator: tokens made in advance, the two calls of the API, and the videos.
+//! The requests of the generator: tokens made in advance, the two calls of the API.
 //! Relies on the gateway's own `token` command. Sends nothing.
 
-use std::{
-    fs, io,
-    path::Path,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use data_encoding::BASE64;
@@ -96,12 +92,6 @@ fn verify(authorization: &str, session: &str, video: &Bytes) -> LoadRequest {
     }
 }
 
-/// The session id in a response to `sessioncode`.
-pub(crate) fn session_id(body: &[u8]) -> Option<String> {
-    let response: serde_json::Value = serde_json::from_slice(body).ok()?;
-    Some(response["result"]["session_id"].as_str()?.to_owned())
-}
-
 /// A token that every proxy of the comparison accepts.
 pub(crate) fn token(user: &str) -> Result<String, String> {
     let claims = TokenClaims {
@@ -113,17 +103,6 @@ pub(crate) fn token(user: &str) -> Result<String, String> {
         lifetime: Duration::from_secs(6 * 60 * 60),
     };
     development_token(SECRET.as_bytes(), &claims).map_err(|error| error.to_string())
-}
-
-/// A real video, padded to `size` bytes by a `free` box (ISO/IEC 14496-12, section 8.1.2).
-pub(crate) fn video(size: usize) -> io::Result<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut video = fs::read(folder.join("tests/data/h264-moov-first.mp4"))?;
-    let padding = size.saturating_sub(video.len()).max(8);
-    video.extend(u32::try_from(padding).unwrap_or(u32::MAX).to_be_bytes());
-    video.extend(b"free");
-    video.resize(size.max(video.len()), 0xa5);
-    Ok(video)
 }
 
 pub(crate) fn base64(video: &[u8]) -> Bytes {

@@ -8,12 +8,12 @@ use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::Value;
 
+use super::api::has_picture;
+
 /// The key that signs verdicts: RFC 8037, appendix A.1.
 pub(crate) const VERDICT_KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
 /// Its public key, as in the same appendix.
 const VERDICT_PUBLIC: &[u8] = b"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
-/// A longer string in a response is a picture; in bytes.
-const PICTURE: usize = 4096;
 
 /// What a response is worth.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,16 +106,4 @@ fn claims(verdict: &str) -> Option<Value> {
     let claims = signed.split('.').nth(1)?;
     let claims = BASE64URL_NOPAD.decode(claims.as_bytes()).ok()?;
     serde_json::from_slice(&claims).ok()
-}
-
-fn has_picture(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.len() > PICTURE,
-        Value::Array(values) => values.iter().any(has_picture),
-        Value::Object(members) => members.iter().any(|(name, value)| {
-            (name == "pic" && value.as_str().is_none_or(|text| !text.is_empty()))
-                || has_picture(value)
-        }),
-        _ => false,
-    }
 }

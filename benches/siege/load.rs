@@ -24,6 +24,7 @@ use tokio::{
 };
 
 use super::{
+    api,
     check::{self, Judgement},
     clients::{Answer, Clients, Site},
     requests,
@@ -166,10 +167,7 @@ impl Load {
         let answer = self.timed(Kind::Small, PATIENCE, sent, |answer| {
             check::session(answer.0, &answer.1)
         });
-        if let Some(session) = answer
-            .await
-            .and_then(|(_, body)| requests::session_id(&body))
-        {
+        if let Some(session) = answer.await.and_then(|(_, body)| api::session_id(&body)) {
             let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
             sessions.push_back((user, session));
             if sessions.len() > SESSIONS {
@@ -280,7 +278,7 @@ impl Load {
             let mut client = self.clients.site().connect(NEWCOMER, http2).await?;
             let session = requests::session(&user.token, http2);
             let (status, body) = client.send(session).await.map_err(io::Error::other)?;
-            let Some(session) = requests::session_id(&body) else {
+            let Some(session) = api::session_id(&body) else {
                 return Ok((status, body));
             };
             let request = requests::verify(&user.token, http2, &session, &self.video);

@@ -10,11 +10,17 @@
     reason = "a program for a developer's terminal, which may stop at a bug"
 )]
 
+#[path = "../compare/api.rs"]
+mod api;
 mod attacker;
 mod attacks;
 mod bout;
 mod check;
 mod clients;
+#[path = "../compare/folder.rs"]
+mod folder;
+#[path = "../../tests/gateway/support/frames.rs"]
+mod frames;
 mod issuer;
 mod load;
 mod log_watch;
@@ -108,7 +114,7 @@ fn run(options: &Options) -> io::Result<bool> {
     let ground = Ground {
         rig,
         users: Arc::new(User::of_the_harness("user", USERS)?),
-        video: Bytes::from(BASE64.encode(&requests::video(VIDEO)?)),
+        video: Bytes::from(BASE64.encode(&api::video(VIDEO)?)),
     };
     runtime.block_on(fight(options, &ground, scale))
 }

@@ -1,14 +1,12 @@
-//! What normal users send: their tokens, the two calls of the API, and a video.
+//! What normal users send: their tokens, and the two calls of the API.
 //!
-//! Relies on the gateway's own `token` command for tokens. Never holds a real person's picture.
+//! Relies on the gateway's own `token` command for tokens. Sends nothing.
 
 use std::{
     collections::VecDeque,
     convert::Infallible,
-    fs,
     future::Future,
     io,
-    path::Path,
     pin::Pin,
     task::{Context, Poll, ready},
     time::{Duration, SystemTime},
@@ -147,25 +145,4 @@ fn request(path: &str, token: &HeaderValue, http2: bool, body: Pieces) -> Reques
     };
     *request.uri_mut() = target.parse().unwrap_or_default();
     request
-}
-
-/// The session id in a response to `sessioncode`.
-pub(crate) fn session_id(body: &[u8]) -> Option<String> {
-    let response: serde_json::Value = serde_json::from_slice(body).ok()?;
-    Some(response["result"]["session_id"].as_str()?.to_owned())
-}
-
-/// A real video of no person, padded to `size` bytes by a `free` box (ISO/IEC 14496-12, section
-/// 8.1.2).
-///
-/// # Errors
-/// The sample can't be read.
-pub(crate) fn video(size: usize) -> io::Result<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut video = fs::read(folder.join("tests/data/h264-moov-first.mp4"))?;
-    let padding = size.saturating_sub(video.len()).max(8);
-    video.extend(u32::try_from(padding).unwrap_or(u32::MAX).to_be_bytes());
-    video.extend(b"free");
-    video.resize(size.max(video.len()), 0xa5);
-    Ok(video)
 }

@@ -18,6 +18,7 @@ use super::{
     attacks::wire::TlsClient,
     check::VERDICT_KEY,
     clients::Site,
+    folder::TemporaryFolder,
     log_watch::LogWatch,
     process::{Launch, Process, free_address},
     requests::{AUDIENCE, ISSUER, SECRET},
@@ -62,10 +63,10 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn start(plan: &RigPlan) -> io::Result<Self> {
-        let folder = TemporaryFolder::create()?;
-        let certificate = folder.path.join("cert.pem");
-        let pem = certify(&folder.path)?;
         let (public, admin, upstream) = (free_address()?, free_address()?, free_address()?);
+        let folder = TemporaryFolder::create(&format!("siege-{}", public.port()))?;
+        let certificate = folder.path().join("cert.pem");
+        let pem = certify(folder.path())?;
         let emulator_launch = Launch {
             program: plan.gateway.clone(),
             arguments: vec!["emulator".into(), "--listen".into(), upstream.to_string()],
@@ -76,7 +77,7 @@ impl Rig {
         let emulator = emulator(&emulator_launch, upstream)?;
         let (server, unknown) = known_keys(plan)?;
         let text = configuration(plan, &server, [public, admin, upstream]);
-        let file = folder.path.join("gateway.toml");
+        let file = folder.path().join("gateway.toml");
         fs::write(&file, text)?;
         let mut gateway = Process::start(&Launch {
             program: plan.gateway.clone(),
@@ -218,25 +219,4 @@ fn certify(folder: &Path) -> io::Result<String> {
     fs::write(folder.join("key.pem"), made.signing_key.serialize_pem())?;
     fs::write(folder.join("cert.pem"), made.cert.pem())?;
     Ok(made.cert.pem())
-}
-
-/// A temporary directory, removed when dropped.
-struct TemporaryFolder {
-    path: PathBuf,
-}
-
-impl TemporaryFolder {
-    fn create() -> io::Result<Self> {
-        let port = free_address()?.port();
-        let name = format!("liveness-gateway-siege-{}-{port}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path)?;
-        Ok(Self { path })
-    }
-}
-
-impl Drop for TemporaryFolder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
-    }
 }

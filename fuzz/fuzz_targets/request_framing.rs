@@ -4,11 +4,13 @@
 
 #![no_main]
 
+#[path = "../../src/server/framing/tests/differential/stream.rs"]
+mod stream;
+
 use std::{
     cell::RefCell,
     convert::Infallible,
     future::Future,
-    io,
     pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, Waker},
@@ -17,13 +19,14 @@ use std::{
 use hyper::{
     Request, Response,
     body::{Body, Bytes, Frame, Incoming, SizeHint},
-    rt::{Read, ReadBufCursor, Write},
     server::conn::http1,
     service::service_fn,
 };
 use libfuzzer_sys::fuzz_target;
 use liveness_gateway::server::framing::{FramingError, MessageFraming};
 use liveness_gateway_fuzz::arrival;
+
+use self::stream::PiecedStream;
 
 /// hyper gets everything at once, so it needs no more turns than this.
 const TURNS: usize = 64;
@@ -131,9 +134,6 @@ fn take<'b>(bytes: &mut &'b [u8], length: usize) -> Option<&'b [u8]> {
 /// The complete requests that hyper finds.
 fn serve(bytes: &[u8]) -> Vec<Message> {
     let served = Rc::new(RefCell::new(Vec::new()));
-    let wire = Wire {
-        rest: bytes.to_vec(),
-    };
     let service = service_fn(|request: Request<Incoming>| {
         let served = Rc::clone(&served);
         async move {
@@ -156,7 +156,7 @@ fn serve(bytes: &[u8]) -> Vec<Message> {
     });
     let mut builder = http1::Builder::new();
     builder.writev(false).header_read_timeout(None);
-    let mut connection = pin!(builder.serve_connection(wire, service));
+    let mut connection = pin!(builder.serve_connection(PiecedStream::ending(bytes), service));
     let mut context = Context::from_waker(Waker::noop());
     for _ in 0..TURNS {
         if connection.as_mut().poll(&mut context).is_ready() {
@@ -164,43 +164,6 @@ fn serve(bytes: &[u8]) -> Vec<Message> {
         }
     }
     served.take()
-}
-
-/// Everything that was received, then the end of the connection. Forgets what is written.
-struct Wire {
-    rest: Vec<u8>,
-}
-
-impl Read for Wire {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        mut into: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let rest = &mut self.get_mut().rest;
-        let length = rest.len().min(into.remaining());
-        into.put_slice(&rest[..length]);
-        rest.drain(..length);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl Write for Wire {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
 }
 
 struct NextFrame<'b>(&'b mut Incoming);

@@ -1,6 +1,8 @@
 //! The attacks of `benches/siege` are real, and its normal load is served and judged correctly: all
 //! of them at once, small and short, against a gateway in this process.
 
+#[path = "../../benches/compare/api.rs"]
+mod api;
 #[path = "../../benches/siege/attacks/mod.rs"]
 #[allow(dead_code, reason = "the benchmark uses the rest")]
 mod attacks;
@@ -39,8 +41,8 @@ use samples::{Kind, Outcome, Samples};
 
 use crate::comparison::stats;
 use crate::support::{
-    Gateway, SESSIONCODE, VERDICT, VERIFY, crowd, emulator, identity, routes, settings_with,
-    verify_body, video,
+    Gateway, SESSIONCODE, VERDICT, VERIFY, crowd, emulator, frames, identity, routes,
+    settings_with, verify_body, video,
 };
 
 /// The share of each attack's connections, so that a test's descriptors are enough.
@@ -66,7 +68,7 @@ fn load(gateway: &Gateway) -> Arc<Load> {
         tls: None,
     };
     let users = User::of_the_harness("user", 10).unwrap();
-    let video = BASE64.encode(&requests::video(2 * 1024 * 1024).unwrap());
+    let video = BASE64.encode(&api::video(2 * 1024 * 1024).unwrap());
     Load::new(site, Arc::new(users), video.into())
 }
 

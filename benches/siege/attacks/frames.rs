@@ -1,23 +1,12 @@
 //! HTTP/2 as bytes: frames and uncompressed field blocks, right or wrong, as an attack needs them.
 //!
-//! Relies on RFC 9113 and RFC 7541. Never reads anything, and never keeps a peer's state.
+//! Relies on the frame writer of the gateway's tests. Never reads anything, and never keeps a
+//! peer's state.
 
-/// What a client sends first, before its first SETTINGS frame.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-const DATA: u8 = 0x0;
-const HEADERS: u8 = 0x1;
-const PRIORITY: u8 = 0x2;
-const RST_STREAM: u8 = 0x3;
-const SETTINGS: u8 = 0x4;
-const PING: u8 = 0x6;
-const WINDOW_UPDATE: u8 = 0x8;
-const CONTINUATION: u8 = 0x9;
-
-const END_STREAM: u8 = 0x1;
-const END_HEADERS: u8 = 0x4;
-const CANCEL: u32 = 0x8;
-const INITIAL_WINDOW_SIZE: u16 = 0x4;
+use super::super::frames::{
+    CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, INDEXED, INITIAL_WINDOW_SIZE,
+    PING, PLAIN, PREFACE, PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE, put_frame, put_literal,
+};
 
 /// Frames in the order in which they are sent.
 #[derive(Debug, Default)]
@@ -37,11 +26,7 @@ impl Frames {
 
     /// Any frame.
     pub(crate) fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-        self.0.extend_from_slice(&length.to_be_bytes()[1..]);
-        self.0.extend_from_slice(&[kind, flags]);
-        self.0.extend_from_slice(&stream.to_be_bytes());
-        self.0.extend_from_slice(payload);
+        put_frame(&mut self.0, kind, flags, stream, payload);
     }
 
     /// A complete head. `end` also ends the stream.
@@ -102,43 +87,20 @@ pub(crate) fn request(method: &str, path: &str, fields: &[(&str, &str)]) -> Vec<
     .iter()
     .chain(fields)
     {
-        field(&mut block, 0x00, name, value);
+        put_literal(&mut block, PLAIN, name, value);
     }
     block
 }
 
 /// A literal field that the decoder puts into its table, as the newest entry.
 pub(crate) fn indexed_field(block: &mut Vec<u8>, name: &str, value: &str) {
-    field(block, 0x40, name, value);
+    put_literal(block, INDEXED, name, value);
 }
 
 /// A field that is not kept, with this many bytes.
 pub(crate) fn filler(block: &mut Vec<u8>, bytes: usize) {
-    field(block, 0x00, "x-filler", &"f".repeat(bytes));
+    put_literal(block, PLAIN, "x-filler", &"f".repeat(bytes));
 }
 
 /// A reference to the newest entry of the decoder's table: one byte.
 pub(crate) const NEWEST_ENTRY: u8 = 0x80 | 62;
-
-fn field(block: &mut Vec<u8>, kind: u8, name: &str, value: &str) {
-    block.push(kind);
-    for text in [name, value] {
-        length(block, text.len());
-        block.extend_from_slice(text.as_bytes());
-    }
-}
-
-/// An integer with a prefix of 7 bits (RFC 7541, section 5.1).
-fn length(block: &mut Vec<u8>, mut number: usize) {
-    if number < 127 {
-        block.push(number as u8);
-        return;
-    }
-    block.push(127);
-    number -= 127;
-    while number >= 128 {
-        block.push((number % 128) as u8 | 0x80);
-        number /= 128;
-    }
-    block.push(number as u8);
-}

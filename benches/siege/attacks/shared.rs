@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::super::requests::{session_id, video};
+use super::super::api::{session_id, video};
 use super::{
     SESSIONCODE, VERIFY,
     wire::{Protocol, Tally, Target, count},

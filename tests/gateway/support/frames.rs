@@ -111,11 +111,17 @@ fn huffman_digits(value: &[u8]) -> Option<u16> {
 
 /// A frame with this payload.
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+    let mut bytes = Vec::with_capacity(9 + payload.len());
+    put_frame(&mut bytes, kind, flags, stream, payload);
+    bytes
+}
+
+/// Adds a frame with this payload.
+pub(crate) fn put_frame(bytes: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+    bytes.extend(&(payload.len() as u32).to_be_bytes()[1..]);
     bytes.extend([kind, flags]);
     bytes.extend(stream.to_be_bytes());
     bytes.extend(payload);
-    bytes
 }
 
 pub(crate) fn settings(values: &[(u16, u32)]) -> Vec<u8> {
@@ -157,17 +163,21 @@ pub(crate) fn headers(stream: u32, end: bool, fields: &[(&str, &str)]) -> Vec<u8
 
 /// A header block of literals that no table keeps.
 pub(crate) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
-    let literals = fields.iter().map(|(name, value)| literal(0, name, value));
-    literals.collect::<Vec<_>>().concat()
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        put_literal(&mut block, PLAIN, name, value);
+    }
+    block
 }
 
-/// A literal that the receiver's dynamic table keeps. The newest entry has the index 62.
-pub(crate) fn indexed_literal(name: &str, value: &str) -> Vec<u8> {
-    literal(0x40, name, value)
-}
+/// The first byte of a literal that no table keeps, and of one that the receiver's dynamic table
+/// keeps. The newest entry of that has the index 62.
+pub(crate) const PLAIN: u8 = 0;
+pub(crate) const INDEXED: u8 = 0x40;
 
-fn literal(first: u8, name: &str, value: &str) -> Vec<u8> {
-    let mut bytes = vec![first];
+/// Adds a literal field to a header block.
+pub(crate) fn put_literal(bytes: &mut Vec<u8>, first: u8, name: &str, value: &str) {
+    bytes.push(first);
     for text in [name, value] {
         // Lengths have a prefix of seven bits (RFC 7541 section 5.1).
         let mut length = text.len();
@@ -184,7 +194,6 @@ fn literal(first: u8, name: &str, value: &str) -> Vec<u8> {
         }
         bytes.extend(text.as_bytes());
     }
-    bytes
 }
 
 /// A client that writes bytes and reads frames.

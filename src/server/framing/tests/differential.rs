@@ -2,32 +2,29 @@
 //! messages, however the stream arrives.
 
 mod generate;
+mod stream;
 
 use std::{
     collections::VecDeque,
     convert::Infallible,
     future::Future,
-    io,
-    pin::{Pin, pin},
+    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Wake, Waker},
 };
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{
-    Request, Response,
-    body::Incoming,
-    rt::{Read, ReadBufCursor, Write},
-    server::conn::http1,
-    service::service_fn,
-};
+use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use proptest::prelude::*;
 
-use self::generate::{message, mutated, mutation};
+use self::{
+    generate::{message, mutated, mutation},
+    stream::PiecedStream,
+};
 use super::super::*;
 
 /// One message as a parser divides the stream.
@@ -84,44 +81,6 @@ fn passed<'s>(stream: &'s [u8], sizes: &[usize]) -> (VecDeque<&'s [u8]>, bool) {
     (pieces, true)
 }
 
-/// A connection that brings these pieces, never ends, and takes every response.
-struct PiecedStream<'s>(VecDeque<&'s [u8]>);
-
-impl Read for PiecedStream<'_> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        mut buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.0.retain(|piece| !piece.is_empty());
-        let Some(piece) = self.0.front_mut() else {
-            return Poll::Pending;
-        };
-        let (now, later) = piece.split_at(piece.len().min(buffer.remaining()));
-        buffer.put_slice(now);
-        *piece = later;
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl Write for PiecedStream<'_> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
 struct WakeFlag(AtomicBool);
 
 impl Wake for WakeFlag {
@@ -156,7 +115,7 @@ fn divided_by_hyper(pieces: VecDeque<&[u8]>) -> (Vec<DividedMessage>, bool) {
     let connection = http1::Builder::new()
         .header_read_timeout(None)
         .max_header_size(64 * 1024)
-        .serve_connection(PiecedStream(pieces), service);
+        .serve_connection(PiecedStream::open(pieces), service);
     let mut connection = pin!(connection);
     let flag = Arc::new(WakeFlag(AtomicBool::new(true)));
     let waker = Waker::from(Arc::clone(&flag));
