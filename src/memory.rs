@@ -135,7 +135,12 @@ impl MemoryBudget {
     }
 
     fn add(&self, bytes: u64) -> bool {
-        let add = |held: u64| held.checked_add(bytes).filter(|held| *held <= self.limit);
+        self.add_up_to(self.limit, bytes)
+    }
+
+    /// Adds bytes if no more than `limit` are held then.
+    fn add_up_to(&self, limit: u64, bytes: u64) -> bool {
+        let add = |held: u64| held.checked_add(bytes).filter(|held| *held <= limit);
         let added = self
             .held
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, add)
@@ -164,12 +169,18 @@ impl MemoryPermit {
     }
 
     /// Grows the permit to `bytes` in all. Returns `false`, and changes nothing, if the budget
-    /// has no room. A permit never shrinks.
+    /// has no room. A permit that holds more keeps it.
     pub fn raise_to(&mut self, bytes: u64) -> bool {
+        self.raise_beside(bytes, 0)
+    }
+
+    /// As [`Self::raise_to`], but only if `spare` bytes of the budget stay free for others.
+    pub fn raise_beside(&mut self, bytes: u64, spare: u64) -> bool {
         let Some(more) = bytes.checked_sub(self.bytes) else {
             return true;
         };
-        let raised = self.budget.add(more);
+        let limit = self.budget.limit.saturating_sub(spare);
+        let raised = self.budget.add_up_to(limit, more);
         if raised {
             self.bytes = bytes;
         }
@@ -183,9 +194,15 @@ impl MemoryPermit {
 
     /// Releases everything; the permit stays, and holds nothing.
     pub fn release(&mut self) {
-        let bytes = mem::take(&mut self.bytes);
-        if bytes > 0 {
-            self.budget.subtract(bytes);
+        self.shrink_to(0);
+    }
+
+    /// Releases what the permit holds beyond `bytes`.
+    pub fn shrink_to(&mut self, bytes: u64) {
+        let less = self.bytes.saturating_sub(bytes);
+        if less > 0 {
+            self.bytes = self.bytes.saturating_sub(less);
+            self.budget.subtract(less);
             self.budget.serve_queue();
         }
     }
@@ -234,9 +251,15 @@ mod tests {
         let mut second = memory.permit();
         assert!(!second.raise_to(5));
         assert!(second.raise_to(4));
-        assert!(second.raise_to(3), "a permit never shrinks");
+        assert!(second.raise_to(3), "it holds more");
         assert_eq!(memory.held(), 10);
         assert!(!first.raise_to(u64::MAX));
+        second.shrink_to(5);
+        assert_eq!(memory.held(), 10);
+        second.shrink_to(1);
+        assert_eq!((second.bytes(), memory.held()), (1, 7));
+        assert!(!second.raise_beside(3, 2));
+        assert!(second.raise_beside(2, 2));
         drop((first, second));
         assert_eq!(memory.held(), 0);
     }

@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use super::{
-    retained::{ResponseCollector, RetainedResponse, RetentionError},
+    retained::{self, ResponseCollector, RetainedResponse, RetentionError},
     scores::{LivenessScores, ScoreSlots},
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
         rules::{CaptureSlot, CutRules, MemberPath},
         sink::{BufferSink, CapturedValue, CutSink},
     },
-    memory::MemoryBudget,
+    memory::{MemoryBudget, MemoryPermit},
     outbound::{MalformedResponse, connection::OutboundConnection, exchange::ResponseReader},
     session::ticket::SessionOwner,
 };
@@ -179,8 +179,17 @@ impl ResponseRules {
         self
     }
 
+    /// Reserves the memory of a response that is to be retained, before its call. `None` if it is
+    /// not.
+    ///
+    /// # Errors
+    /// `NoRoom`.
+    pub(super) fn reserve(&self) -> Result<Option<MemoryPermit>, RetentionError> {
+        self.retain.as_ref().map(retained::reserve).transpose()
+    }
+
     /// Reads the body of a response to its end. `seal` is the owner of a session id in it, and when
-    /// the request was sent.
+    /// the request was sent. `reserved` is what [`Self::reserve`] returned.
     ///
     /// # Errors
     /// See [`InvalidResponse`].
@@ -189,6 +198,7 @@ impl ResponseRules {
         reader: &mut ResponseReader,
         connection: &mut OutboundConnection,
         seal: Option<(&SessionOwner, SystemTime)>,
+        reserved: Option<MemoryPermit>,
     ) -> Result<UpstreamResponse, InvalidResponse> {
         if reader.is_encoded() {
             return Err(InvalidResponse::Encoded);
@@ -196,7 +206,7 @@ impl ResponseRules {
         let mut cut = Box::new(JsonCut::new(&self.rules));
         let mut kept = SealingSink::new(seal);
         let mut received = 0_u64;
-        let mut collector = self.retain.as_ref().map(ResponseCollector::new);
+        let mut collector = reserved.map(ResponseCollector::new);
         reader
             .body(connection, |bytes| {
                 received = received.saturating_add(bytes.len() as u64);

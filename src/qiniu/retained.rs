@@ -1,6 +1,7 @@
 //! A complete response, pictures included, held in memory until it is delivered as evidence.
 //!
-//! Held only if the operator configured evidence. Each piece is counted before it is filled, in a
+//! Held only if the operator configured evidence. An ordinary response's memory is reserved before
+//! its call is made ([`reserve`]), and each piece beyond it is counted before it is filled, in a
 //! budget that all responses share ([`room`]). It is not the one of bodies: uploads that fill
 //! theirs must not make a billed pass fail. Never written anywhere, and never longer than
 //! [`MAX_RETAINED`].
@@ -15,15 +16,30 @@ use crate::memory::{MemoryBudget, MemoryPermit};
 pub const MAX_RETAINED: usize = 16 * 1024 * 1024;
 /// What a response takes in an ordinary case, in bytes: nine pictures of 80 KiB in base64.
 const ORDINARY: u64 = 1024 * 1024;
+/// What is kept for responses that are larger than that, in bytes.
+const EXTRA: u64 = MAX_RETAINED as u64;
 /// Size of a piece, in bytes.
 const PIECE: usize = 64 * 1024;
 
 /// The memory for all retained responses, in bytes: an ordinary one for each of `connections` to
-/// Qiniu, at most half of what the bodies that cause them may take, and two of the largest in any
-/// case.
+/// Qiniu, at most half of what the bodies that cause them may take, and one of the largest in any
+/// case. As much as one of the largest is beside that, for what is more than ordinary.
 pub fn room(connections: usize, body_memory: u64) -> u64 {
     let ordinary = ORDINARY.saturating_mul(connections as u64);
-    ordinary.min(body_memory / 2).max(2 * MAX_RETAINED as u64)
+    let ordinary = ordinary.min(body_memory / 2).max(EXTRA);
+    ordinary.saturating_add(EXTRA)
+}
+
+/// Reserves the memory of an ordinary response, before the call that is billed.
+///
+/// # Errors
+/// `NoRoom`: earlier responses wait for their delivery.
+pub(crate) fn reserve(memory: &Arc<MemoryBudget>) -> Result<MemoryPermit, RetentionError> {
+    let mut permit = memory.permit();
+    match permit.raise_beside(ORDINARY, EXTRA) {
+        true => Ok(permit),
+        false => Err(RetentionError::NoRoom),
+    }
 }
 
 /// A complete response as it arrived.
@@ -73,13 +89,13 @@ pub(crate) struct ResponseCollector {
 }
 
 impl ResponseCollector {
-    /// Collects nothing yet; `memory` is what the response is counted in.
-    pub(crate) fn new(memory: &Arc<MemoryBudget>) -> Self {
+    /// Collects nothing yet; `permit` is what was [reserved](reserve).
+    pub(crate) fn new(permit: MemoryPermit) -> Self {
         Self {
             full: Vec::new(),
             filling: BytesMut::new(),
             length: 0,
-            permit: memory.permit(),
+            permit,
             failed: None,
         }
     }
@@ -129,6 +145,8 @@ impl ResponseCollector {
         if !self.filling.is_empty() {
             self.full.push(self.filling.freeze());
         }
+        self.permit
+            .shrink_to(self.length.next_multiple_of(PIECE) as u64);
         Ok(RetainedResponse {
             pieces: self.full,
             length: self.length,
@@ -150,22 +168,23 @@ mod tests {
     #[test]
     fn the_room_follows_what_can_be_in_flight() {
         const MIB: u64 = 1024 * 1024;
-        assert_eq!(room(256, 512 * MIB), 256 * MIB);
-        assert_eq!(room(64, 512 * MIB), 64 * MIB);
-        assert_eq!(room(256, 128 * MIB), 64 * MIB);
+        assert_eq!(room(256, 512 * MIB), 272 * MIB);
+        assert_eq!(room(64, 512 * MIB), 80 * MIB);
+        assert_eq!(room(256, 128 * MIB), 80 * MIB);
         assert_eq!(room(1, MIB), 32 * MIB);
     }
 
     #[test]
     fn every_byte_is_held_counted_and_released() {
-        let memory = memory(1 << 20);
+        let memory = memory(room(1, 0));
         let bytes: Vec<u8> = (0..200_000_u32).map(|at| (at % 251) as u8).collect();
         for split in [1, 7, PIECE - 1, PIECE, PIECE + 1, bytes.len()] {
-            let mut collector = ResponseCollector::new(&memory);
+            let mut collector = ResponseCollector::new(reserve(&memory).unwrap());
+            assert_eq!(memory.held(), ORDINARY);
             bytes.chunks(split).for_each(|chunk| collector.take(chunk));
             let retained = collector.finish().unwrap();
             assert_eq!(retained.pieces().concat(), bytes, "{split}");
-            assert!(memory.held() >= retained.len() as u64);
+            assert_eq!(memory.held(), 262_144);
             assert!(retained.pieces().len() <= bytes.len().div_ceil(PIECE));
             drop(retained);
             assert_eq!(memory.held(), 0);
@@ -173,16 +192,32 @@ mod tests {
     }
 
     #[test]
+    fn reservations_leave_room_for_a_response_that_is_larger_than_ordinary() {
+        let memory = memory(room(16, 64 << 20));
+        let mut reserved: Vec<_> = (0..16).map(|_| reserve(&memory).unwrap()).collect();
+        assert_eq!(reserve(&memory).err(), Some(RetentionError::NoRoom));
+        let mut collector = ResponseCollector::new(reserved.pop().unwrap());
+        collector.take(&vec![1; MAX_RETAINED]);
+        let retained = collector.finish().unwrap();
+        // Nobody else's reservation is lost to it.
+        let mut collector = ResponseCollector::new(reserved.pop().unwrap());
+        collector.take(&vec![1; ORDINARY as usize]);
+        assert!(collector.finish().is_ok());
+        drop(retained);
+        assert!(reserve(&memory).is_ok());
+    }
+
+    #[test]
     fn a_response_without_room_is_dropped_at_once() {
         let small = memory(PIECE as u64 + 10);
-        let mut collector = ResponseCollector::new(&small);
+        let mut collector = ResponseCollector::new(small.permit());
         collector.take(&vec![1; PIECE + 1]);
         assert!(collector.full.is_empty() && collector.filling.capacity() == 0);
         collector.take(&[1]);
         assert_eq!(collector.finish().err(), Some(RetentionError::NoRoom));
         assert_eq!(small.held(), 0);
         let large = memory(1 << 30);
-        let mut collector = ResponseCollector::new(&large);
+        let mut collector = ResponseCollector::new(large.permit());
         collector.take(&vec![1; MAX_RETAINED]);
         collector.take(&[1]);
         assert_eq!(collector.finish().err(), Some(RetentionError::TooLarge));

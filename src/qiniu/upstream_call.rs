@@ -43,6 +43,9 @@ pub enum UpstreamFailureKind {
     /// All connections were in use.
     #[error("no free connection to Qiniu")]
     PoolExhausted,
+    /// The memory for responses that are delivered as evidence is used up.
+    #[error("no memory for the response, which is to be delivered as evidence")]
+    NoEvidenceRoom,
     /// No file descriptor was free for a connection.
     #[error("no file descriptor is free")]
     NoDescriptor,
@@ -112,6 +115,11 @@ impl Upstream {
         begun: &mut Option<SystemTime>,
     ) -> Result<UpstreamResponse, UpstreamFailure> {
         let mut lease = self.lease().await?;
+        // Behind the lease, so that calls that wait for a connection reserve nothing.
+        let Ok(reserved) = rules.reserve() else {
+            self.keep(lease);
+            return Err(UpstreamFailureKind::NoEvidenceRoom.into());
+        };
         let mut sent = *begun.insert(SystemTime::now());
         let first = exchange(&mut lease.connection, &request.request()).await;
         let mut reader = match first {
@@ -133,7 +141,8 @@ impl Upstream {
             return Err(failure(kind, reader.take_reqid()));
         }
         let seal = owner.map(|owner| (owner, sent));
-        match rules.read(&mut reader, &mut lease.connection, seal).await {
+        let read = rules.read(&mut reader, &mut lease.connection, seal, reserved);
+        match read.await {
             Ok(response) => {
                 if reader.finish(&mut lease.connection) {
                     self.keep(lease);
@@ -159,6 +168,7 @@ impl UpstreamFailure {
     pub fn nothing_was_taken(&self) -> bool {
         match self.kind {
             UpstreamFailureKind::PoolExhausted
+            | UpstreamFailureKind::NoEvidenceRoom
             | UpstreamFailureKind::NoDescriptor
             | UpstreamFailureKind::Unreachable(_)
             | UpstreamFailureKind::Timeout => !self.begun,

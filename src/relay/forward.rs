@@ -142,6 +142,7 @@ fn observe(
         }
         Err(failure) => match failure.kind {
             UpstreamFailureKind::PoolExhausted => "no_connection_free",
+            UpstreamFailureKind::NoEvidenceRoom => "no_evidence_memory",
             UpstreamFailureKind::NoDescriptor => "no_descriptor",
             UpstreamFailureKind::Unreachable(_) => "unreachable",
             UpstreamFailureKind::Timeout => "timeout",

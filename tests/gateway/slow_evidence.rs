@@ -3,11 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::support::{
-    Answer, Gateway, VERIFY,
+    Answer, Gateway, UNBOUND, VERIFY,
     backend::{self, Backend, Does},
-    bearer, routes, sealed, upstream, verify_body, video,
+    bearer, claims, crowd, refusal, routes, sealed, upstream, verify_body, video,
 };
 use serde_json::json;
+use tokio::task::JoinSet;
 
 const PASS: &str = r#"{"error_code":0,"result":{"score":0.9,"action_verify":"pass","thresholds":{"frr_1e-3":0.3}}}"#;
 
@@ -82,4 +83,52 @@ async fn a_stop_past_its_deadline_waits_for_no_delivery() {
         (&record["status"], &record["code"]),
         (&json!(503), &json!("shutting_down"))
     );
+}
+
+/// There is room for 16 ordinary responses at least; these are a little larger.
+#[tokio::test]
+async fn a_verify_whose_evidence_finds_no_room_is_refused_before_its_call() {
+    const CALLS: usize = 34;
+    let _alone = crowd::alone().await;
+    let backend = backend::start(Does::Waits).await;
+    let pass = PASS.replacen('{', &format!("{{\"pic\":\"{}\",", "a".repeat(1_050_000)), 1);
+    let does = upstream::Does::Answer(upstream::answer("200 OK", &pass));
+    let qiniu = upstream::start(does).await;
+    let evidence = backend.sections("timeout = \"60s\"\nrequired = true");
+    let sections = [UNBOUND, &evidence, &routes()].concat();
+    let gateway = Gateway::start(qiniu.address, "body_memory = \"30MiB\"", &sections).await;
+    let gateway = Arc::new(gateway);
+    let mut asked = JoinSet::new();
+    for _ in 0..CALLS {
+        let gateway = Arc::clone(&gateway);
+        let body = verify_body("S1", &video(0));
+        asked.spawn(async move { gateway.post(false, VERIFY, body).await });
+    }
+    let mut refused = 0;
+    while refused + backend.deliveries().len() < CALLS {
+        if let Some(answer) = asked.try_join_next() {
+            refusal::refused(&answer.unwrap(), 503, "overloaded");
+            refused += 1;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert!((15..=CALLS - 12).contains(&refused), "{refused}");
+    assert_eq!(
+        qiniu.requests(),
+        CALLS - refused,
+        "the others were not sent"
+    );
+    while !asked.is_empty() {
+        backend.answer.notify_waiters();
+        let Some(answer) = asked.try_join_next() else {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            continue;
+        };
+        let answer = answer.unwrap().json();
+        let claims = claims(&gateway, answer["verdict"].as_str().unwrap()).await;
+        assert_eq!(claims["liveness"]["evidence"], "delivered");
+    }
+    let metrics = gateway.metrics().await;
+    let counted = format!("outcome=\"no_evidence_memory\"}} {refused}\n");
+    assert!(metrics.contains(&counted), "{metrics}");
 }

@@ -18,6 +18,10 @@ pub(super) fn upstream(kind: &UpstreamFailureKind) -> ProblemDetails {
             let detail = "the liveness service is busy; retry";
             ProblemDetails::new(503, "upstream_busy", detail).retry_after(5)
         }
+        UpstreamFailureKind::NoEvidenceRoom => {
+            let detail = "too many results wait for their delivery; retry";
+            ProblemDetails::new(503, "overloaded", detail).retry_after(1)
+        }
         UpstreamFailureKind::NoDescriptor => {
             let detail = "too many connections at once; retry";
             ProblemDetails::new(503, "overloaded", detail).retry_after(1)
@@ -64,6 +68,11 @@ pub(super) fn logged_upstream(failure: &UpstreamFailure) -> Option<(Level, Strin
         }
         UpstreamFailureKind::PoolExhausted => {
             "no free connection to Qiniu; raise qiniu.max_connections".into()
+        }
+        UpstreamFailureKind::NoEvidenceRoom => {
+            "the memory for evidence is used up: the backend is slow to take it, or raise \
+             qiniu.max_connections and server.body_memory"
+                .into()
         }
         // The connection pool logs this, but not for each call.
         UpstreamFailureKind::NoDescriptor => return None,
