@@ -14,7 +14,7 @@ use crate::{
     rotation::{LoadError, LoaderInput},
     route::{Rate, RouteSettings},
     server::{
-        AdminSettings, ServerSettings,
+        AdminSettings, HTTP2_PING, ServerSettings,
         tls::{PemFile, ServerTls, server_config},
     },
 };
@@ -60,6 +60,7 @@ impl ConfigReader<'_> {
             head_timeout: head_timeout?,
             idle_timeout: idle_timeout?,
             drain_timeout: drain_timeout?,
+            http2_ping: HTTP2_PING,
             tls,
         };
         Some((server, share))

@@ -18,7 +18,7 @@ use ipnet::IpNet;
 
 use super::{
     access_record::RequestIds, cors::Cors, endpoint::Endpoints, finalize::ResponseFinalizer,
-    in_flight::InFlightCalls,
+    in_flight::InFlightCalls, unread::UnreadUploads,
 };
 use crate::{
     auth::Authenticator,
@@ -96,6 +96,8 @@ pub struct Gateway {
     pub cors: Cors,
     /// The memory of request bodies.
     pub body_memory: Arc<BodyMemory>,
+    /// What waiting requests leave unread of their bodies.
+    pub unread: UnreadUploads,
     /// The connection pool to Qiniu.
     pub upstream: Arc<Upstream>,
     /// Calls to Qiniu that have not ended yet.

@@ -23,8 +23,10 @@ use super::{
     gateway::{Gateway, Peer},
     refusal::Refusal,
     respond::{Reply, respond},
+    unread::unread_bytes,
     upload::{Upload, upload},
 };
+use crate::body::BodyRefusal;
 
 impl Gateway {
     /// Responds to a request. It never fails: an error is a response too.
@@ -40,9 +42,13 @@ impl Gateway {
         async move {
             let http2 = parts.version == Version::HTTP_2;
             let empty = body.is_end_stream();
+            let unread = unread_bytes(parts.version, &body);
             let admission = tokio::select! {
                 biased;
                 admission = admit(&self, &parts, &peer, empty, &mut record) => admission,
+                () = self.unread.exhausted(unread) => {
+                    Err(Refusal::from(BodyRefusal::NoRoom).into())
+                }
                 () = self.grace_period_over(http2) => Err(Refusal::ShuttingDown.into()),
             };
             let (result, limits) = match admission {

@@ -4,7 +4,7 @@
 //! [`upload`] the body, [`forward`] calls Qiniu and [`finalize`] its response, [`respond`]
 //! writes the response. [`refusal`] lists every reason to reject a request, and [`problem`] is
 //! its form on the wire. [`access_record`] is the log line of a request, [`forwarded`] what trusted
-//! proxies say of it.
+//! proxies say of it, and [`unread`] bounds what arrives of a body while its request waits.
 
 pub mod access_record;
 pub mod admit;
@@ -20,4 +20,5 @@ pub mod in_flight;
 pub mod problem;
 pub mod refusal;
 pub mod respond;
+pub mod unread;
 pub mod upload;

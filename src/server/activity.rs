@@ -35,6 +35,9 @@ pub(super) struct ConnectionTimeouts {
     /// Between requests, and for a response that the peer does not read. While no request of the
     /// connection was authenticated, `head` applies if it is shorter.
     pub(super) idle: Duration,
+    /// How long a stranger's connection must have been idle to be evicted: a request may be on its
+    /// way.
+    pub(super) grace: Duration,
 }
 
 /// Protocol of a connection.

@@ -30,6 +30,9 @@ pub(super) const MAX_CONNECTIONS: usize = 64;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time limit of a whole connection.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(15);
+/// In a full house the oldest silent connection goes at once, so that a probe behind a flood of
+/// newcomers waits for none of them. One whose request has arrived is served all the same.
+const GRACE: Duration = Duration::ZERO;
 /// Read buffer, in bytes. Heads of probes and scrapers are far smaller.
 const READ_BUFFER: usize = 16 * 1024;
 
@@ -43,6 +46,7 @@ pub(super) async fn serve(
     let timeouts = ConnectionTimeouts {
         head: HEAD_TIMEOUT,
         idle: HEAD_TIMEOUT,
+        grace: GRACE,
     };
     scarcity.reserve.fill();
     let acceptor = Acceptor {

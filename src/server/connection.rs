@@ -12,6 +12,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -49,6 +50,8 @@ pub(super) struct ServerContext<H> {
     pub(super) tls: Option<ServerTls>,
     pub(super) peers: PeerRules,
     pub(super) timeouts: ConnectionTimeouts,
+    /// Interval and timeout of HTTP/2 pings.
+    pub(super) http2_ping: Duration,
     pub(super) max_head_bytes: usize,
     pub(super) metrics: Arc<Metrics>,
     pub(super) head_responder: HeadResponder,

@@ -23,23 +23,20 @@ use super::{
     socket::PeerStream,
     stream::ConnectionStream,
 };
-use crate::relay::gateway::Peer;
+use crate::relay::{gateway::Peer, unread::UPLOAD_WINDOW};
 
 pub mod frames;
 pub mod guard;
 mod stream;
 
-/// Flow-control windows, in bytes. The connection's bounds the unread bytes that a peer can make
-/// us buffer. It is wider than a stream's, so that one upload that is not read can't stop the
-/// others of a proxy's connection. A stream's allows 40 Mbit/s at a round trip of 200 ms.
-const STREAM_WINDOW: u32 = 1024 * 1024;
-const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
+/// The flow-control window of a connection, in bytes: the unread bytes that a peer can make us
+/// buffer. It is wider than a stream's, so that one upload that is not read can't stop the others
+/// of a proxy's connection.
+const CONNECTION_WINDOW: u32 = 4 * UPLOAD_WINDOW;
 const MAX_STREAMS: u32 = 100;
 /// Minimum of hyper's HTTP/2 head limit, in bytes. Above its limit hyper responds with a bare 431,
 /// which can't be held back over HTTP/2.
 const MIN_HEAD: usize = 128 * 1024;
-/// Interval and timeout of pings. A dead peer is noticed within twice this time.
-const PING: Duration = Duration::from_secs(20);
 
 impl<H, F> HttpConnection<H>
 where
@@ -82,15 +79,15 @@ where
         let mut turns = Turns {
             connection: http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
-                .initial_stream_window_size(STREAM_WINDOW)
+                .initial_stream_window_size(UPLOAD_WINDOW)
                 .initial_connection_window_size(CONNECTION_WINDOW)
                 .max_concurrent_streams(MAX_STREAMS)
                 .max_header_list_size(u32::try_from(head_limit).unwrap_or(u32::MAX))
                 // h2 counts them over the whole life of a connection, so a proxy's would end some
                 // day. The guard counts them too, and forgets them with time.
                 .max_local_error_reset_streams(None)
-                .keep_alive_interval(PING)
-                .keep_alive_timeout(PING)
+                .keep_alive_interval(self.context.http2_ping)
+                .keep_alive_timeout(self.context.http2_ping)
                 .serve_connection(TokioIo::new(&mut guarded), service),
             progress: Arc::clone(&progress),
         };

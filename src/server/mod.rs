@@ -48,6 +48,12 @@ use crate::{
     route::Rate,
 };
 
+/// Interval and timeout of HTTP/2 pings. A dead peer is noticed within twice this time.
+pub const HTTP2_PING: Duration = Duration::from_secs(20);
+
+/// How long a stranger's connection to the public listener is kept in any case.
+const STRANGER_GRACE: Duration = Duration::from_millis(100);
+
 /// File descriptors held back for the admin listener, so that probes are answered when no other
 /// descriptor is free.
 const ADMIN_RESERVE: usize = 8;
@@ -81,6 +87,8 @@ pub struct ServerSettings {
     pub idle_timeout: Duration,
     /// Time that requests in flight have to finish when the gateway stops.
     pub drain_timeout: Duration,
+    /// Interval and timeout of HTTP/2 pings: [`HTTP2_PING`] in a gateway; tests use a shorter one.
+    pub http2_ping: Duration,
     /// TLS of the public listener, or `None` for plain HTTP.
     pub tls: Option<tls::ServerTls>,
 }
@@ -162,6 +170,7 @@ impl Server {
         let timeouts = ConnectionTimeouts {
             head: settings.head_timeout,
             idle: settings.idle_timeout,
+            grace: STRANGER_GRACE,
         };
         let table = ConnectionTable::new(settings.max_connections, HEAD_BUDGET, timeouts);
         let reserve = DescriptorReserve::new(ADMIN_RESERVE);
@@ -181,6 +190,7 @@ impl Server {
             tls: settings.tls.clone(),
             peers: PeerRules::new(settings),
             timeouts,
+            http2_ping: settings.http2_ping,
             max_head_bytes: settings.max_head_bytes,
             metrics,
             head_responder,

@@ -182,6 +182,7 @@ mod tests {
     const TIMEOUTS: ConnectionTimeouts = ConnectionTimeouts {
         head: Duration::from_secs(10),
         idle: Duration::from_secs(75),
+        grace: Duration::from_millis(100),
     };
 
     impl ConnectionTable {

@@ -15,9 +15,8 @@ use tokio::time::Instant;
 
 use super::{ActivityState, ConnectionActivity};
 
-/// A connection is evicted only if it has been idle for so long: a request may be on its way. One
-/// that was authenticated belongs to a user, or to a proxy with many of them.
-const STRANGER_IDLE: Duration = Duration::from_millis(100);
+/// A connection that was authenticated belongs to a user, or to a proxy with many of them. It is
+/// evicted only if it has been idle for so long.
 const AUTHENTICATED_IDLE: Duration = Duration::from_secs(1);
 /// How much longer than a stranger's such a connection may be idle. If it never went before a
 /// stranger's, newcomers would replace each other before they could become users.
@@ -31,7 +30,7 @@ impl ConnectionActivity {
         let state = self.state();
         let needed = match authenticated {
             true => AUTHENTICATED_IDLE,
-            false => STRANGER_IDLE,
+            false => self.timeouts.grace,
         };
         let idle = now.saturating_duration_since(state.idle_since);
         let evictable = state.in_flight == 0 && !state.evicted && idle >= needed;
@@ -83,15 +82,17 @@ impl ConnectionActivity {
         self.state().evicted
     }
 
-    /// Polls a future to its end, or drops it (`None`) when the connection is evicted.
+    /// Polls a future to its end, or drops it (`None`) when the connection is evicted. It is polled
+    /// first, so that a request that has arrived is served.
     pub(in crate::server) async fn unless_evicted<F: Future>(
         &self,
         future: F,
     ) -> Option<F::Output> {
         let mut future = pin!(future);
-        poll_fn(|cx| match self.poll_evicted(cx) {
-            true => Poll::Ready(None),
-            false => future.as_mut().poll(cx).map(Some),
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if self.poll_evicted(cx) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
         })
         .await
     }

@@ -8,6 +8,7 @@ fn activity(version: HttpVersion) -> Arc<ConnectionActivity> {
     let timeouts = ConnectionTimeouts {
         head: IDLE,
         idle: IDLE,
+        grace: Duration::ZERO,
     };
     let heads = Arc::new(HeadBudget::new(usize::MAX));
     let activity = ConnectionActivity::new(timeouts, Instant::now(), heads);

@@ -12,7 +12,9 @@ use liveness_gateway::{
     lifecycle::Readiness,
     relay::cors::{Cors, CorsSettings},
     relay::gateway::Peer,
-    server::{AdminSettings, HeadResponder, Server, ServerSettings, drain::DrainOutcome},
+    server::{
+        AdminSettings, HTTP2_PING, HeadResponder, Server, ServerSettings, drain::DrainOutcome,
+    },
     telemetry::{LogFormat, Telemetry, log::LogWriter, metrics::Metrics},
 };
 use tokio::{
@@ -58,6 +60,7 @@ pub(crate) fn settings() -> ServerSettings {
         head_timeout: Duration::from_secs(10),
         idle_timeout: Duration::from_secs(10),
         drain_timeout: Duration::from_secs(10),
+        http2_ping: HTTP2_PING,
         tls: None,
     }
 }

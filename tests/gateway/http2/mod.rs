@@ -8,6 +8,7 @@ mod dropped;
 mod floods;
 mod heads;
 mod honest;
+mod keep_alive;
 mod slowness;
 mod windows;
 

@@ -1,13 +1,18 @@
-//! Flow control: an upload that nobody reads takes nothing from the others of its connection.
+//! Flow control: an upload that nobody reads takes nothing from the others of its connection, and
+//! all that nobody reads are few.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use super::{client, head, stranger};
-use crate::support::{Gateway, VERIFY, emulator, frames, verify_body, video};
+use crate::support::{
+    Gateway, VERIFY, emulator, frames,
+    identity::{self, Does, KEYS, Provider, Signer},
+    verify_body, video,
+};
 use frames::{
     DATA, FrameClient, HEADERS, INITIAL_WINDOW_SIZE, RST_STREAM, SETTINGS, WINDOW_UPDATE,
 };
-use liveness_gateway::emulator::Scenario;
+use liveness_gateway::{auth::remote::FetchTiming, emulator::Scenario};
 use tokio::net::TcpStream;
 
 const STREAM_WINDOW: i64 = 1 << 20;
@@ -163,4 +168,53 @@ async fn an_upload_over_the_limit_gives_its_window_back() {
     let body = verify_body("session", &video(100_000));
     sender.upload(3, body.as_bytes(), true).await;
     assert_eq!(sender.status(3).await, 200);
+}
+
+/// The codes of the responses on these streams, in the order of the responses.
+async fn codes(client: &mut FrameClient<TcpStream>, count: usize) -> Vec<(u32, String)> {
+    let mut codes = Vec::new();
+    while codes.len() < count {
+        let frame = client.next().await.expect("the connection is open");
+        if frame.kind == DATA {
+            let problem: serde_json::Value = serde_json::from_slice(&frame.payload).unwrap();
+            codes.push((frame.stream, problem["code"].as_str().unwrap().to_owned()));
+        }
+    }
+    codes
+}
+
+#[tokio::test]
+async fn requests_that_wait_for_keys_leave_little_unread() {
+    let known = Signer::new("known");
+    let provider = Provider::start(vec![known.jwk()]).await;
+    let timing = FetchTiming {
+        fetch_timeout: Duration::from_secs(1),
+        ..identity::hasty()
+    };
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let gateway = identity::gateway(qiniu, &provider.identity(""), timing).await;
+    gateway.until_ready_is(200).await;
+    provider.does(KEYS, Does::Hang);
+    let token = format!("Bearer {}", Signer::new("new").token(&provider, "user-1"));
+    let head = |stream, more: &[(&str, &str)]| {
+        let fields = [
+            &super::fields(VERIFY)[..],
+            &[("authorization", &token)],
+            more,
+        ];
+        frames::headers(stream, false, &fields.concat())
+    };
+    // Small ones, which declare it; then five more of any length than there is room for.
+    let small = (0..30).map(|at| head(at * 2 + 1, &[("content-length", "9")]));
+    let large = (30..50).map(|at| head(at * 2 + 1, &[]));
+    let mut client = client(&gateway).await;
+    let heads: Vec<_> = small.chain(large).collect();
+    client.send(&heads.concat()).await.unwrap();
+    for (stream, code) in codes(&mut client, 5).await {
+        assert!(stream > 60 && code == "overloaded", "{stream}: {code}");
+    }
+    // The others wait until the fetch has failed.
+    let mut waited = codes(&mut client, 45).await;
+    waited.retain(|(_, code)| code != "not_ready");
+    assert_eq!(waited, []);
 }

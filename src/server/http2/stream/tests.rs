@@ -18,6 +18,7 @@ fn stream(bytes: &[u8]) -> (Bytes<'_>, Arc<ConnectionProgress>) {
     let timeouts = ConnectionTimeouts {
         head: Duration::from_secs(1),
         idle: Duration::from_secs(1),
+        grace: Duration::ZERO,
     };
     let heads = Arc::new(HeadBudget::new(0));
     let activity = ConnectionActivity::new(timeouts, Instant::now(), heads);
