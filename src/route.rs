@@ -65,6 +65,8 @@ pub struct RouteSettings {
     pub request_fields: Option<Vec<String>>,
     /// Members that are forwarded with these values, whatever the request contains.
     pub request_set: Vec<(String, serde_json::Value)>,
+    /// What of a response may pass; `None`: everything.
+    pub response_fields: Option<Vec<json::rules::MemberPath>>,
     /// Members that are removed from responses.
     pub remove: Vec<json::rules::MemberPath>,
     /// Maximum length of a string in a response, in bytes as written; longer ones are removed

@@ -206,7 +206,7 @@ fn configuration(plan: &RigPlan, server: &ServerKeys, addresses: [SocketAddr; 3]
         let _ = write!(
             text,
             "[[routes]]\npath = \"/v2/actionliveness/{path}\"\nkind = \"{kind}\"\n\
-             rate = \"{RATE}/s\"\nburst = {RATE}\nconcurrent_per_user = 20\n"
+             rate = \"{RATE}/s\"\nburst = {RATE}\nquota = \"\"\nconcurrent_per_user = 20\n"
         );
     }
     text + &plan.more

@@ -46,13 +46,13 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(ours, wanted.cut(document));
 });
 
-/// Rules of every kind, alone and combined. The last three resemble those of the two forms of a
-/// request and of a response.
+/// Rules of every kind, alone and combined. The last five resemble those of the two forms of a
+/// request, of the two kinds of a response, and of a response without scores.
 fn wanted(choice: u8) -> ReferenceRules {
     let list = |text: &str| text.split_ascii_whitespace().map(str::to_owned).collect();
     let keep = |text: &str| Some(list(text));
     let none = ReferenceRules::default();
-    match choice % 12 {
+    match choice % 16 {
         0 => none,
         1 => ReferenceRules {
             watch_root: true,
@@ -110,10 +110,39 @@ fn wanted(choice: u8) -> ReferenceRules {
             stream: list("video_base64"),
             ..none
         },
-        _ => ReferenceRules {
-            remove: list("result.best_image.pic result.pic_list[].pic"),
+        11 => ReferenceRules {
+            allow_only: keep("a b.a b.c[] c[].a c[][].b a.d"),
+            remove: list("a.b b.c[].a"),
+            capture: list("b.b c[].c d"),
+            ..none
+        },
+        12 => ReferenceRules {
+            allow_only: keep("a.a a.b.c b[] d[].d"),
+            replace: list("a.b.c b[] c"),
+            remove_longer: Some(8),
+            ..none
+        },
+        13 => ReferenceRules {
+            allow_only: keep("error_code error_msg serverlogid result.session_id result.code"),
             capture: list("error_code serverlogid"),
             replace: list("result.session_id"),
+            ..none
+        },
+        14 => ReferenceRules {
+            allow_only: keep("error_code error_msg serverlogid result.action_verify"),
+            remove: list("result.best_image.pic result.pic_list[].pic verdict"),
+            capture: list("error_code result.score result.thresholds.frr_1e-3"),
+            remove_longer: Some(64),
+            ..none
+        },
+        _ => ReferenceRules {
+            allow_only: keep(concat!(
+                "error_code error_msg serverlogid result.score result.thresholds ",
+                "result.best_image.liveness_score result.best_image.quality ",
+                "result.pic_list[].liveness_score result.pic_list[].quality",
+            )),
+            remove: list("result.best_image.pic result.pic_list[].pic"),
+            capture: list("error_code serverlogid result.thresholds.frr_1e-3"),
             remove_longer: Some(64),
             ..none
         },

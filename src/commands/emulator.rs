@@ -40,6 +40,10 @@ pub struct EmulatorArgs {
         value_parser = arguments::latency
     )]
     latency: Duration,
+    /// Add members to responses that Qiniu does not send today, with pictures in them: none of them
+    /// may reach a frontend
+    #[arg(long)]
+    new_members: bool,
 }
 
 /// Why the emulator can't run.
@@ -83,6 +87,7 @@ impl EmulatorArgs {
             let emulator = Emulator::bind(settings)
                 .await
                 .map_err(|source| EmulatorCommandError::Listen { address, source })?;
+            emulator.handle().set_new_members(self.new_members);
             announce(emulator.address()).map_err(EmulatorCommandError::Print)?;
             emulator.run(stop).await;
             Ok(())

@@ -3,13 +3,14 @@
 //! The steps: [`tree`] parses the file, [`overrides`] applies the environment, [`unknown`] rejects
 //! names that no key has, and [`settings`] assembles the settings of all sections: [`server`],
 //! [`outbound`], [`upstream`], [`identities`] with [`identity_keys`], [`sessions`], [`routes`] with
-//! [`pins`], [`verdict`], [`evidence`] and [`store`]. [`reader`], [`units`] and [`secret_source`]
-//! read single values, and [`keys`] is the table of all keys. [`diagnostics`] reports all errors at
-//! once, of a text that [`redact`] has cleared of secrets.
+//! [`pins`] and [`answers`], [`verdict`], [`evidence`] and [`store`]. [`reader`], [`units`] and
+//! [`secret_source`] read single values, and [`keys`] is the table of all keys. [`diagnostics`]
+//! reports all errors at once, of a text that [`redact`] has cleared of secrets.
 //!
 //! Checking a configuration changes nothing outside of the process. The gateway starts from
 //! [`Settings`] alone, and no other module sees the form of the file.
 
+mod answers;
 mod diagnostics;
 mod evidence;
 mod identities;
@@ -55,6 +56,8 @@ pub struct LoadedConfig {
     pub settings: Settings,
     /// The same as TOML: every key with its value, and the sources of secrets instead of secrets.
     pub effective: String,
+    /// What is valid, but probably not meant so. Never holds a secret.
+    pub warnings: Vec<String>,
 }
 
 /// Loads a file, with the environment of the process.
@@ -93,6 +96,7 @@ pub fn load_text(
         base,
         variables,
         errors,
+        warnings: Vec::new(),
         effective: String::new(),
         proxy: None,
         reloadable: ReloadableSettings::default(),
@@ -103,6 +107,7 @@ pub fn load_text(
         Some(settings) if reader.errors.is_empty() => Ok(LoadedConfig {
             settings,
             effective: reader.effective,
+            warnings: reader.warnings,
         }),
         _ => Err(ConfigErrors::new(name, redacted, reader.errors)),
     }

@@ -22,6 +22,8 @@ pub(super) struct ConfigReader<'a> {
     /// The environment.
     pub(super) variables: &'a BTreeMap<String, String>,
     pub(super) errors: Vec<ConfigError>,
+    /// What is valid, but probably not meant so.
+    pub(super) warnings: Vec<String>,
     /// The effective configuration, as TOML.
     pub(super) effective: String,
     /// The proxy of `[outbound]`, once that section has been read.

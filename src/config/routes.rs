@@ -10,12 +10,17 @@ use super::{
     tree::{ConfigItem, ConfigTable, ConfigValue},
 };
 use crate::{
-    json::rules::MemberPath,
-    route::{RouteKind, RouteSettings, VideoCheck},
+    limit::rate::RateLimit,
+    route::{Rate, RouteKind, RouteSettings, VideoCheck},
 };
 
-/// Maximum of `response.max_string` on a verify route, in bytes. A longer string may be a picture.
-const MAX_STRING: u64 = 64 * 1024;
+/// Qiniu's own routes, and what each of them does.
+const QINIU_ROUTES: [(&str, &str, RouteKind); 2] = [
+    (SESSION_PATH, "session", RouteKind::Session),
+    (VERIFY_PATH, "verify", RouteKind::Verify),
+];
+const SESSION_PATH: &str = "/v2/actionliveness/sessioncode";
+const VERIFY_PATH: &str = "/v2/actionliveness/verify";
 
 /// The path of the routes in the table of keys.
 const PATH: &str = "routes[]";
@@ -33,8 +38,8 @@ impl ConfigReader<'_> {
             );
         }
         let defaults = [
-            default_route("session", "/v2/actionliveness/sessioncode"),
-            default_route("verify", "/v2/actionliveness/verify"),
+            default_route("session", SESSION_PATH),
+            default_route("verify", VERIFY_PATH),
         ];
         let written = ConfigSection::list(root, "routes", PATH);
         let sections = match written.is_empty() {
@@ -72,19 +77,37 @@ impl ConfigReader<'_> {
                 );
             }
         }
-        let kind = self.kind(&section)?;
+        let (kind, location) = self.kind(&section)?;
+        if let Some((path, _)) = &path {
+            self.check_kind(path, kind, &location);
+        }
         section.kind = Some(kind);
         self.route_of_kind(path, kind, &section, body_memory)
     }
 
-    fn kind(&mut self, section: &ConfigSection<'_>) -> Option<RouteKind> {
+    fn kind(&mut self, section: &ConfigSection<'_>) -> Option<Located<RouteKind>> {
         const FORM: &str = "write \"session\", \"verify\" or \"plain\"";
         let (word, location) = self.required(section, "kind", FORM)?;
         let kind = keys::KINDS.into_iter().find(|(known, _)| *known == word);
         if kind.is_none() {
             self.error(&location, format!("`kind` can't be `{word}`"), FORM);
         }
-        kind.map(|(_, kind)| kind)
+        kind.map(|(_, kind)| (kind, location))
+    }
+
+    /// As another kind, Qiniu's own routes would lose what protects their callers: pictures would
+    /// pass, or a billed call would be sent twice.
+    fn check_kind(&mut self, path: &str, kind: RouteKind, location: &ConfigLocation) {
+        let known = QINIU_ROUTES
+            .iter()
+            .find(|(known, ..)| path.eq_ignore_ascii_case(known));
+        if let Some((_, name, _)) = known.filter(|(.., right)| *right != kind) {
+            self.error(
+                location,
+                format!("`{path}` can only be a {name} route"),
+                format!("write kind = \"{name}\""),
+            );
+        }
     }
 
     fn route_of_kind(
@@ -99,18 +122,13 @@ impl ConfigReader<'_> {
         let timeout = self.duration(section, "timeout");
         let rate = self.rate(section, "rate");
         let burst = self.integer(section, "burst");
+        self.check_burst(rate, burst.as_ref());
         let quota = self.rate(section, "quota");
         let concurrent = self.integer(section, "concurrent_per_user");
         let video_check = self.video_check(section, kind);
         let request_fields = self.request_fields(section, kind);
         let request_set = self.pins(section, kind);
-        let remove = self.texts(section, "response.remove").unwrap_or_default();
-        let remove = remove
-            .iter()
-            .filter_map(|path| self.member_path(path))
-            .collect();
-        let max_string = self.max_string(section, kind);
-        let scores_hidden = self.scores_hidden(section, kind);
+        let response = self.response(section, kind);
         Some(RouteSettings {
             path: path?.0,
             kind,
@@ -124,10 +142,24 @@ impl ConfigReader<'_> {
             video_check,
             request_fields,
             request_set,
-            remove,
-            max_string,
-            scores_hidden,
+            response_fields: response.fields,
+            remove: response.remove,
+            max_string: response.max_string,
+            scores_hidden: response.scores_hidden,
         })
+    }
+
+    fn check_burst(&mut self, rate: Option<Rate>, burst: Option<&Located<u32>>) {
+        let (Some(rate), Some((count, location))) = (rate, burst) else {
+            return;
+        };
+        if NonZeroU32::new(*count).is_some_and(|burst| !RateLimit::is_countable(rate, burst)) {
+            self.error(
+                location,
+                "`burst` is too large for `rate`: it would take over 100 years to come back",
+                "lower `burst`, or raise `rate`",
+            );
+        }
     }
 
     fn scope(&mut self, section: &ConfigSection<'_>) -> Option<String> {
@@ -205,53 +237,6 @@ impl ConfigReader<'_> {
             }
         }
         Some(fields)
-    }
-
-    fn max_string(&mut self, section: &ConfigSection<'_>, kind: RouteKind) -> Option<usize> {
-        const HELP: &str = "write at most \"64KiB\", or leave it out for the default";
-        let max = self.size(section, "response.max_string");
-        if kind == RouteKind::Verify {
-            match &max {
-                None => self.error(
-                    &section.location,
-                    "without `response.max_string` a new picture field would reach the frontend",
-                    HELP,
-                ),
-                Some((bytes, location)) if *bytes > MAX_STRING => self.error(
-                    location,
-                    "`response.max_string` is large enough for a picture",
-                    HELP,
-                ),
-                Some(_) => {}
-            }
-        }
-        usize::try_from(max?.0).ok()
-    }
-
-    fn scores_hidden(&mut self, section: &ConfigSection<'_>, kind: RouteKind) -> bool {
-        let scores = self.word(section, "response.scores");
-        if scores.is_some() && kind != RouteKind::Verify {
-            self.error(
-                &section.location,
-                "`response.scores` is for verify routes: no other has scores",
-                "leave it out; `response.remove` removes members from any response",
-            );
-        }
-        scores.is_some_and(|scores| scores == "hidden")
-    }
-
-    fn member_path(&mut self, (text, location): &Located<String>) -> Option<MemberPath> {
-        match MemberPath::parse(text) {
-            Ok(path) => Some(path),
-            Err(error) => {
-                self.error(
-                    location,
-                    error.to_string(),
-                    "write names joined by dots, and `[]` for every element of an array",
-                );
-                None
-            }
-        }
     }
 
     /// Accepts only paths that the signers of all Qiniu SDKs sign in the same way.

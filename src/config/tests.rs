@@ -12,6 +12,7 @@ mod secrets;
 mod store;
 mod verdict;
 mod wrong;
+mod wrong_answers;
 mod wrong_identities;
 mod wrong_parts;
 
@@ -175,7 +176,7 @@ fn the_schema_contains_every_key() {
 fn shown(route: &RouteSettings) -> String {
     let per = |rate: crate::route::Rate| (rate.count.get(), rate.per.as_secs());
     format!(
-        "{:?} {} | scope {:?} | {} bytes | {:?} | rate {:?} burst {} quota {:?} | {:?} at once | fields {:?} | sets {:?} | removes {} | strings {:?}",
+        "{:?} {} | scope {:?} | {} bytes | {:?} | rate {:?} burst {} quota {:?} | {:?} at once | fields {:?} | sets {:?} | passes {:?} | removes {} | strings {:?}",
         route.kind,
         route.path,
         route.scope,
@@ -187,15 +188,16 @@ fn shown(route: &RouteSettings) -> String {
         route.concurrent_per_user.map(|count| count.get()),
         route.request_fields,
         route.request_set,
+        route.response_fields.as_ref().map(Vec::len),
         route.remove.len(),
         route.max_string,
     )
 }
 
 const SESSION: &str = "Session /v2/actionliveness/sessioncode | scope None | 4096 bytes | 10s | rate Some((10, 60)) burst 5 quota None \
-    | Some(4) at once | fields Some([\"min_code_length\", \"max_code_length\"]) | sets [] | removes 0 | strings None";
-const VERIFY: &str = "Verify /v2/actionliveness/verify | scope None | 29360128 bytes | 60s | rate Some((6, 60)) burst 3 quota None \
-    | Some(1) at once | fields Some([\"session_id\", \"video_base64\", \"face_field\"]) | sets [] | removes 2 | strings Some(4096)";
+    | Some(4) at once | fields Some([\"min_code_length\", \"max_code_length\"]) | sets [] | passes Some(5) | removes 0 | strings None";
+const VERIFY: &str = "Verify /v2/actionliveness/verify | scope None | 29360128 bytes | 60s | rate Some((12, 60)) burst 6 quota Some((100, 86400)) \
+    | Some(1) at once | fields Some([\"session_id\", \"video_base64\", \"face_field\"]) | sets [] | passes Some(14) | removes 2 | strings Some(1024)";
 
 #[test]
 fn leeway_may_be_zero_and_other_durations_may_not() {
@@ -236,7 +238,7 @@ fn a_key_that_a_route_leaves_out_has_the_default_of_its_kind() {
         .map(shown)
         .collect();
     let plain = "Plain /v2/other | scope None | 1048576 bytes | 30s | rate Some((60, 60)) burst 10 quota None \
-        | None at once | fields None | sets [] | removes 0 | strings None";
+        | None at once | fields None | sets [] | passes None | removes 0 | strings None";
     assert_eq!(routes, [VERIFY, plain, SESSION]);
 }
 
@@ -254,14 +256,14 @@ fn written_values_of_a_route_replace_the_defaults() {
         quota = "50/day"
         concurrent_per_user = 2
         request.fields = ["session_id", "video_base64"]
-        response = { remove = "result.pic", max_string = "64KiB" }
+        response = { remove = "result.pic", max_string = "4KiB" }
     "#;
     let loaded = good(&minimal(routes), &[]);
     let [route] = &loaded.settings.routes[..] else {
         panic!("{}", loaded.effective)
     };
     let wanted = "Verify /v2/actionliveness/verify | scope Some(\"liveness:verify\") | 1048576 bytes | 1.5s | rate None burst 7 quota Some((50, 86400)) \
-        | Some(2) at once | fields Some([\"session_id\", \"video_base64\"]) | sets [] | removes 1 | strings Some(65536)";
+        | Some(2) at once | fields Some([\"session_id\", \"video_base64\"]) | sets [] | passes Some(14) | removes 1 | strings Some(4096)";
     assert_eq!(shown(route), wanted);
     assert_eq!(route.kind, RouteKind::Verify);
 }

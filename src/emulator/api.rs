@@ -92,7 +92,10 @@ impl EmulatorApi {
             EmulatedEndpoint::SessionCode => self.issue(&fields, now, ids),
             EmulatedEndpoint::Verify => self
                 .verify(&fields, now)
-                .map(|wanted| responses::verify(&self.pictures, handle.scenario(), wanted, ids))
+                .map(|wanted| {
+                    let (scenario, new) = (handle.scenario(), handle.has_new_members());
+                    responses::verify(&self.pictures, scenario, wanted, new, ids)
+                })
                 .map_err(CallError::Code),
         };
         match result {

@@ -21,6 +21,7 @@ struct HandleState {
     authorization_failures: u64,
     last: Option<LastRequest>,
     scenario: Scenario,
+    new_members: bool,
     clock_offset: Duration,
 }
 
@@ -109,6 +110,16 @@ impl EmulatorHandle {
     /// The current outcome of verifies.
     pub fn scenario(&self) -> Scenario {
         self.state().scenario
+    }
+
+    /// Adds members to the responses of verifies that Qiniu does not send today: pictures, whole or
+    /// in small pieces, under names that no client knows.
+    pub fn set_new_members(&self, new_members: bool) {
+        self.state().new_members = new_members;
+    }
+
+    pub(super) fn has_new_members(&self) -> bool {
+        self.state().new_members
     }
 
     /// Moves the emulator's clocks forward, so that sessions expire without waiting. The dates of

@@ -16,6 +16,8 @@ use super::{
 const BEST: usize = 2;
 /// Initial capacity for a response with pictures, in bytes.
 const RESPONSE_BYTES: usize = 1_000_000;
+/// Size of a piece of a picture in [`tiles`], in bytes: less than `response.max_string`.
+const TILE: usize = 900;
 /// Each picture's synthetic-image score is lower than the previous one by this share of the highest
 /// score ...
 const SPOOFING_STEP: f64 = 0.06;
@@ -46,11 +48,13 @@ struct SampleScores {
     spoofing: f64,
 }
 
-/// The response body of a verify whose session and video are valid.
+/// The response body of a verify whose session and video are valid. With `new`, it has members that
+/// Qiniu's responses do not have today.
 pub(super) fn verify(
     pictures: &SamplePictures,
     scenario: Scenario,
     wanted: FaceFields,
+    new: bool,
     ids: ResponseIds,
 ) -> Vec<u8> {
     let scores = match scenario {
@@ -84,6 +88,7 @@ pub(super) fn verify(
     out.push_str(",\"best_image\":");
     if let Some(best) = pictures.all().get(BEST) {
         image(&mut out, BEST, best, &scores, wanted, ids);
+        close_image(&mut out, best, new);
     }
     out.push_str(",\"pic_list\":[");
     for (index, picture) in pictures.all().iter().enumerate() {
@@ -91,8 +96,16 @@ pub(super) fn verify(
             out.push(',');
         }
         image(&mut out, index, picture, &scores, wanted, ids);
+        close_image(&mut out, picture, new);
     }
-    out.push_str("]}}");
+    out.push(']');
+    if let Some(best) = pictures.all().get(BEST).filter(|_| new) {
+        append(
+            &mut out,
+            format_args!(",\"thumbnail\":{{\"tiles\":{}}}", tiles(best)),
+        );
+    }
+    out.push_str("}}");
     out.into_bytes()
 }
 
@@ -167,7 +180,26 @@ fn image(
     if wanted.quality {
         append(out, format_args!(",\"quality\":{}", quality(index)));
     }
+}
+
+/// Ends an image, with `new` by its picture once more, whole and in small pieces.
+fn close_image(out: &mut String, picture: &str, new: bool) {
+    if new {
+        append(
+            out,
+            format_args!(
+                ",\"face_crop\":\"{picture}\",\"face_tiles\":{}",
+                tiles(picture)
+            ),
+        );
+    }
     out.push('}');
+}
+
+/// A picture in pieces that are too short to be recognized as one.
+fn tiles(picture: &str) -> Value {
+    let tiles = picture.as_bytes().chunks(TILE).map(String::from_utf8_lossy);
+    tiles.collect()
 }
 
 fn quality(index: usize) -> Value {
@@ -202,6 +234,7 @@ mod tests {
             &SamplePictures::new(),
             scenario,
             wanted,
+            false,
             IDS,
         ))
         .unwrap()
@@ -214,7 +247,8 @@ mod tests {
             quality: true,
         };
         for wanted in [FaceFields::default(), everything] {
-            let response = super::verify(&SamplePictures::new(), Scenario::Pass, wanted, IDS);
+            let response =
+                super::verify(&SamplePictures::new(), Scenario::Pass, wanted, false, IDS);
             assert!(
                 (850_000..=950_000).contains(&response.len()),
                 "{}",
@@ -244,6 +278,18 @@ mod tests {
         }
         let occlusion = &full["result"]["best_image"]["quality"]["occlusion"];
         assert!(occlusion["nose"].is_u64() && occlusion["mouth"].is_f64());
+    }
+
+    #[test]
+    fn new_members_have_pictures_whole_and_in_pieces() {
+        let pictures = SamplePictures::new();
+        let response = super::verify(&pictures, Scenario::Pass, FaceFields::default(), true, IDS);
+        let response: Value = serde_json::from_slice(&response).unwrap();
+        let best = &response["result"]["best_image"];
+        assert_eq!(best["face_crop"], best["pic"]);
+        let tiles = response["result"]["thumbnail"]["tiles"].as_array().unwrap();
+        assert!(tiles.len() > 50 && best["face_tiles"].as_array() == Some(tiles));
+        assert!(response["result"]["pic_list"][0]["face_tiles"].is_array());
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //!
 //! Whether a member stays is known only after its name, or inside a long string. So the cut sets a
 //! mark before the member, passes its bytes on, and rolls back to the mark if the member is
-//! removed. Never looks ahead, and never buffers more than a name or a captured value.
+//! removed. Relies on [`super::scalar`] and [`super::member`] for values that are no objects or
+//! arrays. Never looks ahead, and never buffers more than a name or a captured value.
 
 use super::{
     CutError,
@@ -20,10 +21,10 @@ pub struct JsonCut<'r> {
     pub(super) frames: FrameStack,
     /// Hashes of the member names in the open objects that are watched.
     pub(super) names: NameHashes,
-    name: MemberName,
+    pub(super) name: MemberName,
     /// The rules' node for the current or next value.
-    place: Option<NodeIndex>,
-    scalar: Option<CurrentScalar>,
+    pub(super) place: Option<NodeIndex>,
+    pub(super) scalar: Option<CurrentScalar>,
     /// Depth of the container whose member or element is being removed.
     pub(super) removing: Option<usize>,
     values: Vec<CapturedValue>,
@@ -187,7 +188,12 @@ impl<'r> JsonCut<'r> {
         self.place = place;
         let max = self.rules.max_scalar;
         let too_long = max.is_some_and(|max| self.name.raw_len() > max);
-        if self.removing.is_none() && (unknown || too_long || self.rules.action(place).remove) {
+        if self.removing.is_some() {
+            return Ok(());
+        }
+        if too_long || (unknown && place.is_none()) {
+            self.keep_back(at, out);
+        } else if unknown || self.rules.action(place).remove {
             self.remove(at, out);
         }
         Ok(())
@@ -209,10 +215,11 @@ impl<'r> JsonCut<'r> {
         if frame.object {
             return Ok(());
         }
-        self.place = self.rules.elements(frame.place);
+        let (place, unknown) = self.rules.elements(frame.place);
+        self.place = place;
         if self.removing.is_none() {
             out.mark(at.saturating_sub(1));
-            if self.rules.action(self.place).remove {
+            if unknown || self.rules.action(place).remove {
                 self.remove(at, out);
             }
         }
@@ -234,78 +241,12 @@ impl<'r> JsonCut<'r> {
         self.frames.push(frame);
     }
 
-    fn scalar_start(
-        &mut self,
-        string: bool,
-        bytes: &[u8],
-        at: usize,
-        out: &mut ChunkOutput<'_, impl CutSink>,
-    ) {
-        let action = self.rules.action(self.place);
-        let scalar = CurrentScalar::begin(action, string, bytes);
-        if self.removing.is_none() {
-            if action.replace {
-                out.mark(at.saturating_sub(1));
-            } else if scalar.is_settled(self.rules.max_scalar) {
-                out.mark(at);
-            }
-            if action.stream {
-                out.flush(at);
-            }
+    /// Removes a value that no rule names as removed, and reports its member's name.
+    pub(super) fn keep_back(&mut self, at: usize, out: &mut ChunkOutput<'_, impl CutSink>) {
+        if self.frames.last().is_some_and(|frame| frame.object) {
+            out.kept_back(self.name.start());
         }
-        self.scalar = Some(scalar);
-    }
-
-    /// Bytes that the scanner consumed without an event of their own: a part of an escape, of a
-    /// number or of a literal, or white space.
-    fn more(&mut self, bytes: &[u8], at: usize, out: &mut ChunkOutput<'_, impl CutSink>) {
-        match &mut self.scalar {
-            Some(scalar) => {
-                scalar.count(bytes.len());
-                // The decoded character of an escape comes at its end.
-                if !scalar.string {
-                    scalar.take(bytes);
-                }
-                self.too_long(at, out);
-            }
-            // A part of an escape in a name. Elsewhere it has no effect: names count from zero.
-            None => self.name.count(bytes.len()),
-        }
-    }
-
-    fn text(
-        &mut self,
-        event: JsonEvent,
-        bytes: &[u8],
-        at: usize,
-        out: &mut ChunkOutput<'_, impl CutSink>,
-    ) {
-        let mut buffer = [0; 4];
-        let decoded = match event {
-            JsonEvent::Escaped(decoded) => decoded.encode_utf8(&mut buffer).as_bytes(),
-            _ => bytes,
-        };
-        match &mut self.scalar {
-            Some(scalar) => {
-                scalar.count(bytes.len());
-                if scalar.action.stream {
-                    out.text(decoded, event == JsonEvent::Letters);
-                } else {
-                    scalar.take(decoded);
-                }
-                self.too_long(at, out);
-            }
-            None => self.name.take(decoded, bytes.len()),
-        }
-    }
-
-    /// Removes a scalar as soon as it is longer than allowed, before its end.
-    fn too_long(&mut self, at: usize, out: &mut ChunkOutput<'_, impl CutSink>) {
-        let scalar = self.scalar.as_ref();
-        let too_long = scalar.is_some_and(|scalar| scalar.is_too_long(self.rules.max_scalar));
-        if too_long && self.removing.is_none() {
-            self.remove(at, out);
-        }
+        self.remove(at, out);
     }
 
     fn remove(&mut self, at: usize, out: &mut ChunkOutput<'_, impl CutSink>) {
@@ -314,20 +255,6 @@ impl<'r> JsonCut<'r> {
             sink.insert(b"null");
         }
         self.removing = Some(self.frames.len());
-    }
-
-    fn scalar_end(&mut self, at: usize, out: &mut ChunkOutput<'_, impl CutSink>) {
-        let Some(scalar) = self.scalar.take() else {
-            return;
-        };
-        let action = scalar.action;
-        let value = scalar.value();
-        if let Some(slot) = action.capture.filter(|_| action.replace)
-            && self.removing.is_none()
-        {
-            out.roll_back(at).replace(slot, &value);
-        }
-        self.set(action, value);
     }
 
     fn value_end(&mut self, at: usize, out: &mut ChunkOutput<'_, impl CutSink>) {

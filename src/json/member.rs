@@ -63,7 +63,9 @@ impl JsonCut<'_> {
             let action = self.rules.action(place);
             let longest = member.name.len().max(member.length);
             let too_long = self.rules.max_scalar.is_some_and(|most| longest > most);
-            if unknown || too_long || action.remove || action.stream || action.replace {
+            let leads_on = action.passage && !matches!(member.value, PlainValue::Null);
+            let unusual = action.remove || action.stream || action.replace;
+            if unknown || too_long || leads_on || unusual {
                 return Ok(());
             }
             if frame.is_watched() {

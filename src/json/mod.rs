@@ -8,7 +8,9 @@
 pub mod cut;
 pub mod letters;
 mod member;
+mod path;
 pub mod rules;
+mod scalar;
 pub mod scanner;
 pub mod sink;
 mod state;

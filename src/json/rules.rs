@@ -1,9 +1,11 @@
-//! The rules of a cut, as a tree of places in a document: which are removed, and whose values are
-//! captured; and the paths that name such places.
+//! The rules of a cut, as a tree of places in a document: which may stay, which are removed, and
+//! whose values are captured.
 //!
 //! Built once at start. Never sees a document.
 
-use std::{fmt, hash::RandomState};
+use std::hash::RandomState;
+
+pub use super::path::{MemberPath, MemberPathError, PathStep};
 
 /// Index of a place's node in [`CutRules`].
 pub(super) type NodeIndex = usize;
@@ -29,8 +31,8 @@ struct RuleNode {
     elements: Option<NodeIndex>,
     /// Whether members without a node are removed.
     only_known: bool,
-    /// If given, members with other nodes are removed as well.
-    alone: Option<Vec<NodeIndex>>,
+    /// Whether the value stays if the one around it is a passage.
+    allowed: bool,
     /// Whether duplicate names are refused although no rule names a member.
     watched: bool,
     action: NodeAction,
@@ -40,6 +42,9 @@ struct RuleNode {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct NodeAction {
     pub(super) remove: bool,
+    /// It leads to what is allowed, and only that stays of it. No more of a string, number or
+    /// boolean stays than of an object that has nothing of it.
+    pub(super) passage: bool,
     pub(super) capture: Option<CaptureSlot>,
     pub(super) stream: bool,
     pub(super) replace: bool,
@@ -47,15 +52,8 @@ pub(super) struct NodeAction {
 
 impl Default for CutRules {
     fn default() -> Self {
-        let gone = RuleNode {
-            action: NodeAction {
-                remove: true,
-                ..NodeAction::default()
-            },
-            ..RuleNode::default()
-        };
         Self {
-            nodes: vec![RuleNode::default(), gone],
+            nodes: vec![RuleNode::default()],
             slots: 0,
             max_scalar: None,
             seed: RandomState::new(),
@@ -65,8 +63,6 @@ impl Default for CutRules {
 
 impl CutRules {
     pub(super) const ROOT: NodeIndex = 0;
-    /// The node of values that are removed because of their shape.
-    const GONE: NodeIndex = 1;
 
     /// Rules that remove and capture nothing.
     pub fn new() -> Self {
@@ -83,19 +79,33 @@ impl CutRules {
         }
     }
 
-    /// Keeps only the members at these paths, and the objects that lead to them. Other members that
-    /// rules name are still captured, but removed.
-    pub fn keep_alone<'a>(&mut self, paths: impl IntoIterator<Item = &'a MemberPath>) {
+    /// Keeps only what is at these paths, with all that is in it, and the objects and arrays that
+    /// lead there. A string, number or boolean in place of these is removed; `null` stays. What
+    /// other rules capture elsewhere is still captured, but removed.
+    pub fn allow_only(&mut self, paths: &[MemberPath]) {
+        self.set_passage(Self::ROOT);
         for path in paths {
+            if paths
+                .iter()
+                .any(|other| other != path && other.covers(path))
+            {
+                continue;
+            }
             let mut place = Self::ROOT;
             for step in path.steps() {
-                let next = self.child(place, step);
+                self.set_passage(place);
+                place = self.child(place, step);
                 if let Some(node) = self.nodes.get_mut(place) {
-                    node.alone.get_or_insert_default().push(next);
+                    node.allowed = true;
                 }
-                place = next;
             }
         }
+    }
+
+    /// Names a member without changing what becomes of it. If it is removed, that is not reported
+    /// as a member that no rule names.
+    pub fn name(&mut self, path: &MemberPath) {
+        self.at(path, |_| {});
     }
 
     /// Refuses duplicate names in the root.
@@ -173,18 +183,35 @@ impl CutRules {
             .find(|(known, _)| known.as_bytes() == name)
             .map(|(_, place)| *place);
         let other_shape = node.members.is_empty() && node.elements.is_some();
-        let stays = match &node.alone {
-            Some(alone) => found.is_some_and(|place| alone.contains(&place)),
-            None => found.is_some() || !(node.only_known || other_shape),
+        let stays = match node.action.passage {
+            true => self.is_allowed(found),
+            false => found.is_some() || !(node.only_known || other_shape),
         };
         (found, !stays)
     }
 
-    /// The node of an array's elements. If the rules expect an object, all elements are removed.
-    pub(super) fn elements(&self, place: Option<NodeIndex>) -> Option<NodeIndex> {
-        let node = self.nodes.get(place?)?;
-        let other_shape = (!node.members.is_empty()).then_some(Self::GONE);
-        node.elements.or(other_shape)
+    /// The node of an array's elements, and whether they are removed. If the rules expect an
+    /// object, all of them are.
+    pub(super) fn elements(&self, place: Option<NodeIndex>) -> (Option<NodeIndex>, bool) {
+        let Some(node) = place.and_then(|place| self.nodes.get(place)) else {
+            return (None, false);
+        };
+        let stays = match node.action.passage {
+            true => self.is_allowed(node.elements),
+            false => node.elements.is_some() || node.members.is_empty(),
+        };
+        (node.elements, !stays)
+    }
+
+    fn is_allowed(&self, place: Option<NodeIndex>) -> bool {
+        let node = place.and_then(|place| self.nodes.get(place));
+        node.is_some_and(|node| node.allowed)
+    }
+
+    fn set_passage(&mut self, place: NodeIndex) {
+        if let Some(node) = self.nodes.get_mut(place) {
+            node.action.passage = true;
+        }
     }
 
     fn at(&mut self, path: &MemberPath, change: impl FnOnce(&mut NodeAction)) {
@@ -219,104 +246,5 @@ impl CutRules {
         }
         self.nodes.push(RuleNode::default());
         next
-    }
-}
-
-/// A step of a [`MemberPath`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PathStep {
-    /// The member with this name.
-    Member(String),
-    /// Every element of an array: `[]`.
-    Elements,
-}
-
-/// A path from the root of a document, like `result.pic_list[].pic`. It has at least one step, and
-/// the first is a member.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemberPath(Vec<PathStep>);
-
-/// Why a text is not a [`MemberPath`]. Each variant holds the text.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MemberPathError {
-    /// A step has no name.
-    #[error("`{0}` has a step without a name; write it like `result.pic_list[].pic`")]
-    NoName(String),
-    /// Brackets are not `[]`, or not at the end of a step.
-    #[error("`{0}` may hold `[]` (every element) after a name and nothing else in brackets")]
-    Brackets(String),
-}
-
-impl MemberPath {
-    /// The steps, from the root.
-    pub fn steps(&self) -> &[PathStep] {
-        &self.0
-    }
-
-    /// The root's member with exactly this name, which may contain `.`, `[` or `]`.
-    pub fn member(name: &str) -> Self {
-        Self(vec![PathStep::Member(name.to_owned())])
-    }
-
-    /// Parses `a.b[].c`. Member names can't contain `.`, `[` or `]`.
-    ///
-    /// # Errors
-    /// A step has no name, or brackets are not `[]`.
-    pub fn parse(text: &str) -> Result<Self, MemberPathError> {
-        let mut steps = Vec::new();
-        for part in text.split('.') {
-            let name_end = part.find('[').unwrap_or(part.len());
-            let (name, mut rest) = part.split_at(name_end);
-            if name.is_empty() || name.contains(']') {
-                return Err(MemberPathError::NoName(text.to_owned()));
-            }
-            steps.push(PathStep::Member(name.to_owned()));
-            while !rest.is_empty() {
-                rest = rest
-                    .strip_prefix("[]")
-                    .ok_or_else(|| MemberPathError::Brackets(text.to_owned()))?;
-                steps.push(PathStep::Elements);
-            }
-        }
-        Ok(Self(steps))
-    }
-}
-
-impl fmt::Display for MemberPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, step) in self.0.iter().enumerate() {
-            match step {
-                PathStep::Member(name) if at == 0 => f.write_str(name)?,
-                PathStep::Member(name) => write!(f, ".{name}")?,
-                PathStep::Elements => f.write_str("[]")?,
-            }
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::MemberPath;
-
-    #[test]
-    fn a_path_is_displayed_as_it_was_written() {
-        for text in [
-            "a",
-            "result.best_image.pic",
-            "result.pic_list[].pic",
-            "a[][].b",
-        ] {
-            assert_eq!(MemberPath::parse(text).unwrap().to_string(), text);
-        }
-    }
-
-    #[test]
-    fn malformed_paths_are_rejected() {
-        for text in [
-            "", ".", "a.", ".a", "a[", "a]", "a[0]", "a[]b", "[].a", "a..b",
-        ] {
-            assert!(MemberPath::parse(text).is_err(), "{text}");
-        }
     }
 }

@@ -39,6 +39,11 @@ pub trait CutSink {
     fn rollback(&mut self);
     /// Takes decoded bytes of a streamed string. With `letters`, all of them are letters of base64.
     fn text(&mut self, bytes: &[u8], letters: bool);
+    /// A member is removed although no rule names it as removed: it is not among what is allowed,
+    /// or too long. `name` are the first bytes of its name, decoded.
+    fn kept_back(&mut self, name: &[u8]) {
+        let _ = name;
+    }
     /// Writes one JSON value in place of `value`, as
     /// [`CutRules::replace`](super::rules::CutRules::replace) asked. Not called if the rules
     /// replace nothing.
@@ -155,6 +160,11 @@ impl<'a, S: CutSink> ChunkOutput<'a, S> {
     /// it.
     pub(super) fn text(&mut self, bytes: &[u8], letters: bool) {
         self.sink.text(bytes, letters);
+    }
+
+    /// Passes the name of a member that is kept back to the sink.
+    pub(super) fn kept_back(&mut self, name: &[u8]) {
+        self.sink.kept_back(name);
     }
 
     /// Passes on the bytes before the mark, and the mark.

@@ -198,9 +198,9 @@ impl MemberName {
         // `DefaultHasher` hashes the same bytes to the same value however they are split, which a
         // test below holds it to.
         self.hasher.write(bytes);
-        if self.length <= MAX_CAPTURE {
-            self.start.extend_from_slice(bytes);
-        }
+        let room = MAX_CAPTURE.saturating_sub(self.start.len());
+        self.start
+            .extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
 
     /// Adds `raw` bytes to the length in the document: the first part of an escape, whose character
@@ -212,6 +212,11 @@ impl MemberName {
     /// Length in the document, in bytes.
     pub(super) fn raw_len(&self) -> usize {
         self.raw_length
+    }
+
+    /// The first bytes of the name.
+    pub(super) fn start(&self) -> &[u8] {
+        &self.start
     }
 
     /// The complete name; empty if it is too long to match a rule.

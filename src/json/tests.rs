@@ -1,5 +1,6 @@
 //! Compares the scanner and the cut with `serde_json`, however the input is split.
 
+mod allowed;
 mod members;
 #[allow(
     unreachable_pub,

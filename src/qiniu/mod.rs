@@ -2,17 +2,20 @@
 //!
 //! [`signature`] signs, and [`request`] is the only builder of a signed request. [`pool`] keeps
 //! connections. [`upstream_call`] makes one call; [`response`] turns the bytes of a response into
-//! what a caller may see. [`scores`] are what a verdict is based on, and [`retained`] is a response
-//! with its pictures. Relies on [`crate::outbound`] for HTTP itself.
+//! what a caller may see, and [`kept_back`] names what that leaves out. [`scores`] are what a
+//! verdict is based on, and [`retained`] is a response with its pictures. Relies on
+//! [`crate::outbound`] for HTTP itself.
 //!
 //! Never sends a request twice once one of its bytes may have been written, except when the caller
 //! of [`pool::Upstream::call`] allows it.
 
+pub mod kept_back;
 pub mod pool;
 pub mod request;
 pub mod response;
 pub mod retained;
 pub mod scores;
+mod sealing_sink;
 pub mod signature;
 pub mod upstream_call;
 

@@ -7,15 +7,17 @@
 use std::{sync::Arc, time::SystemTime};
 
 use super::{
+    kept_back::KeptBackNames,
     retained::{self, ResponseCollector, RetainedResponse, RetentionError},
     scores::{LivenessScores, ScoreSlots},
+    sealing_sink::SealingSink,
 };
 use crate::{
     json::{
         CutError,
         cut::JsonCut,
         rules::{CaptureSlot, CutRules, MemberPath},
-        sink::{BufferSink, CapturedValue, CutSink},
+        sink::CapturedValue,
     },
     memory::{MemoryBudget, MemoryPermit},
     outbound::{MalformedResponse, connection::OutboundConnection, exchange::ResponseReader},
@@ -24,8 +26,6 @@ use crate::{
 
 /// Maximum size of a response after the cut, in bytes.
 const MAX_KEPT: usize = 1024 * 1024;
-/// Usual size of a response after the cut, in bytes.
-const USUALLY_KEPT: usize = 512;
 /// Maximum size of a response before the cut, in bytes.
 const MAX_RESPONSE: u64 = 256 * 1024 * 1024;
 /// The members that remain if scores are hidden.
@@ -44,6 +44,7 @@ pub struct ResponseRules {
     session_id: Option<CaptureSlot>,
     needs_error_code: bool,
     scores: Option<ScoreSlots>,
+    kept_back: Arc<KeptBackNames>,
     /// The memory in which retained responses are counted, if they are to be retained.
     retain: Option<Arc<MemoryBudget>>,
 }
@@ -110,7 +111,8 @@ pub struct UpstreamResponse {
 }
 
 impl ResponseRules {
-    /// Removes `remove` and strings longer than `max_string` bytes.
+    /// Removes `remove` and strings longer than `max_string` bytes. Everything else passes, until
+    /// [`ResponseRules::allowing`] says what may.
     pub fn new(
         remove: &[MemberPath],
         max_string: Option<usize>,
@@ -137,6 +139,7 @@ impl ResponseRules {
             session_id,
             needs_error_code: expected != ExpectedResponse::Object,
             scores: None,
+            kept_back: Arc::default(),
             retain: None,
         }
     }
@@ -166,10 +169,27 @@ impl ResponseRules {
         self
     }
 
-    /// Keeps only the envelope and whether the actions were recognized.
-    pub fn without_scores(mut self) -> Self {
-        let kept = WITHOUT_SCORES.map(MemberPath::parse);
-        self.rules.keep_alone(kept.iter().flatten());
+    /// Keeps only what is at `fields`; `None`: everything. With `scores_hidden`, of these only the
+    /// envelope and whether the actions were recognized.
+    pub fn allowing(mut self, fields: Option<&[MemberPath]>, scores_hidden: bool) -> Self {
+        let visible = WITHOUT_SCORES.iter().map(|path| MemberPath::parse(path));
+        let visible: Vec<_> = visible.flatten().collect();
+        let allowed = match (fields, scores_hidden) {
+            (None, false) => return self,
+            (Some(fields), false) => fields.to_vec(),
+            (None, true) => visible,
+            (Some(fields), true) => {
+                fields.iter().for_each(|path| self.rules.name(path));
+                common(fields, &visible)
+            }
+        };
+        self.rules.allow_only(&allowed);
+        self
+    }
+
+    /// Logs the names of members that are kept back, if `names` does not have them yet.
+    pub fn reporting(mut self, names: &Arc<KeptBackNames>) -> Self {
+        self.kept_back = Arc::clone(names);
         self
     }
 
@@ -204,7 +224,7 @@ impl ResponseRules {
             return Err(InvalidResponse::Encoded);
         }
         let mut cut = Box::new(JsonCut::new(&self.rules));
-        let mut kept = SealingSink::new(seal);
+        let mut kept = SealingSink::new(seal, &self.kept_back);
         let mut received = 0_u64;
         let mut collector = reserved.map(ResponseCollector::new);
         reader
@@ -214,20 +234,21 @@ impl ResponseRules {
                     collector.take(bytes);
                 }
                 cut.feed(bytes, &mut kept)?;
-                if kept.buffer.len() > MAX_KEPT || received > MAX_RESPONSE {
+                if kept.len() > MAX_KEPT || received > MAX_RESPONSE {
                     return Err(InvalidResponse::TooLarge);
                 }
                 Ok(())
             })
             .await?;
         let mut values = cut.finish()?;
-        let body = kept.into_bytes()?;
+        let (body, kept_back) = kept.finish().ok_or(InvalidResponse::NotSealed)?;
         let error_code = integer(values.get(self.error_code));
         if reader.is_early() && matches!(error_code, None | Some(0)) {
             // A video can't be judged before it has arrived: this responds to something else.
             return Err(InvalidResponse::Early);
         }
         self.check(error_code, &values)?;
+        kept_back.log();
         // Must come before `short_text`, which takes from the values.
         let scores = self.scores.as_ref();
         let scores = scores.map(|slots| Box::new(slots.read(&values)));
@@ -259,6 +280,21 @@ impl ResponseRules {
     }
 }
 
+/// What both lists allow.
+fn common(some: &[MemberPath], others: &[MemberPath]) -> Vec<MemberPath> {
+    let pairs = some
+        .iter()
+        .flat_map(|one| others.iter().map(move |other| (one, other)));
+    let common = pairs.filter_map(
+        |(one, other)| match (one.covers(other), other.covers(one)) {
+            (true, _) => Some(other),
+            (_, true) => Some(one),
+            _ => None,
+        },
+    );
+    common.cloned().collect()
+}
+
 fn integer(value: Option<&CapturedValue>) -> Option<i64> {
     match value {
         Some(CapturedValue::Number(text)) => text.parse().ok(),
@@ -273,70 +309,6 @@ fn short_text(value: Option<&mut CapturedValue>) -> Option<String> {
             Some(text)
         }
         _ => None,
-    }
-}
-
-/// Collects what a cut keeps, and seals Qiniu's session id on the way: the id itself is never part
-/// of what is held.
-struct SealingSink<'h> {
-    buffer: BufferSink,
-    /// The session's owner, and when it was requested.
-    seal: Option<(&'h SessionOwner, SystemTime)>,
-    failed: bool,
-}
-
-impl<'h> SealingSink<'h> {
-    fn new(seal: Option<(&'h SessionOwner, SystemTime)>) -> Self {
-        Self {
-            buffer: BufferSink::with_capacity(USUALLY_KEPT),
-            seal,
-            failed: false,
-        }
-    }
-
-    /// The bytes that were kept.
-    fn into_bytes(self) -> Result<Vec<u8>, InvalidResponse> {
-        if self.failed {
-            return Err(InvalidResponse::NotSealed);
-        }
-        Ok(self.buffer.into_bytes())
-    }
-}
-
-impl CutSink for SealingSink<'_> {
-    fn keep(&mut self, bytes: &[u8]) {
-        self.buffer.keep(bytes);
-    }
-
-    fn insert(&mut self, bytes: &'static [u8]) {
-        self.buffer.insert(bytes);
-    }
-
-    fn mark(&mut self) {
-        self.buffer.mark();
-    }
-
-    fn rollback(&mut self) {
-        self.buffer.rollback();
-    }
-
-    fn text(&mut self, _bytes: &[u8], _letters: bool) {}
-
-    fn replace(&mut self, _slot: CaptureSlot, value: &CapturedValue) {
-        let sealed = match (value, self.seal) {
-            (CapturedValue::String(id), Some((owner, sent))) => owner.seal(id, sent),
-            // There is no session, as expected of an error.
-            _ => return self.buffer.keep(b"null"),
-        };
-        match sealed {
-            // A sealed id needs no escapes.
-            Some(sealed) => {
-                self.buffer.keep(b"\"");
-                self.buffer.keep(sealed.as_bytes());
-                self.buffer.keep(b"\"");
-            }
-            None => self.failed = true,
-        }
     }
 }
 

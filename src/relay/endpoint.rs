@@ -12,6 +12,7 @@ use crate::{
     memory::MemoryBudget,
     qiniu::{
         Credentials, UpstreamSettings,
+        kept_back::KeptBackNames,
         request::RequestTemplate,
         response::{ExpectedResponse, ResponseRules},
     },
@@ -49,6 +50,8 @@ pub struct ResponseNeeds {
     pub video_digest: bool,
     /// Session ids opened in requests and sealed in responses.
     pub bound: bool,
+    /// The names of members that no response passes on, of all routes together.
+    pub kept_back: Arc<KeptBackNames>,
 }
 
 /// All routes, by path.
@@ -133,7 +136,9 @@ fn answer_rules(
     expected: ExpectedResponse,
     needs: &ResponseNeeds,
 ) -> ResponseRules {
-    let mut rules = ResponseRules::new(&settings.remove, settings.max_string, expected);
+    let mut rules = ResponseRules::new(&settings.remove, settings.max_string, expected)
+        .allowing(settings.response_fields.as_deref(), settings.scores_hidden)
+        .reporting(&needs.kept_back);
     if needs.bound {
         rules = rules.sealed();
     }
@@ -145,9 +150,6 @@ fn answer_rules(
     }
     if let Some(memory) = &needs.whole {
         rules = rules.retained(memory);
-    }
-    if settings.scores_hidden {
-        rules = rules.without_scores();
     }
     rules
 }

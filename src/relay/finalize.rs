@@ -4,7 +4,10 @@
 //! backend, signs the verdict and inserts it. Any other response passes unchanged. It is a
 //! part of the call, so it happens once and completely, whoever still waits.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use prometheus_client::metrics::gauge::Gauge;
 
@@ -82,6 +85,7 @@ impl ResponseFinalizer {
             }),
             video_digest: verdicts.is_some_and(VerdictSigner::wants_video_digest),
             bound,
+            kept_back: Arc::default(),
         }
     }
 

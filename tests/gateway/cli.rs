@@ -110,7 +110,7 @@ fn check_print_shows_everything_except_secrets() {
         "{shown}"
     );
     assert!(
-        shown.contains("response.max_string = \"4KiB\"\n"),
+        shown.contains("response.max_string = \"1KiB\"\n"),
         "{shown}"
     );
     assert!(

@@ -113,6 +113,9 @@ mod refreshed_tokens;
 // Whatever Qiniu sends, the caller gets the right response, and nothing of what was wrong.
 mod upstream;
 
+// What the operator names of a response reaches the frontend, and nothing that Qiniu adds.
+mod answers;
+
 // Only certificates of the system's or of the operator's authority are trusted.
 mod upstream_tls;
 

@@ -77,9 +77,9 @@ impl Watch {
         }
     }
 
-    /// Keeps a response. It may hold a face token, which Qiniu means for the caller.
+    /// Keeps a response.
     fn answered(&mut self, what: &str, answer: &Answer) {
-        let body = String::from_utf8_lossy(&answer.body).replace(FACE_TOKEN, "");
+        let body = String::from_utf8_lossy(&answer.body);
         let text = format!("{:?} {body}", answer.headers);
         self.left.push((format!("{what} {}", answer.status), text));
     }

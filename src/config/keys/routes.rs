@@ -42,19 +42,19 @@ pub(super) const KEYS: &[ConfigKey] = &[
     key(
         "routes[].rate",
         ValueType::Rate,
-        ByKind(["\"10/min\"", "\"6/min\"", "\"60/min\""]),
+        ByKind(["\"10/min\"", "\"12/min\"", "\"60/min\""]),
         "Requests allowed per user, on average. Empty: unlimited.",
     ),
     key(
         "routes[].burst",
         ValueType::Integer,
-        ByKind(["5", "3", "10"]),
+        ByKind(["5", "6", "10"]),
         "Requests that a user may send at once, before `rate` spaces them.",
     ),
     key(
         "routes[].quota",
         ValueType::Rate,
-        Value("\"\""),
+        ByKind(["\"\"", "\"100/day\"", "\"\""]),
         "Calls to Qiniu allowed per user in each `s`, `min`, `h` or `day` of UTC, such as \
          `50/day`. A call that did not reach Qiniu does not count. Empty: unlimited.",
     ),
@@ -91,6 +91,25 @@ pub(super) const KEYS: &[ConfigKey] = &[
          `{ min_code_length = 2, max_code_length = 3 }`.",
     ),
     key(
+        "routes[].response.fields",
+        ValueType::TextList,
+        ByKind([
+            "[\"error_code\", \"error_msg\", \"serverlogid\", \"result.session_id\", \
+             \"result.code\"]",
+            "[\"error_code\", \"error_msg\", \"serverlogid\", \"result.score\", \
+             \"result.maxspoofing\", \"result.spoofing_score\", \"result.thresholds\", \
+             \"result.action_verify\", \"result.best_image.liveness_score\", \
+             \"result.best_image.spoofing\", \"result.best_image.quality\", \
+             \"result.pic_list[].liveness_score\", \"result.pic_list[].spoofing\", \
+             \"result.pic_list[].quality\"]",
+            "[\"*\"]",
+        ]),
+        "Paths of what may pass of a response, each with all that is in it; everything else stays \
+         in the gateway, also what Qiniu adds one day. `[\"*\"]`: everything may pass, which a \
+         `verify` route rejects, as it does any path with a picture, a `face_token` or a \
+         `face_id`.",
+    ),
+    key(
         "routes[].response.remove",
         ValueType::TextList,
         ByKind([
@@ -98,15 +117,16 @@ pub(super) const KEYS: &[ConfigKey] = &[
             "[\"result.best_image.pic\", \"result.pic_list[].pic\"]",
             "",
         ]),
-        "Paths of members that are removed from a response, such as `result.pic_list[].pic`.",
+        "Paths of members that are removed from what may pass, such as `image.data`. Not empty on \
+         a `verify` route.",
     ),
     key(
         "routes[].response.max_string",
         ValueType::OptionalSize,
-        ByKind(["", "\"4KiB\"", ""]),
+        ByKind(["", "\"1KiB\"", ""]),
         "Maximum length of a string in a response, as written in the JSON, escapes included. A \
          longer one is removed, wherever it is. Empty: no limit. On a `verify` route at most \
-         `64KiB`, and not empty.",
+         `4KiB`, and not empty.",
     ),
     key(
         "routes[].response.scores",

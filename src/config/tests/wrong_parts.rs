@@ -71,7 +71,7 @@ fn each_mistake_in_qiniu_has_its_location_and_help() {
             "exactly one of `env` and `file`",
             "{ env = \"AK\", ",
         ),
-        ("{ env = \"BLANK\" }", "contains blanks", "\"BLANK\""),
+        ("{ env = \"BLANK\" }", "contains white space", "\"BLANK\""),
         ("{}", "exactly one of `env` and `file`", "{}"),
     ] {
         let text = minimal("").replace(
@@ -95,16 +95,6 @@ fn each_mistake_in_qiniu_has_its_location_and_help() {
 
 const ROUTE_LINES: &[(&str, &str, &str)] = &[
     (
-        "response.max_string = \"\"",
-        "without `response.max_string`",
-        "[[routes]]",
-    ),
-    (
-        "response.max_string = \"65KiB\"",
-        "large enough for a picture",
-        "\"65KiB\"",
-    ),
-    (
         "max_body = \"1GiB\"",
         "larger than `server.body_memory`",
         "\"1GiB\"",
@@ -119,6 +109,16 @@ const ROUTE_LINES: &[(&str, &str, &str)] = &[
     ),
     ("quota = \"0/day\"", "`quota` can't be `0/day`", "\"0/day\""),
     ("quota = 50", "`quota` can't be a number", "50"),
+    (
+        "rate = \"1/day\"\nburst = 4294967295",
+        "`burst` is too large for `rate`",
+        "4294967295",
+    ),
+    (
+        "rate = \"1/day\"\nburst = 36501",
+        "would take over 100 years",
+        "36501",
+    ),
     ("burst = true", "`burst` can't be true or false", "true"),
     ("scope = \"a b\"", "a scope is one word", "\"a b\""),
     (
@@ -131,7 +131,6 @@ const ROUTE_LINES: &[(&str, &str, &str)] = &[
         "`nonce` never goes to Qiniu",
         "\"nonce\"",
     ),
-    ("response.remove = [\"a[0].b\"]", "a[0].b", "\"a[0].b\""),
     (
         "request.set = { session_id = \"S\" }",
         "can't be pinned",

@@ -62,7 +62,12 @@ fn rules() -> Vec<CutRules> {
         with(|rules| rules.remove(&pointer("result.a"))),
         with(|rules| rules.remove_longer(6)),
         with(|rules| rules.watch_root()),
-        with(|rules| rules.keep_alone([pointer("code"), pointer("result.b")].iter())),
+        with(|rules| rules.allow_only(&[pointer("code"), pointer("result.b")])),
+        with(|rules| {
+            rules.allow_only(&["result.a", "a.b", "b[].a", "code"].map(pointer));
+            rules.capture(&pointer("result.b"));
+            rules.remove_longer(6);
+        }),
         with(|rules| {
             for wanted in ["b", "a", "result.a", "a_rather_long_name"] {
                 rules.capture(&pointer(wanted));

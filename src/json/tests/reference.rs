@@ -4,12 +4,12 @@
 //! Shares nothing with the tested code except the types of its result and [`CutRules`], which it
 //! only fills.
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
+#[path = "reference_tree.rs"]
+mod reference_tree;
 
+pub use self::reference_tree::{ReferenceText, ReferenceTree, parse};
 use super::json::{
     rules::{CaptureSlot, CutRules, MemberPath},
-    scanner::MAX_DEPTH,
     sink::CapturedValue,
 };
 
@@ -18,84 +18,11 @@ const MAX_MEMBERS: usize = 1024;
 /// Maximum size of a captured value, in bytes.
 const MAX_CAPTURE: usize = 4096;
 
-/// A document with strings, names and numbers as written.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ReferenceTree {
-    Object(Vec<(ReferenceText, ReferenceTree)>),
-    Array(Vec<ReferenceTree>),
-    String(ReferenceText),
-    /// A number, `true`, `false` or `null`.
-    Scalar(String),
-}
-
-/// A string: the text between its quotes, and its decoded value.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ReferenceText {
-    pub raw: String,
-    pub decoded: String,
-}
-
-struct RawMembers<'a>(Vec<(&'a RawValue, &'a RawValue)>);
-
-/// Parses a document; `None` if `serde_json` rejects it or it is nested too deeply.
-pub fn parse(bytes: &[u8]) -> Option<ReferenceTree> {
-    tree(serde_json::from_slice::<&RawValue>(bytes).ok()?, MAX_DEPTH)
-}
-
-fn tree(value: &RawValue, levels: u8) -> Option<ReferenceTree> {
-    let written = value.get();
-    Some(match written.as_bytes().first()? {
-        b'{' => {
-            let levels = levels.checked_sub(1)?;
-            let RawMembers(members) = serde_json::from_str(written).ok()?;
-            let member = |(name, value): (&RawValue, &RawValue)| {
-                Some((text(name.get())?, tree(value, levels)?))
-            };
-            ReferenceTree::Object(members.into_iter().map(member).collect::<Option<_>>()?)
-        }
-        b'[' => {
-            let levels = levels.checked_sub(1)?;
-            let elements: Vec<&RawValue> = serde_json::from_str(written).ok()?;
-            let elements = elements.into_iter().map(|element| tree(element, levels));
-            ReferenceTree::Array(elements.collect::<Option<_>>()?)
-        }
-        b'"' => ReferenceTree::String(text(written)?),
-        _ => ReferenceTree::Scalar(written.to_owned()),
-    })
-}
-
-fn text(written: &str) -> Option<ReferenceText> {
-    let decoded = serde_json::from_str(written).ok()?;
-    let raw = written.strip_prefix('"')?.strip_suffix('"')?.to_owned();
-    Some(ReferenceText { raw, decoded })
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for RawMembers<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Each;
-        impl<'de> Visitor<'de> for Each {
-            type Value = Vec<(&'de RawValue, &'de RawValue)>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(members)
-            }
-        }
-        deserializer.deserialize_map(Each).map(RawMembers)
-    }
-}
-
 /// The rules of a cut, with paths as text.
 #[derive(Clone, Debug, Default)]
 pub struct ReferenceRules {
     pub keep_only: Option<Vec<String>>,
+    pub allow_only: Option<Vec<String>>,
     pub watch_root: bool,
     pub remove: Vec<String>,
     pub remove_longer: Option<usize>,
@@ -122,6 +49,9 @@ impl ReferenceRules {
         let mut rules = CutRules::new();
         if let Some(names) = &self.keep_only {
             rules.keep_only(names.iter().map(String::as_str));
+        }
+        if let Some(paths) = &self.allow_only {
+            rules.allow_only(&paths.iter().map(path).collect::<Vec<_>>());
         }
         if self.watch_root {
             rules.watch_root();
@@ -229,6 +159,28 @@ impl ReferenceRules {
             .into_iter()
             .flatten()
             .chain(self.keep_only.iter().flatten())
+            .chain(self.allowed())
+    }
+
+    /// The allowed paths that are in no other.
+    fn allowed(&self) -> impl Iterator<Item = &String> {
+        let all = || self.allow_only.iter().flatten();
+        all().filter(move |path| !all().any(|other| is_within(path, other)))
+    }
+
+    /// Whether a value may pass: it is in an allowed one, or leads to one.
+    fn may_pass(&self, path: &str, value: &ReferenceTree) -> bool {
+        let leads_on = match value {
+            ReferenceTree::Object(_) | ReferenceTree::Array(_) => true,
+            ReferenceTree::String(_) => false,
+            ReferenceTree::Scalar(written) => written == "null",
+        };
+        self.allow_only.is_none()
+            || self.allowed().any(|allowed| {
+                allowed == path
+                    || is_within(path, allowed)
+                    || (leads_on && is_within(allowed, path))
+            })
     }
 
     fn delete(&self, path: &str, value: &mut ReferenceTree) {
@@ -248,7 +200,8 @@ impl ReferenceRules {
             ReferenceTree::Array(elements) => {
                 let path = format!("{path}[]");
                 for element in elements {
-                    if self.remove.contains(&path) || self.is_long(&path, element) {
+                    let passes = self.may_pass(&path, element);
+                    if !passes || self.remove.contains(&path) || self.is_long(&path, element) {
                         *element = ReferenceTree::Scalar("null".into());
                     } else {
                         self.replace_or_delete(&path, element);
@@ -291,7 +244,8 @@ impl ReferenceRules {
                 .any(|wanted| first_name(wanted) == name.decoded);
         let long_name = self.remove_longer.is_some_and(|most| name.raw.len() > most);
         let path = join(path, &name.decoded);
-        !unknown && !long_name && !self.is_long(&path, value) && !self.remove.contains(&path)
+        let passes = !unknown && !long_name && self.may_pass(&path, value);
+        passes && !self.is_long(&path, value) && !self.remove.contains(&path)
     }
 
     /// Whether the value is removed for its length; a replaced value is not passed on at any
@@ -340,6 +294,12 @@ fn join(path: &str, name: &str) -> String {
         "" => name,
         _ => format!("{path}.{name}"),
     }
+}
+
+/// Whether `path` leads further than `other`, through it.
+fn is_within(path: &str, other: &str) -> bool {
+    path.strip_prefix(other)
+        .is_some_and(|rest| rest.starts_with(['.', '[']))
 }
 
 fn first_name(path: &str) -> &str {

@@ -17,12 +17,13 @@ const RESPONSE: &str = concat!(
     r#""verdict":"theirs"}"#
 );
 
+fn paths(texts: &[&str]) -> Vec<MemberPath> {
+    let paths = texts.iter().map(|text| MemberPath::parse(text).unwrap());
+    paths.collect()
+}
+
 fn rules(remove: &[&str]) -> ResponseRules {
-    let remove: Vec<_> = remove
-        .iter()
-        .map(|text| MemberPath::parse(text).unwrap())
-        .collect();
-    ResponseRules::new(&remove, Some(4096), ExpectedResponse::Envelope)
+    ResponseRules::new(&paths(remove), Some(4096), ExpectedResponse::Envelope)
 }
 
 /// What remains of the response, and its scores, when it arrives in pieces of `piece` bytes.
@@ -79,12 +80,44 @@ fn removed_members_are_judged_nevertheless() {
 }
 
 #[test]
+fn fields_that_are_not_allowed_are_judged_nevertheless() {
+    let fields = paths(&[
+        "error_code",
+        "result.thresholds.frr_1e-4",
+        "result.score.x",
+        "verdict",
+    ]);
+    for rules in [
+        rules(&[]).allowing(Some(&fields), false).judged("frr_1e-3"),
+        rules(&[]).judged("frr_1e-3").allowing(Some(&fields), false),
+    ] {
+        for piece in [1, 5, 4096] {
+            let (kept, found) = cut(&rules, RESPONSE, piece).unwrap();
+            assert_eq!(found, scores());
+            let wanted = r#"{"error_code":0,"result":{"thresholds":{"frr_1e-4":0.05}}}"#;
+            assert_eq!(kept, wanted);
+        }
+    }
+}
+
+#[test]
+fn of_two_lists_what_both_allow_is_common() {
+    let some = paths(&["a", "b.c", "d[]", "e"]);
+    let others = paths(&["a.x", "b", "d[].y", "f"]);
+    assert_eq!(common(&some, &others), paths(&["a.x", "b.c", "d[].y"]));
+}
+
+#[test]
 fn hidden_scores_leave_the_envelope_and_whether_the_actions_were_recognized() {
     let pictures = ["result.best_image.pic", "result.pic_list[].pic"];
+    let fields = paths(&["error_code", "error_msg", "serverlogid", "result", "new"]);
     for rules in [
-        rules(&pictures).judged("frr_1e-3").without_scores(),
-        rules(&pictures).without_scores().judged("frr_1e-3"),
-        rules(&[]).without_scores(),
+        rules(&pictures).judged("frr_1e-3").allowing(None, true),
+        rules(&pictures).allowing(None, true).judged("frr_1e-3"),
+        rules(&pictures)
+            .allowing(Some(&fields), true)
+            .judged("frr_1e-3"),
+        rules(&[]).allowing(None, true),
     ] {
         for piece in [1, 5, 4096] {
             let (kept, found) = cut(&rules, RESPONSE, piece).unwrap();
@@ -103,7 +136,7 @@ fn hidden_scores_leave_the_envelope_and_whether_the_actions_were_recognized() {
     // An error of Qiniu's keeps its shape.
     let refusal =
         r#"{"error_code":216501,"error_msg":"not found face","serverlogid":"7","result":null}"#;
-    let (kept, _) = cut(&rules(&[]).without_scores(), refusal, 9).unwrap();
+    let (kept, _) = cut(&rules(&[]).allowing(None, true), refusal, 9).unwrap();
     assert_eq!(kept, refusal);
 }
 

@@ -93,7 +93,7 @@ impl Answer {
 pub(crate) fn routes() -> String {
     format!(
         "[[routes]]\npath = \"{SESSIONCODE}\"\nkind = \"session\"\nrate = \"1000/s\"\nburst = 1000\nconcurrent_per_user = 100\ntimeout = \"2s\"\n\
-         [[routes]]\npath = \"{VERIFY}\"\nkind = \"verify\"\nrate = \"1000/s\"\nburst = 1000\nconcurrent_per_user = 100\ntimeout = \"20s\"\n"
+         [[routes]]\npath = \"{VERIFY}\"\nkind = \"verify\"\nrate = \"1000/s\"\nburst = 1000\nquota = \"\"\nconcurrent_per_user = 100\ntimeout = \"20s\"\n"
     )
 }
 
