@@ -30,6 +30,11 @@ use crate::{
 const MAX_CALLERS: usize = 1 << 20;
 const SHARED: u64 = 1 << 16;
 
+/// The longest time in which a whole burst may come back: a hundred years. That is far below the
+/// overflow of nanoseconds in 64 bits, and of microseconds since 1970 in the 53 bits of the store's
+/// numbers.
+const LONGEST_BURST: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// The rate limit of one route.
 pub struct RateLimit {
     limiter: RateLimiter<
@@ -67,7 +72,15 @@ pub struct LimitExceeded {
 }
 
 impl RateLimit {
-    /// `None` for a rate of more than one request a nanosecond, which limits nothing.
+    /// Whether a burst of this rate can be counted without an overflow.
+    pub fn is_countable(rate: Rate, burst: NonZeroU32) -> bool {
+        let interval = rate.per / rate.count.get();
+        let whole = interval.checked_mul(burst.get());
+        whole.is_some_and(|whole| whole <= LONGEST_BURST)
+    }
+
+    /// The rate and its burst must be [countable](Self::is_countable). `None` for a rate of more
+    /// than one request a nanosecond, which limits nothing.
     pub fn new(rate: Rate, burst: NonZeroU32) -> Option<Self> {
         let interval = rate.per / rate.count.get();
         let quota = Quota::with_period(interval)?.allow_burst(burst);
@@ -186,6 +199,37 @@ mod tests {
             }
         );
         assert!(limit.check(CallerKey(2)).is_ok());
+    }
+
+    #[test]
+    fn the_longest_burst_is_counted_without_an_overflow() {
+        let day = |count: u32, burst: u32| {
+            let (count, burst) = (NonZeroU32::new(count), NonZeroU32::new(burst));
+            let per = Duration::from_secs(86_400);
+            (
+                Rate {
+                    count: count.unwrap(),
+                    per,
+                },
+                burst.unwrap(),
+            )
+        };
+        let (rate, burst) = day(1, 36_500);
+        assert!(RateLimit::is_countable(rate, burst));
+        let limit = RateLimit::new(rate, burst).unwrap();
+        let status = limit.check(CallerKey(1)).unwrap();
+        assert_eq!((status.remaining, status.reset), (36_499, 86_400));
+        for (rate, burst) in [day(1, 36_501), day(1, u32::MAX), day(10, u32::MAX)] {
+            assert!(!RateLimit::is_countable(rate, burst), "{rate:?} {burst}");
+        }
+        let (fast, burst) = day(u32::MAX, u32::MAX);
+        assert!(RateLimit::is_countable(fast, burst));
+        assert!(
+            RateLimit::new(fast, burst)
+                .unwrap()
+                .check(CallerKey(1))
+                .is_ok()
+        );
     }
 
     #[test]
