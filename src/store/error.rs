@@ -37,12 +37,46 @@ pub(super) enum StoreError {
     /// An error reply, by its code, like `READONLY` or `OOM`.
     #[error("it refuses with {0}")]
     Refused(String),
-    /// Not the protocol of Redis, or not a reply to the script.
+    /// Not the protocol of Redis, or not a reply of the script.
     #[error("it sends invalid replies")]
     Invalid,
 }
 
+/// The codes of error replies that concern the store as a whole, or this connection to it: every
+/// other call would fail as well. Other codes concern one call: a key of another type
+/// (`WRONGTYPE`), a mistake in a script (`ERR`), a permission (`NOPERM`).
+const WHOLE_STORE: &[&str] = &[
+    // Demoted to a replica: the store's name may lead to another server by now.
+    "READONLY",
+    // A replica that has lost its primary, and may not serve what it has.
+    "MASTERDOWN",
+    // Just started, and loading its data.
+    "LOADING",
+    // Another client's script blocks it.
+    "BUSY",
+    // Writes are refused: no memory, no disk, too few replicas.
+    "OOM",
+    "MISCONF",
+    "NOREPLICAS",
+    // A node of a cluster, which has a part of the keys at most.
+    "CLUSTERDOWN",
+    "MOVED",
+    "ASK",
+    "TRYAGAIN",
+    "CROSSSLOT",
+    // Protected mode.
+    "DENIED",
+];
+
 impl StoreError {
+    /// Whether it concerns every call, and not only the one that failed.
+    pub(super) fn concerns_all(&self) -> bool {
+        match self {
+            Self::Refused(code) => WHOLE_STORE.contains(&code.as_str()),
+            Self::Timeout | Self::Unreachable(_) | Self::Login | Self::Invalid => true,
+        }
+    }
+
     /// An error reply with this code: the first word of its text, if it looks like a code.
     pub(super) fn refused(code: Option<&str>) -> Self {
         match code {
@@ -60,6 +94,25 @@ impl StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_reply_concerns_one_call_or_all_of_them() {
+        let concerns_all = |code| StoreError::refused(Some(code)).concerns_all();
+        for code in [
+            "READONLY",
+            "LOADING",
+            "MASTERDOWN",
+            "OOM",
+            "BUSY",
+            "NOAUTH",
+            "CLUSTERDOWN",
+        ] {
+            assert!(concerns_all(code), "{code}");
+        }
+        for code in ["WRONGTYPE", "ERR", "NOPERM", "EXECABORT", "NEWCODE", "odd"] {
+            assert!(!concerns_all(code), "{code}");
+        }
+    }
 
     #[test]
     fn only_an_error_code_gets_into_a_log_line() {

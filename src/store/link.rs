@@ -1,12 +1,14 @@
 //! The one connection to the store: made and remade in the background, each call within its
 //! timeout, and a circuit breaker that spares requests the wait while the store is unavailable.
 //!
-//! The breaker opens when the connection breaks, when the store replies with an error or with
-//! anything invalid, or when three calls in a row get no reply in time. From then on every call
-//! fails with [`Unavailable`] at once, until a probe in the background has succeeded within the
-//! same timeout. A probe is this replica's heartbeat. While the store is available, a heartbeat is
-//! sent every two seconds; its reply also tells whether the store has lost its data since. Each
-//! change of state is one log line and a metric. No request ever waits for a connection.
+//! The breaker opens when the connection breaks, when the store replies with an error that concerns
+//! every call, or when three calls in a row get no reply in time. From then on every call fails
+//! with [`Unavailable`] at once, until a probe in the background has succeeded within the same
+//! timeout. The probe goes over a new connection, to whatever the store's name leads to by then. It
+//! is this replica's heartbeat. While the store is available, a heartbeat is sent every two
+//! seconds; any error in reply to it opens the breaker, and its reply also tells whether the store
+//! has lost its data since. Each change of state is one log line and a metric. No request ever
+//! waits for a connection, and an error that concerns one call fails that call alone.
 
 use std::{
     sync::{
@@ -28,7 +30,10 @@ use super::{
     script::{Script, ScriptReply, Scripts},
     wire::{StoreAddress, StoreConnection},
 };
-use crate::{outbound::dial::Dialer, telemetry::metrics::StoreUpGauge};
+use crate::{
+    outbound::dial::Dialer,
+    telemetry::{metrics::StoreUpGauge, throttle::LogThrottle},
+};
 
 /// How long a replica without a new heartbeat counts as alive.
 pub const HEARTBEAT_LIFETIME: Duration = Duration::from_secs(10);
@@ -78,6 +83,7 @@ pub struct Link {
     up: watch::Sender<Option<Instant>>,
     /// When it was last lost.
     lost: Mutex<Option<Instant>>,
+    refusals: LogThrottle,
     metric: StoreUpGauge,
 }
 
@@ -102,6 +108,7 @@ impl Link {
             closed: Notify::new(),
             up: watch::Sender::new(None),
             lost: Mutex::default(),
+            refusals: LogThrottle::default(),
             metric,
         }
     }
@@ -140,15 +147,34 @@ impl Link {
         keys: &[&StoreKey],
         args: &[&[u8]],
     ) -> Result<ScriptReply, Unavailable> {
+        self.run(script, keys, args, StoreError::concerns_all).await
+    }
+
+    /// Fails the call whose reply was none of its script's: something is wrong with its key.
+    pub(super) fn invalid_reply(&self) -> Unavailable {
+        self.log_refusal(&StoreError::Invalid);
+        Unavailable
+    }
+
+    /// Runs a script. An error of which `opens` returns true opens the breaker.
+    async fn run(
+        &self,
+        script: &Script,
+        keys: &[&StoreKey],
+        args: &[&[u8]],
+        opens: impl FnOnce(&StoreError) -> bool,
+    ) -> Result<ScriptReply, Unavailable> {
         let OpenConnection { number, connection } = self.current().ok_or(Unavailable)?;
         match timeout(self.timeout, connection.run(script, keys, args)).await {
-            Ok(Ok(reply)) => {
+            Ok(reply) => {
                 self.slow.store(0, Ordering::Relaxed);
-                Ok(reply)
-            }
-            Ok(Err(error)) => {
-                self.close(number, &error);
-                Err(Unavailable)
+                reply.map_err(|error| {
+                    match opens(&error) {
+                        true => self.close(number, &error),
+                        false => self.log_refusal(&error),
+                    }
+                    Unavailable
+                })
             }
             Err(_) => {
                 let slow = self.slow.fetch_add(1, Ordering::Relaxed).saturating_add(1);
@@ -160,10 +186,14 @@ impl Link {
         }
     }
 
-    /// Closes the connection because a reply was not one of the script's.
-    pub(super) fn invalid_reply(&self) -> Unavailable {
-        self.close(self.opened.load(Ordering::Relaxed), &StoreError::Invalid);
-        Unavailable
+    fn log_refusal(&self, error: &StoreError) {
+        if let Some(suppressed) = self.refusals.next() {
+            tracing::warn!(
+                suppressed,
+                "a call to the store failed: {error}; the request uses this replica's own limits \
+                 and sessions, and the store stays in use"
+            );
+        }
     }
 
     /// Connects and probes, again and again. Never ends.
@@ -242,7 +272,7 @@ impl Link {
         let args = heartbeat_args();
         let args = args.each_ref().map(|arg| arg.as_bytes());
         let keys = self.heartbeat_keys.each_ref();
-        match self.call(&scripts.heartbeat, &keys, &args).await? {
+        match self.run(&scripts.heartbeat, &keys, &args, |_| true).await? {
             ScriptReply::Number(epoch) if self.epoch.swap(epoch, Ordering::Relaxed) == epoch => {}
             // It lost its data while the connection stood: the same as if it had been unavailable.
             ScriptReply::Number(_) => {
@@ -251,7 +281,10 @@ impl Link {
                     self.up.send_replace(Some(Instant::now()));
                 }
             }
-            _ => return Err(self.invalid_reply()),
+            _ => {
+                self.close(number, &StoreError::Invalid);
+                return Err(Unavailable);
+            }
         }
         Ok(())
     }

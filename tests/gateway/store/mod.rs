@@ -1,17 +1,20 @@
 //! Replicas that share limits and sessions through a real Redis, with the store in every state.
 //!
 //! Each test has its own Redis (`support/redis.rs`). Without a `redis-server` the tests are
-//! skipped; with `CI=true` they fail.
+//! skipped; with `CI=true` they fail. What a real one does seldom is tested with a scripted one
+//! (`fake.rs`), which runs everywhere.
 #![cfg(feature = "redis")]
 
 mod away;
 mod counters;
+mod fake;
 mod limits;
 mod load;
 mod names;
 mod owners;
 mod process;
 mod quotas;
+mod roles;
 mod rotation;
 mod scripts;
 mod secrets;

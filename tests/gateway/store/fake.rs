@@ -1,0 +1,132 @@
+//! A scripted stand-in for a Redis, for what a real one does seldom or only by force: it replies to
+//! the gateway's scripts as one that knows nothing, and refuses some of them on demand.
+//!
+//! It runs without any program. It listens on a Unix socket, so that a test can lead the same name
+//! to another store, by a symbolic link.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{UnixListener, UnixStream},
+};
+
+#[derive(Default)]
+struct State {
+    connections: usize,
+    scripts: usize,
+    /// The reply to scripts with such a key, in place of the usual one.
+    refusal: Option<(String, String)>,
+}
+
+pub(crate) struct FakeStore {
+    path: PathBuf,
+    state: Arc<Mutex<State>>,
+}
+
+impl FakeStore {
+    /// Listens on this path, which must not exist.
+    pub(crate) fn start(path: &Path) -> Self {
+        let listener = UnixListener::bind(path).unwrap();
+        let state = Arc::<Mutex<State>>::default();
+        let shared = Arc::clone(&state);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                shared.lock().unwrap().connections += 1;
+                tokio::spawn(serve(stream, Arc::clone(&shared)));
+            }
+        });
+        Self {
+            path: path.to_owned(),
+            state,
+        }
+    }
+
+    /// Replies with these bytes to every script that has a key with `part` in it.
+    pub(crate) fn reply(&self, part: &str, bytes: &str) {
+        self.state.lock().unwrap().refusal = Some((part.to_owned(), bytes.to_owned()));
+    }
+
+    /// Replies as usual again.
+    pub(crate) fn recover(&self) {
+        self.state.lock().unwrap().refusal = None;
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.state.lock().unwrap().connections
+    }
+
+    /// How many scripts it was asked to run.
+    pub(crate) fn scripts(&self) -> usize {
+        self.state.lock().unwrap().scripts
+    }
+
+    /// Makes `link` lead here, at once.
+    pub(crate) fn takes(&self, link: &Path) {
+        lead(link, &self.path);
+    }
+}
+
+/// Makes `link` a symbolic link to `target`, in one step.
+pub(crate) fn lead(link: &Path, target: &Path) {
+    let new = link.with_extension("new");
+    std::os::unix::fs::symlink(target, &new).unwrap();
+    std::fs::rename(&new, link).unwrap();
+}
+
+async fn serve(stream: UnixStream, state: Arc<Mutex<State>>) {
+    let mut stream = BufReader::new(stream);
+    while let Some(words) = command(&mut stream).await {
+        let reply = reply(&words, &mut state.lock().unwrap());
+        if stream.write_all(reply.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The words of the next command; `None` at the end.
+async fn command(stream: &mut BufReader<UnixStream>) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    for _ in 0..number(stream).await? {
+        let length = number(stream).await?;
+        let mut word = vec![0; length + 2];
+        stream.read_exact(&mut word).await.ok()?;
+        word.truncate(length);
+        words.push(String::from_utf8_lossy(&word).into_owned());
+    }
+    Some(words)
+}
+
+/// The number in a line such as `*3` or `$12`.
+async fn number(stream: &mut BufReader<UnixStream>) -> Option<usize> {
+    let mut line = String::new();
+    stream.read_line(&mut line).await.ok()?;
+    line.trim_end().get(1..)?.parse().ok()
+}
+
+fn reply(words: &[String], state: &mut State) -> String {
+    let ["EVALSHA" | "EVAL", _, count, rest @ ..] =
+        &words.iter().map(String::as_str).collect::<Vec<_>>()[..]
+    else {
+        return "+OK\r\n".into();
+    };
+    state.scripts += 1;
+    let keys = &rest[..count.parse().unwrap()];
+    if let Some((part, bytes)) = &state.refusal
+        && keys.iter().any(|key| key.contains(part.as_str()))
+    {
+        return bytes.clone();
+    }
+    match keys {
+        // A heartbeat, and the store's epoch.
+        [_, _] => ":1\r\n",
+        [_, _, _] => "*1\r\n$8\r\nacquired\r\n",
+        [rate] if rate.contains(":rate:") => "*2\r\n:1\r\n:5\r\n",
+        [quota] if quota.contains(":quota:") => "*4\r\n:1\r\n:0\r\n:0\r\n:0\r\n",
+        _ => ":1\r\n",
+    }
+    .into()
+}
