@@ -1,4 +1,5 @@
-//! `check`: validates a configuration and reports every error at once. It starts nothing.
+//! `check`: validates a configuration and reports every error at once, or what is odd about a valid
+//! one. It starts nothing.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -19,11 +20,18 @@ impl CheckArgs {
     /// Exits with 0 if the file is valid, else with 1 and all its errors on standard error.
     pub fn run(&self) -> ExitCode {
         match config::load(&self.config) {
-            Ok(loaded) if self.print => super::print(&loaded.effective),
-            Ok(_) => super::print(&format!(
-                "{}: the configuration is valid\n",
-                self.config.display()
-            )),
+            Ok(loaded) => {
+                for warning in &loaded.warnings {
+                    super::note(&format!("warning: {warning}"));
+                }
+                match self.print {
+                    true => super::print(&loaded.effective),
+                    false => super::print(&format!(
+                        "{}: the configuration is valid\n",
+                        self.config.display()
+                    )),
+                }
+            }
             Err(report) => {
                 super::note(&report.for_stderr());
                 ExitCode::FAILURE

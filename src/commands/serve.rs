@@ -36,22 +36,26 @@ impl ServeArgs {
     /// Exits with 0 after a clean stop, and with 1 if the gateway could not start, or had to close
     /// connections or abandon calls.
     pub fn run(&self) -> ExitCode {
-        let settings = match config::load(&self.config) {
-            Ok(loaded) => loaded.settings,
+        let loaded = match config::load(&self.config) {
+            Ok(loaded) => loaded,
             Err(errors) => {
                 super::note(&errors.for_stderr());
                 return ExitCode::FAILURE;
             }
         };
-        match start(settings) {
+        match start(loaded) {
             Ok(code) => code,
             Err(error) => super::fail(&error),
         }
     }
 }
 
-fn start(settings: config::Settings) -> Result<ExitCode, ServeError> {
+fn start(loaded: config::LoadedConfig) -> Result<ExitCode, ServeError> {
+    let settings = loaded.settings;
     let log = log::init(settings.log)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
     descriptors::raise_limit();
     keep_freed_memory();
     let runtime = super::runtime().map_err(ServeError::Runtime)?;

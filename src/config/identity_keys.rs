@@ -287,6 +287,7 @@ fn algorithms_input() -> LoaderInput {
         key: "identity[].algorithms".into(),
         source: InputSource::Fixed(Secret::new("")),
         check: LoaderInput::any,
+        secret_source: None,
     }
 }
 

@@ -42,7 +42,10 @@ impl ConfigReader<'_> {
             return None;
         }
         let errors = match Loader::new(inputs, build).load() {
-            Ok(loaded) => return Some(loaded),
+            Ok(loaded) => {
+                self.warnings.extend(loaded.warnings);
+                return Some((loaded.value, loaded.reloadable));
+            }
             Err(errors) => errors,
         };
         for LoadError { input, error } in errors {
@@ -96,8 +99,13 @@ impl ConfigReader<'_> {
             let file = self.file(text, shown, InputFormat::Secret);
             return self.file_input(key, file, location.clone(), check);
         }
-        let source = InputSource::Fixed(self.variable(text, shown, location)?);
-        Some((LoaderInput { key, source, check }, location.clone()))
+        let input = LoaderInput {
+            key,
+            source: InputSource::Fixed(self.variable(text, shown, location)?),
+            check,
+            secret_source: Some(format!("env `{shown}`")),
+        };
+        Some((input, location.clone()))
     }
 
     fn variable(&mut self, name: &str, shown: &str, location: &ConfigLocation) -> Option<Secret> {
@@ -128,13 +136,21 @@ impl ConfigReader<'_> {
         location: ConfigLocation,
         check: Check,
     ) -> Option<Located<LoaderInput>> {
+        let is_secret = file.format == InputFormat::Secret;
+        let secret_source = is_secret.then(|| format!("file `{}`", file.shown));
         // A pipe gives its content once.
         let is_pipe = fs::metadata(&file.path).is_ok_and(|it| !it.is_file() && !it.is_dir());
         let source = match is_pipe {
             true => InputSource::Fixed(self.checked(file.read_once(), &location)?),
             false => InputSource::File(file),
         };
-        Some((LoaderInput { key, source, check }, location))
+        let input = LoaderInput {
+            key,
+            source,
+            check,
+            secret_source,
+        };
+        Some((input, location))
     }
 
     fn checked(

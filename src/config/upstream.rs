@@ -17,6 +17,8 @@ use crate::{
     secret::Secret,
 };
 
+const KEY_HELP: &str = "give it the key as Qiniu shows it, and nothing else";
+
 impl ConfigReader<'_> {
     pub(super) fn qiniu(&mut self, root: &ConfigTable) -> Option<UpstreamSettings> {
         let section = ConfigSection::at(root, "qiniu");
@@ -26,7 +28,7 @@ impl ConfigReader<'_> {
         let endpoint = endpoint.and_then(|endpoint| self.endpoint(&endpoint));
         let inputs = vec![
             self.secret_input(&section, "access_key", check_access_key),
-            self.secret_input(&section, "secret_key", LoaderInput::any),
+            self.secret_input(&section, "secret_key", check_secret_key),
         ];
         let credentials = self.load(inputs, |texts| match texts {
             [access_key, secret_key] => Ok(Credentials {
@@ -97,12 +99,44 @@ impl ConfigReader<'_> {
 }
 
 fn check_access_key(key: &Secret) -> Result<(), InputError> {
+    check_key("access_key", key)?;
     let fits = |byte: &u8| byte.is_ascii_graphic() && *byte != b':';
     match key.reveal().iter().all(fits) {
         true => Ok(()),
         false => Err(InputError::new(
-            "`access_key` contains blanks, colons or characters outside ASCII",
-            "give it the key as Qiniu shows it",
+            "`access_key` contains colons or characters outside ASCII",
+            KEY_HELP,
         )),
+    }
+}
+
+fn check_secret_key(key: &Secret) -> Result<(), InputError> {
+    check_key("secret_key", key)
+}
+
+/// Rejects what no key of Qiniu's has: it was copied or stored wrongly, so every signature would be
+/// wrong.
+fn check_key(name: &str, key: &Secret) -> Result<(), InputError> {
+    let foreign = match str::from_utf8(key.reveal()) {
+        Ok(text) => text.chars().find_map(foreign),
+        Err(_) => Some("bytes that are no text"),
+    };
+    match foreign {
+        Some(foreign) => {
+            let message = format!("`{name}` contains {foreign}");
+            Err(InputError::new(message, KEY_HELP))
+        }
+        None => Ok(()),
+    }
+}
+
+fn foreign(letter: char) -> Option<&'static str> {
+    match letter {
+        '\u{feff}' => Some("a byte order mark"),
+        '"' | '\'' | '`' | '\u{2018}'..='\u{201f}' | '\u{ab}' | '\u{bb}' => Some("quotes"),
+        '\u{200b}'..='\u{200f}' | '\u{2060}' => Some("invisible characters"),
+        _ if letter.is_whitespace() => Some("white space"),
+        _ if letter.is_control() => Some("control characters"),
+        _ => None,
     }
 }

@@ -27,6 +27,8 @@ pub struct LoaderInput {
     pub source: InputSource,
     /// Validates the text on its own.
     pub check: fn(&Secret) -> Result<(), InputError>,
+    /// For a secret: its source, as a warning names it.
+    pub secret_source: Option<String>,
 }
 
 /// Where a text comes from.
@@ -108,6 +110,18 @@ impl LoaderInput {
     }
 }
 
+impl LoaderInput {
+    /// What is odd about a secret that is used as it is; `None`: nothing, or it is no secret.
+    pub(super) fn warning(&self, text: &Secret) -> Option<String> {
+        let source = self.secret_source.as_ref()?;
+        let oddity = oddity(text.reveal())?;
+        let key = &self.key;
+        Some(format!(
+            "`{key}`: the secret in {source} {oddity}, which is used as a part of it"
+        ))
+    }
+}
+
 impl InputVersion {
     fn of(read: &Result<Secret, InputError>) -> Self {
         match read {
@@ -182,6 +196,22 @@ pub fn secret(bytes: &[u8], source: &str) -> Result<Secret, InputError> {
     Ok(Secret::new(text))
 }
 
+/// What stands at the start or the end of a secret and hardly ever belongs to it: an editor, a
+/// shell or a file of variables put it there.
+fn oddity(secret: &[u8]) -> Option<&'static str> {
+    let Ok(text) = str::from_utf8(secret) else {
+        let ends_blank = secret.last().is_some_and(u8::is_ascii_whitespace);
+        return ends_blank.then_some("ends in white space");
+    };
+    match (text.chars().next()?, text.chars().next_back()?) {
+        (_, last) if last.is_whitespace() => Some("ends in white space"),
+        (first, _) if first.is_whitespace() => Some("begins with white space"),
+        ('\u{feff}', _) => Some("begins with a byte order mark"),
+        ('"', '"') | ('\'', '\'') => Some("is in quotes"),
+        _ => None,
+    }
+}
+
 const READABLE: &str = "name a file that this user may read";
 
 /// The bytes of a file; `None`: there are more than `max`.
@@ -200,4 +230,61 @@ fn read_at_most(path: &Path, max: u64) -> io::Result<Option<Zeroizing<Vec<u8>>>>
 
 fn unreadable(shown: &str, error: &io::Error) -> InputError {
     InputError::new(format!("{shown} can't be read: {error}"), READABLE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exactly_one_line_end_is_removed() {
+        let cases: [(&[u8], &[u8]); 7] = [
+            (b"key", b"key"),
+            (b"key\n", b"key"),
+            (b"key\n\n", b"key\n"),
+            (b"key\r\n", b"key"),
+            (b"key\n ", b"key\n "),
+            (b" key \n", b" key "),
+            (b"\xff\n", b"\xff"),
+        ];
+        for (written, wanted) in cases {
+            assert_eq!(
+                secret(written, "here").unwrap().reveal(),
+                wanted,
+                "{written:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_hardly_belongs_to_a_secret_is_warned_of_and_the_secret_is_not_repeated() {
+        for (text, wanted) in [
+            ("key ", Some("ends in white space")),
+            ("key\n", Some("ends in white space")),
+            ("key\u{a0}", Some("ends in white space")),
+            ("\tkey", Some("begins with white space")),
+            ("\u{feff}key", Some("begins with a byte order mark")),
+            ("\"key\"", Some("is in quotes")),
+            ("'key'", Some("is in quotes")),
+            ("'key", None),
+            ("a key", None),
+            ("", None),
+        ] {
+            assert_eq!(oddity(text.as_bytes()), wanted, "{text:?}");
+        }
+        assert_eq!(oddity(b"\xff "), Some("ends in white space"));
+        let mut input = LoaderInput {
+            key: "identity.secret".into(),
+            source: InputSource::Fixed(Secret::new("")),
+            check: LoaderInput::any,
+            secret_source: Some("env `JWT`".into()),
+        };
+        assert_eq!(
+            input.warning(&Secret::new("MARKER ")).unwrap(),
+            "`identity.secret`: the secret in env `JWT` ends in white space, which is used as a \
+             part of it"
+        );
+        input.secret_source = None;
+        assert_eq!(input.warning(&Secret::new("MARKER ")), None);
+    }
 }

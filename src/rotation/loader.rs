@@ -19,6 +19,16 @@ pub struct Reloadable<T> {
     pub(super) versions: Vec<InputVersion>,
 }
 
+/// The first value of a loader.
+pub struct Loaded<T> {
+    /// The value.
+    pub value: T,
+    /// How to reload it, if one of its inputs is a file.
+    pub reloadable: Option<Reloadable<T>>,
+    /// What is odd about its secrets.
+    pub warnings: Vec<String>,
+}
+
 /// What is wrong with one of the inputs.
 #[derive(Debug, thiserror::Error)]
 #[error("input {input} of the loader can't be used")]
@@ -48,20 +58,38 @@ impl<T> Loader<T> {
         }
     }
 
-    /// Loads the first value. It is reloadable if one of its inputs is a file.
+    /// Loads the first value.
     ///
     /// # Errors
     /// Each input that is invalid on its own, or else what is wrong with all of them together.
-    pub fn load(self) -> Result<(T, Option<Reloadable<T>>), Vec<LoadError>> {
+    pub fn load(self) -> Result<Loaded<T>, Vec<LoadError>> {
         let snapshot = self.read();
         let versions = snapshot.versions.clone();
+        let warnings = self.warnings(&snapshot).map(|(_, warning)| warning);
+        let warnings = warnings.collect();
         let value = self.build(snapshot)?;
         let has_file = self.inputs.iter().any(LoaderInput::is_file);
         let reloadable = has_file.then_some(Reloadable {
             loader: self,
             versions,
         });
-        Ok((value, reloadable))
+        Ok(Loaded {
+            value,
+            reloadable,
+            warnings,
+        })
+    }
+
+    /// What is odd about the secrets, each with the index of its input.
+    pub(super) fn warnings(
+        &self,
+        snapshot: &InputSnapshot,
+    ) -> impl Iterator<Item = (usize, String)> {
+        let inputs = self.inputs.iter().zip(&snapshot.texts).enumerate();
+        inputs.filter_map(|(index, (input, text))| {
+            let warning = input.warning(text.as_ref().ok()?)?;
+            Some((index, warning))
+        })
     }
 
     pub(super) fn read(&self) -> InputSnapshot {

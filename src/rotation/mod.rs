@@ -14,5 +14,5 @@ mod loader;
 mod reloader;
 
 pub use input::{InputError, InputFile, InputFormat, InputSource, LoaderInput, secret};
-pub use loader::{LoadError, Loader, Reloadable};
+pub use loader::{LoadError, Loaded, Loader, Reloadable};
 pub use reloader::{ApplyError, POLL_INTERVAL, Reloader};

@@ -140,6 +140,7 @@ impl<T, A: FnMut(T) -> Result<(), ApplyError>> Poller<T, A> {
             errors.retain(|error| before.get(error.input) != self.evaluated.get(error.input));
             return self.reject(&errors);
         }
+        let warnings: Vec<_> = self.reloadable.loader.warnings(&snapshot).collect();
         let built = self.reloadable.loader.build(snapshot);
         let applied = built.and_then(|value| {
             (self.apply)(value)
@@ -149,6 +150,11 @@ impl<T, A: FnMut(T) -> Result<(), ApplyError>> Poller<T, A> {
             Ok(()) => {
                 self.reloadable.versions.clone_from(&self.evaluated);
                 tracing::info!(key, "the new content is in use");
+                // An input that has not changed was warned of before.
+                let is_new = |input: usize| before.get(input) != self.evaluated.get(input);
+                for (_, warning) in warnings.iter().filter(|(input, _)| is_new(*input)) {
+                    tracing::warn!("{warning}");
+                }
             }
             Err(errors) => self.reject(&errors),
         }

@@ -35,27 +35,57 @@ impl Drop for SecretFolder {
 }
 
 #[test]
-fn exactly_one_line_end_is_removed() {
-    let folder = SecretFolder::new("newlines");
-    let cases: [(&[u8], &[u8]); 7] = [
-        (b"key", b"key"),
-        (b"key\n", b"key"),
-        (b"key\n\n", b"key\n"),
-        (b"key\r\n", b"key"),
-        (b"key\n ", b"key\n "),
-        (b" key \n", b" key "),
-        (b"\xff\n", b"\xff"),
-    ];
-    for (written, wanted) in cases {
-        let source = folder.secret("key", written);
-        let text = minimal("").replace("{ env = \"SK\" }", &source);
-        let settings = good(&text, &[]).settings;
-        assert_eq!(
-            settings.qiniu.credentials.secret_key.reveal(),
-            wanted,
-            "{written:?}"
-        );
+fn a_key_of_qiniu_s_with_what_no_key_has_is_refused_and_not_repeated() {
+    let folder = SecretFolder::new("foreign");
+    for (bytes, what) in [
+        ("MARKER \n", "white space"),
+        ("MARKER\n\n", "white space"),
+        (" MARKER", "white space"),
+        ("MAR KER", "white space"),
+        ("MARKER\u{a0}", "white space"),
+        ("\"MARKER\"", "quotes"),
+        ("'MARKER'", "quotes"),
+        ("\u{201c}MARKER\u{201d}", "quotes"),
+        ("\u{feff}MARKER", "a byte order mark"),
+        ("MARKER\u{200b}", "invisible characters"),
+        ("MAR\u{0}KER", "control characters"),
+        ("MARKER\u{1b}[0m", "control characters"),
+    ] {
+        let source = folder.secret("key", bytes.as_bytes());
+        for (name, env) in [("access_key", "AK"), ("secret_key", "SK")] {
+            let text = minimal("").replace(&format!("{{ env = \"{env}\" }}"), &source);
+            let report = report(&text, &[]).to_string();
+            let wanted = format!("`{name}` contains {what}");
+            assert!(report.contains(&wanted), "{bytes:?}: {report}");
+            assert!(!report.contains("MARKER"), "{report}");
+        }
     }
+    let utf16 = folder.secret("key", b"\xff\xfeM\0A\0");
+    let text = minimal("").replace("{ env = \"SK\" }", &utf16);
+    assert!(
+        report(&text, &[])
+            .to_string()
+            .contains("bytes that are no text")
+    );
+    let newline = folder.secret("key", b"MARKER\r\n");
+    good(&minimal("").replace("{ env = \"SK\" }", &newline), &[]);
+}
+
+#[test]
+fn other_secrets_that_end_in_white_space_are_warned_of_and_not_repeated() {
+    let folder = SecretFolder::new("oddities");
+    let warnings = |written: &[u8]| {
+        let source = folder.secret("jwt", written);
+        let text = minimal("").replace("{ env = \"HMAC\" }", &source);
+        good(&text, &[]).warnings
+    };
+    let odd = warnings(format!("{MARKER} \n").as_bytes());
+    let [warning] = &odd[..] else {
+        panic!("{odd:?}");
+    };
+    assert!(warning.contains("jwt` ends in white space"), "{warning}");
+    assert!(!warning.contains("MARKER"), "{warning}");
+    assert!(warnings(format!("{MARKER}\n").as_bytes()).is_empty());
 }
 
 #[test]
@@ -145,7 +175,7 @@ fn an_invalid_key_is_reported_beside_one_that_is_missing() {
     let text = minimal("").replace("{ env = \"SK\" }", "{ env = \"NONE\" }");
     let report = report(&text, &[("AK", "a b")]).to_string();
     assert!(
-        report.contains("`NONE` is not set") && report.contains("contains blanks"),
+        report.contains("`NONE` is not set") && report.contains("contains white space"),
         "{report}"
     );
 }

@@ -12,7 +12,7 @@ use std::{
 
 use super::*;
 use crate::{
-    rotation::{InputFile, InputFormat, InputSource, Loader, LoaderInput},
+    rotation::{InputFile, InputFormat, InputSource, Loaded, Loader, LoaderInput},
     secret::Secret,
 };
 
@@ -41,6 +41,7 @@ impl WatchedFolder {
                 format: InputFormat::Secret,
             }),
             check: LoaderInput::any,
+            secret_source: Some(format!("file `{name}`")),
         }
     }
 }
@@ -74,7 +75,11 @@ impl Observed {
                 false => Ok(all),
             }
         });
-        let (first, reloadable) = loader.load().unwrap();
+        let Loaded {
+            value: first,
+            reloadable,
+            ..
+        } = loader.load().unwrap();
         let used: Used = Arc::new(Mutex::new(vec![first]));
         let put = Arc::clone(&used);
         let mut poller = Poller::new(reloadable.unwrap(), move |value| {
@@ -225,9 +230,12 @@ fn a_value_without_a_file_is_not_reloadable() {
         key: "section.key".into(),
         source: InputSource::Fixed(Secret::new("given")),
         check: LoaderInput::any,
+        secret_source: None,
     };
     let loader = Loader::new(vec![input], |texts| Ok(texts.len()));
-    let (value, reloadable) = loader.load().unwrap();
+    let Loaded {
+        value, reloadable, ..
+    } = loader.load().unwrap();
     assert!(value == 1 && reloadable.is_none());
 }
 
@@ -241,7 +249,7 @@ async fn a_panic_in_one_poller_does_not_end_the_others() {
     let loader = Loader::new(vec![folder.part("key")], |texts| {
         Ok(texts[0].reveal().to_vec())
     });
-    reloader.add(loader.load().unwrap().1, move |value| {
+    reloader.add(loader.load().unwrap().reloadable, move |value| {
         told.send(value.clone()).unwrap();
         assert_ne!(value, b"two", "another bug");
         Ok(())
