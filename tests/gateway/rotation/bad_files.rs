@@ -119,7 +119,12 @@ fn wrong_other_keys() -> [Wrong; 8] {
     let (private, public) = pair();
     let public = format!("{public}\n{MARKER}");
     [
-        ("access", access, format!("a b {MARKER}"), "contains blanks"),
+        (
+            "access",
+            access,
+            format!("a b {MARKER}"),
+            "contains white space",
+        ),
         ("secret", secret, String::new(), "is empty"),
         ("seal", seal, MARKER.into(), "is not base64 of 32 bytes"),
         ("verdict.pem", signing, public, "a public key; the private"),

@@ -32,7 +32,8 @@ pub(crate) fn clock() -> (Clock, Arc<AtomicU64>) {
 
 /// The default routes with wide limits, and this quota on both.
 pub(crate) fn with_quota(quota: &str) -> String {
-    routes().replace("timeout", &format!("quota = \"{quota}\"\ntimeout"))
+    let unlimited = routes().replace("quota = \"\"\n", "");
+    unlimited.replace("timeout", &format!("quota = \"{quota}\"\ntimeout"))
 }
 
 /// Calls left of the quota, from the last item of `RateLimit`.
