@@ -101,6 +101,67 @@ deliver() {
         -H "webhook-signature: v1,$signature" --data-binary "$5" "http://127.0.0.1:$1/liveness"
 }
 
+# base64url: encodes standard input without padding.
+base64url() { base64 -w0 | tr '+/' '-_' | tr -d =; }
+# part VERDICT NUMBER: prints a decoded part of a verdict.
+part() {
+    local part
+    part=$(echo "$1" | cut -d. -f"$2" | tr -- '-_' '+/')
+    while [ $((${#part} % 4)) -ne 0 ]; do part="$part="; done
+    echo "$part" | base64 -d
+}
+# signed ALGORITHM HEADER CLAIMS: prints a JWS that the gateway's key signs.
+signed() {
+    local input number hex=
+    input=$(printf %s "$2" | base64url).$(printf %s "$3" | base64url)
+    printf %s "$input" >"$work/input"
+    case $1 in
+        EdDSA) openssl pkeyutl -sign -inkey "$work/$1.pem" -rawin -in "$work/input" >"$work/signature" ;;
+        ES256) # Two numbers of 32 bytes, in place of the ASN.1 that OpenSSL writes.
+            for number in $(openssl dgst -sha256 -sign "$work/$1.pem" "$work/input" | openssl asn1parse -inform DER | sed -n 's/.*INTEGER *://p'); do
+                hex=$hex$(printf %64s "$number" | tr ' ' 0)
+            done
+            printf %b "$(echo "$hex" | sed 's/../\\x&/g')" >"$work/signature" ;;
+    esac
+    echo "$input.$(base64url <"$work/signature")"
+}
+# offer NAME EXPECTED VERDICT: appends to what an example reads.
+offer() {
+    what+=("$1")
+    expected+=("$2")
+    verdicts+=("$3")
+}
+# altered_verdicts GOOD: offers verdicts that were altered. The library rejects them, with messages
+# of its own.
+altered_verdicts() {
+    local signature=${1##*.} header=${1%%.*}
+    offer "a verdict with another header" "refused: " "$(altered "$1" 10)"
+    offer "one with other claims" "refused: " "$(altered "$1" $((${#header} + 41)))"
+    offer "one with another signature" "refused: " "$(altered "$1" $((${#1} - ${#signature} / 2)))"
+    offer "one with no signature" "refused: " "${1%.*}."
+}
+# forged_verdicts ALGORITHM GOOD: offers what no gateway signs, with valid signatures.
+made_here=made-here-by-hand
+forged_verdicts() {
+    local header claims input now
+    header=$(part "$2" 1)
+    claims=$(part "$2" 2 | sed "s/\"jti\":\"/&$made_here/")
+    now=$(date +%s)
+    offer "one that was signed here" "accepted $made_here" "$(signed "$1" "$header" "$claims")"
+    offer "one of another type" "refused: " "$(signed "$1" "${header/liveness-verdict+jwt/JWT}" "$claims")"
+    offer "one of another gateway" "refused: " "$(signed "$1" "$header" "${claims/gateway.example/other.example}")"
+    offer "one for another backend" "refused: " "$(signed "$1" "$header" "${claims/\"backend\"/\"frontend\"}")"
+    offer "one that has expired" "refused: " "$(signed "$1" "$header" "$(echo "$claims" | sed -E "s/\"exp\":[0-9]+/\"exp\":$((now - 60))/; s/\"iat\":[0-9]+/\"iat\":$((now - 360))/")")"
+    offer "one without an expiry" "refused: " "$(signed "$1" "$header" "$(echo "$claims" | sed -E 's/"exp":[0-9]+,//')")"
+    offer "one without a nonce" "refused: for another transaction" "$(signed "$1" "$header" "$(echo "$claims" | sed -E 's/,"nonce":"[^"]*"//')")"
+    offer "one of an unknown key" "refused: " "$(signed "$1" "$(echo "$header" | sed -E 's/"kid":"/&x/')" "$claims")"
+    offer "one that needs no signature" "refused: " "$(printf %s "${header/\"$1\"/\"none\"}" | base64url).$(printf %s "$claims" | base64url)."
+    # The public key as a shared secret.
+    input=$(printf %s "${header/\"$1\"/\"HS256\"}" | base64url).$(printf %s "$claims" | base64url)
+    offer "one of an HMAC with the public key" "refused: " \
+        "$input.$(printf %s "$input" | openssl dgst -sha256 -mac HMAC -macopt "key:$(sed -n '/BEGIN/,$p' "$work/$1.pub")" -binary | base64url)"
+}
+
 # example LIBRARY ALGORITHM VERDICT-COMMAND EVIDENCE-COMMAND: checks both programs, the first one
 # with verdicts that are signed by this algorithm.
 example() {
@@ -115,25 +176,16 @@ example() {
     good=$(verdict user-1 "$nonce")
     other=$(verdict user-2 "$nonce")
     another=$(verdict user-1 "$nonce-2")
-    local signature=${good##*.} claims_at header=${good%%.*}
-    claims_at=$((${#header} + 41))
-    lines=$(
-        altered "$good" 10
-        altered "$good" $claims_at
-        altered "$good" $((${#good} - ${#signature} / 2))
-        echo "${good%.*}."
-        echo "$other"
-        echo "$another"
-        echo "$low"
-        echo "$good"
-        echo "$good"
-    )
-    echo "$lines" | JWKS_URL=$gateway/.well-known/jwks.json ISSUER=https://gateway.example.com AUDIENCE=backend \
+    local what=() expected=() verdicts=() number=0 line
+    altered_verdicts "$good"
+    forged_verdicts "$2" "$good"
+    offer "another user's" "refused: about another user" "$other"
+    offer "one for another transaction" "refused: for another transaction" "$another"
+    offer "one that did not pass" "refused: not passed" "$low"
+    offer "the good one" "accepted " "$good"
+    offer "the good one again" "refused: used before" "$good"
+    printf '%s\n' "${verdicts[@]}" | JWKS_URL=$gateway/.well-known/jwks.json ISSUER=https://gateway.example.com AUDIENCE=backend \
         USER_ISSUER=https://login.example.com/ USER_ID=user-1 NONCE=$nonce $3 >"$work/$language.verdicts" 2>&1 || true
-    local number=0 line what=("a verdict with another header" "one with other claims" "one with another signature" "one with no signature"
-        "another user's" "one for another transaction" "one that did not pass" "the good one" "the good one again")
-    # The library rejects the first four, with messages of its own.
-    local expected=("refused: " "refused: " "refused: " "refused: " "refused: about another user" "refused: for another transaction" "refused: not passed" "accepted " "refused: used before")
     while read -r line && [ $number -lt ${#expected[@]} ]; do
         case $line in
             "${expected[$number]}"*) ok "$language: ${what[$number]}" ;;
@@ -143,7 +195,7 @@ example() {
     done <"$work/$language.verdicts"
     if [ $number -ne ${#expected[@]} ]; then fail "$language: said too little"; cat "$work/$language.verdicts"; fi
     local id
-    id=$(sed -n 's/^accepted //p' "$work/$language.verdicts")
+    id=$(sed -n 's/^accepted //p' "$work/$language.verdicts" | grep -v "^$made_here")
     same "$language: the evidence of that verdict" "$(grep -F "took $id " "$work/$language.evidence")" "took $id passed=true picture=true"
     now=$(date +%s)
     body='{"id":"made-here","user":"u","issuer":"i","time":"","passed":true,"answer":{"result":null}}'

@@ -5,7 +5,8 @@
 //! stays, [`raw_video`] handles a video that is not wrapped in JSON, [`attempt`] opens the session,
 //! [`nonce`] ties an upload to a transaction, and `rules` says which members a route accepts.
 //! Relies on [`crate::json`], [`crate::media`], [`crate::limit`] and [`crate::qiniu::request`].
-//! Nothing here writes a byte of a body to a file, or reads one before [`receive::receive`] is called.
+//! Nothing here writes a byte of a body to a file, or reads one before [`receive::receive`] is
+//! called.
 
 pub mod attempt;
 pub mod incoming;
