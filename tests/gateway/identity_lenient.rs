@@ -33,33 +33,40 @@ fn padded(signer: &Signer) -> Value {
     jwk
 }
 
-#[tokio::test]
-async fn a_set_that_is_written_otherwise_is_used() {
-    let ids = ["padded", "17", "nulls", "more", "loud"];
-    let signers = ids.map(Signer::new);
-    let [in_base64, numbered, nulls, more, loud] = &signers;
-    let (nameless, ed) = (Signer::nameless(), Signer::ed25519("ed"));
+/// The response with the keys of these signers, each written in a way of its own, and with others
+/// that can't be used.
+fn response(signers: &[Signer; 5], nameless: &Signer, ed: &Signer) -> Vec<u8> {
+    let [in_base64, numbered, nulls, more, loud] = signers;
     let set = json!({"keys": [
         padded(in_base64),
         with(numbered, json!({"kid": 17})),
         with(nulls, json!({"use": null, "alg": null, "key_ops": null, "d": null})),
         with(more, json!({"x5c": 7, "x5t": [], "exp": {"a": -1.5e3}, "x": more.jwk()["x"]})),
         with(loud, json!({"use": "SIG", "key_ops": "verify"})),
-        with(&ed, json!({"alg": "Ed25519"})),
+        with(ed, json!({"alg": "Ed25519"})),
         with(&Signer::new("damaged"), json!({"x": "AAAA"})),
         json!({"kty": "EC", "crv": "secp256k1", "kid": "foreign", "x": "AA", "y": "AA"}),
         json!({"kty": "OKP", "crv": "Ed448", "alg": "Ed448", "x": "AA"}),
         "no object",
         nameless.jwk(),
     ]});
-    let provider = Provider::start(Vec::new()).await;
     let text = format!("\u{feff}\r\n{set}\r\n");
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nCache-Control: max-age=0\r\n\
          Content-Length: {}\r\n\r\n",
         text.len()
     );
-    provider.does(KEYS, Does::Answer((head + &text).into()));
+    (head + &text).into()
+}
+
+#[tokio::test]
+async fn a_set_that_is_written_otherwise_is_used() {
+    let ids = ["padded", "17", "nulls", "more", "loud"];
+    let signers = ids.map(Signer::new);
+    let [_, numbered, ..] = &signers;
+    let (nameless, ed) = (Signer::nameless(), Signer::ed25519("ed"));
+    let provider = Provider::start(Vec::new()).await;
+    provider.does(KEYS, Does::Answer(response(&signers, &nameless, &ed)));
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let timing = FetchTiming {
         min_lifetime: Duration::from_millis(10),
