@@ -9,7 +9,7 @@ use data_encoding::BASE64;
 
 use crate::media::{
     VideoFinding,
-    mp4::{self, judge},
+    mp4::{self, Mp4Facts, judge},
 };
 
 /// Maximum decoded size, in bytes.
@@ -49,11 +49,15 @@ fn check_bytes(video: &[u8]) -> Result<(), VideoError> {
     let read = mp4::read_slice(video);
     match judge(read) {
         Ok(()) => Ok(()),
-        Err(VideoFinding::Duration) if read.is_ok_and(|facts| facts.duration > MAX_DURATION) => {
+        Err(VideoFinding::Duration) if read.is_ok_and(|facts| is_long(&facts)) => {
             Err(VideoError::TooLong)
         }
         Err(_) => Err(VideoError::Unusable),
     }
+}
+
+fn is_long(facts: &Mp4Facts) -> bool {
+    facts.time.is_some_and(|time| time.shortest > MAX_DURATION)
 }
 
 #[cfg(test)]
@@ -89,7 +93,7 @@ mod tests {
             assert_eq!(check_bytes(good), Ok(()));
             let facts = mp4::read_slice(good).unwrap();
             assert_eq!((facts.width, facts.height), (640, 480));
-            assert_eq!(facts.duration, Duration::from_secs(3));
+            assert_eq!(facts.time.unwrap().longest, Duration::from_secs(3));
         }
         for bad in [
             HEVC, AUDIO_ONLY, TOO_SHORT, TOO_SMALL, TOO_WIDE, b"", b"GIF89a",

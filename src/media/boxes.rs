@@ -1,5 +1,5 @@
-//! ISO/IEC 14496-12 boxes, read from a slice: their big-endian fields, the video track in an index,
-//! and the durations of samples in a fragment.
+//! ISO/IEC 14496-12 boxes, read from a slice: their big-endian fields, and the durations of samples
+//! in a fragment.
 //!
 //! Every read is checked: nothing that the bytes claim makes it panic, allocate, or read a byte
 //! twice.
@@ -101,6 +101,17 @@ impl<'a> FieldReader<'a> {
         }
     }
 
+    /// A duration of that width. All ones mean "unknown", and are read as 0.
+    pub(super) fn known(&mut self, version: u8) -> Option<u64> {
+        let units = self.wide(version)?;
+        let unknown = if version == 1 {
+            u64::MAX
+        } else {
+            u64::from(u32::MAX)
+        };
+        Some(if units == unknown { 0 } else { units })
+    }
+
     /// Version and flags, which every "full" box begins with.
     pub(super) fn version_and_flags(&mut self) -> Option<(u8, u32)> {
         let word = self.u32()?;
@@ -116,7 +127,11 @@ pub(super) struct MediaTime {
 }
 
 impl MediaTime {
+    /// `None` if the scale is 0, or the units are: both mean that nobody knew.
     pub(super) fn duration(&self) -> Option<Duration> {
+        if self.units == 0 {
+            return None;
+        }
         let millis = u128::from(self.units)
             .checked_mul(1000)?
             .checked_div(u128::from(self.scale))?;
@@ -124,83 +139,18 @@ impl MediaTime {
     }
 }
 
-/// The video track of an index.
-pub(super) struct VideoTrack {
-    pub(super) id: u32,
-    /// Units per second.
-    pub(super) scale: u32,
-    /// Duration of the samples listed in `moov`; 0 if all of them are in fragments.
-    pub(super) units: u64,
-    pub(super) is_h264: bool,
-    pub(super) width: u16,
-    pub(super) height: u16,
-}
-
-/// The track in a `trak` box; `None` if it is not a complete video track.
-pub(super) fn video_track(trak: &[u8]) -> Option<VideoTrack> {
-    let mdia = child(trak, b"mdia")?;
-    if child(mdia, b"hdlr")?.get(8..12)? != b"vide" {
-        return None;
-    }
-    let mut tkhd = FieldReader(child(trak, b"tkhd")?);
-    let (version, _) = tkhd.version_and_flags()?;
-    tkhd.take(if version == 1 { 16 } else { 8 })?;
-    let id = tkhd.u32()?;
-    let header = time_header(child(mdia, b"mdhd")?)?;
-
-    let stbl = child(child(mdia, b"minf")?, b"stbl")?;
-    let mut stts = FieldReader(child(stbl, b"stts")?);
-    stts.version_and_flags()?;
-    let listed = summed_pairs(&mut stts)?;
-
-    let mut stsd = FieldReader(child(stbl, b"stsd")?);
-    stsd.version_and_flags()?;
-    stsd.u32()?;
-    let (_, entry) = Mp4Boxes(stsd.0).next()?.ok()?;
-    let mut fields = FieldReader(entry);
-    fields.take(24)?;
-    let is_h264 = Mp4Boxes(stsd.0).all(|entry| entry.is_ok_and(is_h264_entry));
-    Some(VideoTrack {
-        id,
-        scale: header.scale,
-        // The header may declare less than the samples last, or more; the longer one counts.
-        units: listed.max(header.units),
-        is_h264,
-        width: fields.u16()?,
-        height: fields.u16()?,
-    })
-}
-
-fn is_h264_entry((kind, body): Mp4Box<'_>) -> bool {
-    /// Size of a visual sample entry before the boxes in it, in bytes.
-    const FIXED_PART: usize = 78;
-    let configured = body
-        .get(FIXED_PART..)
-        .and_then(|boxes| child(boxes, b"avcC"))
-        .is_some();
-    matches!(&kind, b"avc1" | b"avc3") && configured
-}
-
-/// Scale and duration of an `mdhd` or `mvhd`. A duration of all ones means "unknown".
-fn time_header(body: &[u8]) -> Option<MediaTime> {
+/// Scale and duration of an `mdhd` or `mvhd`.
+pub(super) fn time_header(body: &[u8]) -> Option<MediaTime> {
     let mut cursor = FieldReader(body);
     let (version, _) = cursor.version_and_flags()?;
     cursor.take(if version == 1 { 16 } else { 8 })?;
     let scale = cursor.u32()?;
-    let units = cursor.wide(version)?;
-    let unknown = if version == 1 {
-        u64::MAX
-    } else {
-        u64::from(u32::MAX)
-    };
-    Some(MediaTime {
-        units: if units == unknown { 0 } else { units },
-        scale,
-    })
+    let units = cursor.known(version)?;
+    Some(MediaTime { units, scale })
 }
 
 /// The sum of count times delta over a list of pairs, as in `stts`.
-fn summed_pairs(cursor: &mut FieldReader<'_>) -> Option<u64> {
+pub(super) fn summed_pairs(cursor: &mut FieldReader<'_>) -> Option<u64> {
     let entries = cursor.u32()?;
     let mut sum = 0_u64;
     for _ in 0..entries {
@@ -214,7 +164,7 @@ fn summed_pairs(cursor: &mut FieldReader<'_>) -> Option<u64> {
 pub(super) fn declared_duration(moov: &[u8]) -> Option<Duration> {
     let mut mehd = FieldReader(child(child(moov, b"mvex")?, b"mehd")?);
     let (version, _) = mehd.version_and_flags()?;
-    let units = mehd.wide(version)?;
+    let units = mehd.known(version)?;
     let scale = time_header(child(moov, b"mvhd")?)?.scale;
     MediaTime { units, scale }.duration()
 }

@@ -8,6 +8,7 @@ mod boxes;
 pub mod digest;
 pub mod held;
 pub mod mp4;
+mod track;
 
 /// A reason for which Qiniu rejects a video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -33,7 +34,7 @@ pub enum VideoFinding {
     /// The codec is not H.264.
     #[error("the video must be encoded as H.264")]
     NotH264,
-    /// It is shorter than one second or longer than ten.
+    /// It is surely shorter than one second or longer than ten.
     #[error("the video must last 1 to 10 seconds")]
     Duration,
     /// Its width or height is below 16 pixels or above 2032.
@@ -58,5 +59,11 @@ impl VideoFinding {
     }
 }
 
+#[cfg(test)]
+mod duration_tests;
+#[cfg(test)]
+mod recorder_tests;
+#[cfg(test)]
+mod test_file;
 #[cfg(test)]
 mod tests;

@@ -1,22 +1,27 @@
 //! The few facts about an MP4 file that decide whether Qiniu accepts it.
 //!
-//! Reads ISO/IEC 14496-12 boxes: `ftyp`, then `moov/trak` of the first video track, then the
-//! fragments (`moof/traf`) of that track. Reads only the headers of all other boxes, from front to
-//! back, so the file may be of any size and in any place. The bytes held of it are limited,
-//! whatever it claims.
+//! Reads ISO/IEC 14496-12 boxes: `moov/trak` of the video tracks, then the fragments (`moof/traf`)
+//! of these. Reads only the headers of all other boxes, from front to back, so the file may be of
+//! any size and in any place. The bytes held of it are limited, whatever it claims. Whatever real
+//! recorders leave in a file is no fault: [`judge`] finds only what Qiniu surely rejects.
 
 use std::{ops::RangeInclusive, time::Duration};
 
+pub use super::track::PlayingTime;
 use super::{
     VideoFinding,
     boxes::{
-        FieldReader, MediaTime, VideoTrack, child, children, declared_duration, default_duration,
-        fragment_units, video_track,
+        FieldReader, child, children, declared_duration, default_duration, fragment_units,
+        time_header,
     },
+    track::VideoTrack,
 };
 
-/// Durations that Qiniu accepts.
-const DURATIONS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
+/// Qiniu documents 1 to 10 seconds, but not how it counts them: a recording of "10 seconds" lasts a
+/// little longer. What is shorter than this would not even be rounded to 1.
+const TOO_SHORT: Duration = Duration::from_millis(500);
+/// What lasts so long is over 10 seconds however it is rounded.
+const TOO_LONG: Duration = Duration::from_secs(11);
 /// Widths and heights that Qiniu accepts, in pixels.
 const SIDES: RangeInclusive<u16> = 16..=2032;
 
@@ -30,18 +35,21 @@ const MAX_FRAGMENT: u64 = 64 * 1024;
 /// decoded completely.
 const MAX_INDEXES: u64 = 2 * MAX_INDEX;
 
-/// The facts about the first video track.
+/// Maximum number of video tracks that are looked at. Phones add one for a picture or two.
+const MAX_TRACKS: usize = 8;
+
+/// The facts about a video track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mp4Facts {
-    /// Whether every sample entry is `avc1` or `avc3` with an `avcC`; encrypted ones (`encv`) are
+    /// Whether a sample entry is that of H.264 with its configuration; an encrypted one (`encv`) is
     /// not.
     pub is_h264: bool,
-    /// Width, in pixels.
+    /// Width, in pixels; 0 if the file does not say.
     pub width: u16,
-    /// Height, in pixels.
+    /// Height, in pixels; 0 if the file does not say.
     pub height: u16,
-    /// Duration of its samples, or the duration that the file declares if that is longer.
-    pub duration: Duration,
+    /// How long it may last; `None` if the file does not say.
+    pub time: Option<PlayingTime>,
 }
 
 /// Why a file has no facts.
@@ -53,6 +61,9 @@ pub enum Mp4Error {
     /// It has no readable video track.
     #[error("no readable video track")]
     NoVideoTrack,
+    /// Its index exceeds the bytes that are held of it.
+    #[error("the index is too large to be read")]
+    Unread,
 }
 
 /// Reads a file of `length` bytes. `source` fills a buffer with the bytes from an offset on, or
@@ -67,23 +78,30 @@ pub fn read(
     let mut file = Mp4Index::default();
     let mut at = 0_u64;
     let mut left = MAX_INDEXES;
-    for number in 0..MAX_BOXES {
+    for _ in 0..MAX_BOXES {
         if at >= length {
             return file.facts();
         }
-        let found = header(at, length, &mut source).ok_or(Mp4Error::NotMp4)?;
-        if number == 0 && &found.kind != b"ftyp" {
-            return Err(Mp4Error::NotMp4);
-        }
+        let found = match header(at, length, &mut source) {
+            Ok(found) => found,
+            // Recorders append what is no box. If more is missing, there was no index before.
+            Err(BrokenHeader::Unneeded) => return file.facts(),
+            Err(BrokenHeader::Needed) => return Err(Mp4Error::NotMp4),
+        };
         let most = match &found.kind {
-            b"moov" => MAX_INDEX,
+            b"moov" if !file.indexed => MAX_INDEX,
             b"moof" => MAX_FRAGMENT,
             _ => 0,
         };
         if most > 0 {
-            let body = body(at, &found, most.min(left), &mut source).ok_or(Mp4Error::NotMp4)?;
-            left = left.saturating_sub(body.len() as u64);
-            file.index(&found.kind, &body)?;
+            let content = found.size.saturating_sub(found.header);
+            if content > most.min(left) {
+                file.pass_over(&found.kind)?;
+            } else {
+                let body = body(at, &found, content, &mut source).ok_or(Mp4Error::NotMp4)?;
+                left = left.saturating_sub(content);
+                file.index(&found.kind, &body);
+            }
         }
         file.has_media |= &found.kind == b"mdat" && found.size > found.header;
         at = at.saturating_add(found.size);
@@ -96,15 +114,22 @@ pub fn read(
 /// # Errors
 /// The first reason for which Qiniu rejects the file.
 pub fn judge(read: Result<Mp4Facts, Mp4Error>) -> Result<(), VideoFinding> {
-    let facts = read.map_err(|why| match why {
-        Mp4Error::NotMp4 => VideoFinding::NotMp4,
-        Mp4Error::NoVideoTrack => VideoFinding::NoVideoTrack,
-    })?;
+    let facts = match read {
+        Ok(facts) => facts,
+        Err(Mp4Error::NotMp4) => return Err(VideoFinding::NotMp4),
+        Err(Mp4Error::NoVideoTrack) => return Err(VideoFinding::NoVideoTrack),
+        // Nobody knows.
+        Err(Mp4Error::Unread) => return Ok(()),
+    };
+    let fits = |side| side == 0 || SIDES.contains(&side);
     if !facts.is_h264 {
         Err(VideoFinding::NotH264)
-    } else if !SIDES.contains(&facts.width) || !SIDES.contains(&facts.height) {
+    } else if !fits(facts.width) || !fits(facts.height) {
         Err(VideoFinding::Dimensions)
-    } else if !DURATIONS.contains(&facts.duration) {
+    } else if facts
+        .time
+        .is_some_and(|time| time.longest < TOO_SHORT || time.shortest >= TOO_LONG)
+    {
         Err(VideoFinding::Duration)
     } else {
         Ok(())
@@ -136,12 +161,33 @@ struct BoxHeader {
     size: u64,
 }
 
-/// The header at `at`; `None` if the file is truncated or the size is impossible.
+/// A box that is truncated, or whose size is impossible.
+enum BrokenHeader {
+    /// It would be an index or the media.
+    Needed,
+    /// It is anything else.
+    Unneeded,
+}
+
+/// The header at `at`.
 fn header(
     at: u64,
     length: u64,
     source: &mut impl FnMut(u64, &mut [u8]) -> bool,
-) -> Option<BoxHeader> {
+) -> Result<BoxHeader, BrokenHeader> {
+    let (kind, found) = any_header(at, length, source).ok_or(BrokenHeader::Unneeded)?;
+    found.ok_or(match &kind {
+        b"moov" | b"moof" | b"mdat" => BrokenHeader::Needed,
+        _ => BrokenHeader::Unneeded,
+    })
+}
+
+/// The type of the box at `at`, and its header unless its size is impossible.
+fn any_header(
+    at: u64,
+    length: u64,
+    source: &mut impl FnMut(u64, &mut [u8]) -> bool,
+) -> Option<([u8; 4], Option<BoxHeader>)> {
     let left = length.checked_sub(at)?;
     let mut bytes = [0; 16];
     let known = usize::try_from(left.min(16)).ok()?;
@@ -154,25 +200,20 @@ fn header(
     let (header, size) = match size {
         // The box extends to the end of the file.
         0 => (8, left),
-        1 => (16, cursor.u64()?),
+        1 => (16, cursor.u64().unwrap_or(0)),
         _ => (8, u64::from(size)),
     };
-    (header..=left)
-        .contains(&size)
-        .then_some(BoxHeader { kind, header, size })
+    let fits = (header..=left).contains(&size);
+    Some((kind, fits.then_some(BoxHeader { kind, header, size })))
 }
 
-/// The content of the box at `at`; `None` if it exceeds `most` bytes.
+/// The content of the box at `at`, which has `length` bytes.
 fn body(
     at: u64,
     found: &BoxHeader,
-    most: u64,
+    length: u64,
     source: &mut impl FnMut(u64, &mut [u8]) -> bool,
 ) -> Option<Vec<u8>> {
-    let length = found
-        .size
-        .checked_sub(found.header)
-        .filter(|length| *length <= most)?;
     let mut body = vec![0; usize::try_from(length).ok()?];
     source(at.checked_add(found.header)?, &mut body).then_some(body)
 }
@@ -182,62 +223,77 @@ fn body(
 struct Mp4Index {
     /// Whether there is an `mdat` with content.
     has_media: bool,
-    /// Whether there was a `moov`.
+    /// Whether there was a `moov`. Any further one is ignored.
     indexed: bool,
-    track: Option<VideoTrack>,
+    tracks: Vec<VideoTrack>,
+    /// Whether there was a `moof`.
+    fragmented: bool,
     /// Duration that a fragmented file declares.
-    declared: Duration,
-    /// Duration of samples for which their fragment gives none.
-    default: u32,
+    declared: Option<Duration>,
+    /// Whether samples are missing from the sums, so that nothing follows from these.
+    incomplete: bool,
 }
 
 impl Mp4Index {
-    fn index(&mut self, kind: &[u8; 4], body: &[u8]) -> Result<(), Mp4Error> {
+    fn index(&mut self, kind: &[u8; 4], body: &[u8]) {
         if kind == b"moof" {
-            return self.fragment(body).ok_or(Mp4Error::NotMp4);
+            self.fragmented = true;
+            self.incomplete |= self.fragment(body).is_none();
+            return;
         }
-        if std::mem::replace(&mut self.indexed, true) {
-            return Err(Mp4Error::NotMp4);
+        self.indexed = true;
+        let scale = child(body, b"mvhd").and_then(time_header);
+        let scale = scale.map_or(0, |header| header.scale);
+        self.tracks = children(body, b"trak")
+            .filter_map(|trak| VideoTrack::read(trak, scale))
+            .take(MAX_TRACKS)
+            .collect();
+        self.declared = declared_duration(body);
+        if let Some(mvex) = child(body, b"mvex") {
+            for track in &mut self.tracks {
+                track.default_units = default_duration(mvex, track.id);
+            }
         }
-        self.track = children(body, b"trak").find_map(video_track);
-        self.declared = declared_duration(body).unwrap_or_default();
-        if let (Some(mvex), Some(track)) = (child(body, b"mvex"), &self.track) {
-            self.default = default_duration(mvex, track.id);
+    }
+
+    /// Leaves out an index that is too large.
+    fn pass_over(&mut self, kind: &[u8; 4]) -> Result<(), Mp4Error> {
+        if kind == b"moov" {
+            return Err(Mp4Error::Unread);
         }
+        self.incomplete = true;
         Ok(())
     }
 
-    /// Adds the samples of a fragment; `None` if it is malformed or precedes the index.
+    /// Adds the samples of a fragment; `None` if it is malformed.
     fn fragment(&mut self, moof: &[u8]) -> Option<()> {
-        if !self.indexed {
-            return None;
-        }
-        let Some(track) = &mut self.track else {
-            return Some(());
-        };
         for traf in children(moof, b"traf") {
-            let units = fragment_units(traf, track.id, self.default)?;
-            track.units = track.units.checked_add(units)?;
+            for track in &mut self.tracks {
+                let units = fragment_units(traf, track.id, track.default_units)?;
+                track.sample_units = track.sample_units.checked_add(units)?;
+            }
         }
         Some(())
     }
 
+    /// The facts about the first track that Qiniu accepts, or else about the first one.
     fn facts(self) -> Result<Mp4Facts, Mp4Error> {
         if !self.indexed || !self.has_media {
             return Err(Mp4Error::NotMp4);
         }
-        let track = self.track.ok_or(Mp4Error::NoVideoTrack)?;
-        let in_samples = MediaTime {
-            units: track.units,
-            scale: track.scale,
-        }
-        .duration()
-        .ok_or(Mp4Error::NotMp4)?;
-        Ok(Mp4Facts {
+        let facts = |track: &VideoTrack| Mp4Facts {
             is_h264: track.is_h264,
             width: track.width,
             height: track.height,
-            duration: in_samples.max(self.declared),
-        })
+            time: match self.incomplete {
+                true => None,
+                false => track.playing_time(self.fragmented, self.declared),
+            },
+        };
+        let all = || self.tracks.iter().map(facts);
+        let accepted = all().find(|facts| judge(Ok(*facts)).is_ok());
+        accepted
+            .or_else(|| all().next())
+            .ok_or(Mp4Error::NoVideoTrack)
     }
 }

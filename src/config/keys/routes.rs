@@ -68,8 +68,8 @@ pub(super) const KEYS: &[ConfigKey] = &[
         "routes[].video_check",
         ValueType::Word(&["off", "report", "enforce"]),
         ByKind(["", "\"report\"", ""]),
-        "Check for videos that Qiniu rejects: not MP4, not H.264, not 1 to 10 s, not 16 to 2032 \
-         pixels. `report` counts and logs them and sends them anyway, `enforce` rejects them with \
+        "Check for videos that Qiniu surely rejects: not MP4, not H.264, not 1 to 10 s however \
+         rounded, not 16 to 2032 pixels. `report` counts and logs them and sends them anyway, `enforce` rejects them with \
          422 before the call. `verify` routes only.",
     ),
     key(
