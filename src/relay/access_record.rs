@@ -1,7 +1,8 @@
 //! The access record of a request, under the request's id: one log line, and its metrics.
 //!
 //! The record is a guard: it is written when it is dropped, so a request whose caller disconnects
-//! has one too. Never contains a token, a key, a session id, a face token or any part of a body;
+//! has one too. If that happens during a call, the call has the record, and its facts are in it.
+//! Never contains a token, a key, a session id, a face token or any part of a body;
 //! the user appears only as a keyed hash.
 
 use std::{
@@ -27,6 +28,8 @@ use crate::{
 
 /// The code of a request whose caller disconnected before the response.
 const CALLER_LEFT: &str = "caller_left";
+/// The code of a call that ended after a stop had already ended its request.
+const SHUTTING_DOWN: &str = "shutting_down";
 
 /// The facts of one request, gathered on its journey.
 pub struct AccessRecord {
@@ -55,6 +58,9 @@ pub struct AccessRecord {
     pub bytes_out: u64,
     /// The call to Qiniu, if there was one.
     pub upstream: Option<UpstreamFacts>,
+    /// Whether a call that goes on has the record. This one is then written only if the request
+    /// has a response all the same.
+    handed_on: bool,
 }
 
 /// The facts of a call to Qiniu.
@@ -97,6 +103,7 @@ impl AccessRecord {
             bytes_in: 0,
             bytes_out: 0,
             upstream: None,
+            handed_on: false,
         }
     }
 
@@ -114,6 +121,31 @@ impl AccessRecord {
             reqid: cached.reqid.clone(),
             ..UpstreamFacts::default()
         });
+    }
+
+    /// Hands the record on to a call that outlives its request, to be written when the call ends.
+    /// If the gateway is `stopping`, the request still gets a response, which has a record by
+    /// itself.
+    pub(super) fn hand_on(&mut self, stopping: bool) -> Self {
+        self.handed_on = true;
+        Self {
+            telemetry: Arc::clone(&self.telemetry),
+            started: self.started,
+            time: self.time,
+            peer: self.peer,
+            request_id: self.request_id,
+            method: self.method,
+            route: self.route.clone(),
+            status: 0,
+            code: if stopping { SHUTTING_DOWN } else { CALLER_LEFT },
+            user: self.user.clone(),
+            forwarded_for: self.forwarded_for.clone(),
+            // Counted once.
+            bytes_in: if stopping { 0 } else { self.bytes_in },
+            bytes_out: 0,
+            upstream: None,
+            handed_on: false,
+        }
     }
 
     /// The fields in their order. Their names are a contract.
@@ -170,6 +202,9 @@ impl AccessRecord {
 
 impl Drop for AccessRecord {
     fn drop(&mut self) {
+        if self.handed_on && self.status == 0 {
+            return;
+        }
         let metrics = &self.telemetry.metrics;
         let route = self.route.as_ref().unwrap_or(metrics.no_route());
         let duration = self.started.elapsed();

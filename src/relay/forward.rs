@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    access_record::{RequestId, UpstreamFacts},
+    access_record::{AccessRecord, RequestId, UpstreamFacts},
     admit::Admitted,
     finalize::VerdictContext,
     gateway::Gateway,
@@ -35,16 +35,27 @@ use crate::{
     verify_once::{CachedResponse, VerifyLease, VerifyOutcome},
 };
 
-/// Forwards a request. It fails only by a defect of ours.
-pub(super) fn forward(
-    gateway: &Arc<Gateway>,
+/// Forwards a request. It fails only by a defect of ours. If the request goes away meanwhile,
+/// `record` is written when the call ends, with its facts.
+pub(super) fn forward<'a>(
+    gateway: &'a Arc<Gateway>,
     admitted: Admitted,
     quota: Option<CallerQuota>,
     prepared: Prepared,
-    request_id: RequestId,
+    record: &'a mut AccessRecord,
 ) -> impl Future<Output = Result<Forwarded, Refusal>> {
+    let request_id = record.request_id;
     let work = call(Arc::clone(gateway), admitted, quota, prepared, request_id);
-    let work = DetachOnDrop::new(work, &gateway.calls.pool);
+    let leave = move || {
+        let stopped = gateway.readiness.is_grace_period_over();
+        let mut record = record.hand_on(stopped);
+        move |forwarded: Forwarded| {
+            record.upstream = forwarded.facts;
+            drop(record);
+            drop(forwarded.in_flight);
+        }
+    };
+    let work = DetachOnDrop::new(work, &gateway.calls.pool, leave);
     async { work.await.map_err(|_| Refusal::Internal) }
 }
 
@@ -60,7 +71,6 @@ fn call(
 ) -> impl Future<Output = Forwarded> {
     let in_flight = gateway.calls.begin();
     async move {
-        let _in_flight = in_flight;
         let (endpoint, telemetry) = (&admitted.endpoint, &gateway.telemetry);
         // Acquired here, where no disconnect of the caller can come between them and the call.
         let permits = CallPermits::acquire(telemetry, &admitted, quota, prepared.lease);
@@ -70,6 +80,7 @@ fn call(
                 return Forwarded {
                     body: Err(refusal),
                     facts: None,
+                    in_flight,
                 };
             }
         };
@@ -117,6 +128,7 @@ fn call(
         Forwarded {
             body,
             facts: Some(facts),
+            in_flight,
         }
     }
 }

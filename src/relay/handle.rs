@@ -114,7 +114,7 @@ fn relay<'a>(
             }
         };
         let quota = limits.quota.clone();
-        let forwarded = forward(gateway, admitted, quota, prepared, record.request_id).await?;
+        let forwarded = forward(gateway, admitted, quota, prepared, record).await?;
         record.upstream = forwarded.facts;
         forwarded.body.map(Reply::Json)
     }

@@ -1,8 +1,9 @@
 //! Calls to Qiniu in flight. A call always runs to its end, because it is billed.
 //!
 //! The request that started a call polls it, which costs no task. If that request goes away, a
-//! new task continues the call where it is. [`InFlightCalls`] counts them all, so that a stop
-//! can wait for calls that no connection represents any more.
+//! new task continues the call where it is, and passes its result to whatever the request has left
+//! behind. [`InFlightCalls`] counts them all, so that a stop can wait for calls that no connection
+//! represents any more.
 
 use std::{
     future::Future,
@@ -27,6 +28,8 @@ pub(super) struct Forwarded {
     pub(super) body: Result<Bytes, Refusal>,
     /// What the access record keeps of the call; `None` if there was no call.
     pub(super) facts: Option<UpstreamFacts>,
+    /// The call counts as in flight until its facts are in a record.
+    pub(super) in_flight: InFlightCall,
 }
 
 /// Counts calls in flight, and pools the memory of their futures.
@@ -80,10 +83,18 @@ impl Drop for InFlightCall {
 }
 
 /// A future that is never cancelled: when dropped, it moves to a task of its own.
-pub(super) struct DetachOnDrop<'p, T: Send + 'static> {
+///
+/// `leave` is called at that moment. What it returns gets the future's output.
+pub(super) struct DetachOnDrop<'p, T, L, E>
+where
+    T: Send + 'static,
+    L: FnOnce() -> E + Unpin,
+    E: FnOnce(T) + Send + 'static,
+{
     /// `None` once it has ended.
     work: Option<PooledFuture<T>>,
     pool: &'p FuturePool<T>,
+    leave: Option<L>,
 }
 
 /// The future panicked, which is a defect. It was dropped.
@@ -91,19 +102,31 @@ pub(super) struct DetachOnDrop<'p, T: Send + 'static> {
 #[error("the future panicked")]
 pub(super) struct Panicked;
 
-impl<'p, T: Send + 'static> DetachOnDrop<'p, T> {
+impl<'p, T, L, E> DetachOnDrop<'p, T, L, E>
+where
+    T: Send + 'static,
+    L: FnOnce() -> E + Unpin,
+    E: FnOnce(T) + Send + 'static,
+{
     pub(super) fn new(
         work: impl Future<Output = T> + Send + 'static,
         pool: &'p FuturePool<T>,
+        leave: L,
     ) -> Self {
         Self {
             work: Some(pool.store(work)),
             pool,
+            leave: Some(leave),
         }
     }
 }
 
-impl<T: Send + 'static> Future for DetachOnDrop<'_, T> {
+impl<T, L, E> Future for DetachOnDrop<'_, T, L, E>
+where
+    T: Send + 'static,
+    L: FnOnce() -> E + Unpin,
+    E: FnOnce(T) + Send + 'static,
+{
     type Output = Result<T, Panicked>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -124,10 +147,18 @@ impl<T: Send + 'static> Future for DetachOnDrop<'_, T> {
     }
 }
 
-impl<T: Send + 'static> Drop for DetachOnDrop<'_, T> {
+impl<T, L, E> Drop for DetachOnDrop<'_, T, L, E>
+where
+    T: Send + 'static,
+    L: FnOnce() -> E + Unpin,
+    E: FnOnce(T) + Send + 'static,
+{
     fn drop(&mut self) {
-        if let (Some(work), Ok(runtime)) = (self.work.take(), Handle::try_current()) {
-            drop(runtime.spawn(work));
+        if let (Some(work), Some(leave), Ok(runtime)) =
+            (self.work.take(), self.leave.take(), Handle::try_current())
+        {
+            let ended = leave();
+            drop(runtime.spawn(async move { ended(work.await) }));
         }
     }
 }
@@ -156,9 +187,10 @@ mod tests {
         let pool = FuturePool::default();
         let work = async move {
             wait.await.unwrap();
-            tell.send(7).unwrap();
+            7
         };
-        let mut work = DetachOnDrop::new(work, &pool);
+        let leave = || move |output| tell.send(output).unwrap();
+        let mut work = DetachOnDrop::new(work, &pool, leave);
         let begun = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut work).poll(cx))).await;
         assert!(begun.is_pending());
         drop(work);
@@ -169,15 +201,18 @@ mod tests {
     #[tokio::test]
     async fn the_waiting_request_polls_the_future_and_a_panic_stays_in_it() {
         let pool = FuturePool::default();
-        assert_eq!(DetachOnDrop::new(async { 7 }, &pool).await.unwrap(), 7);
+        let never = || |output: i32| panic!("{output} was left behind");
+        let work = DetachOnDrop::new(async { 7 }, &pool, never);
+        assert_eq!(work.await.unwrap(), 7);
         let bad = async {
             assert_eq!(1, 2, "on purpose");
             8
         };
-        let mut work = DetachOnDrop::new(bad, &pool);
+        let mut work = DetachOnDrop::new(bad, &pool, never);
         assert!((&mut work).await.is_err());
         assert!((&mut work).await.is_err());
         drop(work);
-        assert_eq!(DetachOnDrop::new(async { 9 }, &pool).await.unwrap(), 9);
+        let work = DetachOnDrop::new(async { 9 }, &pool, never);
+        assert_eq!(work.await.unwrap(), 9);
     }
 }

@@ -244,7 +244,9 @@ async fn a_caller_that_disconnects_does_not_stop_the_delivery() {
     ));
     backend.arrived.notified().await;
     caller.abort();
-    gateway.record("caller_left").await;
+    while !gateway.metrics().await.contains("requests_in_flight 0\n") {
+        tokio::task::yield_now().await;
+    }
     backend.answer.notify_one();
     for _ in 0..1000 {
         if gateway

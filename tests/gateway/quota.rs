@@ -231,7 +231,9 @@ async fn disconnecting_before_the_call_is_free_and_during_the_call_is_not() {
     let in_it = begin(gateway.address, &request).await;
     seen(&qiniu, 1).await;
     drop(in_it);
-    gateway.record("caller_left").await;
+    while !gateway.metrics().await.contains("requests_in_flight 0\n") {
+        tokio::task::yield_now().await;
+    }
     gate.add_permits(2);
     // The retry gets the cached response for free; the next call is the second.
     let retry = gateway.post(true, VERIFY, body).await;
