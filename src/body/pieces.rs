@@ -105,6 +105,13 @@ impl BodyPieces {
         }
     }
 
+    /// Notes how much of the caller's body has arrived; `declared` is its length, if known.
+    pub(super) fn arrived(&mut self, received: u64, declared: Option<u64>) {
+        if let Some(length) = declared {
+            self.draft.arrived(received, length);
+        }
+    }
+
     /// Sets the chunk that the next pieces are slices of.
     pub(super) fn begin_chunk(&mut self, chunk: Bytes) {
         self.chunk = chunk;

@@ -64,6 +64,7 @@ pub(super) async fn receive(
         if incoming.count() > MAX_VIDEO {
             return Err(BodyRefusal::Video(VideoFinding::TooLarge));
         }
+        pieces.arrived(incoming.count(), incoming.declared());
         encoder.encode(&chunk, pieces);
         if let Some(digest) = &mut pieces.digest {
             digest.bytes(&chunk);

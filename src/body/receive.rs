@@ -89,6 +89,7 @@ async fn json(
 ) -> Result<ReceivedBody, BodyRefusal> {
     let mut cut = Box::new(JsonCut::new(&rules.rules));
     while let Some(chunk) = incoming.next().await? {
+        pieces.arrived(incoming.count(), incoming.declared());
         pieces.begin_chunk(chunk.clone());
         cut.feed(&chunk, &mut *pieces)?;
         pieces.session_so_far()?;

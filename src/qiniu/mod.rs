@@ -1,10 +1,10 @@
 //! The upstream: signing requests, keeping connections, calling Qiniu and reading its responses.
 //!
 //! [`signature`] signs, and [`request`] is the only builder of a signed request. [`pool`] keeps
-//! connections. [`upstream_call`] makes one call; [`response`] turns the bytes of a response into
-//! what a caller may see, and [`kept_back`] names what that leaves out. [`scores`] are what a
-//! verdict is based on, and [`retained`] is a response with its pictures. Relies on
-//! [`crate::outbound`] for HTTP itself.
+//! connections, and [`upcoming`] opens one for a request that is still arriving. [`upstream_call`]
+//! makes one call; [`response`] turns the bytes of a response into what a caller may see, and
+//! [`kept_back`] names what that leaves out. [`scores`] are what a verdict is based on, and
+//! [`retained`] is a response with its pictures. Relies on [`crate::outbound`] for HTTP itself.
 //!
 //! Never sends a request twice once one of its bytes may have been written, except when the caller
 //! of [`pool::Upstream::call`] allows it.
@@ -17,6 +17,7 @@ pub mod retained;
 pub mod scores;
 mod sealing_sink;
 pub mod signature;
+pub mod upcoming;
 pub mod upstream_call;
 
 use std::time::Duration;

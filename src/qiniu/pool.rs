@@ -2,18 +2,22 @@
 //! open than the cap, idle ones included.
 //!
 //! Each lease holds a permit, and the cap is the number of permits. Idle connections hold none, so
-//! a lease opens a connection only if none is idle, or in place of its own. A connection is
-//! returned only by a call that read its response to the exact end; however else a call ends, its
-//! connection is closed with the [`ConnectionLease`].
+//! a lease that opens one first closes the oldest idle one, if leases and idle connections together
+//! exceed the cap. A connection is returned only by a call that read its response to the exact end;
+//! however else a call ends, its connection is closed with the [`ConnectionLease`].
+//!
+//! A server closes connections that have been idle for its own timeout. A request that can't be
+//! sent twice is lost if it meets that moment, so it gets a fresh connection: see
+//! [`Upstream::lease_fresh`].
 
 use std::{
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     time::timeout,
 };
 
@@ -24,12 +28,27 @@ use crate::{
     telemetry::throttle::LogThrottle,
 };
 
+/// A connection is fresh for so long after it was opened or last used. Shorter than any server's
+/// timeout of a second or more by a margin for the way there and back.
+const FRESH: Duration = Duration::from_millis(750);
+
 /// Qiniu, and the connections to it.
 pub struct Upstream {
     settings: UpstreamSettings,
-    idle: Mutex<Vec<IdleConnection>>,
+    connections: Mutex<Connections>,
     permits: Arc<Semaphore>,
     no_descriptor_log: LogThrottle,
+}
+
+/// The connections that no call has.
+#[derive(Default)]
+struct Connections {
+    /// The most recently used last.
+    idle: Vec<IdleConnection>,
+    /// Connections that are being opened for calls to come.
+    opening: usize,
+    /// Calls to come that will each need a fresh connection soon.
+    expected: usize,
 }
 
 struct IdleConnection {
@@ -37,11 +56,19 @@ struct IdleConnection {
     since: Instant,
 }
 
+impl IdleConnection {
+    fn is_younger_than(&self, age: Duration) -> bool {
+        self.since.elapsed() < age
+    }
+}
+
 /// A connection for one call. Its permit is released after the connection is closed or returned.
 pub(super) struct ConnectionLease {
     pub(super) connection: OutboundConnection,
     /// Whether the connection served another call before, so it may turn out to be dead.
     pub(super) reused: bool,
+    /// When the connection was opened or last used.
+    since: Instant,
     permit: OwnedSemaphorePermit,
 }
 
@@ -65,7 +92,7 @@ impl Upstream {
         let permits = settings.max_connections.min(Semaphore::MAX_PERMITS);
         Self {
             settings,
-            idle: Mutex::default(),
+            connections: Mutex::default(),
             permits: Arc::new(Semaphore::new(permits)),
             no_descriptor_log: LogThrottle::default(),
         }
@@ -74,7 +101,7 @@ impl Upstream {
     /// Closes the connections that were idle for the idle timeout.
     pub fn sweep(&self) {
         let keep = self.settings.idle_timeout;
-        self.idle().retain(|idle| idle.since.elapsed() < keep);
+        self.lock().idle.retain(|idle| idle.is_younger_than(keep));
     }
 
     /// Leases an idle connection that is still good, or opens a new one.
@@ -82,26 +109,75 @@ impl Upstream {
     /// # Errors
     /// All connections stayed in use for the connect timeout, or Qiniu can't be reached.
     pub(super) async fn lease(&self) -> Result<ConnectionLease, LeaseError> {
-        let permit = match Arc::clone(&self.permits).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => {
-                let acquire = Arc::clone(&self.permits).acquire_owned();
-                match timeout(self.settings.connect_timeout, acquire).await {
-                    Ok(Ok(permit)) => permit,
-                    _ => return Err(LeaseError::PoolExhausted),
-                }
-            }
-        };
-        while let Some(mut idle) = self.pop() {
-            if idle.since.elapsed() < self.settings.idle_timeout && idle.connection.is_quiet() {
-                return Ok(ConnectionLease {
-                    connection: idle.connection,
-                    reused: true,
-                    permit,
-                });
-            }
+        let UpstreamSettings {
+            idle_timeout,
+            connect_timeout,
+            ..
+        } = self.settings;
+        self.lease_younger_than(idle_timeout, connect_timeout).await
+    }
+
+    /// Leases a connection that was opened or last used a moment ago, so that Qiniu does not close
+    /// it as idle now. Opens one if there is none. If one is being opened already, `opening` is
+    /// closed when it is there or has failed.
+    ///
+    /// # Errors
+    /// All connections stayed in use for the connect timeout, or Qiniu can't be reached.
+    pub(super) async fn lease_fresh(
+        &self,
+        opening: Option<oneshot::Receiver<()>>,
+    ) -> Result<ConnectionLease, LeaseError> {
+        let begun = Instant::now();
+        let (fresh, limit) = (self.freshness(), self.settings.connect_timeout);
+        let none_fresh = self.lock().younger_than(fresh) == 0;
+        if let Some(opening) = opening.filter(|_| none_fresh) {
+            // Holds no permit meanwhile: the connection that is being opened has one.
+            let _ = Box::pin(timeout(limit, opening)).await;
         }
-        self.open(permit).await
+        let limit = limit.saturating_sub(begun.elapsed());
+        self.lease_younger_than(fresh, limit).await
+    }
+
+    /// Notes that a call will need a fresh connection soon. Opens one if there are not enough for
+    /// all such calls, and adds it to the pool, where anybody may take it. A failure is left to the
+    /// call, which tries again.
+    ///
+    /// Returns what is closed when that connection is there, or has failed; `None` if none is
+    /// opened.
+    pub(super) fn expect_call(self: &Arc<Self>) -> Option<oneshot::Receiver<()>> {
+        let permit = {
+            let mut connections = self.lock();
+            connections.expected += 1;
+            // No more than could be in use at once: else one would close the other.
+            let free = self.permits.available_permits() + connections.opening;
+            let soon = connections.younger_than(self.freshness()) + connections.opening;
+            if soon >= connections.expected.min(free) {
+                return None;
+            }
+            let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+            connections.opening += 1;
+            permit
+        };
+        self.make_room();
+        let (opened, opening) = oneshot::channel();
+        let upstream = Arc::clone(self);
+        tokio::spawn(async move {
+            let lease = upstream.open(permit).await;
+            let mut connections = upstream.lock();
+            connections.opening = connections.opening.saturating_sub(1);
+            drop(connections);
+            if let Ok(lease) = lease {
+                upstream.return_unused(lease);
+            }
+            drop(opened);
+        });
+        Some(opening)
+    }
+
+    /// An expected call has its connection, or will not be made.
+    pub(super) fn forget_call(&self) {
+        let mut connections = self.lock();
+        connections.expected = connections.expected.saturating_sub(1);
     }
 
     /// Closes the connection of `lease` and opens a new one in its place, with the same permit. So
@@ -117,30 +193,84 @@ impl Upstream {
         self.open(lease.permit).await
     }
 
-    /// Returns a connection whose last response was read to its end.
+    /// Returns a connection whose last response was read to its end just now.
     pub(super) fn keep(&self, lease: ConnectionLease) {
-        self.idle().push(IdleConnection {
-            connection: lease.connection,
-            since: Instant::now(),
-        });
+        let since = Instant::now();
+        self.return_unused(ConnectionLease { since, ..lease });
+    }
+
+    /// Returns a connection over which nothing was sent. It gets no fresher by that.
+    pub(super) fn return_unused(&self, lease: ConnectionLease) {
+        let ConnectionLease {
+            connection, since, ..
+        } = lease;
+        let mut connections = self.lock();
+        let older = |idle: &IdleConnection| idle.since <= since;
+        let at = connections.idle.partition_point(older);
+        connections
+            .idle
+            .insert(at, IdleConnection { connection, since });
     }
 
     /// Number of idle connections.
     #[cfg(test)]
     pub(super) fn idle_connections(&self) -> usize {
-        self.idle().len()
+        self.lock().idle.len()
+    }
+
+    /// How long a connection is fresh: not longer than it is kept.
+    fn freshness(&self) -> Duration {
+        FRESH.min(self.settings.idle_timeout)
+    }
+
+    /// Leases an idle connection of less than this age, or opens one within `limit`.
+    async fn lease_younger_than(
+        &self,
+        age: Duration,
+        limit: Duration,
+    ) -> Result<ConnectionLease, LeaseError> {
+        let permit = self.permit().await?;
+        if let Some(IdleConnection { connection, since }) = self.pop(age) {
+            return Ok(ConnectionLease {
+                connection,
+                reused: true,
+                since,
+                permit,
+            });
+        }
+        self.make_room();
+        self.open_within(permit, limit).await
+    }
+
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, LeaseError> {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let acquire = Arc::clone(&self.permits).acquire_owned();
+        match timeout(self.settings.connect_timeout, acquire).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(LeaseError::PoolExhausted),
+        }
     }
 
     async fn open(&self, permit: OwnedSemaphorePermit) -> Result<ConnectionLease, LeaseError> {
+        let limit = self.settings.connect_timeout;
+        self.open_within(permit, limit).await
+    }
+
+    async fn open_within(
+        &self,
+        permit: OwnedSemaphorePermit,
+        limit: Duration,
+    ) -> Result<ConnectionLease, LeaseError> {
         let settings = &self.settings;
         let tls = settings.tls.as_ref().map(ClientTls::current);
-        let opening = settings
-            .dialer
-            .open(&settings.endpoint, tls, settings.connect_timeout);
+        let opening = settings.dialer.open(&settings.endpoint, tls, limit);
         match opening.await {
             Ok(connection) => Ok(ConnectionLease {
                 connection,
                 reused: false,
+                since: Instant::now(),
                 permit,
             }),
             Err(error) if descriptors::are_used_up(&error) => {
@@ -153,11 +283,54 @@ impl Upstream {
         }
     }
 
-    fn pop(&self) -> Option<IdleConnection> {
-        self.idle().pop()
+    /// Takes the most recently used connection, if it is younger than `age` and still good. Closes
+    /// those that are not good.
+    fn pop(&self, age: Duration) -> Option<IdleConnection> {
+        loop {
+            let mut idle = {
+                let mut connections = self.lock();
+                if !connections.idle.last()?.is_younger_than(age) {
+                    return None;
+                }
+                connections.idle.pop()?
+            };
+            if idle.connection.is_quiet() {
+                return Some(idle);
+            }
+        }
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<IdleConnection>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Closes the oldest idle connection if another one would exceed the cap. To be called with a
+    /// permit for the other one.
+    fn make_room(&self) {
+        let oldest = {
+            let mut connections = self.lock();
+            let leased = self
+                .settings
+                .max_connections
+                .saturating_sub(self.permits.available_permits());
+            let full = leased + connections.idle.len() > self.settings.max_connections;
+            (full && !connections.idle.is_empty()).then(|| connections.idle.remove(0))
+        };
+        // Closed outside of the lock.
+        drop(oldest);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connections> {
+        let connections = self.connections.lock();
+        connections.unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+impl Connections {
+    /// Number of idle connections younger than `age`.
+    fn younger_than(&self, age: Duration) -> usize {
+        let newest_first = self.idle.iter().rev();
+        newest_first
+            .take_while(|idle| idle.is_younger_than(age))
+            .count()
+    }
+}
+
+#[cfg(test)]
+mod tests;

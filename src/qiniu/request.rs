@@ -9,7 +9,9 @@ use bytes::Bytes;
 
 use super::{
     Credentials, UpstreamSettings,
+    pool::Upstream,
     signature::{PreparedSignature, QiniuSignature, SignedParts},
+    upcoming::UpcomingCall,
 };
 use crate::{outbound::exchange::OutboundRequest, telemetry::timestamp};
 
@@ -35,6 +37,8 @@ pub struct RequestTemplate {
 pub struct RequestDraft {
     head: String,
     signature: QiniuSignature,
+    /// Where the connection is opened before the call.
+    upcoming: Option<UpcomingCall>,
 }
 
 /// A request that is ready to be sent.
@@ -42,6 +46,7 @@ pub struct SignedRequest {
     /// Includes a small body.
     head: Vec<u8>,
     body: Vec<Bytes>,
+    upcoming: Option<UpcomingCall>,
 }
 
 impl RequestTemplate {
@@ -82,7 +87,11 @@ impl RequestTemplate {
         } else {
             prepared.dated(None)
         };
-        RequestDraft { head, signature }
+        RequestDraft {
+            head,
+            signature,
+            upcoming: None,
+        }
     }
 }
 
@@ -98,6 +107,21 @@ fn prepared(host: &str, path: &str, credentials: &Credentials) -> PreparedSignat
 }
 
 impl RequestDraft {
+    /// Opens a connection to `upstream` when the end of the body comes near.
+    pub fn opens_early(self, upstream: &Arc<Upstream>) -> Self {
+        Self {
+            upcoming: Some(UpcomingCall::new(upstream)),
+            ..self
+        }
+    }
+
+    /// Notes that `received` of the caller's `length` bytes have arrived.
+    pub fn arrived(&mut self, received: u64, length: u64) {
+        if let Some(upcoming) = &mut self.upcoming {
+            upcoming.arrived(received, length);
+        }
+    }
+
     /// Signs the next bytes of the body.
     pub fn sign(&mut self, bytes: &[u8]) {
         self.signature.body(bytes);
@@ -119,7 +143,11 @@ impl RequestDraft {
             // A boxed slice has no spare capacity.
             body.push(last.into_boxed_slice().into());
         }
-        SignedRequest { head, body }
+        SignedRequest {
+            head,
+            body,
+            upcoming: self.upcoming,
+        }
     }
 }
 
@@ -133,6 +161,11 @@ impl SignedRequest {
     #[cfg(test)]
     pub(crate) fn head(&self) -> &[u8] {
         &self.head
+    }
+
+    /// Takes what knows of a connection that was opened before the call.
+    pub(super) fn take_upcoming(&mut self) -> Option<UpcomingCall> {
+        self.upcoming.take()
     }
 
     /// The request as it is written to a connection.

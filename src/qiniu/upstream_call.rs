@@ -16,6 +16,7 @@ use super::{
     pool::{LeaseError, Upstream},
     request::SignedRequest,
     response::{InvalidResponse, ResponseRules, UpstreamResponse},
+    upcoming::UpcomingCall,
 };
 use crate::{
     outbound::exchange::{ExchangeError, exchange},
@@ -81,7 +82,8 @@ pub enum UpstreamFailureKind {
 impl Upstream {
     /// Makes one call, within `limit`. With `resend`, a request is sent once more if a kept
     /// connection turns out to have been closed before it was answered; a billed request must never
-    /// be. A session id in the response is sealed for `owner`.
+    /// be, and goes over a fresh connection instead. A session id in the response is sealed for
+    /// `owner`.
     ///
     /// # Errors
     /// See [`UpstreamFailureKind`].
@@ -108,16 +110,23 @@ impl Upstream {
 
     async fn call_without_limit(
         &self,
-        request: SignedRequest,
+        mut request: SignedRequest,
         rules: &ResponseRules,
         resend: bool,
         owner: Option<&SessionOwner>,
         begun: &mut Option<SystemTime>,
     ) -> Result<UpstreamResponse, UpstreamFailure> {
-        let mut lease = self.lease().await?;
+        let mut lease = match resend {
+            true => self.lease().await?,
+            false => {
+                let mut upcoming = request.take_upcoming();
+                let opening = upcoming.as_mut().and_then(UpcomingCall::take_opening);
+                self.lease_fresh(opening).await?
+            }
+        };
         // Behind the lease, so that calls that wait for a connection reserve nothing.
         let Ok(reserved) = rules.reserve() else {
-            self.keep(lease);
+            self.return_unused(lease);
             return Err(UpstreamFailureKind::NoEvidenceRoom.into());
         };
         let mut sent = *begun.insert(SystemTime::now());

@@ -81,7 +81,10 @@ fn receive_body<'a>(
     record: &'a mut AccessRecord,
 ) -> impl Future<Output = Result<ReceivedBody, BodyRefusal>> {
     let endpoint = &*admitted.endpoint;
-    let draft = endpoint.template.draft(record.time());
+    let mut draft = endpoint.template.draft(record.time());
+    if endpoint.settings.kind != RouteKind::Session {
+        draft = draft.opens_early(&gateway.upstream);
+    }
     let owner = admitted.owner.as_ref();
     let owner = owner.filter(|_| endpoint.settings.kind == RouteKind::Verify);
     receive(

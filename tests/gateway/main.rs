@@ -116,6 +116,16 @@ mod upstream;
 // What the operator names of a response reaches the frontend, and nothing that Qiniu adds.
 mod answers;
 
+// Qiniu never gets a video over a connection that it is about to close.
+mod upstream_fresh;
+
+// However a connection to Qiniu breaks, the caller is told right, nothing is sent twice, and all is
+// given back.
+mod upstream_faults;
+
+// A call whose caller has gone leaves its facts in the access record all the same.
+mod upstream_records;
+
 // Only certificates of the system's or of the operator's authority are trusted.
 mod upstream_tls;
 

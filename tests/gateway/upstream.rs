@@ -245,14 +245,18 @@ async fn a_dead_idle_connection_is_retried_for_a_session_and_never_for_a_verify(
         3,
         "the second was sent twice: once into the dead connection"
     );
-    let answer = gateway
-        .post(false, VERIFY, verify_body("S", &video(0)))
-        .await;
-    assert_eq!(
-        (answer.status.as_u16(), answer.code().as_str()),
-        (502, "upstream_invalid_response")
-    );
-    assert_eq!(dying.requests(), 4);
+    for _ in 0..20 {
+        let before = dying.requests();
+        let upload = verify_body("S", &video(0));
+        let answer = gateway.post(false, VERIFY, upload).await;
+        assert_eq!(dying.requests(), before + 1);
+        // On a busy machine, the connection may be too old to be used for it.
+        if answer.status == 502 {
+            assert_eq!(answer.code(), "upstream_invalid_response");
+            return;
+        }
+    }
+    panic!("no connection was used twice");
 }
 
 #[tokio::test]

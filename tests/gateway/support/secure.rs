@@ -36,15 +36,25 @@ impl Authority {
 
     /// A certificate for the names and its key.
     pub(crate) fn issue(&self) -> (String, String) {
+        self.issue_with(|_| {})
+    }
+
+    fn issue_with(&self, change: impl FnOnce(&mut CertificateParams)) -> (String, String) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(NAMES.map(str::to_owned)).unwrap();
+        let mut params = CertificateParams::new(NAMES.map(str::to_owned)).unwrap();
+        change(&mut params);
         let certificate = params.signed_by(&key, &self.0).unwrap();
         (certificate.pem(), key.serialize_pem())
     }
 
     /// Accepts TLS with such a certificate.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        let (certificate, key) = self.issue();
+        self.acceptor_with(|_| {})
+    }
+
+    /// Accepts TLS with such a certificate, changed before it is signed.
+    pub(crate) fn acceptor_with(&self, change: impl FnOnce(&mut CertificateParams)) -> TlsAcceptor {
+        let (certificate, key) = self.issue_with(change);
         let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -1,5 +1,7 @@
 //! An upstream that misbehaves in one way, on purpose.
 
+pub(crate) mod scripted;
+
 use std::{
     net::SocketAddr,
     sync::{
@@ -23,6 +25,12 @@ pub(crate) enum Does {
     AnswerAndStay(Vec<u8>),
     /// Answers the first request on a connection, and closes silently on the next.
     DieOnReuse(Vec<u8>),
+    /// Answers each request, but closes silently on one that comes when this number is another one
+    /// than at the last answer: the connection was idle for too long. A request with this text in
+    /// its body is closed on instead of answered.
+    Expires(Arc<AtomicUsize>, &'static str, Vec<u8>),
+    /// Closes the first connection when it is accepted, and answers requests on all others.
+    FirstDies(Vec<u8>),
     /// Answers each request with the next of these, repeating the last, and closes.
     InTurn(Vec<Vec<u8>>),
     /// Takes a permit for each request before it answers.
@@ -43,12 +51,18 @@ pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
     /// Requests whose head has arrived.
     pub(crate) requests: Arc<AtomicUsize>,
+    connections: Arc<AtomicUsize>,
     last_body: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Upstream {
     pub(crate) fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
+    }
+
+    /// Connections accepted so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 
     /// The last body that arrived completely.
@@ -73,10 +87,16 @@ pub(crate) fn not_listening() -> (TcpSocket, SocketAddr) {
 pub(crate) fn serve_on(listener: TcpListener, does: Does) -> Upstream {
     let address = listener.local_addr().unwrap();
     let requests = Arc::new(AtomicUsize::new(0));
+    let connections = Arc::new(AtomicUsize::new(0));
+    let accepted = Arc::clone(&connections);
     let last_body = Arc::new(Mutex::new(Vec::new()));
     let (counted, kept) = (Arc::clone(&requests), Arc::clone(&last_body));
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
+            let first = accepted.fetch_add(1, Ordering::SeqCst) == 0;
+            if first && matches!(does, Does::FirstDies(_)) {
+                continue;
+            }
             let (does, counted, kept) = (does.clone(), Arc::clone(&counted), Arc::clone(&kept));
             tokio::spawn(async move {
                 // Most of these end because the gateway closes the connection.
@@ -87,6 +107,7 @@ pub(crate) fn serve_on(listener: TcpListener, does: Does) -> Upstream {
     Upstream {
         address,
         requests,
+        connections,
         last_body,
     }
 }
@@ -97,9 +118,18 @@ async fn serve(
     requests: &AtomicUsize,
     last_body: &Mutex<Vec<u8>>,
 ) -> std::io::Result<()> {
+    let mut expires = match &does {
+        Does::Expires(time, ..) => time.load(Ordering::SeqCst),
+        _ => 0,
+    };
     for served in 0.. {
         let length = read_head(&mut stream).await?;
         let before = requests.fetch_add(1, Ordering::SeqCst);
+        if let Does::Expires(time, ..) = &does
+            && time.load(Ordering::SeqCst) != expires
+        {
+            return Ok(());
+        }
         if let Does::AnswerEarly(bytes) = &does {
             stream.write_all(bytes).await?;
             stream.shutdown().await?;
@@ -127,7 +157,18 @@ async fn serve(
                 stream.write_all(bytes).await?;
                 return stream.shutdown().await;
             }
-            Does::AnswerAndStay(bytes) => stream.write_all(bytes).await?,
+            Does::Expires(time, doomed, bytes) => {
+                let body = last_body.lock().unwrap().clone();
+                if body
+                    .windows(doomed.len())
+                    .any(|part| part == doomed.as_bytes())
+                {
+                    return Ok(());
+                }
+                stream.write_all(bytes).await?;
+                expires = time.load(Ordering::SeqCst);
+            }
+            Does::AnswerAndStay(bytes) | Does::FirstDies(bytes) => stream.write_all(bytes).await?,
             Does::DieOnReuse(_) if served > 0 => return Ok(()),
             Does::DieOnReuse(bytes) => stream.write_all(bytes).await?,
             Does::Hang => std::future::pending().await,
