@@ -8,8 +8,7 @@ use crate::support::{
     Gateway, VERDICT,
     backend::{self, OK},
     claims,
-    identity::logged_with,
-    proxy::{Does, PASSWORD},
+    proxy::{Does, Ending, PASSWORD},
     session,
 };
 
@@ -202,7 +201,8 @@ async fn evidence_that_no_proxy_carries_is_undelivered_and_the_log_says_why() {
     let backend = backend::start(OK).await;
     let world = World::start(&[(BACKEND, backend.address)]).await;
     let evidence = format!(
-        "{VERDICT}[evidence]\nurl = \"https://{BACKEND}/a\"\nsecret = {{ env = \"WEBHOOK\" }}\n{}",
+        "{VERDICT}[evidence]\nurl = \"https://{BACKEND}/a\"\nsecret = {{ env = \"WEBHOOK\" }}\n\
+         timeout = \"2s\"\n{}",
         world.ca_file()
     );
     let mut settings = world.settings(&evidence);
@@ -210,18 +210,36 @@ async fn evidence_that_no_proxy_carries_is_undelivered_and_the_log_says_why() {
     let other = World::start(&[]).await;
     settings.qiniu = other.settings("").qiniu;
     let gateway = Gateway::run(settings).await;
-    world.proxy.does(answer("403 X"));
-    let session = session(&gateway).await;
-    let answer = verify(&gateway, &session).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    let claims = claims(&gateway, answer.json()["verdict"].as_str().unwrap()).await;
-    assert_eq!(claims["liveness"]["evidence"], "undelivered");
-    assert!(backend.deliveries().is_empty());
-    let logged = logged_with("did not acknowledge a delivery").join("\n");
-    assert!(
-        logged.contains("forbids a tunnel to backend.example:443 (403)"),
-        "{logged}"
-    );
-    assert_eq!(world.proxy.heads().len(), 2, "one retry");
+    for (does, log, attempts) in [
+        (
+            answer("403 X"),
+            "forbids a tunnel to backend.example:443 (403)",
+            2,
+        ),
+        (Does::Hang, "it did not answer CONNECT within 1s", 1),
+        (
+            Does::CutRequest(2000, Ending::Reset),
+            "the backend sent no response",
+            2,
+        ),
+        (
+            Does::CutResponse(5, Ending::Close),
+            "there is no TLS connection through the proxy",
+            2,
+        ),
+    ] {
+        let before = world.proxy.heads().len();
+        world.proxy.does(does);
+        let session = session(&gateway).await;
+        let answer = verify(&gateway, &session).await;
+        assert_eq!(answer.status, 200, "{log}: {answer:?}");
+        let claims = claims(&gateway, answer.json()["verdict"].as_str().unwrap()).await;
+        assert_eq!(claims["liveness"]["evidence"], "undelivered", "{log}");
+        assert!(backend.deliveries().is_empty(), "{log}");
+        let logged = logged(&answer);
+        assert!(logged.contains(log), "{log}: {logged}");
+        assert_eq!(world.proxy.heads().len() - before, attempts, "{log}");
+        until_all_is_freed(&gateway, &world.proxy).await;
+    }
     world.keeps_the_password(&gateway);
 }

@@ -88,6 +88,24 @@ async fn qiniu_issuers_and_evidence_are_reached_past_a_dead_address() {
     assert_eq!(backend.deliveries().len(), 1);
 }
 
+#[tokio::test]
+async fn a_name_without_addresses_is_a_502_that_says_so() {
+    logged_with("");
+    let shared = section(crate::support::ISSUER, "secret = { env = \"JWT\" }");
+    let more = format!("{shared}{}", routes());
+    let mut settings = settings_with("endpoint = \"https://qiniu.example\"", "", &more, &[]);
+    settings.qiniu.dialer = Dialer::default().with_names(Names::table([]));
+    let gateway = Gateway::run(settings).await;
+    let answer = gateway.post(false, crate::support::SESSIONCODE, "{}").await;
+    let status = (answer.status.as_u16(), answer.code());
+    assert_eq!(status, (502, "upstream_unreachable".into()));
+    let logged = super::logged(&answer);
+    assert!(
+        logged.contains("Qiniu can't be reached: its name has no address"),
+        "{logged}"
+    );
+}
+
 #[cfg(feature = "redis")]
 #[tokio::test]
 async fn the_store_is_reached_past_a_dead_address() {

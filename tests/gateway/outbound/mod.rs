@@ -4,6 +4,7 @@ mod bad_proxies;
 mod broken_tunnels;
 mod dead_addresses;
 mod tunnels;
+mod upstream_behind_proxy;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -42,7 +43,8 @@ impl World {
         let authority = Authority::new();
         let (qiniu, calls) = emulator(Scenario::Pass).await;
         let mut servers = Vec::new();
-        for (host, server) in [&[(QINIU, qiniu)], more].concat() {
+        // The first of a name counts.
+        for (host, server) in [more, &[(QINIU, qiniu)]].concat() {
             servers.push((
                 format!("{host}:443"),
                 secure::front(&authority, server).await,
