@@ -8,7 +8,7 @@ use crate::support::{
     Gateway, VERDICT,
     backend::{self, OK},
     claims,
-    proxy::{Does, Ending, PASSWORD},
+    proxy::{Cut, Does, Ending, PASSWORD},
     session,
 };
 
@@ -218,12 +218,12 @@ async fn evidence_that_no_proxy_carries_is_undelivered_and_the_log_says_why() {
         ),
         (Does::Hang, "it did not answer CONNECT within 1s", 1),
         (
-            Does::CutRequest(2000, Ending::Reset),
+            Does::Break(Cut::Request(2000), Ending::Reset),
             "the backend sent no response",
             2,
         ),
         (
-            Does::CutResponse(5, Ending::Close),
+            Does::Break(Cut::Response(5), Ending::Close),
             "there is no TLS connection through the proxy",
             2,
         ),

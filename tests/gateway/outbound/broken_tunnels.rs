@@ -4,36 +4,32 @@
 use super::{World, until_all_is_freed, verify};
 use crate::support::{
     Gateway,
-    proxy::{Does, Ending, Passed},
+    proxy::{Cut, Does, Ending, Passed},
     session,
 };
 
 /// Where a tunnel is broken, and what the call then gets: the codes that are right there.
-fn cuts(whole: &Passed) -> Vec<(Does, &'static [&'static str])> {
+fn cuts(whole: &Passed) -> Vec<(Cut, &'static [&'static str])> {
     const NOT_SENT: &[&str] = &["upstream_unreachable"];
     const UNKNOWN: &[&str] = &["upstream_invalid_response"];
     /// The last bytes may belong to what follows the response.
     const LATE: &[&str] = &["upstream_invalid_response", "ok"];
     let (up, down) = (whole.up.len(), whole.down.len());
-    let mut cuts = Vec::new();
-    for ending in [Ending::Close, Ending::Reset] {
-        // Within the first flight of TLS.
-        for sent in [0, 5, 100] {
-            cuts.push((Does::CutRequest(sent, ending), NOT_SENT));
-        }
-        for received in [0, 5, 1000.min(down / 3)] {
-            cuts.push((Does::CutResponse(received, ending), NOT_SENT));
-        }
-        // Within the request: its video, its end.
-        for sent in [up / 2, up - 100] {
-            cuts.push((Does::CutRequest(sent, ending), UNKNOWN));
-        }
+    vec![
+        // Within the handshake.
+        (Cut::Request(0), NOT_SENT),
+        (Cut::Request(5), NOT_SENT),
+        (Cut::Request(100), NOT_SENT),
+        (Cut::Response(5), NOT_SENT),
+        (Cut::Response(1000.min(down / 3)), NOT_SENT),
+        // Within the request, and behind it.
+        (Cut::Request(up / 2), UNKNOWN),
+        (Cut::Request(up - 100), UNKNOWN),
+        (Cut::Answer(up - 100), UNKNOWN),
         // Within the response.
-        for received in [down - 200, down - 60] {
-            cuts.push((Does::CutResponse(received, ending), LATE));
-        }
-    }
-    cuts
+        (Cut::Response(down - 200), LATE),
+        (Cut::Response(down - 60), LATE),
+    ]
 }
 
 #[tokio::test]
@@ -51,16 +47,14 @@ async fn a_tunnel_may_break_anywhere_and_no_verify_arrives_twice() {
     })
     .await;
     let whole = world.proxy.passed().remove(1);
-    for (does, codes) in cuts(&whole) {
-        let label = match &does {
-            Does::CutRequest(at, ending) => format!("{ending:?} after {at} bytes sent"),
-            Does::CutResponse(at, ending) => format!("{ending:?} after {at} bytes received"),
-            _ => String::new(),
-        };
+    let endings = [Ending::Close, Ending::Reset];
+    let cuts = endings.map(|ending| cuts(&whole).into_iter().map(move |cut| (ending, cut)));
+    for (ending, (cut, codes)) in cuts.into_iter().flatten() {
+        let label = format!("{ending:?} at {cut:?} of {}", whole.up.len());
         world.proxy.does(Does::Tunnel);
         let session = session(&gateway).await;
         let calls = world.calls.verify_calls();
-        world.proxy.does(does);
+        world.proxy.does(Does::Break(cut, ending));
         let answer = verify(&gateway, &session).await;
         let code = match answer.status.as_u16() {
             200 => "ok".to_owned(),

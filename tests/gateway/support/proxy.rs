@@ -38,10 +38,20 @@ pub(crate) enum Does {
     Reset,
     /// Never answers.
     Hang,
-    /// Opens the tunnel, and breaks it once so many bytes have gone to the server.
-    CutRequest(usize, Ending),
-    /// Opens the tunnel, and breaks it once so many bytes have come back.
-    CutResponse(usize, Ending),
+    /// Opens the tunnel, and breaks it.
+    Break(Cut, Ending),
+}
+
+/// When a tunnel is broken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cut {
+    /// Once so many bytes have gone to the server.
+    Request(usize),
+    /// Once so many bytes have come back.
+    Response(usize),
+    /// Once so many bytes have gone to the server, and it then sends something, which is lost.
+    Answer(usize),
+    Never,
 }
 
 /// How a tunnel is broken.
@@ -185,37 +195,21 @@ impl Proxy {
                 while matches!(stream.read(&mut [0; 1024]).await, Ok(1..)) {}
                 Ok(())
             }
-            Does::CutRequest(up, ending) => {
-                self.tunnel(&mut stream, &target, up, usize::MAX).await?;
-                if ending == Ending::Reset {
-                    reset(&stream)
-                } else {
-                    Ok(())
-                }
-            }
-            Does::CutResponse(down, ending) => {
-                self.tunnel(&mut stream, &target, usize::MAX, down).await?;
-                if ending == Ending::Reset {
-                    reset(&stream)
-                } else {
-                    Ok(())
+            Does::Break(cut, ending) => {
+                self.tunnel(&mut stream, &target, cut).await?;
+                match ending {
+                    Ending::Close => Ok(()),
+                    Ending::Reset => reset(&stream),
                 }
             }
             Does::Tunnel | Does::TunnelFor(_) | Does::Close => {
-                self.tunnel(&mut stream, &target, usize::MAX, usize::MAX)
-                    .await
+                self.tunnel(&mut stream, &target, Cut::Never).await
             }
         }
     }
 
-    /// Opens a tunnel, and ends it when either side does, or when so many bytes have passed.
-    async fn tunnel<S>(
-        &self,
-        stream: &mut S,
-        target: &str,
-        up: usize,
-        down: usize,
-    ) -> std::io::Result<()>
+    /// Opens a tunnel, and ends it when either side does, or at the cut.
+    async fn tunnel<S>(&self, stream: &mut S, target: &str, cut: Cut) -> std::io::Result<()>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -237,6 +231,19 @@ impl Proxy {
         let mut passed = Passed::default();
         let (mut from_gateway, mut to_gateway) = tokio::io::split(stream);
         let (mut from_server, mut to_server) = server.split();
+        let sent = AtomicUsize::new(0);
+        let up = |copied| {
+            sent.store(copied, Ordering::SeqCst);
+            match cut {
+                Cut::Request(most) => most,
+                Cut::Response(_) | Cut::Answer(_) | Cut::Never => usize::MAX,
+            }
+        };
+        let down = |copied| match cut {
+            Cut::Response(most) => most,
+            Cut::Answer(request) if sent.load(Ordering::SeqCst) >= request => copied,
+            Cut::Request(_) | Cut::Answer(_) | Cut::Never => usize::MAX,
+        };
         tokio::select! {
             _ = copy(&mut from_gateway, &mut to_server, up, &mut passed.up) => {}
             _ = copy(&mut from_server, &mut to_gateway, down, &mut passed.down) => {}
@@ -246,20 +253,21 @@ impl Proxy {
     }
 }
 
-/// Copies at most so many bytes, and keeps them.
+/// Copies, and keeps what was copied. Ends at `most` bytes, which is asked with the number so far
+/// before each piece and again when one has arrived.
 async fn copy(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
-    most: usize,
+    most: impl Fn(usize) -> usize,
     kept: &mut Vec<u8>,
 ) -> std::io::Result<()> {
     let mut buffer = vec![0; 65_536];
-    while kept.len() < most {
+    while kept.len() < most(kept.len()) {
         let read = from.read(&mut buffer).await?;
         if read == 0 {
             return Ok(());
         }
-        let read = read.min(most - kept.len());
+        let read = read.min(most(kept.len()).saturating_sub(kept.len()));
         to.write_all(&buffer[..read]).await?;
         to.flush().await?;
         kept.extend(&buffer[..read]);
