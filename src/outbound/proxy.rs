@@ -181,7 +181,7 @@ impl DirectHost {
         let text = text.to_ascii_lowercase();
         match text.strip_prefix('.') {
             Some(name) => is_name(name).then(|| Self::Domain(name.to_owned())),
-            None => is_name(&text).then(|| Self::Name(text)),
+            None => is_name(&text).then_some(Self::Name(text)),
         }
     }
 

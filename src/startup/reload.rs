@@ -71,12 +71,7 @@ pub(super) fn reloader(
         Ok(())
     });
     watch_authorities(&mut reloader, reloadable.authorities);
-    if let Some(ReloadableProxy { proxy, reloadable }) = reloadable.proxy {
-        reloader.add(Some(reloadable), move |address| {
-            proxy.replace(address);
-            Ok(())
-        });
-    }
+    watch_proxy(&mut reloader, reloadable.proxy);
     if let (Some(reloadable), Some(store)) = (reloadable.store, gateway.store.clone()) {
         reloader.add(Some(reloadable), move |address| {
             store.link.connect_to(address);
@@ -103,6 +98,16 @@ fn watch_verdict_keys(
             verdicts.retire_keys(Instant::now());
         }
     });
+}
+
+/// New connections go through the proxy at the new address; open ones stay.
+fn watch_proxy(reloader: &mut Reloader, proxy: Option<ReloadableProxy>) {
+    if let Some(ReloadableProxy { proxy, reloadable }) = proxy {
+        reloader.add(Some(reloadable), move |address| {
+            proxy.replace(address);
+            Ok(())
+        });
+    }
 }
 
 /// New connections trust the authorities of the new file; open ones stay.
