@@ -19,86 +19,66 @@ fn answer(text: &str) -> Does {
     Does::Answer(format!("HTTP/1.1 {text}\r\nX-Error: {MARKER}\r\n\r\n{MARKER}").into())
 }
 
-/// Each misbehaviour, and what the log says of it.
-fn cases() -> Vec<(&'static str, Does, &'static str)> {
-    let now = Duration::ZERO;
-    let start = b"HTTP/1.1 200 OK\r\n".to_vec();
+/// A misbehaviour: its label, and what the log says of it.
+type Case = (&'static str, Does, &'static str);
+
+/// Answers that are HTTP, and open no tunnel.
+fn refusals() -> Vec<Case> {
+    let cases = [
+        ("407", "wants other credentials (407)"),
+        ("403", "forbids a tunnel to qiniu.example:443 (403)"),
+        ("400", "it answered CONNECT with 400"),
+        ("502", "opens no tunnel to qiniu.example:443"),
+        ("504", "it answered CONNECT with 504"),
+        ("302", "it answered CONNECT with 302"),
+        ("101", "it answered CONNECT with 101"),
+    ];
+    let answer = |status| answer(&format!("{status} X"));
+    let cases = cases.map(|(status, log)| (status, answer(status), log));
+    let endless = Does::Endless(
+        b"HTTP/1.1 503 X\r\n\r\n".to_vec(),
+        vec![b'x'; 65_536],
+        Duration::ZERO,
+    );
+    let endless = ("an endless 503", endless, "it answered CONNECT with 503");
+    cases.into_iter().chain([endless]).collect()
+}
+
+/// What is no whole answer, or more than one.
+fn malformed() -> Vec<Case> {
+    let start = b"HTTP/1.1 200 OK\r\n";
     let broken = "can't be used";
+    let incomplete = "its answer to CONNECT is incomplete";
+    let no_http = "its answer to CONNECT is not HTTP";
+    let too_large = "its answer to CONNECT is too large";
+    let stays = |bytes: &[u8]| Does::AnswerAndStay(bytes.to_vec());
+    let endless =
+        |first: &[u8], more: &[u8]| Does::Endless(first.to_vec(), more.repeat(100), Duration::ZERO);
+    let more = [start, &b"\r\nHTTP/1.1 200 OK\r\n\r\n"[..]].concat();
+    let field = [start, &b"X: "[..]].concat();
     vec![
-        ("407", answer("407 X"), "wants other credentials (407)"),
-        (
-            "403",
-            answer("403 X"),
-            "forbids a tunnel to qiniu.example:443 (403)",
-        ),
-        ("400", answer("400 X"), "it answered CONNECT with 400"),
-        (
-            "502",
-            answer("502 X"),
-            "opens no tunnel to qiniu.example:443",
-        ),
-        ("504", answer("504 X"), "it answered CONNECT with 504"),
-        (
-            "a redirect",
-            answer("302 X"),
-            "it answered CONNECT with 302",
-        ),
-        (
-            "an upgrade",
-            answer("101 X"),
-            "it answered CONNECT with 101",
-        ),
-        (
-            "an endless refusal",
-            Does::Endless(b"HTTP/1.1 503 X\r\n\r\n".to_vec(), vec![b'x'; 65_536], now),
-            "it answered CONNECT with 503",
-        ),
-        (
-            "half a head",
-            Does::Answer(start.clone()),
-            "its answer to CONNECT is incomplete",
-        ),
+        ("half a head", Does::Answer(start.to_vec()), incomplete),
         ("no answer", Does::Close, broken),
         ("a reset", Does::Reset, broken),
         (
             "an empty answer",
             Does::Answer(Vec::new()),
-            "closed the connection without an answer",
+            "without an answer",
         ),
+        ("SSH", stays(b"SSH-2.0-OpenSSH\r\n"), no_http),
+        ("SOCKS", stays(&[5, 0, 0, 1]), no_http),
+        ("a TLS alert", stays(&[21, 3, 1, 0, 2, 2, 70]), no_http),
+        ("an endless field", endless(&field, b"xxxxx"), too_large),
+        ("endless fields", endless(start, b"X: y\r\n"), no_http),
         (
-            "SSH",
-            Does::Answer(b"SSH-2.0-OpenSSH\r\n".to_vec()),
-            "is not HTTP",
-        ),
-        (
-            "SOCKS",
-            Does::AnswerAndStay(vec![5, 0, 0, 1]),
-            "is not HTTP",
-        ),
-        (
-            "a TLS alert",
-            Does::AnswerAndStay(vec![21, 3, 1, 0, 2, 2, 70]),
-            "is not HTTP",
-        ),
-        (
-            "an endless field",
-            Does::Endless([&start[..], b"X: "].concat(), vec![b'x'; 4096], now),
-            "its answer to CONNECT is too large",
-        ),
-        (
-            "endless fields",
-            Does::Endless(start.clone(), b"X: y\r\n".repeat(100), now),
-            "its answer to CONNECT is not HTTP",
-        ),
-        (
-            "endless interim answers",
-            Does::Endless(Vec::new(), b"HTTP/1.1 100 X\r\n\r\n".to_vec(), now),
-            "its answer to CONNECT is too large",
+            "endless 100s",
+            endless(b"", b"HTTP/1.1 100 X\r\n\r\n"),
+            too_large,
         ),
         (
             "bytes behind the answer",
-            Does::AnswerAndStay([&start[..], b"\r\nHTTP/1.1 200 OK\r\n\r\n"].concat()),
-            "its answer to CONNECT has bytes behind it",
+            stays(&more),
+            "has bytes behind it",
         ),
         (
             "no TLS in the tunnel",
@@ -112,7 +92,8 @@ fn cases() -> Vec<(&'static str, Does, &'static str)> {
 async fn a_proxy_that_opens_no_tunnel_fails_a_call_before_it_is_sent() {
     let world = World::start(&[]).await;
     let gateway = Gateway::run(world.settings("")).await;
-    for (number, (label, does, log)) in (1..).zip(cases()) {
+    let cases = refusals().into_iter().chain(malformed());
+    for (number, (label, does, log)) in (1..).zip(cases) {
         world.proxy.does(Does::Tunnel);
         let session = session(&gateway).await;
         world.proxy.does(does);
