@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::{commands, config::schema};
+use crate::{commands, config::schema, core_dumps};
 
 const NAME: &str = "liveness-gateway";
 
@@ -69,6 +69,10 @@ enum CliCommand {
 impl Cli {
     /// Runs the command that was given.
     pub fn run(self) -> ExitCode {
+        // First of all: most commands read secrets.
+        if let Err(error) = core_dumps::disable() {
+            commands::note(&format!("warning: core dumps are not off: {error}"));
+        }
         match self.command {
             CliCommand::Serve(args) => args.run(),
             CliCommand::Check(args) => args.run(),

@@ -11,6 +11,7 @@ use data_encoding::BASE64URL_NOPAD;
 use hyper::{HeaderMap, header::AUTHORIZATION};
 use jsonwebtoken::Algorithm;
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::{
     algorithm::algorithm_named,
@@ -119,9 +120,10 @@ fn b64token(token: &[u8]) -> Result<&str, AuthRefusal> {
 }
 
 /// Base64url without padding and without stray bits, so that each value has one spelling.
-fn decode(part: &str) -> Result<Vec<u8>, AuthRefusal> {
+fn decode(part: &str) -> Result<Zeroizing<Vec<u8>>, AuthRefusal> {
     BASE64URL_NOPAD
         .decode(part.as_bytes())
+        .map(Zeroizing::new)
         .map_err(|_| AuthRefusal::Malformed)
 }
 

@@ -5,6 +5,8 @@
 
 use std::time::SystemTime;
 
+use zeroize::Zeroizing;
+
 use crate::session::{
     fingerprint::Fingerprint,
     keyring::UploadFingerprint,
@@ -36,12 +38,9 @@ impl ArrivingAttempt {
     }
 
     /// Opens the session. Returns Qiniu's id as a JSON value, or `null` if the id is rejected.
-    pub(super) fn open(&mut self, text: &str) -> String {
+    pub(super) fn open(&mut self, text: &str) -> Zeroizing<Vec<u8>> {
         let opened = self.owner.open(text, SystemTime::now());
-        let id = match &opened {
-            Ok(ticket) => serde_json::Value::from(ticket.id.reveal()).to_string(),
-            Err(_) => "null".to_owned(),
-        };
+        let id = json(opened.as_ref().ok().map(|ticket| ticket.id.reveal()));
         self.opened = Some(opened);
         id
     }
@@ -71,12 +70,23 @@ impl ArrivingAttempt {
     ///
     /// # Errors
     /// The session id was rejected, or is missing.
-    pub(super) fn finish(self, asked: &[u8]) -> Result<VerifyAttempt, TicketError> {
-        let ticket = self.opened.unwrap_or(Err(TicketError::Rejected))?;
-        let fingerprint = ticket.fingerprint(self.fingerprint, asked);
+    pub(super) fn finish(mut self: Box<Self>, asked: &[u8]) -> Result<VerifyAttempt, TicketError> {
+        let opened = self.opened.take();
+        let ticket = opened.unwrap_or(Err(TicketError::Rejected))?;
+        let fingerprint = ticket.fingerprint(&self.fingerprint, asked);
         Ok(VerifyAttempt {
             ticket,
             fingerprint,
         })
     }
+}
+
+/// A string as JSON, or `null`.
+fn json(text: Option<&str>) -> Zeroizing<Vec<u8>> {
+    // An escape takes six bytes at most, so the buffer never moves.
+    let room = text.map_or(0, str::len).saturating_mul(6).saturating_add(4);
+    let mut json = Zeroizing::new(Vec::with_capacity(room));
+    // Memory takes all that is written to it.
+    let _ = serde_json::to_writer(&mut *json, &text);
+    json
 }

@@ -7,8 +7,11 @@
 //! copied together into blocks, and so are large ones once their buffers could take much more
 //! memory than the kept bytes. However it is chunked, a body takes at most a tenth more than its
 //! bytes, and one buffer.
+//!
+//! Blocks are wiped when they are dropped. Slices are not: what they refer to is hyper's buffer.
 
 use bytes::Bytes;
+use zeroize::Zeroizing;
 
 use super::{BodyRefusal, attempt::ArrivingAttempt};
 use crate::{
@@ -19,6 +22,7 @@ use crate::{
     media::{base64::Base64Check, digest::VideoDigest},
     qiniu::request::{RequestDraft, SignedRequest},
     session::ticket::SessionOwner,
+    wipe::{self, WipedPieces},
 };
 
 /// Shorter pieces are copied, which is cheap while they are in the processor's cache. Buffers grow
@@ -42,9 +46,9 @@ pub(super) struct BodyPieces {
     pub(super) check: Base64Check,
     /// Hashes the video, if the route's rules ask for it.
     pub(super) digest: Option<VideoDigest>,
-    kept: Vec<Bytes>,
+    kept: WipedPieces,
     /// Copied small pieces that follow those of `kept`.
-    block: Vec<u8>,
+    block: Zeroizing<Vec<u8>>,
     /// Everything before it is signed.
     mark: RollbackPoint,
     /// Bytes kept.
@@ -84,8 +88,8 @@ impl BodyPieces {
             sliced: false,
             check: Base64Check::default(),
             digest: None,
-            kept: Vec::new(),
-            block: Vec::new(),
+            kept: WipedPieces::default(),
+            block: Zeroizing::default(),
             mark: RollbackPoint::default(),
             length: 0,
             taken: 0,
@@ -119,18 +123,18 @@ impl BodyPieces {
     }
 
     /// Adds bytes made by the gateway, which are never rolled back.
-    pub(super) fn append(&mut self, bytes: Vec<u8>) {
+    pub(super) fn append(&mut self, mut bytes: Zeroizing<Vec<u8>>) {
         if bytes.len() < TINY {
             self.gather(&bytes);
         } else {
             self.taken += bytes.len();
-            self.push(bytes.into());
+            self.push(std::mem::take(&mut *bytes).into());
         }
         self.settle();
     }
 
     /// Adds base64 of the video that the gateway encoded.
-    pub(super) fn append_video(&mut self, base64: Vec<u8>) {
+    pub(super) fn append_video(&mut self, base64: Zeroizing<Vec<u8>>) {
         if let Some(attempt) = &mut self.attempt {
             attempt.video(&base64);
         }
@@ -182,7 +186,7 @@ impl BodyPieces {
             if needed > self.block.capacity() {
                 // Grows with the body, so that the spare capacity of a block never matters.
                 let room = needed + self.length / 8 + 256;
-                self.block.reserve_exact(room.min(BLOCK) - self.block.len());
+                wipe::grow(&mut self.block, room.min(BLOCK));
             }
             self.block.extend_from_slice(now);
             if self.block.len() == BLOCK {
@@ -206,9 +210,12 @@ impl BodyPieces {
 
     fn close_block(&mut self) {
         if !self.block.is_empty() {
-            // A boxed slice has no spare capacity.
-            let block = std::mem::take(&mut self.block).into_boxed_slice();
-            self.kept.push(block.into());
+            if self.block.len() < self.block.capacity() {
+                // Without its spare capacity.
+                let length = self.block.len();
+                wipe::grow(&mut self.block, length);
+            }
+            self.kept.push(std::mem::take(&mut *self.block).into());
         }
     }
 
@@ -255,10 +262,8 @@ impl CutSink for BodyPieces {
             let whole = self.mark.pieces + usize::from(self.mark.block > 0);
             self.kept.truncate(whole);
             self.block.clear();
-            if self.mark.block > 0
-                && let Some(closed) = self.kept.last_mut()
-            {
-                closed.truncate(self.mark.block);
+            if self.mark.block > 0 && whole > 0 {
+                self.kept.truncate_last(self.mark.block);
                 self.mark.pieces = whole;
                 self.mark.block = 0;
             }
@@ -295,11 +300,11 @@ impl CutSink for BodyPieces {
             (Some(attempt), CapturedValue::String(text)) if !text.is_empty() => attempt.open(text),
             (Some(attempt), CapturedValue::TooLong) => {
                 attempt.reject();
-                "null".to_owned()
+                Zeroizing::new(b"null".to_vec())
             }
-            _ => "null".to_owned(),
+            _ => Zeroizing::new(b"null".to_vec()),
         };
-        self.gather(id.as_bytes());
+        self.gather(&id);
     }
 
     fn end(&mut self, empty: bool) {

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use zeroize::Zeroizing;
+
 use super::{BodyRefusal, BodyRules, incoming::IncomingBody, nonce::Nonce, pieces::BodyPieces};
 use crate::{
     json::sink::{CapturedValue, CutSink},
@@ -17,10 +19,14 @@ use crate::{
 /// Upper bound of the JSON around a video, in bytes.
 const AROUND: u64 = 4 * 1024;
 
+/// Bytes of a video that are encoded as one piece: a multiple of three, and 64 KiB of base64, so
+/// that the piece is wiped ([`crate::wipe::WipedPieces`]).
+const ENCODED_AT_ONCE: usize = 48 * 1024;
+
 /// The members that a raw video's header fields carry. They were checked to need no JSON escapes.
 pub struct RawVideoFields {
     /// Value of `Liveness-Session`.
-    pub session: String,
+    pub session: Zeroizing<String>,
     /// Value of `Liveness-Face-Field`.
     pub face_field: Option<String>,
     /// Value of `Liveness-Nonce`.
@@ -54,10 +60,12 @@ pub(super) async fn receive(
     }
     let session = match &mut pieces.attempt {
         Some(attempt) => attempt.open(&video.session),
-        None => format!("\"{}\"", video.session),
+        None => quoted(&video.session),
     };
     pieces.session_so_far()?;
-    pieces.append(format!("{{\"session_id\":{session},\"video_base64\":\"").into());
+    pieces.append(Zeroizing::new(b"{\"session_id\":".to_vec()));
+    pieces.append(session);
+    pieces.append(Zeroizing::new(b",\"video_base64\":\"".to_vec()));
     pieces.video_begins();
     let mut encoder = Base64Encoder::default();
     while let Some(chunk) = incoming.next().await? {
@@ -76,20 +84,29 @@ pub(super) async fn receive(
     }
     let face_field = video.face_field.as_deref();
     let face_field = face_field.filter(|_| rules.face_field.is_some());
-    pieces.append(match face_field {
+    pieces.append(Zeroizing::new(match face_field {
         Some(face_field) => format!("\",\"face_field\":\"{face_field}\"").into(),
         None => b"\"".to_vec(),
-    });
+    }));
     pieces.end(false);
-    pieces.append(b"}".to_vec());
+    pieces.append(Zeroizing::new(b"}".to_vec()));
     let face_field = face_field.map_or(CapturedValue::Absent, |text| {
         CapturedValue::String(text.to_owned())
     });
     let value = |slot| match rules.face_field == Some(slot) {
         true => &face_field,
-        false => &CapturedValue::Absent,
+        false => CapturedValue::absent(),
     };
     Ok(rules.asked(value, video.nonce.as_ref()))
+}
+
+/// A text that needs no escapes, as JSON.
+fn quoted(text: &str) -> Zeroizing<Vec<u8>> {
+    let mut json = Zeroizing::new(Vec::with_capacity(text.len().saturating_add(2)));
+    json.push(b'"');
+    json.extend_from_slice(text.as_bytes());
+    json.push(b'"');
+    json
 }
 
 /// Encodes chunks of any size as base64.
@@ -109,19 +126,19 @@ impl Base64Encoder {
             if self.rest.len() < 3 {
                 return;
             }
-            pieces.append_video(encode(&self.rest));
+            pieces.append_video(Zeroizing::new(encode(&self.rest)));
             self.rest.clear();
         }
         let (groups, rest) = bytes.split_at(bytes.len() - bytes.len() % 3);
-        if !groups.is_empty() {
-            pieces.append_video(encode(groups));
+        for part in groups.chunks(ENCODED_AT_ONCE) {
+            pieces.append_video(Zeroizing::new(encode(part)));
         }
         self.rest.extend_from_slice(rest);
     }
 
     fn finish(self, pieces: &mut BodyPieces) {
         if !self.rest.is_empty() {
-            pieces.append_video(encode(&self.rest));
+            pieces.append_video(Zeroizing::new(encode(&self.rest)));
         }
     }
 }

@@ -106,7 +106,7 @@ async fn json(
         Some(_) => Some(pieces.check.finish().map_err(BodyRefusal::Video)?),
         None => None,
     };
-    let value = |slot| values.get(slot).unwrap_or(&CapturedValue::Absent);
+    let value = |slot| values.get(slot).unwrap_or(CapturedValue::absent());
     let asked = rules.asked(value, nonce.as_ref());
     ReceivedBody::new(pieces, incoming.into_permit(), length, &asked, nonce)
 }

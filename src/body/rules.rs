@@ -207,7 +207,7 @@ impl BodyRules {
         for field in &self.typed {
             let name = field.name;
             match (
-                values.get(field.slot).unwrap_or(&CapturedValue::Absent),
+                values.get(field.slot).unwrap_or(CapturedValue::absent()),
                 field.kind,
             ) {
                 (CapturedValue::Absent, _) if field.required => {

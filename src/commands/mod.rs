@@ -33,7 +33,7 @@ pub(crate) fn print(text: &str) -> ExitCode {
 }
 
 /// Prints a line to standard error. If that is closed, the line is lost.
-fn note(line: &str) {
+pub(crate) fn note(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 

@@ -3,9 +3,12 @@
 //! Most documents stay unchanged, so a mark is only recorded until something is rolled back or the
 //! chunk ends. The sink then receives a few long runs of bytes instead of a short one per member.
 
-use super::rules::CaptureSlot;
+use zeroize::{Zeroize, Zeroizing};
 
-/// A captured value.
+use super::rules::CaptureSlot;
+use crate::wipe;
+
+/// A captured value. A string is wiped when it is dropped: it may be a session id.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum CapturedValue {
     /// The document has no such value.
@@ -25,6 +28,22 @@ pub enum CapturedValue {
     Container,
     /// A string or number longer than 4 KiB.
     TooLong,
+}
+
+impl CapturedValue {
+    /// A value that is not there, to refer to.
+    pub fn absent() -> &'static Self {
+        static ABSENT: CapturedValue = CapturedValue::Absent;
+        &ABSENT
+    }
+}
+
+impl Drop for CapturedValue {
+    fn drop(&mut self) {
+        if let Self::String(text) = self {
+            text.zeroize();
+        }
+    }
 }
 
 /// Receives the bytes that stay. Bytes since the last mark may be rolled back.
@@ -60,7 +79,7 @@ pub trait CutSink {
 /// A sink that collects the bytes that stay.
 #[derive(Default)]
 pub struct BufferSink {
-    bytes: Vec<u8>,
+    bytes: Zeroizing<Vec<u8>>,
     mark: usize,
 }
 
@@ -68,7 +87,7 @@ impl BufferSink {
     /// An empty sink with room for `bytes` bytes.
     pub fn with_capacity(bytes: usize) -> Self {
         Self {
-            bytes: Vec::with_capacity(bytes),
+            bytes: Zeroizing::new(Vec::with_capacity(bytes)),
             mark: 0,
         }
     }
@@ -84,18 +103,18 @@ impl BufferSink {
     }
 
     /// The collected bytes.
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+    pub fn into_bytes(mut self) -> Vec<u8> {
+        std::mem::take(&mut *self.bytes)
     }
 }
 
 impl CutSink for BufferSink {
     fn keep(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+        wipe::append(&mut self.bytes, bytes);
     }
 
     fn insert(&mut self, bytes: &'static [u8]) {
-        self.bytes.extend_from_slice(bytes);
+        wipe::append(&mut self.bytes, bytes);
     }
 
     fn mark(&mut self) {

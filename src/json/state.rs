@@ -7,12 +7,14 @@
 use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 
 use smallvec::SmallVec;
+use zeroize::Zeroizing;
 
 use super::{
     CutError,
     rules::{NodeAction, NodeIndex},
     sink::CapturedValue,
 };
+use crate::wipe;
 
 /// Maximum size of a captured string or number, and of a name that rules can match, in bytes.
 const MAX_CAPTURE: usize = 4096;
@@ -94,14 +96,15 @@ pub(super) struct CurrentScalar {
     /// Length in the document, without quotes, in bytes.
     raw_length: usize,
     /// The decoded value, if it is captured.
-    decoded: Vec<u8>,
+    decoded: Zeroizing<Vec<u8>>,
 }
 
 impl CurrentScalar {
     /// Starts a scalar. Unless it is a string, the last of `bytes` is its first byte.
     pub(super) fn begin(action: NodeAction, string: bool, bytes: &[u8]) -> Self {
         let captured = action.capture.is_some() && !(string && action.stream);
-        let mut decoded = Vec::with_capacity(if captured { USUAL_CAPTURE } else { 0 });
+        let room = if captured { USUAL_CAPTURE } else { 0 };
+        let mut decoded = Zeroizing::new(Vec::with_capacity(room));
         if captured && !string {
             decoded.extend(bytes.last());
         }
@@ -125,8 +128,7 @@ impl CurrentScalar {
         }
         // One byte more than the maximum shows that it is too long.
         let room = (MAX_CAPTURE + 1).saturating_sub(self.decoded.len());
-        self.decoded
-            .extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        wipe::append(&mut self.decoded, bytes.get(..room).unwrap_or(bytes));
     }
 
     /// Whether it must be removed because it is longer than `max` bytes. A replaced scalar never
@@ -141,11 +143,11 @@ impl CurrentScalar {
     }
 
     /// The captured value, at its end.
-    pub(super) fn value(self) -> CapturedValue {
+    pub(super) fn value(mut self) -> CapturedValue {
         if self.action.capture.is_none() {
             return CapturedValue::Absent;
         }
-        match String::from_utf8(self.decoded) {
+        match String::from_utf8(std::mem::take(&mut *self.decoded)) {
             _ if self.string && self.action.stream => CapturedValue::Streamed,
             Ok(text) if text.len() <= MAX_CAPTURE => match text.as_str() {
                 _ if self.string => CapturedValue::String(text),

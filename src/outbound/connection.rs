@@ -21,6 +21,7 @@ use tokio::{
     net::TcpStream,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
+use zeroize::{Zeroize, Zeroizing};
 
 /// Maximum size of the buffer that a connection keeps between two responses, in bytes: enough for a
 /// small response. It is allocated once per connection rather than once per request, because the
@@ -30,7 +31,8 @@ const KEPT_BUFFER: usize = 4 * 1024;
 /// A connected stream.
 pub struct OutboundConnection {
     stream: OutboundStream,
-    buffer: Vec<u8>,
+    /// Wiped between two responses.
+    buffer: Zeroizing<Vec<u8>>,
 }
 
 enum OutboundStream {
@@ -69,19 +71,19 @@ impl OutboundConnection {
     fn new(stream: OutboundStream) -> Self {
         Self {
             stream,
-            buffer: Vec::new(),
+            buffer: Zeroizing::default(),
         }
     }
 
     /// Takes an empty buffer to read a response into.
-    pub(super) fn take_buffer(&mut self) -> Vec<u8> {
+    pub(super) fn take_buffer(&mut self) -> Zeroizing<Vec<u8>> {
         std::mem::take(&mut self.buffer)
     }
 
     /// Keeps a buffer for the next response, unless it has become large.
-    pub(super) fn keep_buffer(&mut self, mut buffer: Vec<u8>) {
+    pub(super) fn keep_buffer(&mut self, mut buffer: Zeroizing<Vec<u8>>) {
         if buffer.capacity() <= KEPT_BUFFER {
-            buffer.clear();
+            buffer.zeroize();
             self.buffer = buffer;
         }
     }

@@ -14,6 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use zeroize::{Zeroize, Zeroizing};
 
 use super::{
     MalformedResponse,
@@ -21,6 +22,7 @@ use super::{
     framing::FramedPiece,
     head::{self, ResponseHead},
 };
+use crate::wipe;
 
 /// Maximum size of a response's head, in bytes.
 const MAX_HEAD: usize = 32 * 1024;
@@ -69,7 +71,7 @@ pub struct ResponseReader {
     head: ResponseHead,
     /// Whether the whole request was written before the response arrived.
     sent: bool,
-    buffer: Vec<u8>,
+    buffer: Zeroizing<Vec<u8>>,
     /// Offset of the first unread byte in `buffer`.
     at: usize,
 }
@@ -114,7 +116,7 @@ pub async fn exchange(
 async fn write_until_answered(
     connection: &mut OutboundConnection,
     unsent: &mut UnsentRequest<'_>,
-    buffer: &mut Vec<u8>,
+    buffer: &mut Zeroizing<Vec<u8>>,
 ) -> Result<bool, ExchangeError> {
     let result = poll_fn(|cx| {
         while !unsent.is_empty() {
@@ -142,7 +144,7 @@ async fn write_until_answered(
 fn poll_answer(
     connection: &mut OutboundConnection,
     cx: &mut std::task::Context<'_>,
-    buffer: &mut Vec<u8>,
+    buffer: &mut Zeroizing<Vec<u8>>,
 ) -> Poll<io::Result<()>> {
     let mut space = [0; HEAD_READ];
     let mut read = ReadBuf::new(&mut space);
@@ -151,7 +153,8 @@ fn poll_answer(
             Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()))
         }
         Poll::Ready(Ok(())) => {
-            buffer.extend_from_slice(read.filled());
+            wipe::append(buffer, read.filled());
+            read.filled_mut().zeroize();
             Poll::Ready(Ok(()))
         }
         other => other,
@@ -160,7 +163,7 @@ fn poll_answer(
 
 async fn read_head(
     connection: &mut OutboundConnection,
-    buffer: &mut Vec<u8>,
+    buffer: &mut Zeroizing<Vec<u8>>,
 ) -> Result<(ResponseHead, usize), ExchangeError> {
     loop {
         if let Some(found) = head::parse(buffer)? {
@@ -189,11 +192,14 @@ async fn read_head(
 
 async fn read_some(
     connection: &mut OutboundConnection,
-    buffer: &mut Vec<u8>,
+    buffer: &mut Zeroizing<Vec<u8>>,
     most: usize,
 ) -> io::Result<usize> {
-    buffer.reserve(most);
-    connection.read_buf(buffer).await
+    let needed = buffer.len().saturating_add(most);
+    if needed > buffer.capacity() {
+        wipe::grow(buffer, needed);
+    }
+    connection.read_buf(&mut **buffer).await
 }
 
 impl ResponseReader {

@@ -6,6 +6,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use zeroize::Zeroizing;
 
 use super::{
     Credentials, UpstreamSettings,
@@ -13,7 +14,11 @@ use super::{
     signature::{PreparedSignature, QiniuSignature, SignedParts},
     upcoming::UpcomingCall,
 };
-use crate::{outbound::exchange::OutboundRequest, telemetry::timestamp};
+use crate::{
+    outbound::exchange::OutboundRequest,
+    telemetry::timestamp,
+    wipe::{self, WipedPieces},
+};
 
 const CONTENT_TYPE: &str = "application/json";
 /// Room for a head beyond its path and host, and for the usual small body, in bytes.
@@ -41,11 +46,11 @@ pub struct RequestDraft {
     upcoming: Option<UpcomingCall>,
 }
 
-/// A request that is ready to be sent.
+/// A request that is ready to be sent. All of it is wiped when it is dropped.
 pub struct SignedRequest {
     /// Includes a small body.
-    head: Vec<u8>,
-    body: Vec<Bytes>,
+    head: Zeroizing<Vec<u8>>,
+    body: WipedPieces,
     upcoming: Option<UpcomingCall>,
 }
 
@@ -128,7 +133,12 @@ impl RequestDraft {
     }
 
     /// Completes the request. The signed bytes must be those of `body`, then `last`.
-    pub fn finish(self, mut body: Vec<Bytes>, last: Vec<u8>) -> SignedRequest {
+    pub fn finish(
+        self,
+        body: impl Into<WipedPieces>,
+        last: impl Into<Zeroizing<Vec<u8>>>,
+    ) -> SignedRequest {
+        let (mut body, mut last) = (body.into(), last.into());
         let length = body.iter().map(Bytes::len).sum::<usize>() + last.len();
         let mut head = self.head;
         head.push_str("Authorization: ");
@@ -136,12 +146,12 @@ impl RequestDraft {
         head.push_str("\r\nContent-Length: ");
         head.push_str(itoa::Buffer::new().format(length));
         head.push_str("\r\n\r\n");
-        let mut head = head.into_bytes();
+        let mut head = Zeroizing::new(head.into_bytes());
         if body.is_empty() && last.len() <= MAX_JOINED {
-            head.extend_from_slice(&last);
+            wipe::append(&mut head, &last);
         } else if !last.is_empty() {
             // A boxed slice has no spare capacity.
-            body.push(last.into_boxed_slice().into());
+            body.push(std::mem::take(&mut *last).into_boxed_slice().into());
         }
         SignedRequest {
             head,

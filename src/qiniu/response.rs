@@ -304,9 +304,9 @@ fn integer(value: Option<&CapturedValue>) -> Option<i64> {
 
 /// Takes a value that is short enough for an access record.
 fn short_text(value: Option<&mut CapturedValue>) -> Option<String> {
-    match value.map(std::mem::take) {
+    match value {
         Some(CapturedValue::Number(text) | CapturedValue::String(text)) if text.len() <= 64 => {
-            Some(text)
+            Some(std::mem::take(text))
         }
         _ => None,
     }

@@ -4,13 +4,17 @@
 //! its call is made ([`reserve`]), and each piece beyond it is counted before it is filled, in a
 //! budget that all responses share ([`room`]). It is not the one of bodies: uploads that fill
 //! theirs must not make a billed pass fail. Never written anywhere, and never longer than
-//! [`MAX_RETAINED`].
+//! [`MAX_RETAINED`]. Wiped when it is dropped.
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use zeroize::Zeroizing;
 
-use crate::memory::{MemoryBudget, MemoryPermit};
+use crate::{
+    memory::{MemoryBudget, MemoryPermit},
+    wipe::WipedPieces,
+};
 
 /// Maximum size of a retained response, in bytes: eight pictures of 2 MiB.
 pub const MAX_RETAINED: usize = 16 * 1024 * 1024;
@@ -45,7 +49,7 @@ pub(crate) fn reserve(memory: &Arc<MemoryBudget>) -> Result<MemoryPermit, Retent
 /// A complete response as it arrived.
 #[derive(Debug)]
 pub struct RetainedResponse {
-    pieces: Vec<Bytes>,
+    pieces: WipedPieces,
     length: usize,
     /// Releases the memory when the response is dropped.
     _permit: MemoryPermit,
@@ -81,8 +85,8 @@ impl RetainedResponse {
 
 /// Collects a response while it arrives.
 pub(crate) struct ResponseCollector {
-    full: Vec<Bytes>,
-    filling: BytesMut,
+    full: WipedPieces,
+    filling: Zeroizing<Vec<u8>>,
     length: usize,
     permit: MemoryPermit,
     failed: Option<RetentionError>,
@@ -92,8 +96,8 @@ impl ResponseCollector {
     /// Collects nothing yet; `permit` is what was [reserved](reserve).
     pub(crate) fn new(permit: MemoryPermit) -> Self {
         Self {
-            full: Vec::new(),
-            filling: BytesMut::new(),
+            full: WipedPieces::default(),
+            filling: Zeroizing::default(),
             length: 0,
             permit,
             failed: None,
@@ -123,14 +127,14 @@ impl ResponseCollector {
         } else if !self.permit.raise_to(reserved as u64) {
             Some(RetentionError::NoRoom)
         } else {
-            let full = std::mem::replace(&mut self.filling, BytesMut::with_capacity(PIECE));
+            let full = std::mem::replace(&mut *self.filling, Vec::with_capacity(PIECE));
             if !full.is_empty() {
-                self.full.push(full.freeze());
+                self.full.push(full.into());
             }
             return true;
         };
-        self.full = Vec::new();
-        self.filling = BytesMut::new();
+        self.full = WipedPieces::default();
+        self.filling = Zeroizing::default();
         false
     }
 
@@ -143,7 +147,7 @@ impl ResponseCollector {
             return Err(failed);
         }
         if !self.filling.is_empty() {
-            self.full.push(self.filling.freeze());
+            self.full.push(std::mem::take(&mut *self.filling).into());
         }
         self.permit
             .shrink_to(self.length.next_multiple_of(PIECE) as u64);

@@ -5,6 +5,8 @@
 
 use std::time::SystemTime;
 
+use zeroize::Zeroizing;
+
 use super::kept_back::{KeptBackNames, NewNames};
 use crate::{
     json::{
@@ -83,6 +85,7 @@ impl CutSink for SealingSink<'_> {
         match sealed {
             // A sealed id needs no escapes.
             Some(sealed) => {
+                let sealed = Zeroizing::new(sealed);
                 self.buffer.keep(b"\"");
                 self.buffer.keep(sealed.as_bytes());
                 self.buffer.keep(b"\"");

@@ -10,6 +10,7 @@ use hyper::{
     header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HOST, HeaderValue},
     http::{request::Parts, uri::Authority},
 };
+use zeroize::Zeroizing;
 
 const SESSION: &str = "Liveness-Session";
 const FACE_FIELD: &str = "Liveness-Face-Field";
@@ -175,7 +176,7 @@ fn raw_video(headers: &HeaderMap) -> Result<RawVideoFields, Refusal> {
         "a video/mp4 body needs the header field Liveness-Session".into(),
     ))?;
     Ok(RawVideoFields {
-        session,
+        session: Zeroizing::new(session),
         face_field: one_text(headers, FACE_FIELD, MAX_FACE_FIELD)?,
         nonce: nonce(headers)?,
     })

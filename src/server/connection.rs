@@ -23,6 +23,7 @@ use hyper::{
     header::{CONNECTION, HeaderValue},
 };
 use tokio::{net::TcpStream, sync::watch};
+use zeroize::Zeroizing;
 
 use super::{
     accept::AcceptedConnection,
@@ -40,6 +41,7 @@ use crate::{
     lifecycle::Readiness,
     relay::gateway::Peer,
     telemetry::metrics::{GaugeGuard, Metrics},
+    wipe::WipedBytes,
 };
 
 /// State shared by all connections.
@@ -98,9 +100,9 @@ where
     match opened {
         // Boxed, as `opening` is: a connection takes the memory of its present state only.
         Some(OpenedStream::Tls(tls)) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => {
-            Box::pin(connection.http2(tls, Bytes::new())).await;
+            Box::pin(connection.http2(tls, Zeroizing::default())).await;
         }
-        Some(OpenedStream::Tls(tls)) => Box::pin(connection.http1(tls, Bytes::new())).await,
+        Some(OpenedStream::Tls(tls)) => Box::pin(connection.http1(tls, Zeroizing::default())).await,
         Some(OpenedStream::Plain(tcp, DetectedProtocol::Http2(read))) => {
             Box::pin(connection.http2(tcp, read)).await;
         }
@@ -127,7 +129,8 @@ where
     /// Responds to a trusted proxy that sent no valid PROXY header.
     async fn refuse(&self, tcp: TcpStream) {
         let activity = &self.place.activity;
-        let mut stream = ConnectionStream::new(tcp, Bytes::new(), Arc::clone(activity), true);
+        let mut stream =
+            ConnectionStream::new(tcp, Zeroizing::default(), Arc::clone(activity), true);
         let responder = &self.context.head_responder;
         let response = responder.response(PROXY_HEADER_INVALID, &[], self.peer.address);
         let ending = async {
@@ -178,21 +181,23 @@ pub(super) fn coarse_head_limit(max_head_bytes: usize) -> usize {
     max_head_bytes.saturating_mul(2).max(64 * 1024)
 }
 
-/// A response body that keeps its request in flight until it is dropped.
+/// A response body that keeps its request in flight until it is dropped. It is wiped once it is
+/// written, for it may hold a session id.
 pub(super) struct TrackedResponseBody {
     body: Full<Bytes>,
     _guard: RequestGuard,
 }
 
 impl Body for TrackedResponseBody {
-    type Data = Bytes;
+    type Data = WipedBytes;
     type Error = Infallible;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+    ) -> Poll<Option<Result<Frame<WipedBytes>, Self::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        frame.map_ok(|frame| frame.map_data(WipedBytes::from))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -8,6 +8,7 @@
 //! returns, control characters and invalid names there. It never copies a body.
 
 use memchr::{memchr, memchr_iter};
+use zeroize::Zeroizing;
 
 pub use self::grammar::FramingError;
 use self::{
@@ -15,6 +16,7 @@ use self::{
     head::MessageHead,
     whole::whole_head,
 };
+use crate::wipe;
 
 mod grammar;
 mod head;
@@ -35,7 +37,7 @@ const MAX_TRAILERS: usize = 8192;
 pub struct MessageFraming {
     state: FramingState,
     /// The begin of a line whose end has not arrived.
-    partial: Vec<u8>,
+    partial: Zeroizing<Vec<u8>>,
     /// Bytes read of a head that is not complete.
     head_bytes: usize,
     /// Empty lines before the next head.
@@ -177,7 +179,7 @@ impl MessageFraming {
             _ => (MAX_LINE, Some(FramingError::Chunk)),
         };
         if self.partial.len() + bytes.len() <= max {
-            self.partial.extend_from_slice(bytes);
+            wipe::append(&mut self.partial, bytes);
             return Ok(());
         }
         if let Some(error) = too_long {
@@ -188,7 +190,7 @@ impl MessageFraming {
             _ => [self.partial.last().copied(), bytes.last().copied()],
         };
         let missing = (max - 2).saturating_sub(self.partial.len());
-        self.partial.extend(bytes.iter().take(missing));
+        wipe::append(&mut self.partial, bytes.get(..missing).unwrap_or(bytes));
         self.partial.truncate(max - 2);
         self.partial.extend(last.into_iter().flatten());
         Ok(())

@@ -160,9 +160,9 @@ fn origin(head: &[u8]) -> Option<HeaderValue> {
     lines.find_map(|line| {
         let (name, value) = line.split_at_checked(b"origin:".len())?;
         let whole = name.eq_ignore_ascii_case(b"origin:") && value.ends_with(b"\n");
-        HeaderValue::from_bytes(value.trim_ascii())
-            .ok()
-            .filter(|_| whole)
+        // Copies no other line: it may hold a token.
+        let value = whole.then(|| HeaderValue::from_bytes(value.trim_ascii()))?;
+        value.ok()
     })
 }
 

@@ -15,6 +15,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use self::stream::{ConnectionProgress, GuardedStream, Turns};
 use super::{
@@ -43,7 +44,7 @@ where
     H: Fn(Request<Incoming>, Peer) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
-    pub(super) async fn http2<S: PeerStream>(&self, stream: S, read: Bytes) {
+    pub(super) async fn http2<S: PeerStream>(&self, stream: S, read: Zeroizing<Vec<u8>>) {
         let activity = &self.place.activity;
         activity.opened(HttpVersion::Http2);
         let mut stream = ConnectionStream::new(stream, read, Arc::clone(activity), false);

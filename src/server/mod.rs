@@ -18,6 +18,7 @@ pub mod http2;
 mod open;
 mod peer;
 pub mod proxy_protocol;
+mod replay;
 mod socket;
 mod stream;
 mod table;

@@ -12,18 +12,18 @@ use std::{
     task::{Poll, ready},
 };
 
-use bytes::{Bytes, BytesMut};
 use tokio::{
     io::{AsyncRead, ReadBuf},
     net::TcpStream,
     time::{Instant, timeout_at},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use zeroize::{Zeroize, Zeroizing};
 
 use super::{
     peer::PeerRules, proxy_protocol::ProxyReadError, socket::BufferedSocket, tls::ServerTls,
 };
-use crate::relay::gateway::Peer;
+use crate::{relay::gateway::Peer, wipe};
 
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Most bytes that one read takes to detect a protocol. Most heads are smaller.
@@ -42,8 +42,8 @@ pub(super) enum OpenedStream {
 
 /// Protocol of a plain-text connection, with the bytes read to detect it.
 pub(super) enum DetectedProtocol {
-    Http1(Bytes),
-    Http2(Bytes),
+    Http1(Zeroizing<Vec<u8>>),
+    Http2(Zeroizing<Vec<u8>>),
 }
 
 /// Opens a connection by `deadline`. Replaces `peer` by the one that a PROXY header names, where
@@ -99,31 +99,36 @@ async fn tls_handshake(
 /// closed the connection, or sent nothing by `deadline`. Bytes that are still ambiguous then are
 /// treated as HTTP/1.1, whose head timeout has passed as well.
 async fn detect_protocol(tcp: &mut TcpStream, deadline: Instant) -> Option<DetectedProtocol> {
-    let mut read = BytesMut::new();
+    let mut read = Zeroizing::new(Vec::new());
     loop {
         let common = HTTP2_PREFACE.len().min(read.len());
         if read.get(..common) != HTTP2_PREFACE.get(..common) {
-            return Some(DetectedProtocol::Http1(read.freeze()));
+            return Some(DetectedProtocol::Http1(read));
         }
         if common == HTTP2_PREFACE.len() {
-            return Some(DetectedProtocol::Http2(read.freeze()));
+            return Some(DetectedProtocol::Http2(read));
         }
         match timeout_at(deadline, read_some(tcp, &mut read)).await {
             Ok(Ok(0) | Err(_)) => return None,
             Ok(Ok(_)) => {}
             Err(_) if read.is_empty() => return None,
-            Err(_) => return Some(DetectedProtocol::Http1(read.freeze())),
+            Err(_) => return Some(DetectedProtocol::Http1(read)),
         }
     }
 }
 
 /// Reads once. Holds no memory while it waits.
-fn read_some(tcp: &mut TcpStream, read: &mut BytesMut) -> impl Future<Output = io::Result<usize>> {
+fn read_some(
+    tcp: &mut TcpStream,
+    read: &mut Zeroizing<Vec<u8>>,
+) -> impl Future<Output = io::Result<usize>> {
     poll_fn(|cx| {
         let mut bytes = [0; FIRST_READ];
         let mut bytes = ReadBuf::new(&mut bytes);
         ready!(Pin::new(&mut *tcp).poll_read(cx, &mut bytes))?;
-        read.extend_from_slice(bytes.filled());
-        Poll::Ready(Ok(bytes.filled().len()))
+        wipe::append(read, bytes.filled());
+        let length = bytes.filled().len();
+        bytes.filled_mut().zeroize();
+        Poll::Ready(Ok(length))
     })
 }

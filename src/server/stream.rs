@@ -11,25 +11,24 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
-    time::Duration,
 };
 
-use bytes::{Buf, Bytes};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
-    time::{Instant, timeout, timeout_at},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Instant,
 };
+use zeroize::{Zeroize, Zeroizing};
 
 use super::{
     activity::{ConnectionActivity, ReadPhase},
     framing::{FramingError, MessageFraming},
+    replay::ReplayedBytes,
     socket::PeerStream,
 };
+use crate::wipe;
 
-/// How long, and how many bytes, to read from the peer after the last response. Closing earlier
-/// would reset the connection before the peer has read the response.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 256 * 1024;
+mod closing;
+
 /// Bytes of a head that are kept for [`ConnectionStream::head`].
 const KEPT_HEAD: usize = 8 * 1024;
 /// Most bytes that the first read of a parked connection takes. Most heads are smaller.
@@ -39,7 +38,7 @@ const FIRST_READ: usize = 4096;
 pub(super) struct ConnectionStream<S> {
     stream: S,
     /// Bytes that were read and checked before the present reader existed.
-    replay: Bytes,
+    replay: ReplayedBytes,
     activity: Arc<ConnectionActivity>,
     read_ended: bool,
     /// Time of the last write.
@@ -57,20 +56,20 @@ pub(super) struct ConnectionStream<S> {
     framing_error: Option<FramingError>,
     /// Woken when the response is written that an error waits for.
     refused: Option<Waker>,
-    /// Start of the last head, if `guarded`.
-    head: Vec<u8>,
+    /// Start of a head that has not become a request, if `guarded`.
+    head: Zeroizing<Vec<u8>>,
 }
 
 impl<S: PeerStream> ConnectionStream<S> {
     pub(super) fn new(
         stream: S,
-        replay: Bytes,
+        mut replay: Zeroizing<Vec<u8>>,
         activity: Arc<ConnectionActivity>,
         guarded: bool,
     ) -> Self {
         let mut this = Self {
             stream,
-            replay: Bytes::new(),
+            replay: ReplayedBytes::default(),
             activity,
             read_ended: false,
             last_write: None,
@@ -81,12 +80,13 @@ impl<S: PeerStream> ConnectionStream<S> {
             framing: MessageFraming::new(),
             framing_error: None,
             refused: None,
-            head: Vec::new(),
+            head: Zeroizing::default(),
         };
         if !replay.is_empty() {
             this.record_read(&replay);
             let valid = this.check_framing(&replay);
-            this.replay = replay.slice(..valid);
+            replay.truncate(valid);
+            this.replay = ReplayedBytes::new(replay);
         }
         this
     }
@@ -94,16 +94,16 @@ impl<S: PeerStream> ConnectionStream<S> {
     /// Frees what is needed only between the first byte of a head and the end of its request.
     /// Returns `false`, and frees nothing, in the middle of a message.
     pub(super) fn park(&mut self) -> bool {
-        let between = self.framing.is_between_messages() && self.replay.is_empty();
+        let between = self.framing.is_between_messages() && self.is_drained();
         if between {
-            self.head = Vec::new();
+            self.head = Zeroizing::default();
         }
         between
     }
 
     /// Whether no bytes wait for the next reader.
     pub(super) fn is_drained(&self) -> bool {
-        self.replay.is_empty()
+        self.replay.len() == 0
     }
 
     /// Waits for the next bytes without memory for them, and reads some for the next reader. The
@@ -113,12 +113,14 @@ impl<S: PeerStream> ConnectionStream<S> {
             let mut bytes = [0; FIRST_READ];
             let mut bytes = ReadBuf::new(&mut bytes);
             ready!(Pin::new(&mut *self).poll_read(cx, &mut bytes))?;
-            self.replay = Bytes::copy_from_slice(bytes.filled());
-            Poll::Ready(Ok(bytes.filled().len()))
+            self.replay = ReplayedBytes::new(Zeroizing::new(bytes.filled().to_vec()));
+            bytes.filled_mut().zeroize();
+            Poll::Ready(Ok(self.replay.len()))
         })
     }
 
-    /// The received part of the last HTTP/1.1 head, at most [`KEPT_HEAD`] bytes.
+    /// The received part of an HTTP/1.1 head that has not become a request, at most
+    /// [`KEPT_HEAD`] bytes.
     pub(super) fn head(&self) -> &[u8] {
         &self.head
     }
@@ -133,45 +135,6 @@ impl<S: PeerStream> ConnectionStream<S> {
         self.framing_error.filter(|_| self.framing.in_head())
     }
 
-    /// Writes a response without hyper, which has released the stream.
-    pub(super) async fn respond(&mut self, bytes: &[u8]) {
-        let writing = async {
-            self.stream.write_all(bytes).await?;
-            self.stream.flush().await
-        };
-        (self.last_write, self.read_since_write) = (Some(Instant::now()), 0);
-        if !matches!(timeout(LINGER, writing).await, Ok(Ok(()))) {
-            tracing::debug!("a last response could not be written");
-        }
-    }
-
-    /// Shuts down the write half and closes the connection.
-    pub(super) async fn close(mut self) {
-        drop(timeout(LINGER, self.stream.shutdown()).await);
-    }
-
-    /// Shuts down the write half, then reads and discards until 2 s or 256 KiB after the last
-    /// response, including what the relay has read since. Further bytes stay unread until the 2 s
-    /// have passed, so that a reset does not overtake the response.
-    pub(super) async fn close_lingering(mut self) {
-        let until = self.last_write.unwrap_or_else(Instant::now) + LINGER;
-        let lingering = async {
-            self.stream.shutdown().await?;
-            let mut discarded = vec![0; 16 * 1024];
-            while !self.read_ended && self.read_since_write < LINGER_BYTES {
-                let read = self.stream.read(&mut discarded).await?;
-                self.read_ended = read == 0;
-                self.read_since_write = self.read_since_write.saturating_add(read);
-            }
-            if !self.read_ended {
-                drop(discarded);
-                std::future::pending::<()>().await;
-            }
-            io::Result::Ok(())
-        };
-        drop(timeout_at(until, lingering).await);
-    }
-
     /// Reports bytes from the peer, and keeps them if they belong to a head.
     fn record_read(&mut self, bytes: &[u8]) {
         match self.activity.read() {
@@ -181,8 +144,14 @@ impl<S: PeerStream> ConnectionStream<S> {
         }
         let room = KEPT_HEAD.saturating_sub(self.head.len());
         if self.guarded {
-            self.head
-                .extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+            wipe::append(&mut self.head, bytes.get(..room).unwrap_or(bytes));
+        }
+    }
+
+    /// Wipes the kept head once it has become a request.
+    fn wipe_head(&mut self) {
+        if !self.head.is_empty() && self.activity.responding() {
+            self.head.zeroize();
         }
     }
 
@@ -230,6 +199,7 @@ impl<S: PeerStream> ConnectionStream<S> {
 
     fn record_write(&mut self, result: &Poll<io::Result<usize>>) {
         self.unflushed = true;
+        self.wipe_head();
         match result {
             Poll::Pending => self.activity.wrote(None),
             Poll::Ready(_) => {
@@ -246,10 +216,9 @@ impl<S: PeerStream> AsyncRead for ConnectionStream<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.replay.is_empty() {
-            let bytes = self.replay.len().min(buf.remaining());
-            buf.put_slice(self.replay.get(..bytes).unwrap_or_default());
-            self.replay.advance(bytes);
+        self.wipe_head();
+        if !self.is_drained() {
+            self.replay.pass_on(buf);
             return Poll::Ready(Ok(()));
         }
         if self.framing_error.is_some() {
@@ -271,6 +240,8 @@ impl<S: PeerStream> AsyncRead for ConnectionStream<S> {
         let valid = self.check_framing(read);
         if self.framing_error.is_some() {
             // hyper gets what came before, so that an earlier request is not lost.
+            let refused = buf.filled_mut().get_mut(before + valid..);
+            refused.unwrap_or_default().zeroize();
             buf.set_filled(before + valid);
             if valid == 0 {
                 return self.poll_refused(cx);

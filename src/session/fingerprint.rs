@@ -14,11 +14,13 @@
 //! of the finish. A fingerprint only decides between "the same response" and "another video":
 //! nothing is gained by a forged one, and a fingerprint reveals nothing about the key.
 //!
-//! The value does not depend on how the bytes were split. Nothing here interprets the bytes.
+//! The value does not depend on how the bytes were split. Nothing here interprets the bytes. Keys
+//! and the begun block of a video are wiped when they are dropped.
 
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Length of a block, in bytes.
 const BLOCK: usize = 512;
@@ -36,7 +38,15 @@ const PART_BITS: u32 = 43;
 pub(super) struct FingerprintKey {
     words: [u64; WORDS],
     points: [u64; POINTS],
+    /// Wiped by aws-lc.
     end: hmac::Key,
+}
+
+impl Drop for FingerprintKey {
+    fn drop(&mut self) {
+        self.words.zeroize();
+        self.points.zeroize();
+    }
 }
 
 impl FingerprintKey {
@@ -77,6 +87,13 @@ pub(super) struct FingerprintHasher {
     filled: usize,
 }
 
+impl Drop for FingerprintHasher {
+    fn drop(&mut self) {
+        self.values.zeroize();
+        self.begun.zeroize();
+    }
+}
+
 impl FingerprintHasher {
     pub(super) fn new(key: &Arc<FingerprintKey>) -> Self {
         Self {
@@ -96,27 +113,29 @@ impl FingerprintHasher {
             if self.filled < BLOCK {
                 return;
             }
-            let begun = self.begun;
-            self.block(&begun);
+            absorb(&self.key, &mut self.values, &self.begun);
             self.filled = 0;
         }
         let (blocks, rest) = bytes.as_chunks();
         for block in blocks {
-            self.block(block);
+            absorb(&self.key, &mut self.values, block);
         }
         self.fill(rest);
     }
 
     /// The fingerprint of all bytes and of the request's other parameters.
-    pub(super) fn finish(mut self, parameters: &[u8]) -> Fingerprint {
+    ///
+    /// Takes a reference, since moving the hasher would leave a copy of its begun block behind.
+    pub(super) fn finish(&self, parameters: &[u8]) -> Fingerprint {
+        let mut values = self.values;
         if self.filled > 0 {
-            let mut last = self.begun;
+            let mut last = Zeroizing::new(self.begun);
             last.iter_mut().skip(self.filled).for_each(|byte| *byte = 0);
-            self.block(&last);
+            absorb(&self.key, &mut values, &last);
         }
         let mut end = hmac::Context::with_key(&self.key.end);
         end.update(&self.length.to_le_bytes());
-        for value in self.values {
+        for value in values {
             end.update(&(value % PRIME).to_le_bytes());
         }
         end.update(parameters);
@@ -135,14 +154,15 @@ impl FingerprintHasher {
         self.filled = self.filled.saturating_add(fits.len());
         rest
     }
+}
 
-    fn block(&mut self, block: &[u8; BLOCK]) {
-        let sum = nh(&self.key.words, block);
-        let part = |shift: u32| (sum >> shift) as u64 & ((1 << PART_BITS) - 1);
-        for (value, point) in self.values.iter_mut().zip(self.key.points) {
-            for part in [part(0), part(PART_BITS), part(2 * PART_BITS)] {
-                *value = step(*value, point, part);
-            }
+/// Takes one block into the values of both points.
+fn absorb(key: &FingerprintKey, values: &mut [u64; POINTS], block: &[u8; BLOCK]) {
+    let sum = nh(&key.words, block);
+    let part = |shift: u32| (sum >> shift) as u64 & ((1 << PART_BITS) - 1);
+    for (value, point) in values.iter_mut().zip(key.points) {
+        for part in [part(0), part(PART_BITS), part(2 * PART_BITS)] {
+            *value = step(*value, point, part);
         }
     }
 }

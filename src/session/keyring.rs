@@ -12,6 +12,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::error::Unspecified;
+use zeroize::Zeroizing;
 
 use super::{
     fingerprint::{Fingerprint, FingerprintHasher},
@@ -169,7 +170,7 @@ impl SealKeyring {
         owner: &[u8],
         sealed: &[u8],
         now: Instant,
-    ) -> Option<(Arc<DerivedKeys>, Vec<u8>)> {
+    ) -> Option<(Arc<DerivedKeys>, Zeroizing<Vec<u8>>)> {
         let others = self.others.iter().filter(|other| other.opens(now));
         let others = others.map(|other| &other.keys);
         std::iter::once(&self.current)
@@ -218,8 +219,8 @@ impl UploadFingerprint {
     }
 
     /// The fingerprint under `keys`, of the video and of the request's other parameters.
-    pub(super) fn finish(self, keys: &Arc<DerivedKeys>, parameters: &[u8]) -> Fingerprint {
-        let mut others = self.others.into_iter();
+    pub(super) fn finish(&self, keys: &Arc<DerivedKeys>, parameters: &[u8]) -> Fingerprint {
+        let mut others = self.others.iter();
         match others.find(|(other, _)| Arc::ptr_eq(other, keys)) {
             Some((_, other)) => other.finish(parameters),
             None => self.current.finish(parameters),

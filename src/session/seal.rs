@@ -113,7 +113,7 @@ impl DerivedKeys {
 
     /// Opens a session id; `None` if it was sealed with other keys, for another owner, or not at
     /// all.
-    pub(super) fn open_id(&self, owner: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+    pub(super) fn open_id(&self, owner: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         open(&self.ids, owner, sealed)
     }
 
@@ -127,7 +127,7 @@ impl DerivedKeys {
     }
 
     /// Opens a sealed response; `None` if it belongs to another session or is forged.
-    pub(crate) fn open_response(&self, digest: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn open_response(&self, digest: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         open(&self.responses, digest, sealed)
     }
 }
@@ -159,9 +159,9 @@ fn seal(key: &RandomizedNonceKey, bound: &[u8], plain: &[&[u8]]) -> Result<Vec<u
     Ok(sealed)
 }
 
-fn open(key: &RandomizedNonceKey, bound: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+fn open(key: &RandomizedNonceKey, bound: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let (nonce, text) = sealed.split_first_chunk::<NONCE_LEN>()?;
-    let mut text = text.to_vec();
+    let mut text = Zeroizing::new(text.to_vec());
     let nonce = Nonce::assume_unique_for_key(*nonce);
     let length = key
         .open_in_place(nonce, Aad::from(bound), &mut text)
@@ -197,7 +197,10 @@ mod tests {
     fn each_purpose_has_its_own_key() {
         let keys = DerivedKeys::derive(&SealKey(Zeroizing::new([1; 32]))).unwrap();
         let sealed = keys.seal_response(b"digest", b"response").unwrap();
-        assert_eq!(keys.open_response(b"digest", &sealed).unwrap(), b"response");
+        assert_eq!(
+            *keys.open_response(b"digest", &sealed).unwrap(),
+            b"response"
+        );
         assert!(keys.open_response(b"other", &sealed).is_none());
         assert!(open(&keys.ids, b"digest", &sealed).is_none());
     }

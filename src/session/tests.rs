@@ -180,7 +180,7 @@ fn replicas_in_the_middle_of_a_change_of_keys_compute_the_same_fingerprint() {
         let mut upload = owner(keys, "issuer", "me").start_fingerprint();
         upload.feed(b"AAAA");
         upload.feed(b"BBBB");
-        ticket.ok().unwrap().fingerprint(upload, parameters)
+        ticket.ok().unwrap().fingerprint(&upload, parameters)
     };
     assert_eq!(fingerprint(&old, b""), fingerprint(&new, b""));
     let parameters: [&[u8]; 4] = [b"", b"\0", b"quality", b"spoofing"];
@@ -268,7 +268,7 @@ fn a_retry_is_recognized_across_a_change_of_keys() {
         let mut upload = owner.start_fingerprint();
         upload.feed(video);
         let ticket = owner.open(&sealed, now()).ok().unwrap();
-        ticket.fingerprint(upload, b"")
+        ticket.fingerprint(&upload, b"")
     };
     let (before, other) = (fingerprint(b"AAAA"), fingerprint(b"BBBB"));
     changed_to(&ours, 2, None, Instant::now());

@@ -100,7 +100,7 @@ impl SessionOwner {
         // The newest key, however long ago this request began: older keys may stop opening before
         // the session ends.
         let keyring = self.session_keys.current.load();
-        let sealed = keyring.current.seal_id(&self.bound, &plain).ok()?;
+        let sealed = Zeroizing::new(keyring.current.seal_id(&self.bound, &plain).ok()?);
         let length = BASE64URL_NOPAD.encode_len(sealed.len());
         let mut text = String::with_capacity(PREFIX.len().saturating_add(length));
         text.push_str(PREFIX);
@@ -136,18 +136,16 @@ impl SessionOwner {
         if text.len() > MAX_TEXT {
             return None;
         }
-        let sealed = BASE64URL_NOPAD
-            .decode(text.strip_prefix(PREFIX)?.as_bytes())
-            .ok()?;
+        let sealed = BASE64URL_NOPAD.decode(text.strip_prefix(PREFIX)?.as_bytes());
+        let sealed = Zeroizing::new(sealed.ok()?);
         let (keys, plain) = self.keyring.open_id(&self.bound, &sealed, Instant::now())?;
-        let plain = Zeroizing::new(plain);
         let (&VERSION, rest) = plain.split_first()? else {
             return None;
         };
         let (ends, id) = rest.split_first_chunk()?;
         let ends = UNIX_EPOCH.checked_add(Duration::from_millis(u64::from_be_bytes(*ends)))?;
-        let id = str::from_utf8(id).ok()?.to_owned();
-        Some((keys, SessionId(Zeroizing::new(id)), ends))
+        let id = Zeroizing::new(str::from_utf8(id).ok()?.to_owned());
+        Some((keys, SessionId(id), ends))
     }
 
     fn digest(&self, keys: &DerivedKeys, id: &SessionId) -> SessionDigest {
@@ -168,7 +166,7 @@ impl Ticket {
     }
 
     /// Finishes the fingerprint of an upload of this session, with the request's other parameters.
-    pub fn fingerprint(&self, upload: UploadFingerprint, parameters: &[u8]) -> Fingerprint {
+    pub fn fingerprint(&self, upload: &UploadFingerprint, parameters: &[u8]) -> Fingerprint {
         upload.finish(&self.keys, parameters)
     }
 }

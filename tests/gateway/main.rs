@@ -29,7 +29,8 @@ mod journey;
 // that.
 mod video;
 
-// Nothing secret or personal appears in the log, in errors, in metrics or in responses.
+// Nothing secret or personal appears in the log, in errors, in metrics or in responses, and nothing
+// of a request stays in the memory of the process, of which a crash leaves no image.
 mod markers;
 
 // --- What the gateway rejects ---

@@ -18,6 +18,17 @@ use liveness_gateway::{
     telemetry::{LogFormat, LogSettings, log},
 };
 
+#[cfg(target_os = "linux")]
+mod core_dumps;
+#[cfg(target_os = "linux")]
+mod image;
+#[cfg(target_os = "linux")]
+mod memory_image;
+#[cfg(target_os = "linux")]
+mod sent;
+#[cfg(target_os = "linux")]
+mod served;
+
 const PICTURE: &str = "MARKERofApictureMARKER";
 const SESSION: &str = "MARKERofAsessionMARKER";
 const VIDEO: &str = "MARKERofAvideoMARKER";

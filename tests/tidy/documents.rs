@@ -180,3 +180,25 @@ fn headings(page: &File) -> Vec<String> {
     }
     anchors
 }
+
+#[test]
+fn every_test_that_a_page_names_exists() {
+    let sources = files(&["src", "tests"], "rs");
+    let mut faults = Vec::new();
+    for page in ["docs/threat-model.md", "docs/privacy.md"].map(File::read) {
+        for (number, line) in page.lines() {
+            let spans = line.split('`').skip(1).step_by(2);
+            // Settings and metrics have shorter names.
+            for name in spans.filter(|span| is_code(span) && span.matches('_').count() > 3) {
+                let function = format!("fn {name}(");
+                if !sources.iter().any(|file| file.text.contains(&function)) {
+                    faults.push(format!(
+                        "{}:{number}: no test is called `{name}`",
+                        page.name
+                    ));
+                }
+            }
+        }
+    }
+    none(&faults, "correct the name, or the page");
+}

@@ -11,10 +11,12 @@ use crate::{
 /// From the ground up. A module imports from layers below its own alone; `ARCHITECTURE.md` has the
 /// same list.
 const LAYERS: &[&[&str]] = &[
+    &["wipe"],
     &[
         "secret",
         "memory",
         "lifecycle",
+        "core_dumps",
         "descriptors",
         "future_pool",
         "json",

@@ -1,0 +1,162 @@
+//! Bytes that are overwritten as soon as they are no longer needed: heads, bodies, pictures.
+//!
+//! The allocator does not clear what it frees, so what a buffer held would stay in the process's
+//! memory until something else happens to take its place. [`Zeroizing`] wipes one buffer when it
+//! is dropped. What is here wipes what that leaves out: the old place of a buffer that grows, and
+//! [`Bytes`]. Never wipes bytes that somebody else still refers to.
+
+use std::ops::Deref;
+
+use bytes::{Buf, Bytes};
+use zeroize::{Zeroize, Zeroizing};
+
+/// Appends `bytes`. If the buffer has to move, its old place is wiped.
+pub fn append(buffer: &mut Zeroizing<Vec<u8>>, bytes: &[u8]) {
+    let needed = buffer.len().saturating_add(bytes.len());
+    if needed > buffer.capacity() {
+        grow(buffer, needed.max(buffer.capacity().saturating_mul(2)));
+    }
+    buffer.extend_from_slice(bytes);
+}
+
+/// Moves the buffer to a place with so much capacity, and wipes the old one.
+pub fn grow(buffer: &mut Zeroizing<Vec<u8>>, capacity: usize) {
+    let mut larger = Zeroizing::new(Vec::with_capacity(capacity));
+    larger.extend_from_slice(buffer);
+    *buffer = larger;
+}
+
+/// Bytes that are wiped when they are dropped, unless somebody else refers to them.
+pub struct WipedBytes {
+    bytes: Bytes,
+    /// How many of them were taken through [`Buf`].
+    taken: usize,
+}
+
+impl From<Bytes> for WipedBytes {
+    fn from(bytes: Bytes) -> Self {
+        Self { bytes, taken: 0 }
+    }
+}
+
+impl Buf for WipedBytes {
+    fn remaining(&self) -> usize {
+        self.bytes.len().saturating_sub(self.taken)
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.get(self.taken..).unwrap_or_default()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.taken = self.taken.saturating_add(count);
+    }
+}
+
+impl Drop for WipedBytes {
+    fn drop(&mut self) {
+        wipe(std::mem::take(&mut self.bytes));
+    }
+}
+
+/// Wipes the bytes, if nothing else refers to their buffer.
+fn wipe(bytes: Bytes) {
+    if let Ok(mut bytes) = bytes.try_into_mut() {
+        bytes.as_mut().zeroize();
+    }
+}
+
+/// Pieces that are longer are as they were received, in bytes. Wiping a whole video of 2 MiB would
+/// cost 3 % of its processor time.
+const LONGEST: usize = 64 * 1024;
+
+/// The pieces of a text. Those of up to 64 KiB, which the gateway has copied or made, are wiped
+/// when they are removed.
+#[derive(Debug, Default)]
+pub struct WipedPieces(Vec<Bytes>);
+
+impl WipedPieces {
+    /// How many pieces there is room for.
+    pub fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
+    /// Adds a piece at the end.
+    pub fn push(&mut self, piece: Bytes) {
+        self.0.push(piece);
+    }
+
+    /// Removes all pieces but the first `length`.
+    pub fn truncate(&mut self, length: usize) {
+        let removed = self.0.drain(length.min(self.0.len())..);
+        removed
+            .filter(|piece| piece.len() <= LONGEST)
+            .for_each(wipe);
+    }
+
+    /// Shortens the last piece.
+    pub fn truncate_last(&mut self, length: usize) {
+        if let Some(last) = self.0.last_mut() {
+            wipe(last.split_off(length.min(last.len())));
+        }
+    }
+}
+
+impl Deref for WipedPieces {
+    type Target = [Bytes];
+
+    fn deref(&self) -> &[Bytes] {
+        &self.0
+    }
+}
+
+impl From<Vec<Bytes>> for WipedPieces {
+    fn from(pieces: Vec<Bytes>) -> Self {
+        Self(pieces)
+    }
+}
+
+impl Drop for WipedPieces {
+    fn drop(&mut self) {
+        self.truncate(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_grows_as_a_vec_does() {
+        let mut buffer = Zeroizing::new(Vec::new());
+        let mut plain = Vec::new();
+        for length in 0..300 {
+            let bytes = vec![7; length];
+            append(&mut buffer, &bytes);
+            plain.extend_from_slice(&bytes);
+            assert_eq!(*buffer, plain);
+        }
+    }
+
+    #[test]
+    fn pieces_are_removed_from_the_end() {
+        let mut pieces = WipedPieces::default();
+        for piece in ["one", "two", "three"] {
+            pieces.push(Bytes::from(piece));
+        }
+        pieces.truncate(2);
+        pieces.truncate_last(1);
+        assert_eq!(pieces.concat(), b"onet");
+        pieces.truncate(5);
+        assert_eq!(pieces.len(), 2);
+    }
+
+    #[test]
+    fn what_somebody_else_refers_to_is_not_wiped() {
+        let whole = Bytes::from(vec![7; 100]);
+        let mut pieces = WipedPieces::default();
+        pieces.push(whole.slice(..50));
+        drop(pieces);
+        assert_eq!(whole, vec![7; 100]);
+    }
+}
