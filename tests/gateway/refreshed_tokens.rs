@@ -32,6 +32,17 @@ async fn verify(gateway: &Gateway, token: &str, body: &str) -> Answer {
     gateway.send(false, request, body.to_owned()).await
 }
 
+/// Polls until the condition holds.
+async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+    for _ in 0..5000 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    panic!("never: {what}");
+}
+
 /// A development token of `user-1`, issued so long ago and valid for so long.
 fn issued(ago: u64, lifetime: u64) -> String {
     let claims = TokenClaims {
@@ -109,14 +120,10 @@ async fn a_retry_with_a_refreshed_token_waits_for_the_call_that_is_under_way() {
         tokio::spawn(async move { verify(&gateway, &token, &body).await })
     };
     let first = send(issued(590, 600));
-    while qiniu.requests() == 0 {
-        tokio::task::yield_now().await;
-    }
+    until("the call", async || qiniu.requests() == 1).await;
     let second = send(issued(0, 600));
     let both = "liveness_gateway_requests_in_flight 2\n";
-    while !gateway.metrics().await.contains(both) {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    until(both, async || gateway.metrics().await.contains(both)).await;
     gate.add_permits(1);
     for answer in [first.await.unwrap(), second.await.unwrap()] {
         assert_eq!(
