@@ -101,6 +101,13 @@ struct Identity {
     keys: IdentityKeys,
 }
 
+/// What the claims of a token say, now that they have been checked.
+struct CheckedClaims<'a> {
+    user: Cow<'a, str>,
+    scopes: Vec<Box<str>>,
+    validity: TokenValidity,
+}
+
 enum IdentityKeys {
     Fixed(ArcSwap<VerificationKeys>),
     Remote(Arc<RemoteKeys>),
@@ -173,15 +180,15 @@ impl Authenticator {
                 keys.verify(&token, worth_a_fetch).await?
             }
         };
-        let (user, scopes, validity) = identity.check_claims(&token.claims, now)?;
+        let checked = identity.check_claims(&token.claims, now)?;
         let caller = Arc::new(Caller {
             issuer: Arc::clone(&identity.issuer),
-            scopes,
             copied_claims: self.copied_claims(&token)?,
-            pseudonym: self.pseudonymizer.pseudonym(issuer, &user).into(),
-            user: Arc::from(user),
+            pseudonym: self.pseudonymizer.pseudonym(issuer, &checked.user).into(),
+            user: Arc::from(checked.user),
+            scopes: checked.scopes,
         });
-        self.cache.insert(digest, &caller, &key, validity);
+        self.cache.insert(digest, &caller, &key, checked.validity);
         Ok(caller)
     }
 
@@ -262,16 +269,19 @@ impl Identity {
         }
     }
 
-    /// Checks all claims but `iss`. Returns the user, the scopes and the period of validity.
+    /// Checks all claims but `iss`.
     fn check_claims<'a>(
         &self,
         claims: &'a JsonObject,
         now: SystemTime,
-    ) -> Result<(Cow<'a, str>, Vec<Box<str>>, TokenValidity), AuthRefusal> {
+    ) -> Result<CheckedClaims<'a>, AuthRefusal> {
         claims::check_audience(claims, &self.audience_claim, &self.audience)?;
         let validity = TokenValidity::from_claims(claims, self.leeway)?.at_most(self.max_lifetime);
         validity.check(now)?;
-        let user = claims::user(claims, &self.user_claim)?;
-        Ok((user, claims::scopes(claims)?, validity))
+        Ok(CheckedClaims {
+            user: claims::user(claims, &self.user_claim)?,
+            scopes: claims::scopes(claims)?,
+            validity,
+        })
     }
 }
