@@ -8,6 +8,7 @@ mod authorities;
 mod bad_files;
 mod certificates;
 mod identities;
+mod odd_secrets;
 mod qiniu;
 mod sessions;
 mod verdicts;
