@@ -3,136 +3,20 @@
 //!
 //! The limit belongs to a process, so each gateway is one of its own: the built program.
 
-use std::{
-    io::{BufRead, BufReader},
-    net::SocketAddr,
-    process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
-use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use crate::support::{
-    ACCESS_KEY, ISSUER, SECRET, SECRET_KEY, SESSIONCODE, UNBOUND, emulator, folder::Folder,
-    identity, raw, routes, upstream,
-};
+use crate::support::{SESSIONCODE, emulator, gateway_process::GatewayProcess, raw, upstream};
 use liveness_gateway::emulator::Scenario;
-
-/// The program, started by a shell that sets a limit first. Killed when it is dropped.
-struct LimitedGateway {
-    child: Child,
-    _folder: Folder,
-    address: SocketAddr,
-    admin: SocketAddr,
-    lines: Arc<Mutex<Vec<Value>>>,
-}
-
-impl LimitedGateway {
-    async fn start(ulimit: &str, upstream: SocketAddr, server: &str) -> Self {
-        let identity = identity::section(ISSUER, "secret = { env = \"JWT\" }");
-        let configuration = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-             [qiniu]\nendpoint = \"http://{upstream}\"\n\
-             access_key = {{ env = \"AK\" }}\nsecret_key = {{ env = \"SK\" }}\n\
-             {identity}{UNBOUND}{}",
-            routes().replace("timeout = \"2s\"", "timeout = \"1min\"")
-        );
-        let folder = Folder::with(&[("gateway.toml", &configuration)]);
-        let mut child = Command::new("/bin/sh")
-            .arg("-c")
-            .arg(format!("ulimit {ulimit} && exec \"$0\" \"$@\""))
-            .arg(env!("CARGO_BIN_EXE_liveness-gateway"))
-            .args(["serve", "--config"])
-            .arg(folder.path().join("gateway.toml"))
-            .env_clear()
-            .envs([("AK", ACCESS_KEY), ("SK", SECRET_KEY), ("JWT", SECRET)])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let lines = Arc::<Mutex<Vec<Value>>>::default();
-        let kept = Arc::clone(&lines);
-        std::thread::spawn(move || {
-            for line in output.lines().map_while(Result::ok) {
-                kept.lock()
-                    .unwrap()
-                    .push(serde_json::from_str(&line).unwrap());
-            }
-        });
-        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut gateway = Self {
-            child,
-            _folder: folder,
-            address: nowhere,
-            admin: nowhere,
-            lines,
-        };
-        let address = |line: &Value| line["address"].as_str().unwrap().parse().unwrap();
-        gateway.address = address(&gateway.line("listening").await);
-        gateway.admin = address(&gateway.line("admin listening").await);
-        gateway
-    }
-
-    /// The lines whose message begins so.
-    fn lines(&self, message: &str) -> Vec<Value> {
-        let lines = self.lines.lock().unwrap();
-        let begins = |line: &&Value| line["message"].as_str().unwrap_or("").starts_with(message);
-        lines.iter().filter(begins).cloned().collect()
-    }
-
-    async fn line(&self, message: &str) -> Value {
-        for _ in 0..10_000 {
-            if let Some(line) = self.lines(message).pop() {
-                return line;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        panic!(
-            "no line begins with {message}: {:?}",
-            self.lines.lock().unwrap()
-        );
-    }
-
-    /// The lines of `/proc` about this process.
-    fn proc(&self, file: &str) -> String {
-        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
-    }
-
-    /// The processor time used so far, in hundredths of a second (proc(5), `stat`).
-    fn ticks(&self) -> u64 {
-        let stat = self.proc("stat");
-        let (_, fields) = stat.rsplit_once(") ").unwrap();
-        let times = fields.split(' ').skip(11).take(2);
-        times.map(|ticks| ticks.parse::<u64>().unwrap()).sum()
-    }
-
-    async fn probe(&self) -> String {
-        let request = "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-        let probe = raw::ask(self.admin, request);
-        // The silent connections beside it would have five seconds each.
-        tokio::time::timeout(Duration::from_secs(4), probe)
-            .await
-            .unwrap()
-    }
-}
-
-impl Drop for LimitedGateway {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 #[tokio::test]
 async fn the_soft_limit_is_raised_and_connections_are_held_below_it() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
-    let gateway = LimitedGateway::start("-Sn 400 && ulimit -Hn 1000", qiniu, "").await;
+    let gateway = GatewayProcess::start("-Sn 400 && ulimit -Hn 1000", qiniu, "").await;
     let limits = gateway.proc("limits");
     let files = limits
         .lines()
@@ -140,14 +24,14 @@ async fn the_soft_limit_is_raised_and_connections_are_held_below_it() {
     let numbers: Vec<_> = files.unwrap().split_whitespace().skip(3).take(2).collect();
     assert_eq!(numbers, ["1000", "1000"]);
     let warned = gateway.lines("server.max_connections = 10000 is held to ");
-    assert_eq!(warned.len(), 1, "{:?}", gateway.lines.lock().unwrap());
+    assert_eq!(warned.len(), 1, "{:?}", gateway.lines(""));
     let number = |name: &str| warned[0][name].as_u64().unwrap();
     assert_eq!(number("limit"), 1000);
     // Qiniu alone may have 256.
     assert!(number("reserved") > 256, "{}", warned[0]);
     assert_eq!(number("allowed"), 1000 - number("reserved"));
 
-    let fits = LimitedGateway::start("-n 1000", qiniu, "max_connections = 600").await;
+    let fits = GatewayProcess::start("-n 1000", qiniu, "max_connections = 600").await;
     assert!(fits.lines("server.max_connections").is_empty());
 }
 
@@ -155,7 +39,7 @@ async fn the_soft_limit_is_raised_and_connections_are_held_below_it() {
 async fn a_lack_of_descriptors_is_survived() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     // Half of them are left to connections.
-    let gateway = LimitedGateway::start("-n 80", qiniu, "min_body_rate = \"1B\"").await;
+    let gateway = GatewayProcess::start("-n 80", qiniu, "min_body_rate = \"1B\"").await;
     let mut uploads = Vec::new();
     for _ in 0..39 {
         let head = raw::head(
@@ -200,7 +84,7 @@ async fn a_lack_of_descriptors_is_survived() {
 async fn probes_are_answered_while_calls_take_all_descriptors() {
     let qiniu = upstream::start(upstream::Does::Hang).await;
     let slow = "min_body_rate = \"1B\"";
-    let gateway = LimitedGateway::start("-n 80", qiniu.address, slow).await;
+    let gateway = GatewayProcess::start("-n 80", qiniu.address, slow).await;
     let half = raw::head("alice", SESSIONCODE, "Content-Length: 2") + "{";
     let mut open = Vec::new();
     for _ in 0..4 {
@@ -257,7 +141,7 @@ async fn probes_are_answered_while_calls_take_all_descriptors() {
 }
 
 /// Waits until so many requests are in flight.
-async fn until_in_flight(gateway: &LimitedGateway, count: usize) {
+async fn until_in_flight(gateway: &GatewayProcess, count: usize) {
     let request = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let line = format!("liveness_gateway_requests_in_flight {count}\n");
     for _ in 0..1000 {

@@ -98,6 +98,9 @@ mod shares;
 // A half-sent upload takes hardly more of the process's memory than its bytes.
 mod footprint;
 
+// A connection that waits for its next request takes hardly any memory.
+mod waiting;
+
 // --- Sessions and retries ---
 
 // A session id works for its own user, for five minutes, and only there.

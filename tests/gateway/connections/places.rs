@@ -1,6 +1,6 @@
 //! A full listener: who must go, who stays, and how little memory unfinished heads take.
 
-use std::time::Duration;
+use std::{io::Write as _, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -9,9 +9,7 @@ use tokio::{
 
 use super::{
     certificates,
-    peer::{
-        GET, KNOWN, Running, WAIT, connect, exchange, read_all, read_until, settings, soon, start,
-    },
+    peer::{GET, KNOWN, Running, WAIT, connect, read_all, read_until, settings, soon, start},
 };
 use crate::support::crowd;
 
@@ -147,25 +145,30 @@ async fn the_oldest_heads_end_when_all_together_take_too_much() {
 }
 
 #[tokio::test]
-async fn a_probe_is_answered_beside_silent_connections() {
+async fn probes_are_answered_in_a_flood_of_silent_connections() {
+    const PROBE: &[u8] = b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let _alone = crowd::alone().await;
     let running = start(settings()).await;
-    let mut silent = Vec::new();
-    // As many as fit into the kernel's queue before the probe.
-    for _ in 0..700 {
-        silent.push(connect(running.admin, "").await);
-    }
+    let connect_now = |bytes: &[u8]| {
+        let mut tcp = std::net::TcpStream::connect(running.admin).unwrap();
+        tcp.write_all(bytes).unwrap();
+        tcp.set_nonblocking(true).unwrap();
+        TcpStream::from_std(tcp).unwrap()
+    };
+    // Without an await, so that all of them are there when the server accepts the first.
+    let mut first = connect_now(PROBE);
+    let silent: Vec<_> = (0..800).map(|_| connect_now(b"")).collect();
+    let mut last = connect_now(PROBE);
     // The silent ones would have five seconds each. A tenth of a second for each house full of them
     // would be too long as well.
-    let probe = exchange(running.admin, "GET /readyz HTTP/1.1");
-    let answer = tokio::time::timeout(Duration::from_secs(1), probe).await;
-    assert!(answer.unwrap().starts_with("HTTP/1.1 200 "));
-    // Nor does it go before its request has come, however many come behind it.
-    let mut slow = connect(running.admin, "GET /livez HTTP/1.1\r\n").await;
-    for _ in 0..32 {
-        silent.push(connect(running.admin, "").await);
+    for probe in [&mut first, &mut last] {
+        let answer = tokio::time::timeout(Duration::from_secs(1), read_all(probe)).await;
+        assert!(answer.unwrap().starts_with("HTTP/1.1 200 "));
     }
+    // Nor does one go before all of its request has come, if few come behind it.
+    let mut slow = connect(running.admin, "GET /livez HTTP/1.1\r\n").await;
+    let newcomers: Vec<_> = (0..32).map(|_| connect_now(b"")).collect();
     slow.write_all(b"Host: x\r\n\r\n").await.unwrap();
     assert!(read_all(&mut slow).await.starts_with("HTTP/1.1 200 "));
-    drop(silent);
+    drop((silent, newcomers));
 }

@@ -5,6 +5,7 @@ pub(crate) mod crowd;
 pub(crate) mod dead;
 pub(crate) mod folder;
 pub(crate) mod frames;
+pub(crate) mod gateway_process;
 pub(crate) mod identity;
 pub(crate) mod own_process;
 pub(crate) mod proxy;

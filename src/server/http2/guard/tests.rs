@@ -94,6 +94,15 @@ fn heads_that_become_no_requests_end_the_connection_by_their_size() {
 }
 
 #[test]
+fn a_head_with_more_bytes_than_h2_keeps_is_a_flood() {
+    let mut guard = guard();
+    guard.read(&frame(kind::HEADERS, 0, 1, 16 * 1024)).unwrap();
+    let piece = frame(kind::CONTINUATION, 0, 1, 16 * 1024);
+    // Far fewer than the budget allows.
+    assert_eq!(endured(&mut guard, &piece), OPEN_HEAD / (16 * 1024));
+}
+
+#[test]
 fn a_head_that_is_late_to_become_a_request_is_charged_once() {
     let mut guard = guard();
     let mut heads = Vec::new();
