@@ -43,15 +43,10 @@ pub(super) async fn serve(
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
 ) {
-    let timeouts = ConnectionTimeouts {
-        head: HEAD_TIMEOUT,
-        idle: HEAD_TIMEOUT,
-        grace: GRACE,
-    };
     scarcity.reserve.fill();
     let acceptor = Acceptor {
         listeners: vec![listener],
-        table: ConnectionTable::new(MAX_CONNECTIONS, HEAD_BUDGET, timeouts),
+        table: table(),
         scarcity: Arc::clone(&scarcity),
         uses_reserve: true,
     };
@@ -69,6 +64,15 @@ pub(super) async fn serve(
         }
     });
     drop(tasks.await);
+}
+
+fn table() -> Arc<ConnectionTable> {
+    let timeouts = ConnectionTimeouts {
+        head: HEAD_TIMEOUT,
+        idle: HEAD_TIMEOUT,
+        grace: GRACE,
+    };
+    ConnectionTable::new(MAX_CONNECTIONS, HEAD_BUDGET, timeouts)
 }
 
 async fn serve_connection(
@@ -140,4 +144,23 @@ fn response(
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_newcomer_waits_for_no_silent_connection_however_young() {
+        let table = table();
+        let mut silent = Vec::new();
+        for _ in 0..MAX_CONNECTIONS {
+            silent.push(table.place().await);
+        }
+        for place in &silent {
+            assert!(table.evict_idle());
+            assert!(place.activity.is_evicted(), "the oldest goes first");
+        }
+        assert!(!table.evict_idle());
+    }
 }

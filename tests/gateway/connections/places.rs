@@ -145,7 +145,7 @@ async fn the_oldest_heads_end_when_all_together_take_too_much() {
 }
 
 #[tokio::test]
-async fn probes_are_answered_in_a_flood_of_silent_connections() {
+async fn probes_are_answered_before_and_behind_a_burst_of_silent_connections() {
     const PROBE: &[u8] = b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let _alone = crowd::alone().await;
     let running = start(settings()).await;
@@ -155,12 +155,12 @@ async fn probes_are_answered_in_a_flood_of_silent_connections() {
         tcp.set_nonblocking(true).unwrap();
         TcpStream::from_std(tcp).unwrap()
     };
-    // Without an await, so that all of them are there when the server accepts the first.
+    // Without an await, so that all of them are in the kernel's queue when the server accepts the
+    // first.
     let mut first = connect_now(PROBE);
-    let silent: Vec<_> = (0..800).map(|_| connect_now(b"")).collect();
+    let silent: Vec<_> = (0..100).map(|_| connect_now(b"")).collect();
     let mut last = connect_now(PROBE);
-    // The silent ones would have five seconds each. A tenth of a second for each house full of them
-    // would be too long as well.
+    // The silent ones would have five seconds each.
     for probe in [&mut first, &mut last] {
         let answer = tokio::time::timeout(Duration::from_secs(1), read_all(probe)).await;
         assert!(answer.unwrap().starts_with("HTTP/1.1 200 "));
