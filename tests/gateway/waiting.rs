@@ -127,6 +127,6 @@ async fn connections_that_wait_hold_hardly_any_memory() {
         held(Protocol::Http2),
     );
     assert!(plain <= 11 * 1024, "plain: {plain}");
-    assert!(tls <= 24 * 1024, "TLS: {tls}");
+    assert!(tls <= 19 * 1024, "TLS: {tls}");
     assert!(http2 <= 40 * 1024, "HTTP/2: {http2}");
 }
