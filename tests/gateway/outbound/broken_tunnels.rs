@@ -37,16 +37,11 @@ async fn a_tunnel_may_break_anywhere_and_no_verify_arrives_twice() {
     let world = World::start(&[]).await;
     let gateway = Gateway::run(world.settings("")).await;
     let first = session(&gateway).await;
-    super::until("the session's tunnel has ended", async || {
-        world.proxy.passed().len() == 1
-    })
-    .await;
     assert_eq!(verify(&gateway, &first).await.status, 200);
-    super::until("the verify's tunnel has ended", async || {
-        world.proxy.passed().len() == 2
-    })
-    .await;
-    let whole = world.proxy.passed().remove(1);
+    until_all_is_freed(&gateway, &world.proxy).await;
+    // A connection may have been opened for nothing; the video has gone over one.
+    let tunnels = world.proxy.passed().into_iter();
+    let whole = tunnels.max_by_key(|passed| passed.up.len()).unwrap();
     let endings = [Ending::Close, Ending::Reset];
     let cuts = endings.map(|ending| cuts(&whole).into_iter().map(move |cut| (ending, cut)));
     for (ending, (cut, codes)) in cuts.into_iter().flatten() {

@@ -89,6 +89,8 @@ impl World {
             .map(|(name, value)| (*name, value.as_str()));
         let mut settings = settings_with(&qiniu, "", &more, &secrets);
         settings.qiniu.idle_timeout = Duration::ZERO;
+        // So a new connection closes one that was kept, or opened for nothing, at once.
+        settings.qiniu.max_connections = 1;
         settings
     }
 

@@ -66,7 +66,7 @@ async fn a_misbehaving_qiniu_has_the_same_error_codes_behind_a_proxy() {
         }
         settings.sessions = None;
         let gateway = Gateway::run(settings).await;
-        let body = verify_body("S", &video(4 << 20));
+        let body = verify_body("S", &video(64 << 10));
         let answer = gateway.post(false, VERIFY, body).await;
         let got = (answer.status.as_u16(), answer.code());
         assert_eq!(got, (status, code.to_owned()), "{label}");
