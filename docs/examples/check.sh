@@ -2,7 +2,8 @@
 # Runs every example in this folder against a real gateway, with verdicts of each kind of key that
 # its library checks, and deliveries, that a backend must accept and others that it must reject.
 #   docs/examples/check.sh [PATH-TO-liveness-gateway]
-# Examples whose language (node, python3, go) is missing are skipped; with CI=true that fails.
+# Examples whose language (node, python3, go) is missing, or whose packages can't be installed, are
+# skipped; with CI=true that fails.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 binary=$(realpath "${1:-$here/../../target/release/liveness-gateway}")
@@ -217,18 +218,23 @@ emulator good pass
 good_qiniu=$qiniu
 emulator low low-score
 low_qiniu=$qiniu
-if has node && has npm; then
-    cp -r "$here/node" "$work/node"
-    (cd "$work/node" && npm install --no-audit --no-fund --silent)
+# installs COMMAND…: whether this command installs packages; prints a line if it does not.
+installs() {
+    if "$@"; then return; fi
+    if [ "${CI:-}" = true ]; then fail "$* is needed here and fails"; else echo "skip  $1 installs no packages"; fi
+    return 1
+}
+
+cp -r "$here/node" "$work/node"
+python="$work/venv/bin/python"
+if has node && has npm && installs npm install --prefix "$work/node" --no-audit --no-fund --silent; then
     evidence="node $work/node/evidence.mjs"
     example jose EdDSA "node $work/node/verdict.mjs" "$evidence"
     example jose ES256 "node $work/node/verdict.mjs" "$evidence"
     example jsonwebtoken ES256 "node $work/node/verdict-jsonwebtoken.mjs" "$evidence"
 fi
-if has python3; then
-    python3 -m venv "$work/venv"
-    python="$work/venv/bin/python"
-    "$python" -m pip install --quiet --disable-pip-version-check -r "$here/python/requirements.txt"
+if has python3 && installs python3 -m venv "$work/venv" &&
+    installs "$python" -m pip install --quiet --disable-pip-version-check -r "$here/python/requirements.txt"; then
     evidence="$python $here/python/evidence.py"
     example pyjwt EdDSA "$python $here/python/verdict.py" "$evidence"
     example pyjwt ES256 "$python $here/python/verdict.py" "$evidence"
