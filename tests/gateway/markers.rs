@@ -35,6 +35,8 @@ const VIDEO: &str = "MARKERofAvideoMARKER";
 const USER: &str = "MARKERofAuserMARKER";
 const FACE_TOKEN: &str = "MARKERofAfaceTOKEN";
 const FACE_FIELD: &str = "MARKERofAfaceFIELD";
+/// Too short for a nonce; twice is long enough.
+const NONCE: &str = "MARKERofAnonce";
 
 /// Everything that left the gateway.
 struct Watch {
@@ -45,11 +47,14 @@ struct Watch {
 impl Watch {
     /// Uploads as JSON, good and bad, with good and bad tokens.
     async fn json(&mut self, gateway: &Gateway, http2: bool, id: &str) {
-        let body = format!("{{\"session_id\":\"{id}\",\"video_base64\":\"{VIDEO}AA\"}}");
+        let body = format!(
+            "{{\"session_id\":\"{id}\",\"nonce\":\"{NONCE}{NONCE}\",\"video_base64\":\"{VIDEO}AA\"}}"
+        );
         let token = bearer(USER);
         for (path, body) in [
             (VERIFY, body.clone()),
             (VERIFY, body.replace("AA\"", "!\"")),
+            (VERIFY, body.replacen(NONCE, "", 1)),
             (SESSIONCODE, body.clone()),
             (VERIFY, format!("{body}x")),
         ] {
@@ -70,19 +75,21 @@ impl Watch {
 
     /// Uploads of raw videos, good and bad.
     async fn raw(&mut self, gateway: &Gateway, http2: bool, id: &str) {
-        for (session, content_type) in [
-            (id.to_owned(), "video/mp4"),
-            (format!("{id}\""), "video/mp4"),
-            (SESSION.to_owned(), "video/mp4"),
-            (SESSION.repeat(60), "video/mp4"),
-            (SESSION.to_owned(), "video/webm"),
+        for (session, content_type, nonces) in [
+            (id.to_owned(), "video/mp4", 2),
+            (id.to_owned(), "video/mp4", 1),
+            (format!("{id}\""), "video/mp4", 2),
+            (SESSION.to_owned(), "video/mp4", 2),
+            (SESSION.repeat(60), "video/mp4", 2),
+            (SESSION.to_owned(), "video/webm", 2),
         ] {
             let request = gateway
                 .request(http2, "POST", VERIFY)
                 .header("content-type", content_type)
                 .header("authorization", bearer(USER))
                 .header("liveness-session", session)
-                .header("liveness-face-field", FACE_FIELD);
+                .header("liveness-face-field", FACE_FIELD)
+                .header("liveness-nonce", NONCE.repeat(nonces));
             let answer = gateway.send(http2, request, VIDEO).await;
             self.answered("an answer to a raw video", &answer);
         }
@@ -174,6 +181,7 @@ async fn no_marker_leaves_the_gateway() {
         USER,
         "lg1.",
         FACE_FIELD,
+        NONCE,
         data_encoding::BASE64
             .encode(VIDEO.as_bytes())
             .trim_end_matches('='),
