@@ -200,7 +200,9 @@ pub(super) fn large(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
 
 /// Checks the finding of each file.
 pub(super) fn check(cases: Vec<(&str, TestFile, Option<VideoFinding>)>) {
-    for (label, file, wanted) in cases {
-        assert_eq!(finding(&file.bytes()), wanted, "{label}");
-    }
+    let found = cases.into_iter().map(|(label, file, wanted)| {
+        let found = finding(&file.bytes());
+        (found != wanted).then(|| format!("{label}: {found:?}, not {wanted:?}"))
+    });
+    assert_eq!(found.flatten().collect::<Vec<_>>(), Vec::<String>::new());
 }
