@@ -43,7 +43,9 @@ async fn try_twice(gateway: &Gateway, qiniu: &Scripted, case: &Case, number: usi
     let id = fresh(qiniu.address, &format!("S{number}"));
     let upload = verify_body(&id, &vec![b'v'; size]);
     let label = &case.label;
-    let first = gateway.post(number % 2 == 0, VERIFY, upload.clone()).await;
+    let first = gateway
+        .post(number.is_multiple_of(2), VERIFY, upload.clone())
+        .await;
     let code = if first.status == 200 {
         ""
     } else {
@@ -59,7 +61,7 @@ async fn try_twice(gateway: &Gateway, qiniu: &Scripted, case: &Case, number: usi
         // What is sent makes no difference.
         Unknown | Passes => verify_body(&id, b"v"),
     };
-    let again = gateway.post(number % 2 == 1, VERIFY, retry).await;
+    let again = gateway.post(!number.is_multiple_of(2), VERIFY, retry).await;
     match case.retry {
         Unknown => assert_eq!(again.code(), "outcome_unknown", "{label}"),
         Passes => assert_eq!(again.body, PASS, "{label}"),

@@ -46,7 +46,7 @@ async fn hundred(gateway: &Arc<Gateway>, qiniu: &Upstream, first: usize) -> (Vec
         let body = verify_body(&session, &video(0));
         let gateway = Arc::clone(gateway);
         tries.spawn(async move {
-            let answer = gateway.post(number % 2 == 0, VERIFY, body).await;
+            let answer = gateway.post(number.is_multiple_of(2), VERIFY, body).await;
             (doomed, answer.status.as_u16())
         });
     }

@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 use crate::support::{
-    Gateway, SESSIONCODE, VERIFY, routes,
+    Answer, Gateway, SESSIONCODE, VERIFY, routes,
     secure::{self, Authority},
     session,
     upstream::answer,
@@ -154,12 +154,11 @@ fn good(number: usize) -> Vec<u8> {
     text.replacen("\r\n", "\r\nConnection: close\r\n", 1).into()
 }
 
-#[tokio::test]
-async fn a_handshake_that_fails_costs_no_session_and_a_broken_stream_one_call() {
-    let authority = Authority::new();
-    let acceptor = authority.acceptor();
-    let server = TlsServer::start(TlsPeer::Good(acceptor.clone())).await;
-    let gateway = gateway(server.port, &authority, "broken").await;
+/// What a server may do, the status and code of a call, and the code of a retry that finds the
+/// server well again.
+type TlsCase = (&'static str, TlsPeer, (u16, &'static str), &'static str);
+
+fn cases(authority: &Authority, acceptor: &TlsAcceptor) -> Vec<TlsCase> {
     let certified = |acceptor| TlsPeer::Truncates(acceptor, good(0));
     let truncated = |bytes: &[u8]| TlsPeer::Truncates(acceptor.clone(), bytes.to_vec());
     let expired = authority.acceptor_with(|params| {
@@ -169,19 +168,15 @@ async fn a_handshake_that_fails_costs_no_session_and_a_broken_stream_one_call() 
     let other_name = authority.acceptor_with(|params| {
         params.subject_alt_names = vec![SanType::DnsName("other.example".try_into().unwrap())];
     });
+    let alert = b"\x15\x03\x03\0\x02\x02\x28".to_vec();
+    let half = b"\x16\x03\x03\0\x7a\x02\0".to_vec();
     let unending = b"HTTP/1.1 200 OK\r\n\r\n{\"error_code\":0}";
     let unreachable = [
         ("a reset", TlsPeer::Resets),
         ("a reset after the hello", TlsPeer::ResetsAfterHello),
         ("an end after the hello", TlsPeer::Says(vec![])),
-        (
-            "an alert",
-            TlsPeer::Says(b"\x15\x03\x03\0\x02\x02\x28".to_vec()),
-        ),
-        (
-            "half a record",
-            TlsPeer::Says(b"\x16\x03\x03\0\x7a\x02\0".to_vec()),
-        ),
+        ("an alert", TlsPeer::Says(alert)),
+        ("half a record", TlsPeer::Says(half)),
         ("plain HTTP", TlsPeer::Says(answer("400 X", ""))),
         ("nonsense", TlsPeer::Says(vec![0; 64])),
         ("another authority", certified(Authority::new().acceptor())),
@@ -209,27 +204,40 @@ async fn a_handshake_that_fails_costs_no_session_and_a_broken_stream_one_call() 
         )
     });
     let whole = [("a whole response", truncated(&good(0)), (200, ""), "")];
-    for (label, peer, told, retry) in unreachable.into_iter().chain(unknown).chain(whole) {
-        server.does(TlsPeer::Good(acceptor.clone()));
+    unreachable
+        .into_iter()
+        .chain(unknown)
+        .chain(whole)
+        .collect()
+}
+
+/// The status, and the code of a problem.
+fn told(answer: &Answer) -> (u16, String) {
+    let code = answer.json()["code"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    (answer.status.as_u16(), code)
+}
+
+#[tokio::test]
+async fn a_handshake_that_fails_costs_no_session_and_a_broken_stream_one_call() {
+    let authority = Authority::new();
+    let acceptor = authority.acceptor();
+    let well = || TlsPeer::Good(acceptor.clone());
+    let server = TlsServer::start(well()).await;
+    let gateway = gateway(server.port, &authority, "broken").await;
+    for (label, peer, (status, code), retry) in cases(&authority, &acceptor) {
+        server.does(well());
         let upload = verify_body(&session(&gateway).await, b"v");
         server.does(peer);
         let before = server.verified.load(Ordering::SeqCst);
-        let code = |answer: &crate::support::Answer| {
-            answer.json()["code"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned()
-        };
         let first = gateway.post(false, VERIFY, upload.clone()).await;
-        assert_eq!(
-            (first.status.as_u16(), code(&first).as_str()),
-            told,
-            "{label}"
-        );
-        server.does(TlsPeer::Good(acceptor.clone()));
+        assert_eq!(told(&first), (status, code.to_owned()), "{label}");
+        server.does(well());
         let again = gateway.post(true, VERIFY, upload).await;
-        assert_eq!(code(&again), retry, "{label}");
-        assert_eq!(again.status == 200, retry.is_empty(), "{label}");
+        let status = if retry.is_empty() { 200 } else { 409 };
+        assert_eq!(told(&again), (status, retry.to_owned()), "{label}");
         assert_eq!(
             server.verified.load(Ordering::SeqCst),
             before + 1,

@@ -118,18 +118,12 @@ async fn serve(
     requests: &AtomicUsize,
     last_body: &Mutex<Vec<u8>>,
 ) -> std::io::Result<()> {
-    let mut expires = match &does {
-        Does::Expires(time, ..) => time.load(Ordering::SeqCst),
-        _ => 0,
-    };
+    if let Does::Expires(time, doomed, bytes) = &does {
+        return serve_while_fresh(stream, time, doomed, bytes, requests).await;
+    }
     for served in 0.. {
         let length = read_head(&mut stream).await?;
         let before = requests.fetch_add(1, Ordering::SeqCst);
-        if let Does::Expires(time, ..) = &does
-            && time.load(Ordering::SeqCst) != expires
-        {
-            return Ok(());
-        }
         if let Does::AnswerEarly(bytes) = &does {
             stream.write_all(bytes).await?;
             stream.shutdown().await?;
@@ -157,17 +151,6 @@ async fn serve(
                 stream.write_all(bytes).await?;
                 return stream.shutdown().await;
             }
-            Does::Expires(time, doomed, bytes) => {
-                let body = last_body.lock().unwrap().clone();
-                if body
-                    .windows(doomed.len())
-                    .any(|part| part == doomed.as_bytes())
-                {
-                    return Ok(());
-                }
-                stream.write_all(bytes).await?;
-                expires = time.load(Ordering::SeqCst);
-            }
             Does::AnswerAndStay(bytes) | Does::FirstDies(bytes) => stream.write_all(bytes).await?,
             Does::DieOnReuse(_) if served > 0 => return Ok(()),
             Does::DieOnReuse(bytes) => stream.write_all(bytes).await?,
@@ -178,10 +161,36 @@ async fn serve(
                     stream.write_all(more).await?;
                 }
             }
-            Does::Close | Does::AnswerEarly(_) => return Ok(()),
+            Does::Close | Does::AnswerEarly(_) | Does::Expires(..) => return Ok(()),
         }
     }
     Ok(())
+}
+
+/// Answers requests until the time is another one than at the last answer.
+async fn serve_while_fresh(
+    mut stream: TcpStream,
+    time: &AtomicUsize,
+    doomed: &str,
+    response: &[u8],
+    requests: &AtomicUsize,
+) -> std::io::Result<()> {
+    let mut last = time.load(Ordering::SeqCst);
+    loop {
+        let length = read_head(&mut stream).await?;
+        requests.fetch_add(1, Ordering::SeqCst);
+        if time.load(Ordering::SeqCst) != last {
+            return Ok(());
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).await?;
+        let mut parts = body.windows(doomed.len());
+        if parts.any(|part| part == doomed.as_bytes()) {
+            return Ok(());
+        }
+        stream.write_all(response).await?;
+        last = time.load(Ordering::SeqCst);
+    }
 }
 
 async fn drain(stream: &mut TcpStream) {

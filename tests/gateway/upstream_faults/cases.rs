@@ -55,6 +55,10 @@ const TIMEOUT: (u16, &str) = (504, "upstream_timeout");
 
 /// Breaks of a small upload and of its response.
 pub(super) fn breaks() -> Vec<Case> {
+    let whole = answer("200 OK", PASS);
+    let body = whole.len() - PASS.len();
+    let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n";
+    let all = chunked.len();
     let mut cases = Vec::new();
     for (ends, end) in [("reset", Reset), ("closed", Fin)] {
         let mut add = |label: &str, mut script: Vec<Step>| {
@@ -68,155 +72,99 @@ pub(super) fn breaks() -> Vec<Case> {
         add("in the request's body", vec![Head, Read(1000)]);
         add("before the request's last byte", vec![NearlyAll]);
         add("after the request", vec![Request]);
-        let whole = answer("200 OK", PASS);
-        let body = whole.len() - PASS.len();
-        // In the version, the status, its reason, a name, a value, before the empty line and after
-        // it, in the body, and before its last byte.
-        for length in [
-            1,
-            8,
-            9,
-            11,
-            12,
-            14,
-            17,
-            22,
-            40,
-            body - 2,
-            body,
-            body + 1,
-            whole.len() - 1,
-        ] {
+        // In the version, the status, its reason, a name and a value.
+        let in_head = [1, 8, 9, 11, 12, 14, 17, 22, 40];
+        let around_its_end = [body - 2, body, body + 1, whole.len() - 1];
+        for length in in_head.into_iter().chain(around_its_end) {
             let script = vec![Request, Send(whole[..length].to_vec())];
             add(&format!("after {length} bytes of the response"), script);
         }
-        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n";
-        for length in [chunked.len() - 3, chunked.len() - 1, chunked.len()] {
-            let script = vec![Request, Send(chunked.as_bytes()[..length].to_vec())];
+        for length in [all - 3, all - 1, all] {
+            let script = vec![Request, Send(chunked[..length].to_vec())];
             add(&format!("after {length} bytes of chunks"), script);
         }
     }
     let unending = format!("HTTP/1.1 200 OK\r\n\r\n{PASS}");
     let reset = vec![Request, Send(unending.into()), Reset];
-    cases.push(case(
-        "reset where a close would be the end",
-        reset,
-        INVALID,
-        Unknown,
-    ));
-    let whole = vec![Request, Send(answer("200 OK", PASS)), Reset];
-    cases.push(case(
-        "reset after the whole response",
-        whole,
-        (200, ""),
-        Replayed,
-    ));
-    let endless = |begin: &str, more: &str| vec![Request, Send(begin.into()), Endless(more.into())];
-    let chunks = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-    for (label, script) in [
-        (
-            "endless fields",
-            endless("HTTP/1.1 200 OK\r\n", "X-More: x\r\n"),
-        ),
-        ("an endless field", endless("HTTP/1.1 200 OK\r\nX: ", "x")),
-        ("an endless status", endless("HTTP/1.1 200 ", "x")),
-        (
-            "endless interim responses",
-            endless("", "HTTP/1.1 102 Processing\r\n\r\n"),
-        ),
-        ("an endless size of a chunk", endless(chunks, "0")),
-        (
-            "an endless extension of a chunk",
-            endless(&format!("{chunks}2;"), "x"),
-        ),
-        (
-            "endless trailers",
-            endless(&format!("{chunks}2\r\n{{}}\r\n0\r\n"), "X: x\r\n"),
-        ),
-    ] {
-        cases.push(case(label, script, INVALID, Unknown));
-    }
+    let label = "reset where a close would be the end";
+    cases.push(case(label, reset, INVALID, Unknown));
+    let script = vec![Request, Send(whole), Reset];
+    let label = "reset after the whole response";
+    cases.push(case(label, script, (200, ""), Replayed));
+    cases.extend(endless_heads());
     cases
+}
+
+/// Responses whose head or framing never ends.
+fn endless_heads() -> impl Iterator<Item = Case> {
+    let status = "HTTP/1.1 200 OK\r\n";
+    let chunks = &format!("{status}Transfer-Encoding: chunked\r\n\r\n");
+    let interim = "HTTP/1.1 102 Processing\r\n\r\n";
+    [
+        ("fields", status.to_owned(), "X-More: x\r\n"),
+        ("field", format!("{status}X: "), "x"),
+        ("status", "HTTP/1.1 200 ".to_owned(), "x"),
+        ("interim responses", String::new(), interim),
+        ("size of a chunk", chunks.clone(), "0"),
+        ("extension of a chunk", format!("{chunks}2;"), "x"),
+        (
+            "trailers",
+            format!("{chunks}2\r\n{{}}\r\n0\r\n"),
+            "X: x\r\n",
+        ),
+    ]
+    .map(|(what, begin, more)| {
+        let script = vec![Request, Send(begin.into()), Endless(more.into())];
+        case(format!("endless {what}"), script, INVALID, Unknown)
+    })
+    .into_iter()
 }
 
 /// Responses to an upload of which most has not arrived.
 pub(super) fn early_responses() -> Vec<Case> {
-    let early = |bytes: Vec<u8>| vec![Head, Send(bytes), Fin];
-    let failed = r#"{"error_code":216502,"error_msg":"session lapse"}"#;
-    let half = answer("200 OK", PASS)[..60].to_vec();
-    [
-        (
-            "413",
-            early(answer("413 X", "{}")),
-            (413, "body_too_large"),
-            Passes,
-        ),
-        (
-            "400",
-            early(answer("400 X", "{}")),
-            (502, "upstream_rejected_request"),
-            Passes,
-        ),
-        (
-            "401",
-            early(answer("401 X", "")),
-            (502, "upstream_rejected_credentials"),
-            Passes,
-        ),
-        (
-            "429",
-            early(answer("429 X", "")),
-            (503, "upstream_busy"),
-            Passes,
-        ),
-        (
-            "503",
-            early(answer("503 X", "<html>")),
-            (503, "upstream_busy"),
-            Passes,
-        ),
-        (
-            "500",
-            early(answer("500 X", "")),
-            (502, "upstream_error"),
-            Unknown,
-        ),
-        (
-            "302",
-            early(answer("302 X", "")),
-            (502, "upstream_error"),
-            Unknown,
-        ),
-        ("a pass", early(answer("200 OK", PASS)), INVALID, Unknown),
+    let busy = (503, "upstream_busy");
+    let credentials = (502, "upstream_rejected_credentials");
+    let rejected = (502, "upstream_rejected_request");
+    let failed = (502, "upstream_error");
+    let statuses = [
+        ("413 X", (413, "body_too_large"), Passes),
+        ("400 X", rejected, Passes),
+        ("401 X", credentials, Passes),
+        ("429 X", busy, Passes),
+        ("503 X", busy, Passes),
+        ("500 X", failed, Unknown),
+        ("302 X", failed, Unknown),
+    ]
+    .map(|(status, told, retry)| (status, answer(status, "{}"), told, retry));
+    let lapsed = r#"{"error_code":216502,"error_msg":"session lapse"}"#;
+    let whole = answer("200 OK", PASS);
+    let bodies = [
         (
             "an error of Qiniu's",
-            early(answer("200 OK", failed)),
+            answer("200 OK", lapsed),
             (200, ""),
             Replayed,
         ),
-        ("half a pass", early(half), INVALID, Unknown),
+        ("half a pass", whole[..60].to_vec(), INVALID, Unknown),
+        ("a pass", whole, INVALID, Unknown),
+        ("nonsense", b"\0\x01\x02\r\n\r\n".to_vec(), INVALID, Unknown),
+    ];
+    let responses = statuses.into_iter().chain(bodies);
+    let responses = responses.map(|(label, bytes, told, retry)| {
+        let script = vec![Head, Send(bytes), Fin];
+        case(format!("early: {label}"), script, told, retry)
+    });
+    let interim = Send(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec());
+    let none = [
+        ("an end", vec![Head, Fin]),
+        ("a reset", vec![Head, Reset]),
         (
-            "nonsense",
-            early(b"\0\x01\x02\r\n\r\n".to_vec()),
-            INVALID,
-            Unknown,
-        ),
-        ("an end", vec![Head, Fin], INVALID, Unknown),
-        ("a reset", vec![Head, Reset], INVALID, Unknown),
-        (
-            "an interim response, then a reset",
-            vec![
-                Head,
-                Send(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()),
-                Read(100_000),
-                Reset,
-            ],
-            INVALID,
-            Unknown,
+            "an interim response and a reset",
+            vec![Head, interim, Read(100_000), Reset],
         ),
     ]
-    .map(|(label, script, means, retry)| case(format!("early: {label}"), script, means, retry))
-    .into()
+    .map(|(label, script)| case(format!("early: {label}"), script, INVALID, Unknown));
+    responses.chain(none).collect()
 }
 
 /// What never ends within the route's timeout: an upload that is not read, and others.

@@ -130,7 +130,9 @@ impl Scripted {
                 },
                 Fin => stream.shutdown().await?,
                 Reset => return stream.get_ref().set_zero_linger(),
-                Meet(others) => drop(others.wait().await),
+                Meet(others) => {
+                    others.wait().await;
+                }
             }
         }
         let mut rest = vec![0; 65_536];
