@@ -1,8 +1,8 @@
 //! The resident memory of connections that wait for their next request.
 //!
-//! The gateway is a process of its own, so that nothing else is measured. The allocator keeps what a
-//! request took and the waiting connection gave back. So a second crowd of connections finds that,
-//! and only what each of them holds while it waits is new.
+//! The gateway is a process of its own, so that nothing else is measured. The allocator keeps what
+//! a request took and the waiting connection gave back. So a second crowd of connections finds
+//! that, and only what each of them holds while it waits is new.
 #![cfg(target_os = "linux")]
 #![allow(clippy::print_stdout, reason = "figures for a person")]
 
