@@ -31,10 +31,10 @@ use crate::support::{
 const VIDEOS: [(usize, bool); 6] = [
     (4_000, false),
     (90_000, false),
-    (700_000, false),
+    (300_000, false),
     (4_000, true),
     (90_000, true),
-    (700_000, true),
+    (300_000, true),
 ];
 
 fn configuration(upstream: SocketAddr, evidence: SocketAddr) -> String {
@@ -166,7 +166,7 @@ async fn use_it(gateway: &Served, sent: &Sent, http2: bool) {
 /// Requests in chunks of a few bytes: only the gateway's own copies have longer parts of them.
 async fn use_it_in_chunks(gateway: &Served, qiniu: SocketAddr, sent: &Sent) {
     let sent = &sent.as_received();
-    for (number, size) in [4_000, 30_000].into_iter().enumerate() {
+    for (number, size) in [4_000, 12_000].into_iter().enumerate() {
         let qiniu_id = BASE64URL_NOPAD.encode(&random(24));
         sent.note("chunks: Qiniu's session id", qiniu_id.as_str());
         let id = sealed::sealed(sealed::KEY, qiniu, "user", &qiniu_id, Duration::ZERO);

@@ -7,10 +7,13 @@ use data_encoding::{BASE64, BASE64URL_NOPAD};
 use super::image::Texts;
 use crate::support::token;
 
+/// A text with the name that a failure prints.
+type NamedText = (String, Vec<u8>);
+
 /// What was sent and received, to be looked for.
 #[derive(Clone, Default)]
 pub(super) struct Sent {
-    texts: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    texts: Arc<Mutex<Vec<NamedText>>>,
     /// Whether to look for bytes as they were on the connection of a frontend, too. hyper and h2
     /// hold these.
     as_received: bool,
