@@ -167,7 +167,11 @@ impl BodyPieces {
             // The video is inspected in the pieces.
             self.close_block();
         }
-        (self.draft.finish(self.kept, self.block), self.video)
+        let (kept, block) = (
+            std::mem::take(&mut self.kept),
+            std::mem::take(&mut self.block),
+        );
+        (self.draft.complete(kept, block), self.video)
     }
 
     fn push(&mut self, piece: Bytes) {

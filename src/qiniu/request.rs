@@ -134,13 +134,21 @@ impl RequestDraft {
 
     /// Completes the request. The signed bytes must be those of `body`, then `last`.
     pub fn finish(
-        self,
+        mut self,
         body: impl Into<WipedPieces>,
         last: impl Into<Zeroizing<Vec<u8>>>,
     ) -> SignedRequest {
-        let (mut body, mut last) = (body.into(), last.into());
+        self.complete(body.into(), last.into())
+    }
+
+    /// The same without moving the signature, which holds bytes of the body until it is dropped.
+    pub(crate) fn complete(
+        &mut self,
+        mut body: WipedPieces,
+        mut last: Zeroizing<Vec<u8>>,
+    ) -> SignedRequest {
         let length = body.iter().map(Bytes::len).sum::<usize>() + last.len();
-        let mut head = self.head;
+        let mut head = std::mem::take(&mut self.head);
         head.push_str("Authorization: ");
         self.signature.push_authorization(&mut head);
         head.push_str("\r\nContent-Length: ");
@@ -156,7 +164,7 @@ impl RequestDraft {
         SignedRequest {
             head,
             body,
-            upcoming: self.upcoming,
+            upcoming: self.upcoming.take(),
         }
     }
 }

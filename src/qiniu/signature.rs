@@ -98,14 +98,16 @@ impl QiniuSignature {
     }
 
     /// Appends the value of the `Authorization` header to `text`.
-    pub fn push_authorization(self, text: &mut String) {
+    ///
+    /// Takes a reference: a signature that is moved leaves the last bytes of its body behind.
+    pub fn push_authorization(&self, text: &mut String) {
         text.push_str("Qiniu ");
         match std::str::from_utf8(self.access_key.reveal()) {
             Ok(access_key) => text.push_str(access_key),
             Err(_) => text.push_str(&String::from_utf8_lossy(self.access_key.reveal())),
         }
         text.push(':');
-        BASE64URL.encode_append(&self.mac.finalize().into_bytes(), text);
+        BASE64URL.encode_append(&self.mac.clone().finalize().into_bytes(), text);
     }
 }
 
