@@ -95,6 +95,10 @@ fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
     use super::*;
 
     fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
@@ -142,5 +146,18 @@ mod tests {
         let system = Names::default();
         assert!(!system.resolve("localhost", 9).await.unwrap().is_empty());
         assert!(system.resolve("name.invalid", 9).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_lookup_needs_a_permit_and_an_address_none() {
+        let permits = Arc::new(Semaphore::new(1));
+        let names = Names(NameSource::System(Arc::clone(&permits)));
+        let hanging = permits.acquire().await.unwrap();
+        let limit = Duration::from_millis(20);
+        let waits = timeout(limit, names.resolve("localhost", 9)).await;
+        assert!(waits.is_err(), "a lookup more than may run at once");
+        assert!(names.resolve("127.0.0.1", 9).await.is_ok());
+        drop(hanging);
+        assert!(names.resolve("localhost", 9).await.is_ok());
     }
 }
