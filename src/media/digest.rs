@@ -7,6 +7,7 @@ use std::fmt;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use data_encoding::BASE64;
+use zeroize::Zeroize;
 
 /// Number of characters that are decoded at once.
 const BLOCK: usize = 4096;
@@ -67,6 +68,7 @@ impl VideoDigest {
         {
             self.hash.update(into.get(..length).unwrap_or_default());
         }
+        decoded.zeroize();
     }
 
     /// The digest, after the last byte of the video.

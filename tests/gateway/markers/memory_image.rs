@@ -47,7 +47,7 @@ fn configuration(upstream: SocketAddr, evidence: SocketAddr) -> String {
          secret = {{ file = \"jwt\" }}\n\
          [sessions]\nseal_key = {{ file = \"seal\" }}\n\
          [verdict]\nsigning_key = {{ file = \"verdict\" }}\n\
-         issuer = \"https://gateway.example.com\"\naudience = \"backend\"\n\
+         issuer = \"https://gateway.example.com\"\naudience = \"backend\"\nvideo_digest = true\n\
          [evidence]\nurl = \"http://{evidence}/liveness\"\nsecret = {{ file = \"webhook\" }}\n{}",
         routes()
     )
