@@ -7,6 +7,7 @@ use super::{
 };
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table, one row for each file")]
 fn only_what_is_surely_shorter_than_one_second_or_longer_than_ten_is_rejected() {
     let lasting = |scale, count, delta| TestFile::of(TestTrack::lasting(scale, count, delta));
     let with = |change: fn(&mut TestTrack)| {

@@ -8,6 +8,7 @@ use super::{
 };
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table, one row for each file")]
 fn any_order_of_boxes_and_any_box_beside_them_is_accepted() {
     let before = |before: Vec<u8>| TestFile { before, ..file() };
     let trailer = |trailer: &[u8]| TestFile {
@@ -149,6 +150,7 @@ fn any_order_of_boxes_and_any_box_beside_them_is_accepted() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table, one row for each file")]
 fn one_track_that_qiniu_accepts_is_enough() {
     let entry =
         |kind, config, width, height| TestFile::of(TestTrack::entry(kind, config, width, height));

@@ -151,6 +151,14 @@ fn each_mistake_in_a_verdict_has_its_location_and_help() {
             "\"gateway.toml\"",
         ),
         ("video_digest = \"yes\"", "can't be a text", "\"yes\""),
+    ] {
+        one(&with(line), message, part);
+    }
+}
+
+#[test]
+fn copied_claims_have_names_of_their_own() {
+    for (line, message, part) in [
         (
             "copy_claims = [\"txn\", \"\"]",
             "is empty or longer",
@@ -163,7 +171,7 @@ fn each_mistake_in_a_verdict_has_its_location_and_help() {
         ),
         ("copy_claims = [1]", "can't be a number", "1]"),
     ] {
-        one(&with(line), message, part);
+        one(&format!("{VERDICT}{line}\n"), message, part);
     }
 }
 
