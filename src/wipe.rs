@@ -1,17 +1,64 @@
 //! Bytes that are overwritten as soon as they are no longer needed: heads, bodies, pictures.
 //!
 //! The allocator does not clear what it frees, so what a buffer held would stay in the process's
-//! memory until something else happens to take its place. [`Zeroizing`] wipes one buffer when it
+//! memory until something else happens to take its place. [`WipedVec`] wipes one buffer when it
 //! is dropped. What is here wipes what that leaves out: the old place of a buffer that grows, and
 //! [`Bytes`]. Never wipes bytes that somebody else still refers to.
 
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 use bytes::{Buf, Bytes};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
+
+/// Bytes that are wiped when they are dropped, the spare capacity included. That of
+/// [`Zeroizing`](zeroize::Zeroizing) wipes a vector byte by byte, which takes many times as long.
+#[derive(Default, PartialEq, Eq)]
+pub struct WipedVec(Vec<u8>);
+
+impl WipedVec {
+    /// Takes these bytes.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// Wipes the bytes and removes them. The capacity stays.
+    pub fn wipe(&mut self) {
+        self.0.as_mut_slice().zeroize();
+        self.0.spare_capacity_mut().zeroize();
+        self.0.clear();
+    }
+}
+
+impl From<Vec<u8>> for WipedVec {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl Deref for WipedVec {
+    type Target = Vec<u8>;
+
+    fn deref(&self) -> &Vec<u8> {
+        &self.0
+    }
+}
+
+impl DerefMut for WipedVec {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
+impl Drop for WipedVec {
+    fn drop(&mut self) {
+        if self.0.capacity() > 0 {
+            self.wipe();
+        }
+    }
+}
 
 /// Appends `bytes`. If the buffer has to move, its old place is wiped.
-pub fn append(buffer: &mut Zeroizing<Vec<u8>>, bytes: &[u8]) {
+pub fn append(buffer: &mut WipedVec, bytes: &[u8]) {
     let needed = buffer.len().saturating_add(bytes.len());
     if needed > buffer.capacity() {
         grow(buffer, needed.max(buffer.capacity().saturating_mul(2)));
@@ -20,8 +67,8 @@ pub fn append(buffer: &mut Zeroizing<Vec<u8>>, bytes: &[u8]) {
 }
 
 /// Moves the buffer to a place with so much capacity, and wipes the old one.
-pub fn grow(buffer: &mut Zeroizing<Vec<u8>>, capacity: usize) {
-    let mut larger = Zeroizing::new(Vec::with_capacity(capacity));
+pub fn grow(buffer: &mut WipedVec, capacity: usize) {
+    let mut larger = WipedVec::new(Vec::with_capacity(capacity));
     larger.extend_from_slice(buffer);
     *buffer = larger;
 }
@@ -128,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_buffer_grows_as_a_vec_does() {
-        let mut buffer = Zeroizing::new(Vec::new());
+        let mut buffer = WipedVec::new(Vec::new());
         let mut plain = Vec::new();
         for length in 0..300 {
             let bytes = vec![7; length];

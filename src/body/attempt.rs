@@ -5,13 +5,13 @@
 
 use std::time::SystemTime;
 
-use zeroize::Zeroizing;
-
 use crate::session::{
     fingerprint::Fingerprint,
     keyring::UploadFingerprint,
     ticket::{SessionOwner, Ticket, TicketError},
 };
+
+use crate::wipe::WipedVec;
 
 /// An upload that may claim its session.
 pub struct VerifyAttempt {
@@ -38,7 +38,7 @@ impl ArrivingAttempt {
     }
 
     /// Opens the session. Returns Qiniu's id as a JSON value, or `null` if the id is rejected.
-    pub(super) fn open(&mut self, text: &str) -> Zeroizing<Vec<u8>> {
+    pub(super) fn open(&mut self, text: &str) -> WipedVec {
         let opened = self.owner.open(text, SystemTime::now());
         let id = json(opened.as_ref().ok().map(|ticket| ticket.id.reveal()));
         self.opened = Some(opened);
@@ -82,10 +82,10 @@ impl ArrivingAttempt {
 }
 
 /// A string as JSON, or `null`.
-fn json(text: Option<&str>) -> Zeroizing<Vec<u8>> {
+fn json(text: Option<&str>) -> WipedVec {
     // An escape takes six bytes at most, so the buffer never moves.
     let room = text.map_or(0, str::len).saturating_mul(6).saturating_add(4);
-    let mut json = Zeroizing::new(Vec::with_capacity(room));
+    let mut json = WipedVec::new(Vec::with_capacity(room));
     // Memory takes all that is written to it.
     let _ = serde_json::to_writer(&mut *json, &text);
     json

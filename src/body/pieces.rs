@@ -11,7 +11,6 @@
 //! Blocks are wiped when they are dropped. Slices are not: what they refer to is hyper's buffer.
 
 use bytes::Bytes;
-use zeroize::Zeroizing;
 
 use super::{BodyRefusal, attempt::ArrivingAttempt};
 use crate::{
@@ -22,7 +21,7 @@ use crate::{
     media::{base64::Base64Check, digest::VideoDigest},
     qiniu::request::{RequestDraft, SignedRequest},
     session::ticket::SessionOwner,
-    wipe::{self, WipedPieces},
+    wipe::{self, WipedPieces, WipedVec},
 };
 
 /// Shorter pieces are copied, which is cheap while they are in the processor's cache. Buffers grow
@@ -48,7 +47,7 @@ pub(super) struct BodyPieces {
     pub(super) digest: Option<VideoDigest>,
     kept: WipedPieces,
     /// Copied small pieces that follow those of `kept`.
-    block: Zeroizing<Vec<u8>>,
+    block: WipedVec,
     /// Everything before it is signed.
     mark: RollbackPoint,
     /// Bytes kept.
@@ -89,7 +88,7 @@ impl BodyPieces {
             check: Base64Check::default(),
             digest: None,
             kept: WipedPieces::default(),
-            block: Zeroizing::default(),
+            block: WipedVec::default(),
             mark: RollbackPoint::default(),
             length: 0,
             taken: 0,
@@ -123,7 +122,7 @@ impl BodyPieces {
     }
 
     /// Adds bytes made by the gateway, which are never rolled back.
-    pub(super) fn append(&mut self, mut bytes: Zeroizing<Vec<u8>>) {
+    pub(super) fn append(&mut self, mut bytes: WipedVec) {
         if bytes.len() < TINY {
             self.gather(&bytes);
         } else {
@@ -134,7 +133,7 @@ impl BodyPieces {
     }
 
     /// Adds base64 of the video that the gateway encoded.
-    pub(super) fn append_video(&mut self, base64: Zeroizing<Vec<u8>>) {
+    pub(super) fn append_video(&mut self, base64: WipedVec) {
         if let Some(attempt) = &mut self.attempt {
             attempt.video(&base64);
         }
@@ -304,9 +303,9 @@ impl CutSink for BodyPieces {
             (Some(attempt), CapturedValue::String(text)) if !text.is_empty() => attempt.open(text),
             (Some(attempt), CapturedValue::TooLong) => {
                 attempt.reject();
-                Zeroizing::new(b"null".to_vec())
+                WipedVec::new(b"null".to_vec())
             }
-            _ => Zeroizing::new(b"null".to_vec()),
+            _ => WipedVec::new(b"null".to_vec()),
         };
         self.gather(&id);
     }

@@ -16,6 +16,8 @@ use crate::{
     },
 };
 
+use crate::wipe::WipedVec;
+
 /// Upper bound of the JSON around a video, in bytes.
 const AROUND: u64 = 4 * 1024;
 
@@ -63,9 +65,9 @@ pub(super) async fn receive(
         None => quoted(&video.session),
     };
     pieces.session_so_far()?;
-    pieces.append(Zeroizing::new(b"{\"session_id\":".to_vec()));
+    pieces.append(WipedVec::new(b"{\"session_id\":".to_vec()));
     pieces.append(session);
-    pieces.append(Zeroizing::new(b",\"video_base64\":\"".to_vec()));
+    pieces.append(WipedVec::new(b",\"video_base64\":\"".to_vec()));
     pieces.video_begins();
     let mut encoder = Base64Encoder::default();
     while let Some(chunk) = incoming.next().await? {
@@ -84,12 +86,12 @@ pub(super) async fn receive(
     }
     let face_field = video.face_field.as_deref();
     let face_field = face_field.filter(|_| rules.face_field.is_some());
-    pieces.append(Zeroizing::new(match face_field {
+    pieces.append(WipedVec::new(match face_field {
         Some(face_field) => format!("\",\"face_field\":\"{face_field}\"").into(),
         None => b"\"".to_vec(),
     }));
     pieces.end(false);
-    pieces.append(Zeroizing::new(b"}".to_vec()));
+    pieces.append(WipedVec::new(b"}".to_vec()));
     let face_field = face_field.map_or(CapturedValue::Absent, |text| {
         CapturedValue::String(text.to_owned())
     });
@@ -101,8 +103,8 @@ pub(super) async fn receive(
 }
 
 /// A text that needs no escapes, as JSON.
-fn quoted(text: &str) -> Zeroizing<Vec<u8>> {
-    let mut json = Zeroizing::new(Vec::with_capacity(text.len().saturating_add(2)));
+fn quoted(text: &str) -> WipedVec {
+    let mut json = WipedVec::new(Vec::with_capacity(text.len().saturating_add(2)));
     json.push(b'"');
     json.extend_from_slice(text.as_bytes());
     json.push(b'"');
@@ -126,19 +128,19 @@ impl Base64Encoder {
             if self.rest.len() < 3 {
                 return;
             }
-            pieces.append_video(Zeroizing::new(encode(&self.rest)));
+            pieces.append_video(WipedVec::new(encode(&self.rest)));
             self.rest.clear();
         }
         let (groups, rest) = bytes.split_at(bytes.len() - bytes.len() % 3);
         for part in groups.chunks(ENCODED_AT_ONCE) {
-            pieces.append_video(Zeroizing::new(encode(part)));
+            pieces.append_video(WipedVec::new(encode(part)));
         }
         self.rest.extend_from_slice(rest);
     }
 
     fn finish(self, pieces: &mut BodyPieces) {
         if !self.rest.is_empty() {
-            pieces.append_video(Zeroizing::new(encode(&self.rest)));
+            pieces.append_video(WipedVec::new(encode(&self.rest)));
         }
     }
 }

@@ -3,10 +3,10 @@
 //! Most documents stay unchanged, so a mark is only recorded until something is rolled back or the
 //! chunk ends. The sink then receives a few long runs of bytes instead of a short one per member.
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use super::rules::CaptureSlot;
-use crate::wipe;
+use crate::wipe::{self, WipedVec};
 
 /// A captured value. A string is wiped when it is dropped: it may be a session id.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -79,7 +79,7 @@ pub trait CutSink {
 /// A sink that collects the bytes that stay.
 #[derive(Default)]
 pub struct BufferSink {
-    bytes: Zeroizing<Vec<u8>>,
+    bytes: WipedVec,
     mark: usize,
 }
 
@@ -87,7 +87,7 @@ impl BufferSink {
     /// An empty sink with room for `bytes` bytes.
     pub fn with_capacity(bytes: usize) -> Self {
         Self {
-            bytes: Zeroizing::new(Vec::with_capacity(bytes)),
+            bytes: WipedVec::new(Vec::with_capacity(bytes)),
             mark: 0,
         }
     }

@@ -7,14 +7,13 @@
 use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 
 use smallvec::SmallVec;
-use zeroize::Zeroizing;
 
 use super::{
     CutError,
     rules::{NodeAction, NodeIndex},
     sink::CapturedValue,
 };
-use crate::wipe;
+use crate::wipe::{self, WipedVec};
 
 /// Maximum size of a captured string or number, and of a name that rules can match, in bytes.
 const MAX_CAPTURE: usize = 4096;
@@ -96,7 +95,7 @@ pub(super) struct CurrentScalar {
     /// Length in the document, without quotes, in bytes.
     raw_length: usize,
     /// The decoded value, if it is captured.
-    decoded: Zeroizing<Vec<u8>>,
+    decoded: WipedVec,
 }
 
 impl CurrentScalar {
@@ -104,7 +103,7 @@ impl CurrentScalar {
     pub(super) fn begin(action: NodeAction, string: bool, bytes: &[u8]) -> Self {
         let captured = action.capture.is_some() && !(string && action.stream);
         let room = if captured { USUAL_CAPTURE } else { 0 };
-        let mut decoded = Zeroizing::new(Vec::with_capacity(room));
+        let mut decoded = WipedVec::new(Vec::with_capacity(room));
         if captured && !string {
             decoded.extend(bytes.last());
         }

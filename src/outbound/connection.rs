@@ -21,7 +21,8 @@ use tokio::{
     net::TcpStream,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use zeroize::{Zeroize, Zeroizing};
+
+use crate::wipe::WipedVec;
 
 /// Maximum size of the buffer that a connection keeps between two responses, in bytes: enough for a
 /// small response. It is allocated once per connection rather than once per request, because the
@@ -32,7 +33,7 @@ const KEPT_BUFFER: usize = 4 * 1024;
 pub struct OutboundConnection {
     stream: OutboundStream,
     /// Wiped between two responses.
-    buffer: Zeroizing<Vec<u8>>,
+    buffer: WipedVec,
 }
 
 enum OutboundStream {
@@ -71,19 +72,19 @@ impl OutboundConnection {
     fn new(stream: OutboundStream) -> Self {
         Self {
             stream,
-            buffer: Zeroizing::default(),
+            buffer: WipedVec::default(),
         }
     }
 
     /// Takes an empty buffer to read a response into.
-    pub(super) fn take_buffer(&mut self) -> Zeroizing<Vec<u8>> {
+    pub(super) fn take_buffer(&mut self) -> WipedVec {
         std::mem::take(&mut self.buffer)
     }
 
     /// Keeps a buffer for the next response, unless it has become large.
-    pub(super) fn keep_buffer(&mut self, mut buffer: Zeroizing<Vec<u8>>) {
+    pub(super) fn keep_buffer(&mut self, mut buffer: WipedVec) {
         if buffer.capacity() <= KEPT_BUFFER {
-            buffer.zeroize();
+            buffer.wipe();
             self.buffer = buffer;
         }
     }

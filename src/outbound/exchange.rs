@@ -14,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use super::{
     MalformedResponse,
@@ -22,7 +22,7 @@ use super::{
     framing::FramedPiece,
     head::{self, ResponseHead},
 };
-use crate::wipe;
+use crate::wipe::{self, WipedVec};
 
 /// Maximum size of a response's head, in bytes.
 const MAX_HEAD: usize = 32 * 1024;
@@ -71,7 +71,7 @@ pub struct ResponseReader {
     head: ResponseHead,
     /// Whether the whole request was written before the response arrived.
     sent: bool,
-    buffer: Zeroizing<Vec<u8>>,
+    buffer: WipedVec,
     /// Offset of the first unread byte in `buffer`.
     at: usize,
 }
@@ -116,7 +116,7 @@ pub async fn exchange(
 async fn write_until_answered(
     connection: &mut OutboundConnection,
     unsent: &mut UnsentRequest<'_>,
-    buffer: &mut Zeroizing<Vec<u8>>,
+    buffer: &mut WipedVec,
 ) -> Result<bool, ExchangeError> {
     let result = poll_fn(|cx| {
         while !unsent.is_empty() {
@@ -144,7 +144,7 @@ async fn write_until_answered(
 fn poll_answer(
     connection: &mut OutboundConnection,
     cx: &mut std::task::Context<'_>,
-    buffer: &mut Zeroizing<Vec<u8>>,
+    buffer: &mut WipedVec,
 ) -> Poll<io::Result<()>> {
     let mut space = [0; HEAD_READ];
     let mut read = ReadBuf::new(&mut space);
@@ -163,7 +163,7 @@ fn poll_answer(
 
 async fn read_head(
     connection: &mut OutboundConnection,
-    buffer: &mut Zeroizing<Vec<u8>>,
+    buffer: &mut WipedVec,
 ) -> Result<(ResponseHead, usize), ExchangeError> {
     loop {
         if let Some(found) = head::parse(buffer)? {
@@ -192,7 +192,7 @@ async fn read_head(
 
 async fn read_some(
     connection: &mut OutboundConnection,
-    buffer: &mut Zeroizing<Vec<u8>>,
+    buffer: &mut WipedVec,
     most: usize,
 ) -> io::Result<usize> {
     let needed = buffer.len().saturating_add(most);

@@ -6,7 +6,6 @@ use std::{sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use zeroize::Zeroizing;
 
 use super::{
     Credentials, UpstreamSettings,
@@ -17,7 +16,7 @@ use super::{
 use crate::{
     outbound::exchange::OutboundRequest,
     telemetry::timestamp,
-    wipe::{self, WipedPieces},
+    wipe::{self, WipedPieces, WipedVec},
 };
 
 const CONTENT_TYPE: &str = "application/json";
@@ -49,7 +48,7 @@ pub struct RequestDraft {
 /// A request that is ready to be sent. All of it is wiped when it is dropped.
 pub struct SignedRequest {
     /// Includes a small body.
-    head: Zeroizing<Vec<u8>>,
+    head: WipedVec,
     body: WipedPieces,
     upcoming: Option<UpcomingCall>,
 }
@@ -136,17 +135,13 @@ impl RequestDraft {
     pub fn finish(
         mut self,
         body: impl Into<WipedPieces>,
-        last: impl Into<Zeroizing<Vec<u8>>>,
+        last: impl Into<WipedVec>,
     ) -> SignedRequest {
         self.complete(body.into(), last.into())
     }
 
     /// The same without moving the signature, which holds bytes of the body until it is dropped.
-    pub(crate) fn complete(
-        &mut self,
-        mut body: WipedPieces,
-        mut last: Zeroizing<Vec<u8>>,
-    ) -> SignedRequest {
+    pub(crate) fn complete(&mut self, mut body: WipedPieces, mut last: WipedVec) -> SignedRequest {
         let length = body.iter().map(Bytes::len).sum::<usize>() + last.len();
         let mut head = std::mem::take(&mut self.head);
         head.push_str("Authorization: ");
@@ -154,7 +149,7 @@ impl RequestDraft {
         head.push_str("\r\nContent-Length: ");
         head.push_str(itoa::Buffer::new().format(length));
         head.push_str("\r\n\r\n");
-        let mut head = Zeroizing::new(head.into_bytes());
+        let mut head = WipedVec::new(head.into_bytes());
         if body.is_empty() && last.len() <= MAX_JOINED {
             wipe::append(&mut head, &last);
         } else if !last.is_empty() {

@@ -9,11 +9,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use zeroize::Zeroizing;
 
 use crate::{
     memory::{MemoryBudget, MemoryPermit},
-    wipe::WipedPieces,
+    wipe::{WipedPieces, WipedVec},
 };
 
 /// Maximum size of a retained response, in bytes: eight pictures of 2 MiB.
@@ -86,7 +85,7 @@ impl RetainedResponse {
 /// Collects a response while it arrives.
 pub(crate) struct ResponseCollector {
     full: WipedPieces,
-    filling: Zeroizing<Vec<u8>>,
+    filling: WipedVec,
     length: usize,
     permit: MemoryPermit,
     failed: Option<RetentionError>,
@@ -97,7 +96,7 @@ impl ResponseCollector {
     pub(crate) fn new(permit: MemoryPermit) -> Self {
         Self {
             full: WipedPieces::default(),
-            filling: Zeroizing::default(),
+            filling: WipedVec::default(),
             length: 0,
             permit,
             failed: None,
@@ -134,7 +133,7 @@ impl ResponseCollector {
             return true;
         };
         self.full = WipedPieces::default();
-        self.filling = Zeroizing::default();
+        self.filling = WipedVec::default();
         false
     }
 

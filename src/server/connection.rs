@@ -23,7 +23,6 @@ use hyper::{
     header::{CONNECTION, HeaderValue},
 };
 use tokio::{net::TcpStream, sync::watch};
-use zeroize::Zeroizing;
 
 use super::{
     accept::AcceptedConnection,
@@ -41,7 +40,7 @@ use crate::{
     lifecycle::Readiness,
     relay::gateway::Peer,
     telemetry::metrics::{GaugeGuard, Metrics},
-    wipe::WipedBytes,
+    wipe::{WipedBytes, WipedVec},
 };
 
 /// State shared by all connections.
@@ -100,9 +99,9 @@ where
     match opened {
         // Boxed, as `opening` is: a connection takes the memory of its present state only.
         Some(OpenedStream::Tls(tls)) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => {
-            Box::pin(connection.http2(tls, Zeroizing::default())).await;
+            Box::pin(connection.http2(tls, WipedVec::default())).await;
         }
-        Some(OpenedStream::Tls(tls)) => Box::pin(connection.http1(tls, Zeroizing::default())).await,
+        Some(OpenedStream::Tls(tls)) => Box::pin(connection.http1(tls, WipedVec::default())).await,
         Some(OpenedStream::Plain(tcp, DetectedProtocol::Http2(read))) => {
             Box::pin(connection.http2(tcp, read)).await;
         }
@@ -130,7 +129,7 @@ where
     async fn refuse(&self, tcp: TcpStream) {
         let activity = &self.place.activity;
         let mut stream =
-            ConnectionStream::new(tcp, Zeroizing::default(), Arc::clone(activity), true);
+            ConnectionStream::new(tcp, WipedVec::default(), Arc::clone(activity), true);
         let responder = &self.context.head_responder;
         let response = responder.response(PROXY_HEADER_INVALID, &[], self.peer.address);
         let ending = async {

@@ -8,7 +8,6 @@
 //! returns, control characters and invalid names there. It never copies a body.
 
 use memchr::{memchr, memchr_iter};
-use zeroize::Zeroizing;
 
 pub use self::grammar::FramingError;
 use self::{
@@ -16,7 +15,7 @@ use self::{
     head::MessageHead,
     whole::whole_head,
 };
-use crate::wipe;
+use crate::wipe::{self, WipedVec};
 
 mod grammar;
 mod head;
@@ -37,7 +36,7 @@ const MAX_TRAILERS: usize = 8192;
 pub struct MessageFraming {
     state: FramingState,
     /// The begin of a line whose end has not arrived.
-    partial: Zeroizing<Vec<u8>>,
+    partial: WipedVec,
     /// Bytes read of a head that is not complete.
     head_bytes: usize,
     /// Empty lines before the next head.

@@ -14,7 +14,6 @@ use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::timeout;
-use zeroize::Zeroizing;
 
 use super::{
     activity::{HttpVersion, TimeoutDecision},
@@ -24,7 +23,7 @@ use super::{
     stream::ConnectionStream,
     timeouts::ConnectionWatchdog,
 };
-use crate::relay::gateway::Peer;
+use crate::{relay::gateway::Peer, wipe::WipedVec};
 
 /// How the exchange of messages ended.
 enum ConnectionEnd {
@@ -43,7 +42,7 @@ where
     H: Fn(Request<Incoming>, Peer) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
-    pub(super) async fn http1<S: PeerStream>(&self, stream: S, read: Zeroizing<Vec<u8>>) {
+    pub(super) async fn http1<S: PeerStream>(&self, stream: S, read: WipedVec) {
         let activity = &self.place.activity;
         activity.opened(HttpVersion::Http1);
         let mut stream = ConnectionStream::new(stream, read, Arc::clone(activity), true);

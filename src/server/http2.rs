@@ -15,7 +15,6 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::timeout;
-use zeroize::Zeroizing;
 
 use self::stream::{ConnectionProgress, GuardedStream, Turns};
 use super::{
@@ -24,7 +23,10 @@ use super::{
     socket::PeerStream,
     stream::ConnectionStream,
 };
-use crate::relay::{gateway::Peer, unread::UPLOAD_WINDOW};
+use crate::{
+    relay::{gateway::Peer, unread::UPLOAD_WINDOW},
+    wipe::WipedVec,
+};
 
 pub mod frames;
 pub mod guard;
@@ -44,7 +46,7 @@ where
     H: Fn(Request<Incoming>, Peer) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
-    pub(super) async fn http2<S: PeerStream>(&self, stream: S, read: Zeroizing<Vec<u8>>) {
+    pub(super) async fn http2<S: PeerStream>(&self, stream: S, read: WipedVec) {
         let activity = &self.place.activity;
         activity.opened(HttpVersion::Http2);
         let mut stream = ConnectionStream::new(stream, read, Arc::clone(activity), false);

@@ -18,12 +18,15 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use super::{
     peer::PeerRules, proxy_protocol::ProxyReadError, socket::BufferedSocket, tls::ServerTls,
 };
-use crate::{relay::gateway::Peer, wipe};
+use crate::{
+    relay::gateway::Peer,
+    wipe::{self, WipedVec},
+};
 
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Most bytes that one read takes to detect a protocol. Most heads are smaller.
@@ -42,8 +45,8 @@ pub(super) enum OpenedStream {
 
 /// Protocol of a plain-text connection, with the bytes read to detect it.
 pub(super) enum DetectedProtocol {
-    Http1(Zeroizing<Vec<u8>>),
-    Http2(Zeroizing<Vec<u8>>),
+    Http1(WipedVec),
+    Http2(WipedVec),
 }
 
 /// Opens a connection by `deadline`. Replaces `peer` by the one that a PROXY header names, where
@@ -99,7 +102,7 @@ async fn tls_handshake(
 /// closed the connection, or sent nothing by `deadline`. Bytes that are still ambiguous then are
 /// treated as HTTP/1.1, whose head timeout has passed as well.
 async fn detect_protocol(tcp: &mut TcpStream, deadline: Instant) -> Option<DetectedProtocol> {
-    let mut read = Zeroizing::new(Vec::new());
+    let mut read = WipedVec::new(Vec::new());
     loop {
         let common = HTTP2_PREFACE.len().min(read.len());
         if read.get(..common) != HTTP2_PREFACE.get(..common) {
@@ -118,10 +121,7 @@ async fn detect_protocol(tcp: &mut TcpStream, deadline: Instant) -> Option<Detec
 }
 
 /// Reads once. Holds no memory while it waits.
-fn read_some(
-    tcp: &mut TcpStream,
-    read: &mut Zeroizing<Vec<u8>>,
-) -> impl Future<Output = io::Result<usize>> {
+fn read_some(tcp: &mut TcpStream, read: &mut WipedVec) -> impl Future<Output = io::Result<usize>> {
     poll_fn(|cx| {
         let mut bytes = [0; FIRST_READ];
         let mut bytes = ReadBuf::new(&mut bytes);

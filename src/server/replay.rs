@@ -4,18 +4,19 @@
 //! [`super::stream`] to have checked them.
 
 use tokio::io::ReadBuf;
-use zeroize::Zeroizing;
+
+use crate::wipe::WipedVec;
 
 /// Bytes that are read once more.
 #[derive(Default)]
 pub(super) struct ReplayedBytes {
-    bytes: Zeroizing<Vec<u8>>,
+    bytes: WipedVec,
     /// How many of them the reader has.
     taken: usize,
 }
 
 impl ReplayedBytes {
-    pub(super) fn new(bytes: Zeroizing<Vec<u8>>) -> Self {
+    pub(super) fn new(bytes: WipedVec) -> Self {
         Self { bytes, taken: 0 }
     }
 

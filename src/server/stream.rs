@@ -17,7 +17,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Instant,
 };
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use super::{
     activity::{ConnectionActivity, ReadPhase},
@@ -25,7 +25,7 @@ use super::{
     replay::ReplayedBytes,
     socket::PeerStream,
 };
-use crate::wipe;
+use crate::wipe::{self, WipedVec};
 
 mod closing;
 
@@ -57,13 +57,13 @@ pub(super) struct ConnectionStream<S> {
     /// Woken when the response is written that an error waits for.
     refused: Option<Waker>,
     /// Start of a head that has not become a request, if `guarded`.
-    head: Zeroizing<Vec<u8>>,
+    head: WipedVec,
 }
 
 impl<S: PeerStream> ConnectionStream<S> {
     pub(super) fn new(
         stream: S,
-        mut replay: Zeroizing<Vec<u8>>,
+        mut replay: WipedVec,
         activity: Arc<ConnectionActivity>,
         guarded: bool,
     ) -> Self {
@@ -80,7 +80,7 @@ impl<S: PeerStream> ConnectionStream<S> {
             framing: MessageFraming::new(),
             framing_error: None,
             refused: None,
-            head: Zeroizing::default(),
+            head: WipedVec::default(),
         };
         if !replay.is_empty() {
             this.record_read(&replay);
@@ -96,7 +96,7 @@ impl<S: PeerStream> ConnectionStream<S> {
     pub(super) fn park(&mut self) -> bool {
         let between = self.framing.is_between_messages() && self.is_drained();
         if between {
-            self.head = Zeroizing::default();
+            self.head = WipedVec::default();
         }
         between
     }
@@ -113,7 +113,7 @@ impl<S: PeerStream> ConnectionStream<S> {
             let mut bytes = [0; FIRST_READ];
             let mut bytes = ReadBuf::new(&mut bytes);
             ready!(Pin::new(&mut *self).poll_read(cx, &mut bytes))?;
-            self.replay = ReplayedBytes::new(Zeroizing::new(bytes.filled().to_vec()));
+            self.replay = ReplayedBytes::new(WipedVec::new(bytes.filled().to_vec()));
             bytes.filled_mut().zeroize();
             Poll::Ready(Ok(self.replay.len()))
         })
@@ -151,7 +151,7 @@ impl<S: PeerStream> ConnectionStream<S> {
     /// Wipes the kept head once it has become a request.
     fn wipe_head(&mut self) {
         if !self.head.is_empty() && self.activity.responding() {
-            self.head.zeroize();
+            self.head.wipe();
         }
     }
 

@@ -12,12 +12,13 @@ use std::{
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::error::Unspecified;
-use zeroize::Zeroizing;
 
 use super::{
     fingerprint::{Fingerprint, FingerprintHasher},
     seal::{DerivedKeys, SealKey},
 };
+
+use crate::wipe::WipedVec;
 
 /// How long a session can be used, from the moment it was requested.
 pub const LIFETIME: Duration = Duration::from_secs(5 * 60);
@@ -170,7 +171,7 @@ impl SealKeyring {
         owner: &[u8],
         sealed: &[u8],
         now: Instant,
-    ) -> Option<(Arc<DerivedKeys>, Zeroizing<Vec<u8>>)> {
+    ) -> Option<(Arc<DerivedKeys>, WipedVec)> {
         let others = self.others.iter().filter(|other| other.opens(now));
         let others = others.map(|other| &other.keys);
         std::iter::once(&self.current)

@@ -17,7 +17,7 @@ use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
 use super::fingerprint::{self, FingerprintKey};
-use crate::secret::Secret;
+use crate::{secret::Secret, wipe::WipedVec};
 
 /// Length of a seal key, in bytes.
 const KEY_BYTES: usize = 32;
@@ -113,7 +113,7 @@ impl DerivedKeys {
 
     /// Opens a session id; `None` if it was sealed with other keys, for another owner, or not at
     /// all.
-    pub(super) fn open_id(&self, owner: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    pub(super) fn open_id(&self, owner: &[u8], sealed: &[u8]) -> Option<WipedVec> {
         open(&self.ids, owner, sealed)
     }
 
@@ -127,7 +127,7 @@ impl DerivedKeys {
     }
 
     /// Opens a sealed response; `None` if it belongs to another session or is forged.
-    pub(crate) fn open_response(&self, digest: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    pub(crate) fn open_response(&self, digest: &[u8], sealed: &[u8]) -> Option<WipedVec> {
         open(&self.responses, digest, sealed)
     }
 }
@@ -159,9 +159,9 @@ fn seal(key: &RandomizedNonceKey, bound: &[u8], plain: &[&[u8]]) -> Result<Vec<u
     Ok(sealed)
 }
 
-fn open(key: &RandomizedNonceKey, bound: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+fn open(key: &RandomizedNonceKey, bound: &[u8], sealed: &[u8]) -> Option<WipedVec> {
     let (nonce, text) = sealed.split_first_chunk::<NONCE_LEN>()?;
-    let mut text = Zeroizing::new(text.to_vec());
+    let mut text = WipedVec::new(text.to_vec());
     let nonce = Nonce::assume_unique_for_key(*nonce);
     let length = key
         .open_in_place(nonce, Aad::from(bound), &mut text)
