@@ -11,13 +11,13 @@ use data_encoding::BASE64URL_NOPAD;
 use hyper::{HeaderMap, header::AUTHORIZATION};
 use jsonwebtoken::Algorithm;
 use serde_json::Value;
-use zeroize::Zeroizing;
 
 use super::{
     algorithm::algorithm_named,
     json_object::{JsonObject, identifier},
     refusal::AuthRefusal,
 };
+use crate::wipe::WipedVec;
 
 /// Maximum length of a token, in bytes.
 const MAX_TOKEN: usize = 8 * 1024;
@@ -120,10 +120,10 @@ fn b64token(token: &[u8]) -> Result<&str, AuthRefusal> {
 }
 
 /// Base64url without padding and without stray bits, so that each value has one spelling.
-fn decode(part: &str) -> Result<Zeroizing<Vec<u8>>, AuthRefusal> {
+fn decode(part: &str) -> Result<WipedVec, AuthRefusal> {
     BASE64URL_NOPAD
         .decode(part.as_bytes())
-        .map(Zeroizing::new)
+        .map(WipedVec::new)
         .map_err(|_| AuthRefusal::Malformed)
 }
 

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use zeroize::Zeroizing;
 
 use super::{connection::ClientTls, origin::Origin};
-use crate::secret::Secret;
+use crate::{secret::Secret, wipe::WipedVec};
 
 /// The proxy of `[outbound]`. Clones share the address, which may change.
 #[derive(Clone)]
@@ -132,14 +132,14 @@ fn basic(login: &str) -> Result<Secret, ProxyAddressError> {
     if user.is_empty() || user.contains(&b':') {
         return Err(ProxyAddressError::Login);
     }
-    let pair = Zeroizing::new([&user[..], b":", &password[..]].concat());
+    let pair = WipedVec::new([&user[..], b":", &password[..]].concat());
     let encoded = Zeroizing::new(BASE64.encode(&pair));
     Ok(Secret::new(["Basic ", &encoded].concat()))
 }
 
 /// The bytes that a text with `%XX` stands for, without control characters.
-fn decoded(text: &str) -> Result<Zeroizing<Vec<u8>>, ProxyAddressError> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len()));
+fn decoded(text: &str) -> Result<WipedVec, ProxyAddressError> {
+    let mut bytes = WipedVec::new(Vec::with_capacity(text.len()));
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
         let byte = match byte {

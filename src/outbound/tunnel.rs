@@ -7,10 +7,9 @@
 use std::{io, mem::MaybeUninit};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use zeroize::Zeroizing;
 
 use super::{connection::OutboundConnection, origin::Origin};
-use crate::secret::Secret;
+use crate::{secret::Secret, wipe::WipedVec};
 
 /// Maximum size of an answer, interim ones included, in bytes.
 const MAX_ANSWER: usize = 8 * 1024;
@@ -68,7 +67,7 @@ pub(super) struct ConnectRequest {
     /// Host and port of the server.
     target: String,
     /// The whole request. It may hold a password.
-    head: Zeroizing<Vec<u8>>,
+    head: WipedVec,
 }
 
 impl ConnectRequest {
@@ -96,7 +95,7 @@ impl ConnectRequest {
         // Written into its final size: growing would leave unwiped copies behind.
         Self {
             target,
-            head: Zeroizing::new(parts.concat()),
+            head: WipedVec::new(parts.concat()),
         }
     }
 

@@ -250,4 +250,4 @@ fn only_block(pem: &[u8]) -> Result<(SectionKind, Vec<u8>), VerdictKeyError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -5,10 +5,10 @@ use aws_lc_rs::signature::UnparsedPublicKey;
 use super::*;
 
 /// RFC 8037 appendix A.1 to A.3.
-const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\n\
+pub(in crate::verdict) const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\n\
     MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n\
     -----END PRIVATE KEY-----\n";
-const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\n\
+pub(in crate::verdict) const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\n\
     MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n\
     -----END PUBLIC KEY-----\n";
 /// RFC 7515 appendix A.3, written by OpenSSL.

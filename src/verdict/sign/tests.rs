@@ -10,16 +10,13 @@ use crate::{
     secret::Secret,
     verdict::{
         judge::{ScoreThreshold, judge},
-        key::{VerdictPublicKey, VerdictSigningKey},
+        key::{
+            VerdictPublicKey, VerdictSigningKey,
+            tests::{PRIVATE, PUBLIC},
+        },
     },
 };
 
-const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\n\
-    MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n\
-    -----END PRIVATE KEY-----\n";
-const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\n\
-    MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n\
-    -----END PUBLIC KEY-----\n";
 const OTHER: &str = "-----BEGIN PUBLIC KEY-----\n\
     MCowBQYDK2VwAyEAPUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=\n\
     -----END PUBLIC KEY-----\n";

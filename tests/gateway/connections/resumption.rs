@@ -26,7 +26,7 @@ use crate::support::{folder::Folder, secure::Authority};
 pub(crate) fn client(
     trusted: &Authority,
     shown: Option<&(String, String)>,
-    version: &'static SupportedProtocolVersion,
+    versions: &[&'static SupportedProtocolVersion],
 ) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots
@@ -34,7 +34,7 @@ pub(crate) fn client(
         .unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[version])
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots);
     Arc::new(match shown {
@@ -99,7 +99,7 @@ async fn sessions_are_resumed_only_where_no_client_certificate_is_required() {
         let mut secure = settings();
         secure.tls = Some(tls.clone());
         let running = start(secure).await;
-        let nobody = client(&own, None, version);
+        let nobody = client(&own, None, &[version]);
         assert_eq!(
             visits(running.public, &nobody).await,
             [Some(HandshakeKind::Full), Some(HandshakeKind::Resumed)],
@@ -108,11 +108,11 @@ async fn sessions_are_resumed_only_where_no_client_certificate_is_required() {
         // A session that was remembered before certificates were required is worth nothing.
         tls.replace(config(Some("old.crt")));
         assert_eq!(visit(running.public, &nobody).await, None, "{version:?}");
-        let mine = client(&own, Some(&old.issue()), version);
+        let mine = client(&own, Some(&old.issue()), &[version]);
         assert_eq!(visits(running.public, &mine).await, NEVER_RESUMED);
         tls.replace(config(Some("new.crt")));
         assert_eq!(visit(running.public, &mine).await, None, "{version:?}");
-        let theirs = client(&own, Some(&new.issue()), version);
+        let theirs = client(&own, Some(&new.issue()), &[version]);
         assert_eq!(visits(running.public, &theirs).await, NEVER_RESUMED);
     }
 }

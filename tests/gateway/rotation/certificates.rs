@@ -1,13 +1,10 @@
 //! TLS of the listener: new handshakes use the new certificate, open connections continue.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use hyper_util::rt::TokioIo;
 use liveness_gateway::emulator::Scenario;
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
-};
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -25,31 +22,10 @@ async fn connect(
     trusted: &Authority,
     shown: Option<&(String, String)>,
 ) -> Option<TlsStream<TcpStream>> {
-    let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(trusted.pem().as_bytes()).unwrap())
-        .unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots);
-    let config = match shown {
-        None => builder.with_no_client_auth(),
-        Some((certificate, key)) => {
-            let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
-            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-            builder
-                .with_client_auth_cert(vec![certificate], key)
-                .unwrap()
-        }
-    };
+    let config = resumption::client(trusted, shown, rustls::DEFAULT_VERSIONS);
     let tcp = TcpStream::connect(address).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
-    TlsConnector::from(Arc::new(config))
-        .connect(name, tcp)
-        .await
-        .ok()
+    TlsConnector::from(config).connect(name, tcp).await.ok()
 }
 
 /// Sends a request on such a connection. `None` means that TLS failed: in TLS 1.3 a rejected client
@@ -156,7 +132,7 @@ async fn a_new_client_authority_applies_to_new_handshakes() {
     assert_eq!(ask(&mut kept).await, Some(200));
     // These would resume their sessions, which would not be checked again.
     let versions = [&rustls::version::TLS12, &rustls::version::TLS13];
-    let returning = versions.map(|version| resumption::client(&own, Some(&mine), version));
+    let returning = versions.map(|version| resumption::client(&own, Some(&mine), &[version]));
     for client in &returning {
         let visits = resumption::visits(gateway.address, client).await;
         assert_eq!(visits, resumption::NEVER_RESUMED);

@@ -20,7 +20,8 @@ async fn start(folder: &Folder, keys: &str) -> Gateway {
     gateway(qiniu, folder, "", &identity).await
 }
 
-fn secret_token(secret: &str) -> String {
+/// A token of `user-1`, signed with this secret.
+pub(super) fn secret_token(secret: &str) -> String {
     let claims = TokenClaims {
         issuer: ISSUER,
         audience: "liveness",

@@ -4,15 +4,11 @@
 use std::{
     io::{BufRead, BufReader},
     process::{Command, Stdio},
-    time::{Duration, SystemTime},
 };
 
-use liveness_gateway::{
-    emulator::Scenario,
-    generate::{TokenClaims, development_token},
-};
+use liveness_gateway::emulator::Scenario;
 
-use super::{Folder, gateway, logged, until};
+use super::{Folder, gateway, identities::secret_token, logged, until};
 use crate::support::{ACCESS_KEY, ISSUER, SECRET_KEY, UNBOUND, emulator};
 
 const OLD: &str = "an old secret of the tests, MARKER-1, long enough";
@@ -23,26 +19,14 @@ fn identity() -> String {
     format!("[[identity]]\nissuer = \"{ISSUER}\"\naudience = \"liveness\"\n{keys}\n{UNBOUND}")
 }
 
-fn token(secret: &str) -> String {
-    let claims = TokenClaims {
-        issuer: ISSUER,
-        audience: "liveness",
-        subject: "user-1",
-        scope: None,
-        now: SystemTime::now(),
-        lifetime: Duration::from_secs(600),
-    };
-    development_token(secret.as_bytes(), &claims).unwrap()
-}
-
 #[tokio::test]
 async fn a_new_secret_that_ends_in_white_space_is_used_and_warned_of() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let folder = Folder::with(&[("jwt", OLD)]);
     let gateway = gateway(qiniu, &folder, "", &identity()).await;
-    assert_eq!(gateway.ask(&token(OLD)).await.status, 200);
+    assert_eq!(gateway.ask(&secret_token(OLD)).await.status, 200);
     folder.rename_over("jwt", &format!("{NEW}\n"));
-    let new = token(NEW);
+    let new = secret_token(NEW);
     until("the new secret", async || {
         gateway.ask(&new).await.status == 200
     })
