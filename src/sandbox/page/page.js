@@ -1,0 +1,2 @@
+// The page: its buttons, its language, and what is shown when.
+export {};
