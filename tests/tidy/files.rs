@@ -1,6 +1,7 @@
 //! Files: their length, their heads, the width of their lines.
 
 use crate::{
+    markdown::columns,
     none,
     source::{File, Kind, files, keep, kinds},
 };
@@ -69,7 +70,7 @@ fn has_link(line: &str) -> bool {
 
 fn wide(file: &File, mut may_be: impl FnMut(usize, &str) -> bool) -> impl Iterator<Item = String> {
     file.lines().filter_map(move |(number, line)| {
-        let columns = line.chars().count();
+        let columns = columns(line);
         let exempt = may_be(number, line);
         (columns > MOST_COLUMNS && !exempt)
             .then(|| format!("{}:{number}: {columns} columns", file.name))

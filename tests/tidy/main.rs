@@ -35,6 +35,12 @@ mod manifests;
 // What the documents say of error codes, metrics, and each other.
 mod documents;
 
+// Markdown pages: their blocks, and what of these needs no translation.
+mod markdown;
+
+// The Chinese pages say what the English ones say.
+mod translations;
+
 /// Fails with all that is wrong at once, and what to do about it.
 fn none(faults: &[String], help: &str) {
     assert!(
