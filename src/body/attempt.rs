@@ -82,7 +82,7 @@ impl ArrivingAttempt {
 }
 
 /// A string as JSON, or `null`.
-fn json(text: Option<&str>) -> WipedVec {
+pub(super) fn json(text: Option<&str>) -> WipedVec {
     // An escape takes six bytes at most, so the buffer never moves.
     let room = text.map_or(0, str::len).saturating_mul(6).saturating_add(4);
     let mut json = WipedVec::new(Vec::with_capacity(room));

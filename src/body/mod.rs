@@ -2,16 +2,17 @@
 //!
 //! [`receive`] is the entry point. `incoming` admits the body and yields its chunks; [`memory`],
 //! `registry`, `large` and `pace` say who has room and for how long. `pieces` holds and signs what
-//! stays, [`raw_video`] handles a video that is not wrapped in JSON, [`attempt`] opens the session,
-//! [`nonce`] ties an upload to a transaction, and `rules` says which members a route accepts.
-//! Relies on [`crate::json`], [`crate::media`], [`crate::limit`] and [`crate::qiniu::request`].
-//! Nothing here writes a byte of a body to a file, or reads one before [`receive::receive`] is
-//! called.
+//! stays, [`raw_video`] and [`multipart`] handle a video that is not wrapped in JSON, [`attempt`]
+//! opens the session, [`nonce`] ties an upload to a transaction, and `rules` says which members a
+//! route accepts. Relies on [`crate::json`], [`crate::form_data`], [`crate::media`],
+//! [`crate::limit`] and [`crate::qiniu::request`]. Nothing here writes a byte of a body to a file,
+//! or reads one before [`receive::receive`] is called.
 
 pub mod attempt;
 pub mod incoming;
 mod large;
 pub mod memory;
+pub mod multipart;
 pub mod nonce;
 mod pace;
 mod pieces;
@@ -22,7 +23,9 @@ mod rules;
 
 pub use rules::{BodyRules, FieldError};
 
-use crate::{json::CutError, media::VideoFinding, session::ticket::TicketError};
+use crate::{
+    form_data::FormError, json::CutError, media::VideoFinding, session::ticket::TicketError,
+};
 
 /// Why a body was refused.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +51,9 @@ pub enum BodyRefusal {
     /// It is not JSON, or ambiguous.
     #[error(transparent)]
     Json(#[from] CutError),
+    /// It is not a form.
+    #[error(transparent)]
+    Form(#[from] FormError),
     /// A member is missing or has the wrong type.
     #[error(transparent)]
     Field(#[from] FieldError),

@@ -113,13 +113,13 @@ fn quoted(text: &str) -> WipedVec {
 
 /// Encodes chunks of any size as base64.
 #[derive(Default)]
-struct Base64Encoder {
+pub(super) struct Base64Encoder {
     /// Up to two bytes of an incomplete group of three.
     rest: Vec<u8>,
 }
 
 impl Base64Encoder {
-    fn encode(&mut self, mut bytes: &[u8], pieces: &mut BodyPieces) {
+    pub(super) fn encode(&mut self, mut bytes: &[u8], pieces: &mut BodyPieces) {
         if !self.rest.is_empty() {
             let missing = 3_usize.saturating_sub(self.rest.len()).min(bytes.len());
             let (first, others) = bytes.split_at(missing);
@@ -138,7 +138,7 @@ impl Base64Encoder {
         self.rest.extend_from_slice(rest);
     }
 
-    fn finish(self, pieces: &mut BodyPieces) {
+    pub(super) fn finish(self, pieces: &mut BodyPieces) {
         if !self.rest.is_empty() {
             pieces.append_video(WipedVec::new(encode(&self.rest)));
         }

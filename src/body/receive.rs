@@ -11,6 +11,7 @@ use super::{
     attempt::VerifyAttempt,
     incoming::{BodyAdmission, IncomingBody},
     memory::BodyPermit,
+    multipart::{self as form, FormHead, ReceivedForm},
     nonce::Nonce,
     pieces::{BodyPieces, VideoLocation},
     raw_video::{self, RawVideoFields},
@@ -36,6 +37,8 @@ pub enum BodyForm {
     },
     /// The video itself; the other members are in header fields.
     Video(RawVideoFields),
+    /// A form with the video and the other members as its parts.
+    Form(FormHead),
 }
 
 /// Receives `body`, for a session of `owner` if sessions are bound to callers. Keeps the number of
@@ -58,6 +61,7 @@ pub fn receive<'a>(
     let held = match form {
         BodyForm::Json { .. } => |bytes| bytes,
         BodyForm::Video(_) => raw_video::held,
+        BodyForm::Form(_) => form::held,
     };
     let incoming = IncomingBody::admit(body, admission, rules.max_body, held, count);
     async {
@@ -65,6 +69,7 @@ pub fn receive<'a>(
             BodyForm::Json { nonce } => json(incoming?, nonce.as_ref(), rules, pieces).await,
             // Boxed: the future is large, and most bodies are JSON.
             BodyForm::Video(fields) => Box::pin(video(incoming?, fields, rules, pieces)).await,
+            BodyForm::Form(head) => Box::pin(multipart(incoming?, head, rules, pieces)).await,
         }
     }
 }
@@ -78,6 +83,21 @@ async fn video(
     let asked = raw_video::receive(&mut incoming, fields, rules, &mut pieces).await?;
     let length = incoming.count();
     let nonce = fields.nonce.clone();
+    ReceivedBody::new(pieces, incoming.into_permit(), Some(length), &asked, nonce)
+}
+
+async fn multipart(
+    mut incoming: IncomingBody<'_>,
+    head: &FormHead,
+    rules: &BodyRules,
+    mut pieces: Box<BodyPieces>,
+) -> Result<ReceivedBody, BodyRefusal> {
+    let received = form::receive(&mut incoming, head, rules, &mut pieces).await?;
+    let ReceivedForm {
+        asked,
+        length,
+        nonce,
+    } = received;
     ReceivedBody::new(pieces, incoming.into_permit(), Some(length), &asked, nonce)
 }
 

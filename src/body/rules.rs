@@ -50,7 +50,7 @@ enum MemberType {
     Number,
 }
 
-/// Why the value of a member is rejected. Each variant holds the member's name.
+/// Why the value of a member, or of a form's part, is rejected. Each variant holds its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FieldError {
     /// It is required, but missing.
@@ -59,6 +59,9 @@ pub enum FieldError {
     /// It is required, but an empty string.
     #[error("`{0}` is empty")]
     Empty(&'static str),
+    /// It is given twice.
+    #[error("`{0}` is given twice")]
+    Repeated(&'static str),
     /// It is longer than 4 KiB.
     #[error("`{0}` is too long")]
     TooLong(&'static str),
@@ -68,6 +71,12 @@ pub enum FieldError {
     /// It is not a number.
     #[error("`{0}` must be a number")]
     NotNumber(&'static str),
+    /// It is text in another encoding than UTF-8.
+    #[error("`{0}` must be text in UTF-8")]
+    NotUtf8(&'static str),
+    /// It is a part whose content is encoded.
+    #[error("`{0}` must be sent as it is, without a Content-Transfer-Encoding")]
+    Encoded(&'static str),
     /// It is not a nonce.
     #[error("`{0}` {form}", form = Nonce::FORM)]
     NotNonce(&'static str),
@@ -187,10 +196,21 @@ impl BodyRules {
         header: Option<&Nonce>,
     ) -> Result<Option<Nonce>, FieldError> {
         let member = self.nonce.and_then(|slot| values.get(slot));
+        Self::agreed_nonce(member.unwrap_or(CapturedValue::absent()), header)
+    }
+
+    /// The same for the value of the member, or of a part of this name.
+    ///
+    /// # Errors
+    /// The value is no nonce, or another one.
+    pub(super) fn agreed_nonce(
+        member: &CapturedValue,
+        header: Option<&Nonce>,
+    ) -> Result<Option<Nonce>, FieldError> {
         let member = match member {
-            None | Some(CapturedValue::Absent) => return Ok(header.cloned()),
-            Some(CapturedValue::String(text)) => Nonce::parse(text),
-            Some(_) => None,
+            CapturedValue::Absent => return Ok(header.cloned()),
+            CapturedValue::String(text) => Nonce::parse(text),
+            _ => None,
         };
         let member = member.ok_or(FieldError::NotNonce(nonce::MEMBER))?;
         match header {

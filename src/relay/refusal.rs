@@ -234,6 +234,7 @@ fn body(refusal: &BodyRefusal) -> ProblemDetails {
         }
         BodyRefusal::Broken => malformed("the body is incomplete or its framing is invalid"),
         BodyRefusal::Json(error) => malformed(error.to_string()),
+        BodyRefusal::Form(error) => malformed(error.to_string()),
         BodyRefusal::Field(error) => malformed(error.to_string()),
         BodyRefusal::Session(TicketError::Rejected) => {
             // One error for all cases, so that nobody learns which ids exist.
