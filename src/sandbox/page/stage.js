@@ -22,13 +22,14 @@ export function drawHeads() {
 
 /**
  * Paints a scene: `scene` is idle, camera or after; `ring` is none, busy, progress, good, bad or
- * warn; `progress` is 0 to 1; `action`, `step` and `label` make the cue.
+ * warn; `progress` is 0 to 1, or null while the clock fills the ring; `action`, `step` and `label`
+ * make the cue.
  */
 export function paintStage({ scene, ring: kind = "none", progress = 0, action, step = "",
   label = "", seconds = null, badge: text = "", live = false }) {
   stage.dataset.scene = scene;
   stage.dataset.ring = kind;
-  ring.style.setProperty("--progress", String(Math.round(progress * 1000) / 10));
+  if (progress !== null) ring.style.setProperty("--progress", String(progress * 100));
   camera.classList.toggle("on", scene === "camera");
   recording.classList.toggle("on", scene === "after" && Boolean(recording.src));
   element(".figure").dataset.action = "none";
@@ -54,14 +55,13 @@ export function keepRecording(video, { mirrored = false } = {}) {
   recording.play().catch(() => {});
 }
 
-/** Fills the ring over `seconds` and reports the seconds that are left, until stopped. */
-export function runClock(seconds, report) {
+/** Fills the ring over `seconds`. */
+export function runClock(seconds) {
   stopClock();
   const started = performance.now();
   const frame = now => {
     const part = Math.min(1, (now - started) / (seconds * 1000));
     ring.style.setProperty("--progress", String(part * 100));
-    report(part);
     clock = part < 1 ? requestAnimationFrame(frame) : 0;
   };
   clock = requestAnimationFrame(frame);

@@ -3,6 +3,7 @@
 // have without Ed25519: then it says so. Never takes an unchecked signature for a good one.
 
 const KEY_SET = "/.well-known/jwks.json";
+const TYPE = "liveness-verdict+jwt";
 
 /**
  * Checks `verdict`. Each of the result's `checks` is true, false, or null for "could not be
@@ -15,7 +16,7 @@ export async function checkVerdict(verdict, { nonce, video, now = Date.now() }) 
   const { good, why } = await checkSignature(parts);
   const left = typeof claims.exp === "number" ? claims.exp - now / 1000 : -1;
   const checks = {
-    signature: good && parts.header.typ === "liveness-verdict+jwt" ? true : good && false,
+    signature: good,
     nonce: claims.nonce === nonce,
     video: await isOf(claims.liveness?.video_sha256, video),
     fresh: left > 0,
@@ -52,9 +53,10 @@ async function isOf(digest, video) {
 function parse(verdict) {
   try {
     const [header, payload, signature, ...rest] = verdict.split(".");
-    if (rest.length) return null;
+    const head = JSON.parse(new TextDecoder().decode(bytes(header)));
+    if (rest.length || head.typ !== TYPE) return null;
     return {
-      header: JSON.parse(new TextDecoder().decode(bytes(header))),
+      header: head,
       claims: JSON.parse(new TextDecoder().decode(bytes(payload))),
       signature: bytes(signature),
       signed: new TextEncoder().encode(`${header}.${payload}`),
