@@ -3,7 +3,7 @@
 // the backend received. Reports states and returns an outcome as plain data; paints nothing.
 
 import {
-  checkLiveness, checkVideo, describe, LivenessClient, LivenessError, send,
+  checkLiveness, describe, LivenessClient, LivenessError, recordFile, send,
 } from "./liveness.js";
 import { evidencePictures, freshNonce, sandboxState, sandboxToken } from "./sandbox.js";
 import { text } from "./texts.js";
@@ -11,54 +11,64 @@ import { checkVerdict } from "./verdict.js";
 
 const FACE_FIELD = "spoofing,quality";
 const VERIFY = "/v2/actionliveness/verify";
+/** Fewer requests than an app would make, so that a busy Qiniu is shown within seconds. */
+const RETRY = { attempts: 3, delay: 700 };
 
 /**
- * Runs a check. `source` is "camera", or a function that resolves with a video; `again` is what
- * an earlier outcome had in `again`: the same video for the same session. Never rejects.
+ * Runs a check. `source` is "camera", or a function that resolves with a video file. `again` is
+ * what an earlier outcome had in `again`: its session, and its video if that is to be sent again.
+ * Never rejects.
  */
 export async function runCheck({ source, again, camera, loseAnswer, signal, report }) {
   const before = await sandboxState();
-  const nonce = again?.nonce ?? freshNonce();
-  const transport = loseAnswer ? loseFirstAnswer() : send;
-  const client = new LivenessClient({ token: sandboxToken, transport });
-  const shared = { nonce, faceField: FACE_FIELD, signal };
-  const seen = { nonce };
+  const seen = { nonce: again?.nonce ?? freshNonce(), requests: 0 };
   const onState = state => {
-    Object.assign(seen, pick(state, ["session", "video"]));
+    for (const name of ["session", "video"]) if (state[name]) seen[name] = state[name];
     report(state);
   };
+  const transport = countVerifies(loseAnswer ? loseFirstAnswer() : send, seen);
+  const options = {
+    client: new LivenessClient({ token: sandboxToken, transport, retry: RETRY }),
+    nonce: seen.nonce,
+    faceField: FACE_FIELD,
+    signal,
+    onState,
+  };
   try {
-    const result = source === "camera" && !again
-      ? await checkLiveness({ client, video: camera, onState, ...shared })
-      : await sendVideo({ client, source, again, onState, ...shared });
-    return await conclude({ result, before, nonce, video: result.video ?? seen.video });
+    const result = again?.video ? await verifyAgain(again, options)
+      : source === "camera" ? await checkLiveness({ ...options, video: camera, ...again })
+        : await sendFile(source, options);
+    return await conclude({ result, before, seen });
   } catch (error) {
     return await fail({ error, before, seen, signal });
   }
 }
 
-async function sendVideo({ client, source, again, onState, nonce, faceField, signal }) {
-  let { session, video } = again ?? {};
-  if (!again) {
-    onState({ name: "session" });
-    session = await client.session({ signal });
-    video = await source();
-    onState({ name: "checking", session, video });
-    const facts = await checkVideo(video);
-    onState({ name: "checking", session, video, how: "file", ...facts });
-  }
-  onState({ name: "uploading", session, video, progress: 0 });
-  const onProgress = progress => onState({
-    name: progress < 1 ? "uploading" : "waiting", session, video, progress,
-  });
-  const onOffline = () => onState({ name: "offline", session, video });
-  const result = await client.verify({
-    session, video, nonce, faceField, signal, onProgress, onOffline,
-  });
-  return { ...result, video };
+async function sendFile(source, options) {
+  const { client, signal, onState } = options;
+  onState({ name: "session" });
+  const session = await client.session({ signal, onState });
+  const file = await source();
+  onState({ name: "checking", session, video: file });
+  const recording = await recordFile(file);
+  onState({ name: "checking", ...recording });
+  return client.verify({ ...options, session, video: recording.video });
 }
 
-/** Loses the first answer to a verify, as a network does that goes away after the upload. */
+function verifyAgain({ session, video }, options) {
+  options.onState({ name: "uploading", session, video, progress: 0, bytes: video.size });
+  return options.client.verify({ ...options, session, video });
+}
+
+/** Counts in `seen` how often a video was sent. */
+function countVerifies(transport, seen) {
+  return request => {
+    if (request.url.endsWith(VERIFY)) seen.requests += 1;
+    return transport(request);
+  };
+}
+
+/** Loses the first response to a verify, as a network does that goes away after the upload. */
 function loseFirstAnswer() {
   let lost = false;
   return async request => {
@@ -69,30 +79,31 @@ function loseFirstAnswer() {
   };
 }
 
-async function conclude({ result, before, nonce, video }) {
-  const verdict = result.verdict && await checkVerdict(result.verdict, { nonce, video });
+async function conclude({ result, before, seen }) {
+  const { code, passed, replayed, response } = result;
+  const verdict = result.verdict ? await checkVerdict(result.verdict, seen) : null;
   const state = await sandboxState();
   const delivery = state?.deliveries.find(({ id }) => id === verdict?.claims?.jti);
-  const code = result.response.error_code;
+  const sentence = language => describe(code, language);
   return {
-    tone: result.passed ? "good" : "bad",
-    title: result.passed ? "passed" : "not_passed",
-    reasons: [code ? language => describe(code, language) : reasonOf(verdict?.claims?.liveness)],
-    fine: code ? `error_code ${code}` : null,
+    tone: passed ? "good" : "bad",
+    title: passed ? "passed" : "not_passed",
+    reasons: passed ? ["reason_pass"] : [sentence, reasonOf(verdict?.claims?.liveness)],
+    fine: response.error_code ? `error_code ${response.error_code}` : null,
     facts: {
-      verdict: verdict || null,
-      cost: costOf({ before, state, attempts: result.attempts, replayed: result.replayed }),
-      removed: removedOf(delivery, result.response),
+      verdict,
+      cost: costOf({ before, state, attempts: seen.requests, replayed }),
+      removed: removedOf(delivery, response),
       backend: state ? await receivedBy(delivery) : null,
     },
-    papers: { claims: verdict?.claims ?? null, response: result.response },
+    papers: { claims: verdict?.claims ?? null, response },
   };
 }
 
 async function fail({ error, before, seen, signal }) {
   const state = await sandboxState();
   const known = error instanceof LivenessError ? error : null;
-  const attempts = known?.attempts ?? 0;
+  const { nonce, requests: attempts } = seen;
   const outcome = {
     tone: "warn",
     facts: { verdict: null, cost: costOf({ before, state, attempts, replayed: false }) },
@@ -101,15 +112,24 @@ async function fail({ error, before, seen, signal }) {
   if (!known) console.error(error);
   const code = known?.code ?? "unexpected";
   const reasons = [language => describe(code, language)];
-  if (known?.retryAfter) reasons.push(language => text(language, "retry_after", { n: known.retryAfter }));
-  if (!navigator.mediaDevices && !seen.video) reasons.push("insecure_camera");
+  if (known?.retryAfter) {
+    reasons.push(language => text(language, "retry_after", { n: known.retryAfter }));
+  }
+  if (code === "insecure_page") reasons.push("insecure_camera");
   return {
     ...outcome,
     title: "no_result",
     reasons,
     fine: [code, known?.requestId].filter(Boolean).join(" · "),
-    again: known?.retry === "same" && seen.session && seen.video ? seen : null,
+    again: goOn(known, { nonce, session: known?.session ?? seen.session, video: seen.video }),
   };
+}
+
+/** What the next check goes on with: the session and its video, the session alone, or nothing. */
+function goOn(error, { nonce, session, video }) {
+  if (!error || !session) return null;
+  if (["same", "later"].includes(error.retry) && video) return { nonce, session, video };
+  return error.retry === "record_again" ? { session } : null;
 }
 
 /** Which condition of a pass does not hold. */
@@ -135,8 +155,4 @@ function removedOf(delivery, response) {
 async function receivedBy(delivery) {
   if (!delivery) return undefined;
   return { ...delivery, pictures: await evidencePictures(delivery.id) };
-}
-
-function pick(object, names) {
-  return Object.fromEntries(names.filter(name => object[name]).map(name => [name, object[name]]));
 }

@@ -5,7 +5,7 @@ import { runCheck } from "./check.js";
 import { element } from "./dom.js";
 import { sandboxState, sandboxToken, setOutcome } from "./sandbox.js";
 import { paint, say, spoken, view } from "./show.js";
-import { drawHeads, keepRecording, runClock, stopClock } from "./stage.js";
+import { drawHeads, keepRecording } from "./stage.js";
 import { keepLanguage } from "./texts.js";
 
 const SAMPLE = "/sample.mp4";
@@ -34,8 +34,8 @@ for (const button of document.querySelectorAll("[data-language]")) {
 
 start.addEventListener("click", () => {
   if (running) running.abort();
-  else if (view.outcome?.again) run({ source: view.source, again: view.outcome.again });
-  else run({ source: "camera" });
+  else if (view.outcome?.again?.video) run({ source: view.source, again: view.outcome.again });
+  else run({ source: "camera", again: view.outcome?.again });
 });
 element("#choose").addEventListener("click", () => file.click());
 element("#sample").addEventListener("click", () => run({ source: sampleVideo }));
@@ -73,11 +73,11 @@ async function sampleVideo() {
   return response.blob();
 }
 
-async function run({ source, again = null }) {
+async function run({ source, again }) {
   if (running) return;
   running = new AbortController();
   Object.assign(view, { phase: "running", source, state: { name: "session" }, outcome: null });
-  if (!again) {
+  if (!again?.video) {
     view.known = {};
     keepRecording(null);
   }
@@ -92,7 +92,6 @@ async function run({ source, again = null }) {
     report,
   });
   running = null;
-  stopClock();
   Object.assign(view, { phase: "result", outcome });
   paint();
   speak(spoken());
@@ -109,10 +108,7 @@ function report(state) {
     keepRecording(state.video, { mirrored: view.source === "camera" });
   }
   paint();
-  if (state.name === before.name) return;
-  if (state.name === "recording") runClock(state.seconds);
-  else stopClock();
-  speak(spoken());
+  if (spoken() !== live.textContent) speak(spoken());
 }
 
 /** Tells people who do not see the page. */

@@ -38,13 +38,13 @@ export function paint() {
   paintIntro();
   paintStage(sceneOf());
   element(".result").hidden = view.phase !== "result";
-  element("#details").hidden = view.phase !== "result" || !view.outcome.papers;
+  element("#details").hidden = !view.outcome?.papers;
   if (view.phase === "result") paintResult(view.outcome, view.language);
 }
 
 function startLabel() {
   if (view.phase === "running") return "cancel";
-  if (view.phase === "result" && view.outcome.again) return "resend";
+  if (view.phase === "result" && view.outcome.again?.video) return "resend";
   return view.phase === "result" && filmed() ? "again" : "start";
 }
 
@@ -59,7 +59,7 @@ const filmed = () => view.source === "camera";
 function paintIntro() {
   const name = view.phase === "running" ? view.state.name : "idle";
   element("h1").textContent = titleOf(name);
-  element(".lead").textContent = say(name === "idle" ? "idle_lead" : leadOf(name));
+  element(".lead").textContent = say(`lead_${name}`);
   const order = ["session", "recording", "upload", "verdict"];
   const now = order.indexOf(stepOf(name));
   for (const [index, step] of order.entries()) {
@@ -72,15 +72,13 @@ function paintIntro() {
 
 /** While recording, the action is the title: it is what the person has to read. */
 function titleOf(name) {
-  if (name === "idle") return say("idle_title");
+  if (name === "offline" && view.state.code !== "network") return say("state_busy");
   return name === "recording" ? actionLabel(view.state.action) : say(`state_${name}`);
 }
 
-const leadOf = name => (hasText(`lead_${name}`) ? `lead_${name}` : "idle_lead");
-
 function stepOf(name) {
   return {
-    session: "session", camera: "recording", ready: "recording", recording: "recording",
+    camera: "session", session: "session", ready: "recording", recording: "recording",
     checking: "recording", uploading: "upload", offline: "upload", waiting: "verdict",
   }[name];
 }
@@ -108,17 +106,24 @@ function sceneOf() {
     const badge = view.known.video ? say(filmed() ? "yours" : "a_file") : "";
     return { scene: after, ring: view.outcome.tone, badge };
   }
-  const { name, progress = 0, secondsLeft = null, action, index = 0, count = 1 } = view.state;
+  const { name, progress = 0, secondsLeft, action, index = 0, count = 1 } = view.state;
   const step = count > 1 ? say("action_of", { i: index + 1, n: count }) : "";
   const todo = action ?? view.known.session?.actions[0];
   const cue = { action: todo?.name, step, label: actionLabel(todo) };
   switch (name) {
     case "ready": return { scene: "camera", seconds: secondsLeft, ...cue };
-    case "recording": return { scene: "camera", ring: "progress", progress: null, live: true, ...cue,
-      badge: say("state_recording") };
-    case "uploading": return { scene: after, ring: "progress", progress, badge: say("sent_part", {
-      percent: Math.round(progress * 100), size: size(view.known.video.size) }) };
-    case "offline": return { scene: after, ring: "warn", badge: say("state_offline") };
+    case "recording": {
+      const { seconds, total } = view.state;
+      const left = say("recording_left", { seconds: Math.max(0, total - seconds).toFixed(1) });
+      return { scene: "camera", ring: "progress", progress: seconds / total, ...cue,
+        badge: left, live: true };
+    }
+    case "uploading": {
+      const [percent, whole] = [Math.round(progress * 100), size(view.known.video.size)];
+      const badge = say("sent_part", { percent, size: whole });
+      return { scene: after, ring: "progress", progress, badge };
+    }
+    case "offline": return { scene: after, ring: "wait", badge: titleOf(name) };
     default: return { scene: after, ring: "busy", badge: say(`state_${name}`) };
   }
 }

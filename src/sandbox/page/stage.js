@@ -11,8 +11,6 @@ const count = element(".count");
 const badge = element(".badge");
 const cue = element(".cue");
 
-let clock = 0;
-
 /** Puts the drawn head into the oval and into the cue. */
 export function drawHeads() {
   for (const place of [".figure", ".cue-head"]) {
@@ -22,14 +20,14 @@ export function drawHeads() {
 
 /**
  * Paints a scene: `scene` is idle, camera or after; `ring` is none, busy, progress, good, bad or
- * warn; `progress` is 0 to 1, or null while the clock fills the ring; `action`, `step` and `label`
- * make the cue.
+ * warn; `progress` is 0 to 1; `action`, `step` and `label` make the cue.
  */
 export function paintStage({ scene, ring: kind = "none", progress = 0, action, step = "",
   label = "", seconds = null, badge: text = "", live = false }) {
   stage.dataset.scene = scene;
   stage.dataset.ring = kind;
-  if (progress !== null) ring.style.setProperty("--progress", String(progress * 100));
+  ring.style.setProperty("--progress", String(progress * 100));
+  ring.classList.toggle("smooth", progress > 0);
   camera.classList.toggle("on", scene === "camera");
   recording.classList.toggle("on", scene === "after" && Boolean(recording.src));
   element(".figure").dataset.action = "none";
@@ -51,26 +49,7 @@ export function keepRecording(video, { mirrored = false } = {}) {
   if (!video) return;
   recording.classList.toggle("mirror", mirrored);
   recording.src = URL.createObjectURL(video);
-  if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
-  recording.play().catch(() => {});
-}
-
-/** Fills the ring over `seconds`. */
-export function runClock(seconds) {
-  stopClock();
-  const started = performance.now();
-  const frame = now => {
-    const part = Math.min(1, (now - started) / (seconds * 1000));
-    ring.style.setProperty("--progress", String(part * 100));
-    clock = part < 1 ? requestAnimationFrame(frame) : 0;
-  };
-  clock = requestAnimationFrame(frame);
-}
-
-/** Stops the ring. */
-export function stopClock() {
-  cancelAnimationFrame(clock);
-  clock = 0;
+  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) recording.play().catch(() => {});
 }
 
 function tick(seconds) {
