@@ -32,6 +32,16 @@ const PAIRS: &[Pair] = &[
         chinese: "docs/zh/getting-started.md",
         until: None,
     },
+    Pair {
+        english: "docs/errors.md",
+        chinese: "docs/zh/errors.md",
+        until: None,
+    },
+    Pair {
+        english: "docs/configuration.md",
+        chinese: "docs/zh/configuration.md",
+        until: Some(("[server]", "各配置节")),
+    },
 ];
 
 /// Pages of docs/zh that are translations of nothing.
