@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs every example in this folder against a real gateway, with verdicts of each kind of key that
-# its library checks, and deliveries, that a backend must accept and others that it must reject.
+# Runs every example in this folder against a real gateway: tokens by each kind of key, verdicts of
+# each kind of key that a library checks, deliveries, a whole backend from /start to /finish, and a
+# stream to a sidecar. What a backend must accept is accepted, and what it must reject is rejected.
 #   docs/examples/check.sh [PATH-TO-liveness-gateway]
 # Examples whose language (node, python3, go) is missing, or whose packages can't be installed, are
 # skipped; with CI=true that fails.
@@ -16,234 +17,60 @@ stop() {
     rm -rf "$work"
 }
 trap stop EXIT
-ok() { echo "ok    $*"; }
-fail() { echo "FAIL  $*"; failed=1; }
-# same NAME GIVEN WANTED
-same() { if [ "$2" = "$3" ]; then ok "$1"; else fail "$1: '$2' in place of '$3'"; fi; }
-# wait_for FILE PATTERN: waits for a line that matches, and prints the first one.
-wait_for() {
-    local _ line
-    for _ in $(seq 200); do
-        if line=$(grep -m 1 -E "$2" "$1" 2>/dev/null); then echo "$line"; return; fi
-        sleep 0.1
-    done
-    { echo "nothing in $1 fits $2:"; cat "$1"; } >&2
-    return 1
-}
+for part in common verdicts backend; do
+    # shellcheck source=/dev/null
+    . "$here/check/$part.sh"
+done
 
 # Keys for this run only.
 export QINIU_ACCESS_KEY=examples QINIU_SECRET_KEY=examples
-TOKEN_SECRET=$(openssl rand -base64 32)
+LOGIN_SECRET=$(openssl rand -base64 32)
 EVIDENCE_SECRET=whsec_$(openssl rand -base64 32)
-export TOKEN_SECRET EVIDENCE_SECRET
+export LOGIN_SECRET EVIDENCE_SECRET
+echo "$EVIDENCE_SECRET" >"$work/evidence.secret"
 for algorithm in EdDSA ES256; do
     "$binary" keygen verdict --algorithm $algorithm >"$work/$algorithm.pem" 2>"$work/$algorithm.pub"
 done
+openssl genpkey -algorithm ed25519 -out "$work/token-EdDSA.pem"
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$work/token-ES256.pem"
+openssl genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$work/token-RS256.pem"
 nonce=0f7a.the~nonce_of-this-transaction
 hexkey=$(echo "${EVIDENCE_SECRET#whsec_}" | base64 -d | od -An -v -tx1 | tr -d ' \n')
-
-# emulator NAME OUTCOME: starts an emulator and sets $qiniu to its URL.
-emulator() {
-    "$binary" emulator --listen 127.0.0.1:0 --outcome "$2" >"$work/$1.out" 2>&1 &
-    running+=($!)
-    qiniu=$(wait_for "$work/$1.out" '^http://')
-}
-# gateway NAME ALGORITHM QINIU EVIDENCE-PORT: starts a gateway that signs by this algorithm and
-# publishes keys of both kinds, and sets $gateway to its URL.
-gateway() {
-    cat >"$work/$1.toml" <<EOF
-[server]
-listen = "127.0.0.1:0"
-[admin]
-listen = "127.0.0.1:0"
-[qiniu]
-endpoint = "$3"
-access_key = { env = "QINIU_ACCESS_KEY" }
-secret_key = { env = "QINIU_SECRET_KEY" }
-[[identity]]
-issuer = "https://login.example.com/"
-audience = "liveness"
-secret = { env = "TOKEN_SECRET" }
-[verdict]
-signing_key = { file = "$2.pem" }
-previous_keys = ["EdDSA.pub", "ES256.pub"]
-issuer = "https://gateway.example.com"
-audience = "backend"
-[evidence]
-url = "http://127.0.0.1:$4/liveness"
-secret = { env = "EVIDENCE_SECRET" }
-required = true
-EOF
-    "$binary" serve --config "$work/$1.toml" >"$work/$1.log" 2>&1 &
-    running+=($!)
-    gateway=http://$(wait_for "$work/$1.log" '"listening"' | sed -E 's/.*"address":"([^"]*)".*/\1/')
-}
-# verdict USER NONCE: prints the verdict of $gateway on the video, in a new session.
-verdict() {
-    local token session
-    token=$("$binary" token --secret-env TOKEN_SECRET --issuer https://login.example.com/ --audience liveness --subject "$1")
-    local headers=(-H "Authorization: Bearer $token" -H 'Content-Type: application/json')
-    session=$(curl -fsS "${headers[@]}" -d '{}' "$gateway/v2/actionliveness/sessioncode" | sed -E 's/.*"session_id":"([^"]*)".*/\1/')
-    { printf '{"session_id":"%s","video_base64":"' "$session"; base64 -w0 "$video"; printf '","nonce":"%s"}' "$2"; } >"$work/body"
-    curl -fsS "${headers[@]}" --data-binary "@$work/body" "$gateway/v2/actionliveness/verify" >"$work/answer"
-    sed -E 's/.*"verdict":"([^"]*)".*/\1/' "$work/answer"
-}
-# altered TEXT POSITION: prints the text with another letter at this position.
-altered() {
-    local letter=A
-    if [ "${1:$2:1}" = A ]; then letter=B; fi
-    echo "${1:0:$2}$letter${1:$(($2 + 1))}"
-}
-# deliver PORT ID TIME SIGNED-BODY SENT-BODY: prints a receiver's status for a delivery made here.
-deliver() {
-    local signature
-    signature=$(printf '%s.%s.%s' "$2" "$3" "$4" | openssl dgst -sha256 -mac HMAC -macopt "hexkey:$hexkey" -binary | base64)
-    curl -sS -o /dev/null -w '%{http_code}' -H 'Content-Type: application/json' -H "webhook-id: $2" -H "webhook-timestamp: $3" \
-        -H "webhook-signature: v1,$signature" --data-binary "$5" "http://127.0.0.1:$1/liveness"
-}
-
-# base64url: encodes standard input without padding.
-base64url() { base64 -w0 | tr '+/' '-_' | tr -d =; }
-# part VERDICT NUMBER: prints a decoded part of a verdict.
-part() {
-    local part
-    part=$(echo "$1" | cut -d. -f"$2" | tr -- '-_' '+/')
-    while [ $((${#part} % 4)) -ne 0 ]; do part="$part="; done
-    echo "$part" | base64 -d
-}
-# signed ALGORITHM HEADER CLAIMS: prints a JWS that the gateway's key signs.
-signed() {
-    local input number hex=
-    input=$(printf %s "$2" | base64url).$(printf %s "$3" | base64url)
-    printf %s "$input" >"$work/input"
-    case $1 in
-        EdDSA) openssl pkeyutl -sign -inkey "$work/$1.pem" -rawin -in "$work/input" >"$work/signature" ;;
-        ES256) # Two numbers of 32 bytes, in place of the ASN.1 that OpenSSL writes.
-            for number in $(openssl dgst -sha256 -sign "$work/$1.pem" "$work/input" | openssl asn1parse -inform DER | sed -n 's/.*INTEGER *://p'); do
-                hex=$hex$(printf %64s "$number" | tr ' ' 0)
-            done
-            printf %b "$(echo "$hex" | sed 's/../\\x&/g')" >"$work/signature" ;;
-    esac
-    echo "$input.$(base64url <"$work/signature")"
-}
-# offer NAME EXPECTED VERDICT: appends to what an example reads.
-offer() {
-    what+=("$1")
-    expected+=("$2")
-    verdicts+=("$3")
-}
-# altered_verdicts GOOD: offers verdicts that were altered. The library rejects them, with messages
-# of its own.
-altered_verdicts() {
-    local signature=${1##*.} header=${1%%.*}
-    offer "a verdict with another header" "refused: " "$(altered "$1" 10)"
-    offer "one with other claims" "refused: " "$(altered "$1" $((${#header} + 41)))"
-    offer "one with another signature" "refused: " "$(altered "$1" $((${#1} - ${#signature} / 2)))"
-    offer "one with no signature" "refused: " "${1%.*}."
-}
-# forged_verdicts ALGORITHM GOOD: offers what no gateway signs, with valid signatures.
-made_here=made-here-by-hand
-forged_verdicts() {
-    local header claims input now
-    header=$(part "$2" 1)
-    claims=$(part "$2" 2 | sed "s/\"jti\":\"/&$made_here/")
-    now=$(date +%s)
-    offer "one that was signed here" "accepted $made_here" "$(signed "$1" "$header" "$claims")"
-    offer "one of another type" "refused: " "$(signed "$1" "${header/liveness-verdict+jwt/JWT}" "$claims")"
-    offer "one of another gateway" "refused: " "$(signed "$1" "$header" "${claims/gateway.example/other.example}")"
-    offer "one for another backend" "refused: " "$(signed "$1" "$header" "${claims/\"backend\"/\"frontend\"}")"
-    offer "one that has expired" "refused: " "$(signed "$1" "$header" "$(echo "$claims" | sed -E "s/\"exp\":[0-9]+/\"exp\":$((now - 60))/; s/\"iat\":[0-9]+/\"iat\":$((now - 360))/")")"
-    offer "one without an expiry" "refused: " "$(signed "$1" "$header" "$(echo "$claims" | sed -E 's/"exp":[0-9]+,//')")"
-    offer "one without a nonce" "refused: for another transaction" "$(signed "$1" "$header" "$(echo "$claims" | sed -E 's/,"nonce":"[^"]*"//')")"
-    offer "one of an unknown key" "refused: " "$(signed "$1" "$(echo "$header" | sed -E 's/"kid":"/&x/')" "$claims")"
-    offer "one that needs no signature" "refused: " "$(printf %s "${header/\"$1\"/\"none\"}" | base64url).$(printf %s "$claims" | base64url)."
-    # The public key as a shared secret.
-    input=$(printf %s "${header/\"$1\"/\"HS256\"}" | base64url).$(printf %s "$claims" | base64url)
-    offer "one of an HMAC with the public key" "refused: " \
-        "$input.$(printf %s "$input" | openssl dgst -sha256 -mac HMAC -macopt "key:$(sed -n '/BEGIN/,$p' "$work/$1.pub")" -binary | base64url)"
-}
-
-# example LIBRARY ALGORITHM VERDICT-COMMAND EVIDENCE-COMMAND: checks both programs, the first one
-# with verdicts that are signed by this algorithm.
-example() {
-    local language="$1-$2" receiver port good other another low lines now body
-    PORT=0 $4 >"$work/$language.evidence" 2>&1 &
-    receiver=$!
-    running+=("$receiver")
-    port=$(wait_for "$work/$language.evidence" '^listening on ' | tr -dc 0-9)
-    gateway "$language-low" "$2" "$low_qiniu" "$port"
-    low=$(verdict user-1 "$nonce")
-    gateway "$language" "$2" "$good_qiniu" "$port"
-    good=$(verdict user-1 "$nonce")
-    other=$(verdict user-2 "$nonce")
-    another=$(verdict user-1 "$nonce-2")
-    local what=() expected=() verdicts=() number=0 line
-    altered_verdicts "$good"
-    forged_verdicts "$2" "$good"
-    offer "another user's" "refused: about another user" "$other"
-    offer "one for another transaction" "refused: for another transaction" "$another"
-    offer "one that did not pass" "refused: not passed" "$low"
-    offer "the good one" "accepted " "$good"
-    offer "the good one again" "refused: used before" "$good"
-    printf '%s\n' "${verdicts[@]}" | JWKS_URL=$gateway/.well-known/jwks.json ISSUER=https://gateway.example.com AUDIENCE=backend \
-        USER_ISSUER=https://login.example.com/ USER_ID=user-1 NONCE=$nonce $3 >"$work/$language.verdicts" 2>&1 || true
-    while read -r line && [ $number -lt ${#expected[@]} ]; do
-        case $line in
-            "${expected[$number]}"*) ok "$language: ${what[$number]}" ;;
-            *) fail "$language: ${what[$number]}: $line" ;;
-        esac
-        number=$((number + 1))
-    done <"$work/$language.verdicts"
-    if [ $number -ne ${#expected[@]} ]; then fail "$language: said too little"; cat "$work/$language.verdicts"; fi
-    local id
-    id=$(sed -n 's/^accepted //p' "$work/$language.verdicts" | grep -v "^$made_here")
-    same "$language: the evidence of that verdict" "$(grep -F "took $id " "$work/$language.evidence")" "took $id passed=true picture=true"
-    now=$(date +%s)
-    body='{"id":"made-here","user":"u","issuer":"i","time":"","passed":true,"answer":{"result":null}}'
-    same "$language: a delivery that is signed" "$(deliver "$port" made-here "$now" "$body" "$body")" 204
-    same "$language: one that was altered" "$(deliver "$port" made-here "$now" "$body" "${body/true/false}")" 401
-    same "$language: one of an hour ago" "$(deliver "$port" made-here $((now - 3600)) "$body" "$body")" 401
-    same "$language: one with another id" "$(deliver "$port" made-there "$now" "$body" "$body")" 400
-    same "$language: one with no signature" "$(curl -sS -o /dev/null -w '%{http_code}' --data-binary "$body" "http://127.0.0.1:$port/liveness")" 401
-    kill "$receiver"
-}
-# has COMMAND: whether the command is installed; prints a line if it is not.
-has() {
-    if command -v "$1" >/dev/null; then return; fi
-    if [ "${CI:-}" = true ]; then fail "$1 is needed here and is missing"; else echo "skip  no $1"; fi
-    return 1
-}
 
 emulator good pass
 good_qiniu=$qiniu
 emulator low low-score
 low_qiniu=$qiniu
-# installs COMMAND…: whether this command installs packages; prints a line if it does not.
-installs() {
-    if "$@"; then return; fi
-    if [ "${CI:-}" = true ]; then fail "$* is needed here and fails"; else echo "skip  $1 installs no packages"; fi
-    return 1
-}
+# A replica that publishes the keys of all: a backend may ask any of them.
+gateway keys ES256 "$good_qiniu" 9
+keys_url=$gateway/.well-known/jwks.json
 
 cp -r "$here/node" "$work/node"
+node="node $work/node/main.mjs"
 python="$work/venv/bin/python"
 if has node && has npm && installs npm install --prefix "$work/node" --no-audit --no-fund --silent; then
-    evidence="node $work/node/evidence.mjs"
-    example jose EdDSA "node $work/node/verdict.mjs" "$evidence"
-    example jose ES256 "node $work/node/verdict.mjs" "$evidence"
-    example jsonwebtoken ES256 "node $work/node/verdict-jsonwebtoken.mjs" "$evidence"
+    example jose EdDSA "$node verdict" "$node evidence"
+    example jose ES256 "$node verdict" "$node evidence"
+    example jsonwebtoken ES256 "$node verdict-jsonwebtoken" "$node evidence"
+    mints jose "$node mint" EdDSA ES256 RS256 HS256
+    mints jsonwebtoken "$node mint-jsonwebtoken" ES256 RS256 HS256
+    backend node EdDSA "$node"
 fi
 if has python3 && installs python3 -m venv "$work/venv" &&
     installs "$python" -m pip install --quiet --disable-pip-version-check -r "$here/python/requirements.txt"; then
-    evidence="$python $here/python/evidence.py"
-    example pyjwt EdDSA "$python $here/python/verdict.py" "$evidence"
-    example pyjwt ES256 "$python $here/python/verdict.py" "$evidence"
-    example python-jose ES256 "$python $here/python/verdict_jose.py" "$evidence"
+    python="$python -B $here/python/main.py"
+    example pyjwt EdDSA "$python verdict" "$python evidence"
+    example pyjwt ES256 "$python verdict" "$python evidence"
+    example python-jose ES256 "$python verdict_jose" "$python evidence"
+    mints pyjwt "$python mint" EdDSA ES256 RS256 HS256
+    backend python ES256 "$python"
 fi
 if has go; then
-    go build -o "$work/go-verdict" "$here/go/verdict/main.go"
-    go build -o "$work/go-evidence" "$here/go/evidence/main.go"
-    example go EdDSA "$work/go-verdict" "$work/go-evidence"
-    example go ES256 "$work/go-verdict" "$work/go-evidence"
+    (cd "$here/go" && go build -o "$work/go-example" .)
+    go="$work/go-example"
+    example go EdDSA "$go verdict" "$go evidence"
+    example go ES256 "$go verdict" "$go evidence"
+    mints go "$go mint" EdDSA ES256 RS256 HS256
+    backend go RS256 "$go"
 fi
 exit $failed

@@ -32,6 +32,9 @@ mod errors;
 // The manifests' memory limits hold what their configuration allows.
 mod manifests;
 
+// Code in the pages for backends is code of the examples.
+mod examples;
+
 // What the documents say of error codes, metrics, and each other.
 mod documents;
 

@@ -1,16 +1,14 @@
-// A backend that receives evidence: it verifies the sender and keeps the best picture for the
-// verdict that follows. It needs only Node's standard library.
-//
-//   EVIDENCE_SECRET=whsec_… PORT=3000 node evidence.mjs
+// Receives evidence: verifies the sender, and keeps the best picture for the verdict that follows.
+// It relies on Node's standard library alone, and never keeps a picture for longer than MAX_HELD.
 import { createHmac, timingSafeEqual } from "node:crypto";
-import { createServer } from "node:http";
 
 const MAX_BODY = 24 * 1024 * 1024;
 const MAX_AGE = 5 * 60; // seconds
+const MAX_HELD = 15 * 60; // seconds: longer than a verdict is valid
 const key = Buffer.from(process.env.EVIDENCE_SECRET.replace(/^whsec_/, ""), "base64");
 
 // By the verdict's `jti`. These are pictures of faces: delete them when they are no longer needed.
-const evidence = new Map();
+export const evidence = new Map();
 
 /** Whether the gateway sent these bytes recently. `body` must be the bytes as received. */
 function isGenuine(headers, body) {
@@ -25,8 +23,9 @@ function isGenuine(headers, body) {
   });
 }
 
-async function take(request) {
-  if (request.method !== "POST" || request.url !== "/liveness") return 404;
+/** Returns the status to respond with. Calls `first` with a delivery that did not come before. */
+export async function take(request, first = () => {}) {
+  if (request.method !== "POST") return 405;
   const chunks = [];
   let length = 0;
   for await (const chunk of request) {
@@ -36,16 +35,15 @@ async function take(request) {
   }
   const body = Buffer.concat(chunks);
   if (!isGenuine(request.headers, body)) return 401;
-  const { id, user, issuer, passed, answer } = JSON.parse(body);
+  const delivery = JSON.parse(body);
   // The signed id must be the id in the body. A repeated delivery changes nothing.
-  if (id !== request.headers["webhook-id"]) return 400;
-  if (!evidence.has(id)) evidence.set(id, { user, issuer, picture: answer.result?.best_image?.pic });
-  console.log(`took ${id} passed=${passed} picture=${evidence.get(id).picture !== undefined}`);
+  if (delivery.id !== request.headers["webhook-id"]) return 400;
+  const now = Date.now() / 1000;
+  for (const [id, { since }] of evidence) if (since + MAX_HELD < now) evidence.delete(id);
+  if (evidence.has(delivery.id)) return 204;
+  const picture = delivery.answer.result?.best_image?.pic;
+  evidence.set(delivery.id, { user: delivery.user, issuer: delivery.issuer, picture, since: now });
+  console.log(`took ${delivery.id} passed=${delivery.passed} picture=${picture !== undefined}`);
+  first(delivery);
   return 204;
 }
-
-const server = createServer(async (request, response) => {
-  const status = await take(request).catch(() => 400);
-  response.writeHead(status).end();
-});
-server.listen(Number(process.env.PORT ?? 3000), "127.0.0.1", () => console.log(`listening on ${server.address().port}`));

@@ -1,7 +1,5 @@
-"""A backend that receives evidence: it verifies the sender and keeps the best picture for the
-verdict that follows. It needs only Python's standard library.
-
-EVIDENCE_SECRET=whsec_… PORT=3000 python evidence.py
+"""Receives evidence: verifies the sender, and keeps the best picture for the verdict that follows.
+It relies on Python's standard library alone, and never keeps a picture for longer than MAX_HELD.
 """
 
 import base64
@@ -10,15 +8,17 @@ import hmac
 import json
 import os
 import re
+import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 MAX_BODY = 24 * 1024 * 1024
 MAX_AGE = 5 * 60  # seconds
+MAX_HELD = 15 * 60  # seconds: longer than a verdict is valid
 key = base64.b64decode(os.environ["EVIDENCE_SECRET"].removeprefix("whsec_"))
 
 # By the verdict's `jti`. These are pictures of faces: delete them when they are no longer needed.
 evidence = {}
+lock = threading.Lock()
 
 
 def is_genuine(headers, body):
@@ -32,34 +32,29 @@ def is_genuine(headers, body):
     return any(hmac.compare_digest(wanted, signature) for signature in given)
 
 
-class Receiver(BaseHTTPRequestHandler):
-    def do_POST(self):
-        self.send_response(self.take())
-        self.end_headers()
-
-    def take(self):
-        length = self.headers.get("content-length", "")
-        if self.path != "/liveness" or not re.fullmatch("[0-9]{1,12}", length):
-            return 404
-        if int(length) > MAX_BODY:
-            return 413
-        body = self.rfile.read(int(length))
-        if not is_genuine(self.headers, body):
-            return 401
-        delivery = json.loads(body)
-        # The signed id must be the id in the body. A repeated delivery changes nothing.
-        if delivery["id"] != self.headers["webhook-id"]:
-            return 400
-        picture = ((delivery["answer"].get("result") or {}).get("best_image") or {}).get("pic")
-        evidence.setdefault(delivery["id"], (delivery["issuer"], delivery["user"], picture))
-        passed, there = str(delivery["passed"]).lower(), str(picture is not None).lower()
-        print(f"took {delivery['id']} passed={passed} picture={there}", flush=True)
-        return 204
-
-    def log_message(self, *_):
-        pass
-
-
-server = ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", "3000"))), Receiver)
-print("listening on", server.server_port, flush=True)
-server.serve_forever()
+def take(headers, stream, first=lambda delivery: None):
+    """Returns the status to respond with. Calls `first` with one that did not come before."""
+    length = headers.get("content-length", "")
+    if not re.fullmatch("[0-9]{1,12}", length):
+        return 411
+    if int(length) > MAX_BODY:
+        return 413
+    body = stream.read(int(length))
+    if not is_genuine(headers, body):
+        return 401
+    delivery = json.loads(body)
+    # The signed id must be the id in the body. A repeated delivery changes nothing.
+    if delivery["id"] != headers["webhook-id"]:
+        return 400
+    picture = ((delivery["answer"].get("result") or {}).get("best_image") or {}).get("pic")
+    with lock:
+        now = time.time()
+        for old in [id for id, (*_, since) in evidence.items() if since + MAX_HELD < now]:
+            del evidence[old]
+        if delivery["id"] in evidence:
+            return 204
+        evidence[delivery["id"]] = (delivery["issuer"], delivery["user"], picture, now)
+    passed, there = str(delivery["passed"]).lower(), str(picture is not None).lower()
+    print(f"took {delivery['id']} passed={passed} picture={there}", flush=True)
+    first(delivery)
+    return 204

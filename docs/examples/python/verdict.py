@@ -1,36 +1,58 @@
-"""How a backend verifies a verdict with PyJWT, whichever kind of key signs. Reads one verdict per
-line from standard input and prints the result of each.
-
-JWKS_URL=… ISSUER=… AUDIENCE=… USER_ISSUER=… USER_ID=… NONCE=… python verdict.py
+"""Verifies verdicts with PyJWT, whichever kind of key signs. It relies on the gateway's key set
+alone, and never lets a verdict choose its key or its algorithm.
 """
 
 import os
-import sys
+import threading
 import time
 
 import jwt
 
-# The key set is fetched on first use, and again when a verdict names an unknown key.
-keys = jwt.PyJWKClient(os.environ["JWKS_URL"])
+REFETCH = 30  # Minimum time between two fetches for unknown keys, in seconds.
 
-# Used verdicts, until they expire. With several backends, store them in a shared database.
-used = {}
+# The key set is fetched on first use, and every ten minutes.
+keys = jwt.PyJWKClient(os.environ["JWKS_URL"], lifespan=600, timeout=5)
+refetched = float("-inf")
+lock = threading.Lock()
 
 
 class Refused(Exception):
-    """The verdict does not prove that this user passed for this transaction."""
+    """The verdict does not prove what it should."""
 
 
-def accept(verdict, user_issuer, user_id, nonce):
-    """Returns the claims of a verdict that this user passed for this nonce; raises otherwise."""
-    token = jwt.decode_complete(
-        verdict,
-        keys.get_signing_key_from_jwt(verdict).key,
-        algorithms=["EdDSA", "ES256"],
-        issuer=os.environ["ISSUER"],
-        audience=os.environ["AUDIENCE"],
-        options={"require": ["iss", "aud", "exp", "iat", "jti", "sub"]},
-    )
+class Unavailable(Exception):
+    """The keys can't be fetched."""
+
+
+def key_of(kid):
+    """Returns the key with this id. An unknown id causes a fetch, but invented ones no flood."""
+    global refetched
+    with lock:
+        try:
+            found = keys.match_kid(keys.get_signing_keys(), kid)
+            if found is None and time.monotonic() - refetched > REFETCH:
+                refetched = time.monotonic()
+                found = keys.match_kid(keys.get_signing_keys(refresh=True), kid)
+        except jwt.PyJWKClientError as error:
+            raise Unavailable(str(error)) from error
+    if found is None:
+        raise Refused("signed with an unknown key")
+    return found.key
+
+
+def check(verdict, user_issuer, user_id, nonce):
+    """Returns the claims of a genuine verdict about this user and this nonce, passed or not."""
+    try:
+        token = jwt.decode_complete(
+            verdict,
+            key_of(jwt.get_unverified_header(verdict).get("kid")),
+            algorithms=["EdDSA", "ES256"],
+            issuer=os.environ["ISSUER"],
+            audience=os.environ["AUDIENCE"],
+            options={"require": ["iss", "aud", "exp", "iat", "jti", "sub"]},
+        )
+    except jwt.PyJWTError as error:
+        raise Refused(str(error)) from error
     claims = token["payload"]
     if token["header"].get("typ") != "liveness-verdict+jwt":
         raise Refused("not a verdict")
@@ -40,21 +62,23 @@ def accept(verdict, user_issuer, user_id, nonce):
     # The nonce that this backend made for the transaction which is now to be carried out.
     if claims.get("nonce") != nonce:
         raise Refused("for another transaction")
-    if claims.get("liveness", {}).get("passed") is not True:
-        raise Refused("not passed")
-    now = time.time()
-    for jti in [jti for jti, until in used.items() if until < now]:
-        del used[jti]
-    if claims["jti"] in used:
-        raise Refused("used before")
-    used[claims["jti"]] = claims["exp"]
     return claims
 
 
-for line in sys.stdin:
-    try:
-        user = os.environ["USER_ISSUER"], os.environ["USER_ID"]
-        claims = accept(line.strip(), *user, os.environ["NONCE"])
-        print("accepted", claims["jti"], flush=True)
-    except (Refused, jwt.PyJWTError) as error:
-        print(f"refused: {error}", flush=True)
+# Used verdicts, until they expire. With several backends, store them in a shared database.
+used = {}
+
+
+def accept(verdict, user_issuer, user_id, nonce):
+    """Returns the claims of a verdict that this user passed for this nonce; accepts it once."""
+    claims = check(verdict, user_issuer, user_id, nonce)
+    if claims.get("liveness", {}).get("passed") is not True:
+        raise Refused("not passed")
+    with lock:
+        now = time.time()
+        for jti in [jti for jti, until in used.items() if until < now]:
+            del used[jti]
+        if claims["jti"] in used:
+            raise Refused("used before")
+        used[claims["jti"]] = claims["exp"]
+    return claims

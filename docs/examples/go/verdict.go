@@ -1,11 +1,9 @@
-// How a backend verifies a verdict, whichever kind of key signs. Reads one verdict per line from
-// standard input and prints the result of each. It needs only Go's standard library.
-//
-//	JWKS_URL=… ISSUER=… AUDIENCE=… USER_ISSUER=… USER_ID=… NONCE=… go run .
+// Verifies verdicts, whichever kind of key signs. It needs only Go's standard library, relies on
+// the gateway's key set alone, and never lets a verdict choose its key or its algorithm.
+
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -13,12 +11,10 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math/big"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -34,7 +30,10 @@ type Claims struct {
 	Expires    int64  `json:"exp"`
 	ID         string `json:"jti"`
 	Nonce      string `json:"nonce"`
-	Liveness   struct {
+	Token      struct {
+		Transaction string `json:"txn"`
+	} `json:"token_claims"`
+	Liveness struct {
 		Passed bool `json:"passed"`
 	} `json:"liveness"`
 }
@@ -59,15 +58,36 @@ type Checker struct {
 const (
 	leeway     = 30 * time.Second
 	keysAtMost = 1 << 20
-	// Minimum time between two fetches for unknown keys.
-	refetch = 30 * time.Second
+	// Time that fetched keys are used, and the minimum time between two fetches for unknown keys.
+	keysMaxAge = 10 * time.Minute
+	refetch    = 30 * time.Second
 )
 
-// Accept returns the claims of a verdict that this user passed for this nonce, or an error.
+// Refused says why a verdict does not prove what it should. Any other error means that the keys
+// can't be fetched.
+type Refused string
+
+func (r Refused) Error() string { return string(r) }
+
+// Accept returns the claims of a verdict that this user passed for this nonce. It accepts it once.
 func (c *Checker) Accept(verdict, userIssuer, user, nonce string) (*Claims, error) {
+	claims, err := c.Check(verdict, userIssuer, user, nonce)
+	switch {
+	case err != nil:
+		return nil, err
+	case !claims.Liveness.Passed:
+		return nil, Refused("not passed")
+	case claims.ID == "" || !c.first(claims, time.Now().Add(-leeway).Unix()):
+		return nil, Refused("used before")
+	}
+	return claims, nil
+}
+
+// Check returns the claims of a genuine verdict about this user and this nonce, passed or not.
+func (c *Checker) Check(verdict, userIssuer, user, nonce string) (*Claims, error) {
 	parts := strings.Split(verdict, ".")
 	if len(parts) != 3 {
-		return nil, errors.New("not a JWS")
+		return nil, Refused("not a JWS")
 	}
 	var header struct {
 		Algorithm string   `json:"alg"`
@@ -76,42 +96,38 @@ func (c *Checker) Accept(verdict, userIssuer, user, nonce string) (*Claims, erro
 		Critical  []string `json:"crit"`
 	}
 	if err := decode(parts[0], &header); err != nil {
-		return nil, err
+		return nil, Refused(err.Error())
 	}
 	if header.Type != "liveness-verdict+jwt" || header.Critical != nil {
-		return nil, errors.New("not a verdict")
+		return nil, Refused("not a verdict")
 	}
 	key, err := c.key(header.Key)
 	if err != nil {
 		return nil, err
 	}
 	if header.Algorithm != key.algorithm {
-		return nil, errors.New("not the algorithm of its key")
+		return nil, Refused("not the algorithm of its key")
 	}
 	signature, err := base64.RawURLEncoding.Strict().DecodeString(parts[2])
 	if err != nil || !key.verify([]byte(parts[0]+"."+parts[1]), signature) {
-		return nil, errors.New("the signature is wrong")
+		return nil, Refused("the signature is wrong")
 	}
 	var claims Claims
 	if err := decode(parts[1], &claims); err != nil {
-		return nil, err
+		return nil, Refused(err.Error())
 	}
 	now := time.Now()
 	switch {
 	case claims.Issuer != c.Issuer || claims.Audience != c.Audience:
-		return nil, errors.New("from another gateway, or for another backend")
+		return nil, Refused("from another gateway, or for another backend")
 	case now.Add(-leeway).Unix() >= claims.Expires || now.Add(leeway).Unix() < claims.Issued:
-		return nil, errors.New("expired, or not valid yet")
+		return nil, Refused("expired, or not valid yet")
 	// The user of the backend's own login session, never a name that the frontend sends.
 	case claims.UserIssuer != userIssuer || claims.User != user:
-		return nil, errors.New("about another user")
+		return nil, Refused("about another user")
 	// The nonce that this backend made for the transaction which is now to be carried out.
 	case claims.Nonce != nonce:
-		return nil, errors.New("for another transaction")
-	case !claims.Liveness.Passed:
-		return nil, errors.New("not passed")
-	case claims.ID == "" || !c.first(&claims, now.Add(-leeway).Unix()):
-		return nil, errors.New("used before")
+		return nil, Refused("for another transaction")
 	}
 	return &claims, nil
 }
@@ -135,19 +151,18 @@ func (c *Checker) first(claims *Claims, now int64) bool {
 func (c *Checker) key(id string) (verifier, error) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	if key, known := c.keys[id]; known {
-		return key, nil
-	}
-	if time.Since(c.fetched) > refetch {
-		c.fetched = time.Now()
+	key, known := c.keys[id]
+	if age := time.Since(c.fetched); age > keysMaxAge || !known && age > refetch {
 		if err := c.fetch(); err != nil {
 			return verifier{}, err
 		}
+		c.fetched = time.Now()
+		key, known = c.keys[id]
 	}
-	if key, known := c.keys[id]; known {
-		return key, nil
+	if !known {
+		return verifier{}, Refused("signed with an unknown key")
 	}
-	return verifier{}, errors.New("signed with an unknown key")
+	return key, nil
 }
 
 func (c *Checker) fetch() error {
@@ -221,22 +236,4 @@ func decode(part string, into interface{}) error {
 		return err
 	}
 	return json.NewDecoder(bytes.NewReader(text)).Decode(into)
-}
-
-func main() {
-	checker := Checker{
-		URL:      os.Getenv("JWKS_URL"),
-		Issuer:   os.Getenv("ISSUER"),
-		Audience: os.Getenv("AUDIENCE"),
-		used:     map[string]int64{},
-	}
-	lines := bufio.NewScanner(os.Stdin)
-	for lines.Scan() {
-		claims, err := checker.Accept(strings.TrimSpace(lines.Text()), os.Getenv("USER_ISSUER"), os.Getenv("USER_ID"), os.Getenv("NONCE"))
-		if err != nil {
-			fmt.Println("refused:", err)
-			continue
-		}
-		fmt.Println("accepted", claims.ID)
-	}
 }
