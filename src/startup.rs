@@ -30,6 +30,7 @@ use crate::{
         finalize::ResponseFinalizer,
         gateway::{Gateway, Page},
         in_flight::InFlightCalls,
+        site::Site,
         unread::UnreadUploads,
     },
     rotation::Reloader,
@@ -123,6 +124,7 @@ impl BoundGateway {
             upstream: Arc::new(Upstream::new(qiniu)),
             calls: InFlightCalls::default(),
             pages: key_set(&finalizer),
+            site: None,
             finalizer: Arc::new(finalizer),
             telemetry,
             readiness: Arc::clone(&readiness),
@@ -151,9 +153,9 @@ impl BoundGateway {
         self.admin
     }
 
-    /// Serves further documents without a token, by path.
-    pub fn add_pages(&mut self, pages: HashMap<&'static str, Page>) {
-        self.gateway.pages.extend(pages);
+    /// Serves this site at all paths that the gateway does not serve itself.
+    pub fn add_site(&mut self, site: Site) {
+        self.gateway.site = Some(site);
     }
 
     /// Serves until `stop` resolves, then drains: requests in flight and calls to Qiniu, also

@@ -27,7 +27,7 @@ pub struct EmulatorArgs {
         value_parser = arguments::listen_address
     )]
     listen: SocketAddr,
-    /// Outcome of valid verifies: pass, action-fail, low-score, spoof or error:CODE, for example
+    /// Outcome of verifies: pass, action-fail, low-score, spoof, busy or error:CODE, for example
     /// error:216501
     #[arg(long, value_name = "OUTCOME", default_value_t)]
     outcome: Scenario,

@@ -34,8 +34,16 @@ pub struct SandboxArgs {
         value_parser = arguments::listen_address
     )]
     listen: SocketAddr,
-    /// Outcome of valid verifies: pass, action-fail, low-score, spoof or error:CODE, for example
-    /// error:216501
+    /// Address or host name of the admin listener, with a port; port 0 picks a free one
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:0",
+        value_parser = arguments::listen_address
+    )]
+    admin_listen: SocketAddr,
+    /// Outcome of verifies: pass, action-fail, low-score, spoof, busy or error:CODE, for example
+    /// error:216501; the page can change it
     #[arg(long, value_name = "OUTCOME", default_value_t)]
     outcome: Scenario,
     /// Delay of each of the emulator's responses: a whole number and a unit (ms, s or min), at most
@@ -95,6 +103,7 @@ impl SandboxArgs {
             let stop = drain::termination_signal();
             let settings = SandboxSettings {
                 listen: self.listen,
+                admin_listen: self.admin_listen,
                 scenario: self.outcome,
                 latency: self.latency,
             };

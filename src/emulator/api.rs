@@ -14,6 +14,7 @@ use super::{
     handle::{EmulatorHandle, EmulatorTime},
     pictures::SamplePictures,
     responses::{self, FaceFields, ResponseIds},
+    scenario::Scenario,
     sessions::{EmulatedSessions, IssueError, NoRandomBytes},
     video::{self, VideoError},
 };
@@ -45,6 +46,9 @@ enum CallError {
     /// The API refuses the call, with HTTP status 200.
     #[error(transparent)]
     Code(#[from] ErrorCode),
+    /// It refuses the video of the call.
+    #[error(transparent)]
+    Video(#[from] VideoError),
     #[error(transparent)]
     NoRandomBytes(#[from] NoRandomBytes),
 }
@@ -56,6 +60,17 @@ impl From<IssueError> for CallError {
             IssueError::NoRandomBytes(error) => Self::NoRandomBytes(error),
         }
     }
+}
+
+/// Why a call has no response body: its HTTP status is not 200.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum CallFailure {
+    /// [`Scenario::Busy`].
+    #[error("no capacity")]
+    Busy,
+    /// A fault of this machine.
+    #[error(transparent)]
+    NoRandomBytes(#[from] NoRandomBytes),
 }
 
 /// The state of the endpoints: valid sessions and the pictures of the responses.
@@ -76,32 +91,41 @@ impl EmulatorApi {
     /// Returns the response body of a call whose signature is valid. Its HTTP status is 200.
     ///
     /// # Errors
-    /// [`NoRandomBytes`], a fault of this machine.
+    /// See [`CallFailure`].
     pub(super) fn call(
         &self,
         endpoint: EmulatedEndpoint,
         body: &[u8],
         now: EmulatorTime,
         handle: &EmulatorHandle,
-    ) -> Result<Vec<u8>, NoRandomBytes> {
+    ) -> Result<Vec<u8>, CallFailure> {
+        // Read once: it may be changed at any time.
+        let scenario = handle.scenario();
+        if endpoint == EmulatedEndpoint::Verify && scenario == Scenario::Busy {
+            return Err(CallFailure::Busy);
+        }
         let ids = response_ids()?;
         let Ok(fields) = serde_json::from_slice::<Map<String, Value>>(body) else {
-            return Ok(responses::error(ErrorCode::NOT_JSON, ids));
+            return Ok(responses::error(ErrorCode::NOT_JSON, None, ids));
         };
         let result = match endpoint {
             EmulatedEndpoint::SessionCode => self.issue(&fields, now, ids),
-            EmulatedEndpoint::Verify => self
-                .verify(&fields, now)
-                .map(|wanted| {
-                    let (scenario, new) = (handle.scenario(), handle.has_new_members());
-                    responses::verify(&self.pictures, scenario, wanted, new, ids)
-                })
-                .map_err(CallError::Code),
+            EmulatedEndpoint::Verify => self.verify(&fields, now).map(|wanted| {
+                if is_billed(scenario) {
+                    handle.count_billed_call();
+                }
+                let new = handle.has_new_members();
+                responses::verify(&self.pictures, scenario, wanted, new, ids)
+            }),
         };
         match result {
             Ok(body) => Ok(body),
-            Err(CallError::Code(code)) => Ok(responses::error(code, ids)),
-            Err(CallError::NoRandomBytes(error)) => Err(error),
+            Err(CallError::Code(code)) => Ok(responses::error(code, None, ids)),
+            Err(CallError::Video(error)) => {
+                let hint = error.to_string();
+                Ok(responses::error(error.code(), Some(&hint), ids))
+            }
+            Err(CallError::NoRandomBytes(error)) => Err(error.into()),
         }
     }
 
@@ -121,7 +145,7 @@ impl EmulatorApi {
         &self,
         fields: &Map<String, Value>,
         now: EmulatorTime,
-    ) -> Result<FaceFields, ErrorCode> {
+    ) -> Result<FaceFields, CallError> {
         let session = text(fields, "session_id", ErrorCode::SESSION_ID_FORMAT);
         // Before the other parameters are checked: every outcome spends the session.
         let was_valid = session.is_ok_and(|id| {
@@ -132,13 +156,19 @@ impl EmulatorApi {
         let video = text(fields, "video_base64", ErrorCode::VIDEO_FORMAT)?;
         let face_fields = face_fields(fields)?;
         if !was_valid {
-            return Err(ErrorCode::SESSION_LAPSE);
+            return Err(ErrorCode::SESSION_LAPSE.into());
         }
-        video::check(video).map_err(|error| match error {
-            VideoError::Unusable => ErrorCode::NO_VIDEO,
-            VideoError::TooLong => ErrorCode::VIDEO_TOO_LONG,
-        })?;
+        video::check(video)?;
         Ok(face_fields)
+    }
+}
+
+/// Whether a verify with a valid session and video is billed.
+fn is_billed(scenario: Scenario) -> bool {
+    match scenario {
+        Scenario::Pass | Scenario::ActionFail | Scenario::LowScore | Scenario::Spoof => true,
+        Scenario::Error(code) => ErrorCode(code).is_billed(),
+        Scenario::Busy => false,
     }
 }
 

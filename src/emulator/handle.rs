@@ -18,6 +18,7 @@ pub struct EmulatorHandle(Mutex<HandleState>);
 struct HandleState {
     session_calls: u64,
     verify_calls: u64,
+    billed_calls: u64,
     authorization_failures: u64,
     last: Option<LastRequest>,
     scenario: Scenario,
@@ -59,6 +60,12 @@ impl EmulatorHandle {
     /// Number of `verify` calls with a valid signature, whatever their outcome.
     pub fn verify_calls(&self) -> u64 {
         self.state().verify_calls
+    }
+
+    /// Number of `verify` calls that were billed: those with a result, and those whose error says
+    /// that the video was judged.
+    pub fn billed_calls(&self) -> u64 {
+        self.state().billed_calls
     }
 
     /// Number of requests rejected with status 401, or with 403 for their date.
@@ -151,6 +158,11 @@ impl EmulatorHandle {
         state.verify_calls = state.verify_calls.saturating_add(1);
     }
 
+    pub(super) fn count_billed_call(&self) {
+        let mut state = self.state();
+        state.billed_calls = state.billed_calls.saturating_add(1);
+    }
+
     pub(super) fn count_authorization_failure(&self) {
         let mut state = self.state();
         state.authorization_failures = state.authorization_failures.saturating_add(1);
@@ -172,6 +184,7 @@ impl fmt::Debug for EmulatorHandle {
         out.debug_struct("EmulatorHandle")
             .field("session_calls", &state.session_calls)
             .field("verify_calls", &state.verify_calls)
+            .field("billed_calls", &state.billed_calls)
             .field("signature_failures", &state.authorization_failures)
             .field(
                 "last_body_length",

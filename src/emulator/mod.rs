@@ -13,6 +13,7 @@ mod api;
 mod authorization;
 mod error_code;
 mod handle;
+pub(crate) mod listener;
 mod pictures;
 mod responses;
 mod scenario;
@@ -20,17 +21,9 @@ mod server;
 mod sessions;
 mod video;
 
-use std::{
-    convert::Infallible, future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration,
-};
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    task::JoinSet,
-};
+use tokio::net::TcpListener;
 
 use self::{api::EmulatorApi, authorization::EmulatorAccount, server::EmulatorServer};
 pub use self::{
@@ -38,13 +31,6 @@ pub use self::{
     scenario::{Scenario, UnknownScenario},
 };
 use crate::secret::Secret;
-
-/// Maximum number of open connections; further ones wait in the listener's queue.
-const MAX_CONNECTIONS: usize = 256;
-/// Time limit for the head of a request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// Pause after a failed accept, which otherwise would spin while no file descriptor is free.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Settings of an emulator.
 pub struct EmulatorSettings {
@@ -104,43 +90,11 @@ impl Emulator {
 
     /// Serves until `stop` resolves, then drops every connection at once.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let mut stop = pin!(stop);
-        let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let mut connections = JoinSet::new();
-        loop {
-            let accepted = async {
-                let permit = Arc::clone(&permits).acquire_owned().await;
-                (permit, self.listener.accept().await)
-            };
-            let (permit, accepted) = tokio::select! {
-                () = &mut stop => return,
-                accepted = accepted => accepted,
-            };
-            while connections.try_join_next().is_some() {}
-            match accepted {
-                Ok((stream, _)) => {
-                    let connection = serve(stream, Arc::clone(&self.server));
-                    connections.spawn(async move {
-                        connection.await;
-                        drop(permit);
-                    });
-                }
-                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
-            }
-        }
+        let server = self.server;
+        let respond = move |request| {
+            let server = Arc::clone(&server);
+            async move { server.serve(request).await }
+        };
+        listener::serve(self.listener, respond, stop).await;
     }
-}
-
-/// Serves one connection until either side closes it. Errors of the connection are ignored.
-async fn serve(stream: TcpStream, server: Arc<EmulatorServer>) {
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request: Request<Incoming>| {
-        let server = Arc::clone(&server);
-        async move { Ok::<_, Infallible>(server.serve(request).await) }
-    });
-    let _ = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
 }

@@ -62,7 +62,8 @@ pub(super) fn verify(
         Scenario::ActionFail => scores(0.9402, "fail", 0.00063),
         Scenario::LowScore => scores(0.0213, "pass", 0.0872),
         Scenario::Spoof => scores(0.9581, "pass", 0.9934),
-        Scenario::Error(code) => return error(ErrorCode(code), ids),
+        Scenario::Busy => return error(ErrorCode::BUSY, None, ids),
+        Scenario::Error(code) => return error(ErrorCode(code), None, ids),
     };
     let mut out = String::with_capacity(RESPONSE_BYTES);
     envelope(&mut out, ids);
@@ -109,10 +110,15 @@ pub(super) fn verify(
     out.into_bytes()
 }
 
-/// A response body without a result.
-pub(super) fn error(code: ErrorCode, ids: ResponseIds) -> Vec<u8> {
-    let (number, message, log_id) = (code.0, code.message(), ids.log_id);
-    format!("{{\"error_code\":{number},\"error_msg\":\"{message}\",\"serverlogid\":{log_id}}}")
+/// A response body without a result. A `hint` follows Qiniu's message: `error_msg` is for people.
+pub(super) fn error(code: ErrorCode, hint: Option<&str>, ids: ResponseIds) -> Vec<u8> {
+    let (number, log_id) = (code.0, ids.log_id);
+    let mut message = code.message().to_owned();
+    if let Some(hint) = hint {
+        append(&mut message, format_args!(" (emulator: {hint})"));
+    }
+    let message = json!(message);
+    format!("{{\"error_code\":{number},\"error_msg\":{message},\"serverlogid\":{log_id}}}")
         .into_bytes()
 }
 

@@ -1,10 +1,11 @@
 //! The outcome of a verify whose session and video are valid.
 //!
-//! Plain data: parsed from the command line, or set by a test. It never depends on the video.
+//! Plain data: parsed from the command line, or set while the emulator runs. It never depends on
+//! the video.
 
 use std::{fmt, str::FromStr};
 
-/// The outcome of every verify that passes the checks of its parameters.
+/// The outcome of every verify whose session and video are valid; [`Scenario::Busy`], of every one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scenario {
     /// The actions are recognised and the score is above every threshold.
@@ -17,13 +18,17 @@ pub enum Scenario {
     /// As `Pass`, but with high synthetic-image scores. They are in the response only if
     /// `face_field` asks for `spoofing`.
     Spoof,
+    /// Qiniu has no capacity: a status that is not 200, and no session is spent.
+    Busy,
     /// HTTP status 200 with this `error_code`, which is not 0, and no result.
     Error(u32),
 }
 
 /// The text names no scenario.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected pass, action-fail, low-score, spoof, or error:CODE, for example error:216501")]
+#[error(
+    "expected pass, action-fail, low-score, spoof, busy, or error:CODE, for example error:216501"
+)]
 pub struct UnknownScenario;
 
 impl FromStr for Scenario {
@@ -35,6 +40,7 @@ impl FromStr for Scenario {
             "action-fail" => Ok(Self::ActionFail),
             "low-score" => Ok(Self::LowScore),
             "spoof" => Ok(Self::Spoof),
+            "busy" => Ok(Self::Busy),
             _ => {
                 let digits = text.strip_prefix("error:").ok_or(UnknownScenario)?;
                 let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -56,6 +62,7 @@ impl fmt::Display for Scenario {
             Self::ActionFail => out.write_str("action-fail"),
             Self::LowScore => out.write_str("low-score"),
             Self::Spoof => out.write_str("spoof"),
+            Self::Busy => out.write_str("busy"),
             Self::Error(code) => write!(out, "error:{code}"),
         }
     }
@@ -72,6 +79,7 @@ mod tests {
             Scenario::ActionFail,
             Scenario::LowScore,
             Scenario::Spoof,
+            Scenario::Busy,
             Scenario::Error(216_501),
         ] {
             assert_eq!(scenario.to_string().parse(), Ok(scenario));

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::{sleep, timeout};
 
 use super::{
-    api::{EmulatedEndpoint, EmulatorApi},
+    api::{CallFailure, EmulatedEndpoint, EmulatorApi},
     authorization::{AuthorizationError, EmulatorAccount, SignedHead},
     handle::{EmulatorHandle, LastRequest},
 };
@@ -62,6 +62,21 @@ impl From<AuthorizationError> for HttpRejection {
             AuthorizationError::StaleDate => Self::new(
                 StatusCode::FORBIDDEN,
                 r#"{"error":"request time is too skewed"}"#,
+            ),
+        }
+    }
+}
+
+impl From<CallFailure> for HttpRejection {
+    fn from(failure: CallFailure) -> Self {
+        match failure {
+            CallFailure::Busy => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                r#"{"error":"service unavailable"}"#,
+            ),
+            CallFailure::NoRandomBytes(_) => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                r#"{"error":"no randomness"}"#,
             ),
         }
     }
@@ -124,12 +139,7 @@ impl EmulatorServer {
             ));
         }
         let result = self.api.call(endpoint, &body, now, &self.handle);
-        let response = result.map_err(|_| {
-            HttpRejection::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                r#"{"error":"no randomness"}"#,
-            )
-        })?;
+        let response = result?;
         drop(body);
         if !self.latency.is_zero() {
             sleep(self.latency).await;

@@ -7,25 +7,68 @@ use std::time::Duration;
 
 use data_encoding::BASE64;
 
+use super::error_code::ErrorCode;
 use crate::media::{
     VideoFinding,
-    mp4::{self, Mp4Facts, judge},
+    mp4::{self, PlayingTime, judge},
 };
 
 /// Maximum decoded size, in bytes.
 pub(super) const MAX_BYTES: usize = 20 * 1024 * 1024;
 /// Maximum duration; Qiniu has an error code of its own for a longer video.
 const MAX_DURATION: Duration = Duration::from_secs(10);
+/// The first bytes of a WebM file (RFC 8794).
+const EBML: [u8; 4] = [0x1a, 0x45, 0xdf, 0xa3];
 
-/// Why a video is refused.
+/// What Qiniu advises, for those who record.
+const ADVICE: &str =
+    "record 1 to 10 s of H.264 in MP4, 640x480 to 1280x720 pixels, at about 1 Mbit/s";
+
+/// Why a video is refused, and what a person can do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum VideoError {
-    /// Wrong encoding, container, codec, size or dimensions, or too short.
-    #[error("no usable video")]
-    Unusable,
-    /// Longer than ten seconds.
-    #[error("the video is too long")]
-    TooLong,
+    #[error("video_base64 is empty; send the base64 of the recorded file")]
+    Empty,
+    #[error("video_base64 begins with `data:`; send only what follows the comma")]
+    DataUrl,
+    #[error("video_base64 is a URL; send the video itself in base64")]
+    Url,
+    #[error(
+        "video_base64 is not standard base64; use the alphabet with + and /, padding with =, and \
+         no blanks or line breaks"
+    )]
+    NotBase64,
+    #[error("the video is larger than 20 MiB; {advice}", advice = ADVICE)]
+    TooLarge,
+    #[error(
+        "the file is WebM; browsers record MP4 if asked for `video/mp4;codecs=\"avc1.42E01F\"`"
+    )]
+    WebM,
+    #[error("the file is not a complete MP4 file; {advice}", advice = ADVICE)]
+    NotMp4,
+    #[error("the file has no video track; {advice}", advice = ADVICE)]
+    NoVideoTrack,
+    #[error(
+        "the video is not encoded as H.264; ask the recorder for it (`video/mp4` alone may be VP9, \
+         phones may record HEVC)"
+    )]
+    NotH264,
+    #[error("the picture has {0}x{1} pixels; each side must have 16 to 2032; {advice}", advice = ADVICE)]
+    Dimensions(u16, u16),
+    #[error("the video lasts {0:.1?}, which is shorter than 1 s; {advice}", advice = ADVICE)]
+    TooShort(Duration),
+    #[error("the video lasts {0:.1?}, which is longer than 10 s; {advice}", advice = ADVICE)]
+    TooLong(Duration),
+}
+
+impl VideoError {
+    /// Qiniu's code.
+    pub(super) fn code(self) -> ErrorCode {
+        match self {
+            Self::TooLong(_) => ErrorCode::VIDEO_TOO_LONG,
+            _ => ErrorCode::NO_VIDEO,
+        }
+    }
 }
 
 /// Checks the text of a `video_base64`: standard alphabet and padding, no blanks, no prefix.
@@ -33,31 +76,54 @@ pub(super) enum VideoError {
 /// # Errors
 /// See [`VideoError`].
 pub(super) fn check(base64: &str) -> Result<(), VideoError> {
-    if base64.is_empty() || base64.len() > MAX_BYTES.div_ceil(3) * 4 {
-        return Err(VideoError::Unusable);
+    if base64.is_empty() {
+        return Err(VideoError::Empty);
+    }
+    if base64.starts_with("data:") {
+        return Err(VideoError::DataUrl);
+    }
+    if base64.starts_with("http://") || base64.starts_with("https://") {
+        return Err(VideoError::Url);
+    }
+    if base64.len() > MAX_BYTES.div_ceil(3) * 4 {
+        return Err(VideoError::TooLarge);
     }
     let video = BASE64
         .decode(base64.as_bytes())
-        .map_err(|_| VideoError::Unusable)?;
+        .map_err(|_| VideoError::NotBase64)?;
     check_bytes(&video)
 }
 
 fn check_bytes(video: &[u8]) -> Result<(), VideoError> {
     if video.len() > MAX_BYTES {
-        return Err(VideoError::Unusable);
+        return Err(VideoError::TooLarge);
     }
     let read = mp4::read_slice(video);
-    match judge(read) {
-        Ok(()) => Ok(()),
-        Err(VideoFinding::Duration) if read.is_ok_and(|facts| is_long(&facts)) => {
-            Err(VideoError::TooLong)
+    judge(read).map_err(|finding| match finding {
+        VideoFinding::Empty => VideoError::Empty,
+        VideoFinding::DataUrl => VideoError::DataUrl,
+        VideoFinding::NotBase64 => VideoError::NotBase64,
+        VideoFinding::TooLarge => VideoError::TooLarge,
+        VideoFinding::NotMp4 if video.starts_with(&EBML) => VideoError::WebM,
+        VideoFinding::NotMp4 => VideoError::NotMp4,
+        VideoFinding::NoVideoTrack => VideoError::NoVideoTrack,
+        VideoFinding::NotH264 => VideoError::NotH264,
+        VideoFinding::Dimensions => {
+            let facts = read.ok();
+            let (width, height) = facts.map_or((0, 0), |facts| (facts.width, facts.height));
+            VideoError::Dimensions(width, height)
         }
-        Err(_) => Err(VideoError::Unusable),
-    }
+        VideoFinding::Duration => duration(read.ok().and_then(|facts| facts.time)),
+    })
 }
 
-fn is_long(facts: &Mp4Facts) -> bool {
-    facts.time.is_some_and(|time| time.shortest > MAX_DURATION)
+fn duration(time: Option<PlayingTime>) -> VideoError {
+    let (shortest, longest) =
+        time.map_or_else(Default::default, |time| (time.shortest, time.longest));
+    match shortest > MAX_DURATION {
+        true => VideoError::TooLong(shortest),
+        false => VideoError::TooShort(longest),
+    }
 }
 
 #[cfg(test)]
@@ -96,11 +162,10 @@ mod tests {
             assert_eq!(facts.time.unwrap().longest, Duration::from_secs(3));
         }
         for bad in [
-            HEVC, AUDIO_ONLY, TOO_SHORT, TOO_SMALL, TOO_WIDE, b"", b"GIF89a",
+            HEVC, AUDIO_ONLY, TOO_SHORT, TOO_SMALL, TOO_WIDE, TOO_LONG, b"", b"GIF89a",
         ] {
-            assert_eq!(check_bytes(bad), Err(VideoError::Unusable));
+            assert!(check_bytes(bad).is_err());
         }
-        assert_eq!(check_bytes(TOO_LONG), Err(VideoError::TooLong));
     }
 
     #[test]
@@ -110,7 +175,7 @@ mod tests {
             Ok(())
         );
         let over = BASE64.encode(&padded(MOOV_FIRST, MAX_BYTES + 1));
-        assert_eq!(check(&over), Err(VideoError::Unusable));
+        assert_eq!(check(&over), Err(VideoError::TooLarge));
     }
 
     #[test]
@@ -121,27 +186,25 @@ mod tests {
         assert!(padded.ends_with("=="));
         assert_eq!(check(&padded), Ok(()));
         for bad in [
-            String::new(),
             padded.trim_end_matches('=').to_owned(),
-            format!("data:video/mp4;base64,{good}"),
             format!("{good}\n"),
             good.replacen('A', " A", 1),
             data_encoding::BASE64URL.encode(MOOV_FIRST),
-            "https://example.test/video.mp4".to_owned(),
         ] {
-            assert_eq!(check(&bad), Err(VideoError::Unusable));
+            assert_eq!(check(&bad), Err(VideoError::NotBase64));
         }
+        assert_eq!(check(""), Err(VideoError::Empty));
+        let prefixed = format!("data:video/mp4;base64,{good}");
+        assert_eq!(check(&prefixed), Err(VideoError::DataUrl));
+        let url = "https://example.test/video.mp4";
+        assert_eq!(check(url), Err(VideoError::Url));
     }
 
     #[test]
     fn a_truncated_file_is_refused() {
         for whole in [MOOV_FIRST, MOOV_LAST, WITH_AUDIO] {
             for length in (0..whole.len()).step_by(7) {
-                assert_eq!(
-                    check_bytes(&whole[..length]),
-                    Err(VideoError::Unusable),
-                    "{length}"
-                );
+                assert!(check_bytes(&whole[..length]).is_err(), "{length}");
             }
         }
         for length in 0..FRAGMENTED.len() {

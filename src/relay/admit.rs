@@ -16,6 +16,7 @@ use super::{
     gateway::{Gateway, Page, Peer},
     headers,
     refusal::Refusal,
+    site::Site,
 };
 use crate::{
     auth::Caller,
@@ -36,6 +37,8 @@ pub(super) enum Admission {
     Preflight,
     /// A document.
     Page(Page),
+    /// A path of the site.
+    Site(Site),
     /// The body may be received. These limits apply.
     Forward(Admitted, RequestLimits),
 }
@@ -101,6 +104,7 @@ pub(super) async fn admit(
         Destination::Endpoint(endpoint) => endpoint,
         Destination::Preflight => return Ok(Admission::Preflight),
         Destination::Page(page) => return Ok(Admission::Page(page)),
+        Destination::Site(site) => return Ok(Admission::Site(Arc::clone(site))),
     };
     let caller = authenticate(gateway, &parts.headers, endpoint, peer, record).await?;
     let caller_key = gateway.callers.of(&caller);
@@ -148,6 +152,7 @@ enum Destination<'g> {
     Endpoint(&'g Arc<Endpoint>),
     Preflight,
     Page(Page),
+    Site(&'g Site),
 }
 
 /// Finds the destination. A head that is too large or names no valid host is refused whatever its
@@ -170,7 +175,10 @@ fn find<'g>(
     let endpoint = gateway.endpoints.find(path);
     record.route = endpoint.map(|endpoint| Arc::clone(&endpoint.path));
     headers::check_head(parts, gateway.max_head_bytes)?;
-    let endpoint = endpoint.ok_or(Refusal::UnknownRoute)?;
+    let Some(endpoint) = endpoint else {
+        let site = gateway.site.as_ref().map(Destination::Site);
+        return site.ok_or(Refusal::UnknownRoute);
+    };
     headers::check_query(parts)?;
     match parts.method {
         Method::POST => Ok(Destination::Endpoint(endpoint)),

@@ -18,7 +18,7 @@ use ipnet::IpNet;
 
 use super::{
     access_record::RequestIds, cors::Cors, endpoint::Endpoints, finalize::ResponseFinalizer,
-    in_flight::InFlightCalls, unread::UnreadUploads,
+    in_flight::InFlightCalls, site::Site, unread::UnreadUploads,
 };
 use crate::{
     auth::Authenticator,
@@ -57,23 +57,13 @@ impl Peer {
     }
 }
 
-/// A document that needs no token: the verdicts' key set, and the sandbox's pages.
+/// A document that needs no token: the verdicts' key set.
 #[derive(Clone)]
 pub struct Page {
     /// Value of `Content-Type`.
     pub content_type: &'static str,
     /// The current content.
     pub body: Arc<ArcSwap<Bytes>>,
-}
-
-impl Page {
-    /// A page whose content never changes.
-    pub fn fixed(content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        Self {
-            content_type,
-            body: Arc::new(ArcSwap::from_pointee(body.into())),
-        }
-    }
 }
 
 /// Everything a request's journey needs, created once at start.
@@ -106,6 +96,8 @@ pub struct Gateway {
     pub finalizer: Arc<ResponseFinalizer>,
     /// Documents served by `GET` without a token, by path.
     pub pages: HashMap<&'static str, Page>,
+    /// Responds to all other paths, in a program that embeds the gateway.
+    pub site: Option<Site>,
     /// Writes access records and metrics.
     pub telemetry: Arc<Telemetry>,
     /// Tells when requests in flight must end.

@@ -23,6 +23,7 @@ use super::{
     gateway::{Gateway, Peer},
     refusal::Refusal,
     respond::{Reply, respond},
+    site::visit,
     unread::unread_bytes,
     upload::{Upload, upload},
 };
@@ -61,6 +62,10 @@ impl Gateway {
                     (result, limits)
                 }
                 Ok(Admission::Preflight) => (Ok(Reply::Preflight), RequestLimits::default()),
+                Ok(Admission::Site(site)) => {
+                    let visited = visit(&site, &parts, &mut body, &mut record).await;
+                    (visited.map(Reply::Site), RequestLimits::default())
+                }
                 Ok(Admission::Page(page)) => (Ok(Reply::Page(page)), RequestLimits::default()),
                 Err(Rejection { refusal, limits }) => (Err(refusal), limits),
             };

@@ -5,6 +5,7 @@
 //! writes the response. [`refusal`] lists every reason to reject a request, and [`problem`] is
 //! its form on the wire. [`access_record`] is the log line of a request, [`forwarded`] what trusted
 //! proxies say of it, and [`unread`] bounds what arrives of a body while its request waits.
+//! [`site`] is what a program that embeds the gateway serves beside it.
 
 pub mod access_record;
 pub mod admit;
@@ -20,5 +21,6 @@ pub mod in_flight;
 pub mod problem;
 pub mod refusal;
 pub mod respond;
+pub mod site;
 pub mod unread;
 pub mod upload;

@@ -68,6 +68,8 @@ pub(super) enum Reply {
     Json(Bytes),
     /// A document.
     Page(Page),
+    /// The site's response.
+    Site(Box<Response<Bytes>>),
 }
 
 /// Turns the result of a journey into the response, and completes the access record.
@@ -146,6 +148,11 @@ fn accepted(
         Reply::Page(Page { content_type, body }) => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
             (StatusCode::OK, Bytes::clone(&body.load()))
+        }
+        Reply::Site(response) => {
+            let (parts, body) = response.into_parts();
+            headers.extend(parts.headers);
+            (parts.status, body)
         }
     };
     record.code = "ok";

@@ -1,39 +1,44 @@
 //! Everything on one machine, without a Qiniu account: an emulator of Qiniu, the gateway in front
-//! of it, a test page and a development token.
+//! of it, a page to try it with, a backend that receives its evidence, and development tokens.
 //!
 //! The gateway is the real one, started from a configuration text as an operator would write it;
-//! only Qiniu is emulated. Keys and the token are generated for each run and never written to disk
+//! only Qiniu is emulated. Keys and tokens are generated for each run and never written to disk
 //! here.
 
+mod backend;
+mod configuration;
+mod deliveries;
+mod files;
+mod site;
+mod tokens;
+
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     error::Error,
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::Path,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
+use aws_lc_rs::rand;
+use data_encoding::BASE64;
+
+use self::{
+    backend::SandboxBackend,
+    configuration::{SandboxAddresses, configuration},
+    site::SandboxSite,
+    tokens::SandboxTokens,
+};
 use crate::{
     config,
     emulator::{Emulator, EmulatorSettings, Scenario},
-    generate::{self, GenerateError, TokenClaims, VerdictKeyKind},
-    relay::gateway::Page,
+    generate::{self, GenerateError, VerdictKeyKind},
     secret::Secret,
     startup::BoundGateway,
     telemetry::log::LogWriter,
 };
 
-const ISSUER: &str = "https://sandbox.localhost/";
-const AUDIENCE: &str = "liveness";
-const USER: &str = "sandbox-user";
-const VERDICT_ISSUER: &str = "https://sandbox.localhost/gateway";
-const VERDICT_AUDIENCE: &str = "sandbox-backend";
-const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
-
-/// The sample video of the page and the guide: H.264 in MP4, three seconds.
-const SAMPLE: &[u8] = include_bytes!("sample.mp4");
-const PAGE: &str = include_str!("page.html");
 /// The text for a terminal. Its commands need curl and the tools of a POSIX shell. It has six
 /// steps, the first of which only sets the token: `README.md` describes them, and `.ci/sandbox`
 /// runs them.
@@ -43,6 +48,8 @@ const GUIDE: &str = include_str!("guide.txt");
 pub struct SandboxSettings {
     /// Address that the gateway listens on; port 0 picks a free port.
     pub listen: SocketAddr,
+    /// Address of the gateway's admin listener.
+    pub admin_listen: SocketAddr,
     /// Outcome of valid verifies.
     pub scenario: Scenario,
     /// Delay of each of the emulator's responses.
@@ -58,6 +65,9 @@ pub enum SandboxError {
     /// The emulator can't listen on a free port of the loopback address.
     #[error("the emulator can't listen")]
     Emulator(#[source] io::Error),
+    /// The backend can't listen on a free port of the loopback address.
+    #[error("the sandbox's backend can't listen")]
+    Backend(#[source] io::Error),
     /// The configuration text is refused, which is a mistake in this file.
     #[error("the sandbox's own configuration is refused")]
     Configuration(#[source] Box<dyn Error + Send + Sync>),
@@ -82,6 +92,7 @@ impl SandboxError {
 /// A bound sandbox. [`Sandbox::run`] serves it.
 pub struct Sandbox {
     emulator: Emulator,
+    backend: SandboxBackend,
     gateway: BoundGateway,
     token: String,
     address: SocketAddr,
@@ -93,28 +104,25 @@ impl Sandbox {
     /// # Errors
     /// See [`SandboxError`].
     pub async fn bind(settings: SandboxSettings, log: LogWriter) -> Result<Self, SandboxError> {
-        let access_key = generate::random_hex::<20>()?;
-        let secret_key = generate::random_hex::<20>()?;
-        let token_secret = generate::random_hex::<20>()?;
+        let keys = SandboxKeys::generate()?;
         let emulator = Emulator::bind(EmulatorSettings {
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            access_key: Secret::new(access_key.as_str()),
-            secret_key: Secret::new(secret_key.as_str()),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            access_key: Secret::new(keys.access_key.as_str()),
+            secret_key: Secret::new(keys.secret_key.as_str()),
             scenario: settings.scenario,
             latency: settings.latency,
         })
         .await
         .map_err(SandboxError::Emulator)?;
-        let token = token(&token_secret)?;
-        let verdict_key = generate::verdict_key_pair(VerdictKeyKind::Ed25519)?.private;
-        let variables = BTreeMap::from([
-            ("SANDBOX_ACCESS_KEY".to_owned(), access_key),
-            ("SANDBOX_SECRET_KEY".to_owned(), secret_key),
-            ("SANDBOX_TOKEN_SECRET".to_owned(), token_secret),
-            ("SANDBOX_VERDICT_KEY".to_owned(), verdict_key.to_string()),
-        ]);
-        let text = configuration(settings.listen, emulator.address());
-        let loaded = config::load_text(&text, "sandbox.toml", Path::new("."), &variables)
+        let backend = SandboxBackend::bind(&keys.evidence).await;
+        let backend = backend.map_err(SandboxError::Backend)?;
+        let text = configuration(&SandboxAddresses {
+            listen: settings.listen,
+            admin: settings.admin_listen,
+            qiniu: emulator.address(),
+            backend: backend.address().map_err(SandboxError::Backend)?,
+        });
+        let loaded = config::load_text(&text, "sandbox.toml", Path::new("."), &keys.variables())
             .map_err(|errors| SandboxError::Configuration(errors.to_string().into()))?;
         let failed = |source| SandboxError::Gateway {
             address: settings.listen,
@@ -125,9 +133,19 @@ impl Sandbox {
             .map_err(failed)?;
         let address = gateway.public_addresses().first().copied();
         let address = address.ok_or_else(|| failed(io::ErrorKind::AddrNotAvailable.into()))?;
-        gateway.add_pages(pages(&token));
+        let tokens = SandboxTokens {
+            secret: keys.token_secret,
+        };
+        let token = tokens.for_guide()?;
+        let site = SandboxSite {
+            tokens,
+            emulator: emulator.handle(),
+            deliveries: backend.deliveries(),
+        };
+        gateway.add_site(site.into_site());
         Ok(Self {
             emulator,
+            backend,
             gateway,
             token,
             address,
@@ -159,79 +177,56 @@ impl Sandbox {
 
     /// Serves until `stop` resolves and the requests in progress are complete.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let (end, ended) = tokio::sync::oneshot::channel::<()>();
-        let emulator = tokio::spawn(self.emulator.run(async move {
+        let (end, ended) = tokio::sync::watch::channel(());
+        let until_end = || {
+            let mut ended = ended.clone();
             // Resolves when `end` is dropped.
-            let _ = ended.await;
-        }));
+            async move { while ended.changed().await.is_ok() {} }
+        };
+        let emulator = tokio::spawn(self.emulator.run(until_end()));
+        let backend = tokio::spawn(self.backend.run(until_end()));
         self.gateway.serve(stop).await;
         drop(end);
         let _ = emulator.await;
+        let _ = backend.await;
     }
 }
 
-fn token(secret: &str) -> Result<String, GenerateError> {
-    let claims = TokenClaims {
-        issuer: ISSUER,
-        audience: AUDIENCE,
-        subject: USER,
-        scope: None,
-        now: SystemTime::now(),
-        lifetime: TOKEN_LIFETIME,
-    };
-    generate::development_token(secret.as_bytes(), &claims)
+/// The keys of one run.
+struct SandboxKeys {
+    access_key: String,
+    secret_key: String,
+    token_secret: String,
+    verdict_key: String,
+    evidence: [u8; 32],
 }
 
-/// The configuration, as an operator would write it. Its rates are high, so that trying things out
-/// does not run into them.
-fn configuration(listen: SocketAddr, qiniu: SocketAddr) -> String {
-    format!(
-        r#"
-[server]
-listen = "{listen}"
-max_connections = 500
+impl SandboxKeys {
+    fn generate() -> Result<Self, GenerateError> {
+        let mut evidence = [0; 32];
+        rand::fill(&mut evidence).map_err(|_| GenerateError::NoRandomBytes)?;
+        let verdict_key = generate::verdict_key_pair(VerdictKeyKind::Ed25519)?.private;
+        Ok(Self {
+            access_key: generate::random_hex::<20>()?,
+            secret_key: generate::random_hex::<20>()?,
+            token_secret: generate::random_hex::<20>()?,
+            verdict_key: verdict_key.to_string(),
+            evidence,
+        })
+    }
 
-[admin]
-listen = "127.0.0.1:0"
-
-[qiniu]
-endpoint = "http://{qiniu}"
-access_key = {{ env = "SANDBOX_ACCESS_KEY" }}
-secret_key = {{ env = "SANDBOX_SECRET_KEY" }}
-
-[[identity]]
-issuer = "{ISSUER}"
-audience = "{AUDIENCE}"
-secret = {{ env = "SANDBOX_TOKEN_SECRET" }}
-
-[verdict]
-signing_key = {{ env = "SANDBOX_VERDICT_KEY" }}
-issuer = "{VERDICT_ISSUER}"
-audience = "{VERDICT_AUDIENCE}"
-
-[[routes]]
-path = "/v2/actionliveness/sessioncode"
-kind = "session"
-rate = "600/min"
-burst = 60
-
-[[routes]]
-path = "/v2/actionliveness/verify"
-kind = "verify"
-rate = "600/min"
-burst = 60
-
-[log]
-format = "text"
-"#
-    )
-}
-
-/// The pages that the gateway serves besides its own.
-fn pages(token: &str) -> HashMap<&'static str, Page> {
-    let page = PAGE.replace("{{TOKEN}}", token).into_bytes();
-    HashMap::from([
-        ("/", Page::fixed("text/html; charset=utf-8", page)),
-        ("/sample.mp4", Page::fixed("video/mp4", SAMPLE)),
-    ])
+    /// The environment of the configuration.
+    fn variables(&self) -> BTreeMap<String, String> {
+        let evidence = format!("whsec_{}", BASE64.encode(&self.evidence));
+        [
+            (configuration::ACCESS_KEY, &self.access_key),
+            (configuration::SECRET_KEY, &self.secret_key),
+            (configuration::TOKEN_SECRET, &self.token_secret),
+            (configuration::VERDICT_KEY, &self.verdict_key),
+            (configuration::EVIDENCE_SECRET, &evidence),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.clone()))
+        .collect()
+    }
 }

@@ -1,0 +1,1 @@
+// The web module: see liveness.d.ts.
