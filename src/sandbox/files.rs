@@ -29,6 +29,7 @@ const FILES: &[SiteFile] = &[
     file("/check.js", JAVASCRIPT, include_bytes!("page/check.js")),
     file("/dom.js", JAVASCRIPT, include_bytes!("page/dom.js")),
     file("/result.js", JAVASCRIPT, include_bytes!("page/result.js")),
+    file("/show.js", JAVASCRIPT, include_bytes!("page/show.js")),
     file("/sandbox.js", JAVASCRIPT, include_bytes!("page/sandbox.js")),
     file("/stage.js", JAVASCRIPT, include_bytes!("page/stage.js")),
     file("/texts.js", JAVASCRIPT, include_bytes!("page/texts.js")),
