@@ -81,8 +81,9 @@ async function run({ source, again }) {
     view.known = {};
     keepRecording(null);
   }
-  start.focus(); // The other buttons hide while a check runs.
+  start.focus({ preventScroll: true }); // The other buttons hide while a check runs.
   paint();
+  element(".stage").scrollIntoView({ block: "nearest" });
   const outcome = await runCheck({
     source,
     again,
@@ -94,6 +95,7 @@ async function run({ source, again }) {
   running = null;
   Object.assign(view, { phase: "result", outcome });
   paint();
+  element(".headline").scrollIntoView({ block: "nearest" });
   speak(spoken());
 }
 

@@ -48,10 +48,9 @@ function verdictFact(verdict, t) {
 
 function costFact({ billed, attempts, replayed }, t) {
   const title = billed === null ? t("cost_unknown") : t("cost", { n: billed });
-  const note = replayed ? t("cost_replayed", { n: attempts })
-    : attempts > 1 ? t("cost_tries", { n: attempts })
-      : billed === 0 ? t("cost_none") : t("cost_once");
-  return [strong(title), span(note)];
+  const sent = attempts > 1 ? t(replayed ? "cost_replayed" : "cost_tries", { n: attempts }) : null;
+  const note = billed === 0 ? t("cost_none") : t("cost_once");
+  return [strong(title), span(sent && billed !== 0 ? sent : note)];
 }
 
 function removedFact(removed, t) {

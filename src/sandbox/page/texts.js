@@ -106,7 +106,7 @@ const en = {
   cost_once: "Asked once.",
   cost_replayed: "Sent {n} times. The answer is the first call’s, from memory.",
   cost_tries: "Sent {n} times.",
-  cost_none: "Qiniu took no call that costs.",
+  cost_none: "Qiniu took no call, so nothing is charged.",
   cost_unknown: "The emulator’s count could not be read",
   removed: "{size}, {n} picture|{size}, {n} pictures",
   removed_note: "{size} reached this page.",
