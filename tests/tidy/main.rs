@@ -44,6 +44,9 @@ mod markdown;
 // The Chinese pages say what the English ones say.
 mod translations;
 
+// How Chinese is written.
+mod chinese;
+
 /// Fails with all that is wrong at once, and what to do about it.
 fn none(faults: &[String], help: &str) {
     assert!(

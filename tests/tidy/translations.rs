@@ -7,21 +7,21 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::{
     documents::anchors,
-    markdown::{Block, BlockKind, blocks, is_han},
+    markdown::{Block, BlockKind, blocks},
     none,
     source::{File, files},
 };
 
 /// A page and its translation.
-struct Pair {
+pub(crate) struct Pair {
     english: &'static str,
-    chinese: &'static str,
+    pub(crate) chinese: &'static str,
     /// The headings at which the translated part ends: the page continues in English only, and its
     /// translation with a list of what is there.
     until: Option<(&'static str, &'static str)>,
 }
 
-const PAIRS: &[Pair] = &[
+pub(crate) const PAIRS: &[Pair] = &[
     Pair {
         english: "README.md",
         chinese: "README.zh-CN.md",
@@ -45,7 +45,7 @@ const PAIRS: &[Pair] = &[
 ];
 
 /// Pages of docs/zh that are translations of nothing.
-const ALONE: &[&str] = &["docs/zh/glossary.md"];
+pub(crate) const ALONE: &[&str] = &["docs/zh/glossary.md"];
 
 const HELP: &str = "say the same in both languages (CONTRIBUTING.md, \"Chinese pages\")";
 
@@ -288,63 +288,4 @@ fn every_chinese_page_is_compared_with_an_english_one() {
         &unknown.collect::<Vec<_>>(),
         "add it to `PAIRS` in tests/tidy/translations.rs",
     );
-}
-
-#[test]
-fn lines_of_chinese_break_where_a_blank_may_stand() {
-    let mut faults = Vec::new();
-    for file in files(&["."], "md") {
-        for block in blocks(&file).iter().filter(|it| it.kind != BlockKind::Code) {
-            let lines: Vec<&str> = block.text.lines().collect();
-            for (nth, pair) in lines.windows(2).enumerate() {
-                let ends = pair[0]
-                    .trim_end_matches(['*', ')', ']'])
-                    .chars()
-                    .next_back();
-                let begins = pair[1].trim_start_matches(['*', '[']).chars().next();
-                if ends.is_some_and(is_han) && begins.is_some_and(is_han) {
-                    faults.push(format!("{}:{}", file.name, block.line + nth));
-                }
-            }
-        }
-    }
-    none(
-        &faults,
-        "break behind a punctuation mark: browsers show a line end as a blank",
-    );
-}
-
-#[test]
-fn chinese_pages_write_punctuation_and_blanks_in_one_way() {
-    let mut faults = Vec::new();
-    let names = PAIRS
-        .iter()
-        .map(|it| it.chinese)
-        .chain(ALONE.iter().copied());
-    for file in names.map(File::read) {
-        for block in blocks(&file).iter().filter(|it| it.kind != BlockKind::Code) {
-            for (nth, line) in block.text.lines().enumerate() {
-                let characters: Vec<char> = line.chars().collect();
-                let fault = characters
-                    .windows(2)
-                    .find_map(|pair| style(pair[0], pair[1]));
-                faults.extend(fault.map(|it| format!("{}:{}: {it}", file.name, block.line + nth)));
-            }
-        }
-    }
-    none(&faults, "see the rules of docs/zh/glossary.md");
-}
-
-/// What is wrong between two characters, if anything is.
-fn style(one: char, other: char) -> Option<String> {
-    let is_code = |it: char| it.is_ascii_alphanumeric() || it == '`';
-    if is_han(one) && matches!(other, ',' | ';' | ':' | '!' | '?' | '(') {
-        Some(format!(
-            "`{one}{other}`: Chinese text has full-width punctuation"
-        ))
-    } else if is_han(one) && is_code(other) || is_code(one) && is_han(other) {
-        Some(format!("`{one}{other}`: a blank is missing"))
-    } else {
-        None
-    }
 }
