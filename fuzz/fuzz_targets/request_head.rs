@@ -105,6 +105,10 @@ fn form(parts: &Parts, kind: RouteKind, empty: bool) {
             assert!(fields.face_field.is_none_or(|text| text.bytes().all(plain)));
             one_nonce(parts, fields.nonce.as_ref());
         }
+        Ok(BodyForm::Form(head)) => {
+            assert!(kind == RouteKind::Verify && types.len() == 1);
+            one_nonce(parts, head.nonce.as_ref());
+        }
         Err(_) => return,
     }
     assert!(!parts.headers.contains_key("content-encoding"));

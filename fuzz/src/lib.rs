@@ -4,6 +4,13 @@
 #[path = "../../src/json/tests/reference.rs"]
 pub mod reference;
 
+/// The slow and plain reading of forms, which the gateway's own tests use, too.
+#[path = "../../src/form_data/tests/reference.rs"]
+pub mod form_reference;
+
+/// `form_reference` refers to the limits of the tested reader as `super::form_data`.
+use liveness_gateway::form_data;
+
 /// `reference` refers to the tested parser as `super::json`.
 use liveness_gateway::json;
 

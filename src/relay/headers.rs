@@ -3,7 +3,11 @@
 //! Never looks at the token, and never passes a field on to Qiniu.
 
 use super::refusal::Refusal;
-use crate::body::{nonce::Nonce, raw_video::RawVideoFields, receive::BodyForm};
+use crate::body::{
+    multipart::FormHead, nonce::Nonce, raw_video::RawVideoFields, receive::BodyForm,
+};
+use crate::form_data::Boundary;
+use crate::parameters;
 use crate::route::RouteKind;
 use hyper::{
     HeaderMap, Version,
@@ -162,10 +166,13 @@ pub fn body_form(headers: &HeaderMap, kind: RouteKind, empty: bool) -> Result<Bo
         {
             raw_video(headers).map(BodyForm::Video)
         }
+        (Some(value), None) if kind == RouteKind::Verify && is_form(value) => {
+            form_head(headers, value).map(BodyForm::Form)
+        }
         // Tools like curl send a form type even without a body.
         _ if empty => json(),
         _ if kind == RouteKind::Verify => Err(Refusal::MediaType(
-            "the body must be application/json or video/mp4",
+            "the body must be application/json, video/mp4 or multipart/form-data",
         )),
         _ => Err(Refusal::MediaType("the body must be application/json")),
     }
@@ -178,6 +185,30 @@ fn raw_video(headers: &HeaderMap) -> Result<RawVideoFields, Refusal> {
     Ok(RawVideoFields {
         session: Zeroizing::new(session),
         face_field: one_text(headers, FACE_FIELD, MAX_FACE_FIELD)?,
+        nonce: nonce(headers)?,
+    })
+}
+
+fn is_form(value: &HeaderValue) -> bool {
+    let (essence, _) = parameters::split(value.as_bytes());
+    essence.eq_ignore_ascii_case(b"multipart/form-data")
+}
+
+/// What the head of a form says. Clients whose user has written the media type by hand leave the
+/// boundary out.
+fn form_head(headers: &HeaderMap, value: &HeaderValue) -> Result<FormHead, Refusal> {
+    let (_, parameters) = parameters::split(value.as_bytes());
+    let mut boundaries = parameters
+        .filter_map(Result::ok)
+        .filter(|parameter| parameter.is("boundary"));
+    let boundary = boundaries.next().filter(|_| boundaries.next().is_none());
+    let boundary = boundary.and_then(|parameter| Boundary::parse(&parameter.value));
+    Ok(FormHead {
+        boundary: boundary.ok_or(Refusal::Malformed(
+            "a multipart/form-data body needs one valid boundary; let the HTTP library write the \
+             Content-Type"
+                .into(),
+        ))?,
         nonce: nonce(headers)?,
     })
 }
