@@ -10,19 +10,23 @@ const LANGUAGES: &[(&str, &str)] = &[("js", "mjs"), ("python", "py"), ("go", "go
 
 #[test]
 fn code_for_backends_stands_in_the_examples() {
-    let page = File::read("docs/backend.md");
+    let pages = ["docs/backend.md", "docs/backend/streaming.md"].map(File::read);
+    let blocks = pages.iter().flat_map(|page| {
+        let blocks = blocks(page).into_iter();
+        blocks.map(|(number, language, block)| (format!("{}:{number}", page.name), language, block))
+    });
     let (mut found, mut faults) = (0, Vec::new());
-    for (number, language, block) in blocks(&page) {
+    for (place, language, block) in blocks {
         let Some((_, extension)) = LANGUAGES.iter().find(|(name, _)| *name == language) else {
             continue;
         };
         found += 1;
         let examples = files(&["docs/examples"], extension);
         if !examples.iter().any(|file| holds(&file.text, &block)) {
-            faults.push(format!("{}:{number}: in no example", page.name));
+            faults.push(format!("{place}: in no example"));
         }
     }
-    assert!(found > 8, "the page has blocks of code: {found}");
+    assert!(found > 8, "the pages have blocks of code: {found}");
     none(&faults, "copy the lines from a file of docs/examples");
 }
 
