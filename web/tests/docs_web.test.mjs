@@ -1,0 +1,103 @@
+// The web pages of docs/frontend/web.md, run as they stand in Chromium with a fake camera, against
+// a real sandbox. Needs playwright-core and a Chromium with H.264, such as Debian's.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { copyFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { chromium } from "playwright-core";
+import { blocks } from "./blocks.mjs";
+import { text } from "./messages.mjs";
+import { billedCalls, sandbox } from "./sandbox.mjs";
+
+let running;
+let server;
+let origin;
+let browser;
+before(async () => {
+  running = await sandbox();
+  for (const block of blocks("frontend/web.md")) {
+    if (block.name) writeFileSync(join(running.folder, block.name), block.text);
+  }
+  writeFileSync(join(running.folder, "messages.json"), text());
+  const module = new URL("../liveness.js", import.meta.url);
+  copyFileSync(module, join(running.folder, "liveness.js"));
+  server = spawn(process.execPath, ["serve.mjs"], {
+    cwd: running.folder,
+    env: { ...process.env, PORT: "0", LIVENESS_GATEWAY_URL: running.url },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const [line] = await once(server.stdout, "data");
+  origin = String(line).trim();
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"],
+  });
+});
+after(async () => {
+  await browser?.close();
+  server?.kill();
+  await running?.stop();
+});
+
+/** Opens a page of the folder, and starts a check. */
+async function start(name, language = "en-US") {
+  const page = await browser.newPage({ locale: language });
+  const faults = [];
+  page.on("pageerror", (error) => faults.push(String(error)));
+  const logged = [];
+  page.on("console", (message) => logged.push(message.text()));
+  await page.goto(origin + name);
+  await page.click("#start");
+  const code = async () => {
+    await page.waitForSelector("body[data-code]", { timeout: 60_000 });
+    assert.deepEqual(faults, []);
+    return page.getAttribute("body", "data-code");
+  };
+  return { page, code, logged };
+}
+
+for (const name of ["index.html", "plain.html"]) {
+  test(`${name} gets a verdict by the camera`, async () => {
+    const { page, code, logged } = await start(name);
+    assert.equal(await code(), "passed", logged.join("\n"));
+    assert.equal(await page.textContent("#text"), "The check has passed.");
+    assert.ok(logged.some((line) => /^judged now ey/.test(line)), logged.join("\n"));
+    await page.close();
+  });
+
+  test(`${name} sends the same again after a lost network, and it is billed once`, async () => {
+    const billed = await billedCalls(running);
+    const page = await browser.newPage({ locale: "zh-CN" });
+    let lost = 0;
+    await page.route("**/v2/actionliveness/verify", async (route) => {
+      if (lost > 0) return route.continue();
+      lost += 1;
+      // The gateway gets it, and the page does not hear of that.
+      await route.fetch();
+      return route.abort("connectionreset");
+    });
+    const logged = [];
+    page.on("console", (message) => logged.push(message.text()));
+    await page.goto(origin + name);
+    await page.click("#start");
+    await page.waitForSelector("body[data-code]", { timeout: 60_000 });
+    assert.equal(await page.getAttribute("body", "data-code"), "passed", logged.join("\n"));
+    assert.equal(await page.textContent("#text"), "检测通过。");
+    assert.ok(logged.some((line) => line.startsWith("an earlier try had arrived")));
+    assert.equal(await billedCalls(running), billed + 1);
+    await page.close();
+  });
+
+  test(`${name} can be cancelled while it records`, async () => {
+    const { page, code } = await start(name);
+    await page.waitForFunction(() => /head|blink/i.test(document.querySelector("#text").innerText));
+    await page.click("#cancel");
+    assert.equal(await code(), "cancelled");
+    const live = await page.evaluate(() => document.querySelector("#video").srcObject
+      ?.getTracks().some((track) => track.readyState === "live"));
+    assert.ok(!live, "the camera is off");
+    await page.close();
+  });
+}
