@@ -99,8 +99,11 @@ export class LivenessError extends Error {
   readonly cause?: unknown;
 }
 
-/** The sentence to show a person for a code, or for a number of Qiniu's. Never empty. */
-export function describe(code: Code | number, language?: Language | (string & {})): string;
+/** The sentence to show a person: for a code, a number of Qiniu's, or the name of an action. */
+export function describe(
+  code: Code | ActionName | number,
+  language?: Language | (string & {}),
+): string;
 
 /** What an app does next for a code, or for a number of Qiniu's. */
 export function retryOf(code: Code | number): Retry;
@@ -117,16 +120,11 @@ export interface TransportRequest {
   onProgress(sent: number, total: number): void;
 }
 
-/** A response as a transport returns it, whatever its status. */
-export interface TransportResponse {
-  status: number;
-  /** The value of a header field, if the page may read it. */
-  header(name: string): string | null;
-  body: string;
-}
-
-/** Sends one request. Rejects if there is no response: that is the error `network`. */
-export type Transport = (request: TransportRequest) => Promise<TransportResponse>;
+/**
+ * Sends one request, and returns the response whatever its status. Rejects if there is none: that
+ * is the error `network`. `({ url, onProgress, ...init }) => fetch(url, init)` is a transport.
+ */
+export type Transport = (request: TransportRequest) => Promise<Response>;
 
 /**
  * The default transport: `XMLHttpRequest`, since it alone reports progress; `fetch` where there is
@@ -154,7 +152,7 @@ export interface Timeouts {
 export interface RetryPolicy {
   /** Requests for one call. Default 8. */
   attempts: number;
-  /** The first wait. It doubles each time, with jitter. Default 1000; `Retry-After` goes first. */
+  /** The first wait, which doubles each time, with jitter. Default 1000. */
   delay: number;
   /** The longest wait, unless `Retry-After` is longer. Default 15 000. */
   maxDelay: number;
@@ -164,9 +162,10 @@ export interface ClientOptions {
   /** Base URL of the gateway. Default: the page's own origin. */
   url?: string;
   /**
-   * Returns the bearer token of the signed-in user, from the app's own session. It is called
-   * before each request. After a 401 it is called once more with `refresh: true`, and must then
-   * not return the same token again.
+   * Returns the bearer token of the signed-in user, from the app's own session. It is called once
+   * for each call of the client. After a 401 it is called once more, with `refresh: true`, and
+   * must then not return the same token again. A `TypeError` of it counts as a lost network, as
+   * `fetch` throws it; any other error is `token_failed`.
    */
   token: (reason: { refresh: boolean }) => string | Promise<string>;
   transport?: Transport;
@@ -289,8 +288,9 @@ export interface CameraOptions {
 export function openCamera(video: HTMLVideoElement, options?: CameraOptions): Promise<MediaStream>;
 
 export interface RecordOptions {
-  /** Shows the camera, as after `openCamera`. One of `video` and `stream` is needed. */
-  video?: HTMLVideoElement;
+  /** Shows the camera, as after `openCamera`. */
+  video: HTMLVideoElement;
+  /** Default: the element's `srcObject`. */
   stream?: MediaStream;
   /** 1 to 10. */
   seconds: number;
@@ -298,17 +298,17 @@ export interface RecordOptions {
   /** `recording`, about four times a second; `checking`. */
   onState?: (state: State) => void;
   muxer?: CreateMuxer;
-  /** Ways to record, in the order to try them. Default `["webcodecs", "mediarecorder"]`. */
-  ways?: ("webcodecs" | "mediarecorder")[];
 }
 
 /**
- * Records the camera: H.264 in MP4, no sound, at most 1280×720, about 1 Mbit/s. A larger picture
- * is scaled down. The file is checked. A recorder that fails, or that makes another file than it
- * said, is followed by the next way from the start: `recording` begins again.
+ * Records the camera: H.264 in MP4, no sound, 640×480 to 1280×720, about 1 Mbit/s. A larger or
+ * smaller picture is scaled. The file is checked. A recorder that fails, or that makes another
+ * file than it said, is followed by the next way: `recording` begins again. WebCodecs is the first
+ * way, `MediaRecorder` the second.
  *
  * Rejects with `camera_interrupted` if the camera stops or is muted, its picture turns, or the
- * page is hidden; with a code of `checkVideo`; with `no_recorder` if no way works. The tracks of
+ * page is hidden; with `no_recorder` if no way works (`cause`
+ * says why). The tracks of
  * the stream are stopped, however it ends.
  */
 export function record(options: RecordOptions): Promise<Recording>;
@@ -319,7 +319,7 @@ export function recordFile(file: Blob): Promise<Recording>;
 /**
  * Reads what an MP4 file says of itself, also a fragmented one. Rejects with `video_not_mp4`,
  * `video_not_h264`, `video_dimensions` (not from 640×480 to 1280×720, upright or across),
- * `video_too_short` (under 1 s), `video_too_long` (over 10 s, with half a second of grace) or
+ * `video_too_short` (1 s), `video_too_long` (10 s; both with a little grace) or
  * `video_too_large` (over 20 MiB). With `anySize`, as `recordFile` calls it, from 16 to 2032
  * pixels: a phone's own recorder can't be told a size, and Qiniu takes these.
  */
@@ -375,7 +375,8 @@ export interface CheckOptions {
   cameraTimeout?: number;
   /**
    * The way out where the camera can't be used: shows the actions and a file input, and returns
-   * the file. Without it, the error of the camera ends the check.
+   * the file. It may take until the session ends. Without it, the error of the camera ends the
+   * check.
    */
   file?: (step: { session: Session; error: LivenessError; signal: AbortSignal }) =>
     Promise<Blob>;

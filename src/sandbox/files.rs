@@ -42,6 +42,12 @@ const FILES: &[SiteFile] = &[
         JAVASCRIPT,
         include_bytes!("../../web/liveness.js"),
     ),
+    file(
+        "/messages.js",
+        JAVASCRIPT,
+        include_bytes!("../../web/messages.js"),
+    ),
+    file("/mp4.js", JAVASCRIPT, include_bytes!("../../web/mp4.js")),
 ];
 
 /// The file at exactly this path.
