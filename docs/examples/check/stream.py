@@ -83,7 +83,7 @@ class App:
     def __init__(self, port, length, cookie):
         self.connection = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
         fields = f"Host: app\r\nContent-Type: video/mp4\r\nContent-Length: {length}\r\n"
-        fields += "Liveness-Session: lg1.s\r\nX-Other: a\r\nConnection: close\r\n"
+        fields += "Liveness-Session: lg1.s\r\nX-Other: a\r\n"
         if cookie:
             fields += f"Cookie: other=1; login={cookie}\r\n"
         self.connection.sendall(f"POST {VERIFY} HTTP/1.1\r\n{fields}\r\n".encode())
@@ -175,6 +175,9 @@ def refused_early(gateway, port, cookie):
             answer, body = app.answer()
             good = " 413" in answer.first and body == b"{}" and sent < len(video) - MIB
             report(good, f"an answer {when} reaches the app")
+            with contextlib.suppress(ConnectionResetError):
+                ended = app.connection.recv(1) == b""
+                report(ended, f"the connection is closed after an answer {when}")
 
 
 def main():

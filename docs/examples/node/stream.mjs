@@ -54,7 +54,6 @@ export async function forward(request, response) {
   // An app that leaves in the middle ends the upload; nothing is billed. Once the video is
   // complete, the gateway finishes the call, and keeps the answer for the app's next try.
   request.on("error", () => upstream.destroy());
-  response.on("close", () => upstream.destroy());
   if (empty) upstream.end();
 }
 
