@@ -135,10 +135,9 @@ impl WipedPieces {
 
     /// Removes all pieces but the first `length`.
     pub fn truncate(&mut self, length: usize) {
-        let removed = self.0.drain(length.min(self.0.len())..);
-        removed
-            .filter(|piece| piece.len() <= LONGEST)
-            .for_each(wipe);
+        self.0
+            .drain(length.min(self.0.len())..)
+            .for_each(wipe_piece);
     }
 
     /// Shortens the last piece.
@@ -149,11 +148,24 @@ impl WipedPieces {
     }
 }
 
+/// Wipes a piece, as [`WipedPieces`] does.
+pub fn wipe_piece(piece: Bytes) {
+    if piece.len() <= LONGEST {
+        wipe(piece);
+    }
+}
+
 impl Deref for WipedPieces {
     type Target = [Bytes];
 
     fn deref(&self) -> &[Bytes] {
         &self.0
+    }
+}
+
+impl DerefMut for WipedPieces {
+    fn deref_mut(&mut self) -> &mut [Bytes] {
+        &mut self.0
     }
 }
 

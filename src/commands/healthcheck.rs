@@ -15,8 +15,9 @@ use tokio::{runtime::Builder, time::timeout};
 
 use crate::outbound::{
     dial::Dialer,
-    exchange::{ExchangeError, OutboundRequest, exchange},
+    exchange::{ExchangeError, exchange},
     origin::Url,
+    request::{OutboundBody, OutboundRequest},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -150,7 +151,7 @@ async fn request(url: &Url) -> Result<u16, HealthcheckError> {
     );
     let request = OutboundRequest {
         head: head.as_bytes(),
-        body: &[],
+        body: OutboundBody::Kept(&[]),
     };
     let mut connection = Dialer::default()
         .open(&url.origin, None, TIMEOUT)
@@ -159,7 +160,7 @@ async fn request(url: &Url) -> Result<u16, HealthcheckError> {
             url: shown(url),
             source,
         })?;
-    let response = exchange(&mut connection, &request).await;
+    let response = exchange(&mut connection, request).await;
     let response = response.map_err(|source| HealthcheckError::Exchange {
         url: shown(url),
         source,

@@ -21,8 +21,9 @@ use crate::{
         MalformedResponse,
         connection::ClientTls,
         dial::Dialer,
-        exchange::{ExchangeError, OutboundRequest, exchange},
+        exchange::{ExchangeError, exchange},
         origin::Url,
+        request::{OutboundBody, OutboundRequest},
     },
     telemetry::timestamp,
 };
@@ -185,8 +186,11 @@ impl EvidenceSender {
             .await
             .map_err(DeliveryError::Unreachable)?;
         let head = self.head(id, body, secret, SystemTime::now());
-        let request = OutboundRequest { head: &head, body };
-        match exchange(&mut connection, &request).await {
+        let request = OutboundRequest {
+            head: &head,
+            body: OutboundBody::Kept(body),
+        };
+        match exchange(&mut connection, request).await {
             Ok(response) if !(200..300).contains(&response.status()) => {
                 Err(DeliveryError::Status(response.status()))
             }

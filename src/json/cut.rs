@@ -8,7 +8,7 @@
 
 use super::{
     CutError,
-    rules::{CutRules, NodeAction, NodeIndex},
+    rules::{CutRules, MemberRule, NodeAction, NodeIndex},
     scanner::{JsonEvent, JsonScanner},
     sink::{CapturedValue, ChunkOutput, CutSink},
     state::{ContainerFrame, CurrentScalar, FrameStack, MemberName, NameHashes},
@@ -38,7 +38,7 @@ impl<'r> JsonCut<'r> {
             scanner: JsonScanner::default(),
             frames: FrameStack::new(),
             names: NameHashes::new(),
-            name: MemberName::new(),
+            name: MemberName::new(&rules.seed),
             place: Some(CutRules::ROOT),
             scalar: None,
             removing: None,
@@ -168,7 +168,7 @@ impl<'r> JsonCut<'r> {
     }
 
     fn key_start(&mut self, at: usize, out: &mut ChunkOutput<'_, impl CutSink>) {
-        self.name.begin(&self.rules.seed);
+        self.name.begin();
         let frame = self.frames.last();
         if self.removing.is_none() && frame.is_some_and(|frame| !frame.kept_any) {
             out.mark(at.saturating_sub(1));
@@ -180,11 +180,16 @@ impl<'r> JsonCut<'r> {
         at: usize,
         out: &mut ChunkOutput<'_, impl CutSink>,
     ) -> Result<(), CutError> {
-        let Some(frame) = self.frames.last() else {
+        let Some(frame) = self.frames.last_mut() else {
             return Ok(());
         };
-        frame.add(self.name.hash(), &mut self.names)?;
-        let (place, unknown) = self.rules.member(frame.place, self.name.known());
+        let MemberRule {
+            place,
+            unknown,
+            number,
+        } = self.rules.member(frame.place, self.name.known());
+        let hash = || self.name.hash();
+        frame.add(number, hash, &mut self.names)?;
         self.place = place;
         let max = self.rules.max_scalar;
         let too_long = max.is_some_and(|max| self.name.raw_len() > max);

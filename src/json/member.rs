@@ -59,18 +59,17 @@ impl JsonCut<'_> {
             && let Some(member) = read(out.chunk, *at)
             && let Some(frame) = self.frames.last_mut()
         {
-            let (place, unknown) = self.rules.member(frame.place, member.name);
-            let action = self.rules.action(place);
+            let rule = self.rules.member(frame.place, member.name);
+            let action = self.rules.action(rule.place);
             let longest = member.name.len().max(member.length);
             let too_long = self.rules.max_scalar.is_some_and(|most| longest > most);
             let leads_on = action.passage && !matches!(member.value, PlainValue::Null);
             let unusual = action.remove || action.stream || action.replace;
-            if unknown || too_long || leads_on || unusual {
+            if rule.unknown || too_long || leads_on || unusual {
                 return Ok(());
             }
-            if frame.is_watched() {
-                frame.add(state::hash(&self.rules.seed, member.name), &mut self.names)?;
-            }
+            let hash = || state::hash(&self.rules.seed, member.name);
+            frame.add(rule.number, hash, &mut self.names)?;
             frame.kept_any = true;
             if action.capture.is_some() {
                 self.set(action, member.value.owned());

@@ -38,6 +38,16 @@ struct RuleNode {
     action: NodeAction,
 }
 
+/// What the rules say of a member's name.
+pub(super) struct MemberRule {
+    /// The node of the member's value.
+    pub(super) place: Option<NodeIndex>,
+    /// Whether it is removed because it is not among those that stay.
+    pub(super) unknown: bool,
+    /// Which of the object's named members it is. No other name has the same number.
+    pub(super) number: Option<usize>,
+}
+
 /// What happens to the value at a node.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct NodeAction {
@@ -166,28 +176,29 @@ impl CutRules {
             .is_some_and(|node| node.watched || node.only_known || !node.members.is_empty())
     }
 
-    /// The node of a member, and whether it is removed because it is not among those that stay. If
-    /// the rules expect an array, all members of an object are removed: each may contain what was
-    /// to be removed.
-    pub(super) fn member(
-        &self,
-        place: Option<NodeIndex>,
-        name: &[u8],
-    ) -> (Option<NodeIndex>, bool) {
+    /// The rule for a member of the object at `place`. If the rules expect an array there, all
+    /// members are removed: each may contain what was to be removed.
+    pub(super) fn member(&self, place: Option<NodeIndex>, name: &[u8]) -> MemberRule {
         let Some(node) = place.and_then(|place| self.nodes.get(place)) else {
-            return (None, false);
+            return MemberRule {
+                place: None,
+                unknown: false,
+                number: None,
+            };
         };
-        let found = node
-            .members
-            .iter()
-            .find(|(known, _)| known.as_bytes() == name)
-            .map(|(_, place)| *place);
+        let mut members = node.members.iter().enumerate();
+        let found = members.find(|(_, (known, _))| known.as_bytes() == name);
+        let place = found.map(|(_, (_, place))| *place);
         let other_shape = node.members.is_empty() && node.elements.is_some();
         let stays = match node.action.passage {
-            true => self.is_allowed(found),
-            false => found.is_some() || !(node.only_known || other_shape),
+            true => self.is_allowed(place),
+            false => place.is_some() || !(node.only_known || other_shape),
         };
-        (found, !stays)
+        MemberRule {
+            place,
+            unknown: !stays,
+            number: found.map(|(number, _)| number),
+        }
     }
 
     /// The node of an array's elements, and whether they are removed. If the rules expect an

@@ -37,6 +37,8 @@ pub(super) struct ContainerFrame {
     /// Index of its first name in the [`NameHashes`], if it is watched for duplicates. There are
     /// few enough for a linear search.
     names: Option<usize>,
+    /// One bit for each member that the rules name, up to 64: which were there.
+    seen: u64,
 }
 
 impl ContainerFrame {
@@ -52,26 +54,37 @@ impl ContainerFrame {
             place,
             kept_any: false,
             names: watched.then_some(names.len()),
+            seen: 0,
         }
     }
 
-    /// Whether it is watched for duplicates.
-    pub(super) fn is_watched(&self) -> bool {
-        self.names.is_some()
-    }
-
-    /// Adds a member, whose name has the hash `name`.
+    /// Adds a member: the one of this `number` among those that the rules name, or else one whose
+    /// name has this `hash`.
     ///
     /// # Errors
-    /// It is watched, and has too many members or two of the same name.
-    pub(super) fn add(&self, name: u64, names: &mut NameHashes) -> Result<(), CutError> {
+    /// The object is watched, and has too many members or two of the same name.
+    pub(super) fn add(
+        &mut self,
+        number: Option<usize>,
+        hash: impl FnOnce() -> u64,
+        names: &mut NameHashes,
+    ) -> Result<(), CutError> {
         let Some(first) = self.names else {
             return Ok(());
         };
+        let bit = number.and_then(|number| 1_u64.checked_shl(u32::try_from(number).ok()?));
+        if let Some(bit) = bit {
+            if self.seen & bit != 0 {
+                return Err(CutError::DuplicateKey);
+            }
+            self.seen |= bit;
+            return Ok(());
+        }
         let others = names.get(first..).unwrap_or_default();
         if others.len() >= MAX_MEMBERS {
             return Err(CutError::TooManyMembers);
         }
+        let name = hash();
         if others.contains(&name) {
             return Err(CutError::DuplicateKey);
         }
@@ -170,36 +183,46 @@ pub(super) struct MemberName {
     length: usize,
     /// Length in the document, in bytes.
     raw_length: usize,
-    hasher: DefaultHasher,
+    seed: RandomState,
+    /// Hashes the name once it is too long for `start`.
+    hasher: Option<DefaultHasher>,
 }
 
 impl MemberName {
-    /// No name yet; [`MemberName::begin`] must come first.
-    pub(super) fn new() -> Self {
+    /// No name yet. Hashes are keyed with `seed`.
+    pub(super) fn new(seed: &RandomState) -> Self {
         Self {
             start: SmallVec::new(),
             length: 0,
             raw_length: 0,
-            hasher: DefaultHasher::new(),
+            seed: seed.clone(),
+            hasher: None,
         }
     }
 
-    /// Starts another name, whose hash is keyed with `seed`.
-    pub(super) fn begin(&mut self, seed: &RandomState) {
+    /// Starts another name.
+    pub(super) fn begin(&mut self) {
         self.start.clear();
         self.length = 0;
         self.raw_length = 0;
-        self.hasher = seed.build_hasher();
+        self.hasher = None;
     }
 
     /// Takes the next decoded bytes, which are `raw` bytes in the document.
     pub(super) fn take(&mut self, bytes: &[u8], raw: usize) {
         self.count(raw);
         self.length = self.length.saturating_add(bytes.len());
+        let room = MAX_CAPTURE.saturating_sub(self.start.len());
+        if bytes.len() > room && self.hasher.is_none() {
+            let mut hasher = self.seed.build_hasher();
+            hasher.write(&self.start);
+            self.hasher = Some(hasher);
+        }
         // `DefaultHasher` hashes the same bytes to the same value however they are split, which a
         // test below holds it to.
-        self.hasher.write(bytes);
-        let room = MAX_CAPTURE.saturating_sub(self.start.len());
+        if let Some(hasher) = &mut self.hasher {
+            hasher.write(bytes);
+        }
         self.start
             .extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
@@ -231,7 +254,10 @@ impl MemberName {
 
     /// The hash, equal for equal names however they were written or split.
     pub(super) fn hash(&self) -> u64 {
-        self.hasher.finish()
+        match &self.hasher {
+            Some(hasher) => hasher.finish(),
+            None => hash(&self.seed, &self.start),
+        }
     }
 }
 
@@ -251,12 +277,16 @@ mod tests {
     proptest! {
         #[test]
         fn a_name_has_one_hash_however_it_is_split(
-            name in proptest::collection::vec(any::<u8>(), 0..40),
+            mut name in proptest::collection::vec(any::<u8>(), 0..40),
+            long in any::<bool>(),
             pieces in 1..9_usize,
         ) {
+            if long {
+                name.resize(MAX_CAPTURE + 20, 7);
+            }
             let seeds = [RandomState::new(), RandomState::new()];
-            let mut split = MemberName::new();
-            split.begin(&seeds[0]);
+            let mut split = MemberName::new(&seeds[0]);
+            split.begin();
             name.chunks(pieces).for_each(|piece| split.take(piece, piece.len()));
             prop_assert_eq!(split.hash(), hash(&seeds[0], &name));
             let mut longer = name.clone();

@@ -5,14 +5,8 @@
 //! The rest of the request then stays unsent, and the connection is not reused. Sends a request at
 //! most once.
 
-use std::{
-    future::poll_fn,
-    io::{self, IoSlice},
-    pin::Pin,
-    task::Poll,
-};
+use std::{future::poll_fn, io, pin::Pin, task::Poll};
 
-use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use zeroize::Zeroize;
 
@@ -21,6 +15,7 @@ use super::{
     connection::OutboundConnection,
     framing::FramedPiece,
     head::{self, ResponseHead},
+    request::{OutboundRequest, UnsentRequest},
 };
 use crate::wipe::{self, WipedVec};
 
@@ -34,8 +29,6 @@ const FIRST_READ: usize = 1024;
 const HEAD_READ: usize = 4 * 1024;
 /// Size of reads of the body, in bytes.
 const BODY_READ: usize = 64 * 1024;
-/// Maximum number of pieces in one vectored write.
-const MAX_SLICES: usize = 64;
 
 /// Why no response could be read.
 #[derive(Debug, thiserror::Error)]
@@ -46,24 +39,6 @@ pub enum ExchangeError {
     /// A response began, but is malformed or truncated.
     #[error(transparent)]
     Malformed(#[from] MalformedResponse),
-}
-
-/// A request as it is written to the connection.
-#[derive(Clone, Copy)]
-pub struct OutboundRequest<'a> {
-    /// Request line and header fields, including the empty line. `Content-Length` must match
-    /// `body`.
-    pub head: &'a [u8],
-    /// The pieces of the body, sent unchanged and in this order.
-    pub body: &'a [Bytes],
-}
-
-impl<'a> OutboundRequest<'a> {
-    /// The head and the pieces of the body, from number `first` on.
-    fn pieces(&self, first: usize) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let body = self.body.iter().map(Bytes::as_ref);
-        std::iter::once(self.head).chain(body).skip(first)
-    }
 }
 
 /// A response whose head was read and whose body is being read.
@@ -82,14 +57,10 @@ pub struct ResponseReader {
 /// The connection ended without a response, or the head is malformed.
 pub async fn exchange(
     connection: &mut OutboundConnection,
-    request: &OutboundRequest<'_>,
+    request: OutboundRequest<'_>,
 ) -> Result<ResponseReader, ExchangeError> {
     let mut buffer = connection.take_buffer();
-    let mut unsent = UnsentRequest {
-        request: *request,
-        first: 0,
-        offset: 0,
-    };
+    let mut unsent = UnsentRequest::new(request);
     let mut sent = write_until_answered(connection, &mut unsent, &mut buffer).await?;
     for _ in 0..=MAX_INTERIM {
         let (mut head, length) = read_head(connection, &mut buffer).await?;
@@ -272,70 +243,5 @@ impl ResponseReader {
         let at_end = self.head.framing.is_done() && self.at == self.buffer.len();
         connection.keep_buffer(self.buffer);
         self.head.keep_alive && at_end
-    }
-}
-
-/// The part of a request that is not written yet.
-struct UnsentRequest<'a> {
-    request: OutboundRequest<'a>,
-    /// Number of the first piece that is not completely written.
-    first: usize,
-    /// Bytes of that piece that are written.
-    offset: usize,
-}
-
-impl UnsentRequest<'_> {
-    fn is_empty(&self) -> bool {
-        self.first > self.request.body.len()
-    }
-
-    fn poll_write(
-        &mut self,
-        connection: &mut OutboundConnection,
-        cx: &mut std::task::Context<'_>,
-    ) -> Poll<io::Result<()>> {
-        let mut skip = self.offset;
-        let mut pieces = self.request.pieces(self.first);
-        if self.first == self.request.body.len()
-            && let Some(last) = pieces.next()
-        {
-            // A plain `send` costs the kernel less than a vectored write.
-            let rest = last.get(skip..).unwrap_or_default();
-            let written = Pin::new(connection).poll_write(cx, rest);
-            return self.written(written);
-        }
-        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        let mut used = 0;
-        for (slice, piece) in slices.iter_mut().zip(pieces) {
-            *slice = IoSlice::new(piece.get(skip..).unwrap_or_default());
-            skip = 0;
-            used += 1;
-        }
-        let slices = slices.get(..used).unwrap_or_default();
-        let written = Pin::new(connection).poll_write_vectored(cx, slices);
-        self.written(written)
-    }
-
-    fn written(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<()>> {
-        match written {
-            Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-            Poll::Ready(Ok(written)) => {
-                self.advance(written);
-                Poll::Ready(Ok(()))
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => Poll::Pending,
-        }
-    }
-
-    fn advance(&mut self, written: usize) {
-        self.offset += written;
-        while let Some(piece) = self.request.pieces(self.first).next() {
-            if self.offset < piece.len() {
-                return;
-            }
-            self.offset -= piece.len();
-            self.first += 1;
-        }
     }
 }

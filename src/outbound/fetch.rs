@@ -13,8 +13,9 @@ use super::{
     MalformedResponse,
     connection::ClientTls,
     dial::Dialer,
-    exchange::{ExchangeError, OutboundRequest, exchange},
+    exchange::{ExchangeError, exchange},
     origin::Url,
+    request::{OutboundBody, OutboundRequest},
 };
 
 /// A document that arrived completely.
@@ -66,14 +67,14 @@ pub async fn fetch(
     );
     let request = OutboundRequest {
         head: head.as_bytes(),
-        body: &[],
+        body: OutboundBody::Kept(&[]),
     };
     let tls = url.origin.tls.then(|| tls.current());
     let mut connection = dialer
         .open(&url.origin, tls, connect_timeout)
         .await
         .map_err(FetchError::Unreachable)?;
-    let mut reading = exchange(&mut connection, &request).await?;
+    let mut reading = exchange(&mut connection, request).await?;
     if reading.status() != 200 {
         return Err(FetchError::Status(reading.status()));
     }

@@ -2,9 +2,9 @@
 //! read the response to its exact end.
 //!
 //! [`origin`] parses URLs. [`dial`] opens a [`connection`]: it tries the addresses ([`race`]) of a
-//! name ([`names`]), or asks a [`proxy`] for a [`tunnel`]. [`exchange`] sends a request and reads
-//! the response with [`head`] and [`framing`], and [`fetch`] reads a whole document and how long it
-//! may be cached. Nothing here interprets the bodies it carries, follows a redirect, or sends a
+//! name ([`names`]), or asks a [`proxy`] for a [`tunnel`]. [`exchange`] sends a [`request`] and
+//! reads the response with [`head`] and [`framing`], and [`fetch`] reads a whole document and how
+//! long it may be cached. Nothing here interprets the bodies it carries, follows a redirect, or sends a
 //! request twice. Opening a connection has a time limit, which is given; nothing else has one.
 
 pub mod connection;
@@ -17,6 +17,7 @@ pub mod names;
 pub mod origin;
 pub mod proxy;
 mod race;
+pub mod request;
 pub mod tunnel;
 
 /// Why bytes can't be read as an HTTP/1.1 response, or could be read in two ways.

@@ -14,7 +14,7 @@ use super::{
     upcoming::UpcomingCall,
 };
 use crate::{
-    outbound::exchange::OutboundRequest,
+    outbound::request::{OutboundBody, OutboundRequest},
     telemetry::timestamp,
     wipe::{self, WipedPieces, WipedVec},
 };
@@ -181,11 +181,15 @@ impl SignedRequest {
         self.upcoming.take()
     }
 
-    /// The request as it is written to a connection.
-    pub(super) fn request(&self) -> OutboundRequest<'_> {
+    /// The request as it is written to a connection. With `again`, it can be sent a second time;
+    /// without, its body is wiped while it is sent.
+    pub(super) fn request(&mut self, again: bool) -> OutboundRequest<'_> {
         OutboundRequest {
             head: &self.head,
-            body: &self.body,
+            body: match again {
+                true => OutboundBody::Kept(&self.body),
+                false => OutboundBody::Wiped(&mut self.body),
+            },
         }
     }
 }

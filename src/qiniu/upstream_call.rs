@@ -130,12 +130,12 @@ impl Upstream {
             return Err(UpstreamFailureKind::NoEvidenceRoom.into());
         };
         let mut sent = *begun.insert(SystemTime::now());
-        let first = exchange(&mut lease.connection, &request.request()).await;
+        let first = exchange(&mut lease.connection, request.request(resend)).await;
         let mut reader = match first {
             Err(ExchangeError::NoResponse(_)) if resend && lease.reused => {
                 lease = self.reconnect(lease).await?;
                 sent = *begun.insert(SystemTime::now());
-                exchange(&mut lease.connection, &request.request()).await?
+                exchange(&mut lease.connection, request.request(false)).await?
             }
             other => other?,
         };
