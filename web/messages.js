@@ -28,17 +28,17 @@ outcome_unknown upstream_timeout upstream_error upstream_invalid_response intern
 223113 223121-223127|Your face is covered. Please take off mask or glasses.|面部有遮挡，请摘下口罩、眼镜等遮挡物。
 223116 223129|Please face the camera, with your whole face in the frame.|请正对镜头，确保整张脸在取景框内。
 216432 216433 216508 216510 222304|video_rejected
-2 4 18 216430 216505 216506 216612 222201 222205 222206 222302 222901-222916|overloaded
+2 4 18 216430 216505 216506 216612 222201 222205 222206 222302 222901-222916|The service is busy. Please start again in a moment.|服务繁忙，请稍后重新开始。
 other|The check could not be completed. Please start again.|检测未能完成，请重新开始。`,
   record_again: `body_too_large video_too_large|The video is too large. Please record a shorter one.|视频过大，请重新录制一段较短的视频。
 video_rejected video_dimensions video_not_h264 video_not_mp4|This video can't be used. Please record it again.|视频无法使用，请重新录制。
 camera_denied|Please allow the camera in the settings, then try again.|请在设置中允许使用摄像头，然后重试。
 camera_busy|The camera is in use. Please close other apps, then try again.|摄像头被占用，请关闭其他应用后重试。
+camera_timeout|The camera did not start. Please try again.|摄像头未能启动，请重试。
 camera_interrupted|The recording was interrupted. Please record it again.|录制被中断，请重新录制。
 video_too_short|The video is too short. Please record it again.|视频过短，请重新录制。
 video_too_long|The video is longer than 10 seconds. Please record it again.|视频超过 10 秒，请重新录制。
-cancelled|The check was cancelled.|检测已取消。
-camera_timeout|The camera did not start. Please try again.|摄像头未能启动，请重试。`,
+cancelled|The check was cancelled.|检测已取消。`,
   same: `request_timeout body_too_slow|The network is too slow. Please find a better connection.|网络过慢，请切换到信号更好的网络。
 overloaded shutting_down upstream_busy not_ready|The service is busy. Please wait a moment.|服务繁忙，请稍候。
 network|The network was lost. It goes on when you are online again.|网络已中断，恢复后将自动继续。
