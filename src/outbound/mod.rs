@@ -4,8 +4,9 @@
 //! [`origin`] parses URLs. [`dial`] opens a [`connection`]: it tries the addresses ([`race`]) of a
 //! name ([`names`]), or asks a [`proxy`] for a [`tunnel`]. [`exchange`] sends a [`request`] and
 //! reads the response with [`head`] and [`framing`], and [`fetch`] reads a whole document and how
-//! long it may be cached. Nothing here interprets the bodies it carries, follows a redirect, or sends a
-//! request twice. Opening a connection has a time limit, which is given; nothing else has one.
+//! long it may be cached. Nothing here interprets the bodies it carries, follows a redirect, or
+//! sends a request twice. Opening a connection has a time limit, which is given; nothing else has
+//! one.
 
 pub mod connection;
 pub mod dial;
