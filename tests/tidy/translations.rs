@@ -38,6 +38,16 @@ pub(crate) const PAIRS: &[Pair] = &[
         until: None,
     },
     Pair {
+        english: "docs/frontend.md",
+        chinese: "docs/zh/frontend.md",
+        until: None,
+    },
+    Pair {
+        english: "docs/frontend/wechat.md",
+        chinese: "docs/zh/frontend/wechat.md",
+        until: None,
+    },
+    Pair {
         english: "docs/configuration.md",
         chinese: "docs/zh/configuration.md",
         until: Some(("[server]", "各配置节")),
