@@ -21,8 +21,9 @@ before(async () => {
     if (block.name) writeFileSync(join(running.folder, block.name), block.text);
   }
   writeFileSync(join(running.folder, "messages.json"), text());
-  const module = new URL("../liveness.js", import.meta.url);
-  copyFileSync(module, join(running.folder, "liveness.js"));
+  for (const name of ["liveness.js", "mp4.js", "messages.js"]) {
+    copyFileSync(new URL(`../${name}`, import.meta.url), join(running.folder, name));
+  }
   server = spawn(process.execPath, ["serve.mjs"], {
     cwd: running.folder,
     env: { ...process.env, PORT: "0", LIVENESS_GATEWAY_URL: running.url },
