@@ -51,8 +51,8 @@ fn every_error_code_is_documented_and_every_documented_one_exists() {
         let rows = page.text.lines().filter_map(|line| {
             let cell = line.strip_prefix("| ")?.split('|').next()?;
             let (status, code) = cell.split_once(" `")?;
-            // Several are listed as `501, 505`.
-            status.split(", ").next()?.parse::<u16>().ok()?;
+            // Several are listed, such as `501, 505`.
+            status.split([',', '、']).next()?.parse::<u16>().ok()?;
             code.split('`').next()
         });
         let documented: BTreeSet<&str> = rows.collect();
