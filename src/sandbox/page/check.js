@@ -24,7 +24,7 @@ export async function runCheck({ source, again, camera, loseAnswer, signal, repo
   const seen = { nonce: again?.nonce ?? freshNonce(), requests: 0 };
   const onState = state => {
     for (const name of ["session", "video"]) if (state[name]) seen[name] = state[name];
-    report(state);
+    if (state.name !== "done") report(state);
   };
   const transport = countVerifies(loseAnswer ? loseFirstAnswer() : send, seen);
   const options = {
