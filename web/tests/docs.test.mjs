@@ -73,22 +73,3 @@ test("no code has two sentences, and every sentence has both languages", () => {
     if (section !== "Actions") assert.ok(nexts.includes(next), `${key}: ${next}`);
   }
 });
-
-test("the module describes each code as the page of messages does", async () => {
-  const { describe, retryOf } = await import("../liveness.js");
-  for (const { section, code, next, en, zh } of rows()) {
-    if (section === "Actions") {
-      // There, the second column is the module's name of the action.
-      assert.equal(describe(next, "en"), en, next);
-      assert.equal(describe(next, "zh"), zh, next);
-      continue;
-    }
-    const number = code === "any other" ? 999_999 : Number(code);
-    const keys = section === "Codes of Qiniu" ? [number, `qiniu_${number}`] : [code];
-    for (const key of keys) {
-      assert.equal(describe(key, "en"), en, key);
-      assert.equal(describe(key, "zh"), zh, key);
-      assert.equal(retryOf(key), next, key);
-    }
-  }
-});
