@@ -110,6 +110,7 @@ backend() {
     ready "$its_token"
     good=$(verdict "$its_token" "$its_nonce")
     ends "a check that failed" b-cookie "$transaction" "$good" 200 '{"passed":false}'
+    same "$language: no picture of it is kept" "$(grep -c '^took .* passed=false picture=true' "$work/$language.backend")" 0
     # The user hides these verdicts. The gateway's evidence tells of them.
     for number in 2 3 4 5; do verdict "$its_token" "$its_nonce" >/dev/null; done
     same "$language: after five fails, a person" "$(ask b-cookie /start '{}') $(tr -d ' \n' <"$work/reply")" '429 {"next":"human"}'

@@ -119,7 +119,8 @@ func (r *Receiver) take(request *http.Request) int {
 		return http.StatusBadRequest
 	}
 	picture := Picture{UserIssuer: delivery.Issuer, User: delivery.User, since: time.Now()}
-	if result := delivery.Answer.Result; result != nil {
+	// Of a check that failed, nobody needs a face.
+	if result := delivery.Answer.Result; result != nil && delivery.Passed {
 		picture.Base64 = result.Best.Picture
 	}
 	if !r.keep(delivery.ID, picture) {

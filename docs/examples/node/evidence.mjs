@@ -41,7 +41,8 @@ export async function take(request, first = () => {}) {
   const now = Date.now() / 1000;
   for (const [id, { since }] of evidence) if (since + MAX_HELD < now) evidence.delete(id);
   if (evidence.has(delivery.id)) return 204;
-  const picture = delivery.answer.result?.best_image?.pic;
+  // Of a check that failed, nobody needs a face.
+  const picture = delivery.passed ? delivery.answer.result?.best_image?.pic : undefined;
   evidence.set(delivery.id, { user: delivery.user, issuer: delivery.issuer, picture, since: now });
   console.log(`took ${delivery.id} passed=${delivery.passed} picture=${picture !== undefined}`);
   first(delivery);

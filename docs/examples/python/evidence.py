@@ -47,6 +47,8 @@ def take(headers, stream, first=lambda delivery: None):
     if delivery["id"] != headers["webhook-id"]:
         return 400
     picture = ((delivery["answer"].get("result") or {}).get("best_image") or {}).get("pic")
+    if not delivery["passed"]:
+        picture = None  # Of a check that failed, nobody needs a face.
     with lock:
         now = time.time()
         for old in [id for id, (*_, since) in evidence.items() if since + MAX_HELD < now]:
