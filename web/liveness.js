@@ -173,7 +173,9 @@ export class LivenessClient {
   async #getToken(refresh, signal) {
     try {
       const step = async () => this.#options.token({ refresh });
-      return await within(this.#times.token, "token_failed", signal, step) || Promise.reject();
+      const token = await within(this.#times.token, "token_failed", signal, step);
+      if (token) return token;
+      throw new Error("no token");
     } catch (cause) {
       if (cause instanceof LivenessError) throw cause;
       // A TypeError is what `fetch` throws without a network.
