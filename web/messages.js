@@ -8,7 +8,7 @@
 const SENTENCES = {
   sign_in: `missing_token expired_token invalid_token token_failed|Your sign-in has expired. Please sign in again.|登录已失效，请重新登录。`,
   none: `insufficient_scope|Your account can't do this check. Please contact support.|当前账号无法进行此项检测，请联系客服。
-malformed_request unknown_route method_not_allowed unsupported_media_type headers_too_large 216431 216509 222001-222030 222046 222200 223051|Something is wrong with this app. Please update it, or contact support.|应用出现问题，请更新应用或联系客服。
+malformed_request unknown_route method_not_allowed unsupported_media_type headers_too_large 216509 222001-222030 222046 222200 223051|Something is wrong with this app. Please update it, or contact support.|应用出现问题，请更新应用或联系客服。
 6 17 19 100 110 111|upstream_unreachable
 passed|The check has passed.|检测通过。
 no_camera|No camera was found. Please use a phone.|未找到摄像头，请改用手机操作。
@@ -27,8 +27,9 @@ outcome_unknown upstream_timeout upstream_error upstream_invalid_response intern
 216908 223114 223115|The picture is dark or blurred. Please find good light and hold still.|画面过暗或模糊，请在光线充足处保持稳定。
 223113 223121-223127|Your face is covered. Please take off mask or glasses.|面部有遮挡，请摘下口罩、眼镜等遮挡物。
 223116 223129|Please face the camera, with your whole face in the frame.|请正对镜头，确保整张脸在取景框内。
-216432 216433 216508 216510 222304|video_rejected
-2 4 18 216430 216505 216506 216612 222201 222205 222206 222302 222901-222916|The service is busy. Please start again in a moment.|服务繁忙，请稍后重新开始。
+216510|video_too_long
+216432 216433 216508 222304|video_rejected
+2 4 18 216430 216431 216505 216506 216612 222201 222205 222206 222302 222901-222916|The service is busy. Please start again in a moment.|服务繁忙，请稍后重新开始。
 other|The check could not be completed. Please start again.|检测未能完成，请重新开始。`,
   record_again: `body_too_large video_too_large|The video is too large. Please record a shorter one.|视频过大，请重新录制一段较短的视频。
 video_rejected video_dimensions video_not_h264 video_not_mp4|This video can't be used. Please record it again.|视频无法使用，请重新录制。
