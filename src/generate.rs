@@ -4,6 +4,9 @@
 
 use std::time::{Duration, SystemTime};
 
+pub mod certificate;
+mod der;
+
 use aws_lc_rs::{
     encoding::{AsDer as _, PublicKeyX509Der},
     error::Unspecified,

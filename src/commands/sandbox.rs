@@ -4,7 +4,8 @@
 //! the environment variables.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, IsTerminal as _},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -34,6 +35,10 @@ pub struct SandboxArgs {
         value_parser = arguments::listen_address
     )]
     listen: SocketAddr,
+    /// Serve HTTPS with a certificate made for this run, so that a phone in the same network gets
+    /// its camera
+    #[arg(long)]
+    tls: bool,
     /// Address or host name of the admin listener, with a port; port 0 picks a free one
     #[arg(
         long,
@@ -104,15 +109,23 @@ impl SandboxArgs {
             let settings = SandboxSettings {
                 listen: self.listen,
                 admin_listen: self.admin_listen,
+                tls: self.tls,
                 scenario: self.outcome,
                 latency: self.latency,
             };
             let sandbox = Sandbox::bind(settings, log.writer()).await?;
-            super::print(&sandbox.guide());
+            super::print(&sandbox.guide(io::stdout().is_terminal()));
             if !self.listen.ip().is_loopback() {
-                let address = self.listen;
                 super::note(&format!(
-                    "warning: other machines can reach {address}, and the page shows its token"
+                    "warning: other machines can reach {}: whoever opens the page gets a token, and \
+                     sees what the backend received",
+                    sandbox.url()
+                ));
+            }
+            if !self.admin_listen.ip().is_loopback() {
+                super::note(&format!(
+                    "warning: other machines can reach the admin listener, {}",
+                    sandbox.admin_url()
                 ));
             }
             if let Some(path) = &self.env_file {

@@ -37,11 +37,9 @@ const FILES: &[SiteFile] = &[
     file("/icon.svg", SVG, include_bytes!("page/icon.svg")),
     // H.264 in MP4, three seconds.
     file("/sample.mp4", "video/mp4", include_bytes!("sample.mp4")),
-    file(
-        "/liveness.js",
-        JAVASCRIPT,
-        include_bytes!("../../web/liveness.js"),
-    ),
+    module("/liveness.js", include_bytes!("../../web/liveness.js")),
+    module("/messages.js", include_bytes!("../../web/messages.js")),
+    module("/mp4.js", include_bytes!("../../web/mp4.js")),
     file(
         "/messages.js",
         JAVASCRIPT,
@@ -63,30 +61,46 @@ const fn file(path: &'static str, content_type: &'static str, content: &'static 
     }
 }
 
+/// A file of the web module, which the page imports.
+const fn module(path: &'static str, content: &'static [u8]) -> SiteFile {
+    file(path, JAVASCRIPT, content)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
+    /// Whether a file is served as it is on the disk, with the type of its name.
+    fn is_served(file: &Path) -> bool {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let content_type = match file.extension().and_then(|end| end.to_str()) {
+            Some("html") => HTML,
+            Some("css") => CSS,
+            Some("js") => JAVASCRIPT,
+            Some("svg") => SVG,
+            _ => panic!("which type has {name}?"),
+        };
+        let path = match name {
+            "index.html" => "/".to_owned(),
+            _ => format!("/{name}"),
+        };
+        find(&path).is_some_and(|served| {
+            let on_disk = std::fs::read(file).unwrap();
+            served.content_type == content_type && served.content == on_disk
+        })
+    }
+
     #[test]
-    fn every_file_of_the_page_is_served_by_its_own_type() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sandbox/page");
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let name = entry.unwrap().file_name().into_string().unwrap();
-            let path = match name.as_str() {
-                "index.html" => "/".to_owned(),
-                _ => format!("/{name}"),
-            };
-            let file = find(&path).unwrap_or_else(|| panic!("add {name} to FILES"));
-            let content_type = match name.rsplit_once('.').map(|(_, end)| end) {
-                Some("html") => HTML,
-                Some("css") => CSS,
-                Some("js") => JAVASCRIPT,
-                Some("svg") => SVG,
-                _ => panic!("which type has {name}?"),
-            };
-            assert_eq!(file.content_type, content_type, "{name}");
-            let on_disk = std::fs::read(format!("{folder}/{name}")).unwrap();
-            assert_eq!(file.content, on_disk, "{name}");
-        }
+    fn every_file_of_the_page_and_of_the_web_module_is_served() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let files = |folder| std::fs::read_dir(root.join(folder)).unwrap();
+        let page = files("src/sandbox/page").map(|entry| entry.unwrap().path());
+        let module = files("web").map(|entry| entry.unwrap().path());
+        let module = module.filter(|path| path.extension().is_some_and(|end| end == "js"));
+        let missing = page.chain(module).filter(|path| !is_served(path));
+        let missing: Vec<_> = missing.collect();
+        assert!(missing.is_empty(), "add to FILES: {missing:?}");
     }
 }

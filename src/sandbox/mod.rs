@@ -5,10 +5,13 @@
 //! only Qiniu is emulated. Keys and tokens are generated for each run and never written to disk
 //! here.
 
+mod addresses;
 mod backend;
 mod configuration;
 mod deliveries;
 mod files;
+mod guide;
+mod qr;
 mod site;
 mod tokens;
 
@@ -16,9 +19,9 @@ use std::{
     collections::BTreeMap,
     error::Error,
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use aws_lc_rs::rand;
@@ -33,16 +36,12 @@ use self::{
 use crate::{
     config,
     emulator::{Emulator, EmulatorSettings, Scenario},
-    generate::{self, GenerateError, VerdictKeyKind},
+    generate::{self, GenerateError, VerdictKeyKind, certificate::server_certificate},
     secret::Secret,
+    server::tls::{PemFile, ServerTls, ServerTlsError, server_config},
     startup::BoundGateway,
     telemetry::log::LogWriter,
 };
-
-/// The text for a terminal. Its commands need curl and the tools of a POSIX shell. It has six
-/// steps, the first of which only sets the token: `README.md` describes them, and `.ci/sandbox`
-/// runs them.
-const GUIDE: &str = include_str!("guide.txt");
 
 /// Settings of a sandbox.
 pub struct SandboxSettings {
@@ -50,6 +49,8 @@ pub struct SandboxSettings {
     pub listen: SocketAddr,
     /// Address of the gateway's admin listener.
     pub admin_listen: SocketAddr,
+    /// Whether the gateway serves TLS, with a certificate made for this run.
+    pub tls: bool,
     /// Outcome of valid verifies.
     pub scenario: Scenario,
     /// Delay of each of the emulator's responses.
@@ -71,6 +72,9 @@ pub enum SandboxError {
     /// The configuration text is refused, which is a mistake in this file.
     #[error("the sandbox's own configuration is refused")]
     Configuration(#[source] Box<dyn Error + Send + Sync>),
+    /// The certificate can't be used, which is a mistake in how it is made.
+    #[error("the certificate can't be used")]
+    Certificate(#[from] ServerTlsError),
     /// The gateway can't listen.
     #[error("the gateway can't listen on {address}")]
     Gateway {
@@ -96,6 +100,10 @@ pub struct Sandbox {
     gateway: BoundGateway,
     token: String,
     address: SocketAddr,
+    /// Addresses at which other machines reach the gateway, the most likely one first.
+    elsewhere: Vec<IpAddr>,
+    /// SHA-256 of the gateway's certificate, with TLS.
+    fingerprint: Option<[u8; 32]>,
 }
 
 impl Sandbox {
@@ -124,11 +132,19 @@ impl Sandbox {
         });
         let loaded = config::load_text(&text, "sandbox.toml", Path::new("."), &keys.variables())
             .map_err(|errors| SandboxError::Configuration(errors.to_string().into()))?;
+        let mut gateway_settings = loaded.settings;
+        let elsewhere = addresses::from_elsewhere(settings.listen.ip());
+        let mut fingerprint = None;
+        if settings.tls {
+            let (tls, print) = tls(&elsewhere)?;
+            gateway_settings.server.tls = Some(tls);
+            fingerprint = Some(print);
+        }
         let failed = |source| SandboxError::Gateway {
             address: settings.listen,
             source,
         };
-        let mut gateway = BoundGateway::start(loaded.settings, log)
+        let mut gateway = BoundGateway::start(gateway_settings, log)
             .await
             .map_err(failed)?;
         let address = gateway.public_addresses().first().copied();
@@ -149,17 +165,28 @@ impl Sandbox {
             gateway,
             token,
             address,
+            elsewhere,
+            fingerprint,
         })
     }
 
-    /// Base URL of the gateway.
+    /// Base URL of the gateway: one that other machines can open too, if there is one.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.fingerprint.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        let here = addresses::from_here(self.address.ip());
+        let host = self.elsewhere.first().copied().unwrap_or(here);
+        format!("{scheme}://{}", SocketAddr::new(host, self.address.port()))
     }
 
     /// Base URL of the gateway's admin listener.
     pub fn admin_url(&self) -> String {
-        format!("http://{}", self.gateway.admin_address())
+        let bound = self.gateway.admin_address();
+        let host = addresses::from_here(bound.ip());
+        format!("http://{}", SocketAddr::new(host, bound.port()))
     }
 
     /// A token that the gateway accepts, valid for twelve hours.
@@ -167,12 +194,10 @@ impl Sandbox {
         &self.token
     }
 
-    /// The text to print once the sandbox is bound: addresses, and commands to paste.
-    pub fn guide(&self) -> String {
-        GUIDE
-            .replace("{{URL}}", &self.url())
-            .replace("{{ADMIN}}", &self.admin_url())
-            .replace("{{TOKEN}}", &self.token)
+    /// The text to print once the sandbox is bound: addresses, commands to paste, and how to open
+    /// the page on a phone. With `colours`, for a terminal that knows them.
+    pub fn guide(&self, colours: bool) -> String {
+        guide::guide(self, colours)
     }
 
     /// Serves until `stop` resolves and the requests in progress are complete.
@@ -229,4 +254,22 @@ impl SandboxKeys {
         .map(|(name, value)| (name.to_owned(), value.clone()))
         .collect()
     }
+}
+
+/// TLS with a new certificate for this machine and these addresses of it, and the certificate's
+/// SHA-256.
+fn tls(elsewhere: &[IpAddr]) -> Result<(ServerTls, [u8; 32]), SandboxError> {
+    let loopback = [
+        IpAddr::from(Ipv4Addr::LOCALHOST),
+        Ipv6Addr::LOCALHOST.into(),
+    ];
+    let made = server_certificate(&[&loopback, elsewhere].concat(), SystemTime::now())?;
+    let file = |name, text| PemFile {
+        path: Path::new(name),
+        text,
+    };
+    let certificate = file("certificate", made.certificate.as_bytes());
+    let private_key = file("private key", made.private_key.as_bytes());
+    let config = server_config(&certificate, &private_key, None)?;
+    Ok((ServerTls::new(config), made.fingerprint))
 }
