@@ -11,6 +11,7 @@
 //! [`Settings`] alone, and no other module sees the form of the file.
 
 mod answers;
+mod cors;
 mod diagnostics;
 mod evidence;
 mod identities;

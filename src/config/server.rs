@@ -1,6 +1,6 @@
-//! `[server]` with its `tls` and `cors`, and `[admin]`: the listeners.
+//! `[server]` with its `tls`, and `[admin]`: the listeners.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
@@ -10,7 +10,6 @@ use super::{
     tree::ConfigTable,
 };
 use crate::{
-    relay::cors::CorsSettings,
     rotation::{LoadError, LoaderInput},
     route::{Rate, RouteSettings},
     server::{
@@ -96,28 +95,6 @@ impl ConfigReader<'_> {
             );
         }
         share
-    }
-
-    pub(super) fn cors(&mut self, root: &ConfigTable) -> CorsSettings {
-        let section = ConfigSection::at(root, "server.cors");
-        self.header("[server.cors]");
-        let origins = self.texts(&section, "allowed_origins").unwrap_or_default();
-        // On an error nothing is started, so the value does not matter.
-        let max_age = self.duration(&section, "max_age").unwrap_or(Duration::ZERO);
-        for (origin, location) in &origins {
-            if !is_exact_origin(origin) {
-                self.error(
-                    location,
-                    format!("`{origin}` is not an exact origin"),
-                    "write it as a browser sends it: \"https://app.example.com\", in lower case \
-                     and without a path",
-                );
-            }
-        }
-        CorsSettings {
-            allowed_origins: origins.into_iter().map(|(origin, _)| origin).collect(),
-            max_age,
-        }
     }
 
     pub(super) fn admin(&mut self, root: &ConfigTable) -> Option<Located<AdminSettings>> {
@@ -273,17 +250,4 @@ impl ConfigReader<'_> {
         }
         network
     }
-}
-
-/// Whether a browser could send this origin, letter for letter.
-fn is_exact_origin(origin: &str) -> bool {
-    let is_web = origin.parse::<hyper::Uri>().is_ok_and(|uri| {
-        let authority = uri.authority().map(|authority| authority.as_str());
-        matches!(uri.scheme_str(), Some("http" | "https"))
-            && authority.is_some_and(|authority| !authority.contains('@'))
-    });
-    let is_bare = origin
-        .split_once("://")
-        .is_some_and(|(_, rest)| !rest.contains(['/', '?', '#', '*']));
-    is_web && is_bare && !origin.contains(|letter: char| letter.is_ascii_uppercase())
 }

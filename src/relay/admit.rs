@@ -33,8 +33,8 @@ use crate::{
 
 /// What a request's head leads to.
 pub(super) enum Admission {
-    /// A CORS preflight, which needs no more than its response.
-    Preflight,
+    /// A CORS preflight, which needs no more than its response, and the method that it may allow.
+    Preflight(&'static str),
     /// A document.
     Page(Page),
     /// A path of the site.
@@ -102,7 +102,7 @@ pub(super) async fn admit(
     check_address(gateway, &parts.headers, peer)?;
     let endpoint = match find(gateway, parts, record)? {
         Destination::Endpoint(endpoint) => endpoint,
-        Destination::Preflight => return Ok(Admission::Preflight),
+        Destination::Preflight(method) => return Ok(Admission::Preflight(method)),
         Destination::Page(page) => return Ok(Admission::Page(page)),
         Destination::Site(site) => return Ok(Admission::Site(Arc::clone(site))),
     };
@@ -150,7 +150,7 @@ fn check_address(gateway: &Gateway, headers: &HeaderMap, peer: &Peer) -> Result<
 /// Where a request's path and method lead.
 enum Destination<'g> {
     Endpoint(&'g Arc<Endpoint>),
-    Preflight,
+    Preflight(&'static str),
     Page(Page),
     Site(&'g Site),
 }
@@ -169,7 +169,8 @@ fn find<'g>(
         headers::check_query(parts)?;
         return match parts.method {
             Method::GET => Ok(Destination::Page(page.clone())),
-            _ => Err(Refusal::Method("GET")),
+            Method::OPTIONS => Ok(Destination::Preflight("GET")),
+            _ => Err(Refusal::Method("GET, OPTIONS")),
         };
     }
     let endpoint = gateway.endpoints.find(path);
@@ -182,7 +183,7 @@ fn find<'g>(
     headers::check_query(parts)?;
     match parts.method {
         Method::POST => Ok(Destination::Endpoint(endpoint)),
-        Method::OPTIONS => Ok(Destination::Preflight),
+        Method::OPTIONS => Ok(Destination::Preflight("POST")),
         _ => Err(Refusal::Method("POST, OPTIONS")),
     }
 }

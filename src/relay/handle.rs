@@ -61,7 +61,9 @@ impl Gateway {
                     };
                     (result, limits)
                 }
-                Ok(Admission::Preflight) => (Ok(Reply::Preflight), RequestLimits::default()),
+                Ok(Admission::Preflight(method)) => {
+                    (Ok(Reply::Preflight(method)), RequestLimits::default())
+                }
                 Ok(Admission::Site(site)) => {
                     let visited = visit(&site, &parts, &mut body, &mut record).await;
                     (visited.map(Reply::Site), RequestLimits::default())
@@ -115,7 +117,7 @@ fn relay<'a>(
             Upload::Prepared(prepared) => prepared,
             Upload::Replayed(cached) => {
                 record.replayed(&cached);
-                return Ok(Reply::Json(cached.body.clone()));
+                return Ok(Reply::Replayed(cached.body.clone()));
             }
         };
         let quota = limits.quota.clone();

@@ -2,12 +2,15 @@
 //!
 //! Never looks at the token, and never passes a field on to Qiniu.
 
-use super::refusal::Refusal;
+use super::{
+    media_type::{MediaType, MediaTypeError},
+    refusal::Refusal,
+};
 use crate::body::{
     multipart::FormHead, nonce::Nonce, raw_video::RawVideoFields, receive::BodyForm,
 };
 use crate::form_data::Boundary;
-use crate::parameters;
+use crate::parameters::Parameters;
 use crate::route::RouteKind;
 use hyper::{
     HeaderMap, Version,
@@ -159,28 +162,37 @@ pub fn body_form(headers: &HeaderMap, kind: RouteKind, empty: bool) -> Result<Bo
         Ok(BodyForm::Json { nonce })
     };
     let mut types = headers.get_all(CONTENT_TYPE).iter();
-    match (types.next(), types.next()) {
-        (Some(value), None) if value.to_str().is_ok_and(is_json) => json(),
-        (Some(value), None)
-            if kind == RouteKind::Verify && value.as_bytes().eq_ignore_ascii_case(b"video/mp4") =>
-        {
-            raw_video(headers).map(BodyForm::Video)
-        }
-        (Some(value), None) if kind == RouteKind::Verify && is_form(value) => {
-            form_head(headers, value).map(BodyForm::Form)
+    let media = match (types.next(), types.next()) {
+        (Some(value), None) => MediaType::read(value.as_bytes()),
+        _ => Err(MediaTypeError::Unknown),
+    };
+    match (media, kind) {
+        (Ok(MediaType::Json), _) => json(),
+        (Ok(MediaType::Video), RouteKind::Verify) => raw_video(headers).map(BodyForm::Video),
+        (Ok(MediaType::Form(parameters)), RouteKind::Verify) => {
+            form_head(headers, parameters).map(BodyForm::Form)
         }
         // Tools like curl send a form type even without a body.
         _ if empty => json(),
-        _ if kind == RouteKind::Verify => Err(Refusal::MediaType(
-            "the body must be application/json, video/mp4 or multipart/form-data",
+        (Err(MediaTypeError::Charset), _) => {
+            Err(Refusal::MediaType("the charset of the body must be UTF-8"))
+        }
+        (Err(MediaTypeError::Parameters), _) => Err(Refusal::MediaType(
+            "the parameters of the media type are malformed",
         )),
-        _ => Err(Refusal::MediaType("the body must be application/json")),
+        (_, RouteKind::Verify) => Err(Refusal::MediaType(
+            "the body must be application/json, video/mp4, video/quicktime or multipart/form-data, \
+             and say so once",
+        )),
+        (_, RouteKind::Session | RouteKind::Plain) => Err(Refusal::MediaType(
+            "the body must be application/json, and say so once",
+        )),
     }
 }
 
 fn raw_video(headers: &HeaderMap) -> Result<RawVideoFields, Refusal> {
     let session = one_text(headers, SESSION, MAX_SESSION)?.ok_or(Refusal::Malformed(
-        "a video/mp4 body needs the header field Liveness-Session".into(),
+        "a video as the body needs the header field Liveness-Session".into(),
     ))?;
     Ok(RawVideoFields {
         session: Zeroizing::new(session),
@@ -189,15 +201,9 @@ fn raw_video(headers: &HeaderMap) -> Result<RawVideoFields, Refusal> {
     })
 }
 
-fn is_form(value: &HeaderValue) -> bool {
-    let (essence, _) = parameters::split(value.as_bytes());
-    essence.eq_ignore_ascii_case(b"multipart/form-data")
-}
-
 /// What the head of a form says. Clients whose user has written the media type by hand leave the
 /// boundary out.
-fn form_head(headers: &HeaderMap, value: &HeaderValue) -> Result<FormHead, Refusal> {
-    let (_, parameters) = parameters::split(value.as_bytes());
+fn form_head(headers: &HeaderMap, parameters: Parameters<'_>) -> Result<FormHead, Refusal> {
     let mut boundaries = parameters
         .filter_map(Result::ok)
         .filter(|parameter| parameter.is("boundary"));
@@ -264,43 +270,9 @@ pub fn expects_continue(headers: &HeaderMap) -> bool {
     headers.contains_key(EXPECT)
 }
 
-/// Whether this is `application/json`, without parameters other than a charset of UTF-8.
-fn is_json(value: &str) -> bool {
-    let mut parts = value.split(';').map(str::trim);
-    let json = parts
-        .next()
-        .is_some_and(|media| media.eq_ignore_ascii_case("application/json"));
-    json && parts.all(|parameter| {
-        parameter.eq_ignore_ascii_case("charset=utf-8")
-            || parameter.eq_ignore_ascii_case("charset=\"utf-8\"")
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn json_takes_no_parameter_but_utf_8() {
-        for good in [
-            "application/json",
-            "Application/JSON",
-            "application/json; charset=utf-8",
-            "application/json;charset=\"UTF-8\"",
-        ] {
-            assert!(is_json(good), "{good}");
-        }
-        for bad in [
-            "",
-            "text/json",
-            "application/json; charset=gbk",
-            "application/jsonx",
-            "application/json; x=1",
-            "multipart/form-data",
-        ] {
-            assert!(!is_json(bad), "{bad}");
-        }
-    }
 
     #[test]
     fn a_host_is_a_name_or_address_with_an_optional_port() {

@@ -18,6 +18,7 @@ pub mod gateway;
 pub mod handle;
 pub mod headers;
 pub mod in_flight;
+mod media_type;
 pub mod problem;
 pub mod refusal;
 pub mod respond;

@@ -53,19 +53,19 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate",
+    "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate, Liveness-Replayed",
 );
-const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("POST");
-const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
-    "Authorization, Content-Type, Liveness-Session, Liveness-Face-Field, Liveness-Nonce",
-);
+const REPLAYED: HeaderName = HeaderName::from_static("liveness-replayed");
+const TRUE: HeaderValue = HeaderValue::from_static("true");
 
 /// A successful response.
 pub(super) enum Reply {
-    /// The response to a CORS preflight.
-    Preflight,
+    /// The response to a CORS preflight for a resource with this method.
+    Preflight(&'static str),
     /// The finalized body of Qiniu's response.
     Json(Bytes),
+    /// The same once more, for a retry: nothing was sent to Qiniu.
+    Replayed(Bytes),
     /// A document.
     Page(Page),
     /// The site's response.
@@ -133,16 +133,22 @@ fn accepted(
         headers = HeaderMap::new();
     }
     let (status, body) = match reply {
-        Reply::Preflight => {
+        Reply::Preflight(method) => {
             if allowed {
-                headers.insert(ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS);
-                headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS);
+                let method = HeaderValue::from_static(method);
+                headers.insert(ACCESS_CONTROL_ALLOW_METHODS, method);
+                headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, cors.allowed_headers());
                 headers.insert(ACCESS_CONTROL_MAX_AGE, cors.max_age());
             }
             (StatusCode::NO_CONTENT, Bytes::new())
         }
         Reply::Json(body) => {
             headers.insert(CONTENT_TYPE, JSON);
+            (StatusCode::OK, body)
+        }
+        Reply::Replayed(body) => {
+            headers.insert(CONTENT_TYPE, JSON);
+            headers.insert(REPLAYED, TRUE);
             (StatusCode::OK, body)
         }
         Reply::Page(Page { content_type, body }) => {

@@ -191,6 +191,7 @@ mod tests {
         let (lines, log) = LogWriter::capture();
         let cors = CorsSettings {
             allowed_origins: vec!["https://app.example.com".into()],
+            allowed_headers: Vec::new(),
             max_age: std::time::Duration::from_secs(600),
         };
         let telemetry = Telemetry {

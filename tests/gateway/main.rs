@@ -42,6 +42,9 @@ mod refusals;
 // stay open.
 mod refused_uploads;
 
+// A body is taken however its media type is written, and refused only for what speaks against it.
+mod media_types;
+
 // What two HTTP/1.1 parsers could read in two ways is refused, and nothing behind it is a request.
 mod strict;
 

@@ -265,13 +265,13 @@ async fn the_key_set_is_public_and_read_only() {
         assert_eq!(keys["keys"].as_array().unwrap().len(), 1);
         assert!(keys["keys"][0].get("d").is_none());
     }
-    for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
+    for method in ["POST", "PUT", "DELETE"] {
         let answer = gateway
             .send(false, gateway.request(false, method, KEY_SET), Bytes::new())
             .await;
         assert_eq!(
             (answer.status.as_u16(), answer.header("allow")),
-            (405, "GET"),
+            (405, "GET, OPTIONS"),
             "{method}"
         );
     }

@@ -123,7 +123,17 @@ pub(super) const KEYS: &[ConfigKey] = &[
         ValueType::TextList,
         Value("[]"),
         "Origins whose pages may call the gateway, exactly as a browser sends them, such as \
-         `https://app.example.com`: scheme and host in lower case, no path. `*` is not accepted.",
+         `https://app.example.com`, or `capacitor://localhost` for a page inside of an app: scheme \
+         and host in lower case, no path, no default port. `*` and `null` are not accepted.",
+    ),
+    key(
+        "server.cors.allowed_headers",
+        ValueType::TextList,
+        Value("[]"),
+        "Headers that these pages may send besides those of the gateway (`Authorization`, \
+         `Content-Type`, `Liveness-Session`, `Liveness-Face-Field`, `Liveness-Nonce`), of tracing \
+         (`traceparent`, `tracestate`, `baggage`, `sentry-trace`, `x-datadog-*`) and \
+         `X-Requested-With`. None of them reaches Qiniu.",
     ),
     key(
         "server.cors.max_age",

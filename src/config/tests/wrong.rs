@@ -273,18 +273,23 @@ const VALUES: &[(&str, &str, &str)] = &[
     ),
     (
         "[server.cors]\nallowed_origins = \"https://a.com/\"",
-        "not an exact origin",
+        "not an exact origin: it ends with a slash",
         "\"https://a.com/\"",
     ),
     (
-        "[server.cors]\nallowed_origins = \"https://A.com\"",
-        "not an exact origin",
-        "\"https://A.com\"",
+        "[server.cors]\nallowed_headers = \"*\"",
+        "`*` is not accepted",
+        "\"*\"",
     ),
     (
-        "[server.cors]\nallowed_origins = [\"https://*.a.com\"]",
-        "not an exact origin",
-        "\"https://*.a.com\"",
+        "[server.cors]\nallowed_headers = [\"x-b3-traceid\", \"x b3\"]",
+        "`x b3` is not the name of a header",
+        "\"x b3\"",
+    ),
+    (
+        "[server.cors]\nallowed_headers = \"Cookie\"",
+        "no page can set the header `cookie`",
+        "\"Cookie\"",
     ),
     (
         "[server.cors]\nmax_age = \"\"",

@@ -109,6 +109,7 @@ pub(crate) async fn start(settings: ServerSettings) -> Running {
         format: LogFormat::Json,
     });
     let cors = Cors::new(&CorsSettings {
+        allowed_headers: Vec::new(),
         allowed_origins: Vec::new(),
         max_age: Duration::ZERO,
     });
