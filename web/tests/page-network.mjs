@@ -10,22 +10,25 @@ import { choose, openPage, readResult, startBrowser, startSandbox } from "./page
 
 test("a browser that goes offline during the upload goes on with the same session", async t => {
   const sandbox = await startSandbox(t);
-  const page = await openPage(await startBrowser(t), sandbox.url);
+  const cable = await startCable(t, new URL(sandbox.url));
+  const page = await openPage(await startBrowser(t), cable.url);
   const network = await page.context().newCDPSession(page);
-  const conditions = (offline, uploadThroughput) =>
-    network.send("Network.emulateNetworkConditions", {
-      offline, latency: 0, downloadThroughput: -1, uploadThroughput,
-    });
+  const conditions = uploadThroughput => network.send("Network.emulateNetworkConditions", {
+    offline: false, latency: 0, downloadThroughput: -1, uploadThroughput,
+  });
   await page.click("#start");
   await page.waitForSelector(".stage[data-ring=progress][data-scene=camera]");
-  await conditions(false, 20_000);
+  await conditions(20_000);
   await page.waitForSelector(".stage[data-ring=progress][data-scene=after]");
   await page.waitForFunction(() =>
     Number(getComputedStyle(document.querySelector(".oval")).getPropertyValue("--progress")) > 5);
-  await conditions(true, 0);
+  await page.context().setOffline(true);
+  cable.cut(); // As the system of a phone does, which closes what is open.
   await page.waitForSelector(".stage[data-ring=wait]");
   assert.equal(await page.textContent("h1"), "Connection lost");
-  await conditions(false, -1);
+  await conditions(-1);
+  cable.mend();
+  await page.context().setOffline(false);
   const result = await readResult(page);
   assert.equal(result.title, "Passed", result.reason);
   await onceAndForOneSession(page, sandbox);
@@ -33,14 +36,14 @@ test("a browser that goes offline during the upload goes on with the same sessio
 
 test("a connection that is cut behind the upload gets the first answer again", async t => {
   const sandbox = await startSandbox(t, "--latency", "1s");
-  const way = await startCable(t, new URL(sandbox.url));
-  const page = await openPage(await startBrowser(t), way.url);
+  const cable = await startCable(t, new URL(sandbox.url));
+  const page = await openPage(await startBrowser(t), cable.url);
   await page.click("#sample");
   await page.waitForFunction(() => document.querySelector("[data-step=verdict][data-now]"));
   await untilCalled(sandbox);
-  way.cut();
+  cable.cut();
   await page.waitForSelector(".stage[data-ring=wait]");
-  way.mend();
+  cable.mend();
   const result = await readResult(page);
   assert.equal(result.title, "Passed", result.reason);
   assert.match(result.cost, /1 billed call\s+Sent \d times.*from memory/);
