@@ -2,13 +2,17 @@
 // Needs curl and a POSIX shell, and no package.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import vm from "node:vm";
 import { blocks } from "./blocks.mjs";
 import { rows, text, file as messagesFile } from "./messages.mjs";
 import { billedCalls, sandbox } from "./sandbox.mjs";
 
+const folder = new URL("../../docs/frontend/", import.meta.url);
+const pages = readdirSync(folder).filter((name) => name.endsWith(".md"))
+  .map((name) => `frontend/${name}`).concat("frontend.md");
 let running;
 before(async () => { running = await sandbox(); });
 after(() => running.stop());
@@ -45,6 +49,30 @@ test("every member that a response has is described", () => {
   });
   const undescribed = [...names].filter((name) => !page.includes(name));
   assert.deepEqual(undescribed, []);
+});
+
+test("each configuration that the pages show is accepted", () => {
+  const minimal = blocks("../README.md").find(({ language }) => language === "toml").text;
+  const environment = { QINIU_ACCESS_KEY: "access", QINIU_SECRET_KEY: "secret" };
+  const shown = pages.flatMap(blocks).filter(({ language }) => language === "toml");
+  assert.ok(shown.length >= 2);
+  for (const { text: addition } of shown) {
+    const path = join(running.folder, "gateway.toml");
+    writeFileSync(path, minimal + addition);
+    const env = { ...process.env, ...environment };
+    const options = { env, encoding: "utf8", stdio: "pipe" };
+    execFileSync(process.env.LIVENESS_GATEWAY, ["check", "--config", path], options);
+  }
+});
+
+test("each script that the pages show is valid", () => {
+  const scripts = pages.flatMap(blocks).filter(({ language }) => language === "js");
+  assert.ok(scripts.length >= 7);
+  for (const { name, text: script } of scripts) {
+    // A module may await and import; a function's body may return.
+    const body = script.replace(/^import [^;]*;$/gm, "");
+    assert.doesNotThrow(() => new vm.Script(`async () => {${body}}`), name || script);
+  }
 });
 
 test("messages.json says what the page of messages says", () => {

@@ -21,6 +21,13 @@ before(async () => {
     if (block.name) writeFileSync(join(running.folder, block.name), block.text);
   }
   writeFileSync(join(running.folder, "messages.json"), text());
+  // The page with the module, and the way around a missing camera in it.
+  const file = blocks("frontend/web.md").find(({ text: code }) => code.startsWith("function file"));
+  const app = blocks("frontend/web.md").find(({ name }) => name === "app.js").text;
+  const withFile = `${app.replace("onState: show,", "onState: show,\n      file,")}\n${file.text}`;
+  writeFileSync(join(running.folder, "file.js"), withFile);
+  const html = blocks("frontend/web.md").find(({ name }) => name === "index.html").text;
+  writeFileSync(join(running.folder, "file.html"), html.replace("app.js", "file.js"));
   for (const name of ["liveness.js", "mp4.js", "messages.js"]) {
     copyFileSync(new URL(`../${name}`, import.meta.url), join(running.folder, name));
   }
@@ -102,3 +109,19 @@ for (const name of ["index.html", "plain.html"]) {
     await page.close();
   });
 }
+
+test("a page without a camera takes the file of the phone's own recorder", async () => {
+  const page = await browser.newPage({ locale: "en-US" });
+  await page.addInitScript(() => {
+    Object.defineProperty(navigator, "mediaDevices", { value: undefined });
+  });
+  await page.goto(`${origin}file.html`);
+  await page.click("#start");
+  const input = await page.waitForSelector("input[type=file][capture=user]");
+  const sample = await fetch(`${running.url}/sample.mp4`);
+  const buffer = Buffer.from(await sample.arrayBuffer());
+  await input.setInputFiles({ name: "VID_1.mp4", mimeType: "video/mp4", buffer });
+  await page.waitForSelector("body[data-code]", { timeout: 60_000 });
+  assert.equal(await page.getAttribute("body", "data-code"), "passed");
+  await page.close();
+});
