@@ -35,8 +35,9 @@ impl PartHead<'_> {
     pub fn is_encoded(&self) -> bool {
         let plain = ["binary", "8bit", "7bit"];
         let encoding = self.transfer_encoding.unwrap_or(b"binary");
-        let is = |name: &&str| encoding.eq_ignore_ascii_case(name.as_bytes());
-        !plain.iter().any(|name| is(name))
+        !plain
+            .iter()
+            .any(|name| encoding.eq_ignore_ascii_case(name.as_bytes()))
     }
 
     /// The encoding of the content, if that is text.
@@ -108,12 +109,9 @@ fn name(disposition: &[u8]) -> Result<Cow<'_, [u8]>, FormError> {
 }
 
 fn named(charset: &Parameter<'_>) -> TextEncoding {
-    let is = |name: &&str| charset.value.eq_ignore_ascii_case(name.as_bytes());
-    if ["utf-8", "utf8"].iter().any(|name| is(name)) {
-        TextEncoding::Utf8
-    } else if ["us-ascii", "iso-8859-1"].iter().any(|name| is(name)) {
-        TextEncoding::Ascii
-    } else {
-        TextEncoding::Other
+    match &*charset.value.to_ascii_lowercase() {
+        b"utf-8" | b"utf8" => TextEncoding::Utf8,
+        b"us-ascii" | b"iso-8859-1" => TextEncoding::Ascii,
+        _ => TextEncoding::Other,
     }
 }

@@ -29,6 +29,9 @@ mod journey;
 // that.
 mod video;
 
+// The forms that clients send are received like the other bodies, and are the same uploads.
+mod forms;
+
 // Nothing secret or personal appears in the log, in errors, in metrics or in responses, and nothing
 // of a request stays in the memory of the process, of which a crash leaves no image.
 mod markers;

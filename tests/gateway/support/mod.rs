@@ -4,6 +4,7 @@ pub(crate) mod backend;
 pub(crate) mod crowd;
 pub(crate) mod dead;
 pub(crate) mod folder;
+pub(crate) mod form;
 pub(crate) mod frames;
 pub(crate) mod gateway_process;
 pub(crate) mod identity;
