@@ -6,7 +6,7 @@ import { describe, test } from "node:test";
 
 import {
   DESKTOP, openPage, PHONE, readResult, startBrowser, startSandbox, tabTo,
-} from "./page-support.mjs";
+} from "./page_support.mjs";
 
 const WORDS = {
   en: { lang: "en", passed: "Passed", genuine: "Genuine", billed: "1 billed call", pictures: /9 pict/ },

@@ -6,7 +6,7 @@ import { once } from "node:events";
 import net from "node:net";
 import { test } from "node:test";
 
-import { choose, openPage, readResult, startBrowser, startSandbox } from "./page-support.mjs";
+import { choose, openPage, readResult, startBrowser, startSandbox } from "./page_support.mjs";
 
 test("a browser that goes offline during the upload goes on with the same session", async t => {
   const sandbox = await startSandbox(t);

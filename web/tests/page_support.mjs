@@ -1,16 +1,14 @@
 // What the tests of the sandbox's page share: a sandbox of their own, a Chromium with a fake camera,
 // and words for what a person does there. Nothing here knows how the page is built inside.
 
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 import { chromium } from "playwright-core";
 
+import { sandbox } from "./sandbox.mjs";
+
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const program = process.env.LIVENESS_GATEWAY ?? `${root}target/release/liveness-gateway`;
 const browserProgram = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
 /** How long a person would wait for a result. Far more than a check takes, on a busy machine too. */
@@ -18,27 +16,10 @@ export const PATIENCE = 90_000;
 export const PHONE = { width: 390, height: 844 };
 export const DESKTOP = { width: 1280, height: 800 };
 
-/** Starts a sandbox on a free port. It ends with the test `t`. */
+/** Starts a sandbox: its `url`, and what its emulator counted. It ends with the test `t`. */
 export async function startSandbox(t, ...options) {
-  const child = spawn(program, ["sandbox", "--listen", "127.0.0.1:0", ...options], {
-    cwd: root,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  t.after(async () => {
-    if (child.exitCode !== null) return;
-    child.kill("SIGKILL");
-    await once(child, "exit");
-  });
-  const url = await new Promise((found, failed) => {
-    for (const output of [child.stdout, child.stderr]) {
-      createInterface({ input: output }).on("line", line => {
-        const [, address] = /^\s*page\s+(http\S*?)\/?\s*$/.exec(line) ?? [];
-        if (address) found(address);
-      });
-    }
-    child.on("error", failed);
-    child.on("exit", code => failed(new Error(`the sandbox ended with ${code}`)));
-  });
+  const { url, stop } = await sandbox(...options);
+  t.after(stop);
   const state = async () => (await fetch(`${url}/sandbox/state`)).json();
   return { url, state };
 }
