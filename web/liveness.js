@@ -17,8 +17,9 @@ export class LivenessError extends Error {
   }
 }
 
-const sleep = (ms) => new Promise((resolve) => {
-  setTimeout(resolve, ms);
+const sleep = (ms, signal) => new Promise((resolve) => {
+  const timer = setTimeout(resolve, ms);
+  signal.addEventListener("abort", () => clearTimeout(timer));
 });
 const once = (target, type, signal) => new Promise((resolve) => {
   target.addEventListener(type, resolve, { once: true, signal });
@@ -164,7 +165,7 @@ export class LivenessClient {
         if (retry !== "same" || attempt >= attempts || Date.now() + wait >= until) throw error;
         onState?.({ name: "offline", attempt, code, seconds: wait / 1000 });
         const online = (over) => (globalThis.navigator?.onLine === false
-          ? once(globalThis, "online", over) : sleep(wait));
+          ? once(globalThis, "online", over) : sleep(wait, over));
         await within(until - Date.now(), code, signal, online);
       }
     }
@@ -394,7 +395,7 @@ export async function checkLiveness({ client, video, signal, session, file, ...o
     if (stream) {
       for (let secondsLeft = countdown; secondsLeft > 0; secondsLeft -= 1) {
         onState({ name: "ready", session, secondsLeft });
-        await within(9e3, "timeout", signal, () => sleep(1000));
+        await within(9e3, "timeout", signal, (over) => sleep(1000, over));
       }
       const settings = { session, secondsPerAction, video, stream, signal, muxer, onState };
       recording = await recordActions(settings).catch(orFile);

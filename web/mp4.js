@@ -102,9 +102,11 @@ export function facts(view) {
       run = { id: u(at + 4), time: u(at) & 8 ? u(at + 8 + skip) : times[u(at + 4)] };
     }
     if (type === "trun" && run.id === video.id) {
-      const step = 4 * [256, 512, 1024, 2048].filter((bit) => u(at) & bit).length;
-      const first = at + 8 + (u(at) & 1 ? 4 : 0) + (u(at) & 4 ? 4 : 0);
-      for (let n = 0; n < u(at + 4); n += 1) units += u(at) & 256 ? u(first + n * step) : run.time;
+      const [has, count] = [u(at), u(at + 4)];
+      const step = 4 * [256, 512, 1024, 2048].filter((bit) => has & bit).length;
+      const first = at + 8 + (has & 1 ? 4 : 0) + (has & 4 ? 4 : 0);
+      if (has & 256) for (let n = 0; n < count; n += 1) units += u(first + n * step);
+      else units += count * run.time;
     }
   });
   return { ...video, seconds: Math.max(units, video.units) / video.scale };
