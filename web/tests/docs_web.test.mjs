@@ -28,6 +28,12 @@ before(async () => {
   writeFileSync(join(running.folder, "file.js"), withFile);
   const html = blocks("frontend/web.md").find(({ name }) => name === "index.html").text;
   writeFileSync(join(running.folder, "file.html"), html.replace("app.js", "file.js"));
+  const backend = blocks("frontend/web.md").find(({ text: code }) => /function backend/.test(code));
+  const imports = 'import { LivenessClient, checkLiveness } from "./liveness.js";';
+  const call = 'checkTransaction(document.querySelector("#video"))';
+  const main = `document.body.dataset.passed = await ${call};`;
+  writeFileSync(join(running.folder, "back.js"), [imports, backend.text, main].join("\n"));
+  writeFileSync(join(running.folder, "back.html"), html.replace("app.js", "back.js"));
   for (const name of ["liveness.js", "mp4.js", "messages.js"]) {
     copyFileSync(new URL(`../${name}`, import.meta.url), join(running.folder, name));
   }
@@ -123,5 +129,26 @@ test("a page without a camera takes the file of the phone's own recorder", async
   await input.setInputFiles({ name: "VID_1.mp4", mimeType: "video/mp4", buffer });
   await page.waitForSelector("body[data-code]", { timeout: 60_000 });
   assert.equal(await page.getAttribute("body", "data-code"), "passed");
+  await page.close();
+});
+
+test("a page ties the check to a transaction of its backend", async () => {
+  const page = await browser.newPage();
+  const nonce = "a-nonce-of-this-transaction";
+  await page.route("**/start", (route) => route.fulfill({
+    json: { transaction: "t1", nonce, token: running.token },
+  }));
+  let finished;
+  await page.route("**/finish", (route) => {
+    finished = route.request().postDataJSON();
+    return route.fulfill({ json: { passed: true } });
+  });
+  await page.goto(`${origin}back.html`);
+  await page.waitForSelector("body[data-passed]", { timeout: 60_000 });
+  assert.equal(await page.getAttribute("body", "data-passed"), "true");
+  assert.equal(finished.transaction, "t1");
+  const claims = JSON.parse(Buffer.from(finished.verdict.split(".")[1], "base64url"));
+  assert.equal(claims.nonce, nonce);
+  assert.equal(claims.liveness.passed, true);
   await page.close();
 });
