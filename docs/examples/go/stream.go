@@ -6,12 +6,15 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"time"
 )
+
+const drain = 2 * time.Second
 
 var (
 	up = []string{
@@ -51,6 +54,7 @@ func NewForwarder(gateway string, minter *Minter, logins map[string]string) (htt
 			// A kept connection could close just as a video begins.
 			DisableKeepAlives: true,
 		},
+		FlushInterval: -1, // The answer goes before `discard` reads on.
 		ModifyResponse: func(answer *http.Response) error {
 			answer.Header = only(answer.Header, down)
 			return nil
@@ -73,12 +77,29 @@ func NewForwarder(gateway string, minter *Minter, logins map[string]string) (htt
 			return
 		}
 		request.Header.Set("Authorization", "Bearer "+token)
+		body := request.Body
+		request.Body = io.NopCloser(body)
 		proxy.ServeHTTP(answer, request)
+		discard(body)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/v2/actionliveness/sessioncode", forward)
 	mux.HandleFunc("/v2/actionliveness/verify", forward)
 	return mux, nil
+}
+
+// discard reads on for a moment: answered before the end of the upload, an app that is still
+// sending misses the answer if its connection closes at once.
+func discard(body io.Reader) {
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		_, _ = io.Copy(io.Discard, body)
+	}()
+	select {
+	case <-read:
+	case <-time.After(drain):
+	}
 }
 
 func only(header http.Header, names []string) http.Header {
