@@ -248,6 +248,7 @@ impl Bench {
                     let session = sessions.get(number).map_or("", String::as_str);
                     match sent {
                         Payload::Raw => prepared.raw(first + number, session, raw),
+                        Payload::Multipart => prepared.multipart(first + number, session, raw),
                         _ => prepared.verify(first + number, session, video),
                     }
                 },

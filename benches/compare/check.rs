@@ -13,7 +13,7 @@ use crate::{
     process::{Cores, Process, free_address},
     requests::{self, SMALL, VERIFY},
     rig::RunPlan,
-    workloads::{Lines, Transport},
+    workloads::{Lines, Payload, Transport},
 };
 
 /// The running emulator. Dropping it ends the process.
@@ -162,8 +162,9 @@ fn rejects_bad_tokens(
     Ok(())
 }
 
-/// Checks that the gateway accepts a video as the body.
+/// Checks that the gateway accepts a video as the body, or in a form.
 pub(crate) fn takes_raw(
+    payload: Payload,
     bench: &mut Bench,
     strict: &StrictUpstream,
     setup: &PeerSetup,
@@ -178,7 +179,10 @@ pub(crate) fn takes_raw(
     let session = session_id(&response.body)
         .ok_or_else(|| format!("sessioncode: {}", describe(&response)))?;
     let video = bench.raw_video();
-    let request = bench.requests.raw(0, &session, &video);
+    let request = match payload {
+        Payload::Multipart => bench.requests.multipart(0, &session, &video),
+        _ => bench.requests.raw(0, &session, &video),
+    };
     let response = ask(bench, &proxy, over, request)?;
     if response.status == 200 {
         Ok(())

@@ -5,8 +5,8 @@ use crate::{
     results::Results,
     targets::Target,
     workloads::Workload::{
-        Big, Crowd, Held, HeldTls, Small, SmallHttp2, SmallTls, Video, VideoHttp2, VideoStreams,
-        VideoTls,
+        Big, Crowd, Held, HeldTls, Multipart, Raw, Small, SmallHttp2, SmallTls, Video, VideoHttp2,
+        VideoStreams, VideoTls,
     },
 };
 
@@ -55,6 +55,12 @@ fn videos(results: &Results) -> Vec<Target> {
             against(VideoTls, Nginx),
             0.8,
             1.0,
+        ),
+        Target::new(
+            "2 MiB video in a form, CPU × video/mp4",
+            results.growth(Raw, Multipart),
+            1.05,
+            1.15,
         ),
     ]
 }

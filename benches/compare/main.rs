@@ -148,16 +148,17 @@ fn check_all(
                 report::is_right(*peer, over, checked)
             }
         });
-        let raw = |workload: &Workload| {
-            workload.payload() == Payload::Raw && workload.transport() == over
-        };
-        if options.workloads.iter().any(raw)
-            && let Err(why) = check::takes_raw(bench, &strict, &setup, over)
-        {
-            println!("raw video: not measured, because the gateway rejects it: {why}");
-            options
-                .workloads
-                .retain(|workload| workload.payload() != Payload::Raw);
+        for payload in [Payload::Raw, Payload::Multipart] {
+            let such =
+                |workload: &Workload| workload.payload() == payload && workload.transport() == over;
+            if options.workloads.iter().any(such)
+                && let Err(why) = check::takes_raw(payload, bench, &strict, &setup, over)
+            {
+                println!("{payload:?}: not measured, because the gateway rejects it: {why}");
+                options
+                    .workloads
+                    .retain(|workload| workload.payload() != payload);
+            }
         }
     }
     Ok(())

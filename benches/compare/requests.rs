@@ -19,6 +19,10 @@ pub(crate) const SECRET: &str = "the-secret-of-the-comparison-is-long-enough";
 pub(crate) const USERS: usize = 2000;
 pub(crate) const SMALL: &str = "{\"min_code_length\": 1, \"max_code_length\": 3}";
 
+/// What separates the parts of a form.
+const FORM: &str = "--WebKitFormBoundary7MA4YWxkTrZu0gW";
+const FORM_END: &[u8] = b"\r\n--WebKitFormBoundary7MA4YWxkTrZu0gW--\r\n";
+
 pub(crate) struct Requests {
     tokens: Vec<String>,
 }
@@ -52,6 +56,28 @@ impl Requests {
             front: head.into_bytes(),
             video: video.clone(),
             ..LoadRequest::default()
+        }
+    }
+
+    /// A `verify` request whose body is a form, as browsers write it.
+    pub(crate) fn multipart(&self, number: usize, session: &str, video: &Bytes) -> LoadRequest {
+        let front = format!(
+            "{FORM}\r\nContent-Disposition: form-data; name=\"session_id\"\r\n\r\n{session}\r\n\
+             {FORM}\r\nContent-Disposition: form-data; name=\"video\"; filename=\"blob\"\r\n\
+             Content-Type: video/mp4\r\n\r\n"
+        );
+        let length = front.len() + video.len() + FORM_END.len();
+        let front = format!(
+            "POST {VERIFY} HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; \
+             boundary={}\r\n{}Content-Length: {length}\r\n\r\n{front}",
+            FORM.trim_start_matches("--"),
+            self.authorization(number),
+        );
+        LoadRequest {
+            front: front.into_bytes(),
+            video: video.clone(),
+            back: FORM_END,
+            stop_at: None,
         }
     }
 

@@ -14,6 +14,7 @@ pub(crate) enum Workload {
     VideoStreams,
     Raw,
     RawTls,
+    Multipart,
     Big,
     BigTls,
     Held,
@@ -60,10 +61,11 @@ pub(crate) enum Payload {
     Small,
     Video,
     Raw,
+    Multipart,
     Big,
 }
 
-pub(crate) const ALL: [Workload; 16] = [
+pub(crate) const ALL: [Workload; 17] = [
     Workload::Small,
     Workload::SmallTls,
     Workload::SmallHttp2,
@@ -74,6 +76,7 @@ pub(crate) const ALL: [Workload; 16] = [
     Workload::VideoStreams,
     Workload::Raw,
     Workload::RawTls,
+    Workload::Multipart,
     Workload::Big,
     Workload::BigTls,
     Workload::Held,
@@ -95,6 +98,7 @@ impl Workload {
             Self::VideoStreams => "video-h2-streams",
             Self::Raw => "raw",
             Self::RawTls => "raw-tls",
+            Self::Multipart => "video-multipart",
             Self::Big => "big",
             Self::BigTls => "big-tls",
             Self::Held => "held",
@@ -116,6 +120,7 @@ impl Workload {
             Self::VideoStreams => "2 MiB video over HTTP/2 (4 streams on each of 2 connections)",
             Self::Raw => "2 MiB video as video/mp4 (2.1 MB up, 2.8 MB upstream)",
             Self::RawTls => "2 MiB video as video/mp4 over TLS 1.3",
+            Self::Multipart => "2 MiB video in a form (2.1 MB up, 2.8 MB upstream)",
             Self::Big => "20 MiB video (28 MB up, 900 KB response, 4 connections)",
             Self::BigTls => "20 MiB video over TLS 1.3",
             Self::Held => "memory of 50 half-sent 2.8 MB uploads",
@@ -154,6 +159,7 @@ impl Workload {
                 Payload::Small
             }
             Self::Raw | Self::RawTls => Payload::Raw,
+            Self::Multipart => Payload::Multipart,
             Self::Big | Self::BigTls => Payload::Big,
             Self::Video
             | Self::VideoTls
@@ -173,7 +179,7 @@ impl Workload {
             Self::Video | Self::VideoTls | Self::VideoHttp2 | Self::VideoStreams => {
                 ((20, 60), (3, 60))
             }
-            Self::Raw | Self::RawTls => ((8, 60), (3, 60)),
+            Self::Raw | Self::RawTls | Self::Multipart => ((8, 60), (3, 60)),
             Self::Big | Self::BigTls => ((8, 16), (3, 8)),
             Self::Held | Self::HeldTls => ((3, 50), (1, 50)),
             // The number of requests follows from the rate.
@@ -190,7 +196,7 @@ impl Workload {
             Self::Crowd => (2000, 1),
             Self::Video | Self::VideoTls | Self::VideoHttp2 => (8, 1),
             Self::VideoStreams => (2, 4),
-            Self::Raw | Self::RawTls | Self::Cores => (8, 1),
+            Self::Raw | Self::RawTls | Self::Multipart | Self::Cores => (8, 1),
             Self::Big | Self::BigTls => (4, 1),
         };
         Lines {
@@ -202,7 +208,7 @@ impl Workload {
 
     pub(crate) fn takes(self, peer: Peer) -> bool {
         match self {
-            Self::Raw | Self::RawTls | Self::Cores => peer == Peer::Gateway,
+            Self::Raw | Self::RawTls | Self::Multipart | Self::Cores => peer == Peer::Gateway,
             Self::Crowd | Self::Latency => {
                 matches!(peer, Peer::Floor | Peer::Nginx | Peer::Gateway)
             }

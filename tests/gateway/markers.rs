@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::support::{
-    Answer, Gateway, SECRET, SECRET_KEY, SESSIONCODE, VERIFY, bearer, emulator, own_process,
+    Answer, Gateway, SECRET, SECRET_KEY, SESSIONCODE, VERIFY, bearer, emulator, form, own_process,
     routes, sealed, session,
     upstream::{self, Does, answer},
     verify_body, video,
@@ -95,6 +95,37 @@ impl Watch {
         }
     }
 
+    /// Uploads of forms, good and bad.
+    async fn forms(&mut self, gateway: &Gateway, http2: bool, id: &str) {
+        let nonce = NONCE.repeat(2);
+        let good = [
+            ("session_id", id),
+            ("face_field", FACE_FIELD),
+            ("nonce", &nonce),
+            ("video", VIDEO),
+        ];
+        for (place, changed) in [
+            (0, ("session_id", id)),
+            (0, ("session_id", SESSION)),
+            (1, (FACE_FIELD, FACE_FIELD)),
+            (1, ("video", VIDEO)),
+            (2, ("nonce", NONCE)),
+            (3, (VIDEO, VIDEO)),
+        ] {
+            let mut parts = good.map(|(name, content)| (name, content.as_bytes()));
+            parts[place] = (changed.0, changed.1.as_bytes());
+            let whole = form::form(&parts);
+            for body in [whole.clone(), whole[..whole.len() - 5].to_vec()] {
+                let request = gateway
+                    .request(http2, "POST", VERIFY)
+                    .header("content-type", form::MEDIA)
+                    .header("authorization", bearer(USER));
+                let answer = gateway.send(http2, request, body).await;
+                self.answered("an answer to a form", &answer);
+            }
+        }
+    }
+
     /// Keeps a response.
     fn answered(&mut self, what: &str, answer: &Answer) {
         let body = String::from_utf8_lossy(&answer.body);
@@ -162,6 +193,8 @@ async fn no_marker_leaves_the_gateway() {
             watch.json(&gateway, http2, &id).await;
             let id = sealed_id(upstream.address, &format!("{SESSION}raw{http2}"));
             watch.raw(&gateway, http2, &id).await;
+            let id = sealed_id(upstream.address, &format!("{SESSION}form{http2}"));
+            watch.forms(&gateway, http2, &id).await;
         }
         let metrics = gateway.metrics().await;
         watch.left.push(("the metrics".into(), metrics));

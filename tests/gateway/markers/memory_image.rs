@@ -19,22 +19,25 @@ use tokio::{
 };
 
 use super::{
-    sent::{Sent, random},
+    sent::{Sent, SentAs, random},
     served::Served,
 };
 use crate::support::{
-    ISSUER, SESSIONCODE, VERIFY, backend, raw, routes, sealed, send, upstream::answer, verify_body,
+    ISSUER, SESSIONCODE, VERIFY, backend, form, raw, routes, sealed, send, upstream::answer,
+    verify_body,
 };
 
-/// Sizes of the videos, in bytes, and whether they are sent raw: some fit beside their heads, some
-/// are copied into blocks, some are held as they arrived.
-const VIDEOS: [(usize, bool); 6] = [
-    (4_000, false),
-    (90_000, false),
-    (300_000, false),
-    (4_000, true),
-    (90_000, true),
-    (300_000, true),
+/// Sizes of the videos, in bytes, and how they are sent: some fit beside their heads, some are
+/// copied into blocks, some are held as they arrived.
+const VIDEOS: [(usize, SentAs); 8] = [
+    (4_000, SentAs::Json),
+    (90_000, SentAs::Json),
+    (300_000, SentAs::Json),
+    (4_000, SentAs::Raw),
+    (90_000, SentAs::Raw),
+    (300_000, SentAs::Raw),
+    (4_000, SentAs::Form),
+    (300_000, SentAs::Form),
 ];
 
 fn configuration(upstream: SocketAddr, evidence: SocketAddr) -> String {
@@ -122,7 +125,7 @@ async fn use_it(gateway: &Served, sent: &Sent, http2: bool) {
     };
     let post =
         async |request, body: Vec<u8>| send(gateway.address, http2, request, body.into()).await;
-    for (size, raw) in VIDEOS {
+    for (size, sent_as) in VIDEOS {
         let token = sent.token(name, &user);
         let json = |path| request(path, &token).header("content-type", "application/json");
         let session = post(json(SESSIONCODE), b"{}".to_vec()).await;
@@ -131,15 +134,16 @@ async fn use_it(gateway: &Served, sent: &Sent, http2: bool) {
             .unwrap()
             .to_owned();
         sent.sealed(name, &id);
-        let video = sent.video(name, size, raw);
-        let body = if raw {
-            video
-        } else {
-            verify_body(&id, &video).into()
+        let video = sent.video(name, size, sent_as);
+        let body = match sent_as {
+            SentAs::Json => verify_body(&id, &video).into(),
+            SentAs::Raw => video,
+            SentAs::Form => form::upload(&id, &video),
         };
-        let verify = |token: &str, id: &str| match raw {
-            false => request(VERIFY, token).header("content-type", "application/json"),
-            true => {
+        let verify = |token: &str, id: &str| match sent_as {
+            SentAs::Json => request(VERIFY, token).header("content-type", "application/json"),
+            SentAs::Form => request(VERIFY, token).header("content-type", form::MEDIA),
+            SentAs::Raw => {
                 let request = request(VERIFY, token).header("content-type", "video/mp4");
                 request.header("liveness-session", id)
             }
@@ -171,7 +175,7 @@ async fn use_it_in_chunks(gateway: &Served, qiniu: SocketAddr, sent: &Sent) {
         sent.note("chunks: Qiniu's session id", qiniu_id.as_str());
         let id = sealed::sealed(sealed::KEY, qiniu, "user", &qiniu_id, Duration::ZERO);
         sent.sealed("chunks", &id);
-        let body = verify_body(&id, &sent.video("chunks", size, false));
+        let body = verify_body(&id, &sent.video("chunks", size, SentAs::Json));
         let forged = id.replace("lg1.", "lg1.A");
         for (user, body, status) in [
             ("user", body.replace(&id, &forged), 403),
@@ -204,7 +208,7 @@ async fn use_it_in_chunks(gateway: &Served, qiniu: SocketAddr, sent: &Sent) {
 async fn half(gateway: &Served, sent: &Sent) -> TcpStream {
     let length = "Content-Length: 1000000";
     let token = sent.token("half", "half");
-    let video = BASE64.encode(&sent.video("half", 300_000, false));
+    let video = BASE64.encode(&sent.video("half", 300_000, SentAs::Json));
     let head = raw::head("half", VERIFY, length).replace("Authorization", "X");
     let head = head.replace("Host: g", &format!("Host: g\r\nAuthorization: {token}"));
     let text = format!("{head}{{\"video_base64\":\"{video}");

@@ -10,6 +10,14 @@ use crate::support::token;
 /// A text with the name that a failure prints.
 type NamedText = (String, Vec<u8>);
 
+/// How a video is sent.
+#[derive(Clone, Copy)]
+pub(super) enum SentAs {
+    Json,
+    Raw,
+    Form,
+}
+
 /// What was sent and received, to be looked for.
 #[derive(Clone, Default)]
 pub(super) struct Sent {
@@ -65,14 +73,16 @@ impl Sent {
         self.note(&format!("{name}: sealed session id, decoded"), decoded);
     }
 
-    /// A video that is sent in this form; the gateway makes base64 of a raw one.
-    pub(super) fn video(&self, name: &str, size: usize, raw: bool) -> Vec<u8> {
+    /// A video that is sent like this; the gateway makes base64 of one that is not in JSON.
+    pub(super) fn video(&self, name: &str, size: usize, sent_as: SentAs) -> Vec<u8> {
         let video = random(size);
         let base64 = BASE64.encode(&video);
         self.note_as_received(&format!("{name}: video"), video.clone());
-        match raw {
-            true => self.note(&format!("{name}: base64 of a raw video"), base64),
-            false => self.note_as_received(&format!("{name}: video in base64"), base64),
+        match sent_as {
+            SentAs::Raw | SentAs::Form => {
+                self.note(&format!("{name}: base64 of a raw video"), base64);
+            }
+            SentAs::Json => self.note_as_received(&format!("{name}: video in base64"), base64),
         }
         video
     }
