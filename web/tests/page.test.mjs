@@ -66,7 +66,7 @@ async function everythingIsInView(page, { width, height }) {
   });
   assert.deepEqual(sizes, { scrollWidth: width, scrollHeight: height });
   for (const part of [
-    ".headline h2", ".headline .reason", "[data-fact=verdict]", "[data-fact=cost]",
+    ".headline h1", ".headline .reason", "[data-fact=verdict]", "[data-fact=cost]",
     "[data-fact=removed]", "[data-fact=backend]", ".pictures img:last-child", ".outcomes", "#start",
     "#choose", "#sample", ".notice",
   ]) {

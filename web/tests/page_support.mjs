@@ -79,7 +79,7 @@ export async function readResult(page) {
     const of = selector => document.querySelector(selector);
     const fact = name => of(`[data-fact=${name}] dd`).innerText;
     return {
-      title: of(".result h2").textContent,
+      title: of(".result h1").textContent,
       reason: of(".result .reason").textContent,
       fine: of(".result .fine").textContent,
       verdict: fact("verdict"),
@@ -100,8 +100,10 @@ export async function readResult(page) {
 
 /** Chooses what the emulator answers, and waits until it is set. */
 export async function choose(page, outcome) {
+  const choice = page.locator(`[name=outcome][value=${outcome}]`);
+  if (await choice.isChecked()) return;
   const set = page.waitForResponse(response => response.url().endsWith("/sandbox/outcome"));
-  await page.locator(`[name=outcome][value=${outcome}]`).check();
+  await choice.check();
   await set;
 }
 

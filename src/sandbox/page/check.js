@@ -11,6 +11,8 @@ import { checkVerdict } from "./verdict.js";
 
 const FACE_FIELD = "spoofing,quality";
 const VERIFY = "/v2/actionliveness/verify";
+/** One or two actions: enough to see how it goes. */
+const FIELDS = { max_code_length: 2 };
 /** Fewer requests than an app would make, so that a busy Qiniu is shown within seconds. */
 const RETRY = { attempts: 3, delay: 700 };
 
@@ -36,7 +38,7 @@ export async function runCheck({ source, again, camera, loseAnswer, signal, repo
   };
   try {
     const result = again?.video ? await verifyAgain(again, options)
-      : source === "camera" ? await checkLiveness({ ...options, video: camera, ...again })
+      : source === "camera" ? await checkLiveness({ ...options, video: camera, fields: FIELDS, ...again })
         : await sendFile(source, options);
     return await conclude({ result, before, seen });
   } catch (error) {
@@ -47,7 +49,7 @@ export async function runCheck({ source, again, camera, loseAnswer, signal, repo
 async function sendFile(source, options) {
   const { client, signal, onState } = options;
   onState({ name: "session" });
-  const session = await client.session({ signal, onState });
+  const session = await client.session({ ...FIELDS, signal, onState });
   const file = await source();
   onState({ name: "checking", session, video: file });
   const recording = await recordFile(file);

@@ -13,7 +13,7 @@ export function paintResult(outcome, language) {
   const say = what => (typeof what === "function" ? what(language) : t(what));
   const root = element(".result");
   root.dataset.tone = outcome.tone;
-  element("h2", root).textContent = say(outcome.title);
+  element("h1", root).textContent = say(outcome.title);
   element(".reason", root).textContent = outcome.reasons.map(say).join(joint(language));
   const fine = element(".fine", root);
   fine.hidden = !outcome.fine;

@@ -51,14 +51,14 @@ function startLabel() {
 /** What to tell somebody who does not see the page. */
 export function spoken() {
   if (view.phase !== "result") return titleOf(view.state.name);
-  return ["h2", ".reason"].map(part => element(`.result ${part}`).textContent).join(". ");
+  return ["h1", ".reason"].map(part => element(`.result ${part}`).textContent).join(". ");
 }
 
 const filmed = () => view.source === "camera";
 
 function paintIntro() {
   const name = view.phase === "running" ? view.state.name : "idle";
-  element("h1").textContent = titleOf(name);
+  element(".intro h1").textContent = titleOf(name);
   element(".lead").textContent = say(`lead_${name}`);
   const order = ["session", "recording", "upload", "verdict"];
   const now = order.indexOf(stepOf(name));

@@ -14,7 +14,7 @@ const en = {
   response: "What this page received",
 
   state_idle: "Is a person there?",
-  lead_idle: "Do one thing in front of the camera. The gateway checks the video, signs it for "
+  lead_idle: "Do one or two things in front of the camera. The gateway checks the video, signs it for "
     + "Qiniu, and hands back a result that a backend can trust.",
   start: "Start the camera",
   again: "Check again",
@@ -43,7 +43,7 @@ const en = {
   state_ready: "Get ready",
   lead_ready: "Keep your face in the oval, and the light in front of you.",
   state_recording: "Recording",
-  lead_recording: "Do it once, calmly.",
+  lead_recording: "Calmly, and once is enough.",
   state_checking: "Looking at the file",
   lead_checking: "Codec, size and length, before anything is sent.",
   state_uploading: "Sending the video",
@@ -139,7 +139,7 @@ const zh = {
   response: "本页面收到的响应",
 
   state_idle: "证明屏幕前是真人",
-  lead_idle: "请对着摄像头做一个动作。网关检查视频，签名后转发给七牛，再返回一份业务后端可以信任的核验结果。",
+  lead_idle: "请对着摄像头做一两个动作。网关检查视频，签名后转发给七牛，再返回一份业务后端可以信任的核验结果。",
   start: "打开摄像头",
   again: "再来一次",
   resend: "重新发送",
@@ -167,7 +167,7 @@ const zh = {
   state_ready: "请准备",
   lead_ready: "请将脸保持在椭圆框内，并面向光源。",
   state_recording: "正在录制",
-  lead_recording: "请平稳地做一次。",
+  lead_recording: "请平稳地做，一次即可。",
   state_checking: "正在检查文件",
   lead_checking: "发送之前先检查编码、尺寸和时长。",
   state_uploading: "正在发送视频",
