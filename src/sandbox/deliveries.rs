@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, value::RawValue};
+use serde_json::{Map, Value, value::RawValue};
 
 /// Maximum number of deliveries that are kept.
 const MAX_DELIVERIES: usize = 20;
@@ -129,17 +129,22 @@ impl Delivery {
     fn read(body: &[u8]) -> Result<Self, serde_json::Error> {
         let delivery: DeliveryBody<'_> = serde_json::from_slice(body)?;
         let answer_bytes = delivery.answer.get().len();
-        let mut answer: Value = serde_json::from_str(delivery.answer.get())?;
+        let answer: Value = serde_json::from_str(delivery.answer.get())?;
         let mut pictures = Vec::new();
-        for image in images(&mut answer) {
+        let mut removed_bytes: usize = 0;
+        for image in images(&answer) {
             if let Some(Value::String(picture)) = image.get("pic") {
                 pictures.push(picture.clone());
             }
-            if let Value::Object(members) = image {
-                members.retain(|name, _| !KEPT_BACK.contains(&name.as_str()));
+            let kept_back = KEPT_BACK
+                .iter()
+                .filter_map(|name| image.get_key_value(*name));
+            for (name, value) in kept_back {
+                // As Qiniu writes it: two quotes, a colon and a comma, and no blanks.
+                let written = name.len().saturating_add(value.to_string().len());
+                removed_bytes = removed_bytes.saturating_add(written).saturating_add(4);
             }
         }
-        let passed_on = serde_json::to_vec(&answer)?.len();
         Ok(Self {
             summary: DeliverySummary {
                 id: delivery.id,
@@ -148,7 +153,7 @@ impl Delivery {
                 passed: delivery.passed,
                 bytes: body.len(),
                 answer_bytes,
-                removed_bytes: answer_bytes.saturating_sub(passed_on),
+                removed_bytes,
                 pictures: pictures.len(),
                 picture_bytes: pictures.iter().map(String::len).sum(),
             },
@@ -158,17 +163,69 @@ impl Delivery {
 }
 
 /// The images of a response of Qiniu's, the best one first; none of an error.
-fn images(answer: &mut Value) -> Vec<&mut Value> {
-    let Some(Value::Object(result)) = answer.get_mut("result") else {
-        return Vec::new();
-    };
-    let (mut best, mut list) = (None, None);
-    for (name, member) in result {
-        match (name.as_str(), member) {
-            ("best_image", image) => best = Some(image),
-            ("pic_list", Value::Array(images)) => list = Some(images),
-            _ => {}
-        }
+fn images(answer: &Value) -> impl Iterator<Item = &Map<String, Value>> {
+    let result = answer.get("result");
+    let member = move |name| result.and_then(|result| result.get(name));
+    let list = member("pic_list").and_then(Value::as_array);
+    let all = member("best_image")
+        .into_iter()
+        .chain(list.into_iter().flatten());
+    all.filter_map(Value::as_object)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn delivery(id: &str, answer: &Value) -> Vec<u8> {
+        let time = "2026-11-30T07:00:00.000Z";
+        let delivery = json!({"id": id, "user": "u", "issuer": "i", "time": time, "passed": true, "answer": answer});
+        serde_json::to_vec(&delivery).unwrap()
     }
-    best.into_iter().chain(list.into_iter().flatten()).collect()
+
+    #[test]
+    fn the_last_twenty_deliveries_are_kept_and_a_repetition_counts_once() {
+        let deliveries = Deliveries::default();
+        for id in 0..25 {
+            deliveries
+                .add(&delivery(&id.to_string(), &json!({})))
+                .unwrap();
+        }
+        deliveries.add(&delivery("23", &json!({}))).unwrap();
+        let (_, kept) = deliveries.summaries();
+        let ids: Vec<&str> = kept.iter().map(|kept| kept.id.as_str()).collect();
+        assert_eq!(ids.len(), MAX_DELIVERIES);
+        assert_eq!(ids[..3], ["23", "24", "22"]);
+        assert_eq!(ids[19], "5");
+        assert!(deliveries.evidence("4").is_none() && deliveries.evidence("5").is_some());
+    }
+
+    #[test]
+    fn pictures_are_counted_and_what_is_no_response_with_pictures_has_none() {
+        let deliveries = Deliveries::default();
+        let image = |picture| json!({"pic": picture, "face_token": "t", "liveness_score": 1});
+        let answer = json!({"result": {"pic_list": [image("AAAA"), image("BBBB")], "best_image": image("BBBB")}});
+        for (id, answer, pictures) in [
+            ("whole", answer, 3),
+            ("error", json!({"error_code": 216_501}), 0),
+            ("other", json!({"result": [1], "pic_list": {}}), 0),
+            (
+                "odd",
+                json!({"result": {"pic_list": [1, null], "best_image": "x"}}),
+                0,
+            ),
+        ] {
+            deliveries.add(&delivery(id, &answer)).unwrap();
+            let (_, kept) = deliveries.summaries();
+            assert_eq!(kept[0].pictures, pictures, "{id}");
+            // `"pic":"AAAA",` and `"face_token":"t",`
+            assert_eq!(kept[0].removed_bytes, pictures * (13 + 17), "{id}");
+        }
+        let evidence = deliveries.evidence("whole").unwrap();
+        let urls = ["BBBB", "AAAA", "BBBB"].map(|it| format!("data:image/jpeg;base64,{it}"));
+        assert_eq!(evidence.pictures, urls);
+        assert!(deliveries.add(b"{}").is_err() && deliveries.add(b"").is_err());
+    }
 }

@@ -184,6 +184,9 @@ mod cli;
 // The emulator behaves as Qiniu's API does, for any client.
 mod emulator;
 
+// The sandbox: its page, its outcomes, its backend, and how a phone reaches it.
+mod sandbox;
+
 // The emulator and the sandbox start where their user says, and work with a configuration of one's
 // own.
 mod emulator_command;
