@@ -16,6 +16,7 @@ pub(super) struct SiteFile {
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+const JSON: &str = "application/json";
 const SVG: &str = "image/svg+xml";
 
 /// All files.
@@ -37,6 +38,11 @@ const FILES: &[SiteFile] = &[
     file("/icon.svg", SVG, include_bytes!("page/icon.svg")),
     // H.264 in MP4, three seconds.
     file("/sample.mp4", "video/mp4", include_bytes!("sample.mp4")),
+    file(
+        "/openapi.json",
+        JSON,
+        include_bytes!("../../docs/openapi.json"),
+    ),
     module("/liveness.js", include_bytes!("../../web/liveness.js")),
     module("/messages.js", include_bytes!("../../web/messages.js")),
     module("/mp4.js", include_bytes!("../../web/mp4.js")),

@@ -16,6 +16,7 @@ async fn files_are_served_under_a_policy_that_allows_nothing_from_elsewhere() {
         ("/liveness.js", "text/javascript; charset=utf-8"),
         ("/icon.svg", "image/svg+xml"),
         ("/sample.mp4", "video/mp4"),
+        ("/openapi.json", "application/json"),
         ("/sandbox/state", "application/json"),
     ] {
         for http2 in [false, true] {
