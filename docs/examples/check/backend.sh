@@ -65,15 +65,19 @@ ends() {
     status=$(ask "$2" /finish "{\"transaction\":\"$3\",\"verdict\":\"$4\"}")
     same "$language: $1" "$status $(tr -d ' \n' <"$work/reply")" "$5 $6"
 }
+# start_backend NAME ALGORITHM COMMAND JWKS_URL: starts a backend, and sets $backend to its URL.
+start_backend() {
+    LOGINS='{"a-cookie":"user-1","b-cookie":"user-2"}' TOKEN_ISSUER=https://app.example.com TOKEN_AUDIENCE=liveness \
+        TOKEN_KEY_FILE=$work/token-$2.pem JWKS_URL=$4 ISSUER=https://gateway.example.com AUDIENCE=app-backend PORT=0 \
+        $3 backend >"$work/$1.backend" 2>&1 &
+    running+=($!)
+    backend=http://127.0.0.1:$(wait_for "$work/$1.backend" '^listening on ' | tr -dc 0-9)
+}
 # backend LANGUAGE ALGORITHM COMMAND: a backend whose tokens are signed by this algorithm.
 backend() {
     local language=$1 port number good other
-    LOGINS='{"a-cookie":"user-1","b-cookie":"user-2"}' TOKEN_ISSUER=https://app.example.com TOKEN_AUDIENCE=liveness \
-        TOKEN_KEY_FILE=$work/token-$2.pem JWKS_URL=$keys_url ISSUER=https://gateway.example.com AUDIENCE=app-backend PORT=0 \
-        $3 backend >"$work/$language.backend" 2>&1 &
-    running+=($!)
-    port=$(wait_for "$work/$language.backend" '^listening on ' | tr -dc 0-9)
-    backend=http://127.0.0.1:$port
+    start_backend "$language" "$2" "$3" "$keys_url"
+    port=${backend##*:}
     documented "$language-documented" "$good_qiniu" "$port"
     same "$language: nobody who is not logged in" "$(ask none /start '{}')" 401
 
@@ -118,6 +122,9 @@ backend() {
     if grep -qF -e "${good##*.}" -e "${its_token##*.}" -e "$its_nonce" "$work/$language.backend"; then
         fail "$language: the log shows a verdict, a token or a nonce"
     fi
+    start_backend "$language-alone" "$2" "$3" "http://127.0.0.1:9/jwks.json"
+    begin a-cookie
+    ends "keys that can't be fetched, so that the app tries again" a-cookie "$transaction" "$good" 503 '{"error":"unavailable"}'
     stream "$@"
 }
 # ready TOKEN: waits until the gateway has fetched the keys of this token.

@@ -57,7 +57,7 @@ altered_verdicts() {
 # forged_verdicts ALGORITHM GOOD: offers what no gateway signs, with valid signatures.
 made_here=made-here-by-hand
 forged_verdicts() {
-    local header claims input now
+    local header claims input now unknown
     header=$(part "$2" 1)
     claims=$(part "$2" 2 | sed "s/\"jti\":\"/&$made_here/")
     now=$(date +%s)
@@ -68,7 +68,9 @@ forged_verdicts() {
     offer "one that has expired" "refused: " "$(signed "$1" "$header" "$(echo "$claims" | sed -E "s/\"exp\":[0-9]+/\"exp\":$((now - 60))/; s/\"iat\":[0-9]+/\"iat\":$((now - 360))/")")"
     offer "one without an expiry" "refused: " "$(signed "$1" "$header" "$(echo "$claims" | sed -E 's/"exp":[0-9]+,//')")"
     offer "one without a nonce" "refused: for another transaction" "$(signed "$1" "$header" "$(echo "$claims" | sed -E 's/,"nonce":"[^"]*"//')")"
-    offer "one of an unknown key" "refused: " "$(signed "$1" "$(echo "$header" | sed -E 's/"kid":"/&x/')" "$claims")"
+    for unknown in x y z; do
+        offer "one of an unknown key" "refused: " "$(signed "$1" "$(echo "$header" | sed -E "s/\"kid\":\"/&$unknown/")" "$claims")"
+    done
     offer "one that needs no signature" "refused: " "$(printf %s "${header/\"$1\"/\"none\"}" | base64url).$(printf %s "$claims" | base64url)."
     # The public key as a shared secret.
     input=$(printf %s "${header/\"$1\"/\"HS256\"}" | base64url).$(printf %s "$claims" | base64url)
@@ -108,7 +110,12 @@ example() {
         number=$((number + 1))
     done <"$work/$language.verdicts"
     if [ $number -ne ${#expected[@]} ]; then fail "$language: said too little"; cat "$work/$language.verdicts"; fi
-    local id
+    local id fetches
+    # A later record is there, so all earlier ones are.
+    curl -sS -o /dev/null "$gateway/end"
+    wait_for "$work/$language.log" unknown_route >/dev/null
+    fetches=$(grep -c '/.well-known/jwks.json' "$work/$language.log" || true)
+    if [ "$fetches" -ge 1 ] && [ "$fetches" -le 2 ]; then ok "$language: fetches of keys: $fetches"; else fail "$language: fetches of keys: $fetches"; fi
     id=$(sed -n 's/^accepted //p' "$work/$language.verdicts" | grep -v "^$made_here")
     same "$language: the evidence of that verdict" "$(grep -F "took $id " "$work/$language.evidence")" "took $id passed=true picture=true"
     now=$(date +%s)
