@@ -1,5 +1,5 @@
-// How the sandbox's page looks and can be used: contrast and names (axe), the languages, the order of
-// focus, narrow screens, and less motion for those who ask for it.
+// How the sandbox's page looks and can be used: contrast and names (axe), the languages, the order
+// of focus, narrow screens, and less motion for those who ask for it.
 
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
@@ -11,6 +11,7 @@ import {
 } from "./page_support.mjs";
 
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const NARROW = { width: 320, height: 568 };
 const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 /** WCAG 2.2, 1.4.3: the least contrast of text that is not large. */
 const LEAST_CONTRAST = 4.5;
@@ -90,14 +91,14 @@ test("a narrow screen scrolls down, never sideways", async t => {
   const sandbox = await startSandbox(t);
   const browser = await startBrowser(t);
   for (const language of ["en", "zh"]) {
-    const page = await openPage(browser, sandbox.url, { size: { width: 320, height: 568 }, language });
+    const page = await openPage(browser, sandbox.url, { size: NARROW, language });
     await expectNoSidewaysScroll(page, language);
     for (const act of [() => page.click("#sample"), () => sendWords(page)]) {
       await act();
       const { title } = await readResult(page);
       await expectNoSidewaysScroll(page, `${language}, ${title}`);
       const top = await page.locator(".headline").evaluate(box => box.getBoundingClientRect().top);
-      assert.ok(top >= 0 && top < 568, "the result is what is in view");
+      assert.ok(top >= 0 && top < NARROW.height, "the result is what is in view");
     }
   }
 });
@@ -160,7 +161,7 @@ function worstContrast(selector) {
 
 async function expectNoSidewaysScroll(page, state) {
   const width = await page.evaluate(() => document.documentElement.scrollWidth);
-  assert.equal(width, 320, state);
+  assert.equal(width, NARROW.width, state);
 }
 
 /** Texts on an English page that have Chinese characters, but for the name of the language. */

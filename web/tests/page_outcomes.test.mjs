@@ -138,7 +138,8 @@ test("a verdict that another key signed is not trusted", async t => {
 test("a browser without Ed25519 says so, and calls nothing genuine", async t => {
   const sandbox = await startSandbox(t);
   const prepare = page => page.addInitScript(() => {
-    SubtleCrypto.prototype.importKey = () => Promise.reject(new DOMException("", "NotSupportedError"));
+    const unsupported = new DOMException("", "NotSupportedError");
+    SubtleCrypto.prototype.importKey = () => Promise.reject(unsupported);
   });
   const page = await openPage(await startBrowser(t), sandbox.url, { prepare });
   await page.click("#sample");

@@ -88,7 +88,8 @@ async function startDrawnBrowser({ after }) {
     args: ["--no-sandbox", ...args],
   });
   const painter = await launch([]);
-  const pixels = await painter.newPage().then(page => page.evaluate(paint, [PERSON, WIDTH, HEIGHT]));
+  const canvas = await painter.newPage();
+  const pixels = await canvas.evaluate(paint, [PERSON, WIDTH, HEIGHT]);
   await painter.close();
   await writeFile(camera, y4m(Buffer.from(pixels, "base64")));
   const browser = await launch([

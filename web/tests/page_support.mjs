@@ -1,5 +1,5 @@
-// What the tests of the sandbox's page share: a sandbox of their own, a Chromium with a fake camera,
-// and words for what a person does there. Nothing here knows how the page is built inside.
+// What the tests of the sandbox's page share: a sandbox of their own, a Chromium with a fake
+// camera, and words for what a person does there.
 
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
@@ -11,7 +11,7 @@ import { sandbox } from "./sandbox.mjs";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const browserProgram = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
-/** How long a person would wait for a result. Far more than a check takes, on a busy machine too. */
+/** Limit for a check. Far more than it takes, on a busy machine too. */
 export const PATIENCE = 90_000;
 export const PHONE = { width: 390, height: 844 };
 export const DESKTOP = { width: 1280, height: 800 };
@@ -128,6 +128,8 @@ function watchShifts() {
   }).observe({ type: "layout-shift", buffered: true });
 }
 
+const TYPES = { js: "text/javascript", css: "text/css", svg: "image/svg+xml", html: "text/html" };
+
 /** While the page is written: its files from the source, in place of those in the program. */
 async function serveSource(context, url) {
   await context.route(`${url}/*`, async route => {
@@ -137,8 +139,7 @@ async function serveSource(context, url) {
     const body = await source("src/sandbox/page") ?? await source("web");
     if (!body) return route.continue();
     const response = await route.fetch();
-    const type = { js: "text/javascript", css: "text/css", svg: "image/svg+xml", html: "text/html" };
-    const headers = { ...response.headers(), "content-type": type[name.split(".").pop()] };
+    const headers = { ...response.headers(), "content-type": TYPES[name.split(".").pop()] };
     return route.fulfill({ status: 200, headers, body });
   });
 }

@@ -14,7 +14,7 @@ const VERIFY = "/v2/actionliveness/verify";
 /** One or two actions: enough to see how it goes. */
 const FIELDS = { max_code_length: 2 };
 /** Fewer requests than an app would make, so that a busy Qiniu is shown within seconds. */
-const RETRY = { attempts: 3, delay: 700 };
+const RETRY = { attempts: 3, delay: 1500 };
 
 /**
  * Runs a check. `source` is "camera", or a function that resolves with a video file. `again` is
@@ -37,9 +37,9 @@ export async function runCheck({ source, again, camera, loseAnswer, signal, repo
     onState,
   };
   try {
+    const film = () => checkLiveness({ ...options, video: camera, fields: FIELDS, ...again });
     const result = again?.video ? await verifyAgain(again, options)
-      : source === "camera" ? await checkLiveness({ ...options, video: camera, fields: FIELDS, ...again })
-        : await sendFile(source, options);
+      : source === "camera" ? await film() : await sendFile(source, options);
     return await conclude({ result, before, seen });
   } catch (error) {
     return await fail({ error, before, seen, signal });

@@ -1,5 +1,5 @@
-// The page: its buttons, its language, its dialog. Each event changes `view` and paints it. The check
-// itself is check.js, and what the page looks like is show.js.
+// The page: its buttons, its language, its dialog. Each event changes `view` and paints it. The
+// check itself is check.js, and what the page looks like is show.js.
 
 import { runCheck } from "./check.js";
 import { element } from "./dom.js";
@@ -61,7 +61,7 @@ for (const choice of document.querySelectorAll("[name=outcome]")) {
   });
 }
 
-/** Sets the emulator to the chosen outcome. A lost network is this page's, and the answer passes. */
+/** Sets the emulator to the chosen outcome. A lost network is this page's: that answer passes. */
 function chooseOutcome() {
   const { value } = element("[name=outcome]:checked");
   return setOutcome(value === "lost" ? "pass" : value);

@@ -27,7 +27,9 @@ export const say = (key, values) => text(view.language, key, values);
 export function paint() {
   document.documentElement.lang = view.language === "zh" ? "zh-CN" : "en";
   document.body.dataset.phase = view.phase;
-  for (const place of document.querySelectorAll("[data-t]")) place.textContent = say(place.dataset.t);
+  for (const place of document.querySelectorAll("[data-t]")) {
+    place.textContent = say(place.dataset.t);
+  }
   for (const place of document.querySelectorAll("[data-t-label]")) {
     place.setAttribute("aria-label", say(place.dataset.tLabel));
   }

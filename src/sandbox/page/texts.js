@@ -14,8 +14,8 @@ const en = {
   response: "What this page received",
 
   state_idle: "Is a person there?",
-  lead_idle: "Do one or two things in front of the camera. The gateway checks the video, signs it for "
-    + "Qiniu, and hands back a result that a backend can trust.",
+  lead_idle: "Do one or two things in front of the camera. The gateway checks the video, signs it "
+    + "for Qiniu, and hands back a result that a backend can trust.",
   start: "Start the camera",
   again: "Check again",
   resend: "Send it again",
@@ -139,7 +139,8 @@ const zh = {
   response: "本页面收到的响应",
 
   state_idle: "证明屏幕前是真人",
-  lead_idle: "请对着摄像头做一两个动作。网关检查视频，签名后转发给七牛，再返回一份业务后端可以信任的核验结果。",
+  lead_idle: "请对着摄像头做一两个动作。网关检查视频，签名后转发给七牛，"
+    + "再返回一份业务后端可以信任的核验结果。",
   start: "打开摄像头",
   again: "再来一次",
   resend: "重新发送",

@@ -21,7 +21,7 @@ export async function checkVerdict(verdict, { nonce, video, now = Date.now() }) 
     video: await isOf(claims.liveness?.video_sha256, video),
     fresh: left > 0,
   };
-  return { claims, checks, why, minutes: Math.max(0, Math.round(left / 60)), key: parts.header.kid };
+  return { claims, checks, why, minutes: Math.max(0, Math.round(left / 60)) };
 }
 
 async function checkSignature({ header, signed, signature }) {
@@ -33,7 +33,8 @@ async function checkSignature({ header, signed, signature }) {
   } catch {
     return { good: null, why: "no_keys" };
   }
-  const jwk = Array.isArray(keys) && keys.find(key => key.kid === header.kid && key.crv === "Ed25519");
+  const fits = key => key.kid === header.kid && key.crv === "Ed25519";
+  const jwk = Array.isArray(keys) && keys.find(fits);
   if (!jwk || header.alg !== "EdDSA") return { good: false, why: "no_key" };
   try {
     const { kty, crv, x } = jwk;
