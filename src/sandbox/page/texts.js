@@ -218,7 +218,7 @@ const zh = {
   verdict_none: "没有核验结果",
   verdict_none_note: "只有七牛返回的结果才会签名。",
   check_signature: "Ed25519 签名",
-  check_nonce: "属于本次交易",
+  check_nonce: "属于本次业务",
   check_video: "属于本视频",
   check_fresh: "{minutes} 分钟内有效",
   check_expired: "已过期",
