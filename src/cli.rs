@@ -31,13 +31,20 @@ enum CliCommand {
     Check(commands::check::CheckArgs),
     /// Try the gateway on this machine, without a Qiniu account
     ///
-    /// Runs an emulator of Qiniu, a gateway in front of it, and a test page. Prints a development
-    /// token and commands to paste.
+    /// Runs an emulator of Qiniu, a gateway in front of it, a page to try it with, and a backend
+    /// that receives the pictures. Prints a development token and commands to paste.
+    ///
+    /// For the camera of a phone in the same network: --tls --listen 0.0.0.0:8443
     Sandbox(commands::sandbox::SandboxArgs),
     /// Run the emulator of Qiniu alone, to try your own configuration or any client of Qiniu
     ///
     /// The environment variables QINIU_ACCESS_KEY and QINIU_SECRET_KEY hold the keys of its
     /// account; any invented keys will do. The URL is printed to standard output.
+    ///
+    /// It checks signatures as Qiniu does, and issues sessions that are valid for five minutes and
+    /// one use. It checks the container of each video, and says in `error_msg` what to do about a
+    /// wrong one. It looks at no face: a verify whose session and video are valid has the result
+    /// that --outcome names, in the shape of Qiniu's responses and with sample pictures.
     Emulator(commands::emulator::EmulatorArgs),
     /// Print the Authorization value of a request to Qiniu, to debug a signature
     ///

@@ -100,6 +100,7 @@ fn announce(address: SocketAddr) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "http://{address}")?;
     stdout.flush()?;
+    super::note(&usage_hint(super::local_address(address)));
     match gateway_endpoint(address) {
         Some(endpoint) => super::note(&configuration_hint(endpoint)),
         None => super::note(
@@ -121,11 +122,25 @@ fn gateway_endpoint(bound: SocketAddr) -> Option<SocketAddr> {
     Some(super::local_address(bound)).filter(|address| address.ip().is_loopback())
 }
 
+/// What the emulator does, and how to call it without a gateway.
+fn usage_hint(address: SocketAddr) -> String {
+    let url = format!("http://{address}/v2/actionliveness/sessioncode");
+    format!(
+        r#"
+An emulator of Qiniu's action liveness. It checks each signature, session and video as Qiniu does,
+and looks at no face: a valid verify gets the result of --outcome. A refused video says why in
+error_msg. To call it with {ACCESS_KEY} and {SECRET_KEY} in the environment:
+
+  echo '{{}}' >body.json
+  curl -sS -X POST {url} -H 'Content-Type: application/json' -H "Authorization: $(liveness-gateway sign --url {url} --header 'Content-Type: application/json' --body body.json)" --data-binary @body.json
+"#
+    )
+}
+
 /// How to use the emulator with one's own configuration.
 fn configuration_hint(endpoint: SocketAddr) -> String {
     format!(
-        r#"
-To try your own configuration, start the gateway with the same {ACCESS_KEY} and
+        r#"To try your own configuration, start the gateway with the same {ACCESS_KEY} and
 {SECRET_KEY}, and with the emulator as its endpoint:
 
   LIVENESS_GATEWAY__QINIU__ENDPOINT=http://{endpoint} \

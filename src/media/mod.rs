@@ -14,7 +14,7 @@ mod track;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum VideoFinding {
     /// It has no bytes.
-    #[error("the video is empty")]
+    #[error("the video is empty; record it again")]
     Empty,
     /// Its text starts with `data:`.
     #[error("`video_base64` must be base64 without `data:video/mp4;base64,`")]
@@ -23,16 +23,18 @@ pub enum VideoFinding {
     #[error("`video_base64` must be standard base64, with padding and without white space")]
     NotBase64,
     /// It has more than [`base64::MAX_VIDEO`] bytes.
-    #[error("the video is larger than 20 MiB")]
+    #[error("the video is larger than 20 MiB; record it at about 1 Mbit/s")]
     TooLarge,
     /// It is not a complete MP4 file.
-    #[error("the video is not a complete MP4 file")]
+    #[error("the video is not a complete MP4 file; record or convert it to H.264 in MP4")]
     NotMp4,
     /// The file has no video track.
-    #[error("the file has no video track")]
+    #[error("the file has no video track; record with the camera")]
     NoVideoTrack,
     /// The codec is not H.264.
-    #[error("the video must be encoded as H.264")]
+    #[error(
+        "the video must be encoded as H.264; phones and browsers record it if they are asked to"
+    )]
     NotH264,
     /// It is surely shorter than one second or longer than ten.
     #[error("the video must last 1 to 10 seconds")]

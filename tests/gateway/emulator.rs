@@ -3,6 +3,7 @@
 //! The signer here is a third one, independent of the gateway's and of the emulator's.
 
 mod harness;
+mod samples;
 
 use std::time::Duration;
 
