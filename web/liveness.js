@@ -319,9 +319,13 @@ async function capture(how, { video, stream, seconds, onState, muxer }, over, { 
       if (over.aborted) return;
       if (video.videoWidth !== videoWidth) interrupted();
       limit(5000); // for the next frame
-      pen.drawImage(video, 0, 0, width, height);
       start ??= now;
-      recorder.frame(Math.round((now - start) * 1000));
+      try {
+        pen.drawImage(video, 0, 0, width, height);
+        recorder.frame(Math.round((now - start) * 1000));
+      } catch {
+        fail("no_recorder");
+      }
       const passed = (now - start) / 1000;
       if (passed >= told + 0.25) {
         told = passed;
@@ -333,7 +337,8 @@ async function capture(how, { video, stream, seconds, onState, muxer }, over, { 
     };
     requestAnimationFrame(draw);
   });
-  return within(10e3, "no_recorder", over, recorder.finish);
+  limit(15e3);
+  return within(5000, "no_recorder", over, recorder.finish);
 }
 
 const FINAL = ["cancelled", "camera_interrupted"];

@@ -65,8 +65,8 @@ test("a video gets a verdict whose claims are handed out, with the nonce", async
 
 const LOST = [
   ["while it is sent", [{ upload: 20_000 }], 2, false],
-  ["before its answer", [{ answer: true }], 2, true],
-  ["three times", [{ upload: 1 }, { answer: true }, { answer: true }], 4, true],
+  ["before its answer", [{ answer() {} }], 2, true],
+  ["three times", [{ upload: 1 }, { answer() {} }, { answer() {} }], 4, true],
   ["by a load balancer's 502", [{ status: 502, body: "<html>" }], 2, false],
   ["by a full gateway", [{ status: 503, headers: { "Retry-After": "0" },
     body: '{"code":"overloaded","status":503}' }], 2, false],

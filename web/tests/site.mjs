@@ -9,14 +9,16 @@ const PAGE = "<!doctype html><title>test</title><video id=video playsinline mute
 
 /**
  * Starts one in front of `gateway`. `faults` is a list: each request to the gateway takes the first
- * one. `{ upload: N }` cuts the connection after N bytes of the body; `{ answer: true }` when the
- * gateway has answered; `{ silent: true }` never passes the answer on; `{ stalled: true }` stops
+ * one. `{ upload: N }` cuts the connection after N bytes of the body; `{ answer }` when the gateway
+ * has answered and that function has ended; `{ silent: true }` never passes the answer on; `{ stalled: true }` stops
  * to read the body; `{ status, headers, body }` is answered at once.
  */
 export async function site(gateway) {
   const faults = [];
   const seen = [];
   const server = createServer(async (incoming, outgoing) => {
+    // No connection is used twice: Chromium would by itself repeat what is lost on such a one.
+    outgoing.shouldKeepAlive = false;
     if (!incoming.url.startsWith("/v2/")) return serve(incoming.url, outgoing);
     const fault = faults.shift() ?? {};
     seen.push({ url: incoming.url, headers: incoming.headers, fault });
@@ -29,8 +31,11 @@ export async function site(gateway) {
       return outgoing.end(fault.body);
     }
     const { method, headers } = incoming;
-    const onward = request(gateway + incoming.url, { method, headers }, (answer) => {
-      if (fault.answer) return incoming.socket.destroy();
+    const onward = request(gateway + incoming.url, { method, headers }, async (answer) => {
+      if (fault.answer) {
+        await fault.answer();
+        return incoming.socket.destroy();
+      }
       if (fault.silent) return undefined;
       outgoing.writeHead(answer.statusCode, answer.headers);
       return answer.pipe(outgoing);
