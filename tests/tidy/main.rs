@@ -38,6 +38,9 @@ mod examples;
 // What the documents say of error codes, metrics, and each other.
 mod documents;
 
+// The OpenAPI document names the documented errors.
+mod openapi;
+
 // Markdown pages: their blocks, and what of these needs no translation.
 mod markdown;
 
