@@ -11,7 +11,7 @@ const PAGE = "<!doctype html><title>test</title><video id=video playsinline mute
  * Starts one in front of `gateway`. `faults` is a list: each request to the gateway takes the first
  * one. `{ upload: N }` cuts the connection after N bytes of the body; `{ answer }` when the gateway
  * has answered and that function has ended; `{ silent: true }` never passes the answer on; `{ stalled: true }` stops
- * to read the body; `{ status, headers, body }` is answered at once.
+ * to read the body; `reached` is called with each of these; `{ status, headers, body }` is answered at once.
  */
 export async function site(gateway) {
   const faults = [];
@@ -22,6 +22,7 @@ export async function site(gateway) {
     if (!incoming.url.startsWith("/v2/")) return serve(incoming.url, outgoing);
     const fault = faults.shift() ?? {};
     seen.push({ url: incoming.url, headers: incoming.headers, fault });
+    fault.reached?.();
     if (fault.stalled) return incoming.pause();
     if (fault.upload) return cut(incoming, fault.upload);
     if (fault.status) {
