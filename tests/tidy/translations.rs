@@ -9,7 +9,7 @@ use crate::{
     documents::anchors,
     markdown::{Block, BlockKind, blocks},
     none,
-    source::{File, files},
+    source::{File, files, root},
 };
 
 /// A page and its translation.
@@ -219,7 +219,7 @@ fn translated(pages: &[(Page, Page)], target: &str) -> String {
     let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
     let pair = pages.iter().find(|(english, _)| english.file.name == path);
     let Some((english, chinese)) = pair else {
-        return target.to_owned();
+        return translated_picture(target);
     };
     if anchor.is_empty() {
         return chinese.file.name.clone();
@@ -229,6 +229,13 @@ fn translated(pages: &[(Page, Page)], target: &str) -> String {
         Some(anchor) => format!("{}#{anchor}", chinese.file.name),
         None => target.to_owned(),
     }
+}
+
+/// A picture's Chinese one beside it, such as `page.zh-CN.webp`, if there is one.
+fn translated_picture(target: &str) -> String {
+    let chinese = target.replace(".webp", ".zh-CN.webp");
+    let exists = root().join(&chinese).is_file();
+    if exists { chinese } else { target.to_owned() }
 }
 
 #[test]

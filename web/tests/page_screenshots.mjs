@@ -8,7 +8,7 @@ import { join } from "node:path";
 
 import { chromium } from "playwright-core";
 
-import { DESKTOP, openPage, PHONE, readResult, startSandbox } from "./page_support.mjs";
+import { DESKTOP, openPage, readResult, startSandbox } from "./page_support.mjs";
 
 const MOST_BYTES = 150_000;
 const WIDTH = 640;
@@ -35,12 +35,10 @@ const PERSON = `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height=
     stroke-linecap="round"/>
 </svg>`;
 const SHOTS = [
-  { name: "sandbox-start", size: DESKTOP, language: "en", scheme: "light", at: "idle" },
-  { name: "sandbox-recording", size: DESKTOP, language: "en", scheme: "light", at: "recording" },
-  { name: "sandbox-result", size: DESKTOP, language: "en", scheme: "light", at: "result" },
-  { name: "sandbox-result.zh-CN", size: DESKTOP, language: "zh", scheme: "light", at: "result" },
-  { name: "sandbox-phone", size: PHONE, language: "en", scheme: "dark", at: "recording" },
-  { name: "sandbox-phone-result", size: PHONE, language: "en", scheme: "dark", at: "result" },
+  { name: "sandbox-recording", size: DESKTOP, language: "en", at: "recording" },
+  { name: "sandbox-recording.zh-CN", size: DESKTOP, language: "zh", at: "recording" },
+  { name: "sandbox-result", size: DESKTOP, language: "en", at: "result" },
+  { name: "sandbox-result.zh-CN", size: DESKTOP, language: "zh", at: "result" },
 ];
 
 const [folder] = process.argv.slice(2);
@@ -56,7 +54,7 @@ try {
 }
 
 async function take(page, { name, at }) {
-  if (at !== "idle") await page.click("#start");
+  await page.click("#start");
   if (at === "recording") {
     await page.waitForFunction(() => {
       const ring = document.querySelector(".stage[data-scene=camera] .oval");
