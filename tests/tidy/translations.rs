@@ -43,6 +43,11 @@ pub(crate) const PAIRS: &[Pair] = &[
         until: None,
     },
     Pair {
+        english: "docs/frontend/web.md",
+        chinese: "docs/zh/frontend/web.md",
+        until: None,
+    },
+    Pair {
         english: "docs/frontend/wechat.md",
         chinese: "docs/zh/frontend/wechat.md",
         until: None,
