@@ -8,7 +8,7 @@ use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, Gateway, ISSUER, SECRET, SESSIONCODE, VERDICT, VERIFY, bearer, claims,
+    Answer, Gateway, ISSUER, SECRET, SESSIONCODE, VERDICT, VERIFY, bearer, claims, form,
     refusal::{refused, told},
     routes,
     sealed::{self, fresh},
@@ -28,14 +28,18 @@ enum Way {
     HeaderOfJson,
     HeaderOfVideo,
     MemberAndHeader,
+    Part,
+    HeaderOfForm,
 }
 
-const WAYS: [Way; 5] = [
+const WAYS: [Way; 7] = [
     Way::Member,
     Way::EscapedMember,
     Way::HeaderOfJson,
     Way::HeaderOfVideo,
     Way::MemberAndHeader,
+    Way::Part,
+    Way::HeaderOfForm,
 ];
 
 /// A gateway with these sections, whose seal key the tests know, and its Qiniu.
@@ -101,6 +105,18 @@ async fn sent(gateway: &Gateway, http2: bool, way: Way, session: &str, nonce: &s
         Way::HeaderOfJson => json(gateway, http2, &[nonce], verify_body(session, &video(0))).await,
         Way::HeaderOfVideo => video_with(gateway, http2, session, &[nonce]).await,
         Way::MemberAndHeader => json(gateway, http2, &[nonce], with_member(session, &member)).await,
+        Way::Part => {
+            let parts = [
+                ("session_id", session.as_bytes()),
+                ("nonce", nonce.as_bytes()),
+                ("video", &video(0)),
+            ];
+            send(gateway, http2, form::MEDIA, &[], form::form(&parts)).await
+        }
+        Way::HeaderOfForm => {
+            let body = form::upload(session, &video(0));
+            send(gateway, http2, form::MEDIA, &[nonce], body).await
+        }
     }
 }
 

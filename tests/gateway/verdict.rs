@@ -2,7 +2,7 @@
 //! nothing better.
 
 use crate::support::{
-    Answer, Gateway, ISSUER, SESSIONCODE, UNBOUND, VERDICT, VERIFY, bearer, claims, emulator,
+    Answer, Gateway, ISSUER, SESSIONCODE, UNBOUND, VERDICT, VERIFY, bearer, claims, emulator, form,
     routes, session,
     upstream::{self, Does},
     verify_body, video,
@@ -311,8 +311,13 @@ async fn the_video_s_digest_is_of_what_was_sent_in_any_form() {
     for http2 in [false, true] {
         let plain = verify_body(&session(&gateway).await, &file);
         let escaped = verify_body(&session(&gateway).await, &file).replace('/', "\\/");
-        for body in [plain, escaped] {
-            let request = authorized(http2).header("content-type", "application/json");
+        let in_form = form::upload(&session(&gateway).await, &file);
+        for (media, body) in [
+            ("application/json", plain.into()),
+            ("application/json", escaped.into()),
+            (form::MEDIA, in_form),
+        ] {
+            let request = authorized(http2).header("content-type", media);
             let answer = gateway.send(http2, request, body).await;
             let claims = claims(&gateway, &verdict(&answer)).await;
             assert_eq!(claims["liveness"]["video_sha256"], wanted);

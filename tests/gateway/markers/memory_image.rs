@@ -167,20 +167,54 @@ async fn use_it(gateway: &Served, sent: &Sent, http2: bool) {
     }
 }
 
+/// A form whose texts and video are ASCII.
+fn form_in_chunks(id: &str, size: usize, sent: &Sent) -> String {
+    let (name, face_field) = (BASE64.encode(&random(24)), BASE64.encode(&random(24)));
+    let video = BASE64.encode(&random(size));
+    sent.note("chunks: a file's name", name.as_str());
+    sent.note("chunks: a text of a form", face_field.as_str());
+    sent.note(
+        "chunks: the video of a form",
+        BASE64.encode(video.as_bytes()),
+    );
+    let parts = [
+        ("face_field", face_field.as_bytes()),
+        ("session_id", id.as_bytes()),
+        ("video", video.as_bytes()),
+    ];
+    let form = String::from_utf8(form::form(&parts)).unwrap();
+    form.replace("=\"video\"", &format!("=\"video\"; filename=\"{name}\""))
+}
+
 /// Requests in chunks of a few bytes: only the gateway's own copies have longer parts of them.
 async fn use_it_in_chunks(gateway: &Served, qiniu: SocketAddr, sent: &Sent) {
     let sent = &sent.as_received();
-    for (number, size) in [4_000, 12_000].into_iter().enumerate() {
+    for (size, sent_as) in [
+        (4_000, SentAs::Json),
+        (12_000, SentAs::Json),
+        (12_000, SentAs::Form),
+    ] {
         let qiniu_id = BASE64URL_NOPAD.encode(&random(24));
         sent.note("chunks: Qiniu's session id", qiniu_id.as_str());
         let id = sealed::sealed(sealed::KEY, qiniu, "user", &qiniu_id, Duration::ZERO);
         sent.sealed("chunks", &id);
-        let body = verify_body(&id, &sent.video("chunks", size, SentAs::Json));
+        let (media, body, broken) = match sent_as {
+            SentAs::Form => {
+                let body = form_in_chunks(&id, size, sent);
+                let broken = body.replace("form--", "form");
+                (form::MEDIA, body, broken)
+            }
+            _ => {
+                let body = verify_body(&id, &sent.video("chunks", size, sent_as));
+                let broken = format!("{body}x");
+                ("application/json", body, broken)
+            }
+        };
         let forged = id.replace("lg1.", "lg1.A");
         for (user, body, status) in [
             ("user", body.replace(&id, &forged), 403),
             ("somebody else", body.clone(), 403),
-            ("user", format!("{body}x"), 400),
+            ("user", broken, 400),
             ("user", body.clone(), 200),
             ("user", body, 200),
         ] {
@@ -189,12 +223,14 @@ async fn use_it_in_chunks(gateway: &Served, qiniu: SocketAddr, sent: &Sent) {
                 VERIFY,
                 "Transfer-Encoding: chunked\r\nConnection: close",
             );
+            let head = head.replace("application/json", media);
             let chunks = body.as_bytes().chunks(12);
-            let chunks = chunks.map(|it| format!("{:x}\r\n{}\r\n", it.len(), it.escape_ascii()));
-            let chunks = chunks.collect::<String>().replace("\\\"", "\"");
+            let chunks = chunks.map(|it| str::from_utf8(it).unwrap());
+            let chunks = chunks.map(|it| format!("{:x}\r\n{it}\r\n", it.len()));
+            let chunks = chunks.collect::<String>();
             let answer = raw::ask(gateway.address, &format!("{head}{chunks}0\r\n\r\n")).await;
             let expected = format!("HTTP/1.1 {status} ");
-            assert!(answer.starts_with(&expected), "{number}: {answer}");
+            assert!(answer.starts_with(&expected), "{size}: {answer}");
         }
     }
     // hyper never has a head whose first line is wrong.
