@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::{
+    modules::tree,
     none,
-    source::{File, is_word},
+    source::{File, is_word, strings},
 };
 
 /// Statuses of each code.
@@ -108,6 +109,41 @@ fn every_code_has_its_sentence_in_the_module_and_on_the_page_of_messages() {
         &faults,
         "add the sentence that a person is shown, in both languages",
     );
+}
+
+#[test]
+fn the_examples_of_errors_say_what_the_program_says() {
+    let literals = tree().0.values().flat_map(|it| strings(&it.file.text));
+    let literals: Vec<String> = literals.map(|(_, text)| one_line(text)).collect();
+    let document = document();
+    let responses = document["components"]["responses"].as_object().unwrap();
+    let faults = responses.iter().filter_map(|(name, response)| {
+        let detail = response["content"]["application/problem+json"]["example"]["detail"].as_str();
+        let detail = detail.unwrap_or_default();
+        let said = literals.iter().any(|literal| is_made_by(detail, literal));
+        (!said).then(|| format!("{name}: {detail}"))
+    });
+    none(
+        &faults.collect::<Vec<_>>(),
+        "no error has this `detail`; copy it from the source",
+    );
+}
+
+/// A literal as it is compiled: a backslash at the end of a line joins it with the next.
+fn one_line(literal: &str) -> String {
+    let mut lines = literal.split("\\\n");
+    let first = lines.next().unwrap_or_default().to_owned();
+    lines.fold(first, |text, line| text + line.trim_start())
+}
+
+/// Whether formatting this literal can give this text.
+fn is_made_by(text: &str, literal: &str) -> bool {
+    match (literal.split_once('{'), literal.rsplit_once('}')) {
+        (Some((before, _)), Some((_, after))) => {
+            before.len() > 10 && text.starts_with(before) && text.ends_with(after)
+        }
+        _ => text == literal,
+    }
 }
 
 #[test]
