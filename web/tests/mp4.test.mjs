@@ -82,6 +82,10 @@ test("a written file has every frame at its time, its codec, size, duration and 
       times.map((time) => time - times[0]));
     assert.deepEqual(packets.flatMap(({ flags }, at) => (flags.startsWith("K") ? [at] : [])),
       [0, 5, 10, 15]);
+    // A decoder sees key frames by itself, so the list of them is read, too.
+    const bytes = readFileSync(file);
+    const list = bytes.indexOf("stss") + 8;
+    assert.deepEqual([0, 4, 8, 12, 16].map((at) => bytes.readUInt32BE(list + at)), [4, 1, 6, 11, 16]);
     const seconds = (times.at(-1) - times[0] + 33_333) / 1e6;
     assert.ok(Math.abs(Number(format.duration) - seconds) < 0.001, format.duration);
     assert.deepEqual(pictures(file), pictures(source));
@@ -133,12 +137,24 @@ test("files of other recorders and muxers are read as ffprobe reads them", async
   assert.ok(good >= 8, `${good}`);
 });
 
+test("only the picture's fragments count, not those of the sound", async () => {
+  const file = join(folder, "fragments.mp4");
+  run("ffmpeg", ["-v", "error", "-y", "-i", join(data, "h264-with-audio.mp4"), "-c", "copy",
+    "-movflags", "frag_keyframe+empty_moov", file]);
+  const { seconds } = await checkVideo(new Blob([readFileSync(file)]));
+  assert.ok(Math.abs(seconds - 3) < 0.15, `${seconds}`);
+});
+
 test("the sizes of recordings are limited, and those of the phone's own recorder less", async () => {
   assert.ok(await checkVideo(blob("h264-moov-last.mp4")));
   await assert.rejects(checkVideo(blob("gstreamer-3gpp.mp4")), { code: "video_dimensions" });
   const large = new Blob([new Uint8Array(20 * 2 ** 20 + 1)]);
   await assert.rejects(checkVideo(large), { code: "video_too_large", retry: "record_again" });
-  for (const text of ["", "ftyp", "\0\0\0\x08free", "\x1aE\xdf\xa3 a WebM file, of Firefox"]) {
+  const cut = blob("h264-moov-first.mp4").slice(0, 40_000);
+  await assert.rejects(checkVideo(cut), { code: "video_not_mp4" });
+  // The size of the second box, in 64 bits, is nothing: a reader must not stand still.
+  const still = "\0\0\0\x08free\0\0\0\x01free\0\0\0\0\0\0\0\0";
+  for (const text of ["", "ftyp", still, "\0\0\0\x08free", "\x1aE\xdf\xa3 a WebM file, of Firefox"]) {
     await assert.rejects(checkVideo(new Blob([text])), { code: "video_not_mp4" }, text);
   }
 });

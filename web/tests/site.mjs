@@ -10,8 +10,9 @@ const PAGE = "<!doctype html><title>test</title><video id=video playsinline mute
 /**
  * Starts one in front of `gateway`. `faults` is a list: each request to the gateway takes the first
  * one. `{ upload: N }` cuts the connection after N bytes of the body; `{ answer }` when the gateway
- * has answered and that function has ended; `{ silent: true }` never passes the answer on; `{ stalled: true }` stops
- * to read the body; `reached` is called with each of these; `{ status, headers, body }` is answered at once.
+ * has answered and that function has ended; `{ silent: true }` never passes the answer on;
+ * `{ stalled: true }` stops to read the body; `{ status, headers, body }` is answered at once.
+ * `reached` of each is called when a request has taken it.
  */
 export async function site(gateway) {
   const faults = [];
