@@ -152,3 +152,41 @@ test("a page ties the check to a transaction of its backend", async () => {
   assert.equal(claims.liveness.passed, true);
   await page.close();
 });
+
+// What the first responses to a request for a session are, and what comes of it.
+const FAULTS = [
+  { name: "a page of a proxy", code: "bad_response", replies: [{ status: 502, body: "<html>" }] },
+  {
+    name: "busy, then a token that has expired",
+    code: "passed",
+    replies: [
+      { status: 503, headers: { "Retry-After": "1" }, body: '{"code":"overloaded"}' },
+      { status: 401, body: '{"code":"expired_token"}' },
+    ],
+  },
+  {
+    name: "a cancelled wait",
+    code: "cancelled",
+    cancel: true,
+    replies: [{ status: 503, headers: { "Retry-After": "50" }, body: '{"code":"overloaded"}' }],
+  },
+];
+for (const { name, code: wanted, replies, cancel } of FAULTS) {
+  test(`plain.html ends ${name} as ${wanted}`, async () => {
+    const page = await browser.newPage({ locale: "en-US" });
+    const left = [...replies];
+    await page.route("**/sessioncode", (route) => {
+      const reply = left.shift();
+      return reply ? route.fulfill(reply) : route.continue();
+    });
+    await page.goto(`${origin}plain.html`);
+    await page.click("#start");
+    if (cancel) {
+      await page.waitForFunction(() => /busy/.test(document.querySelector("#text").innerText));
+      await page.click("#cancel");
+    }
+    await page.waitForSelector("body[data-code]", { timeout: 30_000 });
+    assert.equal(await page.getAttribute("body", "data-code"), wanted);
+    await page.close();
+  });
+}
