@@ -162,6 +162,10 @@ function worstContrast(selector) {
 async function expectNoSidewaysScroll(page, state) {
   const width = await page.evaluate(() => document.documentElement.scrollWidth);
   assert.equal(width, NARROW.width, state);
+  const margins = await page.evaluate(() => [...document.querySelectorAll("main button, .receipt dd")]
+    .map(part => part.getBoundingClientRect()).filter(({ width: shown }) => shown)
+    .map(({ right }) => innerWidth - right));
+  assert.ok(margins.every(margin => margin >= 15.9), `${state}: margins of ${margins}`);
 }
 
 /** Texts on an English page that have Chinese characters, but for the name of the language. */
