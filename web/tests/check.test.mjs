@@ -24,7 +24,7 @@ after(async () => {
 
 /** Runs a check in the page. `meanwhile[state]` happens once, when that state is first told. */
 async function check(argument, module) {
-  const { token, first = "", meanwhile = {}, again, options = {}, sample } = argument;
+  const { token, first = "", meanwhile = {}, again, options = {}, sample, retry } = argument;
   const video = document.querySelector("video");
   const control = new AbortController();
   const streams = [];
@@ -44,7 +44,7 @@ async function check(argument, module) {
     delete meanwhile[state.name];
     if (happen) Function("control", happen)(control);
   };
-  const client = new module.LivenessClient({ token: () => token, retry: { delay: 200 } });
+  const client = new module.LivenessClient({ token: () => token, retry: { delay: 200, ...retry } });
   const settings = { client, video, onState, signal: control.signal, countdown: 1,
     secondsPerAction: 0.4, ...options };
   if (sample) {
@@ -96,7 +96,9 @@ test("a check tells its states in order, shows each action, and hands out the ve
 test("offline in the middle, then online: the same session, one billed call, told as such", async () => {
   const billed = await running.billed();
   const from = network.seen.length;
-  const found = await run({ meanwhile: { offline: "setTimeout(comeBack, 300)" } }, {
+  // Only one more try: it must not be made before the network is back.
+  const argument = { meanwhile: { offline: "setTimeout(comeBack, 1500)" }, retry: { attempts: 2 } };
+  const found = await run(argument, {
     async prepare(page, context) {
       // The network goes when the gateway has answered, and its answer is lost.
       network.faults.push({}, { answer: () => context.setOffline(true) });
