@@ -84,8 +84,8 @@ impl Symbol {
 
     fn draw_patterns(&mut self, version: usize) {
         for i in 0..self.size {
-            self.reserve(i, 6, i % 2 == 0);
-            self.reserve(6, i, i % 2 == 0);
+            self.reserve(i, 6, i.is_multiple_of(2));
+            self.reserve(6, i, i.is_multiple_of(2));
         }
         let far = self.size.saturating_sub(4);
         for (x, y) in [(3, 3), (far, 3), (3, far)] {
@@ -229,16 +229,17 @@ fn format_bits(mask: u8) -> u16 {
 fn is_inverted(mask: u8, x: usize, y: usize) -> bool {
     let product = x.saturating_mul(y);
     let sum = x.saturating_add(y);
-    match mask {
-        0 => sum % 2 == 0,
-        1 => y % 2 == 0,
-        2 => x % 3 == 0,
-        3 => sum % 3 == 0,
-        4 => (x / 3).saturating_add(y / 2) % 2 == 0,
-        5 => (product % 2).saturating_add(product % 3) == 0,
-        6 => (product % 2).saturating_add(product % 3) % 2 == 0,
-        _ => (sum % 2).saturating_add(product % 3) % 2 == 0,
-    }
+    let remainder = match mask {
+        0 => sum % 2,
+        1 => y % 2,
+        2 => x % 3,
+        3 => sum % 3,
+        4 => (x / 3).saturating_add(y / 2) % 2,
+        5 => (product % 2).saturating_add(product % 3),
+        6 => (product % 2).saturating_add(product % 3) % 2,
+        _ => (sum % 2).saturating_add(product % 3) % 2,
+    };
+    remainder == 0
 }
 
 /// What runs of one kind, and patterns like a finder's, cost in a line.

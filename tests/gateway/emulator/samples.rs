@@ -142,86 +142,85 @@ async fn an_injected_error_has_its_documented_message_and_nothing_else() {
     }
 }
 
-#[tokio::test]
-async fn what_is_wrong_with_a_video_is_said_behind_qiniu_s_message() {
-    let emulator = start().await;
-    let webm = b"\x1a\x45\xdf\xa3\x01\0\0\0\0\0\0\x1fB\x86\x81\x01".to_vec();
+/// Wrong values of `video_base64`, and what is said of them.
+fn wrong_texts() -> [(String, &'static str); 4] {
     let whole = BASE64.encode(VIDEO);
-    let mut big = VIDEO.to_vec();
-    big.resize(20 * 1024 * 1024 + 1, 0);
-    let file = |bytes: &[u8]| BASE64.encode(bytes);
-    for (video, code, told) in [
-        (String::new(), 216_508, "is empty"),
+    [
+        (String::new(), "is empty"),
         (
             format!("data:video/mp4;base64,{whole}"),
-            216_508,
             "only what follows the comma",
         ),
         (
             "https://example.com/a.mp4".to_owned(),
-            216_508,
             "send the video itself",
         ),
+        (format!("{}\n", &whole[..76]), "no blanks or line breaks"),
+    ]
+}
+
+/// Wrong files, and what is said of them.
+fn wrong_files() -> Vec<(String, &'static str)> {
+    let mut big = VIDEO.to_vec();
+    big.resize(20 * 1024 * 1024 + 1, 0);
+    let files: [(&[u8], _); 10] = [
         (
-            format!("{}\n", &whole[..76]),
-            216_508,
-            "no blanks or line breaks",
+            b"\x1a\x45\xdf\xa3\x01\0\0\0\0\0\0\x1fB\x86\x81\x01",
+            "avc1.42E01F",
         ),
-        (file(&webm), 216_508, "avc1.42E01F"),
-        (file(b"GIF89a"), 216_508, "record 1 to 10 s of H.264 in MP4"),
+        (b"GIF89a", "record 1 to 10 s of H.264 in MP4"),
+        (&VIDEO[..VIDEO.len() / 2], "not a complete MP4 file"),
+        (&big, "larger than 20 MiB"),
         (
-            file(&VIDEO[..VIDEO.len() / 2]),
-            216_508,
-            "not a complete MP4 file",
-        ),
-        (file(&big), 216_508, "larger than 20 MiB"),
-        (
-            file(include_bytes!("../../data/audio-only.mp4")),
-            216_508,
+            include_bytes!("../../data/audio-only.mp4"),
             "no video track",
         ),
         (
-            file(include_bytes!("../../data/hevc.mp4")),
-            216_508,
+            include_bytes!("../../data/hevc.mp4"),
             "not encoded as H.264",
         ),
         (
-            file(include_bytes!("../../data/too-small.mp4")),
-            216_508,
+            include_bytes!("../../data/too-small.mp4"),
             "must have 16 to 2032",
         ),
         (
-            file(include_bytes!("../../data/too-wide.mp4")),
-            216_508,
+            include_bytes!("../../data/too-wide.mp4"),
             "must have 16 to 2032",
         ),
         (
-            file(include_bytes!("../../data/too-short.mp4")),
-            216_508,
+            include_bytes!("../../data/too-short.mp4"),
             "shorter than 1 s",
         ),
         (
-            file(include_bytes!("../../data/too-long.mp4")),
-            216_510,
+            include_bytes!("../../data/too-long.mp4"),
             "longer than 10 s",
         ),
-    ] {
+    ];
+    let encoded = files
+        .iter()
+        .map(|(file, told)| (BASE64.encode(file), *told));
+    encoded.collect()
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_video_is_said_behind_qiniu_s_message() {
+    let emulator = start().await;
+    for (video, told) in wrong_texts().into_iter().chain(wrong_files()) {
         let body = json!({"session_id": emulator.session().await, "video_base64": video});
         let answer = emulator.call(VERIFY, &body).await;
+        let (code, message) = match told {
+            "longer than 10 s" => (216_510, "video is too long"),
+            _ => (216_508, "not found video info"),
+        };
         assert_eq!(answer.code(), code, "{told}");
         let json = answer.json();
         assert_eq!(json.as_object().unwrap().len(), 3, "{json}");
-        let message = json["error_msg"].as_str().unwrap();
-        let first = if code == 216_510 {
-            "video is too long"
-        } else {
-            "not found video info"
-        };
+        let said = json["error_msg"].as_str().unwrap();
         assert!(
-            message.starts_with(&format!("{first} (emulator: ")),
-            "{message}"
+            said.starts_with(&format!("{message} (emulator: ")),
+            "{said}"
         );
-        assert!(message.contains(told), "{message}");
+        assert!(said.contains(told), "{said}");
     }
     assert_eq!(emulator.handle.billed_calls(), 0);
 }
