@@ -91,20 +91,21 @@ fn read(code: &[Vec<bool>]) -> String {
 fn codewords(code: &[Vec<bool>], version: usize, mask: u16) -> Vec<u8> {
     let size = code.len();
     let holds_none = |x: usize, y: usize| {
-        let near_corner = (x < 9 && y < 9) || (x >= size - 8 && y < 9) || (x < 9 && y >= size - 8);
+        let far = size - 8;
+        let near_corner = [x < 9 && y < 9, x >= far && y < 9, x < 9 && y >= far];
         let aligned =
             version > 1 && (size - 9..=size - 5).contains(&x) && (size - 9..=size - 5).contains(&y);
-        near_corner || aligned || x == 6 || y == 6
+        near_corner.contains(&true) || aligned || x == 6 || y == 6
     };
-    let inverted = |i: usize, j: usize| match mask {
-        0 => (i + j) % 2 == 0,
-        1 => i % 2 == 0,
-        2 => j % 3 == 0,
-        3 => (i + j) % 3 == 0,
-        4 => (i / 2 + j / 3) % 2 == 0,
-        5 => i * j % 2 + i * j % 3 == 0,
-        6 => (i * j % 2 + i * j % 3) % 2 == 0,
-        7 => (i * j % 3 + (i + j) % 2) % 2 == 0,
+    let remainder = |i: usize, j: usize| match mask {
+        0 => (i + j) % 2,
+        1 => i % 2,
+        2 => j % 3,
+        3 => (i + j) % 3,
+        4 => (i / 2 + j / 3) % 2,
+        5 => i * j % 2 + i * j % 3,
+        6 => (i * j % 2 + i * j % 3) % 2,
+        7 => (i * j % 3 + (i + j) % 2) % 2,
         _ => panic!("{mask}"),
     };
     let (mut bits, mut x, mut upwards) = (Vec::new(), size - 1, true);
@@ -113,7 +114,7 @@ fn codewords(code: &[Vec<bool>], version: usize, mask: u16) -> Vec<u8> {
             let y = if upwards { size - 1 - step } else { step };
             for x in [x, x - 1] {
                 if !holds_none(x, y) {
-                    bits.push(code[y][x] != inverted(y, x));
+                    bits.push(code[y][x] != (remainder(y, x) == 0));
                 }
             }
         }
