@@ -5,7 +5,8 @@
 //! writes the response. [`refusal`] lists every reason to reject a request, and [`problem`] is
 //! its form on the wire. [`access_record`] is the log line of a request, [`forwarded`] what trusted
 //! proxies say of it, and [`unread`] bounds what arrives of a body while its request waits.
-//! [`site`] is what a program that embeds the gateway serves beside it.
+//! `media_type` reads what a body claims to be. [`site`] is what a program that embeds the gateway
+//! serves beside it.
 
 pub mod access_record;
 pub mod admit;
