@@ -350,7 +350,10 @@ export type State =
   | { name: "uploading"; progress: number; bytes: number }
   /** The video is sent: the gateway and Qiniu judge it. */
   | { name: "waiting" }
-  /** The same will be sent again, `attempt` times so far. `seconds`: the wait, if known. */
+  /**
+   * The same will be sent again, `attempt` times so far. `seconds`: the wait, if known. The sentence
+   * is `describe("offline")`: that of `code` is for the time when no try is left.
+   */
   | { name: "offline"; attempt: number; code: Code; seconds?: number }
   | { name: "done"; result: CheckResult };
 
@@ -362,7 +365,10 @@ export interface CheckOptions {
   faceField?: string;
   signal?: AbortSignal;
   onState?: (state: State) => void;
-  /** A session that is still good, as an error with `retry: "record_again"` has it. */
+  /**
+   * A session that is still good, as an error with `retry: "record_again"` has it. One that is
+   * about to end, or absent, is replaced by a new one.
+   */
   session?: Session;
   /** Fields for `client.session`. */
   fields?: Omit<SessionOptions, "signal" | "onState">;

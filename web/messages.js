@@ -17,7 +17,8 @@ blink|Blink|眨眼
 head_up|Raise your head|抬头
 head_down|Lower your head|低头
 turn_left_right|Turn your head left and right|左右转头`,
-  new_session: `session_rejected session_in_use session_used 216502 unknown_action|This check has ended. Please start again.|本次检测已结束，请重新开始。
+  new_session: `cancelled|The check was cancelled.|检测已取消。
+session_rejected session_in_use session_used 216502 unknown_action|This check has ended. Please start again.|本次检测已结束，请重新开始。
 session_expired|The time is up. Please start again.|操作已超时，请重新开始。
 outcome_unknown upstream_timeout upstream_error upstream_invalid_response internal_error|The result did not arrive. Please start again.|未能获取检测结果，请重新开始。
 216501 222202 222203|No face was seen. Please keep your face in the frame.|未检测到人脸，请将面部置于取景框内。
@@ -38,12 +39,12 @@ camera_busy|The camera is in use. Please close other apps, then try again.|摄�
 camera_timeout|The camera did not start. Please try again.|摄像头未能启动，请重试。
 camera_interrupted|The recording was interrupted. Please record it again.|录制被中断，请重新录制。
 video_too_short|The video is too short. Please record it again.|视频过短，请重新录制。
-video_too_long|The video is longer than 10 seconds. Please record it again.|视频超过 10 秒，请重新录制。
-cancelled|The check was cancelled.|检测已取消。`,
+video_too_long|The video is longer than 10 seconds. Please record it again.|视频超过 10 秒，请重新录制。`,
   same: `request_timeout body_too_slow|The network is too slow. Please find a better connection.|网络过慢，请切换到信号更好的网络。
-overloaded shutting_down upstream_busy not_ready|The service is busy. Please wait a moment.|服务繁忙，请稍候。
-network|The network was lost. It goes on when you are online again.|网络已中断，恢复后将自动继续。
-timeout|This takes too long. Please check your network.|等待时间过长，请检查网络。`,
+overloaded shutting_down upstream_busy not_ready|The service is busy. Please try again in a moment.|服务繁忙，请稍后重试。
+network|The network was lost. Please try again when you are online.|网络已中断，请恢复网络后重试。
+timeout|This takes too long. Please check your network, then try again.|等待时间过长，请检查网络后重试。
+offline|No connection, or the service is busy. It goes on by itself.|网络中断或服务繁忙，恢复后将自动继续。`,
   later: `rate_limited too_many_concurrent|Too many tries. Please wait a moment, then try again.|操作过于频繁，请稍后再试。
 quota_exceeded|You have no tries left for now. Please try again later.|检测次数已用完，请过一段时间再试。
 upstream_unreachable upstream_rejected_credentials upstream_rejected_request bad_response|The service is not available now. Please try again later.|服务暂时不可用，请稍后再试。`,

@@ -178,7 +178,7 @@ for (const state of ["camera", "session", "ready", "recording", "checking", "upl
   test(`a check that is cancelled in ${state} ends, and can be run again`, async () => {
     // Not from inside of the callback alone: also a moment later, while the step is under way.
     const found = await run({ meanwhile: { [state]: "setTimeout(() => control.abort(), 5)" } });
-    assert.deepEqual([found.error, found.retry], ["cancelled", "record_again"]);
+    assert.deepEqual([found.error, found.retry], ["cancelled", "new_session"]);
   });
 }
 

@@ -39,7 +39,7 @@ test("each code of the module's own has a row, and is in the types", () => {
   const source = read("liveness.js");
   const used = [...source.matchAll(/"((?:camera|no|insecure|unknown|token|bad)_\w+)"/g)];
   const faults = [...source.matchAll(/fault\("(\w+)"/g)].map(([, code]) => `video_${code}`);
-  const codes = new Set([...used.map(([, code]) => code), ...faults, "network", "timeout",
+  const codes = new Set([...used.map(([, code]) => code), ...faults, "network", "timeout", "offline",
     "cancelled", "session_expired", "overloaded", "passed", "action_failed", "not_passed"]);
   assert.ok(codes.size > 20, [...codes].join());
   const rowOf = new Map(table.map((row) => [row.code, row]));
