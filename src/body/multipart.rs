@@ -48,7 +48,7 @@ impl fmt::Debug for FormHead {
 /// What a form holds besides what it wrote into its pieces.
 pub(super) struct ReceivedForm {
     /// The encoded members beside the video.
-    pub(super) asked: Vec<u8>,
+    pub(super) asked: WipedVec,
     /// Length of the video, in bytes.
     pub(super) length: u64,
     pub(super) nonce: Option<Nonce>,

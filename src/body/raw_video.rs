@@ -56,7 +56,7 @@ pub(super) async fn receive(
     video: &RawVideoFields,
     rules: &BodyRules,
     pieces: &mut BodyPieces,
-) -> Result<Vec<u8>, BodyRefusal> {
+) -> Result<WipedVec, BodyRefusal> {
     if incoming.declared().is_some_and(|length| length > MAX_VIDEO) {
         return Err(BodyRefusal::Video(VideoFinding::TooLarge));
     }

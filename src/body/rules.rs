@@ -13,6 +13,7 @@ use crate::{
     },
     media::digest::VideoDigest,
     route::{RouteKind, RouteSettings},
+    wipe::{self, WipedVec},
 };
 
 /// The rules of one route.
@@ -163,8 +164,8 @@ impl BodyRules {
         &self,
         value: impl Fn(CaptureSlot) -> &'v CapturedValue,
         nonce: Option<&Nonce>,
-    ) -> Vec<u8> {
-        let mut asked = Vec::new();
+    ) -> WipedVec {
+        let mut asked = WipedVec::default();
         for (place, slot) in self.beside_video.iter().enumerate() {
             let (kind, text) = match value(*slot) {
                 CapturedValue::Absent => continue,
@@ -290,11 +291,15 @@ fn captured_only(rules: &mut CutRules, name: &str) -> CaptureSlot {
 }
 
 /// Appends a value, such that no two lists of values have the same encoding.
-fn encode(asked: &mut Vec<u8>, place: u64, kind: u8, text: &str) {
-    asked.extend(place.to_le_bytes());
-    asked.push(kind);
-    asked.extend((text.len() as u64).to_le_bytes());
-    asked.extend(text.as_bytes());
+fn encode(asked: &mut WipedVec, place: u64, kind: u8, text: &str) {
+    for part in [
+        &place.to_le_bytes()[..],
+        &[kind],
+        &(text.len() as u64).to_le_bytes(),
+        text.as_bytes(),
+    ] {
+        wipe::append(asked, part);
+    }
 }
 
 fn pins(route: &RouteSettings) -> Bytes {
