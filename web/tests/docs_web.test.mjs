@@ -130,6 +130,28 @@ test("a page without a camera takes the file of the phone's own recorder", async
   await input.setInputFiles({ name: "VID_1.mp4", mimeType: "video/mp4", buffer });
   await page.waitForSelector("body[data-code]", { timeout: 60_000 });
   assert.equal(await page.getAttribute("body", "data-code"), "passed");
+  assert.equal(await page.$("input"), null, "the input is gone");
+  await page.close();
+});
+
+test("a tap after a refusal sends the same video again, when the time has passed", async () => {
+  const page = await browser.newPage({ locale: "en-US" });
+  const sessions = [];
+  await page.route("**/verify", (route) => {
+    sessions.push(route.request().headers()["liveness-session"]);
+    if (sessions.length > 1) return route.continue();
+    const headers = { "Retry-After": "1", "X-Request-Id": "id-7" };
+    return route.fulfill({ status: 429, headers, body: '{"code":"rate_limited"}' });
+  });
+  await page.goto(`${origin}index.html`);
+  await page.click("#start");
+  await page.waitForSelector("body[data-code=rate_limited]", { timeout: 60_000 });
+  assert.match(await page.textContent("#text"), /\(id-7\)$/);
+  assert.ok(await page.isDisabled("#start"), "not before Retry-After has passed");
+  await page.click("#start");
+  await page.waitForSelector("body[data-code=passed]", { timeout: 60_000 });
+  assert.equal(sessions.length, 2);
+  assert.equal(sessions[0], sessions[1]);
   await page.close();
 });
 
