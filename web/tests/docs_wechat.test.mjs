@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import vm from "node:vm";
 import { file } from "./blocks.mjs";
 import { text } from "./messages.mjs";
 import { billedCalls, sandbox } from "./sandbox.mjs";
@@ -46,6 +47,16 @@ test("an upload whose response is lost is sent again, and billed once", async ()
   assert.equal(calls.uploads, 2);
   assert.equal(shown.data.replayed, true);
   assert.equal(await billedCalls(running), billed + 1);
+});
+
+test("a proxy's page without a code is as good as busy with 5xx, and ends otherwise", () => {
+  const context = { require: () => JSON.parse(text()), module: {} };
+  const made = vm.runInNewContext(`${file(page, "liveness.js")}\n;({ reply, codeOf })`, context);
+  const code = (statusCode, data) => made.codeOf(made.reply({ statusCode, data }));
+  const found = [code(502, "<html>"), code(404, "<html>"), code(200, "null"), code(503, "{}"),
+    code(409, '{"code":"session_used"}'), code(200, '{"error_code":18}')];
+  assert.deepEqual(found, ["overloaded", "bad_response", "bad_response", "overloaded",
+    "session_used", "18"]);
 });
 
 test("an upload that is cancelled says so", async () => {
