@@ -65,7 +65,8 @@ impl Gateway {
                     (Ok(Reply::Preflight(method)), RequestLimits::default())
                 }
                 Ok(Admission::Site(site)) => {
-                    let visited = visit(&site, &parts, &mut body, &mut record).await;
+                    // Boxed: the future of every other request would hold it.
+                    let visited = Box::pin(visit(&site, &parts, &mut body, &mut record)).await;
                     (visited.map(Reply::Site), RequestLimits::default())
                 }
                 Ok(Admission::Page(page)) => (Ok(Reply::Page(page)), RequestLimits::default()),
