@@ -2,12 +2,14 @@
 //!
 //! The allocator does not clear what it frees, so what a buffer held would stay in the process's
 //! memory until something else happens to take its place. [`WipedVec`] wipes one buffer when it
-//! is dropped. What is here wipes what that leaves out: the old place of a buffer that grows, and
-//! [`Bytes`]. Never wipes bytes that somebody else still refers to.
+//! is dropped. What is here wipes what that leaves out: the old place of a buffer that grows, what
+//! was decoded before a wrong character, and [`Bytes`]. Never wipes bytes that somebody else still
+//! refers to.
 
 use std::ops::{Deref, DerefMut};
 
 use bytes::{Buf, Bytes};
+use data_encoding::BASE64URL_NOPAD;
 use zeroize::Zeroize;
 
 /// Bytes that are wiped when they are dropped, the spare capacity included. That of
@@ -64,6 +66,15 @@ pub fn append(buffer: &mut WipedVec, bytes: &[u8]) {
         grow(buffer, needed.max(buffer.capacity().saturating_mul(2)));
     }
     buffer.extend_from_slice(bytes);
+}
+
+/// Decodes base64url without padding. If it is invalid, what precedes the wrong character is
+/// wiped.
+pub fn base64url(text: &[u8]) -> Option<WipedVec> {
+    let length = BASE64URL_NOPAD.decode_len(text.len()).ok()?;
+    let mut decoded = WipedVec::new(vec![0; length]);
+    BASE64URL_NOPAD.decode_mut(text, &mut decoded).ok()?;
+    Some(decoded)
 }
 
 /// Moves the buffer to a place with so much capacity, and wipes the old one.
@@ -194,6 +205,18 @@ mod tests {
             append(&mut buffer, &bytes);
             plain.extend_from_slice(&bytes);
             assert_eq!(*buffer, plain);
+        }
+    }
+
+    #[test]
+    fn base64url_is_decoded_as_a_whole_or_not_at_all() {
+        assert_eq!(
+            base64url(b"AQI-_w").map(|it| it.to_vec()),
+            Some(vec![1, 2, 0x3e, 0xff])
+        );
+        assert_eq!(base64url(b"").map(|it| it.len()), Some(0));
+        for wrong in ["AQID.", "AQIDA", "AQID====", "AQ==", "AR", "AQ+_"] {
+            assert!(base64url(wrong.as_bytes()).is_none(), "{wrong}");
         }
     }
 

@@ -7,7 +7,6 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use data_encoding::BASE64URL_NOPAD;
 use serde::{
     Deserializer,
     de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor},
@@ -15,6 +14,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::refusal::AuthRefusal;
+use crate::wipe;
 
 /// Maximum size of the copied claims of one token as a JSON object, in bytes. They are kept with
 /// the verified token, and every verdict of its user carries them.
@@ -31,8 +31,7 @@ impl CopiedClaims {
     /// # Errors
     /// `CopiedClaimsTooLong`.
     pub(super) fn of(payload: &str, names: &[Box<str>]) -> Result<Option<Self>, AuthRefusal> {
-        let payload = BASE64URL_NOPAD.decode(payload.as_bytes());
-        let payload = payload.map_err(|_| AuthRefusal::Malformed)?;
+        let payload = wipe::base64url(payload.as_bytes()).ok_or(AuthRefusal::Malformed)?;
         let mut json = serde_json::Deserializer::from_slice(&payload);
         let found = ClaimsOfNames(names).deserialize(&mut json);
         let found = found.map_err(|_| AuthRefusal::Malformed)?;
@@ -101,7 +100,10 @@ mod tests {
 
     fn copied(payload: &str, names: &[&str]) -> Result<Option<String>, AuthRefusal> {
         let names: Vec<Box<str>> = names.iter().map(|name| (*name).into()).collect();
-        let copied = CopiedClaims::of(&BASE64URL_NOPAD.encode(payload.as_bytes()), &names);
+        let copied = CopiedClaims::of(
+            &data_encoding::BASE64URL_NOPAD.encode(payload.as_bytes()),
+            &names,
+        );
         Ok(copied?.map(|copied| copied.json().get().to_owned()))
     }
 

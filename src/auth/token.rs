@@ -7,7 +7,6 @@
 
 use std::borrow::Cow;
 
-use data_encoding::BASE64URL_NOPAD;
 use hyper::{HeaderMap, header::AUTHORIZATION};
 use jsonwebtoken::Algorithm;
 use serde_json::Value;
@@ -17,7 +16,7 @@ use super::{
     json_object::{JsonObject, identifier},
     refusal::AuthRefusal,
 };
-use crate::wipe::WipedVec;
+use crate::wipe::{self, WipedVec};
 
 /// Maximum length of a token, in bytes.
 const MAX_TOKEN: usize = 8 * 1024;
@@ -121,10 +120,7 @@ fn b64token(token: &[u8]) -> Result<&str, AuthRefusal> {
 
 /// Base64url without padding and without stray bits, so that each value has one spelling.
 fn decode(part: &str) -> Result<WipedVec, AuthRefusal> {
-    BASE64URL_NOPAD
-        .decode(part.as_bytes())
-        .map(WipedVec::new)
-        .map_err(|_| AuthRefusal::Malformed)
+    wipe::base64url(part.as_bytes()).ok_or(AuthRefusal::Malformed)
 }
 
 fn decode_object(part: &str) -> Result<JsonObject, AuthRefusal> {

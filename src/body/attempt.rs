@@ -25,7 +25,11 @@ pub struct VerifyAttempt {
 pub(super) struct ArrivingAttempt {
     owner: SessionOwner,
     fingerprint: UploadFingerprint,
-    opened: Option<Result<Ticket, TicketError>>,
+    opened: Option<Ticket>,
+    /// Why the session id is rejected. Not in one value with `opened`: a refusal is far shorter
+    /// than a ticket, and moving the value would copy what an earlier call left on the stack, such
+    /// as a part of the id, to where the rest of the ticket would be.
+    refused: Option<TicketError>,
 }
 
 impl ArrivingAttempt {
@@ -34,20 +38,24 @@ impl ArrivingAttempt {
             fingerprint: owner.start_fingerprint(),
             owner,
             opened: None,
+            refused: None,
         }
     }
 
     /// Opens the session. Returns Qiniu's id as a JSON value, or `null` if the id is rejected.
     pub(super) fn open(&mut self, text: &str) -> WipedVec {
-        let opened = self.owner.open(text, SystemTime::now());
-        let id = json(opened.as_ref().ok().map(|ticket| ticket.id.reveal()));
-        self.opened = Some(opened);
-        id
+        match self.owner.open(text, SystemTime::now()) {
+            Ok(ticket) => json(Some(self.opened.insert(ticket).id.reveal())),
+            Err(refusal) => {
+                self.refused = Some(refusal);
+                json(None)
+            }
+        }
     }
 
     /// Rejects a member that is not a string.
     pub(super) fn reject(&mut self) {
-        self.opened = Some(Err(TicketError::Rejected));
+        self.refused = Some(TicketError::Rejected);
     }
 
     /// Adds the next bytes of the video's base64.
@@ -60,10 +68,7 @@ impl ArrivingAttempt {
     /// # Errors
     /// The session id was rejected.
     pub(super) fn so_far(&self) -> Result<(), TicketError> {
-        match self.opened {
-            Some(Err(refusal)) => Err(refusal),
-            _ => Ok(()),
-        }
+        self.refused.map_or(Ok(()), Err)
     }
 
     /// Finishes the attempt. `asked` is the text of the members beside the video.
@@ -71,8 +76,8 @@ impl ArrivingAttempt {
     /// # Errors
     /// The session id was rejected, or is missing.
     pub(super) fn finish(mut self: Box<Self>, asked: &[u8]) -> Result<VerifyAttempt, TicketError> {
-        let opened = self.opened.take();
-        let ticket = opened.unwrap_or(Err(TicketError::Rejected))?;
+        self.so_far()?;
+        let ticket = self.opened.take().ok_or(TicketError::Rejected)?;
         let fingerprint = ticket.fingerprint(&self.fingerprint, asked);
         Ok(VerifyAttempt {
             ticket,

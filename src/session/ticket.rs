@@ -21,6 +21,7 @@ use super::{
     keyring::{LIFETIME, SealKeyring, SessionKeys, UploadFingerprint},
     seal::{DerivedKeys, OVERHEAD},
 };
+use crate::wipe;
 
 const PREFIX: &str = "lg1.";
 const VERSION: u8 = 1;
@@ -136,8 +137,7 @@ impl SessionOwner {
         if text.len() > MAX_TEXT {
             return None;
         }
-        let sealed = BASE64URL_NOPAD.decode(text.strip_prefix(PREFIX)?.as_bytes());
-        let sealed = Zeroizing::new(sealed.ok()?);
+        let sealed = wipe::base64url(text.strip_prefix(PREFIX)?.as_bytes())?;
         let (keys, plain) = self.keyring.open_id(&self.bound, &sealed, Instant::now())?;
         let (&VERSION, rest) = plain.split_first()? else {
             return None;

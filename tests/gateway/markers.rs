@@ -19,6 +19,8 @@ use liveness_gateway::{
 };
 
 #[cfg(target_os = "linux")]
+mod chunked;
+#[cfg(target_os = "linux")]
 mod core_dumps;
 #[cfg(target_os = "linux")]
 mod image;

@@ -9,7 +9,7 @@
 //! Qiniu sent, what the gateway decoded, encoded or put together. The other one lets the allocator
 //! overwrite all that is freed, and looks for everything.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use hyper::Request;
@@ -19,12 +19,12 @@ use tokio::{
 };
 
 use super::{
+    chunked::Chunked,
     sent::{Sent, SentAs, random},
     served::Served,
 };
 use crate::support::{
-    ISSUER, SESSIONCODE, VERIFY, backend, form, raw, routes, sealed, send, upstream::answer,
-    verify_body,
+    ISSUER, SESSIONCODE, VERIFY, backend, form, raw, routes, send, upstream::answer, verify_body,
 };
 
 /// Sizes of the videos, in bytes, and how they are sent: some fit beside their heads, some are
@@ -38,6 +38,13 @@ const VIDEOS: [(usize, SentAs); 8] = [
     (300_000, SentAs::Raw),
     (4_000, SentAs::Form),
     (300_000, SentAs::Form),
+];
+
+/// Those that are sent in chunks.
+const IN_CHUNKS: [(usize, SentAs); 3] = [
+    (4_000, SentAs::Json),
+    (12_000, SentAs::Json),
+    (12_000, SentAs::Form),
 ];
 
 fn configuration(upstream: SocketAddr, evidence: SocketAddr) -> String {
@@ -167,71 +174,24 @@ async fn use_it(gateway: &Served, sent: &Sent, http2: bool) {
     }
 }
 
-/// A form whose texts and video are ASCII.
-fn form_in_chunks(id: &str, size: usize, sent: &Sent) -> String {
-    let (name, face_field) = (BASE64.encode(&random(24)), BASE64.encode(&random(24)));
-    let video = BASE64.encode(&random(size));
-    sent.note("chunks: a file's name", name.as_str());
-    sent.note("chunks: a text of a form", face_field.as_str());
-    sent.note(
-        "chunks: the video of a form",
-        BASE64.encode(video.as_bytes()),
-    );
-    let parts = [
-        ("face_field", face_field.as_bytes()),
-        ("session_id", id.as_bytes()),
-        ("video", video.as_bytes()),
-    ];
-    let form = String::from_utf8(form::form(&parts)).unwrap();
-    form.replace("=\"video\"", &format!("=\"video\"; filename=\"{name}\""))
-}
-
-/// Requests in chunks of a few bytes: only the gateway's own copies have longer parts of them.
+/// Requests in chunks of a few bytes.
 async fn use_it_in_chunks(gateway: &Served, qiniu: SocketAddr, sent: &Sent) {
     let sent = &sent.as_received();
-    for (size, sent_as) in [
-        (4_000, SentAs::Json),
-        (12_000, SentAs::Json),
-        (12_000, SentAs::Form),
-    ] {
-        let qiniu_id = BASE64URL_NOPAD.encode(&random(24));
-        sent.note("chunks: Qiniu's session id", qiniu_id.as_str());
-        let id = sealed::sealed(sealed::KEY, qiniu, "user", &qiniu_id, Duration::ZERO);
-        sent.sealed("chunks", &id);
-        let (media, body, broken) = match sent_as {
-            SentAs::Form => {
-                let body = form_in_chunks(&id, size, sent);
-                let broken = body.replace("form--", "form");
-                (form::MEDIA, body, broken)
-            }
-            _ => {
-                let body = verify_body(&id, &sent.video("chunks", size, sent_as));
-                let broken = format!("{body}x");
-                ("application/json", body, broken)
-            }
-        };
-        let forged = id.replace("lg1.", "lg1.A");
-        for (user, body, status) in [
-            ("user", body.replace(&id, &forged), 403),
-            ("somebody else", body.clone(), 403),
-            ("user", broken, 400),
-            ("user", body.clone(), 200),
-            ("user", body, 200),
-        ] {
-            let head = raw::head(
-                user,
-                VERIFY,
-                "Transfer-Encoding: chunked\r\nConnection: close",
-            );
-            let head = head.replace("application/json", media);
-            let chunks = body.as_bytes().chunks(12);
-            let chunks = chunks.map(|it| str::from_utf8(it).unwrap());
-            let chunks = chunks.map(|it| format!("{:x}\r\n{it}\r\n", it.len()));
-            let chunks = chunks.collect::<String>();
-            let answer = raw::ask(gateway.address, &format!("{head}{chunks}0\r\n\r\n")).await;
-            let expected = format!("HTTP/1.1 {status} ");
-            assert!(answer.starts_with(&expected), "{size}: {answer}");
-        }
+    for (size, sent_as) in IN_CHUNKS {
+        let upload = Chunked::new(qiniu, size, sent_as, sent);
+        let uploads = [
+            ("somebody else", upload.body.clone(), 403),
+            ("user", upload.broken(), 400),
+            ("user", upload.body.clone(), 200),
+            ("user", upload.body.clone(), 200),
+        ];
+        upload.send(gateway, &uploads).await;
+    }
+    // The next upload may overwrite what one has left. So many are refused, and none succeeds.
+    for (size, sent_as) in IN_CHUNKS.repeat(7) {
+        let upload = Chunked::new(qiniu, size, sent_as, sent);
+        let uploads = upload.forged().map(|body| ("user", body, 403));
+        upload.send(gateway, &uploads).await;
     }
     // hyper never has a head whose first line is wrong.
     let token = sent.token("broken head", "user");
