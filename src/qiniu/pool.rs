@@ -25,7 +25,7 @@ use super::UpstreamSettings;
 use crate::{
     descriptors,
     outbound::connection::{ClientTls, OutboundConnection},
-    telemetry::throttle::LogThrottle,
+    telemetry::repeated::RepeatedLine,
 };
 
 /// A connection is fresh for so long after it was opened or last used. Shorter than any server's
@@ -37,7 +37,7 @@ pub struct Upstream {
     settings: UpstreamSettings,
     connections: Mutex<Connections>,
     permits: Arc<Semaphore>,
-    no_descriptor_log: LogThrottle,
+    no_descriptor_log: RepeatedLine,
 }
 
 /// The connections that no call has.
@@ -94,7 +94,7 @@ impl Upstream {
             settings,
             connections: Mutex::default(),
             permits: Arc::new(Semaphore::new(permits)),
-            no_descriptor_log: LogThrottle::default(),
+            no_descriptor_log: RepeatedLine::default(),
         }
     }
 
@@ -274,9 +274,13 @@ impl Upstream {
                 permit,
             }),
             Err(error) if descriptors::are_used_up(&error) => {
-                if let Some(suppressed) = self.no_descriptor_log.next() {
-                    tracing::warn!(%error, suppressed, "no file descriptor is free to call Qiniu");
-                }
+                self.no_descriptor_log.log(|left_out| {
+                    tracing::warn!(
+                        %error, left_out,
+                        "no file descriptor is free to call Qiniu; raise the limit of open files \
+                         (`ulimit -n`, LimitNOFILE=), or lower server.max_connections"
+                    );
+                });
                 Err(LeaseError::NoDescriptor)
             }
             Err(error) => Err(LeaseError::Unreachable(error)),

@@ -15,7 +15,7 @@ use tokio::{
 use super::table::{ConnectionPlace, ConnectionTable};
 use crate::{
     descriptors::{DescriptorReserve, are_used_up},
-    telemetry::throttle::LogThrottle,
+    telemetry::repeated::RepeatedLine,
 };
 
 /// Pause after a failure that may persist.
@@ -51,7 +51,7 @@ pub(super) struct Scarcity {
     pub(super) reserve: DescriptorReserve,
     /// The connections that make room, if the listener has none itself: those of the public one.
     pub(super) victims: Arc<ConnectionTable>,
-    log: LogThrottle,
+    log: RepeatedLine,
 }
 
 impl Scarcity {
@@ -59,7 +59,7 @@ impl Scarcity {
         Self {
             reserve,
             victims,
-            log: LogThrottle::default(),
+            log: RepeatedLine::default(),
         }
     }
 }
@@ -137,9 +137,13 @@ impl Acceptor {
             return;
         }
         let scarcity = &self.scarcity;
-        if let Some(suppressed) = scarcity.log.next() {
-            tracing::warn!(%error, suppressed, "can't accept a connection");
-        }
+        scarcity.log.log(|left_out| {
+            tracing::warn!(
+                %error, left_out,
+                "can't accept a connection; raise the limit of open files (`ulimit -n`, \
+                 LimitNOFILE=) if it is used up, or lower server.max_connections"
+            );
+        });
         let mut pause = BACK_OFF;
         if are_used_up(error) {
             if self.uses_reserve && scarcity.reserve.release() {

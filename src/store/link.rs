@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     outbound::dial::Dialer,
-    telemetry::{metrics::StoreUpGauge, throttle::LogThrottle},
+    telemetry::{metrics::StoreUpGauge, repeated::RepeatedLine},
 };
 
 /// How long a replica without a new heartbeat counts as alive.
@@ -83,7 +83,7 @@ pub struct Link {
     up: watch::Sender<Option<Instant>>,
     /// When it was last lost.
     lost: Mutex<Option<Instant>>,
-    refusals: LogThrottle,
+    refusals: RepeatedLine,
     metric: StoreUpGauge,
 }
 
@@ -108,7 +108,7 @@ impl Link {
             closed: Notify::new(),
             up: watch::Sender::new(None),
             lost: Mutex::default(),
-            refusals: LogThrottle::default(),
+            refusals: RepeatedLine::default(),
             metric,
         }
     }
@@ -187,13 +187,13 @@ impl Link {
     }
 
     fn log_refusal(&self, error: &StoreError) {
-        if let Some(suppressed) = self.refusals.next() {
+        self.refusals.log(|left_out| {
             tracing::warn!(
-                suppressed,
+                left_out,
                 "a call to the store failed: {error}; the request uses this replica's own limits \
                  and sessions, and the store stays in use"
             );
-        }
+        });
     }
 
     /// Connects and probes, again and again. Never ends.

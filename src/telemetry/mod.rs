@@ -7,8 +7,9 @@ pub mod log;
 pub mod log_line;
 mod log_writer;
 pub mod metrics;
-pub(crate) mod throttle;
+pub mod repeated;
 pub mod timestamp;
+pub mod trace_context;
 
 use std::sync::Arc;
 
