@@ -50,6 +50,7 @@ pub mod route;
 pub mod sandbox;
 pub mod secret;
 pub mod server;
+pub mod service_manager;
 pub mod session;
 pub mod startup;
 pub mod store;

@@ -18,6 +18,7 @@ const LAYERS: &[&[&str]] = &[
         "lifecycle",
         "core_dumps",
         "descriptors",
+        "service_manager",
         "future_pool",
         "json",
         "parameters",
