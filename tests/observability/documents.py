@@ -10,6 +10,9 @@ import parts
 
 SEVERITIES = {"critical", "warning", "info"}
 SCHEMA_VERSION = 42
+# Grafana shows what it does not know as text behind the number.
+UNITS = {"short", "percentunit", "s", "bytes", "Bps", "ops", "reqps", "dateTimeFromNow"}
+PANELS = {"row", "stat", "table", "timeseries", "heatmap"}
 faults = []
 
 
@@ -87,13 +90,15 @@ def check_dashboard(path, dashboard, names):
                 if (x, y) in cells:
                     faults.append(f"{name} covers {cells[x, y]}")
                 cells[x, y] = panel["title"]
+        if panel["type"] not in PANELS:
+            faults.append(f"{name} is of an unknown type")
         if panel["type"] == "row":
             continue
         if not panel.get("description", "").endswith("."):
             faults.append(f"{name} has no description")
-        defaults = panel["fieldConfig"]["defaults"]
-        if not (defaults.get("unit") or panel["options"].get("yAxis", {}).get("unit")):
-            faults.append(f"{name} has no unit")
+        axis = panel["options"].get("yAxis", {})
+        if panel["fieldConfig"]["defaults"].get("unit", axis.get("unit")) not in UNITS:
+            faults.append(f"{name} has no unit of UNITS")
         for holder in (panel, *panel["targets"]):
             if holder["datasource"] != {"type": "prometheus", "uid": "${datasource}"}:
                 faults.append(f"{name} has a fixed datasource")
