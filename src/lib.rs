@@ -27,6 +27,7 @@
 pub mod auth;
 pub mod body;
 pub mod cli;
+pub mod closed_set;
 pub mod commands;
 pub mod config;
 pub mod core_dumps;
@@ -36,6 +37,7 @@ pub mod evidence;
 pub mod form_data;
 mod future_pool;
 pub mod generate;
+pub mod instruments;
 pub mod json;
 pub mod lifecycle;
 pub mod limit;

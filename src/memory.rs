@@ -14,8 +14,9 @@ use std::{
     },
 };
 
-use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::oneshot;
+
+use crate::instruments::Gauge;
 
 /// A budget of memory.
 #[derive(Debug)]

@@ -43,6 +43,7 @@ use crate::{
     verify_once::VerifyOnce,
 };
 
+mod prepare_metrics;
 mod reload;
 
 /// Interval at which idle limits, connections and sessions are removed.
@@ -109,7 +110,6 @@ impl BoundGateway {
         let evidence_room = retained::room(qiniu.max_connections, server.body_memory);
         let needs = finalizer.needs(evidence_room, sessions.is_some());
         let endpoints = Endpoints::new(routes, &qiniu, &needs, clock);
-        telemetry.metrics.prepare_routes(endpoints.paths());
         let gateway = Gateway {
             request_ids: RequestIds::default(),
             endpoints: Arc::new(endpoints),
@@ -132,6 +132,7 @@ impl BoundGateway {
             trusted_proxies: server.trusted_proxies.clone(),
             max_head_bytes: server.max_head_bytes,
         };
+        prepare_metrics::prepare_metrics(&gateway);
         Ok(Self {
             public: listening.public_addresses()?,
             admin: listening.admin_address()?,

@@ -241,6 +241,11 @@ impl Authenticator {
         while tasks.join_next().await.is_some() {}
     }
 
+    /// The issuers whose keys are fetched.
+    pub fn fetched_issuers(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.remote_keys().map(|keys| &keys.issuer)
+    }
+
     fn remote_keys(&self) -> impl Iterator<Item = &Arc<RemoteKeys>> {
         self.identities.iter().filter_map(|it| match &it.keys {
             IdentityKeys::Fixed(_) => None,

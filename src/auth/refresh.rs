@@ -21,11 +21,12 @@ use super::{
     remote::{FetchedKeys, KeySetLocation, RemoteKeySettings, RemoteKeys},
 };
 use crate::{
+    closed_set::ClosedSet,
     outbound::{
         fetch::{FetchError, FetchedDocument, fetch},
         origin::Url,
     },
-    telemetry::metrics::Metrics,
+    telemetry::metrics::{Metrics, labels::KeySetOutcome},
 };
 
 /// Maximum size of a document, in bytes.
@@ -197,6 +198,7 @@ impl KeySetFetcher<'_> {
         self.discovered = None;
         let (issuer, outcome) = (&self.keys.issuer, error.outcome());
         self.metrics.key_sets.count_failure(issuer, outcome);
+        let outcome = outcome.as_str();
         let retry_s = delay.as_secs_f64();
         match self.keys.fetched() {
             Some(current) => tracing::warn!(
@@ -249,16 +251,18 @@ async fn expire(keys: &RemoteKeys, changed: &impl Fn()) {
 
 impl KeySetFetchError {
     /// The label of the outcome in metrics and logs.
-    fn outcome(&self) -> &'static str {
+    fn outcome(&self) -> KeySetOutcome {
         match self {
-            Self::Timeout(_) => "timeout",
-            Self::Discovery { .. } | Self::KeySet { .. } => "invalid",
+            Self::Timeout(_) => KeySetOutcome::Timeout,
+            Self::Discovery { .. } | Self::KeySet { .. } => KeySetOutcome::Invalid,
             Self::Fetch { error, .. } => match error {
-                FetchError::Unreachable(error) if error.kind() == ErrorKind::TimedOut => "timeout",
-                FetchError::Unreachable(_) => "unreachable",
-                FetchError::Malformed(_) | FetchError::Encoded => "invalid",
-                FetchError::Status(_) => "status",
-                FetchError::TooLarge => "too_large",
+                FetchError::Unreachable(error) if error.kind() == ErrorKind::TimedOut => {
+                    KeySetOutcome::Timeout
+                }
+                FetchError::Unreachable(_) => KeySetOutcome::Unreachable,
+                FetchError::Malformed(_) | FetchError::Encoded => KeySetOutcome::Invalid,
+                FetchError::Status(_) => KeySetOutcome::Status,
+                FetchError::TooLarge => KeySetOutcome::TooLarge,
             },
         }
     }

@@ -4,6 +4,8 @@
 
 use std::{borrow::Cow, error::Error, fmt};
 
+use crate::{closed_set::ClosedSet, telemetry::metrics::labels::AuthReason};
+
 /// Why there is no [`Caller`](super::Caller).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthRefusal {
@@ -56,31 +58,36 @@ pub enum AuthRefusal {
 }
 
 impl AuthRefusal {
-    /// The label of the reason in metrics, from a closed set.
+    /// The word of the reason in metrics and records.
     pub fn reason(&self) -> &'static str {
+        self.label().as_str()
+    }
+
+    /// The reason, from a closed set.
+    pub fn label(&self) -> AuthReason {
         match self {
-            Self::MissingToken => "missing_token",
-            Self::WrongScheme => "wrong_scheme",
-            Self::DuplicateHeader => "duplicate_header",
-            Self::TokenTooLong => "token_too_long",
-            Self::Malformed => "malformed",
-            Self::UnknownIssuer => "unknown_issuer",
-            Self::KeysUnavailable => "no_keys",
-            Self::UnknownKey => "unknown_key",
-            Self::AlgorithmNotAllowed => "algorithm_not_allowed",
-            Self::BadSignature => "bad_signature",
-            Self::Expired => "expired",
-            Self::NotYetValid => "not_yet_valid",
-            Self::IssuedInFuture => "issued_in_future",
-            Self::LifetimeTooLong => "lifetime_too_long",
-            Self::WrongAudience => "wrong_audience",
-            Self::WrongType => "wrong_type",
-            Self::UnknownCrit => "unknown_crit",
-            Self::DuplicateClaim => "duplicate_claim",
-            Self::DuplicateHeaderParameter => "duplicate_header_parameter",
-            Self::CopiedClaimsTooLong => "copied_claims_too_long",
-            Self::BadClaim(_) => "bad_claim",
-            Self::MissingClaim(_) => "missing_claim",
+            Self::MissingToken => AuthReason::MissingToken,
+            Self::WrongScheme => AuthReason::WrongScheme,
+            Self::DuplicateHeader => AuthReason::DuplicateHeader,
+            Self::TokenTooLong => AuthReason::TokenTooLong,
+            Self::Malformed => AuthReason::Malformed,
+            Self::UnknownIssuer => AuthReason::UnknownIssuer,
+            Self::KeysUnavailable => AuthReason::NoKeys,
+            Self::UnknownKey => AuthReason::UnknownKey,
+            Self::AlgorithmNotAllowed => AuthReason::AlgorithmNotAllowed,
+            Self::BadSignature => AuthReason::BadSignature,
+            Self::Expired => AuthReason::Expired,
+            Self::NotYetValid => AuthReason::NotYetValid,
+            Self::IssuedInFuture => AuthReason::IssuedInFuture,
+            Self::LifetimeTooLong => AuthReason::LifetimeTooLong,
+            Self::WrongAudience => AuthReason::WrongAudience,
+            Self::WrongType => AuthReason::WrongType,
+            Self::UnknownCrit => AuthReason::UnknownCrit,
+            Self::DuplicateClaim => AuthReason::DuplicateClaim,
+            Self::DuplicateHeaderParameter => AuthReason::DuplicateHeaderParameter,
+            Self::CopiedClaimsTooLong => AuthReason::CopiedClaimsTooLong,
+            Self::BadClaim(_) => AuthReason::BadClaim,
+            Self::MissingClaim(_) => AuthReason::MissingClaim,
         }
     }
 

@@ -11,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::{Instant, timeout};
 
 use super::{
@@ -20,7 +19,10 @@ use super::{
     pace::{Fill, required_rate},
     registry::{BodyNeed, BodyState, Registry},
 };
-use crate::memory::{MemoryBudget, MemoryPermit, MemoryRequest};
+use crate::{
+    instruments::Gauge,
+    memory::{MemoryBudget, MemoryPermit, MemoryRequest},
+};
 
 /// From this size on, a body counts for its user's share and can be ended for others, in bytes.
 const LARGE: u64 = 16 * 1024;

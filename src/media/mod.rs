@@ -10,54 +10,48 @@ pub mod held;
 pub mod mp4;
 mod track;
 
-/// A reason for which Qiniu rejects a video.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum VideoFinding {
-    /// It has no bytes.
-    #[error("the video is empty; record it again")]
-    Empty,
-    /// Its text starts with `data:`.
-    #[error("`video_base64` must be base64 without `data:video/mp4;base64,`")]
-    DataUrl,
-    /// Its text is not standard base64: the alphabet, white space or the padding.
-    #[error("`video_base64` must be standard base64, with padding and without white space")]
-    NotBase64,
-    /// It has more than [`base64::MAX_VIDEO`] bytes.
-    #[error("the video is larger than 20 MiB; record it at about 1 Mbit/s")]
-    TooLarge,
-    /// It is not a complete MP4 file.
-    #[error("the video is not a complete MP4 file; record or convert it to H.264 in MP4")]
-    NotMp4,
-    /// The file has no video track.
-    #[error("the file has no video track; record with the camera")]
-    NoVideoTrack,
-    /// The codec is not H.264.
-    #[error(
-        "the video must be encoded as H.264; phones and browsers record it if they are asked to"
-    )]
-    NotH264,
-    /// It is surely shorter than one second or longer than ten.
-    #[error("the video must last 1 to 10 seconds")]
-    Duration,
-    /// Its width or height is below 16 pixels or above 2032.
-    #[error("the video's width and height must be 16 to 2032 pixels")]
-    Dimensions,
+use crate::closed_set::{ClosedSet, closed_set};
+
+closed_set! {
+    /// A reason for which Qiniu rejects a video.
+    #[derive(Hash, thiserror::Error)]
+    pub enum VideoFinding {
+        /// It has no bytes.
+        #[error("the video is empty; record it again")]
+        Empty = "empty",
+        /// Its text starts with `data:`.
+        #[error("`video_base64` must be base64 without `data:video/mp4;base64,`")]
+        DataUrl = "data_url",
+        /// Its text is not standard base64: the alphabet, white space or the padding.
+        #[error("`video_base64` must be standard base64, with padding and without white space")]
+        NotBase64 = "not_base64",
+        /// It has more than [`base64::MAX_VIDEO`] bytes.
+        #[error("the video is larger than 20 MiB; record it at about 1 Mbit/s")]
+        TooLarge = "too_large",
+        /// It is not a complete MP4 file.
+        #[error("the video is not a complete MP4 file; record or convert it to H.264 in MP4")]
+        NotMp4 = "not_mp4",
+        /// The file has no video track.
+        #[error("the file has no video track; record with the camera")]
+        NoVideoTrack = "no_video_track",
+        /// The codec is not H.264.
+        #[error(
+            "the video must be encoded as H.264; phones and browsers record it if they are asked to"
+        )]
+        NotH264 = "not_h264",
+        /// It is surely shorter than one second or longer than ten.
+        #[error("the video must last 1 to 10 seconds")]
+        Duration = "duration",
+        /// Its width or height is below 16 pixels or above 2032.
+        #[error("the video's width and height must be 16 to 2032 pixels")]
+        Dimensions = "dimensions",
+    }
 }
 
 impl VideoFinding {
     /// The name of the finding, as in problem documents and metrics.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Empty => "empty",
-            Self::DataUrl => "data_url",
-            Self::NotBase64 => "not_base64",
-            Self::TooLarge => "too_large",
-            Self::NotMp4 => "not_mp4",
-            Self::NoVideoTrack => "no_video_track",
-            Self::NotH264 => "not_h264",
-            Self::Duration => "duration",
-            Self::Dimensions => "dimensions",
-        }
+        self.as_str()
     }
 }
 

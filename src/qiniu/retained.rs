@@ -160,9 +160,8 @@ impl ResponseCollector {
 
 #[cfg(test)]
 mod tests {
-    use prometheus_client::metrics::gauge::Gauge;
-
     use super::*;
+    use crate::instruments::Gauge;
 
     fn memory(limit: u64) -> Arc<MemoryBudget> {
         MemoryBudget::new(limit, Gauge::default())

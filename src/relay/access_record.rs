@@ -208,7 +208,7 @@ impl Drop for AccessRecord {
         let metrics = &self.telemetry.metrics;
         let route = self.route.as_ref().unwrap_or(metrics.no_route());
         let duration = self.started.elapsed();
-        metrics.record_request(route, self.status, self.code, duration);
+        metrics.record_request(route, self.status, self.code, duration, None);
         metrics.add_body_bytes(self.bytes_in);
         let line = format_line(self.telemetry.format, &self.fields(duration));
         self.telemetry.log.write(line.as_bytes());

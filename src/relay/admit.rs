@@ -29,6 +29,7 @@ use crate::{
     route::RouteKind,
     session::{keyring::REMEMBERED, ticket::SessionOwner},
     store::Store,
+    telemetry::metrics::labels::{AuthReason, RouteLimit},
 };
 
 /// What a request's head leads to.
@@ -138,8 +139,7 @@ fn check_address(gateway: &Gateway, headers: &HeaderMap, peer: &Peer) -> Result<
         false => address,
     };
     limit.check(client).map_err(|wait| {
-        let metrics = &gateway.telemetry.metrics;
-        metrics.count_limit_refusal(metrics.no_route(), "address");
+        gateway.telemetry.metrics.count_address_refusal();
         Refusal::AddressRate {
             wait,
             direct: !peer.trusted,
@@ -200,12 +200,12 @@ async fn authenticate(
         .authenticator
         .authenticate(headers, record.time())
         .await
-        .inspect_err(|refusal| metrics.count_auth_refusal(refusal.reason()))?;
+        .inspect_err(|refusal| metrics.count_auth_refusal(refusal.label()))?;
     peer.note_authenticated();
     record.user = Some(Arc::clone(&caller.pseudonym));
     match &endpoint.settings.scope {
         Some(scope) if !caller.has_scope(scope) => {
-            metrics.count_auth_refusal("insufficient_scope");
+            metrics.count_auth_refusal(AuthReason::InsufficientScope);
             Err(Refusal::Scope(scope.clone()))
         }
         _ => Ok(caller),
@@ -233,7 +233,7 @@ async fn check_limits(
     let rate = checked.map(|checked| checked.unwrap_or_else(|wait| wait.status));
     let limits = RequestLimits { rate, quota };
     if let Some(Err(wait)) = checked {
-        metrics.count_limit_refusal(&endpoint.path, "rate");
+        metrics.count_limit_refusal(&endpoint.path, RouteLimit::Rate);
         let refusal = Refusal::Rate(wait);
         return Err(Rejection { refusal, limits });
     }
@@ -244,7 +244,7 @@ async fn check_limits(
     match quota.admit(caches.then_some(REMEMBERED)) {
         Ok(()) => Ok(limits),
         Err(wait) => {
-            metrics.count_limit_refusal(&endpoint.path, "quota");
+            metrics.count_limit_refusal(&endpoint.path, RouteLimit::Quota);
             let refusal = Refusal::Quota(wait);
             Err(Rejection { refusal, limits })
         }

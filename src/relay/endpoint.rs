@@ -77,9 +77,9 @@ impl Endpoints {
         self.0.get(path)
     }
 
-    /// The paths of all routes.
-    pub fn paths(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.0.values().map(|endpoint| &endpoint.path)
+    /// All routes.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+        self.0.values()
     }
 
     /// Signs requests that start from now on with these credentials.

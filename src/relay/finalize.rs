@@ -9,8 +9,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use prometheus_client::metrics::gauge::Gauge;
-
 use super::{access_record::RequestId, endpoint::ResponseNeeds, refusal::Refusal};
 use crate::{
     auth::{Caller, CopiedClaims},
@@ -19,6 +17,7 @@ use crate::{
         EvidenceSettings,
         deliver::{EvidenceDelivery, EvidenceSender},
     },
+    instruments::Gauge,
     memory::MemoryBudget,
     qiniu::{
         response::UpstreamResponse,

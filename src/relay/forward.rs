@@ -31,7 +31,10 @@ use crate::{
         upstream_call::{UpstreamFailure, UpstreamFailureKind},
     },
     route::RouteKind,
-    telemetry::Telemetry,
+    telemetry::{
+        Telemetry,
+        metrics::labels::{RouteLimit, UpstreamOutcome},
+    },
     verify_once::{CachedResponse, VerifyLease, VerifyOutcome},
 };
 
@@ -117,6 +120,9 @@ fn call(
                 (Err(failure.into()), not_taken)
             }
         };
+        if !not_taken && is_billed(endpoint.settings.kind, facts.error_code) {
+            telemetry.metrics.count_billed_call(&endpoint.path);
+        }
         permits
             .settle(match &body {
                 Ok(body) => CallOutcome::Answered(body, &facts),
@@ -145,29 +151,35 @@ fn observe(
         Ok(answer) => {
             metrics.add_removed_bytes(answer.removed);
             match answer.error_code {
-                None | Some(0) => "success",
+                None | Some(0) => UpstreamOutcome::Success,
                 Some(code) => {
                     metrics.count_qiniu_error(route, code);
-                    "qiniu_error"
+                    UpstreamOutcome::QiniuError
                 }
             }
         }
         Err(failure) => match failure.kind {
-            UpstreamFailureKind::PoolExhausted => "no_connection_free",
-            UpstreamFailureKind::NoEvidenceRoom => "no_evidence_memory",
-            UpstreamFailureKind::NoDescriptor => "no_descriptor",
-            UpstreamFailureKind::Unreachable(_) => "unreachable",
-            UpstreamFailureKind::Timeout => "timeout",
-            UpstreamFailureKind::RejectedCredentials => "rejected_credentials",
-            UpstreamFailureKind::RejectedRequest => "rejected_request",
-            UpstreamFailureKind::TooLarge => "too_large",
-            UpstreamFailureKind::Busy => "busy",
-            UpstreamFailureKind::Error => "error",
-            UpstreamFailureKind::NoResponse(_) => "no_answer",
-            UpstreamFailureKind::Invalid(_) => "invalid_response",
+            UpstreamFailureKind::PoolExhausted => UpstreamOutcome::NoConnectionFree,
+            UpstreamFailureKind::NoEvidenceRoom => UpstreamOutcome::NoEvidenceMemory,
+            UpstreamFailureKind::NoDescriptor => UpstreamOutcome::NoDescriptor,
+            UpstreamFailureKind::Unreachable(_) => UpstreamOutcome::Unreachable,
+            UpstreamFailureKind::Timeout => UpstreamOutcome::Timeout,
+            UpstreamFailureKind::RejectedCredentials => UpstreamOutcome::RejectedCredentials,
+            UpstreamFailureKind::RejectedRequest => UpstreamOutcome::RejectedRequest,
+            UpstreamFailureKind::TooLarge => UpstreamOutcome::TooLarge,
+            UpstreamFailureKind::Busy => UpstreamOutcome::Busy,
+            UpstreamFailureKind::Error => UpstreamOutcome::Error,
+            UpstreamFailureKind::NoResponse(_) => UpstreamOutcome::NoAnswer,
+            UpstreamFailureKind::Invalid(_) => UpstreamOutcome::InvalidResponse,
         },
     };
     metrics.record_upstream_call(route, outcome, duration);
+}
+
+/// Whether Qiniu bills a call that it took, or may have taken: a `verify` whose video was judged,
+/// by its `error_code`, or that has no response to tell.
+fn is_billed(kind: RouteKind, error_code: Option<i64>) -> bool {
+    kind == RouteKind::Verify && matches!(error_code, None | Some(0 | 216_500 | 223_120))
 }
 
 /// What the access record keeps of a call. Takes Qiniu's ids out of the response, since
@@ -246,13 +258,13 @@ impl CallPermits {
         if let Some(limit) = &admitted.endpoint.concurrency {
             self.concurrency = limit.enter(admitted.caller_key);
             if self.concurrency.is_none() {
-                refused("concurrent");
+                refused(RouteLimit::Concurrent);
                 return Err(Refusal::Concurrent);
             }
         }
         if let Some(quota) = quota {
             let reserved = Box::pin(quota.reserve()).await.map_err(|exceeded| {
-                refused("quota");
+                refused(RouteLimit::Quota);
                 Refusal::Quota(exceeded)
             })?;
             self.quota.insert(reserved).begin();

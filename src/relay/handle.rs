@@ -116,7 +116,8 @@ fn relay<'a>(
     async move {
         let prepared = match upload(gateway, &admitted, body, record).await? {
             Upload::Prepared(prepared) => prepared,
-            Upload::Replayed(cached) => {
+            Upload::Replayed(cached, state) => {
+                gateway.telemetry.metrics.count_replayed(state);
                 record.replayed(&cached);
                 return Ok(Reply::Replayed(cached.body.clone()));
             }

@@ -12,9 +12,8 @@ use hyper::{
     Version,
     body::{Body, Incoming},
 };
-use prometheus_client::metrics::gauge::Gauge;
 
-use crate::memory::MemoryBudget;
+use crate::{instruments::Gauge, memory::MemoryBudget};
 
 /// The flow-control window of an HTTP/2 stream, in bytes: what can arrive before it is read. It
 /// allows 40 Mbit/s at a round trip of 200 ms.

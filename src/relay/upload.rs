@@ -4,7 +4,13 @@
 //! Receives the body, inspects the video, and claims the session. Relies on
 //! [`crate::body`], which checks and signs the body as it arrives. Never calls Qiniu.
 
-use std::{pin::pin, sync::Arc};
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use hyper::body::Incoming;
 
@@ -20,6 +26,7 @@ use crate::{
         receive::{ReceivedBody, receive},
     },
     route::{RouteKind, VideoCheck},
+    telemetry::metrics::labels::{ReplayState, RouteLimit},
     verify_once::{CachedResponse, Claim, VerifyLease, VerifyOutcome, wait_timeout},
 };
 
@@ -32,7 +39,7 @@ pub(super) enum Upload {
     /// The request may be forwarded.
     Prepared(Prepared),
     /// The session was verified before with the same body: this is its response.
-    Replayed(Arc<CachedResponse>),
+    Replayed(Arc<CachedResponse>, ReplayState),
 }
 
 /// A request that may be forwarded.
@@ -59,8 +66,10 @@ pub(super) async fn upload(
     let mut received = Some(received);
     let lease = match attempt {
         Some(attempt) => match claim(gateway, endpoint, attempt, &mut received).await? {
-            Claim::Replayed(cached) => return Ok(Upload::Replayed(cached)),
-            Claim::Acquired(lease) => Some(lease),
+            (Claim::Replayed(cached), state) => {
+                return Ok(Upload::Replayed(cached, state));
+            }
+            (Claim::Acquired(lease), _) => Some(lease),
         },
         None => None,
     };
@@ -105,8 +114,10 @@ fn receive_body<'a>(
 fn count_refusal(gateway: &Gateway, endpoint: &Endpoint, refusal: &BodyRefusal) {
     let metrics = &gateway.telemetry.metrics;
     match refusal {
-        BodyRefusal::Video(finding) => metrics.count_video_finding(finding.name()),
-        BodyRefusal::UserShare => metrics.count_limit_refusal(&endpoint.path, "body_memory"),
+        BodyRefusal::Video(finding) => metrics.count_video_finding(*finding),
+        BodyRefusal::UserShare => {
+            metrics.count_limit_refusal(&endpoint.path, RouteLimit::BodyMemory);
+        }
         _ => {}
     }
 }
@@ -124,10 +135,7 @@ fn inspect(
     let Err(finding) = received.inspect() else {
         return Ok(());
     };
-    gateway
-        .telemetry
-        .metrics
-        .count_video_finding(finding.name());
+    gateway.telemetry.metrics.count_video_finding(finding);
     if endpoint.settings.video_check == VideoCheck::Enforce {
         return Err(BodyRefusal::Video(finding).into());
     }
@@ -140,17 +148,21 @@ fn inspect(
 }
 
 /// Claims the session of an attempt. Waits while the same body is in flight; meanwhile others may
-/// have this one's memory, and `received` is then empty.
+/// have this one's memory, and `received` is then empty. Also returns whether it waited.
 async fn claim(
     gateway: &Gateway,
     endpoint: &Endpoint,
     attempt: VerifyAttempt,
     received: &mut Option<ReceivedBody>,
-) -> Result<Claim, Refusal> {
+) -> Result<(Claim, ReplayState), Refusal> {
     let wait = wait_timeout(endpoint.settings.timeout, gateway.finalizer.longest());
     let spare = received.as_ref().map(|received| received.permit.spare());
     let spare = spare.unwrap_or_default();
-    let offer = || spare.offer();
+    let waited = AtomicBool::new(false);
+    let offer = || {
+        waited.store(true, Ordering::Relaxed);
+        spare.offer();
+    };
     let verify_once = &gateway.verify_once;
     let claim = verify_once.claim(&attempt.ticket, attempt.fingerprint, wait, &offer);
     let mut claim = pin!(claim);
@@ -165,5 +177,10 @@ async fn claim(
     if !spare.keep() {
         *received = None;
     }
-    claimed.map_err(Refusal::Session)
+    let state = match waited.load(Ordering::Relaxed) {
+        true => ReplayState::Waited,
+        false => ReplayState::Cached,
+    };
+    let claimed = claimed.map_err(Refusal::Session)?;
+    Ok((claimed, state))
 }

@@ -2,8 +2,8 @@
 //!
 //! Relies on the operator to keep that address inside the network. Serves one request per
 //! connection, with few connections and short timeouts. Responds while the public listener is full,
-//! while any number of other connections is silent, and while no file descriptor is free. Never
-//! reads a body.
+//! while any number of other connections is silent, and while no file descriptor is free. Metrics
+//! are collected where that may block, so no probe waits for a scrape. Never reads a body.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -11,16 +11,22 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS},
+    header::{
+        ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
+    },
     server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::spawn_blocking,
+};
 
 use super::{
     accept::{AcceptedConnection, Acceptor, Scarcity},
     activity::{ConnectionActivity, ConnectionTimeouts, RequestGuard},
+    metrics_format::negotiate,
     table::{ConnectionPlace, ConnectionTable, HEAD_BUDGET},
 };
 use crate::{lifecycle::Readiness, telemetry::metrics::Metrics};
@@ -33,6 +39,7 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(15);
 /// In a full house the oldest silent connection goes at once, so that a probe behind a flood of
 /// newcomers waits for none of them. One whose request has arrived is served all the same.
 const GRACE: Duration = Duration::ZERO;
+const TEXT: &str = "text/plain; charset=utf-8";
 /// Read buffer, in bytes. Heads of probes and scrapers are far smaller.
 const READ_BUFFER: usize = 16 * 1024;
 
@@ -78,12 +85,16 @@ fn table() -> Arc<ConnectionTable> {
 async fn serve_connection(
     tcp: TcpStream,
     activity: &Arc<ConnectionActivity>,
-    metrics: &Metrics,
+    metrics: &Arc<Metrics>,
     readiness: &Readiness,
 ) {
     let service = service_fn(|request| {
-        let _in_flight = RequestGuard::uncounted(activity);
-        async move { Ok::<_, Infallible>(respond(&request, metrics, readiness)) }
+        let in_flight = RequestGuard::uncounted(activity);
+        async move {
+            let response = respond(&request, metrics, readiness).await;
+            drop(in_flight);
+            Ok::<_, Infallible>(response)
+        }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -97,14 +108,12 @@ async fn serve_connection(
     }
 }
 
-fn respond<B>(
+async fn respond<B>(
     request: &Request<B>,
-    metrics: &Metrics,
+    metrics: &Arc<Metrics>,
     readiness: &Readiness,
 ) -> Response<Full<Bytes>> {
     const JSON: &str = "application/json";
-    const TEXT: &str = "text/plain; charset=utf-8";
-    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let path = request.uri().path();
     if !matches!(path, "/livez" | "/readyz" | "/metrics") {
         return response(
@@ -126,10 +135,30 @@ fn respond<B>(
     }
     match path {
         "/livez" => response(StatusCode::OK, TEXT, "ok\n"),
-        "/metrics" => response(StatusCode::OK, OPEN_METRICS, metrics.encode()),
+        "/metrics" => scrape(request, Arc::clone(metrics), readiness.is_ready()).await,
         _ if readiness.is_ready() => response(StatusCode::OK, JSON, readiness.to_json()),
         _ => response(StatusCode::SERVICE_UNAVAILABLE, JSON, readiness.to_json()),
     }
+}
+
+/// Collects the metrics, in the format that the scraper asks for.
+async fn scrape<B>(
+    request: &Request<B>,
+    metrics: Arc<Metrics>,
+    ready: bool,
+) -> Response<Full<Bytes>> {
+    let format = negotiate(request.headers());
+    metrics.ready.set(i64::from(ready));
+    let mut response = match spawn_blocking(move || metrics.encode(format)).await {
+        Ok(text) => response(StatusCode::OK, format.content_type(), text),
+        Err(error) => {
+            tracing::error!(%error, "the metrics can't be collected");
+            response(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "no metrics\n")
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(VARY, HeaderValue::from_name(ACCEPT));
+    response
 }
 
 fn response(

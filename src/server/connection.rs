@@ -37,9 +37,10 @@ use super::{
 };
 use crate::{
     future_pool::FuturePool,
+    instruments::GaugeGuard,
     lifecycle::Readiness,
     relay::gateway::Peer,
-    telemetry::metrics::{GaugeGuard, Metrics},
+    telemetry::metrics::Metrics,
     wipe::{WipedBytes, WipedVec},
 };
 

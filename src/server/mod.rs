@@ -15,6 +15,7 @@ mod head_budget;
 mod head_refusal;
 mod http1;
 pub mod http2;
+mod metrics_format;
 mod open;
 mod peer;
 pub mod proxy_protocol;
@@ -168,6 +169,8 @@ impl Server {
         F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
     {
         let metrics = Arc::clone(&head_responder.telemetry.metrics);
+        let connections = i64::try_from(settings.max_connections).unwrap_or(i64::MAX);
+        metrics.connections_limit.set(connections);
         let timeouts = ConnectionTimeouts {
             head: settings.head_timeout,
             idle: settings.idle_timeout,

@@ -1,40 +1,76 @@
-//! The metric families of the gateway, exposed in the OpenMetrics text format.
+//! The metric families of the gateway.
 //!
-//! Relies on route labels coming from the configuration and on all other labels coming from fixed
-//! lists, so the number of series is bounded whatever a peer sends. Qiniu's error codes are the one
-//! exception, and are bounded in `routes`. Never takes a label from a request.
+//! Relies on route labels coming from the configuration and on all other labels coming from closed
+//! sets ([`labels`]), so the number of series is bounded whatever a peer sends. Qiniu's error codes
+//! are the one exception, and are bounded in `routes`. Series whose labels are known are prepared
+//! when the gateway starts, and again when the configuration changes, and stand at 0 until
+//! something is counted. One value lives as long as the process: a reload changes no number. Never
+//! takes a label from a request.
 
-mod collectors;
+mod counter_set;
+mod exposed;
+mod exposition;
+mod histogram;
+mod issuers;
+pub mod labels;
+mod outside;
+mod process;
+mod reloads;
 mod routes;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use prometheus_client::{
-    encoding::{EncodeLabelSet, text},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
-    registry::{Registry, Unit},
+use self::{
+    counter_set::{CounterSet, OptionalCounterSet},
+    exposition::Exposition,
+    labels::{
+        AuditOutcome, AuthReason, DeliveryOutcome, ReloadedPart, ReplayState, RouteLimit,
+        TlsHandshakeOutcome, UpstreamOutcome, VerdictResult,
+    },
+    outside::{CertificateMetrics, ClockMetrics},
+    process::ProcessMetrics,
+    reloads::ReloadMetrics,
+    routes::RouteMetrics,
 };
-
-pub use self::collectors::{KeySetMetrics, StoreUpGauge};
-use self::{collectors::DroppedLinesCounter, routes::RouteMetrics};
-use super::log_writer::LogWriter;
+pub use self::{
+    exposition::TextFormat,
+    issuers::KeySetMetrics,
+    outside::{CertificateExpiries, StoreUpGauge},
+    reloads::ReloadReport,
+};
+use super::{log_writer::LogWriter, trace_context::TraceId};
+use crate::{
+    instruments::{Counter, Gauge},
+    media::VideoFinding,
+};
 
 /// Route label of a request that matches no route.
 pub const NO_ROUTE: &str = "none";
+
 /// All metrics of one gateway.
 pub struct Metrics {
-    registry: Registry,
     routes: RouteMetrics,
     request_body: Counter,
     response_removed: Counter,
-    auth_refusals: Family<AuthRefusalLabels, Counter>,
-    limit_refusals: Family<LimitRefusalLabels, Counter>,
-    verdicts: Family<VerdictLabels, Counter>,
-    evidence: Family<DeliveryLabels, Counter>,
-    video_findings: Family<VideoFindingLabels, Counter>,
+    auth_refusals: CounterSet<AuthReason>,
+    video_findings: CounterSet<VideoFinding>,
+    replayed_answers: CounterSet<ReplayState>,
+    verdicts: OptionalCounterSet<VerdictResult>,
+    evidence: OptionalCounterSet<DeliveryOutcome>,
+    audit_records: OptionalCounterSet<AuditOutcome>,
+    tls_handshakes: CounterSet<TlsHandshakeOutcome>,
+    reloads: ReloadMetrics,
+    certificates: CertificateMetrics,
+    clocks: ClockMetrics,
+    process: ProcessMetrics,
+    log: LogWriter,
     no_route: Arc<str>,
+    /// 1 while `/readyz` responds with 200.
+    pub ready: Gauge,
     /// Open connections of the public listener.
     pub connections: Gauge,
+    /// Maximum of `connections`.
+    pub connections_limit: Gauge,
     /// Requests whose head has arrived and whose response is not finished.
     pub requests_in_flight: Gauge,
     /// Body memory reserved now, in bytes.
@@ -48,102 +84,34 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Registers every family. The number of dropped log lines is read from `log`.
+    /// No number is counted yet. The number of dropped log lines is read from `log`.
     pub fn new(log: LogWriter) -> Arc<Self> {
-        let mut metrics = Self {
-            registry: Registry::with_prefix("liveness_gateway"),
+        Arc::new(Self {
             routes: RouteMetrics::default(),
             request_body: Counter::default(),
             response_removed: Counter::default(),
-            auth_refusals: Family::default(),
-            limit_refusals: Family::default(),
-            verdicts: Family::default(),
-            evidence: Family::default(),
-            video_findings: Family::default(),
+            auth_refusals: CounterSet::default(),
+            video_findings: CounterSet::default(),
+            replayed_answers: CounterSet::default(),
+            verdicts: OptionalCounterSet::default(),
+            evidence: OptionalCounterSet::default(),
+            audit_records: OptionalCounterSet::default(),
+            tls_handshakes: CounterSet::default(),
+            reloads: ReloadMetrics::default(),
+            certificates: CertificateMetrics::default(),
+            clocks: ClockMetrics::default(),
+            process: ProcessMetrics::default(),
+            log,
             no_route: NO_ROUTE.into(),
+            ready: Gauge::default(),
             connections: Gauge::default(),
+            connections_limit: Gauge::default(),
             requests_in_flight: Gauge::default(),
             body_memory: Gauge::default(),
             body_memory_limit: Gauge::default(),
             key_sets: KeySetMetrics::default(),
             store_up: StoreUpGauge::default(),
-        };
-        metrics.register_requests();
-        metrics.register_process(log);
-        Arc::new(metrics)
-    }
-
-    /// The library appends `_total` to the names of counters, `_info` to infos, and the unit.
-    fn register_requests(&mut self) {
-        let r = &mut self.registry;
-        self.routes.register(r);
-        r.register_with_unit(
-            "request_body",
-            "Request body bytes received",
-            Unit::Bytes,
-            self.request_body.clone(),
-        );
-        r.register_with_unit(
-            "response_removed",
-            "Bytes removed from Qiniu responses",
-            Unit::Bytes,
-            self.response_removed.clone(),
-        );
-        r.register(
-            "auth_refusals",
-            "Requests rejected because of their token",
-            self.auth_refusals.clone(),
-        );
-        r.register(
-            "limit_refusals",
-            "Requests rejected by a limit",
-            self.limit_refusals.clone(),
-        );
-        r.register("verdicts", "Verdicts signed", self.verdicts.clone());
-        r.register(
-            "evidence_deliveries",
-            "Evidence deliveries to the app backend by outcome",
-            self.evidence.clone(),
-        );
-        r.register(
-            "video_findings",
-            "Faults found in videos, whether rejected or not",
-            self.video_findings.clone(),
-        );
-        self.key_sets.register(r);
-    }
-
-    fn register_process(&mut self, log: LogWriter) {
-        let r = &mut self.registry;
-        r.register_with_unit(
-            "body_memory",
-            "Memory reserved for bodies",
-            Unit::Bytes,
-            self.body_memory.clone(),
-        );
-        r.register_with_unit(
-            "body_memory_limit",
-            "Maximum memory for bodies",
-            Unit::Bytes,
-            self.body_memory_limit.clone(),
-        );
-        r.register(
-            "connections",
-            "Open connections of the public listener",
-            self.connections.clone(),
-        );
-        r.register(
-            "requests_in_flight",
-            "Requests without a complete response",
-            self.requests_in_flight.clone(),
-        );
-        r.register(
-            "build",
-            "Version of the running gateway",
-            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
-        );
-        r.register_collector(Box::new(DroppedLinesCounter(log)));
-        r.register_collector(Box::new(self.store_up.clone()));
+        })
     }
 
     /// Route label of a request that matches no route.
@@ -151,9 +119,34 @@ impl Metrics {
         &self.no_route
     }
 
-    /// Prepares the series of these routes. Call once, at the start; later calls have no effect.
-    pub fn prepare_routes<'a>(&self, routes: impl Iterator<Item = &'a Arc<str>>) {
-        self.routes.prepare(routes);
+    /// Prepares the series of a configured route; `billed` says that its calls are.
+    pub fn prepare_route(&self, route: &Arc<str>, billed: bool) {
+        self.routes.prepare_route(route, billed);
+    }
+
+    /// Prepares the series of a document's path.
+    pub fn prepare_page(&self, path: &Arc<str>) {
+        self.routes.prepare_page(path);
+    }
+
+    /// Prepares the clocks of these peers: `qiniu`, `evidence`, and issuers.
+    pub fn prepare_clocks(&self, peers: impl Iterator<Item = Arc<str>>) {
+        self.clocks.prepare(peers);
+    }
+
+    /// Prepares the series of verdicts.
+    pub fn prepare_verdicts(&self) {
+        self.verdicts.prepare();
+    }
+
+    /// Prepares the series of evidence deliveries.
+    pub fn prepare_evidence(&self) {
+        self.evidence.prepare();
+    }
+
+    /// Prepares the series of audit records.
+    pub fn prepare_audit(&self) {
+        self.audit_records.prepare();
     }
 
     /// Counts an answered request, with its duration. `code` is `ok` or an error code.
@@ -163,18 +156,30 @@ impl Metrics {
         status: u16,
         code: &'static str,
         duration: Duration,
+        trace_id: Option<TraceId>,
     ) {
-        self.routes.record_request(route, status, code, duration);
+        self.routes
+            .record_request(route, (status, code), duration, trace_id);
+    }
+
+    /// Records the time from a request's head to the last byte of its body.
+    pub fn record_receive(&self, route: &Arc<str>, duration: Duration) {
+        self.routes.record_receive(route, duration);
     }
 
     /// Counts a call to Qiniu, with its duration.
     pub fn record_upstream_call(
         &self,
         route: &Arc<str>,
-        outcome: &'static str,
+        outcome: UpstreamOutcome,
         duration: Duration,
     ) {
         self.routes.record_upstream_call(route, outcome, duration);
+    }
+
+    /// Counts a call that Qiniu bills, or may bill since its outcome is unknown.
+    pub fn count_billed_call(&self, route: &Arc<str>) {
+        self.routes.count_billed_call(route);
     }
 
     /// Counts a response of Qiniu's whose `error_code` is not 0. The first 256 distinct codes have
@@ -184,106 +189,101 @@ impl Metrics {
     }
 
     /// Counts a request rejected because of its token.
-    pub fn count_auth_refusal(&self, reason: &'static str) {
-        let labels = AuthRefusalLabels { reason };
-        self.auth_refusals.get_or_create(&labels).inc();
+    pub fn count_auth_refusal(&self, reason: AuthReason) {
+        self.auth_refusals.count(reason);
     }
 
-    /// Counts a request rejected by a limit.
-    pub fn count_limit_refusal(&self, route: &Arc<str>, limit: &'static str) {
-        let labels = LimitRefusalLabels {
-            route: Arc::clone(route),
-            limit,
-        };
-        self.limit_refusals.get_or_create(&labels).inc();
+    /// Counts a request rejected by a limit of its route.
+    pub fn count_limit_refusal(&self, route: &Arc<str>, limit: RouteLimit) {
+        self.routes.count_limit_refusal(route, limit);
+    }
+
+    /// Counts a request rejected by the limit of its client's address.
+    pub fn count_address_refusal(&self) {
+        self.routes.count_address_refusal();
+    }
+
+    /// Counts a retry that got the response of the first try.
+    pub fn count_replayed(&self, state: ReplayState) {
+        self.replayed_answers.count(state);
     }
 
     /// Counts a signed verdict.
     pub fn count_verdict(&self, passed: bool) {
-        let passed = if passed { "true" } else { "false" };
-        let labels = VerdictLabels { passed };
-        self.verdicts.get_or_create(&labels).inc();
+        self.verdicts.count(match passed {
+            true => VerdictResult::Passed,
+            false => VerdictResult::Failed,
+        });
     }
 
     /// Counts an evidence delivery, by whether the app's backend acknowledged it.
     pub fn count_evidence_delivery(&self, delivered: bool) {
-        let outcome = if delivered {
-            "delivered"
-        } else {
-            "undelivered"
-        };
-        let labels = DeliveryLabels { outcome };
-        self.evidence.get_or_create(&labels).inc();
+        self.evidence.count(match delivered {
+            true => DeliveryOutcome::Delivered,
+            false => DeliveryOutcome::Undelivered,
+        });
+    }
+
+    /// Counts a record of the audit log.
+    pub fn count_audit_record(&self, outcome: AuditOutcome) {
+        self.audit_records.count(outcome);
     }
 
     /// Counts a fault found in a video.
-    pub fn count_video_finding(&self, finding: &'static str) {
-        let labels = VideoFindingLabels { finding };
-        self.video_findings.get_or_create(&labels).inc();
+    pub fn count_video_finding(&self, finding: VideoFinding) {
+        self.video_findings.count(finding);
+    }
+
+    /// Counts a TLS handshake of the public listener that has ended.
+    pub fn count_tls_handshake(&self, outcome: TlsHandshakeOutcome) {
+        self.tls_handshakes.count(outcome);
+    }
+
+    /// The report of one value that is reloaded. To be kept by the owner of the value.
+    pub fn reload_report(&self, what: ReloadedPart) -> ReloadReport {
+        self.reloads.report(what)
+    }
+
+    /// Sets when the certificates of these files expire, and forgets all other files.
+    pub fn replace_certificate_expiries(&self, files: CertificateExpiries) {
+        self.certificates.replace(files);
+    }
+
+    /// Sets when the certificates of these files expire.
+    pub fn update_certificate_expiries(&self, files: CertificateExpiries) {
+        self.certificates.update(files);
+    }
+
+    /// Sets how far the clock of a peer is ahead of ours; of a peer that was prepared.
+    pub fn set_clock_skew(&self, peer: &str, seconds: f64) {
+        self.clocks.set(peer, seconds);
     }
 
     /// Adds received bytes of request bodies.
     pub fn add_body_bytes(&self, bytes: u64) {
-        self.request_body.inc_by(bytes);
+        self.request_body.add(bytes);
     }
 
     /// Adds bytes removed from responses of Qiniu's.
     pub fn add_removed_bytes(&self, bytes: u64) {
-        self.response_removed.inc_by(bytes);
+        self.response_removed.add(bytes);
     }
 
-    /// The whole exposition, including `# EOF`.
-    pub fn encode(&self) -> String {
-        let mut out = String::with_capacity(16 * 1024);
-        match text::encode(&mut out, &self.registry) {
-            Ok(()) => out,
-            // Writing to a string does not fail. `# EOF` alone is a valid, empty document.
-            Err(fmt::Error) => "# EOF\n".to_owned(),
-        }
+    /// The whole exposition. Reads files of `/proc`, so it may block for a moment.
+    pub fn encode(&self, format: TextFormat) -> String {
+        let mut out = Exposition::new(format);
+        self.routes.write(&mut out);
+        self.write_requests(&mut out);
+        self.write_results(&mut out);
+        self.write_operation(&mut out);
+        self.key_sets.write(&mut out);
+        self.store_up.write(&mut out);
+        self.certificates.write(&mut out);
+        self.clocks.write(&mut out);
+        self.reloads.write(&mut out);
+        self.process.write(&mut out);
+        out.finish()
     }
-}
-
-/// Counts in a gauge until it is dropped, also when a panic or a cancelled future drops it.
-pub struct GaugeGuard(Gauge);
-
-impl GaugeGuard {
-    /// Increments the gauge.
-    pub fn new(gauge: &Gauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for GaugeGuard {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct AuthRefusalLabels {
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct LimitRefusalLabels {
-    route: Arc<str>,
-    limit: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct VerdictLabels {
-    passed: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct DeliveryLabels {
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct VideoFindingLabels {
-    finding: &'static str,
 }
 
 #[cfg(test)]

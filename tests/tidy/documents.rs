@@ -1,4 +1,4 @@
-//! What the documents say of error codes, metrics, and each other.
+//! What the documents say of error codes and of each other.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -11,9 +11,6 @@ use crate::{
 /// Files that turn rejections into codes: those of this path, and the functions `code` of all
 /// others.
 const REFUSALS: &[&str] = &["src/relay/refusal", "src/server/head_refusal"];
-/// What the metrics library adds to names.
-const SUFFIXES: &[&str] = &["", "_total", "_info", "_seconds", "_bytes", "_bytes_total"];
-
 /// Texts that look like a code in the files that turn rejections into codes.
 fn codes() -> BTreeSet<&'static str> {
     let mut codes = BTreeSet::new();
@@ -63,47 +60,6 @@ fn every_error_code_is_documented_and_every_documented_one_exists() {
         faults.extend(unknown.map(|code| format!("{name}: no error has the code `{code}`")));
     }
     none(&faults, "a table row begins with `| status `code` |`");
-}
-
-#[test]
-fn every_metric_is_documented_and_every_documented_one_exists() {
-    let mut families = BTreeSet::new();
-    for module in tree().0.values() {
-        for call in ["register(", "register_with_unit(", "encode_descriptor("] {
-            for (offset, _) in module.code.match_indices(call) {
-                let text = module.file.text[offset + call.len()..].trim_start();
-                let name = text.strip_prefix('"').and_then(|it| it.split('"').next());
-                families.extend(name.map(str::to_owned));
-            }
-        }
-    }
-    assert!(families.len() > 15, "families are found: {families:?}");
-    let page = File::read("docs/operations.md");
-    let section = page.text.split("\n## Metrics\n").nth(1).unwrap();
-    let table = section.find("\n|").map(|start| &section[start + 1..]);
-    let table = table.and_then(|table| table.split("\n\n").next()).unwrap();
-    let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
-    let cells = rows.filter_map(|row| row.split('|').next());
-    let documented: Vec<&str> = cells
-        .flat_map(|cell| cell.split('`').step_by(2))
-        .filter(|name| !name.trim_matches([',', ' ']).is_empty())
-        .collect();
-    let is = |family: &str, name: &str| {
-        let rest = name.strip_prefix(family);
-        rest.is_some_and(|rest| SUFFIXES.contains(&rest))
-    };
-    let missing = families
-        .iter()
-        .filter(|family| !documented.iter().any(|name| is(family, name)));
-    let missing = missing.map(|family| format!("`{family}` has no row in docs/operations.md"));
-    let unknown = documented
-        .iter()
-        .filter(|name| !families.iter().any(|family| is(family, name)));
-    let unknown = unknown.map(|name| format!("docs/operations.md: no metric is called `{name}`"));
-    none(
-        &missing.chain(unknown).collect::<Vec<_>>(),
-        "the table `Metrics` has a row for each",
-    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::{
 /// From the ground up. A module imports from layers below its own alone; `ARCHITECTURE.md` has the
 /// same list.
 const LAYERS: &[&[&str]] = &[
-    &["wipe"],
+    &["wipe", "closed_set", "instruments"],
     &[
         "secret",
         "memory",
@@ -23,15 +23,9 @@ const LAYERS: &[&[&str]] = &[
         "json",
         "parameters",
     ],
-    &[
-        "route",
-        "media",
-        "form_data",
-        "outbound",
-        "rotation",
-        "telemetry",
-    ],
-    &["auth", "store", "session"],
+    &["route", "media", "form_data", "outbound"],
+    &["telemetry"],
+    &["auth", "store", "session", "rotation"],
     &["generate", "limit", "verify_once", "qiniu"],
     &["body", "evidence", "verdict"],
     &["relay"],

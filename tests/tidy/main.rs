@@ -35,7 +35,7 @@ mod manifests;
 // Code in the pages for backends is code of the examples.
 mod examples;
 
-// What the documents say of error codes, metrics, and each other.
+// What the documents say of error codes and of each other.
 mod documents;
 
 // The OpenAPI document names the documented errors.

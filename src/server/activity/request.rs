@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{ConnectionActivity, HttpVersion};
-use crate::telemetry::metrics::{GaugeGuard, Metrics};
+use crate::{instruments::GaugeGuard, telemetry::metrics::Metrics};
 
 /// A request in flight, from its head until hyper has taken the last byte of its response.
 pub(in crate::server) struct RequestGuard {

@@ -1,297 +1,258 @@
-//! Requests, calls to Qiniu and errors of Qiniu's, by route.
+//! Requests, calls to Qiniu, limits and errors of Qiniu's, by route.
 //!
-//! Relies on routes coming from the configuration, and on codes and outcomes coming from fixed
-//! lists. Qiniu's error codes are bounded in number here. Nearly every request counts in the same
-//! four series of its route. These are looked up once, at the start, since hashing their labels
-//! would take seven times the instructions (2,000 instead of 270). They start at 0, so that a
-//! scraper sees their first increase. Never takes a label from a request.
+//! Each route has its series in one place, which is found by the route's name: nearly every request
+//! then adds to numbers that are there. What depends on a status, a code or an error code is kept
+//! behind a lock, and bounded: codes come from fixed lists, and Qiniu's error codes are bounded in
+//! number here. Series are never removed, so their numbers live on when the configuration is
+//! reloaded. Never takes a label from a request.
+
+mod exposed;
 
 use std::{
-    collections::HashSet,
-    fmt,
-    sync::{Arc, OnceLock, PoisonError, RwLock},
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
-use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
-    registry::{Registry, Unit},
-};
+use arc_swap::ArcSwap;
 
-/// Histogram bounds, in seconds: from a cached refusal to the longest default timeout of a route.
-const BUCKETS: [f64; 14] = [
-    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
-];
+use super::{
+    NO_ROUTE,
+    counter_set::CounterSet,
+    histogram::Histogram,
+    labels::{RouteLimit, UpstreamOutcome},
+};
+use crate::{instruments::Counter, telemetry::trace_context::TraceId};
 
 /// Maximum number of Qiniu's error codes with series of their own, over all routes.
 pub(super) const MAX_ERROR_CODES: usize = 256;
 
-/// Labels of a successful request, and of a successful call to Qiniu.
-const STATUS: u16 = 200;
-const CODE: &str = "ok";
-const OUTCOME: &str = "success";
+/// Error code label of all other codes.
+const OTHER: &str = "other";
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct RequestLabels {
-    route: Arc<str>,
-    status: u16,
-    code: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct RouteLabels {
-    route: Arc<str>,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct UpstreamLabels {
-    route: Arc<str>,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct QiniuErrorLabels {
-    route: Arc<str>,
-    error_code: QiniuErrorCode,
-}
-
-type DurationFamily = Family<RouteLabels, Histogram, fn() -> Histogram>;
+/// Status and code of a successful request.
+const SUCCESS: (u16, &str) = (200, "ok");
 
 /// The families that are counted by route.
 pub(super) struct RouteMetrics {
-    requests: Family<RequestLabels, Counter>,
-    request_duration: DurationFamily,
-    upstream_requests: Family<UpstreamLabels, Counter>,
-    upstream_duration: DurationFamily,
-    qiniu_errors: Family<QiniuErrorLabels, Counter>,
-    qiniu_error_codes: QiniuErrorCodes,
-    prepared: OnceLock<Vec<RouteSeries>>,
+    known: ArcSwap<Vec<Arc<RouteSeries>>>,
+    error_codes: Mutex<BTreeSet<i64>>,
+    /// Requests beyond the rate of their client's address, which belong to no route.
+    address_refusals: Counter,
 }
 
-/// The prepared series of one route.
+/// The series of one route, or of the path of a document.
 struct RouteSeries {
     route: Arc<str>,
-    requests: Counter,
-    request_duration: Histogram,
-    upstream_requests: Counter,
-    upstream_duration: Histogram,
+    successes: Counter,
+    /// Requests with another status or code.
+    others: Mutex<BTreeMap<(u16, &'static str), u64>>,
+    duration: Histogram,
+    /// The series of a configured route.
+    calls: OnceLock<CallSeries>,
+}
+
+/// What only a configured route has.
+#[derive(Default)]
+struct CallSeries {
+    receive: Histogram,
+    limits: CounterSet<RouteLimit>,
+    outcomes: CounterSet<UpstreamOutcome>,
+    duration: Histogram,
+    errors: Mutex<BTreeMap<i64, u64>>,
+    other_errors: Counter,
+    /// Calls that are billed, on a route that has such.
+    billed: OnceLock<Counter>,
 }
 
 impl Default for RouteMetrics {
     fn default() -> Self {
-        let durations = || DurationFamily::new_with_constructor(|| Histogram::new(BUCKETS));
         Self {
-            requests: Family::default(),
-            request_duration: durations(),
-            upstream_requests: Family::default(),
-            upstream_duration: durations(),
-            qiniu_errors: Family::default(),
-            qiniu_error_codes: QiniuErrorCodes::default(),
-            prepared: OnceLock::new(),
+            known: ArcSwap::from_pointee(vec![Arc::new(RouteSeries::new(&NO_ROUTE.into()))]),
+            error_codes: Mutex::default(),
+            address_refusals: Counter::default(),
         }
     }
 }
 
 impl RouteMetrics {
-    pub(super) fn register(&self, registry: &mut Registry) {
-        registry.register("requests", "Requests answered", self.requests.clone());
-        registry.register_with_unit(
-            "request_duration",
-            "Time from the request head to the response",
-            Unit::Seconds,
-            self.request_duration.clone(),
-        );
-        registry.register_with_unit(
-            "upstream_duration",
-            "Duration of calls to Qiniu",
-            Unit::Seconds,
-            self.upstream_duration.clone(),
-        );
-        registry.register(
-            "upstream_requests",
-            "Calls to Qiniu by outcome",
-            self.upstream_requests.clone(),
-        );
-        registry.register(
-            "qiniu_errors",
-            "Qiniu responses with a nonzero error_code",
-            self.qiniu_errors.clone(),
-        );
+    /// Prepares the series of a document's path.
+    pub(super) fn prepare_page(&self, path: &Arc<str>) {
+        self.with(path, |_| ());
     }
 
-    /// Prepares the series of these routes. Call once, at the start; later calls have no effect.
-    pub(super) fn prepare<'a>(&self, routes: impl Iterator<Item = &'a Arc<str>>) {
-        let series = routes.map(|route| self.series(route)).collect();
-        let _ = self.prepared.set(series);
+    /// Prepares the series of a configured route, and of the calls that it is `billed` for.
+    pub(super) fn prepare_route(&self, route: &Arc<str>, billed: bool) {
+        self.with_calls(route, |calls| {
+            if billed {
+                calls.billed.get_or_init(Counter::default);
+            }
+        });
     }
 
-    fn series(&self, route: &Arc<str>) -> RouteSeries {
-        let labels = RouteLabels {
-            route: Arc::clone(route),
-        };
-        let request = RequestLabels {
-            route: Arc::clone(route),
-            status: STATUS,
-            code: CODE,
-        };
-        let upstream = UpstreamLabels {
-            route: Arc::clone(route),
-            outcome: OUTCOME,
-        };
-        RouteSeries {
-            route: Arc::clone(route),
-            requests: self.requests.get_or_create_owned(&request),
-            request_duration: self.request_duration.get_or_create_owned(&labels),
-            upstream_requests: self.upstream_requests.get_or_create_owned(&upstream),
-            upstream_duration: self.upstream_duration.get_or_create_owned(&labels),
-        }
-    }
-
-    /// The prepared series of a route, found by the address of its name. An equal string at another
-    /// address finds none, and is counted by its labels.
-    fn prepared(&self, route: &Arc<str>) -> Option<&RouteSeries> {
-        let mut series = self.prepared.get()?.iter();
-        series.find(|series| Arc::ptr_eq(&series.route, route))
-    }
-
-    /// Counts an answered request, with its duration.
     pub(super) fn record_request(
         &self,
         route: &Arc<str>,
-        status: u16,
-        code: &'static str,
+        (status, code): (u16, &'static str),
         duration: Duration,
+        trace_id: Option<TraceId>,
     ) {
-        let seconds = duration.as_secs_f64();
-        if (status, code) == (STATUS, CODE)
-            && let Some(series) = self.prepared(route)
-        {
-            series.requests.inc();
-            series.request_duration.observe(seconds);
-            return;
-        }
-        let labels = RequestLabels {
-            route: Arc::clone(route),
-            status,
-            code,
-        };
-        self.requests.get_or_create(&labels).inc();
-        let labels = RouteLabels {
-            route: labels.route,
-        };
-        self.request_duration
-            .get_or_create(&labels)
-            .observe(seconds);
+        self.with(route, |series| {
+            series.duration.observe(duration, trace_id);
+            if (status, code) == SUCCESS {
+                series.successes.inc();
+                return;
+            }
+            let mut others = lock(&series.others);
+            let number = others.entry((status, code)).or_default();
+            *number = number.wrapping_add(1);
+        });
     }
 
-    /// Counts a call to Qiniu, with its duration.
+    pub(super) fn record_receive(&self, route: &Arc<str>, duration: Duration) {
+        self.with_calls(route, |calls| calls.receive.observe(duration, None));
+    }
+
     pub(super) fn record_upstream_call(
         &self,
         route: &Arc<str>,
-        outcome: &'static str,
+        outcome: UpstreamOutcome,
         duration: Duration,
     ) {
-        let seconds = duration.as_secs_f64();
-        if outcome == OUTCOME
-            && let Some(series) = self.prepared(route)
-        {
-            series.upstream_requests.inc();
-            series.upstream_duration.observe(seconds);
-            return;
-        }
-        let labels = UpstreamLabels {
-            route: Arc::clone(route),
-            outcome,
-        };
-        self.upstream_requests.get_or_create(&labels).inc();
-        let labels = RouteLabels {
-            route: labels.route,
-        };
-        self.upstream_duration
-            .get_or_create(&labels)
-            .observe(seconds);
+        self.with_calls(route, |calls| {
+            calls.outcomes.count(outcome);
+            calls.duration.observe(duration, None);
+        });
     }
 
-    /// Counts a response of Qiniu's whose `error_code` is not 0.
+    pub(super) fn count_billed_call(&self, route: &Arc<str>) {
+        self.with_calls(route, |calls| {
+            calls.billed.get_or_init(Counter::default).inc();
+        });
+    }
+
     pub(super) fn count_qiniu_error(&self, route: &Arc<str>, error_code: i64) {
-        let labels = QiniuErrorLabels {
+        let known = self.has_own_series(error_code);
+        self.with_calls(route, |calls| {
+            if !known {
+                calls.other_errors.inc();
+                return;
+            }
+            let mut errors = lock(&calls.errors);
+            let number = errors.entry(error_code).or_default();
+            *number = number.wrapping_add(1);
+        });
+    }
+
+    pub(super) fn count_limit_refusal(&self, route: &Arc<str>, limit: RouteLimit) {
+        self.with_calls(route, |calls| calls.limits.count(limit));
+    }
+
+    pub(super) fn count_address_refusal(&self) {
+        self.address_refusals.inc();
+    }
+
+    /// Whether a code has a series of its own. The first [`MAX_ERROR_CODES`] have.
+    fn has_own_series(&self, error_code: i64) -> bool {
+        let mut codes = lock(&self.error_codes);
+        if codes.len() < MAX_ERROR_CODES {
+            codes.insert(error_code);
+        }
+        codes.contains(&error_code)
+    }
+
+    fn with_calls(&self, route: &Arc<str>, count: impl FnOnce(&CallSeries)) {
+        self.with(route, |series| {
+            count(series.calls.get_or_init(CallSeries::default));
+        });
+    }
+
+    /// Counts in the series of a route. One that nobody has prepared gets its series here.
+    fn with(&self, route: &Arc<str>, count: impl FnOnce(&RouteSeries)) {
+        let known = self.known.load();
+        let is_it = |series: &&Arc<RouteSeries>| *series.route == **route;
+        if let Some(series) = known.iter().find(is_it) {
+            return count(series);
+        }
+        let added = Arc::new(RouteSeries::new(route));
+        let before = self.known.rcu(|known| {
+            let mut known = Vec::clone(known);
+            if !known.iter().any(|series| is_it(&series)) {
+                known.push(Arc::clone(&added));
+                known.sort_by(|one, other| one.route.cmp(&other.route));
+            }
+            known
+        });
+        // Another thread may have been faster.
+        count(before.iter().find(is_it).unwrap_or(&added));
+    }
+}
+
+impl RouteSeries {
+    fn new(route: &Arc<str>) -> Self {
+        Self {
             route: Arc::clone(route),
-            error_code: self.qiniu_error_codes.label(error_code),
-        };
-        self.qiniu_errors.get_or_create(&labels).inc();
-    }
-}
-
-/// The `error_code` label.
-#[derive(Clone, Debug, Hash, PartialEq, Eq)]
-enum QiniuErrorCode {
-    Known(i64),
-    Other,
-}
-
-impl EncodeLabelValue for QiniuErrorCode {
-    fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
-        match self {
-            Self::Known(code) => code.encode(encoder),
-            Self::Other => "other".encode(encoder),
+            successes: Counter::default(),
+            others: Mutex::default(),
+            duration: Histogram::default(),
+            calls: OnceLock::new(),
         }
     }
 }
 
-/// The error codes that have series of their own.
-#[derive(Default)]
-struct QiniuErrorCodes(RwLock<HashSet<i64>>);
-
-impl QiniuErrorCodes {
-    /// The label of a code. Beyond [`MAX_ERROR_CODES`], new codes share one.
-    fn label(&self, code: i64) -> QiniuErrorCode {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        if known.contains(&code) {
-            return QiniuErrorCode::Known(code);
-        }
-        drop(known);
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() < MAX_ERROR_CODES || known.contains(&code) {
-            known.insert(code);
-            return QiniuErrorCode::Known(code);
-        }
-        QiniuErrorCode::Other
-    }
+fn lock<T>(numbers: &Mutex<T>) -> MutexGuard<'_, T> {
+    numbers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
-    use prometheus_client::encoding::text;
-
     use super::*;
+    use crate::telemetry::metrics::{Exposition, TextFormat};
+
+    fn exposed(metrics: &RouteMetrics) -> String {
+        let mut out = Exposition::new(TextFormat::Prometheus);
+        metrics.write(&mut out);
+        out.finish()
+    }
 
     #[test]
-    fn prepared_series_start_at_zero_and_are_those_of_their_labels() {
+    fn equal_names_share_their_series_whoever_prepared_them() {
         let metrics = RouteMetrics::default();
-        let mut registry = Registry::default();
-        metrics.register(&mut registry);
-        let route: Arc<str> = "/v2/x".into();
-        metrics.prepare([&route].into_iter());
-        let assert_counted = |wanted: u32| {
-            let mut exposed = String::new();
-            text::encode(&mut exposed, &registry).unwrap();
-            for series in [
-                r#"requests_total{route="/v2/x",status="200",code="ok"}"#,
-                r#"request_duration_seconds_count{route="/v2/x"}"#,
-                r#"upstream_requests_total{route="/v2/x",outcome="success"}"#,
-                r#"upstream_duration_seconds_count{route="/v2/x"}"#,
-            ] {
-                let line = format!("\n{series} {wanted}\n");
-                assert!(exposed.contains(&line), "{line} is not in {exposed}");
-            }
-        };
-        assert_counted(0);
-        let equal_route: Arc<str> = "/v2/x".into();
-        for route in [&route, &equal_route] {
-            metrics.record_request(route, STATUS, CODE, Duration::from_millis(1));
-            metrics.record_upstream_call(route, OUTCOME, Duration::from_millis(1));
+        metrics.prepare_route(&"/v2/x".into(), false);
+        for _ in 0..2 {
+            // A reload builds the routes anew, with names at other addresses.
+            let route: Arc<str> = "/v2/x".into();
+            metrics.prepare_route(&route, true);
+            metrics.record_request(&route, SUCCESS, Duration::from_millis(1), None);
+            metrics.record_upstream_call(&route, UpstreamOutcome::Success, Duration::ZERO);
+            metrics.count_billed_call(&route);
         }
-        assert_counted(2);
+        let exposed = exposed(&metrics);
+        for series in [
+            r#"requests_total{route="/v2/x",status="200",code="ok"}"#,
+            r#"request_duration_seconds_count{route="/v2/x"}"#,
+            r#"upstream_requests_total{route="/v2/x",outcome="success"}"#,
+            r#"upstream_duration_seconds_count{route="/v2/x"}"#,
+            r#"billed_calls_total{route="/v2/x"}"#,
+        ] {
+            let line = format!("_{series} 2\n");
+            assert_eq!(exposed.matches(&line).count(), 1, "{line} in {exposed}");
+        }
+    }
+
+    #[test]
+    fn error_codes_beyond_the_bound_share_one_series() {
+        let metrics = RouteMetrics::default();
+        let route: Arc<str> = "/".into();
+        for code in 1..=1_000 {
+            metrics.count_qiniu_error(&route, code);
+        }
+        metrics.count_qiniu_error(&route, 5);
+        let text = exposed(&metrics);
+        assert!(
+            text.contains(r#"error_code="5"} 2"#) && text.contains(r#"error_code="other"} 744"#),
+            "{text}"
+        );
+        assert_eq!(text.matches("error_code=").count(), MAX_ERROR_CODES + 1);
     }
 }

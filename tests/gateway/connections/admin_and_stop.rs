@@ -62,11 +62,10 @@ async fn a_stop_lets_requests_finish_and_accepts_no_more() {
         "waited"
     );
     soon(connection).await.unwrap().unwrap();
-    assert_eq!(soon(running.outcome).await.unwrap().cut, 0);
+    assert_eq!(soon(&mut running.outcome).await.unwrap().cut, 0);
     assert!(
         running
-            .metrics
-            .encode()
+            .exposed()
             .contains("liveness_gateway_requests_in_flight 0")
     );
 }
@@ -79,17 +78,12 @@ async fn a_stop_closes_connections_that_do_not_finish() {
     let mut waiting = connect(running.public, WAIT).await;
     soon(running.gate.arrived.notified()).await;
     running.stop.take().unwrap().send(()).unwrap();
-    assert_eq!(soon(running.outcome).await.unwrap().cut, 1);
+    assert_eq!(soon(&mut running.outcome).await.unwrap().cut, 1);
     assert!(matches!(
         soon(waiting.read(&mut [0; 8])).await,
         Ok(0) | Err(_)
     ));
-    assert!(
-        running
-            .metrics
-            .encode()
-            .contains("liveness_gateway_connections 0")
-    );
+    assert!(running.exposed().contains("liveness_gateway_connections 0"));
 }
 
 /// None of these ends by itself before ten minutes have passed.
@@ -161,11 +155,7 @@ async fn the_admin_listener_serves_probes_and_metrics() {
         "{head}"
     );
     let metrics = ask("GET /metrics HTTP/1.1").await;
-    assert!(
-        metrics
-            .contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8")
-    );
-    assert!(metrics.ends_with("# EOF\n"), "{metrics}");
+    assert!(metrics.contains("liveness_gateway_ready 1\n"), "{metrics}");
     let refused = ask("POST /livez HTTP/1.1").await;
     assert!(
         refused.starts_with("HTTP/1.1 405 ") && refused.contains("allow: GET, HEAD"),
@@ -176,6 +166,36 @@ async fn the_admin_listener_serves_probes_and_metrics() {
             .await
             .starts_with("HTTP/1.1 404 ")
     );
+}
+
+#[tokio::test]
+async fn metrics_are_text_unless_the_scraper_prefers_open_metrics() {
+    let running = start(settings()).await;
+    let text = "content-type: text/plain; version=0.0.4; charset=utf-8\r\n";
+    let open = "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n";
+    for (accept, content_type) in [
+        ("", text),
+        ("\r\nAccept: text/plain", text),
+        (
+            "\r\nAccept: application/openmetrics-text;version=1.0.0",
+            open,
+        ),
+        (
+            "\r\nAccept: text/plain;q=0.2\r\nAccept: application/openmetrics-text;q=0.3",
+            open,
+        ),
+    ] {
+        let head = format!("GET /metrics HTTP/1.1{accept}");
+        let answer = exchange(running.admin, &head).await;
+        assert!(answer.contains(content_type), "{accept}: {answer}");
+        assert!(answer.contains("\r\nvary: accept\r\n"), "{answer}");
+        assert_eq!(
+            answer.ends_with("# EOF\n"),
+            content_type == open,
+            "{answer}"
+        );
+        assert_eq!(answer.contains("# UNIT "), content_type == open, "{answer}");
+    }
 }
 
 #[tokio::test]

@@ -15,7 +15,11 @@ use liveness_gateway::{
     server::{
         AdminSettings, HTTP2_PING, HeadResponder, Server, ServerSettings, drain::DrainOutcome,
     },
-    telemetry::{LogFormat, Telemetry, log::LogWriter, metrics::Metrics},
+    telemetry::{
+        LogFormat, Telemetry,
+        log::LogWriter,
+        metrics::{Metrics, TextFormat},
+    },
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -138,11 +142,16 @@ pub(crate) async fn start(settings: ServerSettings) -> Running {
 }
 
 impl Running {
+    /// The metrics, as text.
+    pub(crate) fn exposed(&self) -> String {
+        self.metrics.encode(TextFormat::Prometheus)
+    }
+
     /// Waits until so many connections are open.
     pub(crate) async fn until_connections_are(&self, count: usize) {
         let line = format!("liveness_gateway_connections {count}\n");
         soon(async {
-            while !self.metrics.encode().contains(&line) {
+            while !self.exposed().contains(&line) {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         })
