@@ -5,7 +5,7 @@ use crate::{
     outbound::dial::Dialer,
     rotation::{LoadError, LoaderInput},
     session::SessionSettings,
-    store::{StoreAddress, StoreSettings},
+    store::{StoreAddress, StoreNames, StoreSettings},
 };
 
 impl ConfigReader<'_> {
@@ -31,21 +31,36 @@ impl ConfigReader<'_> {
                  `sessions.bind = false`",
             );
         }
+        let allow_plaintext = self.boolean(&section, "allow_plaintext");
+        let names = self.store_names(&section);
         let tls = tls?;
         let (address, reloadable) = self.load(vec![url], move |texts| match texts {
-            [url] => StoreAddress::parse(url, &tls).map_err(|error| {
-                let help = "give it redis://host:6379, or rediss://user:password@host:6379 for \
-                            TLS, with special characters of the password written as %XX";
-                LoadError::of(0, format!("the secret of `redis` {error}"), help)
+            [url] => StoreAddress::parse(url, &tls, allow_plaintext).map_err(|error| {
+                LoadError::of(0, format!("the secret of `redis` {error}"), error.help())
             }),
             _ => Err(LoadError::wrong_input_count()),
         })?;
         self.reloadable.store = reloadable;
         Some(StoreSettings {
             address,
+            names: names?,
             // A proxy is for HTTP: the store is always reached directly.
             dialer: Dialer::default(),
             timeout: timeout?,
         })
+    }
+
+    fn store_names(&mut self, section: &ConfigSection<'_>) -> Option<StoreNames> {
+        let help = "write up to 64 letters, digits and `-_.:/`";
+        let (prefix, location) = self.required(section, "prefix", help)?;
+        let names = StoreNames::new(&prefix);
+        if names.is_none() {
+            self.error(
+                &location,
+                "`prefix` can't be part of a name in the store",
+                help,
+            );
+        }
+        names
     }
 }

@@ -1,12 +1,12 @@
 //! One HTTP/1.1 exchange with another server, over TLS or plain TCP: connect, send the request,
 //! read the response to its exact end.
 //!
-//! [`origin`] parses URLs. [`dial`] opens a [`connection`]: it tries the addresses ([`race`]) of a
-//! name ([`names`]), or asks a [`proxy`] for a [`tunnel`]. [`exchange`] sends a [`request`] and
-//! reads the response with [`head`] and [`framing`], and [`fetch`] reads a whole document and how
-//! long it may be cached. Nothing here interprets the bodies it carries, follows a redirect, or
-//! sends a request twice. Opening a connection has a time limit, which is given; nothing else has
-//! one.
+//! [`origin`] parses URLs, and [`user_info`] the login in one. [`dial`] opens a [`connection`]: it
+//! tries the addresses ([`race`]) of a name ([`names`]), or asks a [`proxy`] for a [`tunnel`].
+//! [`exchange`] sends a [`request`] and reads the response with [`head`] and [`framing`], and
+//! [`fetch`] reads a whole document and how long it may be cached. Nothing here interprets the
+//! bodies it carries, follows a redirect, or sends a request twice. Opening a connection has a time
+//! limit, which is given; nothing else has one.
 
 pub mod connection;
 pub mod dial;
@@ -20,6 +20,7 @@ pub mod proxy;
 mod race;
 pub mod request;
 pub mod tunnel;
+pub mod user_info;
 
 /// Why bytes can't be read as an HTTP/1.1 response, or could be read in two ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

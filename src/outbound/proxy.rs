@@ -11,7 +11,7 @@ use data_encoding::BASE64;
 use ipnet::IpNet;
 use zeroize::Zeroizing;
 
-use super::{connection::ClientTls, origin::Origin};
+use super::{connection::ClientTls, origin::Origin, user_info::decoded};
 use crate::{secret::Secret, wipe::WipedVec};
 
 /// The proxy of `[outbound]`. Clones share the address, which may change.
@@ -127,43 +127,14 @@ impl ProxyAddress {
 /// The credentials of Basic authentication for the user information of a URL.
 fn basic(login: &str) -> Result<Secret, ProxyAddressError> {
     let (user, password) = login.split_once(':').unwrap_or((login, ""));
-    let user = decoded(user)?;
-    let password = decoded(password)?;
+    let user = decoded(user).ok_or(ProxyAddressError::Login)?;
+    let password = decoded(password).ok_or(ProxyAddressError::Login)?;
     if user.is_empty() || user.contains(&b':') {
         return Err(ProxyAddressError::Login);
     }
     let pair = WipedVec::new([&user[..], b":", &password[..]].concat());
     let encoded = Zeroizing::new(BASE64.encode(&pair));
     Ok(Secret::new(["Basic ", &encoded].concat()))
-}
-
-/// The bytes that a text with `%XX` stands for, without control characters.
-fn decoded(text: &str) -> Result<WipedVec, ProxyAddressError> {
-    let mut bytes = WipedVec::new(Vec::with_capacity(text.len()));
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        let byte = match byte {
-            b'%' => rest
-                .next()
-                .and_then(digit)
-                .zip(rest.next().and_then(digit))
-                .map(|(high, low)| high << 4 | low)
-                .ok_or(ProxyAddressError::Login)?,
-            byte => byte,
-        };
-        if byte.is_ascii_control() {
-            return Err(ProxyAddressError::Login);
-        }
-        bytes.push(byte);
-    }
-    Ok(bytes)
-}
-
-/// The value of a hexadecimal digit.
-fn digit(byte: u8) -> Option<u8> {
-    char::from(byte)
-        .to_digit(16)
-        .and_then(|digit| u8::try_from(digit).ok())
 }
 
 impl DirectHost {

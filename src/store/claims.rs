@@ -5,12 +5,13 @@ use std::time::Duration;
 use super::{
     client::Store,
     error::Unavailable,
-    keys::{self, StoreKey},
-    link::HEARTBEAT_LIFETIME,
-    script::{Script, ScriptReply},
+    heartbeat::HEARTBEAT_LIFETIME,
+    keys::StoreKey,
+    script::{Script, ScriptReply, Scripts},
 };
 
-/// How long after a store lost its data replicas come back to it and publish their state.
+/// How long after a store lost data, or another server took over, replicas come back to it and
+/// publish their state. Each notices within a second, and tries again every second at least.
 const SETTLING: Duration = Duration::from_secs(3);
 
 /// The name of a replica.
@@ -82,7 +83,6 @@ impl Store {
         request: &ClaimRequest,
         known: &KnownClaim,
     ) -> Result<ClaimReply, Unavailable> {
-        let flag = |on| if on { b"1".as_slice() } else { b"0".as_slice() };
         // After the store was unavailable, each replica gets the lifetime of a heartbeat to be
         // noticed again before it is taken for dead.
         let may_judge = self
@@ -98,10 +98,35 @@ impl Store {
             settling.as_bytes(),
             lifetime.as_bytes(),
         ];
-        let heartbeat = keys::replica(&known.replica);
-        let keys = [&heartbeat, &keys::epoch()];
+        let heartbeat = self.names.replica(&known.replica);
+        let keys = [&heartbeat, &self.names.epoch()];
         let reply = self.run(&self.scripts.claim, request, &keys, &args).await?;
+        let reply = match reply {
+            Some(reply) => reply,
+            None => self.claim_in_steps(request, keys, &args).await?,
+        };
         ClaimReply::parse(reply).ok_or_else(|| self.link.invalid_reply())
+    }
+
+    /// Claims a session while the keys move from one node of a cluster to another, and no node has
+    /// all of them. The age is read first: if it is wrong by then, it is too small, and the claim
+    /// waits.
+    async fn claim_in_steps(
+        &self,
+        request: &ClaimRequest,
+        [heartbeat, epoch]: [&StoreKey; 2],
+        args: &[&[u8]],
+    ) -> Result<ScriptReply, Unavailable> {
+        let Scripts { is_alive, age, .. } = &self.scripts;
+        let alive = self.link.call(is_alive, &[heartbeat], &[]).await?;
+        let ScriptReply::Number(age) = self.link.call(age, &[epoch], &[]).await? else {
+            return Err(self.link.invalid_reply());
+        };
+        let age = age.to_string();
+        let read = [flag(alive == ScriptReply::Number(1)), age.as_bytes()];
+        let args = [args, &read].concat();
+        let claimed = self.run(&self.scripts.claim, request, &[], &args).await?;
+        claimed.ok_or(Unavailable)
     }
 
     /// Publishes what became of a session. A late publication of an earlier lease changes nothing.
@@ -122,20 +147,21 @@ impl Store {
         };
         let args = [state.as_bytes(), response];
         match self.run(&self.scripts.publish, request, &[], &args).await? {
-            ScriptReply::Number(_) => Ok(()),
+            Some(ScriptReply::Number(_)) => Ok(()),
             _ => Err(self.link.invalid_reply()),
         }
     }
 
-    /// Runs a script with the arguments that both scripts begin with.
+    /// Runs a script with the arguments that both scripts begin with. `None` if no node of a
+    /// cluster has all keys at the moment.
     async fn run(
         &self,
         script: &Script,
         request: &ClaimRequest,
         more_keys: &[&StoreKey],
         more_args: &[&[u8]],
-    ) -> Result<ScriptReply, Unavailable> {
-        let session = keys::session(&request.digest);
+    ) -> Result<Option<ScriptReply>, Unavailable> {
+        let session = self.names.session(&request.digest);
         let lease = request.lease.to_string();
         let remember = request.remember.as_millis().max(1).to_string();
         let mut args = vec![
@@ -147,8 +173,12 @@ impl Store {
         args.extend_from_slice(more_args);
         let mut keys = vec![&session];
         keys.extend_from_slice(more_keys);
-        self.link.call(script, &keys, &args).await
+        self.link.call_split(script, &keys, &args).await
     }
+}
+
+fn flag(on: bool) -> &'static [u8] {
+    if on { b"1" } else { b"0" }
 }
 
 impl ClaimReply {

@@ -7,7 +7,7 @@ use aws_lc_rs::error::Unspecified;
 use data_encoding::HEXLOWER;
 
 use super::{
-    keys::{self, NamingKey, StoreKey},
+    keys::{NamingKey, StoreKey, StoreNames},
     link::{Link, StoreSettings},
     script::Scripts,
 };
@@ -18,6 +18,7 @@ pub struct Store {
     /// The connection, and whether it is up.
     pub link: Link,
     pub(super) scripts: Scripts,
+    pub(super) names: StoreNames,
     /// Identifies this process to the others: random, so that it is never taken for one that died.
     pub(super) replica: String,
     naming: ArcSwap<NamingKey>,
@@ -37,10 +38,11 @@ impl Store {
         let mut replica = [0; 16];
         aws_lc_rs::rand::fill(&mut replica)?;
         let replica = HEXLOWER.encode(&replica);
-        let heartbeat = keys::replica(&replica);
+        let names = settings.names.clone();
         Ok(Arc::new(Self {
-            link: Link::new(settings, heartbeat, metrics.store_up.clone()),
+            link: Link::new(settings, &replica, metrics.store_up.clone()),
             scripts: Scripts::new(),
+            names,
             replica,
             naming: ArcSwap::from_pointee(naming),
         }))
@@ -54,7 +56,8 @@ impl Store {
         issuer: &str,
         user: &str,
     ) -> StoreKey {
-        self.naming.load().caller(kind, route, issuer, user)
+        let naming = self.naming.load();
+        naming.caller(&self.names, kind, route, issuer, user)
     }
 
     /// Names callers by another key from now on: their counts in the store begin anew.

@@ -3,6 +3,8 @@
 
 use std::io;
 
+use crate::outbound::origin::Origin;
+
 /// The store can't be asked, or did not reply in time. A write may have reached it all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the store is unavailable")]
@@ -11,18 +13,80 @@ pub struct Unavailable;
 /// A text is not the address of a store. The message is a clause without any part of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// Not a URL of the supported schemes, or one with wrong parts.
+    /// Not a URL of the supported schemes.
     #[error("is not the URL of a Redis")]
     NotRedis,
-    /// Options in the URL.
-    #[error("has a `?` or `#` part, which is not supported")]
-    HasOptions,
     /// A build without the cargo feature `redis`.
     #[error("can't be used: this program was built without Redis (cargo feature `redis`)")]
     NotBuilt,
+    /// Options in the URL.
+    #[error("has a `?` or `#` part, which is not supported")]
+    HasOptions,
+    /// An option that no sentinels have.
+    #[error("has an option other than `sentinel_user` and `sentinel_password`")]
+    UnknownOption,
+    /// No host, or an empty one in the list.
+    #[error("names no host, or has an empty one in its list")]
+    NoHost,
+    /// What stands in place of a host and a port is neither.
+    #[error("has a host or a port that can't be one")]
+    Host,
+    /// Several hosts, and no word of what they are.
+    #[error("names several hosts")]
+    SeveralHosts,
+    /// The path of a socket.
+    #[error("names no absolute path of a socket")]
+    NoPath,
+    /// Sentinels without a service.
+    #[error("names no service of the sentinels")]
+    NoService,
+    /// The database is not a small number.
+    #[error("has a database that is no number")]
+    Database,
+    /// Another database than 0 of a cluster.
+    #[error("names a database of a cluster, which has only number 0")]
+    ClusterDatabase,
+    /// A user or password that is not text, or not encoded.
+    #[error("has a user or password that is not encoded rightly")]
+    Login,
+    /// A user alone.
+    #[error("names a user without a password")]
+    NoPassword,
+    /// Not encrypted on a network.
+    #[error("is not encrypted, and leads to another machine")]
+    Plaintext,
 }
 
-/// Why a call or a connection failed.
+impl AddressError {
+    /// What to do about it.
+    pub fn help(self) -> &'static str {
+        match self {
+            Self::NotRedis | Self::HasOptions | Self::Host | Self::NoHost | Self::Database => {
+                "give it redis://host:6379, or rediss://user:password@host:6379 for TLS, with \
+                 special characters of the password written as %XX"
+            }
+            Self::NotBuilt => "use a program that was built with it, or leave [store] out",
+            Self::UnknownOption | Self::NoService => {
+                "give it redis+sentinel://user:password@host:26379,host:26379/service, with \
+                 `?sentinel_user=…&sentinel_password=…` if the sentinels have their own login"
+            }
+            Self::SeveralHosts => {
+                "write redis+sentinel://…/service for sentinels, or redis+cluster:// for nodes of \
+                 a cluster"
+            }
+            Self::NoPath => "give it unix:///run/redis.sock",
+            Self::ClusterDatabase => "leave the database out",
+            Self::Login => "write special characters of the user and the password as %XX",
+            Self::NoPassword => "write user:password@, or :password@ for the default user",
+            Self::Plaintext => {
+                "use rediss://, or write `allow_plaintext = true` in [store] if the network itself \
+                 encrypts"
+            }
+        }
+    }
+}
+
+/// Why a call or a connection failed. No message has an address in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum StoreError {
     /// No reply within the timeout of a call.
@@ -35,11 +99,38 @@ pub(super) enum StoreError {
     #[error("it does not accept the user or the password")]
     Login,
     /// An error reply, by its code, like `READONLY` or `OOM`.
-    #[error("it refuses with {0}")]
+    #[error("it refuses with {0}{hint}", hint = hint(.0))]
     Refused(String),
     /// Not the protocol of Redis, or not a reply of the script.
     #[error("it sends invalid replies")]
     Invalid,
+    /// A node of a cluster that has given its keys to another.
+    #[error("its keys have moved to another node")]
+    Moved(Origin),
+    /// A node of a cluster that is giving its keys to another, which may have this one.
+    #[error("its keys are moving to another node")]
+    Ask(Origin),
+    /// The keys of a call are on two nodes of a cluster while they move.
+    #[error("its keys are on two nodes for now")]
+    Split,
+    /// Not one sentinel could be asked.
+    #[error("no sentinel can be asked ({0})")]
+    NoSentinel(Box<StoreError>),
+    /// No sentinel knows the service.
+    #[error("the sentinels do not know the service that the URL names")]
+    UnknownService,
+    /// What the sentinels name can't be used.
+    #[error("the sentinels name no primary that can be used ({0})")]
+    NoPrimary(Box<StoreError>),
+    /// The cluster has no node for the keys.
+    #[error("no node of the cluster has the slot of the keys")]
+    NoOwner,
+    /// An announced server would be reached over a network without TLS.
+    #[error(
+        "it leads to another machine without encryption: use rediss://, or set \
+         `store.allow_plaintext`"
+    )]
+    Plaintext,
 }
 
 /// The codes of error replies that concern the store as a whole, or this connection to it: every
@@ -73,7 +164,19 @@ impl StoreError {
     pub(super) fn concerns_all(&self) -> bool {
         match self {
             Self::Refused(code) => WHOLE_STORE.contains(&code.as_str()),
-            Self::Timeout | Self::Unreachable(_) | Self::Login | Self::Invalid => true,
+            // The same call may succeed at once in steps, or a moment later.
+            Self::Split => false,
+            Self::Timeout
+            | Self::Unreachable(_)
+            | Self::Login
+            | Self::Invalid
+            | Self::Moved(_)
+            | Self::Ask(_)
+            | Self::NoSentinel(_)
+            | Self::UnknownService
+            | Self::NoPrimary(_)
+            | Self::NoOwner
+            | Self::Plaintext => true,
         }
     }
 
@@ -88,6 +191,18 @@ impl StoreError {
             }
             _ => Self::Refused("ERR".to_owned()),
         }
+    }
+}
+
+/// What to do about an error reply of this code.
+fn hint(code: &str) -> &'static str {
+    match code {
+        "NOPERM" => ": give its user the permissions that docs/store.md lists",
+        "READONLY" => ": it is a replica",
+        "MOVED" | "ASK" | "CROSSSLOT" => ": a cluster needs a URL like redis+cluster://",
+        "OOM" => ": it has no memory left",
+        "MISCONF" => ": it can't write to its disk",
+        _ => "",
     }
 }
 

@@ -1,18 +1,17 @@
-//! The one connection to the store: made and remade in the background, each call within its
-//! timeout, and a circuit breaker that spares requests the wait while the store is unavailable.
+//! The one connection to the store, as calls see it: each within its timeout, and a circuit breaker
+//! that spares requests the wait while the store is unavailable. [`super::keep`] makes and remakes
+//! the connection.
 //!
 //! The breaker opens when the connection breaks, when the store replies with an error that concerns
 //! every call, or when three calls in a row get no reply in time. From then on every call fails
-//! with [`Unavailable`] at once, until a probe in the background has succeeded within the same
-//! timeout. The probe goes over a new connection, to whatever the store's name leads to by then. It
-//! is this replica's heartbeat. While the store is available, a heartbeat is sent every two
-//! seconds; any error in reply to it opens the breaker, and its reply also tells whether the store
-//! has lost its data since. Each change of state is one log line and a metric. No request ever
-//! waits for a connection, and an error that concerns one call fails that call alone.
+//! with [`Unavailable`] at once. Each change of state is one log line and a metric. An error that
+//! concerns one call fails that call alone. No request ever waits for a connection, with one
+//! exception: a call that a cluster sends to another node waits for that node, within its timeout.
 
 use std::{
+    io::ErrorKind,
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -21,35 +20,27 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::{
     sync::{Notify, watch},
-    time::{sleep, timeout},
+    time::timeout,
 };
 
 use super::{
+    address::StoreAddress,
+    cluster::{MAX_REDIRECTS, Redirect},
     error::{StoreError, Unavailable},
-    keys::{self, StoreKey},
-    script::{Script, ScriptReply, Scripts},
-    wire::{StoreAddress, StoreConnection},
+    heartbeat::Heartbeat,
+    keys::{StoreKey, StoreNames},
+    route::StoreRoute,
+    script::{Script, ScriptReply},
 };
 use crate::{
     outbound::dial::Dialer,
     telemetry::{metrics::StoreUpGauge, repeated::RepeatedLine},
 };
 
-/// How long a replica without a new heartbeat counts as alive.
-pub const HEARTBEAT_LIFETIME: Duration = Duration::from_secs(10);
-/// A store that was lost this recently may be back within a moment.
-pub const RECENT: Duration = Duration::from_secs(3);
-/// Between two heartbeats.
-const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
-/// How long the store's epoch is remembered without a heartbeat: longer than any session.
-const EPOCH_LIFETIME: Duration = Duration::from_secs(3600);
-/// Timeout for TCP, TLS and login; no request waits for it.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Until the first probe of a lost store; the pauses then grow.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const MAX_PAUSE: Duration = Duration::from_secs(2);
-/// A connection that stood this long is probed again after the first pause.
-const STEADY: Duration = Duration::from_secs(5);
+/// How soon most stores that are lost are back.
+const RECOVERY: Duration = Duration::from_secs(3);
+/// The same of a store in which another server takes over: its death has to be noticed first.
+const FAILOVER: Duration = Duration::from_secs(10);
 /// The breaker opens after this many calls in a row without a reply in time.
 const MAX_SLOW_CALLS: u32 = 3;
 
@@ -58,6 +49,8 @@ const MAX_SLOW_CALLS: u32 = 3;
 pub struct StoreSettings {
     /// Where the store is, and how to log in.
     pub address: StoreAddress,
+    /// The names of everything in the store.
+    pub names: StoreNames,
     /// Opens connections to the store.
     pub dialer: Dialer,
     /// Timeout of each call.
@@ -66,19 +59,22 @@ pub struct StoreSettings {
 
 /// The connection, or its absence.
 pub struct Link {
-    address: ArcSwap<StoreAddress>,
-    dialer: Dialer,
-    timeout: Duration,
-    /// This replica's heartbeat, and the store's epoch.
-    heartbeat_keys: [StoreKey; 2],
-    /// When the store was last without data, in milliseconds of its own clock.
-    epoch: AtomicI64,
-    open: RwLock<Option<OpenConnection>>,
-    /// How many connections were opened.
+    pub(super) address: ArcSwap<StoreAddress>,
+    pub(super) dialer: Dialer,
+    /// The slot of all keys, if the store is a cluster.
+    pub(super) slot: u16,
+    pub(super) timeout: Duration,
+    pub(super) heartbeat: Heartbeat,
+    /// Since when the store has been remembering, in milliseconds of its own clock.
+    pub(super) epoch: AtomicI64,
+    open: watch::Sender<Option<Arc<OpenRoute>>>,
+    /// How many routes were opened.
     opened: AtomicU64,
     /// Calls in a row without a reply in time.
     slow: AtomicU32,
-    closed: Notify,
+    pub(super) closed: Notify,
+    /// Where the last call was sent to that could not be made where the keys were thought to be.
+    pub(super) redirects: watch::Sender<Option<Redirect>>,
     /// Since when the store is available.
     up: watch::Sender<Option<Instant>>,
     /// When it was last lost.
@@ -87,25 +83,36 @@ pub struct Link {
     metric: StoreUpGauge,
 }
 
-#[derive(Clone)]
-struct OpenConnection {
+/// The route that calls take.
+pub(super) struct OpenRoute {
+    /// Another one for each primary.
+    pub(super) number: u64,
+    pub(super) route: StoreRoute,
+    /// Whether redirects are followed.
+    pub(super) follows_redirects: bool,
+}
+
+/// Why a call failed, and on which route.
+struct FailedCall {
     number: u64,
-    connection: StoreConnection,
+    error: StoreError,
 }
 
 impl Link {
-    pub(super) fn new(settings: StoreSettings, heartbeat: StoreKey, metric: StoreUpGauge) -> Self {
+    pub(super) fn new(settings: StoreSettings, replica: &str, metric: StoreUpGauge) -> Self {
         metric.set(false);
         Self {
             address: ArcSwap::from_pointee(settings.address),
             dialer: settings.dialer,
+            slot: settings.names.slot(),
             timeout: settings.timeout,
-            heartbeat_keys: [heartbeat, keys::epoch()],
+            heartbeat: Heartbeat::new(&settings.names, replica),
             epoch: AtomicI64::new(0),
-            open: RwLock::default(),
+            open: watch::Sender::new(None),
             opened: AtomicU64::new(0),
             slow: AtomicU32::new(0),
             closed: Notify::new(),
+            redirects: watch::Sender::new(None),
             up: watch::Sender::new(None),
             lost: Mutex::default(),
             refusals: RepeatedLine::default(),
@@ -118,19 +125,27 @@ impl Link {
         self.up.borrow().is_some()
     }
 
-    /// How long the store has been available without interruption.
+    /// How long the store has been available without interruption, and without a sign that it lost
+    /// data.
     pub fn up_for(&self) -> Option<Duration> {
         self.up.borrow().map(|since| since.elapsed())
     }
 
-    /// Whether the store is unavailable, and has been for less than [`RECENT`]. Most stores that
-    /// are lost are back soon, restarted or moved.
-    pub fn was_lost_recently(&self) -> bool {
-        let lost = *self.lost.lock().unwrap_or_else(PoisonError::into_inner);
-        !self.is_up() && lost.is_some_and(|lost| lost.elapsed() < RECENT)
+    /// How soon a store that was lost is usually back: restarted, or moved to another server.
+    pub fn recovery(&self) -> Duration {
+        match self.address.load().fails_over() {
+            true => FAILOVER,
+            false => RECOVERY,
+        }
     }
 
-    /// Changes whenever the store becomes available, loses its data, or is lost.
+    /// Whether the store is unavailable, and has been for less than [`Link::recovery`].
+    pub fn was_lost_recently(&self) -> bool {
+        let lost = *self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        !self.is_up() && lost.is_some_and(|lost| lost.elapsed() < self.recovery())
+    }
+
+    /// Changes whenever the store becomes available, may have lost data, or is lost.
     pub fn changes(&self) -> watch::Receiver<Option<Instant>> {
         self.up.subscribe()
     }
@@ -147,6 +162,17 @@ impl Link {
         keys: &[&StoreKey],
         args: &[&[u8]],
     ) -> Result<ScriptReply, Unavailable> {
+        let reply = self.call_split(script, keys, args).await?;
+        reply.ok_or(Unavailable)
+    }
+
+    /// The same; `None` if no node of a cluster has all keys at the moment.
+    pub(super) async fn call_split(
+        &self,
+        script: &Script,
+        keys: &[&StoreKey],
+        args: &[&[u8]],
+    ) -> Result<Option<ScriptReply>, Unavailable> {
         self.run(script, keys, args, StoreError::concerns_all).await
     }
 
@@ -157,24 +183,29 @@ impl Link {
     }
 
     /// Runs a script. An error of which `opens` returns true opens the breaker.
-    async fn run(
+    pub(super) async fn run(
         &self,
         script: &Script,
         keys: &[&StoreKey],
         args: &[&[u8]],
         opens: impl FnOnce(&StoreError) -> bool,
-    ) -> Result<ScriptReply, Unavailable> {
-        let OpenConnection { number, connection } = self.current().ok_or(Unavailable)?;
-        match timeout(self.timeout, connection.run(script, keys, args)).await {
+    ) -> Result<Option<ScriptReply>, Unavailable> {
+        let route = self.current().ok_or(Unavailable)?;
+        let number = route.number;
+        match timeout(self.timeout, self.follow(route, script, keys, args)).await {
             Ok(reply) => {
                 self.slow.store(0, Ordering::Relaxed);
-                reply.map_err(|error| {
-                    match opens(&error) {
-                        true => self.close(number, &error),
-                        false => self.log_refusal(&error),
+                match reply {
+                    Ok(reply) => Ok(Some(reply)),
+                    Err(failed) if failed.error == StoreError::Split => Ok(None),
+                    Err(failed) => {
+                        match opens(&failed.error) {
+                            true => self.close(failed.number, &failed.error),
+                            false => self.log_refusal(&failed.error),
+                        }
+                        Err(Unavailable)
                     }
-                    Unavailable
-                })
+                }
             }
             Err(_) => {
                 let slow = self.slow.fetch_add(1, Ordering::Relaxed).saturating_add(1);
@@ -184,6 +215,45 @@ impl Link {
                 Err(Unavailable)
             }
         }
+    }
+
+    /// Runs a script where its keys are, wherever a cluster has them.
+    async fn follow(
+        &self,
+        mut open: Arc<OpenRoute>,
+        script: &Script,
+        keys: &[&StoreKey],
+        args: &[&[u8]],
+    ) -> Result<ScriptReply, FailedCall> {
+        let mut redirects: usize = 0;
+        loop {
+            let number = open.number;
+            let failed = |error| FailedCall { number, error };
+            let redirect = match open.route.run(script, keys, args).await {
+                Err(error) if !open.follows_redirects || redirects >= MAX_REDIRECTS => {
+                    return Err(failed(error));
+                }
+                Err(StoreError::Moved(node)) => Redirect::Moved(node),
+                Err(StoreError::Ask(node)) => Redirect::Ask(node),
+                reply => return reply.map_err(failed),
+            };
+            redirects = redirects.saturating_add(1);
+            let broken = || failed(StoreError::Unreachable(ErrorKind::NotConnected));
+            open = self.redirected(&open, redirect).await.ok_or_else(broken)?;
+        }
+    }
+
+    /// Waits until the route leads elsewhere; `None` when there is none any more.
+    async fn redirected(&self, from: &Arc<OpenRoute>, to: Redirect) -> Option<Arc<OpenRoute>> {
+        // Before the look, so that no change is missed.
+        let mut changes = self.open.subscribe();
+        let current = self.current()?;
+        if !Arc::ptr_eq(&current, from) {
+            return Some(current);
+        }
+        self.redirects.send_replace(Some(to));
+        changes.changed().await.ok()?;
+        self.current()
     }
 
     fn log_refusal(&self, error: &StoreError) {
@@ -196,143 +266,73 @@ impl Link {
         });
     }
 
-    /// Connects and probes, again and again. Never ends.
-    pub(super) async fn keep(&self, scripts: &Scripts) {
-        let mut pause = FIRST_PAUSE;
-        let mut logged = false;
-        loop {
-            match self.connect(scripts).await {
-                Ok(connection) => {
-                    let since = Instant::now();
-                    self.serve(connection, scripts).await;
-                    if since.elapsed() >= STEADY {
-                        pause = FIRST_PAUSE;
-                    }
-                }
-                Err(error) if !logged => warn(&error),
-                Err(_) => {}
-            }
-            // From now on, each loss is logged when the connection is closed.
-            logged = true;
-            sleep(jittered(pause)).await;
-            pause = pause.saturating_mul(2).min(MAX_PAUSE);
-        }
+    pub(super) fn current(&self) -> Option<Arc<OpenRoute>> {
+        self.open.borrow().clone()
     }
 
-    async fn connect(&self, scripts: &Scripts) -> Result<StoreConnection, StoreError> {
-        let late = |_| StoreError::Timeout;
-        let address = self.address.load_full();
-        let opening = StoreConnection::open(&address, &self.dialer, CONNECT_TIMEOUT);
-        let connection = timeout(CONNECT_TIMEOUT, opening).await.map_err(late)??;
-        let args = heartbeat_args();
-        let args = args.each_ref().map(|arg| arg.as_bytes());
-        let keys = self.heartbeat_keys.each_ref();
-        let probe = connection.run(&scripts.heartbeat, &keys, &args);
-        match timeout(self.timeout, probe).await.map_err(late)?? {
-            ScriptReply::Number(epoch) => {
-                self.epoch.store(epoch, Ordering::Relaxed);
-                Ok(connection)
-            }
-            _ => Err(StoreError::Invalid),
-        }
-    }
-
-    /// Makes calls over this connection until it is closed.
-    async fn serve(&self, connection: StoreConnection, scripts: &Scripts) {
+    /// Makes calls over this route from now on. Returns its number.
+    pub(super) fn open(&self, route: StoreRoute, follows_redirects: bool) -> u64 {
         let number = self.opened.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        let closed = self.closed.notified();
-        tokio::pin!(closed);
-        closed.as_mut().enable();
         self.slow.store(0, Ordering::Relaxed);
-        self.open(OpenConnection {
-            number,
-            connection: connection.clone(),
-        });
-        tracing::info!("the store is available: replicas share limits and sessions");
-        let broken = async {
-            connection.closed().await;
-            let kind = std::io::ErrorKind::ConnectionReset;
-            self.close(number, &StoreError::Unreachable(kind));
-        };
-        let heartbeats = async {
-            loop {
-                sleep(HEARTBEAT_INTERVAL).await;
-                // Repeated until it succeeds or the breaker opens.
-                while self.is_up() && self.heartbeat(number, scripts).await.is_err() {}
-            }
-        };
-        tokio::select! {
-            () = closed => {}
-            () = broken => {}
-            () = heartbeats => {}
-        }
-    }
-
-    async fn heartbeat(&self, number: u64, scripts: &Scripts) -> Result<(), Unavailable> {
-        let args = heartbeat_args();
-        let args = args.each_ref().map(|arg| arg.as_bytes());
-        let keys = self.heartbeat_keys.each_ref();
-        match self.run(&scripts.heartbeat, &keys, &args, |_| true).await? {
-            ScriptReply::Number(epoch) if self.epoch.swap(epoch, Ordering::Relaxed) == epoch => {}
-            // It lost its data while the connection stood: the same as if it had been unavailable.
-            ScriptReply::Number(_) => {
-                let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-                if open.as_ref().is_some_and(|open| open.number == number) {
-                    self.up.send_replace(Some(Instant::now()));
-                }
-            }
-            _ => {
-                self.close(number, &StoreError::Invalid);
-                return Err(Unavailable);
-            }
-        }
-        Ok(())
-    }
-
-    fn current(&self) -> Option<OpenConnection> {
-        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        open.clone()
-    }
-
-    /// Makes calls over this connection from now on.
-    fn open(&self, connection: OpenConnection) {
         // All under one lock, as in `close`, so that the parts of the state never contradict.
-        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        *open = Some(connection);
-        self.metric.set(true);
-        self.up.send_replace(Some(Instant::now()));
+        self.open.send_modify(|open| {
+            *open = Some(Arc::new(OpenRoute {
+                number,
+                route,
+                follows_redirects,
+            }));
+            self.metric.set(true);
+            self.up.send_replace(Some(Instant::now()));
+        });
+        number
     }
 
-    fn close(&self, number: u64, error: &StoreError) {
-        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        // An error of an earlier connection says nothing about the current one.
-        if open.as_ref().is_none_or(|open| open.number != number) {
-            return;
+    /// Adds the node that is being given the keys to the route of this number.
+    pub(super) fn add_successor(&self, number: u64, successor: super::wire::StoreConnection) {
+        self.open.send_modify(|open| {
+            let Some(current) = open.as_ref().filter(|open| open.number == number) else {
+                return;
+            };
+            *open = Some(Arc::new(OpenRoute {
+                number,
+                route: StoreRoute {
+                    primary: current.route.primary.clone(),
+                    successor: Some(successor),
+                },
+                follows_redirects: current.follows_redirects,
+            }));
+        });
+    }
+
+    /// Notes that the store may have lost data while this route stood: the same as if it had been
+    /// unavailable.
+    pub(super) fn has_lost_data(&self, number: u64) {
+        let open = self.open.borrow();
+        if open.as_ref().is_some_and(|open| open.number == number) {
+            self.up.send_replace(Some(Instant::now()));
         }
-        *open = None;
-        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        self.metric.set(false);
-        self.up.send_replace(None);
-        drop(open);
-        warn(error);
-        self.closed.notify_waiters();
+    }
+
+    pub(super) fn close(&self, number: u64, error: &StoreError) {
+        let closed = self.open.send_if_modified(|open| {
+            // An error of an earlier route says nothing about the current one.
+            if open.as_ref().is_none_or(|open| open.number != number) {
+                return false;
+            }
+            *open = None;
+            *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            self.metric.set(false);
+            self.up.send_replace(None);
+            true
+        });
+        if closed {
+            warn(error);
+            self.closed.notify_waiters();
+        }
     }
 }
 
-/// Between half of `time` and all of it, so that replicas do not all act at once.
-pub fn jittered(time: Duration) -> Duration {
-    let mut byte = [0];
-    // Without randomness there is no jitter, which does no harm.
-    let _ = aws_lc_rs::rand::fill(&mut byte);
-    let [byte] = byte;
-    time.mul_f64(0.5 + f64::from(byte) / 512.0)
-}
-
-fn heartbeat_args() -> [String; 2] {
-    [HEARTBEAT_LIFETIME, EPOCH_LIFETIME].map(|time| time.as_millis().to_string())
-}
-
-fn warn(error: &StoreError) {
+pub(super) fn warn(error: &StoreError) {
     tracing::warn!(
         "the store is unavailable: {error}; this replica uses its own limits and sessions meanwhile"
     );

@@ -1,7 +1,12 @@
 //! What replicas share through one Redis or Valkey: each caller's rate ([`rates`]), the calls
 //! counted against quotas ([`quotas`]), and who may call Qiniu for a session ([`claims`]). [`link`]
-//! keeps the one connection, limits the time of each call, and tells whether the store is
-//! available.
+//! limits the time of each call and tells whether the store is available; [`keep`] makes the one
+//! connection.
+//!
+//! [`address`] parses the store's URL, and [`primary`] finds the server that it means: the only
+//! one, the one that sentinels name ([`sentinel`]), or the one that has the slot of all keys in a
+//! cluster ([`cluster`]). [`dial`] opens connections, [`route`] leads a call to its keys, and
+//! [`wire`] speaks the protocol.
 //!
 //! Speaks bytes and keys alone: it knows neither sessions nor callers. Relies on nothing that it
 //! finds in the store: while the store is unavailable, slow, or sends invalid replies, a call fails
@@ -15,14 +20,22 @@
     allow(dead_code, reason = "without an address nothing is called")
 )]
 
+mod address;
 mod claims;
 mod client;
+mod cluster;
+mod dial;
 mod error;
+mod heartbeat;
+mod keep;
 mod keys;
 pub mod link;
+mod primary;
 mod quotas;
 mod rates;
+mod route;
 mod script;
+mod sentinel;
 #[cfg(feature = "redis")]
 mod wire;
 #[cfg(not(feature = "redis"))]
@@ -30,13 +43,14 @@ mod wire;
 mod wire;
 
 pub use self::{
+    address::StoreAddress,
     claims::{ClaimReply, ClaimRequest, KnownClaim, PublishedState},
     client::Store,
     error::{AddressError, Unavailable},
-    keys::{NamingKey, StoreKey},
+    keep::jittered,
+    keys::{NamingKey, StoreKey, StoreNames},
     link::StoreSettings,
     quotas::{CounterTotal, CounterUpdate},
     rates::RateDecision,
     script::ScriptReply,
-    wire::StoreAddress,
 };

@@ -12,7 +12,10 @@ pub(super) struct Script {
 
 /// All scripts.
 pub(super) struct Scripts {
+    pub(super) alive: Script,
     pub(super) heartbeat: Script,
+    pub(super) age: Script,
+    pub(super) is_alive: Script,
     pub(super) rate: Script,
     pub(super) quota: Script,
     pub(super) claim: Script,
@@ -42,10 +45,24 @@ impl Script {
 impl Scripts {
     pub(super) fn new() -> Self {
         Self {
-            heartbeat: Script::new(include_str!("lua/heartbeat.lua")),
+            alive: Script::new(include_str!("lua/alive.lua")),
+            heartbeat: Script::new(concat!(
+                include_str!("lua/primary.lua"),
+                include_str!("lua/heartbeat.lua")
+            )),
+            age: Script::new(concat!(
+                include_str!("lua/primary.lua"),
+                include_str!("lua/age.lua"),
+                "return age(KEYS[1])\n"
+            )),
+            is_alive: Script::new("return redis.call('EXISTS', KEYS[1])\n"),
             rate: Script::new(include_str!("lua/rate.lua")),
             quota: Script::new(include_str!("lua/quota.lua")),
-            claim: Script::new(include_str!("lua/claim.lua")),
+            claim: Script::new(concat!(
+                include_str!("lua/primary.lua"),
+                include_str!("lua/age.lua"),
+                include_str!("lua/claim.lua")
+            )),
             publish: Script::new(include_str!("lua/publish.lua")),
         }
     }

@@ -1,48 +1,39 @@
-//! The only file that uses the `redis` crate: an address, a connection, and running a script.
+//! The only file that uses the `redis` crate: a connection to one server, and running a script or a
+//! command there.
 //!
 //! TCP and TLS connections are opened like all others ([`crate::outbound`]), so that the same
 //! certificates are trusted. The crate contributes the protocol, and one connection that all
 //! requests share. Its errors may hold an address or a reply, so they end here, as a
 //! [`StoreError`].
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::Path, sync::Arc};
 
 use redis::{
-    AsyncConnectionConfig, Cmd, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisConnectionInfo,
-    RedisError, ServerErrorKind, Value,
+    AsyncConnectionConfig, Cmd, ErrorKind, RedisConnectionInfo, RedisError, ServerErrorKind, Value,
     aio::{ConnectionLike, MultiplexedConnection},
 };
-use rustls::ClientConfig;
-use tokio::{net::UnixStream, sync::watch, task::AbortHandle};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::UnixStream,
+    sync::watch,
+    task::AbortHandle,
+};
 
 use super::{
-    error::{AddressError, StoreError},
+    address::{StoreLogin, announced},
+    error::StoreError,
     keys::StoreKey,
     script::{Script, ScriptReply},
 };
-use crate::{
-    outbound::{connection::ClientTls, dial::Dialer, origin::Origin},
-    secret::Secret,
-};
-
-/// Where the store is, and how to log in. It has no `Debug` or `Display`: it holds a password.
-#[derive(Clone)]
-pub struct StoreAddress {
-    location: Location,
-    login: RedisConnectionInfo,
-}
-
-#[derive(Clone)]
-enum Location {
-    Tcp(Origin, Option<ClientTls>),
-    Unix(PathBuf),
-}
+use crate::outbound::{connection::OutboundConnection, origin::Origin};
 
 /// A connection that all requests share. It closes when the last clone is dropped.
 #[derive(Clone)]
 pub(super) struct StoreConnection {
     shared: MultiplexedConnection,
     driver: Arc<Driver>,
+    /// The server, unless it is reached through a socket of this machine.
+    server: Option<Arc<Origin>>,
 }
 
 /// The task that reads and writes; dropping this ends it.
@@ -57,103 +48,65 @@ impl Drop for Driver {
     }
 }
 
-impl StoreAddress {
-    /// Parses a URL: `redis://` or `valkey://`, `rediss://` or `valkeys://` (with `tls`), or
-    /// `unix://`.
-    ///
-    /// # Errors
-    /// The text is no such URL.
-    pub fn parse(text: &Secret, tls: &ClientTls) -> Result<Self, AddressError> {
-        const WRONG: AddressError = AddressError::NotRedis;
-        let text = str::from_utf8(text.reveal()).map_err(|_| WRONG)?;
-        let mut url = redis::parse_redis_url(text).ok_or(WRONG)?;
-        if url.fragment().is_some() || url.query().is_some() {
-            return Err(AddressError::HasOptions);
-        }
-        let encrypted = match url.scheme() {
-            "rediss" | "valkeys" => {
-                url.set_scheme("redis").map_err(|()| WRONG)?;
-                true
-            }
-            _ => false,
-        };
-        let info = url.into_connection_info().map_err(|_| WRONG)?;
-        let location = match info.addr() {
-            ConnectionAddr::Tcp(host, port) if !host.is_empty() => {
-                let origin = Origin {
-                    tls: encrypted,
-                    host: host.clone(),
-                    port: *port,
-                    authority: String::new(),
-                };
-                Location::Tcp(origin, encrypted.then(|| tls.clone()))
-            }
-            ConnectionAddr::Unix(path) => Location::Unix(path.clone()),
-            _ => return Err(WRONG),
-        };
-        // The crate would announce its name and version, which needs another permission.
-        let login = info.redis_settings().clone().set_skip_set_lib_name();
-        Ok(Self { location, login })
-    }
-}
-
-/// Without HTTP's ALPN protocols, which a Redis behind a TLS proxy can't choose.
-fn without_alpn(tls: &ClientTls) -> Arc<ClientConfig> {
-    let mut config = ClientConfig::clone(&tls.current());
-    config.alpn_protocols.clear();
-    Arc::new(config)
-}
-
 impl StoreConnection {
-    /// Connects within `connect_timeout`, and logs in. The caller limits the time of that.
-    pub(super) async fn open(
-        address: &StoreAddress,
-        dialer: &Dialer,
-        connect_timeout: Duration,
+    /// Logs in over a connection to this server. The caller limits the time.
+    pub(super) async fn over(
+        stream: OutboundConnection,
+        server: &Origin,
+        login: &StoreLogin,
     ) -> Result<Self, StoreError> {
-        let broken = |error: io::Error| StoreError::Unreachable(error.kind());
-        match &address.location {
-            Location::Tcp(origin, tls) => {
-                let tls = tls.as_ref().map(without_alpn);
-                let stream = dialer.open(origin, tls, connect_timeout).await;
-                Self::over(stream.map_err(broken)?, &address.login).await
-            }
-            Location::Unix(path) => {
-                let stream = UnixStream::connect(path).await.map_err(broken)?;
-                Self::over(stream, &address.login).await
-            }
-        }
+        Self::log_in(stream, Some(Arc::new(server.clone())), login).await
     }
 
-    async fn over<S>(stream: S, login: &RedisConnectionInfo) -> Result<Self, StoreError>
+    /// Connects to a socket of this machine.
+    pub(super) async fn over_socket(path: &Path, login: &StoreLogin) -> Result<Self, StoreError> {
+        let stream = UnixStream::connect(path).await;
+        let stream = stream.map_err(|error| StoreError::Unreachable(error.kind()))?;
+        Self::log_in(stream, None, login).await
+    }
+
+    async fn log_in<S>(
+        stream: S,
+        server: Option<Arc<Origin>>,
+        login: &StoreLogin,
+    ) -> Result<Self, StoreError>
     where
-        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        // The caller limits the time.
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
-        let (shared, driver) = MultiplexedConnection::new_with_config(login, stream, config)
+        let login = connection_info(login)?;
+        let (shared, driver) = MultiplexedConnection::new_with_config(&login, stream, config)
             .await
-            .map_err(|error| store_error(&error))?;
+            .map_err(|error| store_error(&error, server.as_deref()))?;
         let (ended, over) = watch::channel(());
         let task = tokio::spawn(async move {
             driver.await;
             drop(ended);
         });
+        let driver = Arc::new(Driver {
+            task: task.abort_handle(),
+            over,
+        });
         Ok(Self {
             shared,
-            driver: Arc::new(Driver {
-                task: task.abort_handle(),
-                over,
-            }),
+            driver,
+            server,
         })
     }
 
-    /// Runs a script by its digest, or by its text if the store does not know it.
+    /// The server, unless it is reached through a socket of this machine.
+    pub(super) fn server(&self) -> Option<&Origin> {
+        self.server.as_deref()
+    }
+
+    /// Runs a script by its digest, or by its text if the store does not know it. With `asking`,
+    /// at a node of a cluster that is only being given the keys.
     pub(super) async fn run(
         &self,
         script: &Script,
         keys: &[&StoreKey],
         args: &[&[u8]],
+        asking: bool,
     ) -> Result<ScriptReply, StoreError> {
         let run = |how: &'static str, script: &str| {
             let mut command = redis::cmd(how);
@@ -166,23 +119,47 @@ impl StoreConnection {
             }
             command
         };
-        let known = self.send(&run("EVALSHA", &script.digest)).await;
+        let known = self.send(run("EVALSHA", &script.digest), asking).await;
         let reply = match known {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.send(&run("EVAL", script.text)).await
+                self.send(run("EVAL", script.text), asking).await
             }
             reply => reply,
         };
-        reply
-            .map(ScriptReply::from)
-            .map_err(|error| store_error(&error))
+        self.judge(reply)
     }
 
-    async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
-        match self.shared.clone().req_packed_command(command).await? {
+    /// Runs a command.
+    pub(super) async fn command(&self, words: &[&str]) -> Result<ScriptReply, StoreError> {
+        let mut command = Cmd::new();
+        for word in words {
+            command.arg(*word);
+        }
+        self.judge(self.send(command, false).await)
+    }
+
+    async fn send(&self, command: Cmd, asking: bool) -> Result<Value, RedisError> {
+        let mut shared = self.shared.clone();
+        let value = match asking {
+            false => shared.req_packed_command(&command).await?,
+            true => {
+                // In one piece, so that no other request comes between the two.
+                let mut both = redis::pipe();
+                both.cmd("ASKING").add_command(command);
+                let values = shared.req_packed_commands(&both, 1, 1).await?;
+                values.into_iter().next().unwrap_or(Value::Nil)
+            }
+        };
+        match value {
             Value::ServerError(error) => Err(error.into()),
             value => Ok(value),
         }
+    }
+
+    fn judge(&self, reply: Result<Value, RedisError>) -> Result<ScriptReply, StoreError> {
+        reply
+            .map(ScriptReply::from)
+            .map_err(|error| store_error(&error, self.server()))
     }
 
     /// Resolves when the store or the network has closed the connection.
@@ -190,6 +167,19 @@ impl StoreConnection {
         let mut over = self.driver.over.clone();
         while over.changed().await.is_ok() {}
     }
+}
+
+fn connection_info(login: &StoreLogin) -> Result<RedisConnectionInfo, StoreError> {
+    // The crate would announce its name and version, which needs another permission.
+    let mut info = RedisConnectionInfo::default().set_skip_set_lib_name();
+    if let Some(user) = &login.user {
+        info = info.set_username(user);
+    }
+    if let Some(password) = &login.password {
+        let password = str::from_utf8(password.reveal()).map_err(|_| StoreError::Login)?;
+        info = info.set_password(password);
+    }
+    Ok(info.set_db(login.database.into()))
 }
 
 impl From<Value> for ScriptReply {
@@ -203,7 +193,9 @@ impl From<Value> for ScriptReply {
     }
 }
 
-fn store_error(error: &RedisError) -> StoreError {
+/// The error of a reply from `server`.
+fn store_error(error: &RedisError, server: Option<&Origin>) -> StoreError {
+    let elsewhere = || redirected(error.redirect_node()?.0, server?);
     match error.kind() {
         ErrorKind::AuthenticationFailed => StoreError::Login,
         ErrorKind::Io => StoreError::Unreachable(if error.is_timeout() {
@@ -211,64 +203,49 @@ fn store_error(error: &RedisError) -> StoreError {
         } else {
             io::ErrorKind::ConnectionReset
         }),
+        ErrorKind::Server(ServerErrorKind::TryAgain) => StoreError::Split,
+        ErrorKind::Server(kind @ (ServerErrorKind::Moved | ServerErrorKind::Ask)) => {
+            match (elsewhere(), kind) {
+                (Some(node), ServerErrorKind::Moved) => StoreError::Moved(node),
+                (Some(node), _) => StoreError::Ask(node),
+                (None, _) => StoreError::refused(error.code()),
+            }
+        }
         ErrorKind::Server(_) | ErrorKind::Extension => StoreError::refused(error.code()),
         _ => StoreError::Invalid,
     }
 }
 
+/// The node that a redirect of `server` names by `host:port`. Without a host it is the server's.
+fn redirected(node: &str, server: &Origin) -> Option<Origin> {
+    let (host, port) = node.rsplit_once(':')?;
+    let host = if host.is_empty() { &server.host } else { host };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    announced(host, port.parse().ok()?, server.tls)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outbound::connection::client_config;
-
-    fn parse(text: &str) -> Result<StoreAddress, AddressError> {
-        StoreAddress::parse(
-            &Secret::new(text),
-            &ClientTls::new(client_config(None).unwrap()),
-        )
-    }
 
     #[test]
-    fn an_address_is_parsed_with_its_login() {
-        let address = parse("rediss://ann:p%40ss@redis.example.com:6380/3").unwrap();
-        let Location::Tcp(origin, Some(tls)) = &address.location else {
-            panic!("no TLS");
-        };
-        assert_eq!(
-            (origin.host.as_str(), origin.port),
-            ("redis.example.com", 6380)
-        );
-        assert!(without_alpn(tls).alpn_protocols.is_empty());
-        let login = &address.login;
-        assert_eq!(
-            (login.username(), login.password(), login.db()),
-            (Some("ann"), Some("p@ss"), 3)
-        );
-        let plain = parse("valkey://10.0.0.1").unwrap();
-        let Location::Tcp(origin, None) = &plain.location else {
-            panic!("TLS");
-        };
-        assert_eq!((origin.host.as_str(), origin.port), ("10.0.0.1", 6379));
-        assert!(matches!(
-            parse("unix:///run/redis.sock").unwrap().location,
-            Location::Unix(_)
-        ));
-    }
-
-    #[test]
-    fn a_text_that_is_no_address_of_a_redis_is_refused() {
-        for wrong in [
-            "",
-            "redis",
-            "redis://",
-            "http://127.0.0.1:6379",
-            "redis://127.0.0.1:port",
-            "redis://127.0.0.1/zero",
-            "rediss://127.0.0.1/#insecure",
-            "redis://127.0.0.1/?protocol=resp3",
+    fn a_redirect_names_a_node_or_another_port_of_the_same_host() {
+        let server = announced("10.0.0.1", 7000, true).unwrap();
+        for (node, host, port) in [
+            ("10.0.0.2:7001", "10.0.0.2", 7001),
+            ("redis-2.svc:7001", "redis-2.svc", 7001),
+            ("::1:7001", "::1", 7001),
+            ("[::1]:7001", "::1", 7001),
+            (":7001", "10.0.0.1", 7001),
         ] {
-            let error = parse(wrong).err().unwrap_or_else(|| panic!("{wrong}"));
-            assert!(!error.to_string().contains("127"), "{error}");
+            let node = redirected(node, &server).unwrap();
+            assert_eq!(
+                (node.host.as_str(), node.port, node.tls),
+                (host, port, true)
+            );
+        }
+        for wrong in ["", "host", "host:", "host:0", "a b:1", "?:7001"] {
+            assert_eq!(redirected(wrong, &server), None, "{wrong}");
         }
     }
 }

@@ -1,43 +1,35 @@
 //! Replaces `wire` in a build without the cargo feature `redis`: no address can be made, so nothing
-//! is ever called.
+//! is ever connected.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, path::Path};
 
 use super::{
-    error::{AddressError, StoreError},
+    address::StoreLogin,
+    error::StoreError,
     keys::StoreKey,
     script::{Script, ScriptReply},
 };
-use crate::{
-    outbound::{connection::ClientTls, dial::Dialer},
-    secret::Secret,
-};
-
-/// The address of a store; it has no value.
-#[derive(Clone)]
-pub struct StoreAddress(Infallible);
+use crate::outbound::{connection::OutboundConnection, origin::Origin};
 
 /// A connection to a store; it has no value.
 #[derive(Clone)]
 pub(super) struct StoreConnection(Infallible);
 
-impl StoreAddress {
-    /// Refuses every address.
-    ///
-    /// # Errors
-    /// Always.
-    pub fn parse(_: &Secret, _: &ClientTls) -> Result<Self, AddressError> {
-        Err(AddressError::NotBuilt)
-    }
-}
-
 impl StoreConnection {
-    pub(super) async fn open(
-        address: &StoreAddress,
-        _: &Dialer,
-        _: Duration,
+    pub(super) async fn over(
+        _: OutboundConnection,
+        _: &Origin,
+        _: &StoreLogin,
     ) -> Result<Self, StoreError> {
-        match address.0 {}
+        Err(StoreError::Invalid)
+    }
+
+    pub(super) async fn over_socket(_: &Path, _: &StoreLogin) -> Result<Self, StoreError> {
+        Err(StoreError::Invalid)
+    }
+
+    pub(super) fn server(&self) -> Option<&Origin> {
+        match self.0 {}
     }
 
     pub(super) async fn run(
@@ -45,7 +37,12 @@ impl StoreConnection {
         _: &Script,
         _: &[&StoreKey],
         _: &[&[u8]],
+        _: bool,
     ) -> Result<ScriptReply, StoreError> {
+        match self.0 {}
+    }
+
+    pub(super) async fn command(&self, _: &[&str]) -> Result<ScriptReply, StoreError> {
         match self.0 {}
     }
 

@@ -32,18 +32,16 @@ use super::{
 };
 use crate::{
     session::{fingerprint::Fingerprint, ticket::Ticket},
-    store::{
-        ClaimReply, ClaimRequest, KnownClaim, Store, Unavailable,
-        link::{RECENT, jittered},
-    },
+    store::{ClaimReply, ClaimRequest, KnownClaim, Store, Unavailable, jittered},
 };
 
 /// Until the first poll of a session that is in progress on another replica. The pauses then grow.
 const FIRST_POLL: Duration = Duration::from_millis(15);
 /// The longest pause between polls.
 const MAX_POLL: Duration = Duration::from_millis(250);
-/// How long the wait for another replica goes on while the store is unavailable.
-const UNAVAILABLE_WAIT: Duration = Duration::from_secs(5);
+/// How long the wait for another replica goes on while the store is unavailable, beyond the time in
+/// which most stores are back.
+const UNAVAILABLE_WAIT: Duration = Duration::from_secs(2);
 /// How much longer than a call and its finalization a retry waits: neither begins at once.
 const START_DELAY: Duration = Duration::from_secs(5);
 
@@ -145,7 +143,7 @@ impl Replicas {
         };
         lease.set_publication(publication.clone());
         let mut pending = PendingClaim {
-            inquiry: Inquiry::new(lease.was_elsewhere()),
+            inquiry: Inquiry::new(lease.was_elsewhere(), self.outbox.store.link.recovery()),
             lease: Some(lease),
             unsure: false,
             ticket,
@@ -197,6 +195,8 @@ struct Inquiry {
     known: KnownClaim,
     pause: Duration,
     unavailable_since: Option<Instant>,
+    /// How soon a store that was lost is usually back.
+    recovery: Duration,
 }
 
 /// What follows from a reply of the store.
@@ -209,7 +209,7 @@ enum Step {
 }
 
 impl Inquiry {
-    fn new(claimed: bool) -> Self {
+    fn new(claimed: bool, recovery: Duration) -> Self {
         let known = KnownClaim {
             claimed,
             ..KnownClaim::default()
@@ -218,6 +218,7 @@ impl Inquiry {
             known,
             pause: FIRST_POLL,
             unavailable_since: None,
+            recovery,
         }
     }
 
@@ -251,11 +252,13 @@ impl Inquiry {
         let since = self.unavailable_since.get_or_insert_with(Instant::now);
         let waited = since.elapsed();
         match self.known.claimed {
-            true if waited > UNAVAILABLE_WAIT => Step::Refused(ClaimError::OutcomeUnknown),
+            true if waited > self.recovery.saturating_add(UNAVAILABLE_WAIT) => {
+                Step::Refused(ClaimError::OutcomeUnknown)
+            }
             true => Step::Wait,
             // Most stores that are lost are back within a moment, and without the store nobody
             // knows whether another replica has sent the session.
-            false if lost_recently && waited < RECENT => Step::Wait,
+            false if lost_recently && waited < self.recovery => Step::Wait,
             false => Step::Acquired,
         }
     }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     session::{fingerprint::Fingerprint, ticket::SessionDigest},
-    store::{ClaimRequest, PublishedState, Store, Unavailable, link::jittered},
+    store::{ClaimRequest, PublishedState, Store, Unavailable, jittered},
 };
 
 /// Until a failed publication is retried, while the store is available.

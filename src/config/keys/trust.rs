@@ -225,8 +225,22 @@ pub(super) const RESULTS: &[ConfigKey] = &[
         "store.redis",
         ValueType::Secret,
         Required,
-        "URL of a Redis or Valkey, with user and password: `redis://`, `rediss://` (TLS) or \
-         `unix://`.",
+        "URL of a Redis or Valkey, with user and password: `redis://` or `rediss://` (TLS), each \
+         also as `redis+sentinel://` or `redis+cluster://`; or `unix://`.",
+    ),
+    key(
+        "store.prefix",
+        ValueType::Text,
+        Value("\"liveness-gateway\""),
+        "What all names in the store begin with, in braces: up to 64 letters, digits and `-_.:/`. \
+         Gateways that share limits and sessions have the same one.",
+    ),
+    key(
+        "store.allow_plaintext",
+        ValueType::Boolean,
+        Value("false"),
+        "Accept `redis://` to other machines, where something else, such as a mesh, encrypts the \
+         connection.",
     ),
     key(
         "store.timeout",

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::store::StoreNames;
+
 use super::{SEAL_KEY, good, minimal, wrong::only};
 
 const URL: &str = "rediss://ann:MARKER@redis.example.com:6380/2";
@@ -13,7 +15,13 @@ const KEYS: &[(&str, &str)] = &[
         "INSECURE",
         "rediss://ann:MARKER@redis.example.com/#insecure",
     ),
+    (
+        "NO_SERVICE",
+        "rediss+sentinel://ann:MARKER@redis.example.com",
+    ),
+    ("PLAIN", PLAIN),
 ];
+const PLAIN: &str = "redis+cluster://ann:MARKER@redis.example.com,127.0.0.1";
 const SEALED: &str = "[sessions]\nseal_key = { env = \"SEAL\" }\n";
 
 /// Expects exactly one error, with this message, at this part of the text.
@@ -38,6 +46,12 @@ fn the_store_has_its_defaults_and_no_output_shows_its_address() {
     );
     assert!(!loaded.effective.contains("MARKER") && !loaded.effective.contains("example.com:6380"));
     assert_eq!(good(&loaded.effective, KEYS).effective, loaded.effective);
+    let mesh = "[store]\nredis = { env = \"PLAIN\" }\nallow_plaintext = true\nprefix = \"a\"\n";
+    let loaded = good(&minimal(&format!("{SEALED}{mesh}")), KEYS);
+    assert_eq!(
+        loaded.settings.store.unwrap().names,
+        StoreNames::new("a").unwrap()
+    );
     let unbound = "[sessions]\nbind = false\n[store]\nredis = { env = \"REDIS\" }\n";
     assert!(good(&minimal(unbound), KEYS).settings.store.is_some());
 }
@@ -54,6 +68,26 @@ fn each_error_has_its_location_and_none_shows_the_secret() {
         &sealed("redis = { env = \"INSECURE\" }"),
         "has a `?` or `#` part",
         "\"INSECURE\"",
+    );
+    one(
+        &sealed("redis = { env = \"NO_SERVICE\" }"),
+        "`redis` names no service of the sentinels",
+        "\"NO_SERVICE\"",
+    );
+    one(
+        &sealed("redis = { env = \"PLAIN\" }"),
+        "`redis` is not encrypted, and leads to another machine",
+        "\"PLAIN\"",
+    );
+    one(
+        &sealed("redis = { env = \"REDIS\" }\nprefix = \"a{b}\""),
+        "`prefix` can't be part of a name in the store",
+        "\"a{b}\"",
+    );
+    one(
+        &sealed("redis = { env = \"REDIS\" }\nprefix = \"\""),
+        "`prefix` is missing",
+        "store]",
     );
     one(
         "[store]\nredis = { env = \"REDIS\" }\n",

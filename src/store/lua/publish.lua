@@ -23,8 +23,7 @@ else
   new = 'f'
 end
 if not write then return 0 end
-redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 's', new, 'p', ARGV[1], 'o', ARGV[2], 'n', ARGV[3])
-if new == 'a' then redis.call('HSET', KEYS[1], 'b', ARGV[6]) end
+-- Never deleted and made anew: while its slot moves to another node, a key must not be missing.
+redis.call('HSET', KEYS[1], 's', new, 'p', ARGV[1], 'o', ARGV[2], 'n', ARGV[3], 'b', ARGV[6])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 1

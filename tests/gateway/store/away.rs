@@ -178,7 +178,7 @@ pub(crate) async fn looks(redis: &Redis) -> u32 {
 /// Waits until the store knows this many sessions.
 async fn known(redis: &Redis, sessions: usize) {
     for _ in 0..2000 {
-        if redis.keys("liveness-gateway:session:*").await.len() == sessions {
+        if redis.keys("{liveness-gateway}:session:*").await.len() == sessions {
             return;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -121,8 +121,6 @@ fn reply(words: &[String], state: &mut State) -> String {
         return bytes.clone();
     }
     match keys {
-        // A heartbeat, and the store's epoch.
-        [_, _] => ":1\r\n",
         [_, _, _] => "*1\r\n$8\r\nacquired\r\n",
         [rate] if rate.contains(":rate:") => "*2\r\n:1\r\n:5\r\n",
         [quota] if quota.contains(":quota:") => "*4\r\n:1\r\n:0\r\n:0\r\n:0\r\n",

@@ -94,7 +94,7 @@ async fn a_seal_key_that_changes_while_a_replica_runs_names_callers_anew_from_th
     let one = replica(qiniu, &folder).await;
     assert_eq!(after_a_call(&one).await, (99, 99));
     let names = async || -> HashSet<String> {
-        let keys = redis.keys("liveness-gateway:rate:*").await;
+        let keys = redis.keys("{liveness-gateway}:rate:*").await;
         keys.into_iter().collect()
     };
     let before = names().await;

@@ -68,7 +68,7 @@ async fn the_call_of_a_killed_replica_is_never_repeated() {
     assert!(began.elapsed() < Duration::from_secs(15), "{began:?}");
     assert_eq!(qiniu.requests(), 1);
     // The call may have been billed, so it counts against the quota; no other does.
-    let counts = redis.keys("liveness-gateway:quota:*").await;
+    let counts = redis.keys("{liveness-gateway}:quota:*").await;
     assert_eq!(counts.len(), 1);
     assert_eq!(redis.ask(&["HGET", &counts[0], "n"]).await, [b"1"]);
     assert_eq!(redis.denied().await, Vec::<String>::new());

@@ -83,7 +83,7 @@ async fn two_replicas_count_together_and_start_new_windows_together() {
         passed.fetch_add(1, Ordering::SeqCst);
     }
     // One key for each day, which expires when no request can ask for it.
-    let counts = redis.keys("liveness-gateway:quota:*").await;
+    let counts = redis.keys("{liveness-gateway}:quota:*").await;
     assert_eq!(counts.len(), 2);
     for count in counts {
         let goes = redis.ask(&["TTL", &count]).await;
@@ -252,7 +252,7 @@ async fn a_caller_without_calls_leaves_nothing_in_the_store() {
     let one = one_by(&clock, qiniu, &redis, "5/day").await;
     for calls_of_another in 0..2 {
         assert_eq!(calls_left(&one).await, 5);
-        let counts = redis.keys("liveness-gateway:quota:*").await;
+        let counts = redis.keys("{liveness-gateway}:quota:*").await;
         assert_eq!(counts.len(), calls_of_another);
         assert_eq!(super::ask(&one, "user-2").await.status, 200);
     }

@@ -141,7 +141,7 @@ async fn a_redis_that_was_demoted_is_left_for_the_new_primary_and_no_video_is_se
     for name in ["one", "other"] {
         let socket = path(name);
         let redis = Redis::start_with(&["--unixsocket", socket.to_str().unwrap()]).await;
-        redis.ask(&["SET", "liveness-gateway:epoch", "1"]).await;
+        redis.remembers_since(1).await;
         servers.push(redis);
     }
     lead(&path("store"), &path("one"));
@@ -156,7 +156,7 @@ async fn a_redis_that_was_demoted_is_left_for_the_new_primary_and_no_video_is_se
     for gateway in &both {
         let sessions = async || {
             let up = gateway.metrics().await.contains("store_up 1\n");
-            up && servers[1].keys("liveness-gateway:replica:*").await.len() == 2
+            up && servers[1].keys("{liveness-gateway}:replica:*").await.len() == 2
         };
         eventually("both are at the new primary", sessions).await;
     }
@@ -177,7 +177,7 @@ async fn a_key_of_another_type_in_a_redis_concerns_its_user_alone() {
     );
     let [one, other] = two(qiniu, &redis, tight).await;
     assert_eq!(ask(&one, "broken").await.status, 200);
-    let keys = redis.keys("liveness-gateway:rate:*").await;
+    let keys = redis.keys("{liveness-gateway}:rate:*").await;
     for key in &keys {
         redis.ask(&["DEL", key]).await;
         redis.ask(&["LPUSH", key, "x"]).await;

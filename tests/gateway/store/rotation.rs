@@ -28,7 +28,7 @@ async fn guarded(password: &str) -> Redis {
     let password = format!(">{password}");
     let mut words = vec!["ACL", "SETUSER", "gateway", "on", &password];
     let least =
-        "~liveness-gateway:* +eval +evalsha +get +set +hmget +hset +del +exists +pexpire +time";
+        "~{liveness-gateway}:* +eval +evalsha +get +set +hmget +hset +exists +pexpire +time +info";
     words.extend(least.split(' '));
     assert_eq!(redis.ask(&words).await, [b"OK"]);
     redis

@@ -61,11 +61,11 @@ async fn the_store_holds_nothing_readable_and_nothing_without_an_expiry() {
     assert_eq!(answer.body, told.as_str());
     one.post(false, VERIFY, verify_body(&ids[1], &video)).await;
     let all = dump(&redis).await;
-    assert_eq!(redis.keys("liveness-gateway:session:*").await.len(), 2);
-    assert_eq!(redis.keys("liveness-gateway:rate:*").await.len(), 1);
-    assert_eq!(redis.keys("liveness-gateway:replica:*").await.len(), 2);
-    assert_eq!(redis.keys("liveness-gateway:epoch").await.len(), 1);
-    assert_eq!(redis.keys("liveness-gateway:quota:*").await.len(), 1);
+    assert_eq!(redis.keys("{liveness-gateway}:session:*").await.len(), 2);
+    assert_eq!(redis.keys("{liveness-gateway}:rate:*").await.len(), 1);
+    assert_eq!(redis.keys("{liveness-gateway}:replica:*").await.len(), 2);
+    assert_eq!(redis.keys("{liveness-gateway}:epoch").await.len(), 1);
+    assert_eq!(redis.keys("{liveness-gateway}:quota:*").await.len(), 1);
     assert_eq!(redis.keys("*").await.len(), 7, "all keys have the prefix");
     let token = bearer(USER);
     let text = BASE64.encode(&video[..300]);

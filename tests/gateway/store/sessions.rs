@@ -115,7 +115,7 @@ async fn the_other_replica_has_a_response_before_its_caller_does() {
     for round in 0..20 {
         let body = verify_body(&session(&one).await, &video(0));
         let first = one.post(false, VERIFY, body.clone()).await;
-        for key in redis.keys("liveness-gateway:session:*").await {
+        for key in redis.keys("{liveness-gateway}:session:*").await {
             assert_eq!(redis.ask(&["HGET", &key, "s"]).await, [b"a"], "{round}");
         }
         let again = other.post(false, VERIFY, body).await;

@@ -231,7 +231,7 @@ async fn a_call_is_returned_although_the_store_was_late_to_reply_that_it_lost_th
         while qiniu.requests() == 0 {
             tokio::task::yield_now().await;
         }
-        let counts = redis.keys("liveness-gateway:quota:*").await;
+        let counts = redis.keys("{liveness-gateway}:quota:*").await;
         assert_eq!(redis.ask(&["HGET", &counts[0], "n"]).await, [b"1"]);
         redis.ask(&["SCRIPT", "FLUSH"]).await;
         delay.once(Duration::from_millis(2500));

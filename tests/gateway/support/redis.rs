@@ -44,14 +44,15 @@ pub(crate) fn is_there() -> bool {
     found
 }
 
-/// The key of the store's epoch: when it was last without data, in milliseconds since 1970.
-const EPOCH: &str = "liveness-gateway:epoch";
+/// The key of the store's epoch: since when its primary has been remembering, in milliseconds since
+/// 1970, and the primary's id.
+const EPOCH: &str = "{liveness-gateway}:epoch";
 
 impl Redis {
     /// A store that has existed for long, so that replicas need not wait for what others publish.
     pub(crate) async fn start() -> Self {
         let redis = Self::start_with(&[]).await;
-        redis.ask(&["SET", EPOCH, "1"]).await;
+        redis.remembers_since(1).await;
         redis
     }
 
@@ -89,6 +90,20 @@ impl Redis {
             redis.kill();
         }
         panic!("redis-server does not start");
+    }
+
+    /// Sets the epoch, in milliseconds since 1970.
+    pub(crate) async fn remembers_since(&self, epoch: i64) {
+        let id = self.primary_id().await;
+        self.ask(&["SET", EPOCH, &format!("{epoch} {id}")]).await;
+    }
+
+    /// Its id as a primary.
+    pub(crate) async fn primary_id(&self) -> String {
+        let info = self.ask(&["INFO", "replication"]).await.concat();
+        let info = String::from_utf8(info).unwrap();
+        let id = info.split("master_replid:").nth(1).unwrap();
+        id.split_whitespace().next().unwrap().to_owned()
     }
 
     pub(crate) fn url(&self) -> String {
