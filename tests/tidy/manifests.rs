@@ -15,14 +15,35 @@ fn number(file: &str, part: &str, unit: &str) -> Option<usize> {
 
 #[test]
 fn the_memory_limits_hold_the_connections() {
-    // Kibibytes of a connection: plain behind an ingress or an app, TLS elsewhere.
+    // Kibibytes of a connection: plain behind an ingress, a Gateway or an app, TLS elsewhere.
     for (config, manifest, part, unit, connection) in [
         (
             "kubernetes/edge/gateway.toml",
-            "kubernetes/edge/deployment.yaml",
+            "kubernetes/base/deployment.yaml",
             "limits: { memory: ",
             "Mi",
             20,
+        ),
+        (
+            "kubernetes/redis/gateway.toml",
+            "kubernetes/base/deployment.yaml",
+            "limits: { memory: ",
+            "Mi",
+            20,
+        ),
+        (
+            "kubernetes/production/gateway.toml",
+            "kubernetes/base/deployment.yaml",
+            "limits: { memory: ",
+            "Mi",
+            20,
+        ),
+        (
+            "kubernetes/tls/gateway.toml",
+            "kubernetes/tls/deployment.yaml",
+            "limits: { memory: ",
+            "Mi",
+            60,
         ),
         (
             "kubernetes/sidecar/gateway.toml",
@@ -30,6 +51,13 @@ fn the_memory_limits_hold_the_connections() {
             "limits: { memory: ",
             "Mi",
             20,
+        ),
+        (
+            "compose/gateway/gateway.toml",
+            "compose/compose.yaml",
+            "mem_limit: ",
+            "m\n",
+            60,
         ),
         (
             "systemd/gateway.toml",

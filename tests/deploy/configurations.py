@@ -1,0 +1,66 @@
+"""Runs `liveness-gateway check` on the gateway.toml of manifests, with throw-away keys."""
+
+import pathlib
+import re
+import subprocess
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# Names of files that the program itself makes, by their arguments.
+MADE = {
+    "seal_key": ["keygen", "seal"],
+    "previous_seal_key": ["keygen", "seal"],
+    "verdict_key": ["keygen", "verdict"],
+}
+TEXTS = {
+    "access_key": "access",
+    "secret_key": "secret",
+    "jwks.json": (ROOT / "config/example-jwks.json").read_text(),
+    "redis_url": "rediss://gateway:password@redis.example.com:6379",
+}
+
+
+def write(folder, name, program):
+    """A file as gateway.toml asks for it, by its name."""
+    path = folder / name
+    if path.exists():
+        return
+    if name in MADE:
+        made = subprocess.run([program, *MADE[name]], check=True, capture_output=True)
+        path.write_bytes(made.stdout)
+    elif name in ("tls.crt", "tls.key"):
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+             "-nodes", "-days", "90", "-subj", "/CN=liveness.example.com",
+             "-addext", "subjectAltName=DNS:liveness.example.com",
+             "-keyout", folder / "tls.key", "-out", folder / "tls.crt"],
+            check=True, capture_output=True)
+    else:
+        path.write_text(TEXTS[name])
+
+
+def check(text, program):
+    """The messages of `check` for this configuration, or nothing if it is good."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        used = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+        for file in re.findall(r'"/(?:run/(?:secrets|credentials)|etc)/[^"/]+/([^"/]+)"', used):
+            write(folder, file, program)
+        moved = re.sub(r'"/(?:run/(?:secrets|credentials)|etc)/[^"/]+/', f'"{folder}/', text)
+        (folder / "gateway.toml").write_text(moved)
+        done = subprocess.run([program, "check", "--config", folder / "gateway.toml"],
+                              capture_output=True, text=True, check=False)
+        return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def faults(objects, program):
+    """What `check` says of the configuration in a ConfigMap."""
+    for item in objects:
+        text = item.get("data", {}).get("gateway.toml") if item["kind"] == "ConfigMap" else None
+        if text is None:
+            continue
+        if said := check(text, program):
+            yield f"gateway.toml: {said}"
+        # The program reads these files, so a wrong one does not pass.
+        if not check(text.replace("[qiniu]", "[qiniu]\nunknown = 1"), program):
+            yield "gateway.toml: an unknown key passes"
