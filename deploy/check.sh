@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Checks deploy/ as far as this machine can, without a network, a cluster or a container daemon.
+# Checks deploy/systemd and deploy/Dockerfile, without a network or a container daemon.
 #   deploy/check.sh [PATH-TO-liveness-gateway]
-# A check is skipped if its tool is missing; with CI=true, a missing kubectl is a failure.
+# A check is skipped if its tool is missing. .ci/deploy, .ci/image and .ci/deb check the rest.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -56,40 +56,6 @@ check_toml() {
     fi
 }
 
-if command -v kubectl > /dev/null; then
-    for kind in edge sidecar; do
-        out=$work/$kind.yaml
-        if ! kubectl kustomize "kubernetes/$kind" > "$out"; then
-            fail "$kind: kustomize"
-            continue
-        fi
-        ok "$kind: renders"
-        expect "$kind: not root" "$out" '^ +runAsNonRoot: true$'
-        expect "$kind: read-only root" "$out" '^ +readOnlyRootFilesystem: true$'
-        expect "$kind: no escalation" "$out" '^ +allowPrivilegeEscalation: false$'
-        expect "$kind: no capabilities" "$out" '^ +- ALL$'
-        expect "$kind: seccomp" "$out" '^ +type: RuntimeDefault$'
-        expect "$kind: memory limit" "$out" '^ +memory: [0-9]+Mi$'
-        expect "$kind: readiness" "$out" '^ +path: /readyz$'
-        expect "$kind: image with a registry" "$out" 'image: [a-z.]+/liveness-gateway[:@]'
-        forbid "$kind: no secret in the repository" "$out" '^kind: Secret$'
-        forbid "$kind: no empty selector" "$out" 'selector: \{\}'
-        forbid "$kind: no floating image" "$out" 'image: .*:latest$'
-        # The block of gateway.toml, without its indentation.
-        awk '/^  gateway.toml: \|/ { on = 1; next }
-             on && /^[^ ]/ { exit }
-             on { print substr($0, 5) }' "$out" > "$work/$kind.toml"
-        expect "$kind: carries gateway.toml" "$work/$kind.toml" '^\[qiniu\]'
-        grace=$(sed -n 's/^ *terminationGracePeriodSeconds: //p' "$out")
-        longer "$kind: time to drain" "$grace" "$work/$kind.toml"
-        check_toml "$kind: gateway.toml" "$work/$kind.toml"
-    done
-elif [ "${CI:-}" = true ]; then
-    fail "kubectl is required and missing"
-else
-    skip "kubernetes: no kubectl"
-fi
-
 unit=systemd/liveness-gateway.service
 stop=$(sed -n 's/^TimeoutStopSec=\([0-9]*\)s$/\1/p' $unit)
 longer "systemd: time to drain" "$stop" systemd/gateway.toml
@@ -128,9 +94,16 @@ fi
 expect "docker: builds what is locked, with its dependencies' names" Dockerfile \
     'cargo auditable build .*--locked'
 expect "docker: tools that are locked" Dockerfile 'cargo install --locked( [a-z-]+@[0-9.]+)+$'
-expect "docker: a list of the dependencies" Dockerfile 'COPY --from=build /build/sbom.cdx.json'
-# Every base has a tag, and a place for its digest.
-if grep '^FROM' Dockerfile | grep -Evq '^FROM (scratch|[a-z]+:[a-z0-9.-]+\$\{[A-Z]+_DIGEST\})( |$)'; then
+expect "docker: dependencies in a layer of their own" Dockerfile '^COPY Cargo.toml Cargo.lock'
+expect "docker: the source is newer than the empty program" Dockerfile 'touch src/main.rs src/lib.rs'
+expect "docker: a list of the dependencies" Dockerfile 'install .*sbom.cdx.json /image/'
+expect "docker: the files that CI runs the program in" Dockerfile 'deploy/image-root .* /image'
+for label in title description licenses version revision; do
+    expect "docker: label $label" Dockerfile "org.opencontainers.image.$label="
+done
+# Every base has a tag, and a place for its digest; every other stage is one of this file.
+if sed -n 's/^FROM //p' Dockerfile | grep -Evq \
+    '^(scratch|tools|dependencies|[a-z]+:[a-z0-9.-]+\$\{[A-Z]+_DIGEST\})( |$)'; then
     fail "docker: a base image without a tag, or without a place for its digest"
 else
     ok "docker: base images by tag and digest"
