@@ -45,6 +45,7 @@ pub mod media;
 pub mod memory;
 pub mod outbound;
 pub mod parameters;
+mod places;
 pub mod qiniu;
 pub mod relay;
 pub mod rotation;

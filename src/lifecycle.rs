@@ -33,7 +33,7 @@ pub struct IssuerKeys {
 
 impl IssuerKeys {
     /// One issuer with keys is enough: its users can be served.
-    fn suffice(&self) -> bool {
+    pub fn suffice(&self) -> bool {
         self.known > 0 || self.missing.is_empty()
     }
 

@@ -21,7 +21,7 @@ use crate::instruments::Gauge;
 /// A budget of memory.
 #[derive(Debug)]
 pub struct MemoryBudget {
-    limit: u64,
+    limit: AtomicU64,
     held: AtomicU64,
     gauge: Gauge,
     /// Length of `queue`, so that a release without a queue takes no lock.
@@ -53,7 +53,7 @@ impl MemoryBudget {
     /// A budget of `limit` bytes. `gauge` shows the reserved bytes.
     pub fn new(limit: u64, gauge: Gauge) -> Arc<Self> {
         Arc::new(Self {
-            limit,
+            limit: AtomicU64::new(limit),
             held: AtomicU64::new(0),
             gauge,
             queued: AtomicUsize::new(0),
@@ -63,7 +63,13 @@ impl MemoryBudget {
 
     /// The size of the budget, in bytes.
     pub fn limit(&self) -> u64 {
-        self.limit
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Changes the size of the budget. What is held beyond it stays held until it is released.
+    pub fn resize(self: &Arc<Self>, limit: u64) {
+        self.limit.store(limit, Ordering::SeqCst);
+        self.serve_queue();
     }
 
     /// Reserved bytes.
@@ -136,7 +142,7 @@ impl MemoryBudget {
     }
 
     fn add(&self, bytes: u64) -> bool {
-        self.add_up_to(self.limit, bytes)
+        self.add_up_to(self.limit(), bytes)
     }
 
     /// Adds bytes if no more than `limit` are held then.
@@ -177,10 +183,10 @@ impl MemoryPermit {
 
     /// As [`Self::raise_to`], but only if `spare` bytes of the budget stay free for others.
     pub fn raise_beside(&mut self, bytes: u64, spare: u64) -> bool {
-        let Some(more) = bytes.checked_sub(self.bytes) else {
+        let Some(more @ 1..) = bytes.checked_sub(self.bytes) else {
             return true;
         };
-        let limit = self.budget.limit.saturating_sub(spare);
+        let limit = self.budget.limit().saturating_sub(spare);
         let raised = self.budget.add_up_to(limit, more);
         if raised {
             self.bytes = bytes;
@@ -263,6 +269,21 @@ mod tests {
         assert!(second.raise_beside(2, 2));
         drop((first, second));
         assert_eq!(memory.held(), 0);
+    }
+
+    #[test]
+    fn a_smaller_budget_takes_nothing_away_and_a_larger_one_serves_the_queue() {
+        let memory = MemoryBudget::new(10, Gauge::default());
+        let mut first = memory.permit();
+        assert!(first.raise_to(10));
+        memory.resize(4);
+        first.shrink_to(5);
+        let mut second = memory.permit();
+        assert!(!second.raise_to(1) && first.raise_to(5));
+        let mut waiting = memory.queue_for(3);
+        assert!(waiting.try_granted().is_none());
+        memory.resize(8);
+        assert_eq!(waiting.try_granted().map(|permit| permit.bytes()), Some(3));
     }
 
     #[test]

@@ -100,6 +100,35 @@ impl TokenCache {
         drop(evicted);
     }
 
+    /// A cache of those tokens for which `key` returns one. It gets the caller and the key that has
+    /// verified the token, and returns the equal key with which the token goes: keys of their own
+    /// keep two caches apart.
+    pub(super) fn with_keys(
+        &self,
+        key: impl Fn(&Caller, &VerificationKey) -> Option<Arc<VerificationKey>>,
+    ) -> Self {
+        let kept = |generation: &HashMap<TokenDigest, VerifiedToken>| {
+            let tokens = generation.iter().filter_map(|(digest, token)| {
+                let key = key(&token.caller, &*token.key.upgrade()?)?;
+                let token = VerifiedToken {
+                    caller: Arc::clone(&token.caller),
+                    key: Arc::downgrade(&key),
+                    validity: token.validity,
+                };
+                Some((*digest, token))
+            });
+            tokens.collect::<HashMap<_, _>>()
+        };
+        let shards = self.shards.each_ref().map(|shard| {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            Mutex::new(TokenCacheShard {
+                young: kept(&shard.young),
+                old: kept(&shard.old),
+            })
+        });
+        Self { shards }
+    }
+
     fn shard(&self, TokenDigest(bytes): &TokenDigest) -> MutexGuard<'_, TokenCacheShard> {
         let [first, ..] = bytes;
         let index = usize::from(*first) % SHARDS;

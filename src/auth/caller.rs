@@ -45,6 +45,7 @@ impl Caller {
 /// Computes the pseudonyms of callers.
 ///
 /// Every replica with the same Qiniu secret key computes the same pseudonyms.
+#[derive(Clone)]
 pub struct Pseudonymizer(Hmac<Sha256>);
 
 impl Pseudonymizer {

@@ -174,6 +174,27 @@ impl VerificationKeys {
         self
     }
 
+    /// A copy of the set, with no algorithm beside these. It shares no key with this one.
+    pub(super) fn copied(&self, allowed: Option<&[Algorithm]>) -> Self {
+        let keys = self.keys.iter().map(|key| {
+            let mut key = VerificationKey::clone(key);
+            if let Some(allowed) = allowed {
+                restrict(&mut key, allowed);
+            }
+            Arc::new(key)
+        });
+        Self {
+            keys: keys.collect(),
+            by_id: self.by_id,
+        }
+    }
+
+    /// The key of this set that is the same.
+    pub(super) fn same(&self, key: &VerificationKey) -> Option<Arc<VerificationKey>> {
+        let same = self.keys.iter().find(|known| known.is_same(key));
+        same.map(Arc::clone)
+    }
+
     /// Whether both sets share all of their keys, in any order.
     pub fn is_same(&self, other: &Self) -> bool {
         let is_shared = |key| other.keys.iter().any(|known| Arc::ptr_eq(known, key));

@@ -1,10 +1,10 @@
 //! Authentication: turns the bearer token of a request into a [`Caller`].
 //!
 //! `token` extracts the token from the headers and decodes it. `cache` holds the tokens that were
-//! verified before. [`key_set`] verifies the signature, `claims` checks the claims. For an issuer
-//! that publishes its keys, [`discovery`] finds their URL, `refresh` fetches them in the background
-//! and [`remote`] holds the current set. A request waits for a fetch only when its token names a
-//! key that is not in the current set.
+//! verified before. [`key_set`] verifies the signature, `identity` and `claims` check the claims.
+//! For an issuer that publishes its keys, [`discovery`] finds their URL, `refresh` fetches them in
+//! the background, [`remote`] holds the current set, and `refreshed` keeps it over a reload. A
+//! request waits for a fetch only when its token names a key that is not in the current set.
 //!
 //! Relies on the clock that its callers pass in. Never reads a file. No error contains a byte of a
 //! token, a user id or key material.
@@ -15,6 +15,7 @@ mod caller;
 mod claims;
 mod copied_claims;
 pub mod discovery;
+mod identity;
 mod json_object;
 mod jwk;
 mod jwk_members;
@@ -22,6 +23,7 @@ mod key;
 pub mod key_set;
 mod key_set_error;
 mod refresh;
+mod refreshed;
 mod refusal;
 pub mod remote;
 #[cfg(test)]
@@ -29,12 +31,10 @@ mod tests;
 mod token;
 
 use std::{
-    borrow::Cow,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use arc_swap::ArcSwap;
 use hyper::HeaderMap;
 pub use jsonwebtoken::Algorithm;
 
@@ -47,10 +47,10 @@ pub use self::{
 };
 use self::{
     cache::{TokenCache, TokenDigest},
-    claims::TokenValidity,
-    json_object::JsonObject,
+    identity::{Identity, IdentityKeys},
     key_set::VerificationKeys,
-    remote::{RemoteKeySettings, RemoteKeys},
+    refreshed::{ChangedAccess, RefreshedKeys},
+    remote::RemoteKeySettings,
     token::UnverifiedToken,
 };
 use crate::{lifecycle::IssuerKeys, telemetry::metrics::Metrics};
@@ -88,29 +88,8 @@ pub struct Authenticator {
     cache: TokenCache,
     /// The claims that verdicts copy.
     copied_claims: Vec<Box<str>>,
-}
-
-/// One identity in use. All of its callers share the issuer's name.
-struct Identity {
-    issuer: Arc<str>,
-    audience: Vec<String>,
-    audience_claim: String,
-    user_claim: String,
-    max_lifetime: Option<Duration>,
-    leeway: Duration,
-    keys: IdentityKeys,
-}
-
-/// What the claims of a token say, now that they have been checked.
-struct CheckedClaims<'a> {
-    user: Cow<'a, str>,
-    scopes: Vec<Box<str>>,
-    validity: TokenValidity,
-}
-
-enum IdentityKeys {
-    Fixed(ArcSwap<VerificationKeys>),
-    Remote(Arc<RemoteKeys>),
+    /// What this authenticator changes of the keys that it shares with the one before it.
+    changed_access: Vec<ChangedAccess>,
 }
 
 impl Authenticator {
@@ -124,7 +103,39 @@ impl Authenticator {
             pseudonymizer,
             cache: TokenCache::default(),
             copied_claims: Vec::new(),
+            changed_access: Vec::new(),
         }
+    }
+
+    /// Creates the authenticator that follows this one. It copies claims of these names, has the
+    /// same pseudonyms, and keeps what still holds: the fetched keys of each issuer, and the cached
+    /// tokens of the issuers of which nothing has changed. Changes nothing of this one.
+    pub fn followed_by(
+        &self,
+        identities: Vec<IdentitySettings>,
+        copied_claims: impl IntoIterator<Item = String>,
+    ) -> Self {
+        let mut next = Self::new(Vec::new(), self.pseudonymizer.clone());
+        next.copied_claims = copied_claims.into_iter().map(Into::into).collect();
+        for settings in identities {
+            let before = self.identity(&settings.issuer);
+            let (identity, access) = Identity::following(before, settings);
+            next.identities.push(identity);
+            next.changed_access.extend(access);
+        }
+        if next.copied_claims == self.copied_claims {
+            next.cache = self.cache.with_keys(|caller, key| {
+                let before = self.identity(&caller.issuer)?;
+                let after = next.identity(&caller.issuer)?;
+                after.judges_as(before).then(|| after.same_key(key))?
+            });
+        }
+        next
+    }
+
+    /// Puts into use what changes of the keys that are shared with the authenticator before.
+    pub fn come_into_use(&self) {
+        self.changed_access.iter().for_each(ChangedAccess::apply);
     }
 
     /// Also copies the claims of these names into each [`Caller`].
@@ -167,17 +178,13 @@ impl Authenticator {
         let token = UnverifiedToken::parse(token)?;
         // Not verified yet: `iss` only selects the keys, which then verify the whole token.
         let issuer = claims::issuer(&token.claims)?;
-        let identity = self
-            .identities
-            .iter()
-            .find(|identity| *identity.issuer == *issuer)
-            .ok_or(AuthRefusal::UnknownIssuer)?;
+        let identity = self.identity(issuer).ok_or(AuthRefusal::UnknownIssuer)?;
         let key = match &identity.keys {
             IdentityKeys::Fixed(keys) => Arc::clone(keys.load().verify(&token)?),
             IdentityKeys::Remote(keys) => {
                 // No fetch for a token that would be refused anyway.
                 let worth_a_fetch = || identity.check_claims(&token.claims, now).is_ok();
-                keys.verify(&token, worth_a_fetch).await?
+                keys.keys.verify(&token, worth_a_fetch).await?
             }
         };
         let checked = identity.check_claims(&token.claims, now)?;
@@ -205,7 +212,7 @@ impl Authenticator {
     /// Replaces the configured keys of this issuer. Cached tokens of removed keys are no longer
     /// accepted.
     pub fn change_keys(&self, issuer: &str, keys: VerificationKeys) {
-        let identity = self.identities.iter().find(|it| *it.issuer == *issuer);
+        let identity = self.identity(issuer);
         if let Some(IdentityKeys::Fixed(current)) = identity.map(|identity| &identity.keys) {
             let keys = keys.reusing(&current.load());
             current.store(Arc::new(keys));
@@ -214,7 +221,8 @@ impl Authenticator {
 
     /// Which issuers have keys.
     pub fn issuer_keys(&self) -> IssuerKeys {
-        let missing = self.remote_keys().filter(|keys| keys.fetched().is_none());
+        let remote = self.remote_keys().map(|remote| &remote.keys);
+        let missing = remote.filter(|keys| keys.fetched().is_none());
         let missing: Vec<_> = missing.map(|keys| Arc::clone(&keys.issuer)).collect();
         IssuerKeys {
             known: self.identities.len().saturating_sub(missing.len()),
@@ -222,71 +230,40 @@ impl Authenticator {
         }
     }
 
-    /// Fetches the published keys of all issuers, now and in the background, until it is dropped.
+    /// Fetches the published keys of all issuers, now and in the background, until no authenticator
+    /// uses them any more. Keys that are fetched already are left to that.
     ///
     /// Calls `changed` whenever the result of [`Authenticator::issuer_keys`] may have changed.
-    pub async fn refresh_keys(
-        self: Arc<Self>,
-        metrics: Arc<Metrics>,
+    pub fn start_fetching(
+        &self,
+        metrics: &Arc<Metrics>,
         changed: impl Fn() + Clone + Send + Sync + 'static,
     ) {
-        let mut tasks = tokio::task::JoinSet::new();
         for keys in self.remote_keys() {
-            tasks.spawn(refresh::run(
-                Arc::clone(keys),
-                Arc::clone(&metrics),
-                changed.clone(),
-            ));
+            keys.start(metrics, changed.clone());
         }
-        while tasks.join_next().await.is_some() {}
+    }
+
+    /// Waits until each issuer's keys were fetched once, or could not be.
+    pub async fn first_fetches(&self) {
+        for keys in self.remote_keys() {
+            keys.first_fetch().await;
+        }
+    }
+
+    fn identity(&self, issuer: &str) -> Option<&Identity> {
+        self.identities.iter().find(|it| *it.issuer == *issuer)
     }
 
     /// The issuers whose keys are fetched.
     pub fn fetched_issuers(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.remote_keys().map(|keys| &keys.issuer)
+        self.remote_keys().map(|remote| &remote.keys.issuer)
     }
 
-    fn remote_keys(&self) -> impl Iterator<Item = &Arc<RemoteKeys>> {
+    fn remote_keys(&self) -> impl Iterator<Item = &Arc<RefreshedKeys>> {
         self.identities.iter().filter_map(|it| match &it.keys {
             IdentityKeys::Fixed(_) => None,
             IdentityKeys::Remote(keys) => Some(keys),
-        })
-    }
-}
-
-impl Identity {
-    fn new(settings: IdentitySettings) -> Self {
-        let issuer: Arc<str> = Arc::from(settings.issuer.as_str());
-        Self {
-            keys: match settings.keys {
-                KeySource::Fixed(keys) => IdentityKeys::Fixed(ArcSwap::from_pointee(keys)),
-                KeySource::Remote(remote) => {
-                    let keys = RemoteKeys::new(Arc::clone(&issuer), *remote);
-                    IdentityKeys::Remote(Arc::new(keys))
-                }
-            },
-            issuer,
-            audience: settings.audience,
-            audience_claim: settings.audience_claim,
-            user_claim: settings.user_claim,
-            max_lifetime: settings.max_lifetime,
-            leeway: settings.leeway,
-        }
-    }
-
-    /// Checks all claims but `iss`.
-    fn check_claims<'a>(
-        &self,
-        claims: &'a JsonObject,
-        now: SystemTime,
-    ) -> Result<CheckedClaims<'a>, AuthRefusal> {
-        claims::check_audience(claims, &self.audience_claim, &self.audience)?;
-        let validity = TokenValidity::from_claims(claims, self.leeway)?.at_most(self.max_lifetime);
-        validity.check(now)?;
-        Ok(CheckedClaims {
-            user: claims::user(claims, &self.user_claim)?,
-            scopes: claims::scopes(claims)?,
-            validity,
         })
     }
 }

@@ -18,7 +18,7 @@ use super::{
     discovery::{self, DiscoveryError},
     key_set::{FetchedKeySet, VerificationKeys},
     key_set_error::{KeySetError, KeySetWarning},
-    remote::{FetchedKeys, KeySetLocation, RemoteKeySettings, RemoteKeys},
+    remote::{FetchedKeys, KeySetLocation, RemoteKeys},
 };
 use crate::{
     closed_set::ClosedSet,
@@ -148,15 +148,18 @@ impl KeySetFetcher<'_> {
     }
 
     async fn document(&self, url: &Url) -> Result<FetchedDocument, KeySetFetchError> {
-        let RemoteKeySettings {
-            dialer,
-            tls,
-            timing,
-            ..
-        } = &self.keys.settings;
+        let access = self.keys.access.load_full();
+        let timing = &self.keys.settings.timing;
         // With time left for a response, so that the log says what can't be reached.
         let connect_timeout = timing.fetch_timeout / 2;
-        let document = fetch(dialer, url, tls, connect_timeout, MAX_DOCUMENT).await;
+        let document = fetch(
+            &access.dialer,
+            url,
+            &access.tls,
+            connect_timeout,
+            MAX_DOCUMENT,
+        );
+        let document = document.await;
         document.map_err(|error| KeySetFetchError::Fetch {
             url: shown(url),
             error,
@@ -279,7 +282,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        auth::remote::FetchTiming,
+        auth::remote::{FetchTiming, RemoteKeySettings},
         outbound::{
             connection::{ClientTls, client_config},
             dial::Dialer,

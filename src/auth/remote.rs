@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use jsonwebtoken::Algorithm;
 use tokio::{
     sync::{Notify, watch},
@@ -25,6 +26,7 @@ use super::{
 use crate::outbound::{connection::ClientTls, dial::Dialer, origin::Url};
 
 /// Where an issuer publishes its keys.
+#[derive(PartialEq, Eq)]
 pub enum KeySetLocation {
     /// The URL of the issuer's discovery document, which names the URL of the key set.
     Discovery(Url),
@@ -48,8 +50,14 @@ pub struct RemoteKeySettings {
     pub timing: FetchTiming,
 }
 
+/// How the server of a key set is reached. A reload may change it while keys are fetched.
+pub(super) struct KeyServerAccess {
+    pub(super) dialer: Dialer,
+    pub(super) tls: ClientTls,
+}
+
 /// The times of fetching. Constant in a gateway; tests use shorter ones.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FetchTiming {
     /// Timeout of one fetch, from connecting to the last byte of the key set.
     pub fetch_timeout: Duration,
@@ -99,6 +107,25 @@ impl FetchTiming {
     }
 }
 
+impl RemoteKeySettings {
+    /// Whether the same keys are fetched at the same times. How their server is reached does not
+    /// matter.
+    pub(super) fn fetches_alike(&self, other: &Self) -> bool {
+        let rules = |it: &Self| (it.algorithms.clone(), it.max_stale, it.timing);
+        self.location == other.location && rules(self) == rules(other)
+    }
+}
+
+impl KeyServerAccess {
+    /// As the settings say.
+    pub(super) fn of(settings: &RemoteKeySettings) -> Self {
+        Self {
+            dialer: settings.dialer.clone(),
+            tls: settings.tls.clone(),
+        }
+    }
+}
+
 /// Numbers of the last fetches.
 #[derive(Clone, Copy, Default)]
 pub(super) struct FetchProgress {
@@ -119,6 +146,7 @@ pub(super) struct FetchedKeys {
 pub(super) struct RemoteKeys {
     pub(super) issuer: Arc<str>,
     pub(super) settings: RemoteKeySettings,
+    pub(super) access: ArcSwap<KeyServerAccess>,
     pub(super) progress: watch::Sender<FetchProgress>,
     pub(super) wake: Notify,
     fetched: RwLock<Option<FetchedKeys>>,
@@ -142,11 +170,22 @@ enum FetchDecision {
     Refuse,
 }
 
+impl FetchedKeys {
+    /// A copy, with no algorithm beside these.
+    pub(super) fn copied(&self, allowed: Option<&[Algorithm]>) -> Self {
+        Self {
+            keys: Arc::new(self.keys.copied(allowed)),
+            fetched_at: self.fetched_at,
+        }
+    }
+}
+
 impl RemoteKeys {
     /// Creates an empty set.
     pub(super) fn new(issuer: Arc<str>, settings: RemoteKeySettings) -> Self {
         Self {
             issuer,
+            access: ArcSwap::from_pointee(KeyServerAccess::of(&settings)),
             settings,
             progress: watch::Sender::default(),
             wake: Notify::new(),

@@ -7,7 +7,10 @@
 //! [`super::registry`] for the large bodies. Never waits while its lock is held.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -44,7 +47,8 @@ pub struct BodyLimits {
 #[derive(Debug)]
 pub struct BodyMemory {
     budget: Arc<MemoryBudget>,
-    limits: BodyLimits,
+    per_user: AtomicU64,
+    min_rate: AtomicU64,
     registry: Mutex<Registry>,
 }
 
@@ -71,9 +75,17 @@ impl BodyMemory {
     pub fn new(limits: BodyLimits, gauge: Gauge) -> Arc<Self> {
         Arc::new(Self {
             budget: MemoryBudget::new(limits.memory, gauge),
-            limits,
+            per_user: AtomicU64::new(limits.per_user),
+            min_rate: AtomicU64::new(limits.min_rate),
             registry: Mutex::default(),
         })
+    }
+
+    /// Changes the limits. No body loses the memory that it has.
+    pub fn change(&self, limits: BodyLimits) {
+        self.per_user.store(limits.per_user, Ordering::Relaxed);
+        self.min_rate.store(limits.min_rate, Ordering::Relaxed);
+        self.budget.resize(limits.memory);
     }
 
     /// Reserved bytes.
@@ -92,7 +104,7 @@ impl BodyMemory {
     /// The rate that a body of `length` bytes needs now, in bytes per second.
     pub(super) fn required_rate(&self, length: u64) -> u64 {
         let fill = Fill::new(self.held(), self.budget.limit());
-        required_rate(self.limits.min_rate, length, fill)
+        required_rate(self.min_rate(), length, fill)
     }
 
     /// Grows a body's permit to what it needs in all. Returns a request if others have to end
@@ -119,7 +131,8 @@ impl BodyMemory {
             return self.make_room(&mut registry, more, None, now).map(Some);
         }
         let mut registry = self.lock();
-        let id = registry.register(known, need, self.limits.per_user, now)?;
+        let per_user = self.per_user.load(Ordering::Relaxed);
+        let id = registry.register(known, need, per_user, now)?;
         if let (None, Some(body)) = (known, registry.bodies.get(&id)) {
             permit.registered = Some(Registration {
                 memory: Arc::clone(self),
@@ -167,14 +180,19 @@ impl BodyMemory {
         own: Option<u64>,
         now: Instant,
     ) -> Result<MemoryRequest, BodyRefusal> {
-        let free = self.budget.limit().saturating_sub(self.budget.held());
-        let coming = free.saturating_add(registry.bytes_of(BodyState::Ended));
+        // More than there is may be held for a while after the memory was made smaller.
+        let (limit, held) = (self.budget.limit(), self.budget.held());
+        let coming = limit.saturating_add(registry.bytes_of(BodyState::Ended));
         let wanted = self.budget.queued_bytes().saturating_add(more);
-        let short = wanted.saturating_sub(coming);
-        if short > 0 && !registry.end_slowest(short, self.limits.min_rate, own, now) {
+        let short = wanted.saturating_add(held).saturating_sub(coming);
+        if short > 0 && !registry.end_slowest(short, self.min_rate(), own, now) {
             return Err(BodyRefusal::NoRoom);
         }
         Ok(self.budget.queue_for(more))
+    }
+
+    fn min_rate(&self) -> u64 {
+        self.min_rate.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Registry> {

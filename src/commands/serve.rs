@@ -3,9 +3,11 @@
 use std::{hint::black_box, io, path::PathBuf, process::ExitCode};
 
 use crate::{
-    config, descriptors,
+    config::{ConfigSource, LoadedConfig, Settings},
+    descriptors,
     server::drain,
-    startup::BoundGateway,
+    service_manager::Notifier,
+    startup::{BoundGateway, ConfigFollower},
     telemetry::log::{self, LogError, LogWriter},
 };
 
@@ -36,21 +38,22 @@ impl ServeArgs {
     /// Exits with 0 after a clean stop, and with 1 if the gateway could not start, or had to close
     /// connections or abandon calls.
     pub fn run(&self) -> ExitCode {
-        let loaded = match config::load(&self.config) {
+        let source = ConfigSource::at(&self.config);
+        let loaded = match source.load() {
             Ok(loaded) => loaded,
             Err(errors) => {
                 super::note(&errors.for_stderr());
                 return ExitCode::FAILURE;
             }
         };
-        match start(loaded) {
+        match start(loaded, source) {
             Ok(code) => code,
             Err(error) => super::fail(&error),
         }
     }
 }
 
-fn start(loaded: config::LoadedConfig) -> Result<ExitCode, ServeError> {
+fn start(loaded: LoadedConfig, source: ConfigSource) -> Result<ExitCode, ServeError> {
     let settings = loaded.settings;
     let log = log::init(settings.log)?;
     for warning in &loaded.warnings {
@@ -59,13 +62,23 @@ fn start(loaded: config::LoadedConfig) -> Result<ExitCode, ServeError> {
     descriptors::raise_limit();
     keep_freed_memory();
     let runtime = super::runtime().map_err(ServeError::Runtime)?;
-    let result = runtime.block_on(serve(settings, log.writer()));
+    let follower = ConfigFollower {
+        source,
+        values: loaded.values,
+        log: Some(log.control()),
+        notifier: Notifier::from_environment(),
+    };
+    let result = runtime.block_on(serve(settings, follower, log.writer()));
     // A name that is being resolved, or a file on a lost disk, must not delay the end.
     runtime.shutdown_background();
     result
 }
 
-async fn serve(settings: config::Settings, log: LogWriter) -> Result<ExitCode, ServeError> {
+async fn serve(
+    settings: Settings,
+    follower: ConfigFollower,
+    log: LogWriter,
+) -> Result<ExitCode, ServeError> {
     // Before the addresses are logged: a script may stop the gateway as soon as it reads them.
     let stop = drain::termination_signal();
     let running = BoundGateway::start(settings, log).await.map_err(|error| {
@@ -73,6 +86,7 @@ async fn serve(settings: config::Settings, log: LogWriter) -> Result<ExitCode, S
         tracing::error!("{}", super::chain(&error));
         error
     })?;
+    let running = running.following(follower);
     for address in running.public_addresses() {
         tracing::info!(%address, "listening");
     }

@@ -19,7 +19,7 @@ pub(super) enum ConfigLocation {
 }
 
 /// One error of a configuration.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub(super) struct ConfigError {
     pub(super) location: ConfigLocation,
@@ -30,7 +30,7 @@ pub(super) struct ConfigError {
 }
 
 /// All errors of a configuration.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct ConfigErrors {
     /// The name of the file.
     name: String,
@@ -71,6 +71,25 @@ impl ConfigErrors {
             true => self.rendered(&Renderer::styled()),
             false => self.to_string(),
         }
+    }
+
+    /// The errors for a log, each in one line.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.errors.iter().map(|error| {
+            let place = match &error.location {
+                ConfigLocation::File => self.name.clone(),
+                ConfigLocation::Variable(name) => format!("environment variable {name}"),
+                ConfigLocation::Span(span) => {
+                    let before = self.text.get(..span.start).unwrap_or(&self.text);
+                    let line = before.matches('\n').count().saturating_add(1);
+                    let column = before.rsplit('\n').next().unwrap_or_default();
+                    let column = column.chars().count().saturating_add(1);
+                    format!("{}:{line}:{column}", self.name)
+                }
+            };
+            let text = format!("{place}: {}; {}", error.message, error.help);
+            text.replace(['\r', '\n'], " ")
+        })
     }
 
     fn rendered(&self, renderer: &Renderer) -> String {

@@ -7,6 +7,9 @@
 //! [`secret_source`] read single values, and [`keys`] is the table of all keys. [`diagnostics`]
 //! reports all errors at once, of a text that [`redact`] has cleared of secrets.
 //!
+//! [`source`] reads the file again for a reload, [`values`] tell what has changed, and [`fixed`]
+//! says what can't.
+//!
 //! Checking a configuration changes nothing outside of the process. The gateway starts from
 //! [`Settings`] alone, and no other module sees the form of the file.
 
@@ -14,6 +17,7 @@ mod answers;
 mod cors;
 mod diagnostics;
 mod evidence;
+mod fixed;
 mod identities;
 mod identity_keys;
 mod keys;
@@ -30,11 +34,13 @@ mod section;
 mod server;
 mod sessions;
 mod settings;
+mod source;
 mod store;
 mod tree;
 pub(crate) mod units;
 mod unknown;
 mod upstream;
+mod values;
 mod verdict;
 
 #[cfg(test)]
@@ -45,8 +51,11 @@ use std::{collections::BTreeMap, fs, path::Path};
 pub use diagnostics::ConfigErrors;
 pub use reloadable::{ReloadableAuthorities, ReloadableProxy, ReloadableSettings};
 pub use settings::Settings;
+pub use source::{ConfigSource, FileVersion};
+pub use values::{ChangedKeys, ConfigValues};
 
 use diagnostics::{ConfigError, ConfigLocation};
+use source::PipeContents;
 
 /// Maximum size of a configuration file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -59,6 +68,20 @@ pub struct LoadedConfig {
     pub effective: String,
     /// What is valid, but probably not meant so. Never holds a secret.
     pub warnings: Vec<String>,
+    /// What tells it from another one.
+    pub values: ConfigValues,
+}
+
+/// What a configuration is read with, besides its text.
+struct Surroundings<'a> {
+    /// The folder that relative paths start from.
+    base: &'a Path,
+    /// The environment.
+    variables: &'a BTreeMap<String, String>,
+    /// What was read from pipes.
+    pipes: &'a PipeContents,
+    /// The configuration in use, if there is one.
+    running: Option<&'a ConfigValues>,
 }
 
 /// Loads a file, with the environment of the process.
@@ -66,16 +89,7 @@ pub struct LoadedConfig {
 /// # Errors
 /// All errors of the configuration.
 pub fn load(path: &Path) -> Result<LoadedConfig, ConfigErrors> {
-    let name = path.display().to_string();
-    let text = read(path).map_err(|error| ConfigErrors::new(&name, String::new(), vec![error]))?;
-    let variables = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    let base = path
-        .parent()
-        .filter(|base| !base.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    load_text(&text, &name, base, &variables)
+    ConfigSource::at(path).load()
 }
 
 /// Loads a text. Relative paths in it start from `base`; `variables` are the environment.
@@ -88,14 +102,31 @@ pub fn load_text(
     base: &Path,
     variables: &BTreeMap<String, String>,
 ) -> Result<LoadedConfig, ConfigErrors> {
+    let surroundings = Surroundings {
+        base,
+        variables,
+        pipes: &PipeContents::default(),
+        running: None,
+    };
+    load_surrounded(text, name, &surroundings)
+}
+
+fn load_surrounded(
+    text: &str,
+    name: &str,
+    surroundings: &Surroundings<'_>,
+) -> Result<LoadedConfig, ConfigErrors> {
     let mut errors = Vec::new();
     let mut root = tree::parse(text, &mut errors);
     // Before an override hides what the file has in the place of a secret.
     let redacted = redact::redacted(text, &root, errors.is_empty());
-    overrides::apply(variables, &mut root, &mut errors);
+    overrides::apply(surroundings.variables, &mut root, &mut errors);
     let mut reader = reader::ConfigReader {
-        base,
-        variables,
+        base: surroundings.base,
+        variables: surroundings.variables,
+        pipes: surroundings.pipes,
+        running: surroundings.running,
+        values: ConfigValues::default(),
         errors,
         warnings: Vec::new(),
         effective: String::new(),
@@ -104,11 +135,13 @@ pub fn load_text(
     };
     reader.reject_unknown_names(&root, "");
     let settings = reader.settings(&root);
+    reader.reject_fixed(&root);
     match settings {
         Some(settings) if reader.errors.is_empty() => Ok(LoadedConfig {
             settings,
             effective: reader.effective,
             warnings: reader.warnings,
+            values: reader.values,
         }),
         _ => Err(ConfigErrors::new(name, redacted, reader.errors)),
     }

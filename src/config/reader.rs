@@ -8,7 +8,9 @@ use super::{
     keys::{self, ValueType},
     reloadable::ReloadableSettings,
     section::ConfigSection,
+    source::PipeContents,
     tree::{ConfigItem, ConfigValue},
+    values::ConfigValues,
 };
 use crate::outbound::proxy::Proxy;
 
@@ -21,6 +23,12 @@ pub(super) struct ConfigReader<'a> {
     pub(super) base: &'a Path,
     /// The environment.
     pub(super) variables: &'a BTreeMap<String, String>,
+    /// What was read from pipes.
+    pub(super) pipes: &'a PipeContents,
+    /// The configuration in use, if there is one.
+    pub(super) running: Option<&'a ConfigValues>,
+    /// What was read, to be compared with another configuration.
+    pub(super) values: ConfigValues,
     pub(super) errors: Vec<ConfigError>,
     /// What is valid, but probably not meant so.
     pub(super) warnings: Vec<String>,
@@ -52,11 +60,18 @@ impl ConfigReader<'_> {
         }
         self.effective.push_str(header);
         self.effective.push('\n');
+        self.values.begin(header);
     }
 
     /// Records a value in the effective configuration.
     pub(super) fn note(&mut self, name: &str, shown: &str) {
+        self.note_as(name, shown, shown);
+    }
+
+    /// Records a value of which not all may be shown.
+    pub(super) fn note_as(&mut self, name: &str, shown: &str, value: &str) {
         self.effective.push_str(&format!("{name} = {shown}\n"));
+        self.values.add(name, value);
     }
 
     /// An optional text. An empty one counts as absent.

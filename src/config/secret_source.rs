@@ -43,6 +43,9 @@ impl ConfigReader<'_> {
         }
         let errors = match Loader::new(inputs, build).load() {
             Ok(loaded) => {
+                for (key, version) in loaded.versions {
+                    self.values.add_content(&key, version);
+                }
                 self.warnings.extend(loaded.warnings);
                 return Some((loaded.value, loaded.reloadable));
             }
@@ -93,7 +96,11 @@ impl ConfigReader<'_> {
             return None;
         };
         let shown = redact::shown_source(kind, text);
-        self.note(name, &format!("{{ {kind} = {} }} # ***", quoted(shown)));
+        let (shown_as, source) = (
+            format!("{{ {kind} = {} }} # ***", quoted(shown)),
+            format!("{kind} {text}"),
+        );
+        self.note_as(name, &shown_as, &source);
         let key = format!("{}.{name}", section.path);
         if kind == "file" {
             let file = self.file(text, shown, InputFormat::Secret);
@@ -141,7 +148,7 @@ impl ConfigReader<'_> {
         // A pipe gives its content once.
         let is_pipe = fs::metadata(&file.path).is_ok_and(|it| !it.is_file() && !it.is_dir());
         let source = match is_pipe {
-            true => InputSource::Fixed(self.checked(file.read_once(), &location)?),
+            true => InputSource::Fixed(self.checked(self.pipes.read(&file), &location)?),
             false => InputSource::File(file),
         };
         let input = LoaderInput {

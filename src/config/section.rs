@@ -21,8 +21,16 @@ pub(super) struct ConfigSection<'t> {
 impl<'t> ConfigSection<'t> {
     /// The section at `path`, such as `server.cors`.
     pub(super) fn at(root: &'t ConfigTable, path: &'static str) -> Self {
-        let mut section = Self {
+        Self {
             path,
+            ..Self::find(root, path)
+        }
+    }
+
+    /// The same for any path. The section does not know its keys.
+    pub(super) fn find(root: &'t ConfigTable, path: &str) -> Self {
+        let mut section = Self {
+            path: "",
             table: Some(root),
             location: ConfigLocation::File,
             kind: None,
@@ -76,7 +84,8 @@ impl<'t> ConfigSection<'t> {
         }
     }
 
-    fn written(&self, name: &str) -> Option<&'t ConfigItem> {
+    /// What is written for a key.
+    pub(super) fn written(&self, name: &str) -> Option<&'t ConfigItem> {
         let mut table = self.table;
         let mut found = None;
         for step in name.split('.') {

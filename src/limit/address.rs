@@ -6,6 +6,7 @@
 use std::{
     hash::{BuildHasher, RandomState},
     net::{IpAddr, Ipv6Addr},
+    sync::Arc,
 };
 
 use super::{
@@ -19,7 +20,7 @@ const TRANSLATED: [u16; 6] = [0x64, 0xff9b, 0, 0, 0, 0];
 
 /// The limit of requests from one address.
 pub struct AddressLimit {
-    rate: RateLimit,
+    rate: Arc<RateLimit>,
     keys: RandomState,
 }
 
@@ -28,8 +29,16 @@ impl AddressLimit {
     /// than one request a nanosecond, which limits nothing.
     pub fn new(rate: Rate) -> Option<Self> {
         Some(Self {
-            rate: RateLimit::new(rate, rate.count)?,
+            rate: Arc::new(RateLimit::new(rate, rate.count)?),
             keys: RandomState::new(),
+        })
+    }
+
+    /// The limit that follows this one: what each address has used counts in it.
+    pub fn followed_by(&self, rate: Rate) -> Option<Self> {
+        Some(Self {
+            rate: self.rate.followed_by(rate, rate.count)?,
+            keys: self.keys.clone(),
         })
     }
 

@@ -40,8 +40,8 @@ impl Hasher for IdentityHasher {
     }
 }
 
-/// Makes [`CallerKey`]s with a random key.
-#[derive(Default)]
+/// Makes [`CallerKey`]s with a random key, which clones share.
+#[derive(Clone, Default)]
 pub struct CallerKeys(RandomState);
 
 impl CallerKeys {

@@ -9,29 +9,36 @@ use std::{
 
 use super::caller::{ByCaller, CallerKey};
 
-/// The calls in progress on one route.
+/// The limit of concurrent calls on one route.
 pub struct Concurrency {
     max: NonZeroU32,
-    calls: Mutex<HashMap<CallerKey, u32, ByCaller>>,
+    calls: Arc<Calls>,
 }
+
+/// The calls in progress on one route.
+type Calls = Mutex<HashMap<CallerKey, u32, ByCaller>>;
 
 /// The permit of one call.
 pub struct ConcurrencyPermit {
-    concurrency: Arc<Concurrency>,
+    calls: Arc<Calls>,
     caller: CallerKey,
 }
 
 impl Concurrency {
     /// Allows `max` concurrent calls of each caller.
     pub fn new(max: NonZeroU32) -> Arc<Self> {
-        Arc::new(Self {
-            max,
-            calls: Mutex::default(),
-        })
+        let calls = Arc::default();
+        Arc::new(Self { max, calls })
+    }
+
+    /// Another limit of the same calls: those in progress count in it.
+    pub fn with_max(&self, max: NonZeroU32) -> Arc<Self> {
+        let calls = Arc::clone(&self.calls);
+        Arc::new(Self { max, calls })
     }
 
     /// A permit for one call; `None` if the caller holds all of theirs.
-    pub fn enter(self: &Arc<Self>, caller: CallerKey) -> Option<ConcurrencyPermit> {
+    pub fn enter(&self, caller: CallerKey) -> Option<ConcurrencyPermit> {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         let in_progress = calls.entry(caller).or_default();
         if *in_progress >= self.max.get() {
@@ -39,7 +46,7 @@ impl Concurrency {
         }
         *in_progress = in_progress.saturating_add(1);
         Some(ConcurrencyPermit {
-            concurrency: Arc::clone(self),
+            calls: Arc::clone(&self.calls),
             caller,
         })
     }
@@ -47,8 +54,7 @@ impl Concurrency {
 
 impl Drop for ConcurrencyPermit {
     fn drop(&mut self) {
-        let calls = self.concurrency.calls.lock();
-        let mut calls = calls.unwrap_or_else(PoisonError::into_inner);
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(in_progress) = calls.get_mut(&self.caller) {
             *in_progress = in_progress.saturating_sub(1);
             if *in_progress == 0 {
@@ -76,5 +82,15 @@ mod tests {
         assert!(concurrency.enter(CallerKey(1)).is_some());
         drop(second);
         assert!(concurrency.calls.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn calls_in_progress_count_in_the_limit_that_follows() {
+        let wide = Concurrency::new(NonZeroU32::new(2).unwrap());
+        let calls = [wide.enter(CallerKey(1)), wide.enter(CallerKey(1))];
+        let narrow = wide.with_max(NonZeroU32::MIN);
+        assert!(narrow.enter(CallerKey(1)).is_none());
+        drop(calls);
+        assert!(narrow.enter(CallerKey(1)).is_some());
     }
 }

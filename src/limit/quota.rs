@@ -19,14 +19,11 @@ mod windows;
 
 use std::{
     num::NonZeroU32,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
+    sync::{Arc, MutexGuard},
+    time::Duration,
 };
 
-use self::windows::{CallCount, MAX_CALLERS, SHARED, Windows, count, enter};
+use self::windows::{CallCount, MAX_CALLERS, QuotaCounts, SHARED, Windows, count, enter};
 use super::{
     caller::CallerKey,
     clock::{Clock, Moment},
@@ -45,10 +42,7 @@ pub struct Quota {
     max: NonZeroU32,
     window: Duration,
     clock: Clock,
-    made: Instant,
-    windows: Mutex<Windows>,
-    /// How many updates were made for other replicas.
-    updates: AtomicU64,
+    counts: Arc<QuotaCounts>,
     max_callers: usize,
 }
 
@@ -82,12 +76,19 @@ impl Quota {
         Arc::new(Self {
             max: quota.count,
             window: quota.per.max(Duration::from_secs(1)),
-            made: clock.now().steady,
+            counts: Arc::new(QuotaCounts::new(clock.now().steady)),
             clock,
-            windows: Mutex::default(),
-            updates: AtomicU64::new(0),
             max_callers,
         })
+    }
+
+    /// The quota that follows this one: calls so far count in it, if its windows are as long.
+    pub fn followed_by(&self, quota: Rate) -> Arc<Self> {
+        let mut next = Self::with_room(quota, self.clock.clone(), self.max_callers);
+        if let Some(next) = Arc::get_mut(&mut next).filter(|next| next.window == self.window) {
+            next.counts = Arc::clone(&self.counts);
+        }
+        next
     }
 
     /// What is left to a caller.
@@ -250,10 +251,7 @@ impl Quota {
         let left = Duration::from_secs(ends).saturating_sub(now.utc);
         CounterUpdate {
             window,
-            number: self
-                .updates
-                .fetch_add(1, Ordering::Relaxed)
-                .saturating_add(1),
+            number: self.counts.next_update(),
             calls,
             at: now.utc.as_secs(),
             remember: left.saturating_add(self.window),
@@ -291,14 +289,16 @@ impl Quota {
 
     /// The age of the quota, in seconds.
     fn age(&self, now: Moment) -> u32 {
-        let age = now.steady.saturating_duration_since(self.made).as_secs();
+        let age = now
+            .steady
+            .saturating_duration_since(self.counts.made)
+            .as_secs();
         let age = u32::try_from(age).unwrap_or(u32::MAX);
         age.saturating_add(AT_START)
     }
 
     fn windows(&self) -> MutexGuard<'_, Windows> {
-        // Each change is complete before anything can panic.
-        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock()
     }
 }
 

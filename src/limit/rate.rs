@@ -4,21 +4,30 @@
 //! With a store, its decision counts, and the replica's own limiter counts every request as well.
 //! So when the store is lost, the replica falls back to a count that is up to date: no caller gets
 //! a fresh burst from it. Memory stays bounded under a flood of callers.
+//!
+//! A rate that follows another one takes over what each caller has used
+//! ([`RateLimit::followed_by`]): nobody gets a fresh burst from a reload, nor waits for what the
+//! new rate has given back.
+
+mod counters;
 
 use std::{
     num::NonZeroU32,
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use governor::{
     Quota, RateLimiter,
     clock::{Clock, MonotonicClock},
     middleware::StateInformationMiddleware,
-    state::keyed::DashMapStateStore,
 };
 
-use super::caller::{ByCaller, CallerKey};
+use self::counters::RateCounters;
+use super::caller::CallerKey;
 use crate::{
     auth::Caller,
     route::Rate,
@@ -37,12 +46,10 @@ const LONGEST_BURST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// The rate limit of one route.
 pub struct RateLimit {
-    limiter: RateLimiter<
-        u64,
-        DashMapStateStore<u64, ByCaller>,
-        MonotonicClock,
-        StateInformationMiddleware,
-    >,
+    limiter: RateLimiter<u64, RateCounters, MonotonicClock, StateInformationMiddleware>,
+    counters: RateCounters,
+    /// What the counters' times are relative to.
+    start: Instant,
     interval: Duration,
     burst: NonZeroU32,
     crowded: AtomicBool,
@@ -84,13 +91,39 @@ impl RateLimit {
     pub fn new(rate: Rate, burst: NonZeroU32) -> Option<Self> {
         let interval = rate.per / rate.count.get();
         let quota = Quota::with_period(interval)?.allow_burst(burst);
-        let counters = DashMapStateStore::default();
+        let counters = RateCounters::default();
+        let start = Instant::now();
         Some(Self {
-            limiter: RateLimiter::new(quota, counters, MonotonicClock),
+            limiter: RateLimiter::new(quota, counters.clone(), MonotonicClock),
+            counters,
+            start,
             interval,
             burst,
             crowded: AtomicBool::new(false),
         })
+    }
+
+    /// The limit that follows this one: this one itself if nothing has changed, or else one in
+    /// which each caller has used as many requests of the burst as in this one, at most all of it.
+    pub fn followed_by(self: &Arc<Self>, rate: Rate, burst: NonZeroU32) -> Option<Arc<Self>> {
+        let next = Self::new(rate, burst)?;
+        if (next.interval, next.burst) == (self.interval, self.burst) {
+            return Some(Arc::clone(self));
+        }
+        let crowded = self.crowded.load(Ordering::Relaxed);
+        next.crowded.store(crowded, Ordering::Relaxed);
+        let (now, whole) = (Instant::now(), next.interval.saturating_mul(burst.get()));
+        let (before, after) = (now - self.start, now - next.start);
+        for (key, full_at) in self.counters.all() {
+            let used = full_at.saturating_sub(before).as_secs_f64() / self.interval.as_secs_f64();
+            let back_in = next.interval.as_secs_f64() * used;
+            let back_in = Duration::try_from_secs_f64(back_in).unwrap_or(whole);
+            if !back_in.is_zero() {
+                next.counters
+                    .set(key, after.saturating_add(back_in.min(whole)));
+            }
+        }
+        Some(Arc::new(next))
     }
 
     /// Counts one request on this replica.
@@ -230,6 +263,34 @@ mod tests {
                 .check(CallerKey(1))
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn another_rate_takes_over_what_each_caller_has_used() {
+        let rate = |count: u32| Rate {
+            count: NonZeroU32::new(count).unwrap(),
+            per: Duration::from_secs(60),
+        };
+        let burst = |burst| NonZeroU32::new(burst).unwrap();
+        let first = Arc::new(limit(1, 5));
+        for _ in 0..4 {
+            first.check(CallerKey(1)).unwrap();
+        }
+        let same = first.followed_by(rate(1), burst(5)).unwrap();
+        assert!(Arc::ptr_eq(&first, &same));
+        for (count, whole, passes, wait) in [(1, 6, 2, 60), (6, 5, 1, 10), (60, 2, 0, 1)] {
+            let next = first.followed_by(rate(count), burst(whole)).unwrap();
+            for _ in 0..passes {
+                next.check(CallerKey(1)).unwrap();
+            }
+            let retry_after = next.check(CallerKey(1)).unwrap_err().retry_after;
+            let expected = Duration::from_secs(wait);
+            assert!(
+                retry_after <= expected && retry_after > expected.mul_f64(0.9),
+                "{count}/min, {whole}: {retry_after:?}"
+            );
+            assert!(next.check(CallerKey(2)).is_ok());
+        }
     }
 
     #[test]

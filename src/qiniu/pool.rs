@@ -1,7 +1,7 @@
 //! Connections to Qiniu: kept alive between calls, the most recently used first, and never more
 //! open than the cap, idle ones included.
 //!
-//! Each lease holds a permit, and the cap is the number of permits. Idle connections hold none, so
+//! Each lease holds a place, and the cap is the number of places. Idle connections hold none, so
 //! a lease that opens one first closes the oldest idle one, if leases and idle connections together
 //! exceed the cap. A connection is returned only by a call that read its response to the exact end;
 //! however else a call ends, its connection is closed with the [`ConnectionLease`].
@@ -16,15 +16,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
-    time::timeout,
-};
+use arc_swap::{ArcSwap, Guard};
+use tokio::{sync::oneshot, time::timeout};
 
 use super::UpstreamSettings;
 use crate::{
     descriptors,
     outbound::connection::{ClientTls, OutboundConnection},
+    places::{Place, Places},
     telemetry::repeated::RepeatedLine,
 };
 
@@ -34,9 +33,9 @@ const FRESH: Duration = Duration::from_millis(750);
 
 /// Qiniu, and the connections to it.
 pub struct Upstream {
-    settings: UpstreamSettings,
+    settings: ArcSwap<UpstreamSettings>,
     connections: Mutex<Connections>,
-    permits: Arc<Semaphore>,
+    places: Arc<Places>,
     no_descriptor_log: RepeatedLine,
 }
 
@@ -62,14 +61,14 @@ impl IdleConnection {
     }
 }
 
-/// A connection for one call. Its permit is released after the connection is closed or returned.
+/// A connection for one call. Its place is free again after the connection is closed or returned.
 pub(super) struct ConnectionLease {
     pub(super) connection: OutboundConnection,
     /// Whether the connection served another call before, so it may turn out to be dead.
     pub(super) reused: bool,
     /// When the connection was opened or last used.
     since: Instant,
-    permit: OwnedSemaphorePermit,
+    place: Place,
 }
 
 /// Why no connection could be leased.
@@ -89,19 +88,32 @@ pub(super) enum LeaseError {
 impl Upstream {
     /// Creates the pool without opening a connection.
     pub fn new(settings: UpstreamSettings) -> Self {
-        let permits = settings.max_connections.min(Semaphore::MAX_PERMITS);
         Self {
-            settings,
+            places: Places::new(settings.max_connections),
+            settings: ArcSwap::from_pointee(settings),
             connections: Mutex::default(),
-            permits: Arc::new(Semaphore::new(permits)),
             no_descriptor_log: RepeatedLine::default(),
         }
     }
 
+    /// Uses other settings for what begins from now on. The endpoint must be the same. Connections
+    /// that are kept stay, as far as there may be so many.
+    pub fn change(&self, settings: UpstreamSettings) {
+        self.places.resize(settings.max_connections);
+        self.settings.store(Arc::new(settings));
+        while self.make_room() {}
+    }
+
+    /// The settings of this moment.
+    fn settings(&self) -> Guard<Arc<UpstreamSettings>> {
+        self.settings.load()
+    }
+
     /// Closes the connections that were idle for the idle timeout.
     pub fn sweep(&self) {
-        let keep = self.settings.idle_timeout;
+        let keep = self.settings().idle_timeout;
         self.lock().idle.retain(|idle| idle.is_younger_than(keep));
+        while self.make_room() {}
     }
 
     /// Leases an idle connection that is still good, or opens a new one.
@@ -109,11 +121,10 @@ impl Upstream {
     /// # Errors
     /// All connections stayed in use for the connect timeout, or Qiniu can't be reached.
     pub(super) async fn lease(&self) -> Result<ConnectionLease, LeaseError> {
-        let UpstreamSettings {
-            idle_timeout,
-            connect_timeout,
-            ..
-        } = self.settings;
+        let (idle_timeout, connect_timeout) = {
+            let settings = self.settings();
+            (settings.idle_timeout, settings.connect_timeout)
+        };
         self.lease_younger_than(idle_timeout, connect_timeout).await
     }
 
@@ -128,7 +139,7 @@ impl Upstream {
         opening: Option<oneshot::Receiver<()>>,
     ) -> Result<ConnectionLease, LeaseError> {
         let begun = Instant::now();
-        let (fresh, limit) = (self.freshness(), self.settings.connect_timeout);
+        let (fresh, limit) = (self.freshness(), self.settings().connect_timeout);
         let none_fresh = self.lock().younger_than(fresh) == 0;
         if let Some(opening) = opening.filter(|_| none_fresh) {
             // Holds no permit meanwhile: the connection that is being opened has one.
@@ -145,24 +156,24 @@ impl Upstream {
     /// Returns what is closed when that connection is there, or has failed; `None` if none is
     /// opened.
     pub(super) fn expect_call(self: &Arc<Self>) -> Option<oneshot::Receiver<()>> {
-        let permit = {
+        let place = {
             let mut connections = self.lock();
             connections.expected += 1;
             // No more than could be in use at once: else one would close the other.
-            let free = self.permits.available_permits() + connections.opening;
+            let free = self.places.free() + connections.opening;
             let soon = connections.younger_than(self.freshness()) + connections.opening;
             if soon >= connections.expected.min(free) {
                 return None;
             }
-            let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+            let place = self.places.try_take()?;
             connections.opening += 1;
-            permit
+            place
         };
         self.make_room();
         let (opened, opening) = oneshot::channel();
         let upstream = Arc::clone(self);
         tokio::spawn(async move {
-            let lease = upstream.open(permit).await;
+            let lease = upstream.open(place).await;
             let mut connections = upstream.lock();
             connections.opening = connections.opening.saturating_sub(1);
             drop(connections);
@@ -180,7 +191,7 @@ impl Upstream {
         connections.expected = connections.expected.saturating_sub(1);
     }
 
-    /// Closes the connection of `lease` and opens a new one in its place, with the same permit. So
+    /// Closes the connection of `lease` and opens a new one in its place, in the same place. So
     /// the number of connections stays the same, whatever other calls wait for one.
     ///
     /// # Errors
@@ -190,7 +201,7 @@ impl Upstream {
         lease: ConnectionLease,
     ) -> Result<ConnectionLease, LeaseError> {
         drop(lease.connection);
-        self.open(lease.permit).await
+        self.open(lease.place).await
     }
 
     /// Returns a connection whose last response was read to its end just now.
@@ -220,7 +231,7 @@ impl Upstream {
 
     /// How long a connection is fresh: not longer than it is kept.
     fn freshness(&self) -> Duration {
-        FRESH.min(self.settings.idle_timeout)
+        FRESH.min(self.settings().idle_timeout)
     }
 
     /// Leases an idle connection of less than this age, or opens one within `limit`.
@@ -229,41 +240,41 @@ impl Upstream {
         age: Duration,
         limit: Duration,
     ) -> Result<ConnectionLease, LeaseError> {
-        let permit = self.permit().await?;
+        let place = self.place().await?;
         if let Some(IdleConnection { connection, since }) = self.pop(age) {
             return Ok(ConnectionLease {
                 connection,
                 reused: true,
                 since,
-                permit,
+                place,
             });
         }
         self.make_room();
-        self.open_within(permit, limit).await
+        self.open_within(place, limit).await
     }
 
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, LeaseError> {
-        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            return Ok(permit);
+    async fn place(&self) -> Result<Place, LeaseError> {
+        if let Some(place) = self.places.try_take() {
+            return Ok(place);
         }
-        let acquire = Arc::clone(&self.permits).acquire_owned();
-        match timeout(self.settings.connect_timeout, acquire).await {
-            Ok(Ok(permit)) => Ok(permit),
+        let limit = self.settings().connect_timeout;
+        match timeout(limit, self.places.take()).await {
+            Ok(Some(place)) => Ok(place),
             _ => Err(LeaseError::PoolExhausted),
         }
     }
 
-    async fn open(&self, permit: OwnedSemaphorePermit) -> Result<ConnectionLease, LeaseError> {
-        let limit = self.settings.connect_timeout;
-        self.open_within(permit, limit).await
+    async fn open(&self, place: Place) -> Result<ConnectionLease, LeaseError> {
+        let limit = self.settings().connect_timeout;
+        self.open_within(place, limit).await
     }
 
     async fn open_within(
         &self,
-        permit: OwnedSemaphorePermit,
+        place: Place,
         limit: Duration,
     ) -> Result<ConnectionLease, LeaseError> {
-        let settings = &self.settings;
+        let settings = self.settings.load_full();
         let tls = settings.tls.as_ref().map(ClientTls::current);
         let opening = settings.dialer.open(&settings.endpoint, tls, limit);
         match opening.await {
@@ -271,7 +282,7 @@ impl Upstream {
                 connection,
                 reused: false,
                 since: Instant::now(),
-                permit,
+                place,
             }),
             Err(error) if descriptors::are_used_up(&error) => {
                 self.no_descriptor_log.log(|left_out| {
@@ -304,20 +315,17 @@ impl Upstream {
         }
     }
 
-    /// Closes the oldest idle connection if another one would exceed the cap. To be called with a
-    /// permit for the other one.
-    fn make_room(&self) {
+    /// Closes the oldest idle connection if idle ones and places in use together exceed the cap.
+    /// Returns whether it closed one.
+    fn make_room(&self) -> bool {
+        let max = self.settings().max_connections;
         let oldest = {
             let mut connections = self.lock();
-            let leased = self
-                .settings
-                .max_connections
-                .saturating_sub(self.permits.available_permits());
-            let full = leased + connections.idle.len() > self.settings.max_connections;
+            let full = self.places.taken() + connections.idle.len() > max;
             (full && !connections.idle.is_empty()).then(|| connections.idle.remove(0))
         };
         // Closed outside of the lock.
-        drop(oldest);
+        oldest.is_some()
     }
 
     fn lock(&self) -> MutexGuard<'_, Connections> {

@@ -6,7 +6,7 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use super::{access_record::RequestId, endpoint::ResponseNeeds, refusal::Refusal};
@@ -17,9 +17,9 @@ use crate::{
         EvidenceSettings,
         deliver::{EvidenceDelivery, EvidenceSender},
     },
-    instruments::Gauge,
     memory::MemoryBudget,
     qiniu::{
+        kept_back::KeptBackNames,
         response::UpstreamResponse,
         retained::{RetainedResponse, RetentionError},
     },
@@ -31,7 +31,7 @@ use crate::{
     },
 };
 
-/// Finalizes responses; created once at start.
+/// Finalizes responses, by one configuration.
 pub struct ResponseFinalizer {
     /// Signs verdicts; `None` without `[verdict]`.
     verdicts: Option<VerdictSigner>,
@@ -72,19 +72,28 @@ impl ResponseFinalizer {
         self.evidence.as_ref()
     }
 
-    /// What finalization needs of each `verify`. Retained responses share `room` bytes; `bound`
-    /// says that session ids are sealed.
-    pub fn needs(&self, room: u64, bound: bool) -> ResponseNeeds {
+    /// Keeps the keys published that signed verdicts before a reload.
+    pub fn follow(&self, previous: &Self, now: Instant) {
+        if let (Some(verdicts), Some(previous)) = (&self.verdicts, &previous.verdicts) {
+            verdicts.follow(previous, now);
+        }
+    }
+
+    /// What finalization needs of each `verify`. Retained responses share `room`; `bound` says that
+    /// session ids are sealed, and `kept_back` knows what was logged of responses.
+    pub fn needs(
+        &self,
+        room: &Arc<MemoryBudget>,
+        bound: bool,
+        kept_back: &Arc<KeptBackNames>,
+    ) -> ResponseNeeds {
         let verdicts = self.verdicts();
         ResponseNeeds {
             threshold: verdicts.map(|verdicts| verdicts.rule().threshold),
-            whole: self.evidence.as_ref().map(|_| {
-                // Not shown: the metric of body memory is about bodies alone.
-                MemoryBudget::new(room, Gauge::default())
-            }),
+            whole: self.evidence.as_ref().map(|_| Arc::clone(room)),
             video_digest: verdicts.is_some_and(VerdictSigner::wants_video_digest),
             bound,
-            kept_back: Arc::default(),
+            kept_back: Arc::clone(kept_back),
         }
     }
 

@@ -1,7 +1,8 @@
 //! The parts of a running gateway that a request's journey uses.
 //!
-//! [`crate::startup`] fills the fields once; requests share them. Never holds anything that
-//! belongs to one request.
+//! [`crate::startup`] fills the fields, once for each configuration; requests share them. A reload
+//! puts another [`Gateway`] in the place of the [`CurrentGateway`], and a request keeps the one
+//! that it began with. Never holds anything that belongs to one request.
 
 use std::{
     collections::HashMap,
@@ -25,7 +26,8 @@ use crate::{
     body::memory::BodyMemory,
     lifecycle::Readiness,
     limit::{CallerKeys, address::AddressLimit},
-    qiniu::pool::Upstream,
+    memory::MemoryBudget,
+    qiniu::{kept_back::KeptBackNames, pool::Upstream},
     session::SessionKeys,
     store::Store,
     telemetry::Telemetry,
@@ -66,7 +68,27 @@ pub struct Page {
     pub body: Arc<ArcSwap<Bytes>>,
 }
 
-/// Everything a request's journey needs, created once at start.
+/// The gateway of the configuration in use, which a reload replaces.
+pub struct CurrentGateway(ArcSwap<Gateway>);
+
+impl CurrentGateway {
+    /// Starts with this one.
+    pub fn new(gateway: Gateway) -> Arc<Self> {
+        Arc::new(Self(ArcSwap::from_pointee(gateway)))
+    }
+
+    /// The gateway of this moment.
+    pub fn load(&self) -> Arc<Gateway> {
+        self.0.load_full()
+    }
+
+    /// Handles requests that arrive from now on with another one.
+    pub fn replace(&self, gateway: Arc<Gateway>) {
+        self.0.store(gateway);
+    }
+}
+
+/// Everything a request's journey needs, by one configuration.
 pub struct Gateway {
     /// Generates request ids.
     pub request_ids: RequestIds,
@@ -86,12 +108,16 @@ pub struct Gateway {
     pub cors: Cors,
     /// The memory of request bodies.
     pub body_memory: Arc<BodyMemory>,
+    /// The memory of whole responses that wait for their delivery as evidence.
+    pub response_memory: Arc<MemoryBudget>,
+    /// Names of members of responses that were logged.
+    pub kept_back: Arc<KeptBackNames>,
     /// What waiting requests leave unread of their bodies.
     pub unread: UnreadUploads,
     /// The connection pool to Qiniu.
     pub upstream: Arc<Upstream>,
     /// Calls to Qiniu that have not ended yet.
-    pub calls: InFlightCalls,
+    pub calls: Arc<InFlightCalls>,
     /// Turns Qiniu's responses into the caller's.
     pub finalizer: Arc<ResponseFinalizer>,
     /// Documents served by `GET` without a token, by path.
@@ -103,7 +129,7 @@ pub struct Gateway {
     /// Tells when requests in flight must end.
     pub readiness: Arc<Readiness>,
     /// The limit of each client's address; `None`: unlimited.
-    pub address_limit: Option<AddressLimit>,
+    pub address_limit: Option<Arc<AddressLimit>>,
     /// Networks of trusted proxies, which are no clients.
     pub trusted_proxies: Vec<IpNet>,
     /// Maximum size of a request's head, in bytes.

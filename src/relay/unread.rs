@@ -21,7 +21,8 @@ pub const UPLOAD_WINDOW: u32 = 1024 * 1024;
 /// What all waiting requests may leave unread together, in bytes.
 const BUDGET: u64 = 16 * UPLOAD_WINDOW as u64;
 
-/// The budget of unread uploads.
+/// The budget of unread uploads, which clones share.
+#[derive(Clone)]
 pub struct UnreadUploads(Arc<MemoryBudget>);
 
 impl Default for UnreadUploads {

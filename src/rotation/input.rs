@@ -71,8 +71,8 @@ pub struct InputError {
 }
 
 /// What was read from an input, for comparison with a later read.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) enum InputVersion {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InputVersion {
     /// The SHA-256 of the content. Two invalid contents are two versions.
     Content([u8; 32]),
     /// The file could not be read.

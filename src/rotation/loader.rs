@@ -27,6 +27,8 @@ pub struct Loaded<T> {
     pub reloadable: Option<Reloadable<T>>,
     /// What is odd about its secrets.
     pub warnings: Vec<String>,
+    /// The key of each input, and the version that was read.
+    pub versions: Vec<(String, InputVersion)>,
 }
 
 /// What is wrong with one of the inputs.
@@ -68,6 +70,8 @@ impl<T> Loader<T> {
         let warnings = self.warnings(&snapshot).map(|(_, warning)| warning);
         let warnings = warnings.collect();
         let value = self.build(snapshot)?;
+        let keys = self.inputs.iter().map(|input| input.key.clone());
+        let read = keys.zip(versions.iter().cloned()).collect();
         let has_file = self.inputs.iter().any(LoaderInput::is_file);
         let reloadable = has_file.then_some(Reloadable {
             loader: self,
@@ -77,6 +81,7 @@ impl<T> Loader<T> {
             value,
             reloadable,
             warnings,
+            versions: read,
         })
     }
 

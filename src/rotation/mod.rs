@@ -13,6 +13,8 @@ mod input;
 mod loader;
 mod reloader;
 
-pub use input::{InputError, InputFile, InputFormat, InputSource, LoaderInput, secret};
+pub use input::{
+    InputError, InputFile, InputFormat, InputSource, InputVersion, LoaderInput, secret,
+};
 pub use loader::{LoadError, Loaded, Loader, Reloadable};
 pub use reloader::{ApplyError, POLL_INTERVAL, Reloader};

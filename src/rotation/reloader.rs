@@ -38,7 +38,8 @@ pub struct Reloader {
     polls: Vec<PollFn>,
 }
 
-type PollFn = Box<dyn FnMut() + Send>;
+/// Returns whether a change was seen that is not evaluated yet.
+type PollFn = Box<dyn FnMut() -> bool + Send>;
 
 /// One reloadable value, and the progress of a change.
 struct Poller<T, A> {
@@ -67,12 +68,18 @@ impl Reloader {
     ) {
         let Some(reloadable) = reloadable else { return };
         let mut poller = Poller::new(reloadable, apply);
-        self.polls.push(Box::new(move || poller.poll()));
+        self.polls.push(Box::new(move || {
+            poller.poll();
+            poller.pending.is_some()
+        }));
     }
 
     /// Adds work that is done at each poll.
-    pub fn at_each_poll(&mut self, work: impl FnMut() + Send + 'static) {
-        self.polls.push(Box::new(work));
+    pub fn at_each_poll(&mut self, mut work: impl FnMut() + Send + 'static) {
+        self.polls.push(Box::new(move || {
+            work();
+            false
+        }));
     }
 
     /// Polls until it is dropped.
@@ -94,13 +101,21 @@ impl Reloader {
         }
     }
 
-    fn poll(&mut self) {
+    /// Polls once, which blocks. Returns whether a change was seen that is not evaluated yet.
+    pub fn poll(&mut self) -> bool {
+        let mut waits = false;
         for poll in &mut self.polls {
             // After a panic the poller has recorded the versions, and continues with the next.
-            if catch_unwind(AssertUnwindSafe(poll)).is_err() {
-                tracing::error!("reloading a changed file panicked; the old value stays in use");
+            match catch_unwind(AssertUnwindSafe(poll)) {
+                Ok(pending) => waits |= pending,
+                Err(_) => {
+                    tracing::error!(
+                        "reloading a changed file panicked; the old value stays in use"
+                    );
+                }
             }
         }
+        waits
     }
 }
 

@@ -78,7 +78,6 @@ pub(super) enum TimeoutDecision {
 
 /// The activity of one connection, shared by its stream, its requests, its watchdog and the table.
 pub(super) struct ConnectionActivity {
-    timeouts: ConnectionTimeouts,
     accepted: Instant,
     /// Known once the connection is open: not during a TLS handshake.
     version: OnceLock<HttpVersion>,
@@ -89,6 +88,7 @@ pub(super) struct ConnectionActivity {
 }
 
 struct ActivityState {
+    timeouts: ConnectionTimeouts,
     /// Time of the last write, or of the end of the last request.
     idle_since: Instant,
     /// Time of the first byte outside a request.
@@ -120,6 +120,7 @@ impl ConnectionActivity {
         heads: Arc<HeadBudget>,
     ) -> Self {
         let state = ActivityState {
+            timeouts,
             idle_since: accepted,
             head_started: None,
             http2_head_started: None,
@@ -135,7 +136,6 @@ impl ConnectionActivity {
             waker: Waker::noop().clone(),
         };
         Self {
-            timeouts,
             accepted,
             version: OnceLock::new(),
             authenticated: Arc::default(),
@@ -155,7 +155,16 @@ impl ConnectionActivity {
 
     /// The longest time between two requests.
     pub(super) fn longest_idle(&self) -> Duration {
-        self.timeouts.idle
+        self.state().timeouts.idle
+    }
+
+    /// Changes the time limits, also those that run already.
+    pub(super) fn change_timeouts(&self, timeouts: ConnectionTimeouts) {
+        let mut state = self.state();
+        state.timeouts = timeouts;
+        let waker = state.waker.clone();
+        drop(state);
+        waker.wake();
     }
 
     /// The flag that the relay sets when it has authenticated a request of this connection.
@@ -252,21 +261,22 @@ impl ConnectionActivity {
         if state.in_flight > 0 && http2_head.is_none() {
             return Busy;
         }
+        let (timeouts, idle) = (state.timeouts, self.idle_timeout(state.timeouts));
         let http1 = self.is(HttpVersion::Http1);
         let head = http2_head.or(state.head_started.filter(|_| http1));
         if state.evicted {
             return head.map_or(Close, |_| HeadTimeout);
         }
         let (deadline, decision) = match head {
-            Some(started) if !http1 => (started + self.timeouts.head, HeadTimeout),
-            _ if state.write_blocked => (state.idle_since + self.timeouts.idle, Close),
-            Some(started) => (started + self.timeouts.head, HeadTimeout),
+            Some(started) if !http1 => (started + timeouts.head, HeadTimeout),
+            _ if state.write_blocked => (state.idle_since + timeouts.idle, Close),
+            Some(started) => (started + timeouts.head, HeadTimeout),
             _ if stopping => return Close,
-            _ if !state.any_byte => (self.accepted + self.timeouts.head, Close),
-            _ if http1 && !state.parked && self.idle_timeout() > PARK_AFTER => {
+            _ if !state.any_byte => (self.accepted + timeouts.head, Close),
+            _ if http1 && !state.parked && idle > PARK_AFTER => {
                 (state.idle_since + PARK_AFTER, Park)
             }
-            _ => (state.idle_since + self.idle_timeout(), Close),
+            _ => (state.idle_since + idle, Close),
         };
         if now.is_some_and(|now| now >= deadline) {
             state.parked |= decision == Park;
@@ -279,11 +289,11 @@ impl ConnectionActivity {
         WaitUntil(deadline)
     }
 
-    fn idle_timeout(&self) -> Duration {
+    fn idle_timeout(&self, timeouts: ConnectionTimeouts) -> Duration {
         if self.is_authenticated() {
-            self.timeouts.idle
+            timeouts.idle
         } else {
-            self.timeouts.idle.min(self.timeouts.head)
+            timeouts.idle.min(timeouts.head)
         }
     }
 }

@@ -12,7 +12,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -26,14 +25,14 @@ use tokio::{net::TcpStream, sync::watch};
 
 use super::{
     accept::AcceptedConnection,
-    activity::{ConnectionActivity, ConnectionTimeouts, RequestGuard},
-    head_refusal::{HeadResponder, PROXY_HEADER_INVALID},
+    activity::{ConnectionActivity, RequestGuard},
+    head_refusal::{HeadRefusal, PROXY_HEADER_INVALID},
     open::{DetectedProtocol, OpenedStream, open},
-    peer::PeerRules,
+    peer::IdentifiedPeer,
+    rules::{ConnectionRules, ServerRules},
     stream::ConnectionStream,
     table::ConnectionPlace,
     timeouts::ConnectionWatchdog,
-    tls::ServerTls,
 };
 use crate::{
     future_pool::FuturePool,
@@ -49,14 +48,8 @@ pub(super) struct ServerContext<H> {
     pub(super) handle: H,
     /// Reusable allocations for the futures of requests.
     pub(super) futures: FuturePool<Response<Full<Bytes>>>,
-    pub(super) tls: Option<ServerTls>,
-    pub(super) peers: PeerRules,
-    pub(super) timeouts: ConnectionTimeouts,
-    /// Interval and timeout of HTTP/2 pings.
-    pub(super) http2_ping: Duration,
-    pub(super) max_head_bytes: usize,
+    pub(super) rules: Arc<ServerRules>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) head_responder: HeadResponder,
     /// Becomes true when the gateway stops.
     pub(super) stopping: watch::Receiver<bool>,
     /// Signals the end of `drain_timeout`.
@@ -75,18 +68,13 @@ where
         tracing::debug!(%error, "a connection closed right after its accept");
         return;
     }
-    let mut peer = context
+    let rules = Arc::clone(&context.rules.current());
+    let mut peer = rules
         .peers
         .direct(accepted.address, Arc::clone(activity.authenticated()));
-    let deadline = activity.accepted() + context.timeouts.head;
+    let deadline = activity.accepted() + rules.head_timeout;
     let mut stopping = context.stopping.clone();
-    let opening = Box::pin(open(
-        accepted.tcp,
-        &mut peer,
-        deadline,
-        &context.peers,
-        context.tls.as_ref(),
-    ));
+    let opening = Box::pin(open(accepted.tcp, &mut peer, deadline, &rules));
     let opened = tokio::select! {
         opened = activity.unless_evicted(opening) => opened.flatten(),
         // There is no request yet on this connection.
@@ -94,6 +82,7 @@ where
     };
     let connection = HttpConnection {
         context,
+        rules,
         peer,
         place: accepted.place,
     };
@@ -117,7 +106,9 @@ where
 /// An open connection.
 pub(super) struct HttpConnection<H> {
     pub(super) context: Arc<ServerContext<H>>,
-    pub(super) peer: Peer,
+    /// The rules that the connection was opened by.
+    rules: Arc<ConnectionRules>,
+    peer: IdentifiedPeer,
     pub(super) place: ConnectionPlace,
 }
 
@@ -131,13 +122,29 @@ where
         let activity = &self.place.activity;
         let mut stream =
             ConnectionStream::new(tcp, WipedVec::default(), Arc::clone(activity), true);
-        let responder = &self.context.head_responder;
-        let response = responder.response(PROXY_HEADER_INVALID, &[], self.peer.address);
+        let response = self.refusal(PROXY_HEADER_INVALID, &[]);
         let ending = async {
             stream.respond(&response).await;
             stream.close_lingering().await;
         };
         activity.unless_evicted(ending).await;
+    }
+
+    /// The whole response to a head that never becomes a request.
+    pub(super) fn refusal(&self, refusal: HeadRefusal, head: &[u8]) -> Vec<u8> {
+        let rules = self.context.rules.current();
+        rules
+            .head_responder
+            .response(refusal, head, self.peer.peer.address)
+    }
+
+    /// The peer, as the rules of this moment see it.
+    fn current_peer(&self) -> Peer {
+        let current = self.context.rules.current();
+        match Arc::ptr_eq(&current, &self.rules) {
+            true => self.peer.peer.clone(),
+            false => current.peers.again(&self.peer),
+        }
     }
 
     pub(super) fn watchdog(&self) -> ConnectionWatchdog<'_> {
@@ -157,7 +164,7 @@ where
         // Boxed: the future is large, and hyper moves it several times before the first poll.
         let mut handled = context
             .futures
-            .store((context.handle)(request, self.peer.clone()));
+            .store((context.handle)(request, self.current_peer()));
         async move {
             let (mut head, body) = (&mut handled).await.into_parts();
             context.futures.recycle(handled);

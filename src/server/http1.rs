@@ -59,8 +59,7 @@ where
         };
         let ending = async {
             if let Some(refusal) = refusal {
-                let responder = &self.context.head_responder;
-                let response = responder.response(refusal, stream.head(), self.peer.address);
+                let response = self.refusal(refusal, stream.head());
                 stream.respond(&response).await;
             }
             stream.close_lingering().await;
@@ -100,13 +99,14 @@ where
     ) -> ConnectionEnd {
         let activity = &self.place.activity;
         let service = service_fn(|request| self.respond(request, activity, true));
+        let max_head_bytes = self.context.rules.current().max_head_bytes;
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
             // Responses are small: copied into one buffer, they take a single `send`.
             .writev(false)
             // The watchdog distinguishes a started head from an idle connection, and responds 408.
             .header_read_timeout(None)
-            .max_header_size(coarse_head_limit(self.context.max_head_bytes))
+            .max_header_size(coarse_head_limit(max_head_bytes))
             .serve_connection(TokioIo::new(&mut *stream), service);
         if let Some(result) = watchdog.until_due(&mut connection).await {
             return ConnectionEnd::Done(result);

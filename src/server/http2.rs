@@ -78,7 +78,11 @@ where
         let progress = Arc::new(ConnectionProgress::default());
         let mut guarded = GuardedStream::new(stream, Arc::clone(activity), Arc::clone(&progress));
         let service = service_fn(|request| self.respond_http2(request, activity, &progress));
-        let head_limit = coarse_head_limit(self.context.max_head_bytes).max(MIN_HEAD);
+        let (max_head_bytes, ping) = {
+            let rules = self.context.rules.current();
+            (rules.max_head_bytes, rules.http2_ping)
+        };
+        let head_limit = coarse_head_limit(max_head_bytes).max(MIN_HEAD);
         let mut turns = Turns {
             connection: http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
@@ -89,8 +93,8 @@ where
                 // h2 counts them over the whole life of a connection, so a proxy's would end some
                 // day. The guard counts them too, and forgets them with time.
                 .max_local_error_reset_streams(None)
-                .keep_alive_interval(self.context.http2_ping)
-                .keep_alive_timeout(self.context.http2_ping)
+                .keep_alive_interval(ping)
+                .keep_alive_timeout(ping)
                 .serve_connection(TokioIo::new(&mut guarded), service),
             progress: Arc::clone(&progress),
         };
@@ -111,7 +115,8 @@ where
             } else if *self.context.stopping.borrow() {
                 drop((&mut turns).await);
             } else {
-                let ending = timeout(self.context.timeouts.head, &mut turns);
+                let limit = self.context.rules.current().head_timeout;
+                let ending = timeout(limit, &mut turns);
                 drop(activity.unless_evicted(ending).await);
             }
         }

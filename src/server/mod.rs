@@ -2,8 +2,8 @@
 //! listener.
 //!
 //! [`Server::bind`] binds every address before any is served. [`Server::run`] serves until its stop
-//! future resolves, then drains. Relies on the relay for every response except those to a head that
-//! never became a request. Never reads a body.
+//! future resolves, then drains. [`rules`] are what a reload changes of it. Relies on the relay for
+//! every response except those to a head that never became a request. Never reads a body.
 
 mod accept;
 mod activity;
@@ -20,6 +20,7 @@ mod open;
 mod peer;
 pub mod proxy_protocol;
 mod replay;
+pub mod rules;
 mod socket;
 mod stream;
 mod table;
@@ -36,18 +37,17 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 pub use self::{accept::bind, head_refusal::HeadResponder};
 use self::{
     accept::{Acceptor, Scarcity},
-    activity::ConnectionTimeouts,
     connection::ServerContext,
     drain::DrainOutcome,
-    peer::PeerRules,
-    table::{ConnectionTable, HEAD_BUDGET},
+    rules::ServerRules,
 };
 use crate::{
     descriptors::DescriptorReserve,
     future_pool::FuturePool,
     lifecycle::Readiness,
-    relay::gateway::{Gateway, Peer},
+    relay::gateway::{CurrentGateway, Peer},
     route::Rate,
+    telemetry::metrics::Metrics,
 };
 
 /// Interval and timeout of HTTP/2 pings. A dead peer is noticed within twice this time.
@@ -137,25 +137,24 @@ impl Server {
         self.admin.local_addr()
     }
 
-    /// Serves the gateway until `stop` resolves, then drains.
-    pub async fn run(
-        self,
-        settings: &ServerSettings,
-        gateway: Arc<Gateway>,
-        readiness: Arc<Readiness>,
-        stop: impl Future<Output = ()>,
-    ) -> DrainOutcome {
-        let head_responder =
-            HeadResponder::new(Arc::clone(&gateway.telemetry), gateway.cors.clone());
-        let handle = move |request, peer| Arc::clone(&gateway).handle(request, peer);
-        self.run_with(settings, handle, head_responder, readiness, stop)
-            .await
-    }
-
-    /// As [`Server::run`], with any function as the request handler.
+    /// Serves until `stop` resolves, then drains. Each request is handled by the gateway that is
+    /// the current one when it arrives.
     ///
     /// Once `stop` resolves, `/readyz` responds with 503, no connection is accepted, and requests
     /// in flight have `drain_timeout` to finish. The admin listener serves until the end.
+    pub async fn run(
+        self,
+        rules: Arc<ServerRules>,
+        gateway: Arc<CurrentGateway>,
+        readiness: Arc<Readiness>,
+        stop: impl Future<Output = ()>,
+    ) -> DrainOutcome {
+        let metrics = Arc::clone(&gateway.load().telemetry.metrics);
+        let handle = move |request, peer| gateway.load().handle(request, peer);
+        self.serve(rules, handle, metrics, readiness, stop).await
+    }
+
+    /// As [`Server::run`], with any function as the request handler, and rules that never change.
     pub async fn run_with<H, F>(
         self,
         settings: &ServerSettings,
@@ -169,14 +168,23 @@ impl Server {
         F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
     {
         let metrics = Arc::clone(&head_responder.telemetry.metrics);
-        let connections = i64::try_from(settings.max_connections).unwrap_or(i64::MAX);
-        metrics.connections_limit.set(connections);
-        let timeouts = ConnectionTimeouts {
-            head: settings.head_timeout,
-            idle: settings.idle_timeout,
-            grace: STRANGER_GRACE,
-        };
-        let table = ConnectionTable::new(settings.max_connections, HEAD_BUDGET, timeouts);
+        let rules = ServerRules::new(settings, head_responder);
+        self.serve(rules, handle, metrics, readiness, stop).await
+    }
+
+    async fn serve<H, F>(
+        self,
+        rules: Arc<ServerRules>,
+        handle: H,
+        metrics: Arc<Metrics>,
+        readiness: Arc<Readiness>,
+        stop: impl Future<Output = ()>,
+    ) -> DrainOutcome
+    where
+        H: Fn(Request<Incoming>, Peer) -> F + Send + Sync + 'static,
+        F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+    {
+        let table = Arc::clone(&rules.table);
         let reserve = DescriptorReserve::new(ADMIN_RESERVE);
         let scarcity = Arc::new(Scarcity::new(reserve, Arc::clone(&table)));
         // A set, since it aborts its task when it is dropped.
@@ -191,13 +199,8 @@ impl Server {
         let context = Arc::new(ServerContext {
             handle,
             futures: FuturePool::default(),
-            tls: settings.tls.clone(),
-            peers: PeerRules::new(settings),
-            timeouts,
-            http2_ping: settings.http2_ping,
-            max_head_bytes: settings.max_head_bytes,
+            rules: Arc::clone(&rules),
             metrics,
-            head_responder,
             stopping,
             readiness: Arc::clone(&readiness),
         });
@@ -217,6 +220,6 @@ impl Server {
             })
             .await;
         stop_sender.send_replace(true);
-        drain::wait_for(connections, settings.drain_timeout, &readiness).await
+        drain::wait_for(connections, rules.drain_timeout(), &readiness).await
     }
 }

@@ -21,12 +21,10 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use zeroize::Zeroize;
 
 use super::{
-    peer::PeerRules, proxy_protocol::ProxyReadError, socket::BufferedSocket, tls::ServerTls,
+    peer::IdentifiedPeer, proxy_protocol::ProxyReadError, rules::ConnectionRules,
+    socket::BufferedSocket, tls::ServerTls,
 };
-use crate::{
-    relay::gateway::Peer,
-    wipe::{self, WipedVec},
-};
+use crate::wipe::{self, WipedVec};
 
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Most bytes that one read takes to detect a protocol. Most heads are smaller.
@@ -53,20 +51,20 @@ pub(super) enum DetectedProtocol {
 /// one is expected. Returns `None` if there is nothing to respond to.
 pub(super) async fn open(
     mut tcp: TcpStream,
-    peer: &mut Peer,
+    known: &mut IdentifiedPeer,
     deadline: Instant,
-    peers: &PeerRules,
-    tls: Option<&ServerTls>,
+    rules: &ConnectionRules,
 ) -> Option<OpenedStream> {
-    if let Err(error) = peers.identify(peer, &mut tcp, deadline).await {
+    let tls = rules.tls.as_ref();
+    if let Err(error) = rules.peers.identify(known, &mut tcp, deadline).await {
         tracing::debug!(%error, "a trusted proxy sent no valid PROXY header");
         // Under TLS there is no way to respond yet.
         let respond = tls.is_none() && matches!(error, ProxyReadError::Invalid(_));
         return respond.then_some(OpenedStream::NoProxyHeader(tcp));
     }
-    if peer.trusted {
+    if known.peer.trusted {
         // The operator's own proxy keeps its connections for users to come.
-        peer.authenticated.store(true, Ordering::Relaxed);
+        known.peer.authenticated.store(true, Ordering::Relaxed);
     }
     match tls {
         Some(tls) => tls_handshake(tls, tcp, deadline)

@@ -18,6 +18,13 @@ use super::{
 };
 use crate::relay::{forwarded::is_trusted, gateway::Peer};
 
+/// A peer, and how it is known.
+pub(super) struct IdentifiedPeer {
+    pub(super) peer: Peer,
+    /// A trusted proxy has said that it does not know its client: then nobody is believed.
+    is_unknown: bool,
+}
+
 /// What decides about a peer.
 pub(super) struct PeerRules {
     trusted: Vec<IpNet>,
@@ -35,12 +42,30 @@ impl PeerRules {
     }
 
     /// The peer, as far as its remote address tells.
-    pub(super) fn direct(&self, address: SocketAddr, authenticated: Arc<AtomicBool>) -> Peer {
-        Peer {
+    pub(super) fn direct(
+        &self,
+        address: SocketAddr,
+        authenticated: Arc<AtomicBool>,
+    ) -> IdentifiedPeer {
+        let peer = Peer {
             address,
             trusted: is_trusted(address.ip(), &self.trusted),
             tls: self.tls,
             authenticated,
+        };
+        IdentifiedPeer {
+            peer,
+            is_unknown: false,
+        }
+    }
+
+    /// The same peer, by these rules: whom to trust may have changed since its connection was
+    /// opened.
+    pub(super) fn again(&self, known: &IdentifiedPeer) -> Peer {
+        let address = known.peer.address.ip();
+        Peer {
+            trusted: !known.is_unknown && is_trusted(address, &self.trusted),
+            ..known.peer.clone()
         }
     }
 
@@ -51,10 +76,11 @@ impl PeerRules {
     /// There is no complete header by `deadline`, or an invalid one.
     pub(super) async fn identify(
         &self,
-        peer: &mut Peer,
+        known: &mut IdentifiedPeer,
         tcp: &mut TcpStream,
         deadline: Instant,
     ) -> Result<(), ProxyReadError> {
+        let IdentifiedPeer { peer, is_unknown } = known;
         if !(self.proxy_protocol && peer.trusted) {
             return Ok(());
         }
@@ -66,7 +92,7 @@ impl PeerRules {
             }
             ProxySource::Local => {}
             // The proxy's own address, but not its own words.
-            ProxySource::Unknown => peer.trusted = false,
+            ProxySource::Unknown => (peer.trusted, *is_unknown) = (false, true),
         }
         Ok(())
     }

@@ -14,15 +14,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout};
 
 use super::{
     activity::{ConnectionActivity, ConnectionTimeouts},
     head_budget::HeadBudget,
 };
+use crate::places::{Place, Places};
 
 /// Memory for the unfinished heads of all connections, in bytes.
 pub(super) const HEAD_BUDGET: usize = 64 * 1024 * 1024;
@@ -33,15 +31,20 @@ const RETRY: Duration = Duration::from_millis(100);
 
 /// The open connections of a listener.
 pub(super) struct ConnectionTable {
-    timeouts: ConnectionTimeouts,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     next_id: AtomicU64,
-    open: Mutex<HashMap<u64, Arc<ConnectionActivity>>>,
+    open: Mutex<OpenConnections>,
     /// Connections found idle, with their rank at that time, in its order.
     idle: Mutex<Victims<Instant>>,
     /// Connections found with an unfinished head, the oldest first.
     heads: Mutex<Victims<Instant>>,
     head_budget: Arc<HeadBudget>,
+}
+
+/// The open connections, and the time limits of those to come.
+struct OpenConnections {
+    timeouts: ConnectionTimeouts,
+    by_id: HashMap<u64, Arc<ConnectionActivity>>,
 }
 
 type Victims<K> = VecDeque<(K, Weak<ConnectionActivity>)>;
@@ -51,17 +54,20 @@ pub(super) struct ConnectionPlace {
     pub(super) activity: Arc<ConnectionActivity>,
     id: u64,
     pub(super) table: Arc<ConnectionTable>,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl ConnectionTable {
     /// A table of at most `limit` connections, whose unfinished heads take `head_budget` bytes.
     pub(super) fn new(limit: usize, head_budget: usize, timeouts: ConnectionTimeouts) -> Arc<Self> {
-        Arc::new(Self {
+        let open = OpenConnections {
             timeouts,
-            places: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),
+            by_id: HashMap::new(),
+        };
+        Arc::new(Self {
+            places: Places::new(limit),
             next_id: AtomicU64::new(0),
-            open: Mutex::default(),
+            open: Mutex::new(open),
             idle: Mutex::default(),
             heads: Mutex::default(),
             head_budget: Arc::new(HeadBudget::new(head_budget)),
@@ -72,28 +78,47 @@ impl ConnectionTable {
     /// idle connection, and waits until a place is free. Cancel safe.
     pub(super) async fn place(self: &Arc<Self>) -> ConnectionPlace {
         loop {
-            let places = Arc::clone(&self.places);
-            if let Ok(permit) = Arc::clone(&places).try_acquire_owned() {
-                return self.enter(permit);
+            if let Some(place) = self.places.try_take() {
+                return self.enter(place);
             }
             self.evict_idle();
-            if let Ok(Ok(permit)) = timeout(RETRY, places.acquire_owned()).await {
-                return self.enter(permit);
+            if let Ok(Some(place)) = timeout(RETRY, self.places.take()).await {
+                return self.enter(place);
             }
         }
     }
 
-    fn enter(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> ConnectionPlace {
+    /// Changes how many connections there may be, and the time limits of all of them. Closes idle
+    /// ones while there are too many.
+    pub(super) fn change(&self, limit: usize, timeouts: ConnectionTimeouts) {
+        self.places.resize(limit);
+        let mut open = lock(&self.open);
+        open.timeouts = timeouts;
+        for activity in open.by_id.values() {
+            activity.change_timeouts(timeouts);
+        }
+        drop(open);
+        for _ in 0..self.places.surplus() {
+            if !self.evict_idle() {
+                return;
+            }
+        }
+    }
+
+    fn enter(self: &Arc<Self>, place: Place) -> ConnectionPlace {
         let heads = Arc::clone(&self.head_budget);
-        let activity = ConnectionActivity::new(self.timeouts, Instant::now(), heads);
-        let activity = Arc::new(activity);
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        lock(&self.open).insert(id, Arc::clone(&activity));
+        let mut open = lock(&self.open);
+        // Under the lock: a change of the time limits meets this connection or is met by it.
+        let activity = ConnectionActivity::new(open.timeouts, Instant::now(), heads);
+        let activity = Arc::new(activity);
+        open.by_id.insert(id, Arc::clone(&activity));
+        drop(open);
         ConnectionPlace {
             activity,
             id,
             table: Arc::clone(self),
-            _permit: permit,
+            _place: place,
         }
     }
 
@@ -134,7 +159,7 @@ impl ConnectionTable {
     /// The connections with the lowest keys, in order.
     fn first<K: Ord + Copy>(&self, key: impl Fn(&ConnectionActivity) -> Option<K>) -> Victims<K> {
         let open = lock(&self.open);
-        let found = open.iter();
+        let found = open.by_id.iter();
         let found = found.filter_map(|(id, activity)| Some((key(activity)?, *id)));
         let mut found: Vec<_> = found.collect();
         if found.len() > BATCH {
@@ -144,7 +169,7 @@ impl ConnectionTable {
         found.sort_unstable();
         let victims = found.into_iter();
         victims
-            .filter_map(|(key, id)| Some((key, Arc::downgrade(open.get(&id)?))))
+            .filter_map(|(key, id)| Some((key, Arc::downgrade(open.by_id.get(&id)?))))
             .collect()
     }
 }
@@ -168,7 +193,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Drop for ConnectionPlace {
     fn drop(&mut self) {
-        lock(&self.table.open).remove(&self.id);
+        lock(&self.table.open).by_id.remove(&self.id);
     }
 }
 
@@ -195,7 +220,7 @@ mod tests {
                 .authenticated()
                 .store(authenticated, Ordering::Relaxed);
             let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-            lock(&self.open).insert(id, Arc::clone(&activity));
+            lock(&self.open).by_id.insert(id, Arc::clone(&activity));
             activity
         }
     }

@@ -44,7 +44,7 @@ pub struct SessionSettings {
 
 /// What seals and opens the session ids of one deployment.
 pub struct SessionKeys {
-    pub(super) current: ArcSwap<SealKeyring>,
+    pub(super) current: Arc<ArcSwap<SealKeyring>>,
     /// Qiniu's host and port: the session id of a test system is refused, even under the same key.
     pub(super) deployment: String,
 }
@@ -56,9 +56,17 @@ impl SessionKeys {
     /// The system provides no randomness.
     pub fn new(settings: &SessionSettings, deployment: &str) -> Result<Arc<Self>, Unspecified> {
         Ok(Arc::new(Self {
-            current: ArcSwap::from_pointee(SealKeyring::new(settings)?),
+            current: Arc::new(ArcSwap::from_pointee(SealKeyring::new(settings)?)),
             deployment: deployment.to_owned(),
         }))
+    }
+
+    /// The same keys, whatever becomes of them, for another deployment.
+    pub fn at(&self, deployment: &str) -> Arc<Self> {
+        Arc::new(Self {
+            current: Arc::clone(&self.current),
+            deployment: deployment.to_owned(),
+        })
     }
 
     /// Seals with another key from now on. Ids sealed so far can be opened for the rest of their

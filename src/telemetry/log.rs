@@ -7,6 +7,10 @@
 use std::{
     fmt,
     io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -15,11 +19,16 @@ use tracing::{
     field::{Field, Visit},
 };
 use tracing_subscriber::{
-    Layer,
+    Layer, Registry,
     filter::Targets,
-    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer, time::FormatTime},
+    fmt::{
+        FmtContext, FormatEvent, FormatFields,
+        format::{Format, Full, Writer},
+        time::FormatTime,
+    },
     layer::SubscriberExt,
     registry::LookupSpan,
+    reload,
 };
 
 pub use super::log_writer::LogWriter;
@@ -37,6 +46,7 @@ pub struct LogSettings {
 /// The running log. Keep it until the end of `main`: dropping it flushes the queued lines.
 pub struct LogGuard {
     writer: LogWriter,
+    control: LogControl,
     _thread: log_writer::WriterThread,
 }
 
@@ -44,6 +54,28 @@ impl LogGuard {
     /// A handle for access records, which go to the same stream as events.
     pub fn writer(&self) -> LogWriter {
         self.writer.clone()
+    }
+
+    /// A handle that changes the log while it runs.
+    pub fn control(&self) -> LogControl {
+        self.control.clone()
+    }
+}
+
+/// Changes the format and the level of a running log.
+#[derive(Clone)]
+pub struct LogControl {
+    filter: reload::Handle<Targets, Registry>,
+    text: Arc<AtomicBool>,
+}
+
+impl LogControl {
+    /// Writes events as these settings say from now on. Access records have a format of their own.
+    pub fn change(&self, settings: LogSettings) {
+        self.text
+            .store(settings.format == LogFormat::Text, Ordering::Relaxed);
+        // It fails only when there is no log any more.
+        let _ = self.filter.reload(filter(settings.level));
     }
 }
 
@@ -64,9 +96,10 @@ pub enum LogError {
 /// Fails if the process has a log already, or if the system can't start a thread.
 pub fn init(settings: LogSettings) -> Result<LogGuard, LogError> {
     let (writer, thread) = log_writer::start(io::stdout()).map_err(LogError::Thread)?;
-    subscribe(settings, writer.clone())?;
+    let control = subscribe(settings, writer.clone())?;
     Ok(LogGuard {
         writer,
+        control,
         _thread: thread,
     })
 }
@@ -75,31 +108,65 @@ pub fn init(settings: LogSettings) -> Result<LogGuard, LogError> {
 ///
 /// # Errors
 /// Fails if the process has a log already.
-pub fn subscribe(settings: LogSettings, writer: LogWriter) -> Result<(), LogError> {
-    tracing::subscriber::set_global_default(subscriber(settings, move || writer.clone()))
-        .map_err(LogError::AlreadyStarted)
+pub fn subscribe(settings: LogSettings, writer: LogWriter) -> Result<LogControl, LogError> {
+    let (subscriber, control) = subscriber(settings, move || writer.clone());
+    tracing::subscriber::set_global_default(subscriber).map_err(LogError::AlreadyStarted)?;
+    Ok(control)
 }
 
 /// Separate from [`subscribe`] so that tests can use it for one thread.
-fn subscriber<W, M>(settings: LogSettings, make_writer: M) -> Box<dyn Subscriber + Send + Sync>
+fn subscriber<W, M>(
+    settings: LogSettings,
+    make_writer: M,
+) -> (Box<dyn Subscriber + Send + Sync>, LogControl)
 where
     W: Write + 'static,
     M: Fn() -> W + Send + Sync + 'static,
 {
-    let filter = Targets::new()
-        .with_default(settings.level.min(Level::WARN))
+    let (filter, handle) = reload::Layer::new(filter(settings.level));
+    let text = Arc::new(AtomicBool::new(settings.format == LogFormat::Text));
+    let format = EventFormat {
+        text: Format::default().with_timer(UtcTimer).with_ansi(false),
+        is_text: Arc::clone(&text),
+    };
+    let layer = tracing_subscriber::fmt::layer().with_writer(make_writer);
+    let layer = layer.with_ansi(false).event_format(format);
+    let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter));
+    let control = LogControl {
+        filter: handle,
+        text,
+    };
+    (Box::new(subscriber), control)
+}
+
+fn filter(level: Level) -> Targets {
+    Targets::new()
+        .with_default(level.min(Level::WARN))
         // It warns of what peers do, for each frame, and shows their bytes.
         .with_target("h2", Level::ERROR)
-        .with_target(env!("CARGO_CRATE_NAME"), settings.level);
-    let layer = tracing_subscriber::fmt::layer().with_writer(make_writer);
-    match settings.format {
-        LogFormat::Json => {
-            let layer = layer.event_format(JsonEventFormat).with_filter(filter);
-            Box::new(tracing_subscriber::registry().with(layer))
-        }
-        LogFormat::Text => {
-            let layer = layer.with_timer(UtcTimer).with_ansi(false);
-            Box::new(tracing_subscriber::registry().with(layer.with_filter(filter)))
+        .with_target(env!("CARGO_CRATE_NAME"), level)
+}
+
+/// Writes an event in the format of the moment.
+struct EventFormat {
+    text: Format<Full, UtcTimer>,
+    is_text: Arc<AtomicBool>,
+}
+
+impl<S, N> FormatEvent<S, N> for EventFormat
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        match self.is_text.load(Ordering::Relaxed) {
+            true => self.text.format_event(context, writer, event),
+            false => write_json(writer, event),
         }
     }
 }
@@ -114,36 +181,23 @@ impl FormatTime for UtcTimer {
 }
 
 /// Writes an event as one flat JSON object: `time`, `level`, `message`, then its own fields.
-struct JsonEventFormat;
-
-impl<S, N> FormatEvent<S, N> for JsonEventFormat
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(
-        &self,
-        _: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let mut fields = JsonFieldVisitor::default();
-        event.record(&mut fields);
-        let level = match *event.metadata().level() {
-            Level::ERROR => "error",
-            Level::WARN => "warn",
-            Level::INFO => "info",
-            Level::DEBUG => "debug",
-            Level::TRACE => "trace",
-        };
-        let time = timestamp::rfc3339_millis(SystemTime::now());
-        let message = json_string(&fields.message);
-        writeln!(
-            writer,
-            r#"{{"time":"{time}","level":"{level}","message":{message}{}}}"#,
-            fields.others
-        )
-    }
+fn write_json(mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    let mut fields = JsonFieldVisitor::default();
+    event.record(&mut fields);
+    let level = match *event.metadata().level() {
+        Level::ERROR => "error",
+        Level::WARN => "warn",
+        Level::INFO => "info",
+        Level::DEBUG => "debug",
+        Level::TRACE => "trace",
+    };
+    let time = timestamp::rfc3339_millis(SystemTime::now());
+    let message = json_string(&fields.message);
+    writeln!(
+        writer,
+        r#"{{"time":"{time}","level":"{level}","message":{message}{}}}"#,
+        fields.others
+    )
 }
 
 #[derive(Default)]

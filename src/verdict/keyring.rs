@@ -107,6 +107,22 @@ impl VerdictKeyring {
             .store(Arc::new(ActiveKey::new(keys.signing_key)));
     }
 
+    /// Takes over what `previous` publishes: a key that has signed there stays published.
+    pub(super) fn follow(&self, previous: &Self, now: Instant) {
+        let before = previous.active.load_full();
+        let until = now + previous.retention.max(self.retention);
+        let signed = (before.key.public().clone(), until);
+        let retired = previous.others().retired.clone();
+        let mut others = self.others();
+        let active = self.active.load_full();
+        let active = active.key.public();
+        let signed = retired.into_iter().chain([signed]);
+        others
+            .retired
+            .extend(signed.filter(|(key, _)| key != active));
+        self.published.store(Arc::new(others.key_set(active)));
+    }
+
     /// Unpublishes replaced keys whose retention time is over.
     pub(super) fn retire(&self, now: Instant) {
         let mut others = self.others();

@@ -162,6 +162,11 @@ impl VerdictSigner {
         }
     }
 
+    /// Keeps the keys published that signed before a reload.
+    pub fn follow(&self, previous: &Self, now: Instant) {
+        self.keys.follow(&previous.keys, now);
+    }
+
     /// The rule of a pass.
     pub fn rule(&self) -> &PassRule {
         &self.rule

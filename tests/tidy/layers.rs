@@ -22,6 +22,7 @@ const LAYERS: &[&[&str]] = &[
         "future_pool",
         "json",
         "parameters",
+        "places",
     ],
     &["route", "media", "form_data", "outbound"],
     &["telemetry"],

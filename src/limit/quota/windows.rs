@@ -3,6 +3,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
@@ -18,6 +22,15 @@ pub(super) const MAX_WINDOWS: usize = 4;
 
 /// Windows by their number: how many windows of this length precede it since 1970.
 pub(super) type Windows = BTreeMap<u64, Window>;
+
+/// All that was counted. Quotas that follow each other share it.
+pub(super) struct QuotaCounts {
+    /// When the count began.
+    pub(super) made: Instant,
+    windows: Mutex<Windows>,
+    /// How many updates were made for other replicas.
+    updates: AtomicU64,
+}
 
 /// The counts of one window.
 pub(super) struct Window {
@@ -39,6 +52,28 @@ pub(super) struct CallCount {
     pub(super) in_progress: u32,
     /// When a call last began or ended, as an age of the quota in seconds.
     pub(super) last: u32,
+}
+
+impl QuotaCounts {
+    /// Nothing was counted yet.
+    pub(super) fn new(made: Instant) -> Self {
+        Self {
+            made,
+            windows: Mutex::default(),
+            updates: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Windows> {
+        // Each change is complete before anything can panic.
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of the next update for other replicas.
+    pub(super) fn next_update(&self) -> u64 {
+        let before = self.updates.fetch_add(1, Ordering::Relaxed);
+        before.saturating_add(1)
+    }
 }
 
 impl Window {

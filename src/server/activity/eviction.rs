@@ -30,7 +30,7 @@ impl ConnectionActivity {
         let state = self.state();
         let needed = match authenticated {
             true => AUTHENTICATED_IDLE,
-            false => self.timeouts.grace,
+            false => state.timeouts.grace,
         };
         let idle = now.saturating_duration_since(state.idle_since);
         let evictable = state.in_flight == 0 && !state.evicted && idle >= needed;

@@ -21,10 +21,8 @@ fn logged(format: LogFormat, level: Level, emit: impl FnOnce()) -> String {
     let memory = Arc::new(Mutex::new(Vec::new()));
     let writer = Arc::clone(&memory);
     let settings = LogSettings { format, level };
-    tracing::subscriber::with_default(
-        subscriber(settings, move || Memory(Arc::clone(&writer))),
-        emit,
-    );
+    let (subscriber, _) = subscriber(settings, move || Memory(Arc::clone(&writer)));
+    tracing::subscriber::with_default(subscriber, emit);
     String::from_utf8(std::mem::take(&mut memory.lock().unwrap())).unwrap()
 }
 

@@ -86,7 +86,7 @@ fn check(world: &World, bodies: &mut Bodies) {
         held += body.permit.held.bytes();
     }
     assert_eq!(memory.held(), held);
-    assert!(held <= memory.limits.memory);
+    assert!(held <= memory.budget.limit());
     let registry = memory.lock();
     for (user, bytes) in &registry.users {
         let of_user = registry
@@ -96,7 +96,11 @@ fn check(world: &World, bodies: &mut Bodies) {
         let (sum, count) =
             of_user.fold((0, 0), |(sum, count), it| (sum + it.need.bytes, count + 1));
         assert_eq!(sum, *bytes);
-        assert!(sum > 0 && (sum <= memory.limits.per_user || count == 1));
+        assert!(
+            sum > 0
+                && (sum <= memory.per_user.load(std::sync::atomic::Ordering::Relaxed)
+                    || count == 1)
+        );
     }
     let large = bodies
         .iter()

@@ -1,4 +1,4 @@
-//! Which part of the gateway gets each value that is reloaded when its files change.
+//! Which part of a gateway gets each value that is reloaded when its files change.
 //!
 //! A new kind of reloadable value gets a line here. Never reads a file: [`crate::rotation`] does.
 
@@ -28,6 +28,7 @@ pub(super) fn reloader(
             Ok(())
         });
     }
+    retire_keys(&mut reloader, gateway);
     let endpoints = Arc::clone(&gateway.endpoints);
     // Where sessions are bound, the seal key names callers in the store instead.
     let store = gateway.store.clone().filter(|_| gateway.sessions.is_none());
@@ -47,7 +48,7 @@ pub(super) fn reloader(
         });
     }
     if let (Some(reloadable), Some(sessions)) = (reloadable.seal_keys, &gateway.sessions) {
-        let (changing, retiring) = (Arc::clone(sessions), Arc::clone(sessions));
+        let changing = Arc::clone(sessions);
         let store = gateway.store.clone();
         reloader.add(Some(reloadable), move |keys| {
             let changed = changing.change(&keys, Instant::now());
@@ -58,7 +59,6 @@ pub(super) fn reloader(
             }
             Ok(())
         });
-        reloader.at_each_poll(move || retiring.retire(Instant::now()));
     }
     if let Some(reloadable) = reloadable.verdict {
         watch_verdict_keys(&mut reloader, reloadable, &gateway.finalizer);
@@ -86,15 +86,24 @@ fn watch_verdict_keys(
     reloadable: Reloadable<VerdictKeys>,
     finalizer: &Arc<ResponseFinalizer>,
 ) {
-    let (changing, retiring) = (Arc::clone(finalizer), Arc::clone(finalizer));
+    let finalizer = Arc::clone(finalizer);
     reloader.add(Some(reloadable), move |keys| {
-        if let Some(verdicts) = changing.verdicts() {
+        if let Some(verdicts) = finalizer.verdicts() {
             verdicts.change_keys(keys, Instant::now());
         }
         Ok(())
     });
+}
+
+/// Ends keys that were replaced, by a file or by a reload of the configuration, when their time is
+/// over.
+fn retire_keys(reloader: &mut Reloader, gateway: &Gateway) {
+    if let Some(sessions) = gateway.sessions.clone() {
+        reloader.at_each_poll(move || sessions.retire(Instant::now()));
+    }
+    let finalizer = Arc::clone(&gateway.finalizer);
     reloader.at_each_poll(move || {
-        if let Some(verdicts) = retiring.verdicts() {
+        if let Some(verdicts) = finalizer.verdicts() {
             verdicts.retire_keys(Instant::now());
         }
     });
