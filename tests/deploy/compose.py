@@ -92,6 +92,10 @@ def main():
     text = (FOLDER / "gateway/gateway.toml").read_text()
     settings = tomllib.loads(text)
     found = list(faults(compose, settings))
+    emulator = yaml.safe_load((FOLDER / "emulator.yaml").read_text())
+    found += refused(emulator)
+    emulator = emulator["services"]["emulator"]
+    found += (f"emulator: {it}" for it in service_faults(emulator | {"build": "."}, compose))
     os.environ.update(compose["services"]["gateway"]["environment"])
     if said := configurations.check(text, program):
         found.append(said)

@@ -39,15 +39,20 @@ def write(folder, name, program):
         path.write_text(TEXTS[name])
 
 
+def moved(text, folder, program):
+    """This configuration with its files in another folder, where they are made."""
+    places = r'"/(?:run/(?:secrets|credentials)|etc)/[^"/]+/'
+    used = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+    for file in re.findall(places + r'([^"/]+)"', used):
+        write(folder, file, program)
+    return re.sub(places, f'"{folder}/', text)
+
+
 def check(text, program):
     """The messages of `check` for this configuration, or nothing if it is good."""
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        used = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
-        for file in re.findall(r'"/(?:run/(?:secrets|credentials)|etc)/[^"/]+/([^"/]+)"', used):
-            write(folder, file, program)
-        moved = re.sub(r'"/(?:run/(?:secrets|credentials)|etc)/[^"/]+/', f'"{folder}/', text)
-        (folder / "gateway.toml").write_text(moved)
+        (folder / "gateway.toml").write_text(moved(text, folder, program))
         done = subprocess.run([program, "check", "--config", folder / "gateway.toml"],
                               capture_output=True, text=True, check=False)
         return "" if done.returncode == 0 else done.stdout + done.stderr
