@@ -44,13 +44,18 @@ async function schemaFault(object) {
   }
 }
 
-/** What TypeScript says against an object, or null. */
-function typesFault(object) {
-  const text = `import type { I${object.kind} } from "${moduleOf(object)}";
-export const it: I${object.kind} = ${JSON.stringify(object)};
-`;
+/** What TypeScript says against each of these objects, or null. One program for all: it is quicker. */
+function typesFaults(objects) {
   // Beside the packages, so that they are found.
-  const name = new URL("object.ts", import.meta.url).pathname;
+  const name = (number) => new URL(`object${number}.ts`, import.meta.url).pathname;
+  const texts = new Map(
+    objects.map((object, number) => [
+      name(number),
+      `import type { I${object.kind} } from "${moduleOf(object)}";
+export const it: I${object.kind} = ${JSON.stringify(object)};
+`,
+    ]),
+  );
   const options = {
     strict: true,
     noEmit: true,
@@ -62,29 +67,38 @@ export const it: I${object.kind} = ${JSON.stringify(object)};
   };
   const host = ts.createCompilerHost(options);
   const { fileExists, readFile, getSourceFile } = host;
-  host.fileExists = (file) => file === name || fileExists(file);
-  host.readFile = (file) => (file === name ? text : readFile(file));
-  host.getSourceFile = (file, ...rest) =>
-    file === name ? ts.createSourceFile(file, text, rest[0]) : getSourceFile(file, ...rest);
-  const program = ts.createProgram([name], options, host);
-  const [first] = ts.getPreEmitDiagnostics(program);
-  return first ? ts.flattenDiagnosticMessageText(first.messageText, " ") : null;
+  host.fileExists = (file) => texts.has(file) || fileExists(file);
+  host.readFile = (file) => texts.get(file) ?? readFile(file);
+  host.getSourceFile = (file, version, ...rest) =>
+    texts.has(file)
+      ? ts.createSourceFile(file, texts.get(file), version)
+      : getSourceFile(file, version, ...rest);
+  const program = ts.createProgram([...texts.keys()], options, host);
+  return [...texts.keys()].map((file) => {
+    const [first] = ts.getPreEmitDiagnostics(program, program.getSourceFile(file));
+    return first ? ts.flattenDiagnosticMessageText(first.messageText, " ") : null;
+  });
 }
 
 const objects = JSON.parse(readFileSync(process.argv[2], "utf8"));
+const broken = PROOFS.map(([kind, , change]) => {
+  const object = structuredClone(objects.find((it) => it.kind === kind));
+  change(object);
+  return object;
+});
+const byTypes = typesFaults([...objects, ...broken]);
 let failed = 0;
-for (const object of objects) {
-  for (const fault of [await schemaFault(object), typesFault(object)]) {
+for (const [number, object] of objects.entries()) {
+  for (const fault of [await schemaFault(object), byTypes[number]]) {
     if (fault) {
       failed += 1;
       console.log(`FAIL  ${object.kind} ${object.metadata.name}: ${fault}`);
     }
   }
 }
-for (const [kind, by, change] of PROOFS) {
-  const broken = structuredClone(objects.find((it) => it.kind === kind));
-  change(broken);
-  const fault = by === "schema" ? await schemaFault(broken) : typesFault(broken);
+for (const [number, [, by, change]] of PROOFS.entries()) {
+  const object = broken[number];
+  const fault = by === "schema" ? await schemaFault(object) : byTypes[objects.length + number];
   if (!fault) {
     failed += 1;
     console.log(`FAIL  not found by ${by}: ${change}`);
