@@ -16,6 +16,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 
 import yaml
@@ -98,12 +99,17 @@ def main(folder):
         public, admin = stack.enter_context(start)
         if not json.loads(ask(f"http://{admin}/readyz"))["ready"]:
             sys.exit("the gateway is not ready")
+        # Without the store, the request would be counted here alone.
+        for _ in range(100):
+            if re.search(r"^liveness_gateway_store_up 1$", ask(f"http://{admin}/metrics"), re.M):
+                break
+            time.sleep(0.1)
+        else:
+            sys.exit("the gateway has no store")
         said = ask(f"http://{public}/v2/actionliveness/sessioncode",
                    {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}, b"{}")
         if not json.loads(said)["result"]["session_id"].startswith("lg1."):
             sys.exit(f"no session: {said}")
-        if not re.search(r"^liveness_gateway_store_up 1$", ask(f"http://{admin}/metrics"), re.M):
-            sys.exit("the gateway has no store")
         asked = subprocess.run(["redis-cli", "-s", socket, "--scan"], check=True,
                                capture_output=True, text=True).stdout
         if ":rate:" not in asked:
