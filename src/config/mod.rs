@@ -4,7 +4,8 @@
 //! names that no key has, and [`settings`] assembles the settings of all sections: [`server`],
 //! [`outbound`], [`upstream`], [`identities`] with [`identity_keys`], [`sessions`], [`routes`] with
 //! [`pins`] and [`answers`], [`verdict`], [`evidence`] and [`store`]. [`reader`], [`units`] and
-//! [`secret_source`] read single values, and [`keys`] is the table of all keys. [`diagnostics`]
+//! [`secret_source`] read single values, [`certificates`] when files expire, and [`keys`] is the
+//! table of all keys. [`diagnostics`]
 //! reports all errors at once, of a text that [`redact`] has cleared of secrets.
 //!
 //! [`source`] reads the file again for a reload, [`values`] tell what has changed, and [`fixed`]
@@ -14,6 +15,7 @@
 //! [`Settings`] alone, and no other module sees the form of the file.
 
 mod answers;
+mod certificates;
 mod cors;
 mod diagnostics;
 mod evidence;

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::certificates::CertifiedConfig;
 use crate::{
     auth::key_set::VerificationKeys,
     evidence::signature::WebhookSecret,
@@ -13,6 +14,7 @@ use crate::{
     rotation::{POLL_INTERVAL, Reloadable},
     session::SessionSettings,
     store::StoreAddress,
+    telemetry::metrics::CertificateExpiries,
     verdict::VerdictKeys,
 };
 
@@ -21,7 +23,7 @@ pub struct ReloadableSettings {
     /// The pause between two polls of the files. Constant in a gateway, shorter in tests.
     pub poll_interval: Duration,
     /// `server.tls`
-    pub tls: Option<Reloadable<Arc<rustls::ServerConfig>>>,
+    pub tls: Option<Reloadable<CertifiedConfig<Arc<rustls::ServerConfig>>>>,
     /// `outbound.proxy`
     pub proxy: Option<ReloadableProxy>,
     /// `qiniu.access_key` and `secret_key`
@@ -38,6 +40,8 @@ pub struct ReloadableSettings {
     pub store: Option<Reloadable<StoreAddress>>,
     /// Each `ca_file`.
     pub authorities: Vec<ReloadableAuthorities>,
+    /// When the certificates in use expire.
+    pub expiries: CertificateExpiries,
 }
 
 /// The certificate authorities of a `ca_file`, and the connections that trust them.
@@ -45,7 +49,7 @@ pub struct ReloadableAuthorities {
     /// The TLS settings to replace.
     pub tls: ClientTls,
     /// Loads the new settings.
-    pub reloadable: Reloadable<Arc<rustls::ClientConfig>>,
+    pub reloadable: Reloadable<CertifiedConfig<Arc<rustls::ClientConfig>>>,
 }
 
 /// The address of the proxy, and the connections that go through it.
@@ -69,6 +73,7 @@ impl Default for ReloadableSettings {
             evidence: None,
             store: None,
             authorities: Vec::new(),
+            expiries: CertificateExpiries::new(),
         }
     }
 }

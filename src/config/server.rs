@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use ipnet::IpNet;
 
 use super::{
+    certificates::{CertifiedConfig, authorities_expiry, chain_expiry},
     reader::{ConfigReader, Located},
     section::ConfigSection,
     tree::ConfigTable,
@@ -190,7 +191,7 @@ impl ConfigReader<'_> {
         if client_ca.is_some() {
             inputs.push(self.tls_input(&section, "client_ca", client_ca));
         }
-        let (config, reloadable) = self.load(inputs, move |texts| {
+        let (certified, reloadable) = self.load(inputs, move |texts| {
             let files = paths
                 .iter()
                 .flatten()
@@ -207,13 +208,18 @@ impl ConfigReader<'_> {
                 }
                 _ => return Err(LoadError::wrong_input_count()),
             };
-            server_config(certificate, private_key, client_ca).map_err(|error| {
+            let config = server_config(certificate, private_key, client_ca).map_err(|error| {
                 let help = "name readable PEM files that belong together";
                 LoadError::of(0, error.to_string(), help)
-            })
+            })?;
+            let chain = chain_expiry(certificate.path, certificate.text);
+            let authorities = client_ca.and_then(|it| authorities_expiry(it.path, it.text));
+            let expiries = chain.into_iter().chain(authorities).collect();
+            Ok(CertifiedConfig { config, expiries })
         })?;
         self.reloadable.tls = reloadable;
-        Some(ServerTls::new(config))
+        self.reloadable.expiries.extend(certified.expiries);
+        Some(ServerTls::new(certified.config))
     }
 
     fn tls_input(

@@ -1,6 +1,7 @@
 //! `[qiniu]`: the upstream and the credentials. Also the `ca_file` of every section.
 
 use super::{
+    certificates::{CertifiedConfig, authorities_expiry},
     reader::{ConfigReader, Located},
     redact,
     reloadable::ReloadableAuthorities,
@@ -64,14 +65,18 @@ impl ConfigReader<'_> {
         let path = ca_file.as_ref().map(|(text, _)| self.base.join(text));
         let input =
             ca_file.map(|file| self.document_input(section, "ca_file", file, LoaderInput::any));
-        let (config, reloadable) = self.load(input.into_iter().collect(), move |texts| {
+        let (certified, reloadable) = self.load(input.into_iter().collect(), move |texts| {
             let authorities = path.as_deref().zip(texts.first().map(Secret::reveal));
-            client_config(authorities).map_err(|error| {
+            let config = client_config(authorities).map_err(|error| {
                 let help = "name a PEM file with the certificates to trust, or leave `ca_file` out";
                 LoadError::of(0, error.to_string(), help)
-            })
+            })?;
+            let expiry = authorities.and_then(|(path, text)| authorities_expiry(path, text));
+            let expiries = expiry.into_iter().collect();
+            Ok(CertifiedConfig { config, expiries })
         })?;
-        let tls = ClientTls::new(config);
+        self.reloadable.expiries.extend(certified.expiries);
+        let tls = ClientTls::new(certified.config);
         if let Some(reloadable) = reloadable {
             let tls = tls.clone();
             let authorities = ReloadableAuthorities { tls, reloadable };

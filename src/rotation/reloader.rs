@@ -7,6 +7,7 @@
 use std::{
     error::Error,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,6 +19,10 @@ use tokio::{
 use super::{
     input::InputVersion,
     loader::{LoadError, Reloadable},
+};
+use crate::telemetry::metrics::{
+    Metrics, ReloadReport,
+    labels::{ReloadOutcome, ReloadedPart},
 };
 
 /// The pause between two polls.
@@ -35,6 +40,7 @@ pub type ApplyError = Box<dyn Error + Send + Sync>;
 /// Polls all reloadable values.
 pub struct Reloader {
     interval: Duration,
+    metrics: Arc<Metrics>,
     polls: Vec<PollFn>,
 }
 
@@ -45,6 +51,7 @@ type PollFn = Box<dyn FnMut() -> bool + Send>;
 struct Poller<T, A> {
     reloadable: Reloadable<T>,
     apply: A,
+    report: ReloadReport,
     /// The versions that were last evaluated, whether they were applied or rejected.
     evaluated: Vec<InputVersion>,
     /// The versions that are new, and the number of polls in a row that read them.
@@ -52,22 +59,25 @@ struct Poller<T, A> {
 }
 
 impl Reloader {
-    /// A reloader without values.
-    pub fn new(interval: Duration) -> Self {
+    /// A reloader without values. `metrics` count what it reloads.
+    pub fn new(interval: Duration, metrics: Arc<Metrics>) -> Self {
         Self {
             interval,
+            metrics,
             polls: Vec::new(),
         }
     }
 
-    /// Adds a value, if there is one. `apply` puts a new value into use.
+    /// Adds a value of `what`, if there is one. `apply` puts a new value into use.
     pub fn add<T: 'static>(
         &mut self,
+        what: ReloadedPart,
         reloadable: Option<Reloadable<T>>,
         apply: impl FnMut(T) -> Result<(), ApplyError> + Send + 'static,
     ) {
         let Some(reloadable) = reloadable else { return };
-        let mut poller = Poller::new(reloadable, apply);
+        let report = self.metrics.reload_report(what);
+        let mut poller = Poller::new(reloadable, apply, report);
         self.polls.push(Box::new(move || {
             poller.poll();
             poller.pending.is_some()
@@ -120,11 +130,12 @@ impl Reloader {
 }
 
 impl<T, A: FnMut(T) -> Result<(), ApplyError>> Poller<T, A> {
-    fn new(reloadable: Reloadable<T>, apply: A) -> Self {
+    fn new(reloadable: Reloadable<T>, apply: A, report: ReloadReport) -> Self {
         Self {
             evaluated: reloadable.versions.clone(),
             reloadable,
             apply,
+            report,
             pending: None,
         }
     }
@@ -147,6 +158,7 @@ impl<T, A: FnMut(T) -> Result<(), ApplyError>> Poller<T, A> {
         let key = self.reloadable.loader.file_keys();
         if snapshot.versions == self.reloadable.versions {
             tracing::info!(key, "the content is the one in use again");
+            self.report.restored();
             return;
         }
         let mut errors = snapshot.errors();
@@ -165,6 +177,7 @@ impl<T, A: FnMut(T) -> Result<(), ApplyError>> Poller<T, A> {
             Ok(()) => {
                 self.reloadable.versions.clone_from(&self.evaluated);
                 tracing::info!(key, "the new content is in use");
+                self.report.count(ReloadOutcome::Success);
                 // An input that has not changed was warned of before.
                 let is_new = |input: usize| before.get(input) != self.evaluated.get(input);
                 for (_, warning) in warnings.iter().filter(|(input, _)| is_new(*input)) {
@@ -189,7 +202,8 @@ impl<T, A: FnMut(T) -> Result<(), ApplyError>> Poller<T, A> {
         }
     }
 
-    fn reject(&self, errors: &[LoadError]) {
+    fn reject(&mut self, errors: &[LoadError]) {
+        self.report.count(ReloadOutcome::Refused);
         for LoadError { input, error } in errors {
             let (key, file) = self.reloadable.loader.key_and_file(*input);
             tracing::warn!(

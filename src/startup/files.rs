@@ -10,6 +10,7 @@ use crate::{
     rotation::{Reloadable, Reloader},
     server::tls::ServerTls,
     store::NamingKey,
+    telemetry::metrics::{Metrics, labels::ReloadedPart},
     verdict::VerdictKeys,
 };
 
@@ -21,10 +22,14 @@ pub(super) fn reloader(
     gateway: &Gateway,
     tls: Option<&ServerTls>,
 ) -> Reloader {
-    let mut reloader = Reloader::new(reloadable.poll_interval);
+    let metrics = Arc::clone(&gateway.telemetry.metrics);
+    let mut reloader = Reloader::new(reloadable.poll_interval, Arc::clone(&metrics));
+    metrics.replace_certificate_expiries(reloadable.expiries);
     if let Some(tls) = tls.cloned() {
-        reloader.add(reloadable.tls, move |config| {
-            tls.replace(config);
+        let metrics = Arc::clone(&metrics);
+        reloader.add(ReloadedPart::Tls, reloadable.tls, move |certified| {
+            tls.replace(certified.config);
+            metrics.update_certificate_expiries(certified.expiries);
             Ok(())
         });
     }
@@ -32,17 +37,21 @@ pub(super) fn reloader(
     let endpoints = Arc::clone(&gateway.endpoints);
     // Where sessions are bound, the seal key names callers in the store instead.
     let store = gateway.store.clone().filter(|_| gateway.sessions.is_none());
-    reloader.add(reloadable.credentials, move |credentials| {
-        endpoints.sign_with(&credentials);
-        if let Some(store) = &store {
-            let naming = NamingKey::derive(credentials.secret_key.reveal());
-            store.change_naming_key(naming.map_err(|_| UNFIT)?);
-        }
-        Ok(())
-    });
+    reloader.add(
+        ReloadedPart::Credentials,
+        reloadable.credentials,
+        move |credentials| {
+            endpoints.sign_with(&credentials);
+            if let Some(store) = &store {
+                let naming = NamingKey::derive(credentials.secret_key.reveal());
+                store.change_naming_key(naming.map_err(|_| UNFIT)?);
+            }
+            Ok(())
+        },
+    );
     for (issuer, reloadable) in reloadable.identities {
         let authenticator = Arc::clone(&gateway.authenticator);
-        reloader.add(reloadable, move |keys| {
+        reloader.add(ReloadedPart::IdentityKeys, reloadable, move |keys| {
             authenticator.change_keys(&issuer, keys);
             Ok(())
         });
@@ -50,7 +59,7 @@ pub(super) fn reloader(
     if let (Some(reloadable), Some(sessions)) = (reloadable.seal_keys, &gateway.sessions) {
         let changing = Arc::clone(sessions);
         let store = gateway.store.clone();
-        reloader.add(Some(reloadable), move |keys| {
+        reloader.add(ReloadedPart::SealKeys, Some(reloadable), move |keys| {
             let changed = changing.change(&keys, Instant::now());
             changed.map_err(|_| UNFIT)?;
             if let (Some(store), Some(key)) = (&store, &keys.seal_key) {
@@ -64,16 +73,20 @@ pub(super) fn reloader(
         watch_verdict_keys(&mut reloader, reloadable, &gateway.finalizer);
     }
     let finalizer = Arc::clone(&gateway.finalizer);
-    reloader.add(reloadable.evidence, move |secret| {
-        if let Some(evidence) = finalizer.evidence() {
-            evidence.set_secret(secret);
-        }
-        Ok(())
-    });
-    watch_authorities(&mut reloader, reloadable.authorities);
+    reloader.add(
+        ReloadedPart::EvidenceSecret,
+        reloadable.evidence,
+        move |secret| {
+            if let Some(evidence) = finalizer.evidence() {
+                evidence.set_secret(secret);
+            }
+            Ok(())
+        },
+    );
+    watch_authorities(&mut reloader, reloadable.authorities, &metrics);
     watch_proxy(&mut reloader, reloadable.proxy);
     if let (Some(reloadable), Some(store)) = (reloadable.store, gateway.store.clone()) {
-        reloader.add(Some(reloadable), move |address| {
+        reloader.add(ReloadedPart::Store, Some(reloadable), move |address| {
             store.link.connect_to(address);
             Ok(())
         });
@@ -87,7 +100,7 @@ fn watch_verdict_keys(
     finalizer: &Arc<ResponseFinalizer>,
 ) {
     let finalizer = Arc::clone(finalizer);
-    reloader.add(Some(reloadable), move |keys| {
+    reloader.add(ReloadedPart::VerdictKeys, Some(reloadable), move |keys| {
         if let Some(verdicts) = finalizer.verdicts() {
             verdicts.change_keys(keys, Instant::now());
         }
@@ -112,7 +125,7 @@ fn retire_keys(reloader: &mut Reloader, gateway: &Gateway) {
 /// New connections go through the proxy at the new address; open ones stay.
 fn watch_proxy(reloader: &mut Reloader, proxy: Option<ReloadableProxy>) {
     if let Some(ReloadableProxy { proxy, reloadable }) = proxy {
-        reloader.add(Some(reloadable), move |address| {
+        reloader.add(ReloadedPart::Proxy, Some(reloadable), move |address| {
             proxy.replace(address);
             Ok(())
         });
@@ -120,11 +133,21 @@ fn watch_proxy(reloader: &mut Reloader, proxy: Option<ReloadableProxy>) {
 }
 
 /// New connections trust the authorities of the new file; open ones stay.
-fn watch_authorities(reloader: &mut Reloader, authorities: Vec<ReloadableAuthorities>) {
+fn watch_authorities(
+    reloader: &mut Reloader,
+    authorities: Vec<ReloadableAuthorities>,
+    metrics: &Arc<Metrics>,
+) {
     for ReloadableAuthorities { tls, reloadable } in authorities {
-        reloader.add(Some(reloadable), move |config| {
-            tls.replace(config);
-            Ok(())
-        });
+        let metrics = Arc::clone(metrics);
+        reloader.add(
+            ReloadedPart::Authorities,
+            Some(reloadable),
+            move |certified| {
+                tls.replace(certified.config);
+                metrics.update_certificate_expiries(certified.expiries);
+                Ok(())
+            },
+        );
     }
 }

@@ -133,6 +133,9 @@ mod upstream_fresh;
 // given back.
 mod upstream_faults;
 
+// Metrics stand at 0 from the start, and tell billed calls from replayed answers.
+mod metrics;
+
 // A call whose caller has gone leaves its facts in the access record all the same.
 mod upstream_records;
 

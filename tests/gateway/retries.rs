@@ -82,6 +82,7 @@ async fn two_hundred_concurrent_tries_make_one_call() {
         );
     }
     assert_eq!(qiniu.requests(), 1);
+    until(&gateway, "replayed_answers_total{state=\"waited\"} 199").await;
 }
 
 #[tokio::test]

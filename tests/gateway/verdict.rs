@@ -214,7 +214,11 @@ async fn an_invalid_response_has_no_verdict() {
             "{answer}"
         );
         assert!(answered.json().get("verdict").is_none());
-        assert!(!gateway.metrics().await.contains("verdicts_total{"));
+        let metrics = gateway.metrics().await;
+        for passed in ["true", "false"] {
+            let none = format!("verdicts_total{{passed=\"{passed}\"}} 0\n");
+            assert!(metrics.contains(&none), "{metrics}");
+        }
     }
 }
 

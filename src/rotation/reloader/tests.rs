@@ -14,6 +14,7 @@ use super::*;
 use crate::{
     rotation::{InputFile, InputFormat, InputSource, Loaded, Loader, LoaderInput},
     secret::Secret,
+    telemetry::{log::LogWriter, metrics::TextFormat},
 };
 
 /// A folder that is removed at the end of a test.
@@ -60,6 +61,7 @@ struct Observed {
     used: Used,
     /// The number of values that were built.
     made: Arc<AtomicU32>,
+    metrics: Arc<Metrics>,
 }
 
 impl Observed {
@@ -82,15 +84,33 @@ impl Observed {
         } = loader.load().unwrap();
         let used: Used = Arc::new(Mutex::new(vec![first]));
         let put = Arc::clone(&used);
-        let mut poller = Poller::new(reloadable.unwrap(), move |value| {
+        let metrics = Metrics::new(LogWriter::discard());
+        let apply = move |value| {
             put.lock().unwrap().push(value);
             Ok(())
-        });
+        };
+        let report = metrics.reload_report(ReloadedPart::Store);
+        let mut poller = Poller::new(reloadable.unwrap(), apply, report);
         Self {
             poll: Box::new(move || poller.poll()),
             used,
             made,
+            metrics,
         }
+    }
+
+    /// How many contents were used and refused, and whether the last one is in use.
+    fn counted(&self) -> [u32; 3] {
+        let text = self.metrics.encode(TextFormat::Prometheus);
+        [
+            "reloads_total{what=\"store\",outcome=\"success\"} ",
+            "reloads_total{what=\"store\",outcome=\"refused\"} ",
+            "last_reload_successful{what=\"store\"} ",
+        ]
+        .map(|series| {
+            let (_, value) = text.split_once(series).unwrap();
+            value.lines().next().unwrap().parse().unwrap()
+        })
     }
 
     /// The value in use after this many polls.
@@ -119,6 +139,30 @@ fn a_content_is_used_once_it_was_read_twice() {
     folder.write("key", "two\n");
     assert_eq!(seen.after(20), "two");
     assert_eq!(seen.made(), 2);
+}
+
+#[test]
+fn each_content_counts_once_as_used_or_refused() {
+    let folder = WatchedFolder::new();
+    folder.write("key", "one");
+    let mut seen = Observed::of(vec![folder.part("key")]);
+    seen.after(5);
+    assert_eq!(seen.counted(), [0, 0, 1]);
+    for (content, counted) in [
+        ("two", [1, 0, 1]),
+        ("bad", [1, 1, 0]),
+        // The content in use is there again: nothing was reloaded, and nothing is refused.
+        ("two", [1, 1, 1]),
+        ("worse than bad", [1, 2, 0]),
+        ("three", [2, 2, 1]),
+    ] {
+        folder.write("key", content);
+        seen.after(5);
+        assert_eq!(seen.counted(), counted, "{content}");
+    }
+    fs::remove_file(folder.0.join("key")).unwrap();
+    seen.after(5);
+    assert_eq!(seen.counted(), [2, 3, 0]);
 }
 
 #[test]
@@ -244,12 +288,13 @@ async fn a_panic_in_one_poller_does_not_end_the_others() {
     let folder = WatchedFolder::new();
     folder.write("key", "one");
     let (told, mut news) = tokio::sync::mpsc::unbounded_channel();
-    let mut reloader = Reloader::new(Duration::from_millis(1));
+    let mut reloader = Reloader::new(Duration::from_millis(1), Metrics::new(LogWriter::discard()));
     reloader.at_each_poll(|| panic!("a bug"));
     let loader = Loader::new(vec![folder.part("key")], |texts| {
         Ok(texts[0].reveal().to_vec())
     });
-    reloader.add(loader.load().unwrap().reloadable, move |value| {
+    let reloadable = loader.load().unwrap().reloadable;
+    reloader.add(ReloadedPart::Store, reloadable, move |value| {
         told.send(value.clone()).unwrap();
         assert_ne!(value, b"two", "another bug");
         Ok(())

@@ -96,6 +96,54 @@ async fn a_renewed_certificate_is_presented_and_connections_continue() {
 }
 
 #[tokio::test]
+async fn metrics_tell_when_each_file_expires_and_follow_its_content() {
+    let authority = Authority::new();
+    let until_year =
+        |year| authority.issue_with(|params| params.not_after = rcgen::date_time_ymd(year, 1, 1));
+    let (certificate, key) = until_year(2030);
+    let folder = Folder::with(&[("ca.crt", &authority.pem())]);
+    folder.publish(&[("tls.crt", &certificate), ("tls.key", &key)]);
+    let gateway = start(&folder, &format!("{TLS}client_ca = \"ca.crt\"\n")).await;
+    let shows = async |file: &str, seconds: u64| {
+        let path = folder.path().join(file);
+        let labels = format!("{{file=\"{}\"}}", path.display());
+        let name = "liveness_gateway_certificate_expiry_timestamp_seconds";
+        let line = format!("\n{name}{labels} {seconds}\n");
+        gateway.metrics().await.contains(&line)
+    };
+    // What rcgen writes where nothing else is said: the year 4096.
+    assert!(
+        shows("ca.crt", 67_090_118_400).await,
+        "{}",
+        gateway.metrics().await
+    );
+    assert!(
+        shows("tls.crt", 1_893_456_000).await,
+        "{}",
+        gateway.metrics().await
+    );
+    let (certificate, key) = until_year(2031);
+    folder.publish(&[("tls.crt", &certificate), ("tls.key", &key)]);
+    until("the new end", async || {
+        shows("tls.crt", 1_924_992_000).await
+    })
+    .await;
+    let reloads = "reloads_total{what=\"tls\",outcome=\"success\"} 1\n";
+    assert!(gateway.metrics().await.contains(reloads));
+    folder.rename_over("tls.crt", "no certificate");
+    until("the refusal", async || {
+        let metrics = gateway.metrics().await;
+        metrics.contains("last_reload_successful{what=\"tls\"} 0\n")
+            && metrics.contains("reloads_total{what=\"tls\",outcome=\"refused\"} 1\n")
+    })
+    .await;
+    assert!(
+        shows("tls.crt", 1_924_992_000).await,
+        "the one in use counts"
+    );
+}
+
+#[tokio::test]
 async fn a_certificate_without_its_key_is_rejected() {
     let (old, new) = (Authority::new(), Authority::new());
     let (certificate, key) = old.issue();

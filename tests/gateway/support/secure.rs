@@ -39,7 +39,11 @@ impl Authority {
         self.issue_with(|_| {})
     }
 
-    fn issue_with(&self, change: impl FnOnce(&mut CertificateParams)) -> (String, String) {
+    /// The same, changed before it is signed.
+    pub(crate) fn issue_with(
+        &self,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(NAMES.map(str::to_owned)).unwrap();
         change(&mut params);
