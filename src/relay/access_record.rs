@@ -23,6 +23,7 @@ use crate::{
         Telemetry,
         log_line::{FieldName, FieldValue, field_name, format_line},
     },
+    verdict::sign::IssuedVerdict,
     verify_once::CachedResponse,
 };
 
@@ -78,6 +79,8 @@ pub struct UpstreamFacts {
     pub reqid: Option<String>,
     /// Bytes removed from Qiniu's response.
     pub removed: Option<u64>,
+    /// The verdict that the response got, if it got one.
+    pub verdict: Option<IssuedVerdict>,
 }
 
 impl AccessRecord {
