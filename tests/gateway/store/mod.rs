@@ -7,6 +7,7 @@
 
 mod away;
 mod counters;
+mod failover;
 mod fake;
 mod limits;
 mod load;
@@ -14,6 +15,7 @@ mod names;
 mod owners;
 mod process;
 mod quotas;
+mod roaming;
 mod roles;
 mod rotation;
 mod scripts;
