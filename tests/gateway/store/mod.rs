@@ -12,6 +12,7 @@ mod fake;
 mod limits;
 mod load;
 mod names;
+mod odd_replies;
 mod owners;
 mod process;
 mod quotas;

@@ -115,8 +115,8 @@ impl Redis {
         self.ask(&["SET", EPOCH, &format!("{epoch} {id}")]).await;
     }
 
-    /// What `INFO` says about this, when it has this text in it.
-    async fn until_info(&self, section: &str, part: &str) {
+    /// Waits until `INFO` has this text in this section.
+    pub(crate) async fn until_info(&self, section: &str, part: &str) {
         for _ in 0..4000 {
             let info = self.ask(&["INFO", section]).await.concat();
             if String::from_utf8_lossy(&info).contains(part) {
