@@ -217,7 +217,7 @@ mod tests {
         let minute = Duration::from_secs(60);
         let late = authenticator.authenticate(&headers, now + minute).await;
         assert_eq!(
-            late.err().map(|refusal| refusal.code()),
+            late.err().map(|rejected| rejected.refusal.code()),
             Some("expired_token")
         );
     }

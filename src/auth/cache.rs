@@ -16,7 +16,7 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use super::{caller::Caller, claims::TokenValidity, key::VerificationKey, refusal::AuthRefusal};
+use super::{caller::Caller, claims::TokenValidity, key::VerificationKey, refusal::RejectedToken};
 
 /// Number of shards. Each has its own lock.
 const SHARDS: usize = 16;
@@ -64,7 +64,7 @@ impl TokenCache {
         &self,
         digest: &TokenDigest,
         now: SystemTime,
-    ) -> Option<Result<Arc<Caller>, AuthRefusal>> {
+    ) -> Option<Result<Arc<Caller>, RejectedToken>> {
         let mut shard = self.shard(digest);
         if let Some(token) = shard.young.get(digest) {
             return token.caller_at(now);
@@ -157,11 +157,18 @@ impl TokenCacheShard {
 }
 
 impl VerifiedToken {
-    fn caller_at(&self, now: SystemTime) -> Option<Result<Arc<Caller>, AuthRefusal>> {
+    fn caller_at(&self, now: SystemTime) -> Option<Result<Arc<Caller>, RejectedToken>> {
         if self.key.strong_count() == 0 {
             return None;
         }
-        Some(self.validity.check(now).map(|()| Arc::clone(&self.caller)))
+        Some(match self.validity.check(now) {
+            Ok(()) => Ok(Arc::clone(&self.caller)),
+            Err(refusal) => Err(RejectedToken {
+                refusal,
+                issuer: Some(Arc::clone(&self.caller.issuer)),
+                off_by: self.validity.off_by(refusal, now),
+            }),
+        })
     }
 }
 
@@ -170,6 +177,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::auth::AuthRefusal;
 
     fn caller(user: &str) -> Arc<Caller> {
         Arc::new(Caller {
@@ -177,7 +185,6 @@ mod tests {
             user: user.into(),
             scopes: Vec::new(),
             copied_claims: None,
-            consent: None,
             pseudonym: "0".into(),
         })
     }
@@ -215,10 +222,16 @@ mod tests {
         let token = TokenDigest::of(b"a.b.c");
         let validity = TokenValidity::new(100.0, Some(50.0), None, Duration::from_secs(30));
         cache.insert(token, &caller("alice"), &key, validity);
-        let caller_at = |seconds| cache.find(&token, at(seconds)).unwrap().map(|_| ());
-        assert_eq!(caller_at(19), Err(AuthRefusal::NotYetValid));
+        let caller_at = |seconds| match cache.find(&token, at(seconds)).unwrap() {
+            Ok(_) => Ok(()),
+            Err(rejected) => {
+                assert_eq!(rejected.issuer.as_deref(), Some("i"));
+                Err((rejected.refusal, rejected.off_by.unwrap().as_secs()))
+            }
+        };
+        assert_eq!(caller_at(19), Err((AuthRefusal::NotYetValid, 31)));
         assert_eq!((caller_at(20), caller_at(129)), (Ok(()), Ok(())));
-        assert_eq!(caller_at(130), Err(AuthRefusal::Expired));
+        assert_eq!(caller_at(130), Err((AuthRefusal::Expired, 30)));
     }
 
     #[test]

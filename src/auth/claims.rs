@@ -127,6 +127,22 @@ impl TokenValidity {
         }
         Ok(())
     }
+
+    /// By how much the clock misses what [`TokenValidity::check`] refused; `None` if the refusal is
+    /// about something else. The leeway is not taken off.
+    pub(super) fn off_by(&self, refusal: AuthRefusal, now: SystemTime) -> Option<Duration> {
+        let now = unix_seconds(now);
+        let seconds = if refusal == AuthRefusal::Expired {
+            now - self.expiry
+        } else if refusal == AuthRefusal::NotYetValid {
+            self.not_before? - now
+        } else if refusal == AuthRefusal::IssuedInFuture {
+            self.issued? - now
+        } else {
+            return None;
+        };
+        Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+    }
 }
 
 /// The user: 1 to 256 bytes, from the configured claim.

@@ -1,6 +1,6 @@
 //! One identity in use: the issuer, its keys, and the rules for its tokens.
 //!
-//! Relies on [`super::claims`] for single rules. Never looks at a signature.
+//! Relies on [`super::claims`] for single rules, and on the keys for signatures.
 
 use std::{
     borrow::Cow,
@@ -17,7 +17,9 @@ use super::{
     key::VerificationKey,
     key_set::VerificationKeys,
     refreshed::{ChangedAccess, RefreshedKeys},
-    refusal::AuthRefusal,
+    refusal::{AuthRefusal, RejectedToken},
+    token::UnverifiedToken,
+    token_clock::TokenClock,
 };
 
 /// One identity in use. All of its callers share the issuer's name.
@@ -29,6 +31,7 @@ pub(super) struct Identity {
     max_lifetime: Option<Duration>,
     leeway: Duration,
     pub(super) keys: IdentityKeys,
+    pub(super) clock: TokenClock,
 }
 
 /// What the claims of a token say, now that they have been checked.
@@ -83,6 +86,7 @@ impl Identity {
             user_claim: settings.user_claim,
             max_lifetime: settings.max_lifetime,
             leeway: settings.leeway,
+            clock: TokenClock::default(),
         };
         (identity, access)
     }
@@ -101,6 +105,37 @@ impl Identity {
         match &self.keys {
             IdentityKeys::Fixed(keys) => keys.load().same(key),
             IdentityKeys::Remote(remote) => remote.keys.fetched()?.keys.same(key),
+        }
+    }
+
+    /// Returns the key that made the token's signature.
+    pub(super) async fn verify(
+        &self,
+        token: &UnverifiedToken<'_>,
+        now: SystemTime,
+    ) -> Result<Arc<VerificationKey>, AuthRefusal> {
+        match &self.keys {
+            IdentityKeys::Fixed(keys) => keys.load().verify(token).map(Arc::clone),
+            IdentityKeys::Remote(remote) => {
+                // No fetch for a token that would be refused anyway.
+                let worth_a_fetch = || self.check_claims(&token.claims, now).is_ok();
+                remote.keys.verify(token, worth_a_fetch).await
+            }
+        }
+    }
+
+    /// A token that names this issuer and was refused.
+    pub(super) fn rejected(
+        &self,
+        refusal: AuthRefusal,
+        claims: &JsonObject,
+        now: SystemTime,
+    ) -> RejectedToken {
+        let validity = TokenValidity::from_claims(claims, self.leeway).ok();
+        RejectedToken {
+            refusal,
+            issuer: Some(Arc::clone(&self.issuer)),
+            off_by: validity.and_then(|validity| validity.off_by(refusal, now)),
         }
     }
 

@@ -13,7 +13,6 @@ mod algorithm;
 mod cache;
 mod caller;
 mod claims;
-mod consent;
 mod copied_claims;
 pub mod discovery;
 mod identity;
@@ -30,6 +29,7 @@ pub mod remote;
 #[cfg(test)]
 mod tests;
 mod token;
+mod token_clock;
 
 use std::{
     sync::Arc,
@@ -42,10 +42,9 @@ pub use jsonwebtoken::Algorithm;
 pub use self::{
     algorithm::algorithm_named,
     caller::{Caller, Pseudonymizer},
-    consent::ConsentClaim,
     copied_claims::CopiedClaims,
     key_set_error::KeySetError,
-    refusal::AuthRefusal,
+    refusal::{AuthRefusal, RejectedToken},
 };
 use self::{
     cache::{TokenCache, TokenDigest},
@@ -90,8 +89,6 @@ pub struct Authenticator {
     cache: TokenCache,
     /// The claims that verdicts copy.
     copied_claims: Vec<Box<str>>,
-    /// The claim that says what a user has consented to.
-    consent_claim: Option<Box<str>>,
     /// What this authenticator changes of the keys that it shares with the one before it.
     changed_access: Vec<ChangedAccess>,
 }
@@ -107,7 +104,6 @@ impl Authenticator {
             pseudonymizer,
             cache: TokenCache::default(),
             copied_claims: Vec::new(),
-            consent_claim: None,
             changed_access: Vec::new(),
         }
     }
@@ -119,18 +115,16 @@ impl Authenticator {
         &self,
         identities: Vec<IdentitySettings>,
         copied_claims: impl IntoIterator<Item = String>,
-        consent_claim: Option<&str>,
     ) -> Self {
-        let mut next = Self::new(Vec::new(), self.pseudonymizer.clone())
-            .copying_claims(copied_claims)
-            .copying_consent(consent_claim);
+        let mut next = Self::new(Vec::new(), self.pseudonymizer.clone());
+        next.copied_claims = copied_claims.into_iter().map(Into::into).collect();
         for settings in identities {
             let before = self.identity(&settings.issuer);
             let (identity, access) = Identity::following(before, settings);
             next.identities.push(identity);
             next.changed_access.extend(access);
         }
-        if next.copied_claims == self.copied_claims && next.consent_claim == self.consent_claim {
+        if next.copied_claims == self.copied_claims {
             next.cache = self.cache.with_keys(|caller, key| {
                 let before = self.identity(&caller.issuer)?;
                 let after = next.identity(&caller.issuer)?;
@@ -153,14 +147,6 @@ impl Authenticator {
         }
     }
 
-    /// Also copies the claim of this name into each [`Caller`], as the user's consent.
-    pub fn copying_consent(self, name: Option<&str>) -> Self {
-        Self {
-            consent_claim: name.map(Into::into),
-            ..self
-        }
-    }
-
     /// Authenticates the request with these headers.
     ///
     /// Waits only when the token names a key that its issuer may have published since the last
@@ -174,7 +160,7 @@ impl Authenticator {
         &self,
         headers: &HeaderMap,
         now: SystemTime,
-    ) -> Result<Arc<Caller>, AuthRefusal> {
+    ) -> Result<Arc<Caller>, RejectedToken> {
         let token = token::bearer_token(headers)?;
         let digest = TokenDigest::of(token);
         match self.cache.find(&digest, now) {
@@ -189,24 +175,23 @@ impl Authenticator {
         token: &[u8],
         digest: TokenDigest,
         now: SystemTime,
-    ) -> Result<Arc<Caller>, AuthRefusal> {
+    ) -> Result<Arc<Caller>, RejectedToken> {
         let token = UnverifiedToken::parse(token)?;
         // Not verified yet: `iss` only selects the keys, which then verify the whole token.
         let issuer = claims::issuer(&token.claims)?;
         let identity = self.identity(issuer).ok_or(AuthRefusal::UnknownIssuer)?;
-        let key = match &identity.keys {
-            IdentityKeys::Fixed(keys) => Arc::clone(keys.load().verify(&token)?),
-            IdentityKeys::Remote(keys) => {
-                // No fetch for a token that would be refused anyway.
-                let worth_a_fetch = || identity.check_claims(&token.claims, now).is_ok();
-                keys.keys.verify(&token, worth_a_fetch).await?
-            }
-        };
-        let checked = identity.check_claims(&token.claims, now)?;
+        let rejected = |refusal| identity.rejected(refusal, &token.claims, now);
+        let key = identity.verify(&token, now).await.map_err(rejected)?;
+        let checked = identity.check_claims(&token.claims, now);
+        // Behind the signature, so that a stranger's tokens say nothing about clocks.
+        let refusal = checked.as_ref().err().copied();
+        let checked = checked.map_err(rejected);
+        let off_by = checked.as_ref().err().and_then(|rejected| rejected.off_by);
+        identity.clock.note(&identity.issuer, refusal, off_by);
+        let checked = checked?;
         let caller = Arc::new(Caller {
             issuer: Arc::clone(&identity.issuer),
-            copied_claims: self.copied_claims(&token)?,
-            consent: self.consent(&token)?,
+            copied_claims: self.copied_claims(&token).map_err(rejected)?,
             pseudonym: self.pseudonymizer.pseudonym(issuer, &checked.user).into(),
             user: Arc::from(checked.user),
             scopes: checked.scopes,
@@ -222,13 +207,6 @@ impl Authenticator {
         match (&*self.copied_claims, token.signed.split_once('.')) {
             ([], _) | (_, None) => Ok(None),
             (names, Some((_, payload))) => CopiedClaims::of(payload, names),
-        }
-    }
-
-    fn consent(&self, token: &UnverifiedToken<'_>) -> Result<Option<ConsentClaim>, AuthRefusal> {
-        match (&self.consent_claim, token.signed.split_once('.')) {
-            (None, _) | (_, None) => Ok(None),
-            (Some(name), Some((_, payload))) => ConsentClaim::of(payload, name),
         }
     }
 

@@ -26,7 +26,11 @@ use crate::{
         fetch::{FetchError, FetchedDocument, fetch},
         origin::Url,
     },
-    telemetry::metrics::{Metrics, labels::KeySetOutcome},
+    telemetry::{
+        metrics::{Metrics, labels::KeySetOutcome},
+        peer_clock::PeerClock,
+        repeated::RepeatedLines,
+    },
 };
 
 /// Maximum size of a document, in bytes.
@@ -49,7 +53,10 @@ pub(super) async fn run(
         task.spawn(run_until_panic(keys, metrics, changed.clone()));
         drop(task.join_next().await);
         // Without a restart the keys would silently never change again.
-        tracing::error!(%issuer, "fetching the issuer's keys panicked and is restarted");
+        tracing::error!(
+            %issuer,
+            "fetching the issuer's keys panicked and is restarted; report this with the lines before"
+        );
         sleep(delay).await;
     }
 }
@@ -58,6 +65,8 @@ async fn run_until_panic(keys: Arc<RemoteKeys>, metrics: Arc<Metrics>, changed: 
     let fetcher = KeySetFetcher {
         keys: &keys,
         metrics: &metrics,
+        clock: PeerClock::new(Arc::clone(&keys.issuer), Arc::clone(&metrics)),
+        lines: RepeatedLines::default(),
         discovered: None,
         warnings: Vec::new(),
         failures: 0,
@@ -68,6 +77,8 @@ async fn run_until_panic(keys: Arc<RemoteKeys>, metrics: Arc<Metrics>, changed: 
 struct KeySetFetcher<'a> {
     keys: &'a RemoteKeys,
     metrics: &'a Metrics,
+    clock: PeerClock,
+    lines: RepeatedLines,
     /// The URL of the key set from the discovery document, and until when it is valid.
     discovered: Option<(Url, Instant)>,
     /// The warnings about the last set, so that each is logged once.
@@ -160,10 +171,14 @@ impl KeySetFetcher<'_> {
             MAX_DOCUMENT,
         );
         let document = document.await;
-        document.map_err(|error| KeySetFetchError::Fetch {
+        let document = document.map_err(|error| KeySetFetchError::Fetch {
             url: shown(url),
             error,
-        })
+        })?;
+        if let Some(date) = document.date.filter(|_| self.clock.is_due()) {
+            self.clock.note(date.skew());
+        }
+        Ok(document)
     }
 
     /// Puts the fetched keys into use. Returns the time until the next fetch.
@@ -203,16 +218,19 @@ impl KeySetFetcher<'_> {
         self.metrics.key_sets.count_failure(issuer, outcome);
         let outcome = outcome.as_str();
         let retry_s = delay.as_secs_f64();
-        match self.keys.fetched() {
+        let advice = error.advice();
+        let current = self.keys.fetched();
+        self.lines.log(&error.to_string(), |left_out| match current {
             Some(current) => tracing::warn!(
-                %issuer, outcome, age_s = current.fetched_at.elapsed().as_secs(), retry_s,
-                "fetching the issuer's keys failed, the current keys stay in use: {error}"
+                %issuer, outcome, age_s = current.fetched_at.elapsed().as_secs(), retry_s, left_out,
+                "fetching the issuer's keys failed, the current keys stay in use: {error}; {advice}"
             ),
             None => tracing::error!(
-                %issuer, outcome, retry_s,
-                "fetching the issuer's keys failed, its tokens get 503 until it succeeds: {error}"
+                %issuer, outcome, retry_s, left_out,
+                "fetching the issuer's keys failed, its tokens get 503 until it succeeds: {error}; \
+                 {advice}"
             ),
-        }
+        });
         delay
     }
 
@@ -242,8 +260,8 @@ async fn expire(keys: &RemoteKeys, changed: &impl Fn()) {
             () = sleep_until(fetched_at + keys.settings.max_stale) => if keys.expire(fetched_at) {
                 tracing::error!(
                     issuer = %keys.issuer,
-                    "the issuer's keys are older than max_stale, \
-                     its tokens get 503 until a fetch succeeds"
+                    "the issuer's keys are older than max_stale, its tokens get 503 until a fetch \
+                     succeeds; the lines on failed fetches say why"
                 );
                 changed();
             },
@@ -253,6 +271,16 @@ async fn expire(keys: &RemoteKeys, changed: &impl Fn()) {
 }
 
 impl KeySetFetchError {
+    /// What an operator can do about it, as the second half of a sentence.
+    fn advice(&self) -> &'static str {
+        match self {
+            Self::Timeout(_) => "check the network, and whether that server is slow",
+            Self::Fetch { error, .. } => error.advice(),
+            Self::Discovery { .. } => "check identity.issuer, or name the key set by jwks_url",
+            Self::KeySet { .. } => "check that the address is that of the issuer's key set",
+        }
+    }
+
     /// The label of the outcome in metrics and logs.
     fn outcome(&self) -> KeySetOutcome {
         match self {

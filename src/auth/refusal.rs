@@ -2,7 +2,7 @@
 //!
 //! Never holds a byte of the token, of a key or of a claim's value: every text is a constant.
 
-use std::{borrow::Cow, error::Error, fmt};
+use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
 use crate::{closed_set::ClosedSet, telemetry::metrics::labels::AuthReason};
 
@@ -49,12 +49,36 @@ pub enum AuthRefusal {
     DuplicateClaim,
     /// A parameter of the token's header occurs twice.
     DuplicateHeaderParameter,
-    /// The claims that verdicts or audit records repeat are longer than 1 KiB together.
+    /// The claims that verdicts repeat are longer than 1 KiB together.
     CopiedClaimsTooLong,
     /// The claim has the wrong type or a value out of range.
     BadClaim(&'static str),
     /// The claim is required and missing.
     MissingClaim(&'static str),
+}
+
+/// A refused token, or the lack of one, with what the operator may know of it and the caller must
+/// not be told.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{refusal}")]
+pub struct RejectedToken {
+    /// Why it was refused.
+    #[source]
+    pub refusal: AuthRefusal,
+    /// The configured issuer that it names. Whether that issuer made it is another question.
+    pub issuer: Option<Arc<str>>,
+    /// How far its time is off, where that is why.
+    pub off_by: Option<Duration>,
+}
+
+impl From<AuthRefusal> for RejectedToken {
+    fn from(refusal: AuthRefusal) -> Self {
+        Self {
+            refusal,
+            issuer: None,
+            off_by: None,
+        }
+    }
 }
 
 impl AuthRefusal {
@@ -88,6 +112,33 @@ impl AuthRefusal {
             Self::CopiedClaimsTooLong => AuthReason::CopiedClaimsTooLong,
             Self::BadClaim(_) => AuthReason::BadClaim,
             Self::MissingClaim(_) => AuthReason::MissingClaim,
+        }
+    }
+
+    /// The claim that is wrong or missing, if it is one of a fixed name.
+    pub fn claim(&self) -> Option<&'static str> {
+        match self {
+            Self::BadClaim(claim) | Self::MissingClaim(claim) => Some(claim),
+            Self::MissingToken
+            | Self::WrongScheme
+            | Self::DuplicateHeader
+            | Self::TokenTooLong
+            | Self::Malformed
+            | Self::UnknownIssuer
+            | Self::KeysUnavailable
+            | Self::UnknownKey
+            | Self::AlgorithmNotAllowed
+            | Self::BadSignature
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::IssuedInFuture
+            | Self::LifetimeTooLong
+            | Self::WrongAudience
+            | Self::WrongType
+            | Self::UnknownCrit
+            | Self::DuplicateClaim
+            | Self::DuplicateHeaderParameter
+            | Self::CopiedClaimsTooLong => None,
         }
     }
 
@@ -143,7 +194,9 @@ impl AuthRefusal {
             Self::UnknownCrit => "the token's crit requires an extension that is not supported",
             Self::DuplicateClaim => "the token has a duplicate claim",
             Self::DuplicateHeaderParameter => "the token's header has a duplicate parameter",
-            Self::CopiedClaimsTooLong => "the token's claims that are copied are longer than 1 KiB",
+            Self::CopiedClaimsTooLong => {
+                "the token's claims that go into verdicts are longer than 1 KiB"
+            }
             Self::BadClaim(claim) => {
                 return Cow::Owned(format!("the token's {claim} claim is invalid"));
             }

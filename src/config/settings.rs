@@ -4,7 +4,6 @@ use super::{
     reader::ConfigReader, reloadable::ReloadableSettings, section::ConfigSection, tree::ConfigTable,
 };
 use crate::{
-    audit::AuditSettings,
     auth::IdentitySettings,
     evidence::EvidenceSettings,
     qiniu::UpstreamSettings,
@@ -40,8 +39,6 @@ pub struct Settings {
     pub evidence: Option<EvidenceSettings>,
     /// The store that replicas share, if there is one.
     pub store: Option<StoreSettings>,
-    /// The audit log, if there is one.
-    pub audit: Option<AuditSettings>,
     /// The log.
     pub log: LogSettings,
     /// The values that are reloaded when their files change.
@@ -79,7 +76,6 @@ impl ConfigReader<'_> {
         let verdict = self.verdict(root, &routes);
         let evidence = self.evidence(root);
         let store = self.store(root, sessions.as_ref());
-        let audit = self.audit(root, &routes);
         Some(Settings {
             server: server?,
             admin: admin?.0,
@@ -91,7 +87,6 @@ impl ConfigReader<'_> {
             verdict,
             evidence,
             store,
-            audit,
             log: log?,
             reloadable: std::mem::take(&mut self.reloadable),
         })

@@ -19,13 +19,15 @@ use super::signature::WebhookSecret;
 use crate::{
     outbound::{
         MalformedResponse,
+        advice::advice,
         connection::ClientTls,
         dial::Dialer,
         exchange::{ExchangeError, exchange},
         origin::Url,
         request::{OutboundBody, OutboundRequest},
+        server_date::ServerDate,
     },
-    telemetry::timestamp,
+    telemetry::{peer_clock::PeerClock, timestamp},
 };
 
 /// Delay before the retry: long enough for a backend that is being replaced to respond again.
@@ -63,6 +65,8 @@ pub struct EvidenceSender {
     settings: EvidenceSettings,
     /// The current secret.
     secret: ArcSwap<WebhookSecret>,
+    /// Watches the backend's clock, if that is wanted.
+    clock: Option<PeerClock>,
 }
 
 /// The content of a delivery.
@@ -118,6 +122,15 @@ impl EvidenceSender {
         Self {
             secret: ArcSwap::from_pointee(settings.secret.clone()),
             settings,
+            clock: None,
+        }
+    }
+
+    /// Also watches the clock of the backend.
+    pub fn watching(self, clock: PeerClock) -> Self {
+        Self {
+            clock: Some(clock),
+            ..self
         }
     }
 
@@ -190,7 +203,15 @@ impl EvidenceSender {
             head: &head,
             body: OutboundBody::Kept(body),
         };
-        match exchange(&mut connection, request).await {
+        let asked = SystemTime::now();
+        let response = exchange(&mut connection, request).await;
+        if let (Some(clock), Ok(response)) = (&self.clock, &response)
+            && clock.is_due()
+            && let Some(date) = ServerDate::of(response, asked)
+        {
+            clock.note(date.skew());
+        }
+        match response {
             Ok(response) if !(200..300).contains(&response.status()) => {
                 Err(DeliveryError::Status(response.status()))
             }
@@ -223,6 +244,33 @@ impl EvidenceSender {
 }
 
 impl DeliveryError {
+    /// The word of the cause, from a closed set.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::NoResponse(_) => "no_answer",
+            Self::MalformedResponse(_) => "malformed_response",
+            Self::EarlyResponse => "early_response",
+            Self::Status(_) => "status",
+            Self::Timeout => "timeout",
+        }
+    }
+
+    /// What an operator can do about it, as the second half of a sentence.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Unreachable(error) => advice(error),
+            Self::NoResponse(_) => "look into the log of the backend, and what is in between",
+            Self::MalformedResponse(_) => "check that evidence.url is that of the backend",
+            Self::EarlyResponse => "let the backend read the whole request before it responds",
+            Self::Status(401 | 403) => "check that the backend has the same evidence.secret",
+            Self::Status(404 | 405) => "check the path of evidence.url",
+            Self::Status(413) => "let the backend take larger bodies",
+            Self::Status(_) => "look into the log of the backend",
+            Self::Timeout => "make the backend respond sooner, or raise evidence.timeout",
+        }
+    }
+
     /// Whether a retry may succeed. A rejection by the backend is final, and one that could not be
     /// reached in half of the time will hardly be in the rest of it.
     fn is_transient(&self) -> bool {

@@ -64,7 +64,7 @@ enum OpeningStep {
 
 /// An opening was not done in time.
 #[derive(Debug)]
-struct OpeningTimeout {
+pub(super) struct OpeningTimeout {
     step: OpeningStep,
     limit: Duration,
 }
@@ -206,6 +206,17 @@ impl OpeningLeg {
             Self::Direct => error,
             Self::Proxy => io::Error::new(kind, ProxyError::Unreachable(error)),
             Self::Tunnel => io::Error::new(kind, ProxyError::Tunnel(error)),
+        }
+    }
+}
+
+impl OpeningTimeout {
+    /// One of these, by the step that was not done.
+    pub(super) fn choose<T>(&self, name: T, connect: T, handshake: T) -> T {
+        match self.step {
+            OpeningStep::Resolve => name,
+            OpeningStep::Connect => connect,
+            OpeningStep::Handshake | OpeningStep::Answer => handshake,
         }
     }
 }

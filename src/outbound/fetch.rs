@@ -11,11 +11,13 @@ use std::{
 
 use super::{
     MalformedResponse,
+    advice::advice,
     connection::ClientTls,
     dial::Dialer,
     exchange::{ExchangeError, exchange},
     origin::Url,
     request::{OutboundBody, OutboundRequest},
+    server_date::ServerDate,
 };
 
 /// A document that arrived completely.
@@ -24,6 +26,8 @@ pub struct FetchedDocument {
     pub body: Vec<u8>,
     /// How long it may be cached from now on, if its server says so; zero if it must not be cached.
     pub fresh: Option<Duration>,
+    /// What its server's clock says.
+    pub date: Option<ServerDate>,
 }
 
 /// Why a document could not be fetched.
@@ -74,6 +78,7 @@ pub async fn fetch(
         .open(&url.origin, tls, connect_timeout)
         .await
         .map_err(FetchError::Unreachable)?;
+    let asked = SystemTime::now();
     let mut reading = exchange(&mut connection, request).await?;
     if reading.status() != 200 {
         return Err(FetchError::Status(reading.status()));
@@ -82,6 +87,7 @@ pub async fn fetch(
         return Err(FetchError::Encoded);
     }
     let fresh = freshness(|name| reading.field(name), SystemTime::now());
+    let date = ServerDate::of(&reading, asked);
     let mut body = Vec::new();
     reading
         .body(&mut connection, |bytes| {
@@ -92,7 +98,20 @@ pub async fn fetch(
             Ok(())
         })
         .await?;
-    Ok(FetchedDocument { body, fresh })
+    Ok(FetchedDocument { body, fresh, date })
+}
+
+impl FetchError {
+    /// What an operator can do about it, as the second half of a sentence.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Unreachable(error) => advice(error),
+            Self::Malformed(_) => "check that the address is one of an HTTP server",
+            Self::Encoded => "switch compression off for this document",
+            Self::Status(_) => "check the path of the configured address",
+            Self::TooLarge => "check that the address is that of the document",
+        }
+    }
 }
 
 impl From<ExchangeError> for FetchError {

@@ -4,10 +4,12 @@
 //! [`origin`] parses URLs, and [`user_info`] the login in one. [`dial`] opens a [`connection`]: it
 //! tries the addresses ([`race`]) of a name ([`names`]), or asks a [`proxy`] for a [`tunnel`].
 //! [`exchange`] sends a [`request`] and reads the response with [`head`] and [`framing`], and
-//! [`fetch`] reads a whole document and how long it may be cached. Nothing here interprets the
-//! bodies it carries, follows a redirect, or sends a request twice. Opening a connection has a time
-//! limit, which is given; nothing else has one.
+//! [`fetch`] reads a whole document and how long it may be cached. [`server_date`] reads a server's
+//! clock from a response, and [`advice`] says what to do about a failed opening. Nothing here
+//! interprets the bodies it carries, follows a redirect, or sends a request twice. Opening a
+//! connection has a time limit, which is given; nothing else has one.
 
+pub mod advice;
 pub mod connection;
 pub mod dial;
 pub mod exchange;
@@ -19,6 +21,7 @@ pub mod origin;
 pub mod proxy;
 mod race;
 pub mod request;
+pub mod server_date;
 pub mod tunnel;
 pub mod user_info;
 

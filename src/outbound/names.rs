@@ -16,6 +16,17 @@ use tokio::{net::lookup_host, sync::Semaphore};
 /// Maximum number of lookups at once, those included that nobody waits for any more.
 const MAX_LOOKUPS: usize = 16;
 
+/// Why a name has no addresses.
+#[derive(Debug, thiserror::Error)]
+pub enum NameError {
+    /// The resolver failed, or does not know the name.
+    #[error("its name can't be resolved: {0}")]
+    Unresolved(#[source] io::Error),
+    /// The name exists, without an address.
+    #[error("its name has no address")]
+    NoAddress,
+}
+
 /// Where names are looked up.
 #[derive(Clone)]
 pub struct Names(NameSource);
@@ -59,19 +70,22 @@ impl Names {
                 // A task of its own, so that the permit is held until the lookup has ended.
                 let lookup = tokio::spawn(async move {
                     let _permit = permit;
-                    Ok::<_, io::Error>(lookup_host((host, port)).await?.collect::<Vec<_>>())
+                    let addresses = lookup_host((host, port)).await.map_err(unresolved)?;
+                    Ok::<_, io::Error>(addresses.collect::<Vec<_>>())
                 });
                 lookup.await.map_err(io::Error::other)??
             }
         };
         if addresses.is_empty() {
-            return Err(io::Error::new(
-                io::ErrorKind::NotFound,
-                "its name has no address",
-            ));
+            let error = NameError::NoAddress;
+            return Err(io::Error::new(io::ErrorKind::NotFound, error));
         }
         Ok(interleaved(addresses))
     }
+}
+
+fn unresolved(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), NameError::Unresolved(error))
 }
 
 /// Each address once: the first, then one of the other family, and so on (RFC 8305 section 4).

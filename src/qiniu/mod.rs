@@ -9,6 +9,7 @@
 //! Never sends a request twice once one of its bytes may have been written, except when the caller
 //! of [`pool::Upstream::call`] allows it.
 
+mod clock;
 pub mod kept_back;
 pub mod pool;
 pub mod request;

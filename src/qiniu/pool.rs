@@ -24,7 +24,7 @@ use crate::{
     descriptors,
     outbound::connection::{ClientTls, OutboundConnection},
     places::{Place, Places},
-    telemetry::repeated::RepeatedLine,
+    telemetry::{peer_clock::PeerClock, repeated::RepeatedLine},
 };
 
 /// A connection is fresh for so long after it was opened or last used. Shorter than any server's
@@ -37,6 +37,7 @@ pub struct Upstream {
     connections: Mutex<Connections>,
     places: Arc<Places>,
     no_descriptor_log: RepeatedLine,
+    pub(super) clock: Option<PeerClock>,
 }
 
 /// The connections that no call has.
@@ -93,6 +94,7 @@ impl Upstream {
             settings: ArcSwap::from_pointee(settings),
             connections: Mutex::default(),
             no_descriptor_log: RepeatedLine::default(),
+            clock: None,
         }
     }
 

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     outbound::exchange::{ExchangeError, exchange},
     session::ticket::SessionOwner,
+    telemetry::metrics::labels::UpstreamOutcome,
 };
 
 /// Why a call has no response to pass on.
@@ -139,6 +140,7 @@ impl Upstream {
             }
             other => other?,
         };
+        self.measure_clock(&reader, sent);
         let status = reader.status();
         let failure = |kind, reqid| UpstreamFailure {
             kind,
@@ -162,6 +164,26 @@ impl Upstream {
                 let kind = UpstreamFailureKind::Invalid(invalid);
                 Err(failure(kind, reader.take_reqid()))
             }
+        }
+    }
+}
+
+impl UpstreamFailureKind {
+    /// The outcome of the call, in metrics and access records.
+    pub fn outcome(&self) -> UpstreamOutcome {
+        match self {
+            Self::PoolExhausted => UpstreamOutcome::NoConnectionFree,
+            Self::NoEvidenceRoom => UpstreamOutcome::NoEvidenceMemory,
+            Self::NoDescriptor => UpstreamOutcome::NoDescriptor,
+            Self::Unreachable(_) => UpstreamOutcome::Unreachable,
+            Self::Timeout => UpstreamOutcome::Timeout,
+            Self::RejectedCredentials => UpstreamOutcome::RejectedCredentials,
+            Self::RejectedRequest => UpstreamOutcome::RejectedRequest,
+            Self::TooLarge => UpstreamOutcome::TooLarge,
+            Self::Busy => UpstreamOutcome::Busy,
+            Self::Error => UpstreamOutcome::Error,
+            Self::NoResponse(_) => UpstreamOutcome::NoAnswer,
+            Self::Invalid(_) => UpstreamOutcome::InvalidResponse,
         }
     }
 }

@@ -6,24 +6,21 @@
 //! the user appears only as a keyed hash.
 
 use std::{
-    fmt,
-    hash::{BuildHasher, RandomState},
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
-use data_encoding::HEXLOWER;
-
+use super::{reason::RefusalReason, request_id::RequestId};
 use crate::{
+    auth::Caller,
+    closed_set::ClosedSet,
     telemetry::{
         Telemetry,
         log_line::{FieldName, FieldValue, field_name, format_line},
+        metrics::labels::ReplayState,
+        trace_context::TraceContext,
     },
-    verdict::sign::IssuedVerdict,
     verify_once::CachedResponse,
 };
 
@@ -49,10 +46,20 @@ pub struct AccessRecord {
     pub status: u16,
     /// The error code, or `ok`.
     pub code: &'static str,
-    /// Pseudonym of the caller, once authenticated.
-    pub user: Option<Arc<str>>,
+    /// Why the request was refused, more exactly than `code`.
+    pub reason: Option<RefusalReason>,
+    /// The caller, once authenticated. Of the user, only the pseudonym is written.
+    pub caller: Option<Arc<Caller>>,
+    /// The configured issuer that a refused token names.
+    pub refused_issuer: Option<Arc<str>>,
     /// `X-Forwarded-For`, from a trusted proxy.
     pub forwarded_for: Option<String>,
+    /// `traceparent`, from a trusted proxy.
+    pub trace: Option<TraceContext>,
+    /// Time from the request's head to the last byte of its body, if it was received.
+    pub received: Option<Duration>,
+    /// How a retry got the response of an earlier try.
+    pub replay: Option<ReplayState>,
     /// Bytes of the request's body received.
     pub bytes_in: u64,
     /// Bytes of the response's body.
@@ -79,8 +86,6 @@ pub struct UpstreamFacts {
     pub reqid: Option<String>,
     /// Bytes removed from Qiniu's response.
     pub removed: Option<u64>,
-    /// The verdict that the response got, if it got one.
-    pub verdict: Option<IssuedVerdict>,
 }
 
 impl AccessRecord {
@@ -101,8 +106,13 @@ impl AccessRecord {
             route: None,
             status: 0,
             code: CALLER_LEFT,
-            user: None,
+            reason: None,
+            caller: None,
+            refused_issuer: None,
             forwarded_for: None,
+            trace: None,
+            received: None,
+            replay: None,
             bytes_in: 0,
             bytes_out: 0,
             upstream: None,
@@ -115,9 +125,15 @@ impl AccessRecord {
         self.time
     }
 
+    /// Notes that the body has been received.
+    pub(super) fn body_received(&mut self) {
+        self.received = Some(self.started.elapsed());
+    }
+
     /// Notes that the response is a cached one: Qiniu's ids are those of the first call, and
     /// no call was made.
-    pub(super) fn replayed(&mut self, cached: &CachedResponse) {
+    pub(super) fn replayed(&mut self, cached: &CachedResponse, state: ReplayState) {
+        self.replay = Some(state);
         self.upstream = Some(UpstreamFacts {
             error_code: cached.error_code,
             serverlogid: cached.serverlogid.clone(),
@@ -141,9 +157,14 @@ impl AccessRecord {
             route: self.route.clone(),
             status: 0,
             code: if stopping { SHUTTING_DOWN } else { CALLER_LEFT },
-            user: self.user.clone(),
+            reason: None,
+            caller: self.caller.clone(),
+            refused_issuer: None,
             forwarded_for: self.forwarded_for.clone(),
-            // Counted once.
+            trace: self.trace,
+            // What is counted is counted once.
+            received: self.received.filter(|_| !stopping),
+            replay: None,
             bytes_in: if stopping { 0 } else { self.bytes_in },
             bytes_out: 0,
             upstream: None,
@@ -152,16 +173,33 @@ impl AccessRecord {
     }
 
     /// The fields in their order. Their names are a contract.
-    fn fields(&self, duration: Duration) -> [(FieldName, FieldValue<'_>); 18] {
+    fn fields(&self, duration: Duration) -> [(FieldName, FieldValue<'_>); 23] {
         let upstream = self.upstream.as_ref();
+        let caller = self.caller.as_deref();
+        let issuer = caller.map(|caller| &*caller.issuer);
         [
             (field_name!("time"), self.time.into()),
             (field_name!("request_id"), self.request_id.as_str().into()),
+            (
+                field_name!("trace_id"),
+                self.trace.map(|trace| trace.trace_id).into(),
+            ),
             (field_name!("route"), self.route.as_deref().into()),
             (field_name!("method"), self.method.into()),
             (field_name!("status"), u64::from(self.status).into()),
             (field_name!("code"), self.code.into()),
-            (field_name!("user"), self.user.as_deref().into()),
+            (
+                field_name!("reason"),
+                self.reason.map(RefusalReason::text).into(),
+            ),
+            (
+                field_name!("issuer"),
+                issuer.or(self.refused_issuer.as_deref()).into(),
+            ),
+            (
+                field_name!("user"),
+                caller.map(|caller| &*caller.pseudonym).into(),
+            ),
             (field_name!("peer"), self.peer.into()),
             (
                 field_name!("forwarded_for"),
@@ -170,6 +208,7 @@ impl AccessRecord {
             (field_name!("bytes_in"), self.bytes_in.into()),
             (field_name!("bytes_out"), self.bytes_out.into()),
             (field_name!("duration_ms"), duration.into()),
+            (field_name!("receive_ms"), self.received.into()),
             (
                 field_name!("upstream_ms"),
                 upstream.and_then(|facts| facts.duration).into(),
@@ -199,6 +238,10 @@ impl AccessRecord {
                 field_name!("removed_bytes"),
                 upstream.and_then(|facts| facts.removed).into(),
             ),
+            (
+                field_name!("replayed"),
+                self.replay.map(|state| state.as_str()).into(),
+            ),
         ]
     }
 }
@@ -211,7 +254,11 @@ impl Drop for AccessRecord {
         let metrics = &self.telemetry.metrics;
         let route = self.route.as_ref().unwrap_or(metrics.no_route());
         let duration = self.started.elapsed();
-        metrics.record_request(route, self.status, self.code, duration, None);
+        let trace_id = self.trace.map(|trace| trace.trace_id);
+        metrics.record_request(route, self.status, self.code, duration, trace_id);
+        if let Some(received) = self.received {
+            metrics.record_receive(route, received);
+        }
         metrics.add_body_bytes(self.bytes_in);
         let line = format_line(self.telemetry.format, &self.fields(duration));
         self.telemetry.log.write(line.as_bytes());
@@ -226,97 +273,4 @@ fn registered(method: &hyper::Method) -> &'static str {
     .into_iter()
     .find(|known| *known == method.as_str())
     .unwrap_or("other")
-}
-
-/// Maximum length of an id, in bytes; a trusted proxy may set one of this length.
-const MAX_ID_BYTES: usize = 64;
-
-/// A request id: letters, digits, `.`, `_` and `-`. Stored inline, because each request
-/// copies it several times.
-#[derive(Clone, Copy)]
-pub struct RequestId {
-    bytes: [u8; MAX_ID_BYTES],
-    length: usize,
-}
-
-impl RequestId {
-    /// Parses an id; `None` if it is empty, too long, or has other characters.
-    pub fn parse(text: &str) -> Option<Self> {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if text.is_empty() || !text.bytes().all(plain) {
-            return None;
-        }
-        let mut bytes = [0; MAX_ID_BYTES];
-        bytes
-            .get_mut(..text.len())?
-            .copy_from_slice(text.as_bytes());
-        Some(Self {
-            bytes,
-            length: text.len(),
-        })
-    }
-
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        let bytes = self.bytes.get(..self.length).unwrap_or_default();
-        // Always ASCII.
-        std::str::from_utf8(bytes).unwrap_or_default()
-    }
-}
-
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Generates request ids as keyed hashes of a counter, which cost a fraction of the system's
-/// random bytes.
-#[derive(Default)]
-pub struct RequestIds {
-    keys: [RandomState; 2],
-    counter: AtomicU64,
-}
-
-impl RequestIds {
-    /// The next id: 32 hexadecimal digits.
-    pub fn next(&self) -> RequestId {
-        let number = self.counter.fetch_add(1, Ordering::Relaxed);
-        let mut bytes = [0; MAX_ID_BYTES];
-        let mut length = 0;
-        for (half, keys) in bytes.chunks_exact_mut(16).zip(&self.keys) {
-            HEXLOWER.encode_mut(&keys.hash_one(number).to_be_bytes(), half);
-            length += half.len();
-        }
-        RequestId { bytes, length }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-
-    #[test]
-    fn ids_differ_within_a_process_and_between_two() {
-        let (one, other) = (RequestIds::default(), RequestIds::default());
-        let ids: HashSet<String> = (0..1000)
-            .flat_map(|_| [one.next(), other.next()])
-            .map(|id| id.to_string())
-            .collect();
-        assert_eq!(ids.len(), 2000);
-        let hex = |id: &String| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        assert!(ids.iter().all(hex));
-    }
-
-    #[test]
-    fn a_given_id_is_taken_as_it_is_or_not_at_all() {
-        for good in ["a", "A-1._z", &"x".repeat(MAX_ID_BYTES)] {
-            assert_eq!(RequestId::parse(good).unwrap().as_str(), good);
-        }
-        for bad in ["", "a b", "a\"", "\u{e9}", &"x".repeat(MAX_ID_BYTES + 1)] {
-            assert!(RequestId::parse(bad).is_none(), "{bad}");
-        }
-    }
 }

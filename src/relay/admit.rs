@@ -200,33 +200,20 @@ async fn authenticate(
         .authenticator
         .authenticate(headers, record.time())
         .await
-        .inspect_err(|refusal| metrics.count_auth_refusal(refusal.label()))?;
+        .map_err(|rejected| {
+            metrics.count_auth_refusal(rejected.refusal.label());
+            record.refused_issuer.clone_from(&rejected.issuer);
+            rejected
+        })?;
     peer.note_authenticated();
-    record.user = Some(Arc::clone(&caller.pseudonym));
+    record.caller = Some(Arc::clone(&caller));
     match &endpoint.settings.scope {
         Some(scope) if !caller.has_scope(scope) => {
             metrics.count_auth_refusal(AuthReason::InsufficientScope);
             Err(Refusal::Scope(scope.clone()))
         }
-        _ => match missing_consent(gateway, endpoint, &caller) {
-            Some(claim) => {
-                metrics.count_auth_refusal(AuthReason::MissingConsent);
-                Err(Refusal::Consent(claim.to_owned()))
-            }
-            None => Ok(caller),
-        },
+        _ => Ok(caller),
     }
-}
-
-/// The claim without which the audit log lets nobody verify, if the caller lacks it.
-fn missing_consent<'g>(
-    gateway: &'g Gateway,
-    endpoint: &Endpoint,
-    caller: &Caller,
-) -> Option<&'g str> {
-    let claim = gateway.audit.as_ref()?.consent_claim()?;
-    let missing = endpoint.settings.kind == RouteKind::Verify && caller.consent.is_none();
-    missing.then_some(claim)
 }
 
 /// Counts the request against the rate limit, and rejects callers over quota, unless this

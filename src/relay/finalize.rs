@@ -5,17 +5,18 @@
 //! part of the call, so it happens once and completely, whoever still waits.
 
 use std::{
+    error::Error,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
-use super::{access_record::RequestId, endpoint::ResponseNeeds, refusal::Refusal};
+use super::{endpoint::ResponseNeeds, refusal::Refusal, request_id::RequestId};
 use crate::{
     auth::{Caller, CopiedClaims},
     body::nonce::Nonce,
     evidence::{
         EvidenceSettings,
-        deliver::{EvidenceDelivery, EvidenceSender},
+        deliver::{DeliveryError, EvidenceDelivery, EvidenceSender},
     },
     memory::MemoryBudget,
     qiniu::{
@@ -23,31 +24,20 @@ use crate::{
         response::UpstreamResponse,
         retained::{RetainedResponse, RetentionError},
     },
-    telemetry::Telemetry,
+    telemetry::{Telemetry, metrics::Metrics, peer_clock::PeerClock},
     verdict::{
         VerdictSettings,
         judge::{Judgement, judge},
-        sign::{
-            IssuedVerdict, VerdictId, VerdictInput, VerdictSigner, VerdictSigningError,
-            insert_verdict,
-        },
+        sign::{VerdictId, VerdictInput, VerdictSigner, VerdictSigningError, insert_verdict},
     },
 };
 
 /// Finalizes responses, by one configuration.
 pub struct ResponseFinalizer {
     /// Signs verdicts; `None` without `[verdict]`.
-    verdicts: Option<Arc<VerdictSigner>>,
+    verdicts: Option<VerdictSigner>,
     /// Delivers pictures to the app's backend; `None` without `[evidence]`.
     evidence: Option<EvidenceSender>,
-}
-
-/// A response as the caller gets it.
-pub(super) struct Finalized {
-    /// The response's body.
-    pub(super) body: Vec<u8>,
-    /// The verdict in it, if it has one.
-    pub(super) verdict: Option<IssuedVerdict>,
 }
 
 /// What a verdict says besides Qiniu's response.
@@ -58,7 +48,7 @@ pub(super) struct VerdictContext<'a> {
     pub(super) request_id: RequestId,
     /// Leave the scores out (`response.scores = "hidden"`).
     pub(super) scores_hidden: bool,
-    /// SHA-256 of the video, if it was computed.
+    /// SHA-256 of the video, with `verdict.video_digest`.
     pub(super) video_sha256: Option<[u8; 32]>,
     /// The nonce of the transaction.
     pub(super) nonce: Option<&'a Nonce>,
@@ -68,13 +58,22 @@ impl ResponseFinalizer {
     /// Opens no connection; each delivery does.
     pub fn new(verdict: Option<VerdictSettings>, evidence: Option<EvidenceSettings>) -> Self {
         Self {
-            verdicts: verdict.map(VerdictSigner::new).map(Arc::new),
+            verdicts: verdict.map(VerdictSigner::new),
             evidence: evidence.map(EvidenceSender::new),
         }
     }
 
+    /// Also watches the clock of the evidence backend.
+    pub fn watching_clocks(self, metrics: &Arc<Metrics>) -> Self {
+        let clock = PeerClock::new("evidence".into(), Arc::clone(metrics));
+        Self {
+            evidence: self.evidence.map(|evidence| evidence.watching(clock)),
+            ..self
+        }
+    }
+
     /// The signer of verdicts, with `[verdict]`.
-    pub fn verdicts(&self) -> Option<&Arc<VerdictSigner>> {
+    pub fn verdicts(&self) -> Option<&VerdictSigner> {
         self.verdicts.as_ref()
     }
 
@@ -102,7 +101,7 @@ impl ResponseFinalizer {
         ResponseNeeds {
             threshold: verdicts.map(|verdicts| verdicts.rule().threshold),
             whole: self.evidence.as_ref().map(|_| Arc::clone(room)),
-            video_digest: verdicts.is_some_and(|verdicts| verdicts.wants_video_digest()),
+            video_digest: verdicts.is_some_and(VerdictSigner::wants_video_digest),
             bound,
             kept_back: Arc::clone(kept_back),
         }
@@ -114,18 +113,15 @@ impl ResponseFinalizer {
         evidence.map_or(Duration::ZERO, EvidenceSender::timeout)
     }
 
-    /// Returns what the caller gets.
+    /// Returns the bytes that the caller gets.
     pub(super) async fn finalize(
         &self,
         mut response: UpstreamResponse,
         context: &VerdictContext<'_>,
         telemetry: &Telemetry,
-    ) -> Result<Finalized, Refusal> {
+    ) -> Result<Vec<u8>, Refusal> {
         let (Some(verdicts), Some(marks)) = (&self.verdicts, &response.scores) else {
-            return Ok(Finalized {
-                body: response.body,
-                verdict: None,
-            });
+            return Ok(response.body);
         };
         let mut judgement = judge(marks, verdicts.rule());
         let id = VerdictId::random()?;
@@ -147,24 +143,14 @@ impl ResponseFinalizer {
             issuer: &context.caller.issuer,
             judgement: &judgement,
             scores_hidden: context.scores_hidden,
-            // The audit log may have asked for it.
-            video_sha256: context
-                .video_sha256
-                .filter(|_| verdicts.wants_video_digest()),
+            video_sha256: context.video_sha256,
             delivered,
             nonce: context.nonce.map(Nonce::as_str),
             token_claims: token_claims.map(CopiedClaims::json),
         };
         let verdict = verdicts.sign(&statement, SystemTime::now())?;
         telemetry.metrics.count_verdict(judgement.passed);
-        Ok(Finalized {
-            body: insert_verdict(response.body, &verdict)?,
-            verdict: Some(IssuedVerdict {
-                id,
-                passed: judgement.passed,
-                delivered,
-            }),
-        })
+        Ok(insert_verdict(response.body, &verdict)?)
     }
 
     /// Returns whether the backend acknowledged the evidence; `None` if there was none for it.
@@ -180,7 +166,7 @@ impl ResponseFinalizer {
             .evidence
             .as_ref()
             .filter(|evidence| evidence.should_deliver(judgement.passed))?;
-        let outcome = match &retained? {
+        let delivered = match &retained? {
             Ok(retained) => {
                 let delivery = EvidenceDelivery {
                     id: id.as_str(),
@@ -190,19 +176,37 @@ impl ResponseFinalizer {
                     response: retained.pieces(),
                 };
                 let outcome = evidence.deliver(&delivery).await;
-                outcome.map_err(|error| error.to_string())
+                let failed = |error: &DeliveryError| {
+                    undelivered(context, telemetry, error.cause(), error, error.advice());
+                };
+                outcome.inspect_err(failed).is_ok()
             }
-            Err(error) => Err(error.to_string()),
+            Err(error) => {
+                let advice = "see docs/operations.md on memory";
+                undelivered(context, telemetry, "retention", error, advice);
+                false
+            }
         };
-        if let Err(error) = &outcome {
-            tracing::warn!(
-                request_id = %context.request_id,
-                "the evidence backend did not acknowledge a delivery: {error}"
-            );
-        }
-        telemetry.metrics.count_evidence_delivery(outcome.is_ok());
-        Some(outcome.is_ok())
+        telemetry.metrics.count_evidence_delivery(delivered);
+        Some(delivered)
     }
+}
+
+/// Logs why a delivery was not acknowledged.
+fn undelivered(
+    context: &VerdictContext<'_>,
+    telemetry: &Telemetry,
+    cause: &'static str,
+    error: &dyn Error,
+    advice: &str,
+) {
+    let error = error.to_string();
+    telemetry.lines.evidence.log(&error, |left_out| {
+        tracing::warn!(
+            request_id = %context.request_id, cause, left_out,
+            "the evidence backend did not acknowledge a delivery: {error}; {advice}"
+        );
+    });
 }
 
 impl From<VerdictSigningError> for Refusal {

@@ -14,7 +14,7 @@ use hyper::HeaderMap;
 use ipnet::IpNet;
 
 use self::hops::{Hop, UnreadableHop};
-use super::access_record::RequestId;
+use super::request_id::RequestId;
 
 /// Maximum number of hops in an access record. Those on the left are left out.
 const MAX_PATH_HOPS: usize = 16;

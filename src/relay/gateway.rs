@@ -18,11 +18,10 @@ use bytes::Bytes;
 use ipnet::IpNet;
 
 use super::{
-    access_record::RequestIds, cors::Cors, endpoint::Endpoints, finalize::ResponseFinalizer,
-    in_flight::InFlightCalls, site::Site, unread::UnreadUploads,
+    cors::Cors, endpoint::Endpoints, finalize::ResponseFinalizer, in_flight::InFlightCalls,
+    request_id::RequestIds, site::Site, unread::UnreadUploads,
 };
 use crate::{
-    audit::AuditLog,
     auth::Authenticator,
     body::memory::BodyMemory,
     lifecycle::Readiness,
@@ -121,8 +120,6 @@ pub struct Gateway {
     pub calls: Arc<InFlightCalls>,
     /// Turns Qiniu's responses into the caller's.
     pub finalizer: Arc<ResponseFinalizer>,
-    /// Records each `verify` for good; `None` without `[audit]`.
-    pub audit: Option<Arc<AuditLog>>,
     /// Documents served by `GET` without a token, by path.
     pub pages: HashMap<&'static str, Page>,
     /// Responds to all other paths, in a program that embeds the gateway.

@@ -27,7 +27,7 @@ use super::{
     unread::unread_bytes,
     upload::{Upload, upload},
 };
-use crate::body::BodyRefusal;
+use crate::telemetry::trace_context::TraceContext;
 
 impl Gateway {
     /// Responds to a request. It never fails: an error is a response too.
@@ -48,7 +48,7 @@ impl Gateway {
                 biased;
                 admission = admit(&self, &parts, &peer, empty, &mut record) => admission,
                 () = self.unread.exhausted(unread) => {
-                    Err(Refusal::from(BodyRefusal::NoRoom).into())
+                    Err(Refusal::UnreadUploads.into())
                 }
                 () = self.grace_period_over(http2) => Err(Refusal::ShuttingDown.into()),
             };
@@ -83,6 +83,7 @@ impl Gateway {
         let telemetry = Arc::clone(&self.telemetry);
         let mut record = AccessRecord::begin(telemetry, peer.address, &parts.method, request_id);
         record.forwarded_for = headers.and_then(forwarded::forwarded_path);
+        record.trace = headers.and_then(TraceContext::from_headers);
         record
     }
 
@@ -118,7 +119,7 @@ fn relay<'a>(
             Upload::Prepared(prepared) => prepared,
             Upload::Replayed(cached, state) => {
                 gateway.telemetry.metrics.count_replayed(state);
-                record.replayed(&cached);
+                record.replayed(&cached, state);
                 return Ok(Reply::Replayed(cached.body.clone()));
             }
         };

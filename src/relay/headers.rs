@@ -3,6 +3,7 @@
 //! Never looks at the token, and never passes a field on to Qiniu.
 
 use super::{
+    head_fault::{HeadFault, MediaFault},
     media_type::{MediaType, MediaTypeError},
     refusal::Refusal,
 };
@@ -56,7 +57,7 @@ pub fn check_head(parts: &Parts, max_head_bytes: usize) -> Result<(), Refusal> {
 pub fn check_query(parts: &Parts) -> Result<(), Refusal> {
     match parts.uri.query() {
         None => Ok(()),
-        Some(_) => Err(Refusal::Malformed("the path takes no query string".into())),
+        Some(_) => Err(HeadFault::Query.into()),
     }
 }
 
@@ -150,9 +151,7 @@ fn is_authority(host: &[u8]) -> bool {
 /// `MediaType`, or `Malformed` where a field of a video is missing or invalid.
 pub fn body_form(headers: &HeaderMap, kind: RouteKind, empty: bool) -> Result<BodyForm, Refusal> {
     if headers.contains_key(CONTENT_ENCODING) {
-        return Err(Refusal::MediaType(
-            "the body must not have a Content-Encoding",
-        ));
+        return Err(MediaFault::Encoding.into());
     }
     let json = || -> Result<BodyForm, Refusal> {
         let nonce = match kind {
@@ -174,26 +173,16 @@ pub fn body_form(headers: &HeaderMap, kind: RouteKind, empty: bool) -> Result<Bo
         }
         // Tools like curl send a form type even without a body.
         _ if empty => json(),
-        (Err(MediaTypeError::Charset), _) => {
-            Err(Refusal::MediaType("the charset of the body must be UTF-8"))
-        }
-        (Err(MediaTypeError::Parameters), _) => Err(Refusal::MediaType(
-            "the parameters of the media type are malformed",
-        )),
-        (_, RouteKind::Verify) => Err(Refusal::MediaType(
-            "the body must be application/json, video/mp4, video/quicktime or multipart/form-data, \
-             and say so once",
-        )),
-        (_, RouteKind::Session | RouteKind::Plain) => Err(Refusal::MediaType(
-            "the body must be application/json, and say so once",
-        )),
+        (Err(MediaTypeError::Charset), _) => Err(MediaFault::Charset.into()),
+        (Err(MediaTypeError::Parameters), _) => Err(MediaFault::Parameters.into()),
+        (_, RouteKind::Verify) => Err(MediaFault::NotVideo.into()),
+        (_, RouteKind::Session | RouteKind::Plain) => Err(MediaFault::NotJson.into()),
     }
 }
 
 fn raw_video(headers: &HeaderMap) -> Result<RawVideoFields, Refusal> {
-    let session = one_text(headers, SESSION, MAX_SESSION)?.ok_or(Refusal::Malformed(
-        "a video as the body needs the header field Liveness-Session".into(),
-    ))?;
+    let session = one_text(headers, SESSION, MAX_SESSION)?;
+    let session = session.ok_or(HeadFault::MissingField(SESSION))?;
     Ok(RawVideoFields {
         session: Zeroizing::new(session),
         face_field: one_text(headers, FACE_FIELD, MAX_FACE_FIELD)?,
@@ -210,28 +199,22 @@ fn form_head(headers: &HeaderMap, parameters: Parameters<'_>) -> Result<FormHead
     let boundary = boundaries.next().filter(|_| boundaries.next().is_none());
     let boundary = boundary.and_then(|parameter| Boundary::parse(&parameter.value));
     Ok(FormHead {
-        boundary: boundary.ok_or(Refusal::Malformed(
-            "a multipart/form-data body needs one valid boundary; let the HTTP library write the \
-             Content-Type"
-                .into(),
-        ))?,
+        boundary: boundary.ok_or(HeadFault::Boundary)?,
         nonce: nonce(headers)?,
     })
 }
 
-fn nonce(headers: &HeaderMap) -> Result<Option<Nonce>, Refusal> {
+fn nonce(headers: &HeaderMap) -> Result<Option<Nonce>, HeadFault> {
     let mut values = headers.get_all(NONCE).iter();
     let Some(value) = values.next() else {
         return Ok(None);
     };
     if values.next().is_some() {
-        return Err(repeated(NONCE));
+        return Err(HeadFault::RepeatedField(NONCE));
     }
     match value.to_str().ok().and_then(Nonce::parse) {
         Some(nonce) => Ok(Some(nonce)),
-        None => Err(Refusal::Malformed(
-            format!("the header field {NONCE} {}", Nonce::FORM).into(),
-        )),
+        None => Err(HeadFault::Nonce(NONCE)),
     }
 }
 
@@ -241,7 +224,7 @@ fn one_text(
     headers: &HeaderMap,
     name: &'static str,
     max: usize,
-) -> Result<Option<String>, Refusal> {
+) -> Result<Option<String>, HeadFault> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else {
         return Ok(None);
@@ -253,16 +236,9 @@ fn one_text(
         .filter(|text| (1..=max).contains(&text.len()) && text.as_bytes().iter().all(plain));
     match (text, values.next()) {
         (Some(text), None) => Ok(Some(text.to_owned())),
-        (_, Some(_)) => Err(repeated(name)),
-        (None, None) => Err(Refusal::Malformed(
-            format!("the header field {name} is empty, too long, or contains blanks or quotes")
-                .into(),
-        )),
+        (_, Some(_)) => Err(HeadFault::RepeatedField(name)),
+        (None, None) => Err(HeadFault::MalformedField(name)),
     }
-}
-
-fn repeated(name: &'static str) -> Refusal {
-    Refusal::Malformed(format!("the header field {name} occurs more than once").into())
 }
 
 /// Whether the sender waits for `100 Continue` before it sends its body.

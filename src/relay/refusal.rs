@@ -8,10 +8,16 @@ use std::borrow::Cow;
 
 use tracing::Level;
 
-use self::upstream::{logged_upstream, upstream};
-use super::problem::{ProblemDetails, ProblemField};
+use self::{
+    token::{auth, logged_token},
+    upstream::{logged_upstream, upstream},
+};
+use super::{
+    head_fault::{HeadFault, MediaFault},
+    problem::{ProblemDetails, ProblemField},
+};
 use crate::{
-    auth::AuthRefusal,
+    auth::RejectedToken,
     body::BodyRefusal,
     limit::rate::LimitExceeded,
     qiniu::upstream_call::{UpstreamFailure, UpstreamFailureKind},
@@ -19,14 +25,15 @@ use crate::{
     verify_once::ClaimError,
 };
 
+mod token;
 mod upstream;
 
 /// Why a request is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// The head is malformed, for this reason.
+    /// The head is malformed.
     #[error("malformed head: {0}")]
-    Malformed(Cow<'static, str>),
+    Malformed(#[source] HeadFault),
     /// The head names no host, or not exactly one, for this reason.
     #[error("wrong host: {0}")]
     Host(&'static str),
@@ -41,13 +48,10 @@ pub enum Refusal {
     Method(&'static str),
     /// The token was not accepted.
     #[error("authentication failed")]
-    Auth(#[source] AuthRefusal),
+    Auth(#[source] RejectedToken),
     /// The token lacks this scope.
     #[error("insufficient scope")]
     Scope(String),
-    /// The token lacks this claim, by which its user consents.
-    #[error("no consent")]
-    Consent(String),
     /// The rate limit of the client's address is exceeded.
     #[error("rate limit of the address exceeded")]
     AddressRate {
@@ -65,18 +69,18 @@ pub enum Refusal {
     /// The caller has too many calls in flight.
     #[error("too many concurrent calls")]
     Concurrent,
-    /// The body's media type or coding is not supported, for this reason.
+    /// The body's media type or coding is not supported.
     #[error("unsupported media type: {0}")]
-    MediaType(&'static str),
+    MediaType(#[source] MediaFault),
     /// The body was rejected.
     #[error("body rejected")]
     Body(BodyRefusal),
+    /// Too many uploads wait for the keys of their issuers.
+    #[error("too many unread uploads")]
+    UnreadUploads,
     /// The session can't be claimed.
     #[error("session not claimed")]
     Session(#[source] ClaimError),
-    /// The audit log is required, and can't be written.
-    #[error("the audit log can't be written")]
-    Unaudited,
     /// The call to Qiniu failed.
     #[error("upstream call failed")]
     Upstream(#[source] UpstreamFailure),
@@ -93,7 +97,7 @@ impl Refusal {
     pub fn problem(&self) -> ProblemDetails {
         let problem = ProblemDetails::new;
         match self {
-            Self::Malformed(detail) => malformed(detail.clone()),
+            Self::Malformed(fault) => malformed(fault.to_string()),
             Self::Host(detail) => malformed(*detail),
             Self::HeadTooLarge => problem(431, "headers_too_large", "the head is too large"),
             Self::UnknownRoute => {
@@ -104,16 +108,10 @@ impl Refusal {
                 ProblemDetails::new(405, "method_not_allowed", detail)
                     .field(ProblemField::Allow(methods))
             }
-            Self::Auth(refusal) => auth(refusal),
+            Self::Auth(rejected) => auth(&rejected.refusal),
             Self::Scope(scope) => {
                 let detail = format!("the token lacks the scope `{scope}`");
                 let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"");
-                ProblemDetails::new(403, "insufficient_scope", detail)
-                    .field(ProblemField::Challenge(challenge))
-            }
-            Self::Consent(claim) => {
-                let detail = format!("the token lacks the claim `{claim}`, the user's consent");
-                let challenge = "Bearer error=\"insufficient_scope\"".to_owned();
                 ProblemDetails::new(403, "insufficient_scope", detail)
                     .field(ProblemField::Challenge(challenge))
             }
@@ -134,13 +132,12 @@ impl Refusal {
                 let detail = "another request of this user is in flight; wait for its response";
                 problem(429, "too_many_concurrent", detail).retry_after(1)
             }
-            Self::MediaType(detail) => problem(415, "unsupported_media_type", detail),
-            Self::Body(refusal) => body(refusal),
-            Self::Session(error) => not_claimed(*error),
-            Self::Unaudited => {
-                let detail = "verifications can't be recorded at present; retry";
-                problem(503, "not_ready", detail).retry_after(5)
+            Self::MediaType(fault) => {
+                ProblemDetails::new(415, "unsupported_media_type", fault.to_string())
             }
+            Self::Body(refusal) => body(refusal),
+            Self::UnreadUploads => body(&BodyRefusal::NoRoom),
+            Self::Session(error) => not_claimed(*error),
             Self::Upstream(failure) => upstream(&failure.kind),
             Self::ShuttingDown => {
                 problem(503, "shutting_down", "the gateway is stopping; retry").retry_after(1)
@@ -152,15 +149,26 @@ impl Refusal {
         }
     }
 
-    /// What the log says besides the access record; `None` if nothing.
-    pub fn logged(&self) -> Option<(Level, String)> {
-        let warning = |text: &str| Some((Level::WARN, text.to_owned()));
+    /// What the log says besides the access record: what is wrong, and what to do. `None` if
+    /// nothing is.
+    pub fn logged(&self) -> Option<(Level, Cow<'static, str>)> {
+        let warning = |text: &'static str| Some((Level::WARN, text.into()));
         match self {
+            Self::Auth(rejected) => logged_token(rejected),
             Self::Upstream(failure) => logged_upstream(failure),
-            Self::Internal => Some((Level::ERROR, "a request failed by a defect".into())),
-            Self::Body(BodyRefusal::NoRoom) => {
-                warning("the memory for bodies is used up; raise server.body_memory")
+            Self::Internal => {
+                let text = "a request failed by a defect of the gateway; report it, with this line \
+                            and those before it";
+                Some((Level::ERROR, text.into()))
             }
+            Self::Body(BodyRefusal::NoRoom) => warning(
+                "the memory for bodies is used up, and uploads get 503; raise server.body_memory, \
+                 or add a replica",
+            ),
+            Self::UnreadUploads => warning(
+                "too many uploads wait for the keys of their issuer, and others get 503; see the \
+                 lines on fetching keys",
+            ),
             Self::Session(ClaimError::Timeout) => {
                 logged_upstream(&UpstreamFailureKind::Timeout.into())
             }
@@ -172,11 +180,7 @@ impl Refusal {
             | Self::HeadTooLarge
             | Self::UnknownRoute
             | Self::Method(_)
-            | Self::Auth(_)
             | Self::Scope(_)
-            | Self::Consent(_)
-            // The audit log says what is wrong with it, but not for each request.
-            | Self::Unaudited
             | Self::AddressRate { .. }
             | Self::Rate(_)
             | Self::Quota(_)
@@ -197,42 +201,6 @@ fn limited(code: &'static str, detail: &'static str, wait: &LimitExceeded) -> Pr
     ProblemDetails {
         retry_after: Some(wait.retry_after),
         ..ProblemDetails::new(429, code, detail)
-    }
-}
-
-fn auth(refusal: &AuthRefusal) -> ProblemDetails {
-    let (code, detail) = (refusal.code(), refusal.detail());
-    match refusal {
-        AuthRefusal::DuplicateHeader => malformed(detail),
-        AuthRefusal::KeysUnavailable => ProblemDetails::new(503, code, detail).retry_after(5),
-        // RFC 6750 section 3.1: without a token, the challenge names only the scheme.
-        AuthRefusal::MissingToken | AuthRefusal::WrongScheme => {
-            let challenge = ProblemField::Challenge("Bearer".into());
-            ProblemDetails::new(401, code, detail).field(challenge)
-        }
-        AuthRefusal::TokenTooLong
-        | AuthRefusal::Malformed
-        | AuthRefusal::UnknownIssuer
-        | AuthRefusal::UnknownKey
-        | AuthRefusal::AlgorithmNotAllowed
-        | AuthRefusal::BadSignature
-        | AuthRefusal::Expired
-        | AuthRefusal::NotYetValid
-        | AuthRefusal::IssuedInFuture
-        | AuthRefusal::LifetimeTooLong
-        | AuthRefusal::WrongAudience
-        | AuthRefusal::WrongType
-        | AuthRefusal::UnknownCrit
-        | AuthRefusal::DuplicateClaim
-        | AuthRefusal::DuplicateHeaderParameter
-        | AuthRefusal::CopiedClaimsTooLong
-        | AuthRefusal::BadClaim(_)
-        | AuthRefusal::MissingClaim(_) => {
-            let description = detail.replace(['"', '\\'], "'");
-            let challenge =
-                format!("Bearer error=\"invalid_token\", error_description=\"{description}\"");
-            ProblemDetails::new(401, code, detail).field(ProblemField::Challenge(challenge))
-        }
     }
 }
 
@@ -299,9 +267,21 @@ fn expired() -> ProblemDetails {
     ProblemDetails::new(410, "session_expired", detail)
 }
 
-impl From<AuthRefusal> for Refusal {
-    fn from(refusal: AuthRefusal) -> Self {
-        Self::Auth(refusal)
+impl From<HeadFault> for Refusal {
+    fn from(fault: HeadFault) -> Self {
+        Self::Malformed(fault)
+    }
+}
+
+impl From<MediaFault> for Refusal {
+    fn from(fault: MediaFault) -> Self {
+        Self::MediaType(fault)
+    }
+}
+
+impl From<RejectedToken> for Refusal {
+    fn from(rejected: RejectedToken) -> Self {
+        Self::Auth(rejected)
     }
 }
 

@@ -89,7 +89,8 @@ pub(super) fn respond(
         }
         Err(refusal) => {
             let details = refusal.problem();
-            log(&refusal, details.code, &record);
+            record.reason = refusal.reason();
+            log(gateway, &refusal, details.code, &record);
             let mut response = problem(&details, &mut record);
             let ends = ends_connection(&refusal);
             release(body, ends, &parts, &mut response);
@@ -199,13 +200,19 @@ fn problem(details: &ProblemDetails, record: &mut AccessRecord) -> Response<Full
     response
 }
 
-fn log(refusal: &Refusal, code: &str, record: &AccessRecord) {
+/// Logs what the operator has to know of a refusal besides the access record. Of each cause the
+/// first line is written in full; the records of further requests have its word.
+fn log(gateway: &Gateway, refusal: &Refusal, code: &'static str, record: &AccessRecord) {
+    let Some((level, text)) = refusal.logged() else {
+        return;
+    };
     let id = record.request_id;
-    match refusal.logged() {
-        Some((Level::ERROR, text)) => tracing::error!(request_id = %id, code, "{text}"),
-        Some((_, text)) => tracing::warn!(request_id = %id, code, "{text}"),
-        None => {}
-    }
+    let write = |left_out| match level {
+        Level::ERROR => tracing::error!(request_id = %id, code, left_out, "{text}"),
+        Level::WARN => tracing::warn!(request_id = %id, code, left_out, "{text}"),
+        _ => tracing::info!(request_id = %id, code, left_out, "{text}"),
+    };
+    gateway.telemetry.lines.failures.log(&text, write);
 }
 
 /// The fields of every response.

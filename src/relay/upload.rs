@@ -15,8 +15,8 @@ use std::{
 use hyper::body::Incoming;
 
 use super::{
-    access_record::AccessRecord, admit::Admitted, audited::AuditedVerify, endpoint::Endpoint,
-    gateway::Gateway, refusal::Refusal,
+    access_record::AccessRecord, admit::Admitted, endpoint::Endpoint, gateway::Gateway,
+    refusal::Refusal,
 };
 use crate::{
     body::{
@@ -61,17 +61,13 @@ pub(super) async fn upload(
     let endpoint = &admitted.endpoint;
     let received = receive_body(gateway, admitted, body, record).await;
     let mut received = received.inspect_err(|refusal| count_refusal(gateway, endpoint, refusal))?;
+    record.body_received();
     inspect(gateway, endpoint, &received, record)?;
     let attempt = received.attempt.take();
-    let video_sha256 = received.video_sha256;
     let mut received = Some(received);
     let lease = match attempt {
         Some(attempt) => match claim(gateway, endpoint, attempt, &mut received).await? {
             (Claim::Replayed(cached), state) => {
-                let id = record.request_id;
-                if let Some(audited) = AuditedVerify::new(gateway, admitted, id, video_sha256) {
-                    Box::pin(audited.replay(&cached)).await?;
-                }
                 return Ok(Upload::Replayed(cached, state));
             }
             (Claim::Acquired(lease), _) => Some(lease),
@@ -144,11 +140,15 @@ fn inspect(
     if endpoint.settings.video_check == VideoCheck::Enforce {
         return Err(BodyRefusal::Video(finding).into());
     }
-    tracing::info!(
-        request_id = %record.request_id,
-        finding = finding.name(),
-        "a video does not meet Qiniu's requirements"
-    );
+    let lines = &gateway.telemetry.lines.videos;
+    lines.log(finding.name(), |left_out| {
+        tracing::info!(
+            request_id = %record.request_id,
+            finding = finding.name(),
+            left_out,
+            "a video does not meet Qiniu's requirements: {finding}"
+        );
+    });
     Ok(())
 }
 

@@ -25,7 +25,11 @@ use super::{
 };
 use crate::{
     emulator::{EmulatorHandle, Scenario},
-    relay::{refusal::Refusal, site::Site},
+    relay::{
+        head_fault::{HeadFault, MediaFault},
+        refusal::Refusal,
+        site::Site,
+    },
 };
 
 const EVIDENCE: &str = "/sandbox/evidence/";
@@ -124,7 +128,7 @@ impl SandboxSite {
 
     fn set_outcome(&self, body: &[u8]) -> Result<Response<Bytes>, Refusal> {
         let malformed =
-            |error: &dyn std::error::Error| Refusal::Malformed(error.to_string().into());
+            |error: &dyn std::error::Error| Refusal::from(HeadFault::Site(error.to_string()));
         let request: OutcomeRequest =
             serde_json::from_slice(body).map_err(|error| malformed(&error))?;
         let scenario: Scenario = request.outcome.parse().map_err(|error| malformed(&error))?;
@@ -192,9 +196,10 @@ fn require_same_origin(parts: &Parts, host: &Authority) -> Result<(), Refusal> {
     };
     match from_here {
         true => Ok(()),
-        false => Err(Refusal::Malformed(
-            "only the sandbox's own page may ask for this".into(),
-        )),
+        false => {
+            let why = "only the sandbox's own page may ask for this";
+            Err(HeadFault::Site(why.to_owned()).into())
+        }
     }
 }
 
@@ -205,6 +210,6 @@ fn require_json(parts: &Parts) -> Result<(), Refusal> {
     let essence = text.and_then(|text| text.split(';').next());
     match essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(JSON)) {
         true => Ok(()),
-        false => Err(Refusal::MediaType("the body must be application/json")),
+        false => Err(MediaFault::NotJson.into()),
     }
 }

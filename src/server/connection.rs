@@ -28,6 +28,7 @@ use super::{
     activity::{ConnectionActivity, RequestGuard},
     head_refusal::{HeadRefusal, PROXY_HEADER_INVALID},
     open::{DetectedProtocol, OpenedStream, open},
+    opening_log::OpeningLog,
     peer::IdentifiedPeer,
     rules::{ConnectionRules, ServerRules},
     stream::ConnectionStream,
@@ -50,6 +51,7 @@ pub(super) struct ServerContext<H> {
     pub(super) futures: FuturePool<Response<Full<Bytes>>>,
     pub(super) rules: Arc<ServerRules>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) log: OpeningLog,
     /// Becomes true when the gateway stops.
     pub(super) stopping: watch::Receiver<bool>,
     /// Signals the end of `drain_timeout`.
@@ -74,7 +76,13 @@ where
         .direct(accepted.address, Arc::clone(activity.authenticated()));
     let deadline = activity.accepted() + rules.head_timeout;
     let mut stopping = context.stopping.clone();
-    let opening = Box::pin(open(accepted.tcp, &mut peer, deadline, &rules));
+    let opening = Box::pin(open(
+        accepted.tcp,
+        &mut peer,
+        deadline,
+        &rules,
+        &context.log,
+    ));
     let opened = tokio::select! {
         opened = activity.unless_evicted(opening) => opened.flatten(),
         // There is no request yet on this connection.
@@ -108,7 +116,7 @@ pub(super) struct HttpConnection<H> {
     pub(super) context: Arc<ServerContext<H>>,
     /// The rules that the connection was opened by.
     rules: Arc<ConnectionRules>,
-    peer: IdentifiedPeer,
+    pub(super) peer: IdentifiedPeer,
     pub(super) place: ConnectionPlace,
 }
 

@@ -12,10 +12,8 @@ use hyper::{Method, header::HeaderValue};
 use super::framing::FramingError;
 use crate::{
     relay::{
-        access_record::{AccessRecord, RequestIds},
-        cors::Cors,
-        problem::ProblemDetails,
-        respond::respond_to_head,
+        access_record::AccessRecord, cors::Cors, problem::ProblemDetails, reason::RefusalReason,
+        request_id::RequestIds, respond::respond_to_head,
     },
     telemetry::Telemetry,
 };
@@ -26,6 +24,7 @@ pub(super) struct HeadRefusal {
     status: u16,
     code: &'static str,
     detail: &'static str,
+    reason: Option<RefusalReason>,
 }
 
 /// The head did not arrive within `head_timeout`.
@@ -33,24 +32,28 @@ pub(super) const HEAD_TIMEOUT: HeadRefusal = HeadRefusal {
     status: 408,
     code: "request_timeout",
     detail: "the request head did not arrive in time",
+    reason: None,
 };
 
 const HEAD_TOO_LARGE: HeadRefusal = HeadRefusal {
     status: 431,
     code: "headers_too_large",
     detail: "the request head is too large",
+    reason: None,
 };
 
 const HEAD_MALFORMED: HeadRefusal = HeadRefusal {
     status: 400,
     code: "malformed_request",
     detail: "the request head is not valid HTTP/1.1",
+    reason: Some(RefusalReason::SYNTAX),
 };
 
 pub(super) const PROXY_HEADER_INVALID: HeadRefusal = HeadRefusal {
     status: 400,
     code: "malformed_request",
     detail: "the connection does not begin with a valid PROXY header",
+    reason: Some(RefusalReason::PROXY_HEADER),
 };
 
 /// RFC 9112 section 6.1.
@@ -58,6 +61,7 @@ const CODING_UNSUPPORTED: HeadRefusal = HeadRefusal {
     status: 501,
     code: "malformed_request",
     detail: "no Transfer-Encoding but chunked is supported",
+    reason: None,
 };
 
 /// RFC 9110 section 15.6.6.
@@ -65,6 +69,7 @@ const VERSION_UNSUPPORTED: HeadRefusal = HeadRefusal {
     status: 505,
     code: "malformed_request",
     detail: "the HTTP version is not supported",
+    reason: None,
 };
 
 impl HeadRefusal {
@@ -79,7 +84,7 @@ impl HeadRefusal {
 
     /// The refusal of a head that breaks the grammar.
     pub(super) fn of(error: FramingError) -> Self {
-        match error {
+        let refusal = match error {
             FramingError::UnknownCoding => CODING_UNSUPPORTED,
             FramingError::Version => VERSION_UNSUPPORTED,
             FramingError::RequestLineTooLong => HEAD_TOO_LARGE,
@@ -92,6 +97,10 @@ impl HeadRefusal {
             | FramingError::Chunk
             | FramingError::Trailer
             | FramingError::RequestLine => HEAD_MALFORMED,
+        };
+        Self {
+            reason: Some(RefusalReason::new(error.reason())),
+            ..refusal
         }
     }
 
@@ -126,7 +135,9 @@ impl HeadResponder {
     /// part of the head.
     pub(super) fn response(&self, refusal: HeadRefusal, head: &[u8], peer: SocketAddr) -> Vec<u8> {
         let id = self.ids.next();
-        let record = AccessRecord::begin(Arc::clone(&self.telemetry), peer, &method(head), id);
+        let telemetry = Arc::clone(&self.telemetry);
+        let mut record = AccessRecord::begin(telemetry, peer, &method(head), id);
+        record.reason = refusal.reason;
         let details = refusal.problem();
         let origin = origin(head);
         let response = respond_to_head(&details, &self.cors, origin.as_ref(), record);
@@ -198,6 +209,7 @@ mod tests {
             metrics: Metrics::new(lines.clone()),
             log: lines,
             format: LogFormat::Json,
+            lines: Arc::default(),
         };
         let responder = HeadResponder::new(Arc::new(telemetry), Cors::new(&cors));
         (responder, log)

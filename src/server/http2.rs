@@ -122,7 +122,10 @@ where
         }
         drop(turns);
         match guarded.flood() {
-            Some(flood) => tracing::debug!(error = %flood, "a peer flooded an HTTP/2 connection"),
+            Some(flood) => {
+                let peer = self.peer.peer.address;
+                self.context.log.flood(peer, &flood);
+            }
             None if head_timeout => {}
             None => return None,
         }

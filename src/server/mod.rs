@@ -17,6 +17,7 @@ mod http1;
 pub mod http2;
 mod metrics_format;
 mod open;
+mod opening_log;
 mod peer;
 pub mod proxy_protocol;
 mod replay;
@@ -39,6 +40,7 @@ use self::{
     accept::{Acceptor, Scarcity},
     connection::ServerContext,
     drain::DrainOutcome,
+    opening_log::OpeningLog,
     rules::ServerRules,
 };
 use crate::{
@@ -200,6 +202,7 @@ impl Server {
             handle,
             futures: FuturePool::default(),
             rules: Arc::clone(&rules),
+            log: OpeningLog::new(Arc::clone(&metrics)),
             metrics,
             stopping,
             readiness: Arc::clone(&readiness),

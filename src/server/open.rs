@@ -21,8 +21,12 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use zeroize::Zeroize;
 
 use super::{
-    peer::IdentifiedPeer, proxy_protocol::ProxyReadError, rules::ConnectionRules,
-    socket::BufferedSocket, tls::ServerTls,
+    opening_log::{HandshakeFailure, OpeningLog},
+    peer::IdentifiedPeer,
+    proxy_protocol::ProxyReadError,
+    rules::ConnectionRules,
+    socket::BufferedSocket,
+    tls::ServerTls,
 };
 use crate::wipe::{self, WipedVec};
 
@@ -54,10 +58,11 @@ pub(super) async fn open(
     known: &mut IdentifiedPeer,
     deadline: Instant,
     rules: &ConnectionRules,
+    log: &OpeningLog,
 ) -> Option<OpenedStream> {
     let tls = rules.tls.as_ref();
     if let Err(error) = rules.peers.identify(known, &mut tcp, deadline).await {
-        tracing::debug!(%error, "a trusted proxy sent no valid PROXY header");
+        log.no_proxy_header(known.peer.address, &error);
         // Under TLS there is no way to respond yet.
         let respond = tls.is_none() && matches!(error, ProxyReadError::Invalid(_));
         return respond.then_some(OpenedStream::NoProxyHeader(tcp));
@@ -67,32 +72,39 @@ pub(super) async fn open(
         known.peer.authenticated.store(true, Ordering::Relaxed);
     }
     match tls {
-        Some(tls) => tls_handshake(tls, tcp, deadline)
-            .await
-            .map(OpenedStream::Tls),
+        Some(tls) => match tls_handshake(tls, tcp, deadline).await {
+            Ok(tls) => {
+                log.handshake_done();
+                Some(OpenedStream::Tls(tls))
+            }
+            Err(failure) => {
+                log.handshake_failed(known.peer.address, &failure);
+                None
+            }
+        },
         None => detect_protocol(&mut tcp, deadline)
             .await
             .map(|protocol| OpenedStream::Plain(tcp, protocol)),
     }
 }
 
-/// Makes the TLS handshake. Returns `None` if it fails or is not done by `deadline`.
+/// Makes the TLS handshake, which must be done by `deadline`.
 async fn tls_handshake(
     tls: &ServerTls,
     tcp: TcpStream,
     deadline: Instant,
-) -> Option<Box<ServerTlsStream>> {
+) -> Result<Box<ServerTlsStream>, HandshakeFailure> {
     let handshake = TlsAcceptor::from(tls.current()).accept(BufferedSocket::new(tcp));
-    match timeout_at(deadline, handshake).await {
+    match timeout_at(deadline, handshake.into_fallible()).await {
         Ok(Ok(mut tls)) => {
             tls.get_mut().0.handshake_done();
-            Some(Box::new(tls))
+            Ok(Box::new(tls))
         }
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "a TLS handshake failed");
-            None
-        }
-        Err(_) => None,
+        Ok(Err((error, socket))) => Err(HandshakeFailure::Error {
+            error,
+            first: socket.first_byte(),
+        }),
+        Err(_) => Err(HandshakeFailure::Timeout),
     }
 }
 

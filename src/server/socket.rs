@@ -63,6 +63,8 @@ pub(super) struct BufferedSocket {
     buffered: bool,
     /// Whether a handshake is under way, which never needs the buffer.
     handshake: bool,
+    /// The first byte of the handshake.
+    first: Option<u8>,
 }
 
 impl BufferedSocket {
@@ -74,11 +76,17 @@ impl BufferedSocket {
             taken: 0,
             buffered: false,
             handshake: true,
+            first: None,
         }
     }
 
     pub(super) fn handshake_done(&mut self) {
         self.handshake = false;
+    }
+
+    /// The first byte that the peer sent, if it has sent any.
+    pub(super) fn first_byte(&self) -> Option<u8> {
+        self.first
     }
 
     fn release(&mut self) {
@@ -113,6 +121,9 @@ impl AsyncRead for BufferedSocket {
         if this.taken == this.buffer.len() {
             if !this.buffered {
                 ready!(Pin::new(&mut this.tcp).poll_read(cx, buf))?;
+                if this.handshake {
+                    this.first = this.first.or_else(|| buf.filled().first().copied());
+                }
                 this.buffered = buf.remaining() == 0 && !this.handshake;
                 return Poll::Ready(Ok(()));
             }

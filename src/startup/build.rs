@@ -11,7 +11,6 @@ use std::{collections::HashMap, io, sync::Arc, time::Instant};
 use aws_lc_rs::error::Unspecified;
 
 use crate::{
-    audit::AuditLog,
     auth::{Authenticator, Pseudonymizer},
     body::memory::{BodyLimits, BodyMemory},
     config::{ChangedKeys, Settings},
@@ -21,18 +20,18 @@ use crate::{
     memory::MemoryBudget,
     qiniu::{UpstreamSettings, pool::Upstream, retained},
     relay::{
-        access_record::RequestIds,
         cors::Cors,
         endpoint::Endpoints,
         finalize::ResponseFinalizer,
         gateway::{Gateway, Page},
+        request_id::RequestIds,
         unread::UnreadUploads,
     },
     secret::Secret,
     server::{ADMIN_DESCRIPTORS, ServerSettings},
     session::{SessionKeys, SessionSettings, seal::SealKey},
     store::{NamingKey, Store, StoreSettings},
-    telemetry::{Telemetry, log::LogWriter, metrics::Metrics},
+    telemetry::{Telemetry, log::LogWriter, metrics::Metrics, peer_clock::PeerClock},
     verdict::sign::VerdictSigner,
     verify_once::VerifyOnce,
 };
@@ -46,7 +45,7 @@ const KEY_SET_PATH: &str = "/.well-known/jwks.json";
 /// Builds the first gateway.
 ///
 /// # Errors
-/// The system returns no random bytes, or the audit log can't be written.
+/// The system returns no random bytes.
 pub(super) fn first(settings: &mut Settings, log: LogWriter, clock: &Clock) -> io::Result<Gateway> {
     limit_connections(settings);
     let metrics = Metrics::new(log.clone());
@@ -56,19 +55,14 @@ pub(super) fn first(settings: &mut Settings, log: LogWriter, clock: &Clock) -> i
     let sessions = session_keys(sessions, qiniu)?;
     let pseudonyms = Pseudonymizer::new(&qiniu.credentials.secret_key);
     let authenticator = Authenticator::new(std::mem::take(&mut settings.identities), pseudonyms)
-        .copying_claims(copied_claims(settings))
-        .copying_consent(consent_claim(settings));
+        .copying_claims(copied_claims(settings));
     let verdict = settings.verdict.take();
-    let finalizer = ResponseFinalizer::new(verdict, settings.evidence.take());
+    let finalizer =
+        ResponseFinalizer::new(verdict, settings.evidence.take()).watching_clocks(&metrics);
     // Not shown: the metric of body memory is about bodies alone.
     let response_memory = MemoryBudget::new(response_room(settings), Gauge::default());
     let kept_back = Arc::default();
-    let readiness = Arc::default();
-    let audit = settings.audit.as_ref();
-    let start = |audit| AuditLog::start(audit, finalizer.verdicts(), &metrics, &readiness);
-    let audit = audit.map(start).transpose()?.map(Arc::new);
-    let mut needs = finalizer.needs(&response_memory, sessions.is_some(), &kept_back);
-    needs.video_digest |= audit.is_some();
+    let needs = finalizer.needs(&response_memory, sessions.is_some(), &kept_back);
     let routes = std::mem::take(&mut settings.routes);
     let endpoints = Endpoints::new(routes, &settings.qiniu, &needs, clock);
     let server = &settings.server;
@@ -86,18 +80,18 @@ pub(super) fn first(settings: &mut Settings, log: LogWriter, clock: &Clock) -> i
         response_memory,
         kept_back,
         unread: UnreadUploads::default(),
-        upstream: Arc::new(Upstream::new(settings.qiniu.clone())),
+        upstream: upstream(settings, &metrics),
         calls: Arc::default(),
         pages: key_set(&finalizer),
         site: None,
         finalizer: Arc::new(finalizer),
-        audit,
         telemetry: Arc::new(Telemetry {
             metrics,
             log,
             format: settings.log.format,
+            lines: Arc::default(),
         }),
-        readiness,
+        readiness: Arc::default(),
         address_limit: server
             .rate_per_address
             .and_then(AddressLimit::new)
@@ -105,6 +99,12 @@ pub(super) fn first(settings: &mut Settings, log: LogWriter, clock: &Clock) -> i
         trusted_proxies: server.trusted_proxies.clone(),
         max_head_bytes: server.max_head_bytes,
     })
+}
+
+/// Connections to Qiniu, whose clock is watched.
+fn upstream(settings: &Settings, metrics: &Arc<Metrics>) -> Arc<Upstream> {
+    let clock = PeerClock::new("qiniu".into(), Arc::clone(metrics));
+    Arc::new(Upstream::new(settings.qiniu.clone()).watching(clock))
 }
 
 /// Builds the gateway that follows `previous`, whose configuration differs in these keys.
@@ -117,18 +117,16 @@ pub(super) fn following(
     let qiniu = &settings.qiniu;
     let sessions = previous.sessions.as_ref();
     let sessions = sessions.map(|sessions| sessions.at(&qiniu.endpoint.authority));
+    let claims = copied_claims(settings);
     let identities = std::mem::take(&mut settings.identities);
-    let (claims, consent) = (copied_claims(settings), consent_claim(settings));
-    let authenticator = &previous.authenticator;
-    let authenticator = authenticator.followed_by(identities, claims, consent);
+    let authenticator = previous.authenticator.followed_by(identities, claims);
     let verdict = settings.verdict.take();
-    let finalizer = ResponseFinalizer::new(verdict, settings.evidence.take());
+    let metrics = &previous.telemetry.metrics;
+    let finalizer =
+        ResponseFinalizer::new(verdict, settings.evidence.take()).watching_clocks(metrics);
     finalizer.follow(&previous.finalizer, Instant::now());
     let (response_memory, kept_back) = (&previous.response_memory, &previous.kept_back);
-    let audit = previous.audit.as_ref().zip(settings.audit.as_ref());
-    let audit = audit.map(|(log, settings)| log.followed_by(settings, finalizer.verdicts()));
-    let mut needs = finalizer.needs(response_memory, sessions.is_some(), kept_back);
-    needs.video_digest |= audit.is_some();
+    let needs = finalizer.needs(response_memory, sessions.is_some(), kept_back);
     let routes = std::mem::take(&mut settings.routes);
     let endpoints = &previous.endpoints;
     let endpoints = endpoints.followed_by(routes, &settings.qiniu, &needs);
@@ -152,18 +150,18 @@ pub(super) fn following(
         kept_back: Arc::clone(kept_back),
         unread: previous.unread.clone(),
         upstream: match reaches_qiniu_otherwise(changed) {
-            true => Arc::new(Upstream::new(settings.qiniu.clone())),
+            true => upstream(settings, metrics),
             false => Arc::clone(&previous.upstream),
         },
         calls: Arc::clone(&previous.calls),
         pages: key_set(&finalizer),
         site: previous.site.clone(),
         finalizer: Arc::new(finalizer),
-        audit: audit.map(Arc::new),
         telemetry: Arc::new(Telemetry {
             metrics: Arc::clone(&previous.telemetry.metrics),
             log: previous.telemetry.log.clone(),
             format: settings.log.format,
+            lines: Arc::clone(&previous.telemetry.lines),
         }),
         readiness: Arc::clone(&previous.readiness),
         address_limit: address_limit.map(Arc::new),
@@ -244,14 +242,9 @@ fn copied_claims(settings: &Settings) -> Vec<String> {
     verdict.map_or_else(Vec::new, |verdict| verdict.copy_claims.clone())
 }
 
-/// The claim that says what a user has consented to.
-fn consent_claim(settings: &Settings) -> Option<&str> {
-    settings.audit.as_ref()?.consent_claim.as_deref()
-}
-
 /// The document with the verdicts' public keys, with `[verdict]`.
 fn key_set(finalizer: &ResponseFinalizer) -> HashMap<&'static str, Page> {
-    let page = |verdicts: &Arc<VerdictSigner>| Page {
+    let page = |verdicts: &VerdictSigner| Page {
         content_type: "application/json",
         body: Arc::clone(verdicts.published()),
     };

@@ -10,10 +10,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::timestamp::push_rfc3339_millis;
+use data_encoding::HEXLOWER;
+
+use super::{timestamp::push_rfc3339_millis, trace_context::TraceId};
 
 /// Initial capacity of a line, in bytes. Most access records fit.
-const LINE_CAPACITY: usize = 640;
+const LINE_CAPACITY: usize = 832;
 
 /// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +43,10 @@ pub enum FieldValue<'a> {
     Duration(Duration),
     /// A socket address.
     Address(SocketAddr),
+    /// `true` or `false`.
+    Bool(bool),
+    /// The id of a trace, written in hexadecimal digits.
+    Trace(TraceId),
 }
 
 /// The name of a value, together with the JSON punctuation around it, so that it is appended in
@@ -135,6 +141,12 @@ impl FieldValue<'_> {
                 text.extend([":", itoa::Buffer::new().format(address.port()), "\""]);
             }
             Self::Address(address) => text.extend(["\"", &address.to_string(), "\""]),
+            Self::Bool(value) => text.push_str(if *value { "true" } else { "false" }),
+            Self::Trace(id) => {
+                let mut digits = [0; 32];
+                HEXLOWER.encode_mut(&id.to_bytes(), &mut digits);
+                text.extend(["\"", str::from_utf8(&digits).unwrap_or_default(), "\""]);
+            }
         }
     }
 }
@@ -156,6 +168,24 @@ impl<'a> From<&'a str> for FieldValue<'a> {
 impl From<String> for FieldValue<'_> {
     fn from(text: String) -> Self {
         Self::Text(text.into())
+    }
+}
+
+impl<'a> From<Cow<'a, str>> for FieldValue<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<bool> for FieldValue<'_> {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl From<TraceId> for FieldValue<'_> {
+    fn from(id: TraceId) -> Self {
+        Self::Trace(id)
     }
 }
 
@@ -199,7 +229,7 @@ impl<'a, T: Into<FieldValue<'a>>> From<Option<T>> for FieldValue<'a> {
 mod tests {
     use super::*;
 
-    fn fields() -> [(FieldName, FieldValue<'static>); 8] {
+    fn fields() -> [(FieldName, FieldValue<'static>); 10] {
         [
             (field_name!("a"), "plain text".into()),
             (
@@ -218,6 +248,8 @@ mod tests {
                 field_name!("h"),
                 SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 80)).into(),
             ),
+            (field_name!("i"), true.into()),
+            (field_name!("j"), TraceId::new([0x0f; 16]).into()),
         ]
     }
 
@@ -236,6 +268,8 @@ mod tests {
                 "f": null,
                 "g": "127.0.0.1:65535",
                 "h": "[::1]:80",
+                "i": true,
+                "j": "0f".repeat(16),
             })
         );
         assert!(!text.contains('\n'));
@@ -246,7 +280,7 @@ mod tests {
         let text = format_line(LogFormat::Text, &fields());
         assert!(text.starts_with("a=\"plain text\" b="), "{text}");
         assert!(
-            text.ends_with("d=-3 e=12034.005 g=\"127.0.0.1:65535\" h=\"[::1]:80\""),
+            text.contains("d=-3 e=12034.005 g=\"127.0.0.1:65535\" h=\"[::1]:80\" i=true j=\"0f"),
             "{text}"
         );
         assert_eq!(text.lines().count(), 1);

@@ -2,8 +2,8 @@
 //!
 //! The first line of a cause is written at once and in full. Further ones are counted, and at most
 //! one in ten seconds is written, which says how many were left out. Relies on its owner to write
-//! the line, and to name causes by words from closed sets: what a peer sends is never a cause, so
-//! the memory is bounded. Never delays a line, and holds no lock while one is written.
+//! the line, and to tell causes by texts of ours: what a peer sends is never part of one. Never
+//! delays a line, holds no lock while one is written, and remembers no more than [`MAX_CAUSES`].
 
 use std::{
     collections::HashMap,
@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Maximum number of causes with a limit of their own.
+const MAX_CAUSES: usize = 64;
 /// Minimum time between two lines of one cause.
 const INTERVAL: Duration = Duration::from_secs(10);
 
@@ -22,9 +24,17 @@ const INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub struct RepeatedLine(Mutex<LineHistory>);
 
-/// The log lines of a closed set of causes, each limited by itself.
+/// The log lines of several causes, each limited by itself. A cause is told by a text: a word, or
+/// the line itself, where it says what is wrong in different ways.
 #[derive(Default)]
-pub struct RepeatedLines(Mutex<HashMap<&'static str, LineHistory>>);
+pub struct RepeatedLines(Mutex<LineHistories>);
+
+#[derive(Default)]
+struct LineHistories {
+    causes: HashMap<Box<str>, LineHistory>,
+    /// All causes for which there is no room.
+    others: LineHistory,
+}
 
 #[derive(Default)]
 struct LineHistory {
@@ -51,14 +61,14 @@ impl RepeatedLine {
 
 impl RepeatedLines {
     /// Calls `write`, unless a line of this cause was written less than ten seconds ago.
-    pub fn log(&self, cause: &'static str, write: impl FnOnce(Option<u64>)) {
+    pub fn log(&self, cause: &str, write: impl FnOnce(Option<u64>)) {
         self.log_at(Instant::now(), cause, write);
     }
 
-    fn log_at(&self, now: Instant, cause: &'static str, write: impl FnOnce(Option<u64>)) {
+    fn log_at(&self, now: Instant, cause: &str, write: impl FnOnce(Option<u64>)) {
         let next = {
-            let mut causes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            causes.entry(cause).or_default().next(now)
+            let mut histories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            histories.of(cause, now).next(now)
         };
         if let Some(left_out) = next {
             write(Some(left_out).filter(|left_out| *left_out > 0));
@@ -66,10 +76,29 @@ impl RepeatedLines {
     }
 }
 
+impl LineHistories {
+    fn of(&mut self, cause: &str, now: Instant) -> &mut LineHistory {
+        if !self.causes.contains_key(cause) {
+            if self.causes.len() >= MAX_CAUSES {
+                self.causes.retain(|_, history| history.is_recent(now));
+            }
+            if self.causes.len() >= MAX_CAUSES {
+                return &mut self.others;
+            }
+            self.causes.insert(cause.into(), LineHistory::default());
+        }
+        self.causes.get_mut(cause).unwrap_or(&mut self.others)
+    }
+}
+
 impl LineHistory {
+    fn is_recent(&self, now: Instant) -> bool {
+        self.last.is_some_and(|last| now < last + INTERVAL)
+    }
+
     /// `Some` if the line may be written: with the number of lines that were left out before it.
     fn next(&mut self, now: Instant) -> Option<u64> {
-        if self.last.is_some_and(|last| now < last + INTERVAL) {
+        if self.is_recent(now) {
             self.left_out = self.left_out.saturating_add(1);
             return None;
         }
@@ -116,5 +145,24 @@ mod tests {
         assert_eq!((after(2, "b"), after(3, "b")), (Some(None), None));
         assert_eq!(after(10, "a"), Some(Some(1)));
         assert_eq!((after(11, "b"), after(12, "b")), (None, Some(Some(2))));
+    }
+
+    #[test]
+    fn causes_beyond_the_bound_share_one_limit_until_others_have_rested() {
+        let (lines, start) = (RepeatedLines::default(), Instant::now());
+        let written = |seconds, causes: std::ops::Range<usize>| {
+            let log = |cause: usize| {
+                let cause = cause.to_string();
+                let log = |now, write: &mut dyn FnMut(Option<u64>)| {
+                    lines.log_at(now, &cause, write);
+                };
+                after(seconds, log, start).is_some()
+            };
+            causes.filter(|cause| log(*cause)).count()
+        };
+        assert_eq!(written(0, 0..MAX_CAUSES + 100), MAX_CAUSES + 1);
+        assert_eq!(lines.0.lock().unwrap().causes.len(), MAX_CAUSES);
+        assert_eq!(written(10, 1000..1010), 10, "the first ones have rested");
+        assert_eq!(lines.0.lock().unwrap().causes.len(), 10);
     }
 }

@@ -136,6 +136,9 @@ mod upstream_faults;
 // Metrics stand at 0 from the start, and tell billed calls from replayed answers.
 mod metrics;
 
+// An access record says why a request was refused, whose token it was, and what came of it.
+mod records;
+
 // A call whose caller has gone leaves its facts in the access record all the same.
 mod upstream_records;
 
@@ -175,6 +178,9 @@ mod descriptors;
 
 // A stop never outlasts its time, whatever is under way.
 mod stops;
+
+// What goes wrong is named by the log or a metric, with a suggested fix.
+mod troubleshooting;
 
 // Keys and certificates in files are replaced while the gateway runs, and no request fails.
 mod rotation;

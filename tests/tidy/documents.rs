@@ -62,6 +62,79 @@ fn every_error_code_is_documented_and_every_documented_one_exists() {
     none(&faults, "a table row begins with `| status `code` |`");
 }
 
+/// Where the words of reasons stand: whole files, and functions of others by how they begin.
+const REASONS: &[(&str, &str)] = &[
+    ("src/relay/reason.rs", ""),
+    ("src/relay/reason_of.rs", ""),
+    ("", "fn reason("),
+    ("src/media/mod.rs", "fn name("),
+    ("src/telemetry/metrics/labels.rs", "pub enum AuthReason"),
+    (
+        "src/telemetry/metrics/labels.rs",
+        "pub enum UpstreamOutcome",
+    ),
+];
+/// Outcomes of calls that are no failures.
+const NO_REASONS: &[&str] = &["success", "qiniu_error"];
+
+/// The reasons that access records can have, and what they can be about.
+fn reasons() -> BTreeSet<&'static str> {
+    let mut reasons = BTreeSet::new();
+    for module in tree().0.values() {
+        let (code, name) = (&module.code, &module.file.name);
+        for (path, function) in REASONS {
+            let is_there = path.is_empty() || name == path;
+            for (start, _) in code.match_indices(function).filter(|_| is_there) {
+                // The end of a function is indented as its beginning.
+                let line = code[..start].rfind('\n').map_or(0, |at| at + 1);
+                let indent = code[line..].len() - code[line..].trim_start().len();
+                let end = format!("\n{}}}", " ".repeat(indent));
+                let length = code[start..].find(&end).filter(|_| !function.is_empty());
+                let range = start..length.map_or(code.trim_end().len(), |it| start + it);
+                let found = strings(&module.file.text).into_iter();
+                let found = found.filter(|(at, text)| range.contains(at) && is_word(text));
+                let found = found.map(|(_, text)| text);
+                reasons.extend(found.filter(|text| !NO_REASONS.contains(text)));
+                if function.is_empty() {
+                    break;
+                }
+            }
+        }
+    }
+    assert!(reasons.len() > 50, "reasons are found: {reasons:?}");
+    reasons
+}
+
+fn is_word(text: &str) -> bool {
+    let small = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    !text.is_empty() && text.bytes().all(small)
+}
+
+#[test]
+fn every_reason_is_documented_and_every_documented_one_exists() {
+    let page = File::read("docs/troubleshooting.md");
+    let section = page.text.split("\n## Reasons\n").nth(1).unwrap();
+    let spans = |text: &'static str| text.split('`').skip(1).step_by(2);
+    let text: &'static str = section.to_owned().leak();
+    let documented: BTreeSet<&str> = spans(text).collect();
+    let reasons = reasons();
+    let missing = reasons.difference(&documented);
+    let missing = missing.map(|word| format!("`{word}` is not in docs/troubleshooting.md"));
+    let literals = tree().0.values().flat_map(|it| strings(&it.file.text));
+    let literals: BTreeSet<&str> = literals.map(|(_, text)| text).collect();
+    let cells = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('|').nth(1));
+    let unknown = cells
+        .flat_map(spans)
+        .filter(|word| !literals.contains(word));
+    let unknown = unknown.map(|word| format!("docs/troubleshooting.md: no reason is `{word}`"));
+    none(
+        &missing.chain(unknown).collect::<Vec<_>>(),
+        "the table `Reasons` has each word in the row of its code",
+    );
+}
+
 #[test]
 fn every_link_and_anchor_leads_somewhere() {
     let mut faults = Vec::new();

@@ -29,7 +29,6 @@ const LAYERS: &[&[&str]] = &[
     &["auth", "store", "session", "rotation"],
     &["generate", "limit", "verify_once", "qiniu"],
     &["body", "evidence", "verdict"],
-    &["audit"],
     &["relay"],
     &["server"],
     &["config"],

@@ -218,7 +218,7 @@ fn at_once(
 ) -> Result<Arc<Caller>, AuthRefusal> {
     let future = pin!(authenticator.authenticate(headers, now));
     match future.poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(result) => result,
+        Poll::Ready(result) => result.map_err(|rejected| rejected.refusal),
         Poll::Pending => panic!("it waits"),
     }
 }

@@ -3,9 +3,12 @@
 //! Relies on the call for what happened. No match here has a catch-all arm, and no text of Qiniu's
 //! reaches a caller.
 
+use std::borrow::Cow;
+
 use tracing::Level;
 
 use crate::{
+    outbound::advice::advice,
     qiniu::upstream_call::{UpstreamFailure, UpstreamFailureKind},
     relay::problem::ProblemDetails,
 };
@@ -54,20 +57,14 @@ pub(super) fn upstream(kind: &UpstreamFailureKind) -> ProblemDetails {
     }
 }
 
-/// What the log says, if anything.
-pub(super) fn logged_upstream(failure: &UpstreamFailure) -> Option<(Level, String)> {
-    let status = failure.status.map(|status| format!(" (HTTP {status})"));
-    let status = status.unwrap_or_default();
+/// What the log says, if anything: what is wrong, and what to do.
+pub(super) fn logged_upstream(failure: &UpstreamFailure) -> Option<(Level, Cow<'static, str>)> {
     let text = match &failure.kind {
         UpstreamFailureKind::RejectedCredentials => {
-            let text = format!(
-                "Qiniu rejected our credentials{status}: check qiniu.access_key and \
-                 qiniu.secret_key, the account, and this machine's clock"
-            );
-            return Some((Level::ERROR, text));
+            return Some((Level::ERROR, rejected_credentials(failure.status)));
         }
         UpstreamFailureKind::PoolExhausted => {
-            "no free connection to Qiniu; raise qiniu.max_connections".into()
+            "no connection to Qiniu is free; raise qiniu.max_connections, or add a replica".into()
         }
         UpstreamFailureKind::NoEvidenceRoom => {
             "the memory for evidence is used up: the backend is slow to take it, or raise \
@@ -76,16 +73,68 @@ pub(super) fn logged_upstream(failure: &UpstreamFailure) -> Option<(Level, Strin
         }
         // The connection pool logs this, but not for each call.
         UpstreamFailureKind::NoDescriptor => return None,
-        UpstreamFailureKind::Unreachable(error) => format!("Qiniu can't be reached: {error}"),
-        UpstreamFailureKind::Timeout => "Qiniu did not respond within the route's timeout".into(),
-        UpstreamFailureKind::RejectedRequest => "Qiniu rejected the request".into(),
-        UpstreamFailureKind::TooLarge => "Qiniu rejected the body as too large".into(),
-        UpstreamFailureKind::Busy => "Qiniu is busy".into(),
-        UpstreamFailureKind::Error => "Qiniu failed".into(),
-        UpstreamFailureKind::NoResponse(error) => {
-            format!("Qiniu closed the connection without a response: {error}")
+        UpstreamFailureKind::Unreachable(error) => format!(
+            "Qiniu (qiniu.endpoint) can't be reached: {error}; {}",
+            advice(error)
+        )
+        .into(),
+        UpstreamFailureKind::Timeout => {
+            "Qiniu did not respond within the route's timeout; if it lasts, check the network and \
+             ask Qiniu, or raise that timeout"
+                .into()
         }
-        UpstreamFailureKind::Invalid(invalid) => format!("Qiniu's response was invalid: {invalid}"),
+        UpstreamFailureKind::RejectedRequest => with_status(
+            "Qiniu rejected the request",
+            failure.status,
+            "check the route's path and request.fields",
+        ),
+        UpstreamFailureKind::TooLarge => with_status(
+            "Qiniu rejected the body as too large",
+            failure.status,
+            "lower the route's max_body",
+        ),
+        UpstreamFailureKind::Busy => with_status(
+            "Qiniu is busy",
+            failure.status,
+            "if it lasts, lower the routes' rates, or ask Qiniu for more",
+        ),
+        UpstreamFailureKind::Error => with_status(
+            "Qiniu failed",
+            failure.status,
+            "if it lasts, ask Qiniu, with the qiniu_reqid of access records",
+        ),
+        UpstreamFailureKind::NoResponse(error) => format!(
+            "Qiniu closed the connection without a response: {error}; if it lasts, check what is \
+             in between, and ask Qiniu"
+        )
+        .into(),
+        UpstreamFailureKind::Invalid(invalid) => format!(
+            "Qiniu's response was invalid: {invalid}; if it lasts, check that qiniu.endpoint is \
+             Qiniu's, and ask Qiniu, with the qiniu_reqid of access records"
+        )
+        .into(),
     };
-    Some((Level::WARN, text + &status))
+    Some((Level::WARN, text))
+}
+
+fn rejected_credentials(status: Option<u16>) -> Cow<'static, str> {
+    let help = match status {
+        Some(401) => {
+            "check that qiniu.access_key and qiniu.secret_key are a pair, and enabled in Qiniu's \
+             console"
+        }
+        Some(419) => "Qiniu has frozen the account: ask Qiniu, or pay its bill",
+        _ => {
+            "check qiniu.access_key and qiniu.secret_key, that the account may use this API, and \
+             this machine's clock: Qiniu rejects one that is 15 minutes off"
+        }
+    };
+    with_status("Qiniu rejected our credentials", status, help)
+}
+
+fn with_status(what: &str, status: Option<u16>, help: &str) -> Cow<'static, str> {
+    match status {
+        Some(status) => format!("{what} (HTTP {status}); {help}").into(),
+        None => format!("{what}; {help}").into(),
+    }
 }

@@ -63,6 +63,26 @@ pub enum FramingError {
     Version,
 }
 
+impl FramingError {
+    /// The word of the error for access records, from a closed set.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::BareLineFeed => "bare_line_feed",
+            Self::Folding => "folded_field",
+            Self::Length => "content_length",
+            Self::TransferCoding => "transfer_encoding",
+            Self::UnknownCoding => "transfer_coding",
+            Self::LengthAndCoding => "length_and_coding",
+            Self::CodingInHttp10 => "coding_in_http10",
+            Self::Chunk => "chunk",
+            Self::Trailer => "trailer",
+            Self::RequestLine => "request_line",
+            Self::RequestLineTooLong => "request_line_length",
+            Self::Version => "http_version",
+        }
+    }
+}
+
 /// Checks a request line, and returns whether it is one of HTTP/1.0. hyper refuses what no token
 /// or target may contain, except what it would drop or repair: fragments and bytes outside of
 /// ASCII.

@@ -111,6 +111,7 @@ pub(crate) async fn start(settings: ServerSettings) -> Running {
         metrics: Arc::clone(&metrics),
         log: LogWriter::discard(),
         format: LogFormat::Json,
+        lines: Arc::default(),
     });
     let cors = Cors::new(&CorsSettings {
         allowed_headers: Vec::new(),

@@ -1,7 +1,7 @@
 //! Proxies that misbehave: each call gets its 502 before anything of it was sent, the log says what
 //! is wrong, all is freed, and the same upload passes once the proxy works.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use super::{BACKEND, World, logged, until_all_is_freed, verify};
 use crate::support::{
@@ -93,6 +93,7 @@ async fn a_proxy_that_opens_no_tunnel_fails_a_call_before_it_is_sent() {
     let world = World::start(&[]).await;
     let gateway = Gateway::run(world.settings("")).await;
     let cases = refusals().into_iter().chain(malformed());
+    let mut seen = HashSet::new();
     for (number, (label, does, log)) in (1..).zip(cases) {
         world.proxy.does(Does::Tunnel);
         let session = session(&gateway).await;
@@ -101,7 +102,9 @@ async fn a_proxy_that_opens_no_tunnel_fails_a_call_before_it_is_sent() {
         let status = (answer.status.as_u16(), answer.code());
         assert_eq!(status, (502, "upstream_unreachable".into()), "{label}");
         let logged = logged(&answer);
-        assert!(logged.contains(log), "{label}: {logged}");
+        // The same line within ten seconds is only counted.
+        let left_out = !seen.insert(log) && logged.is_empty();
+        assert!(left_out || logged.contains(log), "{label}: {logged}");
         assert!(!logged.contains(MARKER), "{label}: {logged}");
         until_all_is_freed(&gateway, &world.proxy).await;
         world.proxy.does(Does::Tunnel);
@@ -119,6 +122,7 @@ async fn a_proxy_that_takes_too_long_is_given_up_and_named() {
     settings.qiniu.connect_timeout = Duration::from_millis(300);
     let gateway = Gateway::run(settings).await;
     let drip = Duration::from_millis(5);
+    let mut seen = HashSet::new();
     let tunnel = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
     for (label, does, log) in [
         (
@@ -142,8 +146,10 @@ async fn a_proxy_that_takes_too_long_is_given_up_and_named() {
         let status = (answer.status.as_u16(), answer.code());
         assert_eq!(status, (502, "upstream_unreachable".into()), "{label}");
         let logged = logged(&answer);
+        // The same line within ten seconds is only counted.
+        let left_out = !seen.insert(log) && logged.is_empty();
         assert!(
-            logged.contains(log) && logged.contains("outbound.proxy"),
+            left_out || (logged.contains(log) && logged.contains("outbound.proxy")),
             "{label}: {logged}"
         );
         until_all_is_freed(&gateway, &world.proxy).await;

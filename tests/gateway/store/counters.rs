@@ -62,7 +62,6 @@ pub(crate) fn caller(user: &str) -> Caller {
         user: user.into(),
         scopes: Vec::new(),
         copied_claims: None,
-        consent: None,
         pseudonym: "".into(),
     }
 }

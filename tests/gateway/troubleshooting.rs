@@ -1,0 +1,339 @@
+//! Failures as operators meet them: for each, the log or a metric alone names the cause and a fix.
+//! `docs/troubleshooting.md` describes them in the same order.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant, SystemTime},
+};
+
+use crate::{
+    connections::resumption,
+    support::{
+        Gateway, ISSUER, SECRET, SESSIONCODE, UNBOUND, VERIFY, emulator,
+        folder::Folder,
+        identity::{logged_with, section},
+        raw, routes,
+        secure::Authority,
+        settings,
+        upstream::{self, Does},
+        verify_body, video,
+    },
+};
+use liveness_gateway::{
+    emulator::Scenario,
+    generate::{TokenClaims, development_token},
+    outbound::{dial::Dialer, names::Names},
+};
+use rcgen::date_time_ymd;
+use rustls::pki_types::ServerName;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio_rustls::TlsConnector;
+
+const OTHER_SECRET: &str = "another HMAC secret of the tests, also long";
+
+/// Waits for a log line that has all of these parts.
+async fn says(parts: &[&str]) -> String {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        let mut lines = logged_with(parts[0]);
+        lines.retain(|line| parts.iter().all(|part| line.contains(part)));
+        if let Some(line) = lines.pop() {
+            return line;
+        }
+        let some = logged_with(parts[0]);
+        assert!(Instant::now() < end, "no line has {parts:?}: {some:#?}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Waits until the metrics have this line.
+async fn counts(gateway: &Gateway, line: &str) {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        let metrics = gateway.metrics().await;
+        if metrics.contains(&format!("liveness_gateway_{line}\n")) {
+            return;
+        }
+        assert!(Instant::now() < end, "never {line}: {metrics}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Sends a request with a token that is changed like this. Returns its id.
+async fn ask(gateway: &Gateway, secret: &str, change: impl FnOnce(&mut TokenClaims<'_>)) -> String {
+    let mut claims = TokenClaims {
+        issuer: ISSUER,
+        audience: "liveness",
+        subject: "user-1",
+        scope: None,
+        now: SystemTime::now(),
+        lifetime: Duration::from_secs(600),
+    };
+    change(&mut claims);
+    let token = development_token(secret.as_bytes(), &claims).unwrap();
+    let answer = gateway.ask(&token).await;
+    answer.header("x-request-id").to_owned()
+}
+
+/// A gateway whose issuer has a name of its own, which its log lines can be found by.
+async fn of_issuer(issuer: &str) -> Gateway {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let identity = section(issuer, "secret = { env = \"JWT\" }");
+    let endpoint = format!("endpoint = \"http://{qiniu}\"");
+    Gateway::run(settings(&endpoint, "", &(identity + &routes()))).await
+}
+
+#[tokio::test]
+async fn a_wrong_audience_or_issuer_is_told_with_the_key_to_compare() {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let gateway = Gateway::plain(qiniu).await;
+    let id = ask(&gateway, SECRET, |claims| claims.audience = "app").await;
+    says(&[
+        &id,
+        "\"warn\"",
+        ISSUER,
+        "another audience",
+        "identity.audience",
+    ])
+    .await;
+    counts(&gateway, "auth_refusals_total{reason=\"wrong_audience\"} 1").await;
+    let id = ask(&gateway, SECRET, |claims| claims.issuer = "https://x/").await;
+    says(&[&id, "\"info\"", "issuer is not accepted", "identity.issuer"]).await;
+    // A second one within ten seconds is only counted, and its record has the word.
+    let id = ask(&gateway, SECRET, |claims| claims.audience = "app").await;
+    assert_eq!(gateway.record(&id).await["reason"], "wrong_audience");
+    assert_eq!(logged_with(&id), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_clock_that_is_an_hour_off_is_told_by_tokens() {
+    let hour = Duration::from_secs(3_600);
+    let behind = "https://clock-behind.example/";
+    let gateway = of_issuer(behind).await;
+    ask(&gateway, SECRET, |claims| {
+        claims.issuer = behind;
+        claims.now += hour;
+    })
+    .await;
+    says(&[
+        behind,
+        "from the future",
+        "clock is behind",
+        "NTP",
+        "off_by_s\":35",
+    ])
+    .await;
+    let ahead = "https://clock-ahead.example/";
+    let gateway = of_issuer(ahead).await;
+    for _ in 0..3 {
+        ask(&gateway, SECRET, |claims| {
+            claims.issuer = ahead;
+            claims.now -= hour;
+        })
+        .await;
+    }
+    says(&[
+        ahead,
+        "have expired",
+        "clock is ahead",
+        "NTP",
+        "off_by_s\":30",
+    ])
+    .await;
+    counts(&gateway, "auth_refusals_total{reason=\"expired\"} 3").await;
+}
+
+#[tokio::test]
+async fn a_clock_that_is_an_hour_off_is_told_by_qiniu_s_date() {
+    let date = SystemTime::now() + Duration::from_secs(4_321);
+    let rejected = format!(
+        "HTTP/1.1 403 X\r\nDate: {}\r\nContent-Length: 0\r\n\r\n",
+        httpdate::fmt_http_date(date)
+    );
+    let qiniu = upstream::start(Does::Answer(rejected.into())).await;
+    let gateway = Gateway::plain(qiniu.address).await;
+    let answer = gateway.post(false, SESSIONCODE, "").await;
+    assert_eq!(answer.code(), "upstream_rejected_credentials");
+    let id = answer.header("x-request-id");
+    says(&[id, "\"error\"", "HTTP 403", "qiniu.secret_key", "clock"]).await;
+    says(&["\"skew_s\":43", "qiniu", "synchronise this machine's clock"]).await;
+    let metrics = gateway.metrics().await;
+    let skew = "\nliveness_gateway_clock_skew_seconds{peer=\"qiniu\"} 43";
+    assert!(metrics.contains(skew), "{metrics}");
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_told_on_either_side() {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let authority = Authority::new();
+    let (certificate, key) = authority.issue_with(|params| {
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2021, 1, 1);
+    });
+    let files = [("tls.crt", certificate.as_str()), ("tls.key", &key)];
+    let folder = Folder::with(&files);
+    let path = |name| folder.path().join(name).display().to_string();
+    let tls = format!(
+        "[server.tls]\ncertificate = \"{}\"\nprivate_key = \"{}\"\n",
+        path("tls.crt"),
+        path("tls.key")
+    );
+    let gateway = Gateway::start(qiniu, "", &(tls + &routes())).await;
+    let config = resumption::client(&authority, None, rustls::DEFAULT_VERSIONS);
+    let tcp = TcpStream::connect(gateway.address).await.unwrap();
+    let peer = tcp.local_addr().unwrap().to_string();
+    let name = ServerName::try_from("localhost").unwrap();
+    assert!(TlsConnector::from(config).connect(name, tcp).await.is_err());
+    says(&[
+        &peer,
+        "\"warn\"",
+        "certificate_rejected",
+        "has expired",
+        "renew",
+    ])
+    .await;
+    counts(
+        &gateway,
+        "tls_handshakes_total{outcome=\"certificate_rejected\"} 1",
+    )
+    .await;
+    // Plain HTTP to the TLS port.
+    let mut plain = TcpStream::connect(gateway.address).await.unwrap();
+    let peer = plain.local_addr().unwrap().to_string();
+    plain.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    says(&[&peer, "\"info\"", "not_tls", "plain HTTP", "https://"]).await;
+    counts(&gateway, "tls_handshakes_total{outcome=\"not_tls\"} 1").await;
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_told_with_the_key_to_replace() {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let gateway = Gateway::plain(qiniu).await;
+    let id = ask(&gateway, OTHER_SECRET, |_| {}).await;
+    says(&[
+        &id,
+        ISSUER,
+        "signature is invalid",
+        "secret or key",
+        "replace it",
+    ])
+    .await;
+    let mut other = Gateway::settings(&format!("endpoint = \"http://{qiniu}\""), "", &routes());
+    other.qiniu.credentials.secret_key = liveness_gateway::secret::Secret::new("another");
+    let gateway = Gateway::run(other).await;
+    let answer = gateway.post(false, SESSIONCODE, "").await;
+    let id = answer.header("x-request-id");
+    says(&[
+        id,
+        "\"error\"",
+        "HTTP 401",
+        "qiniu.access_key and qiniu.secret_key",
+    ])
+    .await;
+    let counted = "upstream_requests_total{route=\"/v2/actionliveness/sessioncode\",outcome=\"rejected_credentials\"} 1";
+    counts(&gateway, counted).await;
+}
+
+#[tokio::test]
+async fn an_unreachable_issuer_is_told_with_what_to_check() {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let (_socket, refusing) = upstream::not_listening();
+    let issuer = format!("http://{refusing}");
+    let endpoint = format!("endpoint = \"http://{qiniu}\"");
+    let identity = section(&issuer, "");
+    let gateway = Gateway::run(settings(&endpoint, "", &(identity + &routes()))).await;
+    says(&[
+        &issuer,
+        "\"error\"",
+        "503 until it succeeds",
+        "check the address, the network",
+    ])
+    .await;
+    let counted = format!("key_set_fetches_total{{issuer=\"{issuer}\",outcome=\"unreachable\"}} 1");
+    counts(&gateway, &counted).await;
+}
+
+#[tokio::test]
+async fn full_memory_is_told_with_the_key_to_raise() {
+    let qiniu = upstream::start(Does::Hang).await;
+    let sections = UNBOUND.to_owned()
+        + &routes().replace(
+            "kind = \"verify\"",
+            "kind = \"verify\"\nmax_body = \"1MiB\"",
+        );
+    let gateway = Gateway::start(qiniu.address, "body_memory = \"1MiB\"", &sections).await;
+    let body = verify_body("S", &video(600_000));
+    let whole = raw::whole("user-1", VERIFY, &body);
+    let _held = raw::begin(gateway.address, &whole).await;
+    counts(&gateway, &format!("body_memory_bytes {}", body.len())).await;
+    let answer = gateway.post(false, VERIFY, body).await;
+    assert_eq!(answer.code(), "overloaded");
+    let id = answer.header("x-request-id");
+    says(&[id, "\"warn\"", "raise server.body_memory"]).await;
+    assert_eq!(gateway.record(id).await["reason"], "memory_full");
+}
+
+#[tokio::test]
+async fn a_slow_qiniu_is_told_with_the_timeout_to_raise() {
+    let qiniu = upstream::start(Does::Hang).await;
+    let short = routes().replace("timeout = \"2s\"", "timeout = \"50ms\"");
+    let gateway = Gateway::start(qiniu.address, "", &short).await;
+    let answer = gateway.post(false, SESSIONCODE, "").await;
+    let id = answer.header("x-request-id");
+    says(&[
+        id,
+        "\"warn\"",
+        "did not respond within the route's timeout",
+        "raise that",
+    ])
+    .await;
+    assert_eq!(gateway.record(id).await["reason"], "timeout");
+}
+
+#[tokio::test]
+async fn a_name_that_is_not_resolved_is_told_as_such() {
+    let endpoint = "endpoint = \"https://qiniu.example\"";
+    let mut unknown = Gateway::settings(endpoint, "", &routes());
+    unknown.qiniu.dialer = Dialer::default().with_names(Names::table([]));
+    let gateway = Gateway::run(unknown).await;
+    let answer = gateway.post(false, SESSIONCODE, "").await;
+    let id = answer.header("x-request-id");
+    says(&[
+        id,
+        "\"warn\"",
+        "its name has no address",
+        "this machine's DNS",
+    ])
+    .await;
+    assert_eq!(gateway.record(id).await["reason"], "unreachable");
+}
+
+#[tokio::test]
+async fn a_qiniu_that_is_not_reached_is_told_with_its_cause() {
+    let authority = Authority::new();
+    let expired = authority.acceptor_with(|params| {
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2021, 1, 1);
+    });
+    for (acceptor, advice) in [
+        (expired, "renew that certificate at the server"),
+        (Authority::new().acceptor(), "as ca_file"),
+    ] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address: SocketAddr = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                drop(acceptor.accept(stream).await);
+            }
+        });
+        let folder = Folder::with(&[("ca.pem", &authority.pem())]);
+        let endpoint = format!(
+            "endpoint = \"https://localhost:{}\"\nca_file = \"{}\"",
+            address.port(),
+            folder.path().join("ca.pem").display()
+        );
+        let gateway = Gateway::start_at(&endpoint, "", &routes()).await;
+        let answer = gateway.post(false, SESSIONCODE, "").await;
+        says(&[answer.header("x-request-id"), "can't be reached", advice]).await;
+    }
+}
