@@ -58,6 +58,7 @@ pub mod session;
 pub mod startup;
 pub mod store;
 pub mod telemetry;
+pub mod traces;
 pub mod verdict;
 pub mod verify_once;
 pub mod wipe;

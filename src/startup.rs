@@ -146,12 +146,16 @@ impl BoundGateway {
         };
         let serving = self
             .server
-            .run(Arc::clone(&rules), current, readiness, stop);
+            .run(Arc::clone(&rules), Arc::clone(&current), readiness, stop);
         let mut outcome = serving.await;
         // Calls whose callers have disconnected share the same time limit.
         let left = rules.drain_timeout().saturating_sub(stopped.elapsed());
         let _ = timeout(left, calls.finished()).await;
         outcome.lost = calls.count();
+        let tracer = current.load().tracer.clone();
+        if let Some(tracer) = tracer {
+            tracer.close().await;
+        }
         tasks.iter().for_each(tokio::task::JoinHandle::abort);
         outcome
     }

@@ -38,6 +38,7 @@ mod sessions;
 mod settings;
 mod source;
 mod store;
+mod telemetry;
 mod tree;
 pub(crate) mod units;
 mod unknown;

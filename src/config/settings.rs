@@ -13,6 +13,7 @@ use crate::{
     session::SessionSettings,
     store::StoreSettings,
     telemetry::{LogFormat, LogSettings},
+    traces::TraceSettings,
     verdict::VerdictSettings,
 };
 
@@ -41,6 +42,8 @@ pub struct Settings {
     pub store: Option<StoreSettings>,
     /// The log.
     pub log: LogSettings,
+    /// Where traces are sent, if they are.
+    pub traces: Option<TraceSettings>,
     /// The values that are reloaded when their files change.
     pub reloadable: ReloadableSettings,
 }
@@ -76,6 +79,7 @@ impl ConfigReader<'_> {
         let verdict = self.verdict(root, &routes);
         let evidence = self.evidence(root);
         let store = self.store(root, sessions.as_ref());
+        let traces = self.telemetry(root);
         Some(Settings {
             server: server?,
             admin: admin?.0,
@@ -88,6 +92,7 @@ impl ConfigReader<'_> {
             evidence,
             store,
             log: log?,
+            traces,
             reloadable: std::mem::take(&mut self.reloadable),
         })
     }

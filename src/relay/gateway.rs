@@ -31,6 +31,7 @@ use crate::{
     session::SessionKeys,
     store::Store,
     telemetry::Telemetry,
+    traces::Tracer,
     verify_once::VerifyOnce,
 };
 
@@ -134,4 +135,6 @@ pub struct Gateway {
     pub trusted_proxies: Vec<IpNet>,
     /// Maximum size of a request's head, in bytes.
     pub max_head_bytes: usize,
+    /// Records traces, with a collector.
+    pub tracer: Option<Arc<Tracer>>,
 }

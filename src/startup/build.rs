@@ -32,6 +32,7 @@ use crate::{
     session::{SessionKeys, SessionSettings, seal::SealKey},
     store::{NamingKey, Store, StoreSettings},
     telemetry::{Telemetry, log::LogWriter, metrics::Metrics, peer_clock::PeerClock},
+    traces::Tracer,
     verdict::sign::VerdictSigner,
     verify_once::VerifyOnce,
 };
@@ -67,6 +68,8 @@ pub(super) fn first(settings: &mut Settings, log: LogWriter, clock: &Clock) -> i
     let endpoints = Endpoints::new(routes, &settings.qiniu, &needs, clock);
     let server = &settings.server;
     show_limits(&metrics, server);
+    let traces = settings.traces.take();
+    let tracer = traces.map(|traces| Tracer::start(traces, &metrics));
     Ok(Gateway {
         request_ids: RequestIds::default(),
         endpoints: Arc::new(endpoints),
@@ -98,6 +101,7 @@ pub(super) fn first(settings: &mut Settings, log: LogWriter, clock: &Clock) -> i
             .map(Arc::new),
         trusted_proxies: server.trusted_proxies.clone(),
         max_head_bytes: server.max_head_bytes,
+        tracer,
     })
 }
 
@@ -136,6 +140,14 @@ pub(super) fn following(
         (Some(rate), Some(counted)) => counted.followed_by(rate),
         (rate, _) => rate.and_then(AddressLimit::new),
     };
+    let tracer = match changed.has("telemetry") || changed.has("outbound") {
+        true => {
+            let metrics = &previous.telemetry.metrics;
+            let traces = settings.traces.take();
+            traces.map(|traces| Tracer::start(traces, metrics))
+        }
+        false => previous.tracer.clone(),
+    };
     Gateway {
         request_ids: RequestIds::default(),
         endpoints: Arc::new(endpoints),
@@ -167,6 +179,7 @@ pub(super) fn following(
         address_limit: address_limit.map(Arc::new),
         trusted_proxies: server.trusted_proxies.clone(),
         max_head_bytes: server.max_head_bytes,
+        tracer,
     }
 }
 

@@ -25,7 +25,7 @@ use self::{
     exposition::Exposition,
     labels::{
         AuditOutcome, AuthReason, DeliveryOutcome, ReloadedPart, ReplayState, RouteLimit,
-        TlsHandshakeOutcome, UpstreamOutcome, VerdictResult,
+        SpanOutcome, TlsHandshakeOutcome, UpstreamOutcome, VerdictResult,
     },
     outside::{CertificateMetrics, ClockMetrics},
     process::ProcessMetrics,
@@ -58,6 +58,7 @@ pub struct Metrics {
     verdicts: OptionalCounterSet<VerdictResult>,
     evidence: OptionalCounterSet<DeliveryOutcome>,
     audit_records: OptionalCounterSet<AuditOutcome>,
+    trace_spans: OptionalCounterSet<SpanOutcome>,
     tls_handshakes: CounterSet<TlsHandshakeOutcome>,
     reloads: ReloadMetrics,
     certificates: CertificateMetrics,
@@ -96,6 +97,7 @@ impl Metrics {
             verdicts: OptionalCounterSet::default(),
             evidence: OptionalCounterSet::default(),
             audit_records: OptionalCounterSet::default(),
+            trace_spans: OptionalCounterSet::default(),
             tls_handshakes: CounterSet::default(),
             reloads: ReloadMetrics::default(),
             certificates: CertificateMetrics::default(),
@@ -222,6 +224,16 @@ impl Metrics {
             true => DeliveryOutcome::Delivered,
             false => DeliveryOutcome::Undelivered,
         });
+    }
+
+    /// Prepares the series of spans.
+    pub fn prepare_traces(&self) {
+        self.trace_spans.prepare();
+    }
+
+    /// Counts spans of traces.
+    pub fn count_spans(&self, outcome: SpanOutcome, number: u64) {
+        self.trace_spans.add(outcome, number);
     }
 
     /// Counts a record of the audit log.

@@ -156,6 +156,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static ConfigKey> {
         trust::IDENTITY,
         trust::RESULTS,
         server::LOG,
+        server::TELEMETRY,
         routes::KEYS,
     ];
     tables.into_iter().flatten()

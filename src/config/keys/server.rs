@@ -227,3 +227,35 @@ pub(super) const LOG: &[ConfigKey] = &[
         "Least severe level that is written. Access records are always written.",
     ),
 ];
+
+pub(super) const TELEMETRY: &[ConfigKey] = &[
+    key(
+        "telemetry.otlp_endpoint",
+        ValueType::Text,
+        Value("\"\""),
+        "URL of a collector that takes traces by OTLP/HTTP, such as `http://127.0.0.1:4318`; \
+         `/v1/traces` is added. Empty: no traces. `http://` is accepted for loopback addresses \
+         only, unless `allow_plaintext` is set.",
+    ),
+    key(
+        "telemetry.sample_ratio",
+        ValueType::Fraction,
+        Value("1.0"),
+        "Share of the requests whose trace is recorded. A trusted peer's `traceparent` decides \
+         instead, where there is one.",
+    ),
+    key(
+        "telemetry.service_name",
+        ValueType::Text,
+        Value("\"liveness-gateway\""),
+        "`service.name` of the traces.",
+    ),
+    key("telemetry.ca_file", ValueType::Text, Value("\"\""), CA_FILE),
+    key(
+        "telemetry.allow_plaintext",
+        ValueType::Boolean,
+        Value("false"),
+        "Accept `http://` to other machines, where something else, such as a mesh, encrypts the \
+         connection.",
+    ),
+];

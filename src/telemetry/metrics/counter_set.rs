@@ -28,8 +28,13 @@ impl<L: ClosedSet> Default for CounterSet<L> {
 impl<L: ClosedSet> CounterSet<L> {
     /// Adds one to the counter of `label`.
     pub(super) fn count(&self, label: L) {
+        self.add(label, 1);
+    }
+
+    /// Adds `number` to the counter of `label`.
+    pub(super) fn add(&self, label: L, number: u64) {
         if let Some(counter) = self.counters.get(label.index()) {
-            counter.inc();
+            counter.add(number);
         }
     }
 
@@ -65,6 +70,12 @@ impl<L: ClosedSet> OptionalCounterSet<L> {
     pub(super) fn count(&self, label: L) {
         self.prepare();
         self.counters.count(label);
+    }
+
+    /// Adds `number` to the counter of `label`.
+    pub(super) fn add(&self, label: L, number: u64) {
+        self.prepare();
+        self.counters.add(label, number);
     }
 
     /// The counters, if they are exposed.

@@ -69,6 +69,14 @@ impl Metrics {
             )
             .counter_set(&[], "outcome", records);
         }
+        if let Some(spans) = self.trace_spans.exposed() {
+            out.family(
+                "trace_spans_total",
+                FamilyType::Counter,
+                "Spans of recorded traces by outcome",
+            )
+            .counter_set(&[], "outcome", spans);
+        }
     }
 
     pub(super) fn write_operation(&self, out: &mut Exposition) {

@@ -227,3 +227,13 @@ closed_set! {
         Failed = "failed",
     }
 }
+
+closed_set! {
+    /// What became of a span of a trace: `outcome` of `trace_spans_total`.
+    pub enum SpanOutcome {
+        /// The collector took it.
+        Exported = "exported",
+        /// The queue was full, or the collector did not take it.
+        Dropped = "dropped",
+    }
+}

@@ -23,6 +23,7 @@ fn prepared() -> Arc<Metrics> {
     metrics.prepare_verdicts();
     metrics.prepare_evidence();
     metrics.prepare_audit();
+    metrics.prepare_traces();
     let issuer: Arc<str> = "https://login.example/\"\\\n".into();
     metrics.key_sets.prepare([&issuer].into_iter());
     metrics.prepare_clocks(["qiniu".into(), "evidence".into(), issuer].into_iter());
@@ -53,6 +54,7 @@ fn counted() -> Arc<Metrics> {
     metrics.count_verdict(true);
     metrics.count_evidence_delivery(false);
     metrics.count_audit_record(AuditOutcome::Written);
+    metrics.count_spans(SpanOutcome::Dropped, 3);
     metrics.count_video_finding(VideoFinding::Duration);
     metrics.count_tls_handshake(TlsHandshakeOutcome::NotTls);
     let mut report = metrics.reload_report(ReloadedPart::Tls);
@@ -112,6 +114,7 @@ fn what_is_counted_appears_once_and_under_its_labels() {
         r#"verdicts_total{passed="true"} 1"#,
         r#"evidence_deliveries_total{outcome="undelivered"} 1"#,
         r#"audit_records_total{outcome="written"} 1"#,
+        r#"trace_spans_total{outcome="dropped"} 3"#,
         r#"video_findings_total{finding="duration"} 1"#,
         r#"tls_handshakes_total{outcome="not_tls"} 1"#,
         r#"reloads_total{what="tls",outcome="refused"} 1"#,
