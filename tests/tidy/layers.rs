@@ -26,7 +26,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["route", "media", "form_data", "outbound"],
     &["telemetry"],
-    &["auth", "store", "session", "rotation"],
+    &["auth", "store", "session", "rotation", "traces"],
     &["generate", "limit", "verify_once", "qiniu"],
     &["body", "evidence", "verdict"],
     &["relay"],
