@@ -5,7 +5,11 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::{commands, config::schema, core_dumps};
+use crate::{
+    commands::{self, man},
+    config::schema,
+    core_dumps,
+};
 
 const NAME: &str = "liveness-gateway";
 
@@ -59,6 +63,8 @@ enum CliCommand {
     Token(commands::token::TokenArgs),
     /// Print a new key, for example: liveness-gateway keygen seal > seal.key
     Keygen(commands::keygen::KeygenArgs),
+    /// Check the files of an audit log
+    Audit(commands::audit::AuditArgs),
     /// Print the JSON schema of the configuration, for editors
     Schema,
     /// Exit with 0 if the gateway is ready, for containers without a shell
@@ -71,6 +77,8 @@ enum CliCommand {
         /// Shell that will run the script
         shell: Shell,
     },
+    /// Print the manual page, for example: liveness-gateway man > liveness-gateway.1
+    Man,
 }
 
 impl Cli {
@@ -88,6 +96,7 @@ impl Cli {
             CliCommand::Sign(args) => args.run(),
             CliCommand::Token(args) => args.run(),
             CliCommand::Keygen(args) => args.run(),
+            CliCommand::Audit(args) => args.run(),
             CliCommand::Schema => commands::print(&format!("{:#}\n", schema::schema())),
             CliCommand::Healthcheck(args) => args.run(),
             CliCommand::Completions { shell } => {
@@ -95,6 +104,7 @@ impl Cli {
                 clap_complete::generate(shell, &mut Self::command(), NAME, &mut script);
                 commands::print(&String::from_utf8_lossy(&script))
             }
+            CliCommand::Man => man::print(Self::command()),
         }
     }
 }

@@ -15,7 +15,8 @@
 //!    arrives ([`qiniu::response`]).
 //! 6. Finalize the response, in [`relay::finalize`]: judge it and sign the verdict
 //!    ([`verdict`]), deliver evidence to the app's backend ([`evidence`]).
-//! 7. Respond, in [`relay::respond`]; write the access record and the metrics ([`telemetry`]).
+//! 7. Record a `verify` in the audit log, if there is one ([`audit`]). Respond, in
+//!    [`relay::respond`]; write the access record and the metrics ([`telemetry`]).
 //!
 //! [`relay::handle`] is this list as code. With several replicas, [`store`] holds what they
 //! share in steps 3 to 5.
@@ -24,6 +25,7 @@
 //! [`rotation`] reloads values whose files change. [`emulator`] and [`sandbox`] let anybody try
 //! the gateway without a Qiniu account.
 
+pub mod audit;
 pub mod auth;
 pub mod body;
 pub mod cli;

@@ -16,6 +16,8 @@ use tokio::sync::Notify;
 #[derive(Debug)]
 pub struct Readiness {
     keys: Mutex<IssuerKeys>,
+    /// Whether the audit log is written; `None` if it is not required.
+    audit: Mutex<Option<bool>>,
     draining: AtomicBool,
     grace_period_over: AtomicBool,
     /// Notified when the grace period is over.
@@ -60,6 +62,7 @@ impl Readiness {
                 known: 0,
                 missing: Vec::new(),
             }),
+            audit: Mutex::new(None),
             draining: AtomicBool::new(false),
             grace_period_over: AtomicBool::new(false),
             ended: Notify::const_new(),
@@ -75,6 +78,17 @@ impl Readiness {
 
     fn keys(&self) -> MutexGuard<'_, IssuerKeys> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks whether the audit log is written; `None` if it is not required. Of several calls at
+    /// once, the last one asks last.
+    pub fn update_audit(&self, written: impl FnOnce() -> Option<bool>) {
+        let mut current = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = written();
+    }
+
+    fn audit(&self) -> Option<bool> {
+        *self.audit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Marks the begin of a stop, which is final.
@@ -109,20 +123,27 @@ impl Readiness {
 
     /// Whether all checks pass.
     pub fn is_ready(&self) -> bool {
-        self.keys().suffice() && !self.is_draining()
+        self.keys().suffice() && self.audit() != Some(false) && !self.is_draining()
     }
 
     /// The checks as JSON:
     /// `{"ready":…,"checks":{"keys":"ok"|"partial"|"unknown","drain":"ok"|"draining"}}`, and the
-    /// list `issuers_without_keys` if there are any.
+    /// list `issuers_without_keys` if there are any. With an audit log that is required, the checks
+    /// have `"audit":"ok"|"failing"`.
     pub fn to_json(&self) -> String {
         let keys = self.keys().clone();
         let draining = self.is_draining();
-        let ready = keys.suffice() && !draining;
+        let audit = self.audit();
+        let ready = keys.suffice() && audit != Some(false) && !draining;
         let check = keys.check();
         let drain = if draining { "draining" } else { "ok" };
         let mut json =
-            format!(r#"{{"ready":{ready},"checks":{{"keys":"{check}","drain":"{drain}"}}"#);
+            format!(r#"{{"ready":{ready},"checks":{{"keys":"{check}","drain":"{drain}""#);
+        json.push_str(match audit {
+            None => "}",
+            Some(true) => r#","audit":"ok"}"#,
+            Some(false) => r#","audit":"failing"}"#,
+        });
         if !keys.missing.is_empty() {
             let missing: Vec<_> = keys.missing.iter().map(|issuer| &**issuer).collect();
             let missing = serde_json::Value::from(missing);

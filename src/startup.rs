@@ -121,6 +121,7 @@ impl BoundGateway {
     pub async fn serve(self, stop: impl Future<Output = ()>) -> DrainOutcome {
         let readiness = Arc::clone(&self.gateway.readiness);
         let calls = Arc::clone(&self.gateway.calls);
+        let audit = self.gateway.audit.clone();
         let store = self.gateway.store.clone();
         let verify_once = Arc::clone(&self.gateway.verify_once);
         let rules = ServerRules::new(&self.settings, change::head_responder(&self.gateway));
@@ -152,6 +153,9 @@ impl BoundGateway {
         let left = rules.drain_timeout().saturating_sub(stopped.elapsed());
         let _ = timeout(left, calls.finished()).await;
         outcome.lost = calls.count();
+        if let Some(audit) = audit {
+            audit.close().await;
+        }
         let tracer = current.load().tracer.clone();
         if let Some(tracer) = tracer {
             tracer.close().await;

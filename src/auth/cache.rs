@@ -185,6 +185,7 @@ mod tests {
             user: user.into(),
             scopes: Vec::new(),
             copied_claims: None,
+            consent: None,
             pseudonym: "0".into(),
         })
     }

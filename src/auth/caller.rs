@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::copied_claims::CopiedClaims;
+use super::{consent::ConsentClaim, copied_claims::CopiedClaims};
 use crate::secret::Secret;
 
 /// The authenticated user of a request. It has no `Debug`: user ids are personal data.
@@ -22,6 +22,8 @@ pub struct Caller {
     pub scopes: Vec<Box<str>>,
     /// The claims of the token that verdicts repeat; `None` if it has none of them.
     pub copied_claims: Option<CopiedClaims>,
+    /// What the user has consented to, by the claim that the operator names.
+    pub consent: Option<ConsentClaim>,
     /// The user's name in records.
     pub pseudonym: Arc<str>,
 }
@@ -38,7 +40,9 @@ impl Caller {
         let scopes: usize = scopes.map(|scope| scope.len().max(16) + 32).sum();
         let copied = self.copied_claims.as_ref();
         let copied = copied.map_or(0, |claims| claims.json().get().len());
-        self.user.len() + self.pseudonym.len() + scopes + copied
+        let consent = self.consent.as_ref();
+        let consent = consent.map_or(0, |consent| consent.json().get().len());
+        self.user.len() + self.pseudonym.len() + scopes + copied + consent
     }
 }
 

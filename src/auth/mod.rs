@@ -13,6 +13,7 @@ mod algorithm;
 mod cache;
 mod caller;
 mod claims;
+mod consent;
 mod copied_claims;
 pub mod discovery;
 mod identity;
@@ -42,6 +43,7 @@ pub use jsonwebtoken::Algorithm;
 pub use self::{
     algorithm::algorithm_named,
     caller::{Caller, Pseudonymizer},
+    consent::ConsentClaim,
     copied_claims::CopiedClaims,
     key_set_error::KeySetError,
     refusal::{AuthRefusal, RejectedToken},
@@ -89,6 +91,8 @@ pub struct Authenticator {
     cache: TokenCache,
     /// The claims that verdicts copy.
     copied_claims: Vec<Box<str>>,
+    /// The claim that says what a user has consented to.
+    consent_claim: Option<Box<str>>,
     /// What this authenticator changes of the keys that it shares with the one before it.
     changed_access: Vec<ChangedAccess>,
 }
@@ -104,6 +108,7 @@ impl Authenticator {
             pseudonymizer,
             cache: TokenCache::default(),
             copied_claims: Vec::new(),
+            consent_claim: None,
             changed_access: Vec::new(),
         }
     }
@@ -115,16 +120,18 @@ impl Authenticator {
         &self,
         identities: Vec<IdentitySettings>,
         copied_claims: impl IntoIterator<Item = String>,
+        consent_claim: Option<&str>,
     ) -> Self {
-        let mut next = Self::new(Vec::new(), self.pseudonymizer.clone());
-        next.copied_claims = copied_claims.into_iter().map(Into::into).collect();
+        let mut next = Self::new(Vec::new(), self.pseudonymizer.clone())
+            .copying_claims(copied_claims)
+            .copying_consent(consent_claim);
         for settings in identities {
             let before = self.identity(&settings.issuer);
             let (identity, access) = Identity::following(before, settings);
             next.identities.push(identity);
             next.changed_access.extend(access);
         }
-        if next.copied_claims == self.copied_claims {
+        if next.copied_claims == self.copied_claims && next.consent_claim == self.consent_claim {
             next.cache = self.cache.with_keys(|caller, key| {
                 let before = self.identity(&caller.issuer)?;
                 let after = next.identity(&caller.issuer)?;
@@ -143,6 +150,14 @@ impl Authenticator {
     pub fn copying_claims(self, names: impl IntoIterator<Item = String>) -> Self {
         Self {
             copied_claims: names.into_iter().map(String::into_boxed_str).collect(),
+            ..self
+        }
+    }
+
+    /// Also copies the claim of this name into each [`Caller`], as the user's consent.
+    pub fn copying_consent(self, name: Option<&str>) -> Self {
+        Self {
+            consent_claim: name.map(Into::into),
             ..self
         }
     }
@@ -192,6 +207,7 @@ impl Authenticator {
         let caller = Arc::new(Caller {
             issuer: Arc::clone(&identity.issuer),
             copied_claims: self.copied_claims(&token).map_err(rejected)?,
+            consent: self.consent(&token).map_err(rejected)?,
             pseudonym: self.pseudonymizer.pseudonym(issuer, &checked.user).into(),
             user: Arc::from(checked.user),
             scopes: checked.scopes,
@@ -207,6 +223,13 @@ impl Authenticator {
         match (&*self.copied_claims, token.signed.split_once('.')) {
             ([], _) | (_, None) => Ok(None),
             (names, Some((_, payload))) => CopiedClaims::of(payload, names),
+        }
+    }
+
+    fn consent(&self, token: &UnverifiedToken<'_>) -> Result<Option<ConsentClaim>, AuthRefusal> {
+        match (&self.consent_claim, token.signed.split_once('.')) {
+            (None, _) | (_, None) => Ok(None),
+            (Some(name), Some((_, payload))) => ConsentClaim::of(payload, name),
         }
     }
 

@@ -49,7 +49,7 @@ pub enum AuthRefusal {
     DuplicateClaim,
     /// A parameter of the token's header occurs twice.
     DuplicateHeaderParameter,
-    /// The claims that verdicts repeat are longer than 1 KiB together.
+    /// The claims that verdicts or audit records repeat are longer than 1 KiB together.
     CopiedClaimsTooLong,
     /// The claim has the wrong type or a value out of range.
     BadClaim(&'static str),
@@ -194,9 +194,7 @@ impl AuthRefusal {
             Self::UnknownCrit => "the token's crit requires an extension that is not supported",
             Self::DuplicateClaim => "the token has a duplicate claim",
             Self::DuplicateHeaderParameter => "the token's header has a duplicate parameter",
-            Self::CopiedClaimsTooLong => {
-                "the token's claims that go into verdicts are longer than 1 KiB"
-            }
+            Self::CopiedClaimsTooLong => "the token's claims that are copied are longer than 1 KiB",
             Self::BadClaim(claim) => {
                 return Cow::Owned(format!("the token's {claim} claim is invalid"));
             }

@@ -11,10 +11,12 @@ use std::{
 use tokio::runtime::{Builder, Runtime};
 
 mod arguments;
+pub mod audit;
 pub mod check;
 pub mod emulator;
 pub mod healthcheck;
 pub mod keygen;
+pub mod man;
 pub mod sandbox;
 pub mod serve;
 pub mod sign;

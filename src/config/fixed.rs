@@ -8,10 +8,16 @@ use super::{
 };
 
 /// What can't change: a key, or a section with all of its keys.
-const FIXED: &[&str] = &["server.listen", "admin.listen", "sessions.bind", "store"];
+const FIXED: &[&str] = &[
+    "server.listen",
+    "admin.listen",
+    "sessions.bind",
+    "store",
+    "audit.path",
+];
 
 /// Sections that can't come or go, whatever their keys.
-const FIXED_SECTIONS: &[&str] = &["server.tls"];
+const FIXED_SECTIONS: &[&str] = &["server.tls", "audit"];
 
 const HELP: &str = "restore what it was, or restart the gateway with this file";
 

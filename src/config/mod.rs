@@ -3,10 +3,10 @@
 //! The steps: [`tree`] parses the file, [`overrides`] applies the environment, [`unknown`] rejects
 //! names that no key has, and [`settings`] assembles the settings of all sections: [`server`],
 //! [`outbound`], [`upstream`], [`identities`] with [`identity_keys`], [`sessions`], [`routes`] with
-//! [`pins`] and [`answers`], [`verdict`], [`evidence`] and [`store`]. [`reader`], [`units`] and
-//! [`secret_source`] read single values, [`certificates`] when files expire, and [`keys`] is the
-//! table of all keys. [`diagnostics`]
-//! reports all errors at once, of a text that [`redact`] has cleared of secrets.
+//! [`pins`] and [`answers`], [`verdict`], [`evidence`], [`store`] and [`audit`]. [`reader`],
+//! [`units`] and [`secret_source`] read single values, [`certificates`] when files expire, and
+//! [`keys`] is the table of all keys. [`diagnostics`] reports all errors at once, of a text that
+//! [`redact`] has cleared of secrets.
 //!
 //! [`source`] reads the file again for a reload, [`values`] tell what has changed, and [`fixed`]
 //! says what can't.
@@ -15,6 +15,7 @@
 //! [`Settings`] alone, and no other module sees the form of the file.
 
 mod answers;
+mod audit;
 mod certificates;
 mod cors;
 mod diagnostics;

@@ -4,6 +4,7 @@ use super::{
     reader::ConfigReader, reloadable::ReloadableSettings, section::ConfigSection, tree::ConfigTable,
 };
 use crate::{
+    audit::AuditSettings,
     auth::IdentitySettings,
     evidence::EvidenceSettings,
     qiniu::UpstreamSettings,
@@ -40,6 +41,8 @@ pub struct Settings {
     pub evidence: Option<EvidenceSettings>,
     /// The store that replicas share, if there is one.
     pub store: Option<StoreSettings>,
+    /// The audit log, if there is one.
+    pub audit: Option<AuditSettings>,
     /// The log.
     pub log: LogSettings,
     /// Where traces are sent, if they are.
@@ -79,6 +82,7 @@ impl ConfigReader<'_> {
         let verdict = self.verdict(root, &routes);
         let evidence = self.evidence(root);
         let store = self.store(root, sessions.as_ref());
+        let audit = self.audit(root, &routes);
         let traces = self.telemetry(root);
         Some(Settings {
             server: server?,
@@ -91,6 +95,7 @@ impl ConfigReader<'_> {
             verdict,
             evidence,
             store,
+            audit,
             log: log?,
             traces,
             reloadable: std::mem::take(&mut self.reloadable),

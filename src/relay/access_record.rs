@@ -21,6 +21,7 @@ use crate::{
         metrics::labels::ReplayState,
         trace_context::TraceContext,
     },
+    verdict::sign::IssuedVerdict,
     verify_once::CachedResponse,
 };
 
@@ -86,6 +87,8 @@ pub struct UpstreamFacts {
     pub reqid: Option<String>,
     /// Bytes removed from Qiniu's response.
     pub removed: Option<u64>,
+    /// The verdict that the response got, if it got one.
+    pub verdict: Option<IssuedVerdict>,
 }
 
 impl AccessRecord {
@@ -173,8 +176,10 @@ impl AccessRecord {
     }
 
     /// The fields in their order. Their names are a contract.
-    fn fields(&self, duration: Duration) -> [(FieldName, FieldValue<'_>); 23] {
+    fn fields(&self, duration: Duration) -> [(FieldName, FieldValue<'_>); 25] {
         let upstream = self.upstream.as_ref();
+        let verdict = upstream.and_then(|facts| facts.verdict.as_ref());
+        let delivered = verdict.and_then(|verdict| verdict.delivered);
         let caller = self.caller.as_deref();
         let issuer = caller.map(|caller| &*caller.issuer);
         [
@@ -242,6 +247,11 @@ impl AccessRecord {
                 field_name!("replayed"),
                 self.replay.map(|state| state.as_str()).into(),
             ),
+            (
+                field_name!("passed"),
+                verdict.map(|verdict| verdict.passed).into(),
+            ),
+            (field_name!("evidence"), delivered.map(evidence).into()),
         ]
     }
 }
@@ -262,6 +272,14 @@ impl Drop for AccessRecord {
         metrics.add_body_bytes(self.bytes_in);
         let line = format_line(self.telemetry.format, &self.fields(duration));
         self.telemetry.log.write(line.as_bytes());
+    }
+}
+
+/// Whether evidence was acknowledged, in the words of verdicts and metrics.
+fn evidence(delivered: bool) -> &'static str {
+    match delivered {
+        true => "delivered",
+        false => "undelivered",
     }
 }
 

@@ -212,8 +212,25 @@ async fn authenticate(
             metrics.count_auth_refusal(AuthReason::InsufficientScope);
             Err(Refusal::Scope(scope.clone()))
         }
-        _ => Ok(caller),
+        _ => match missing_consent(gateway, endpoint, &caller) {
+            Some(claim) => {
+                metrics.count_auth_refusal(AuthReason::MissingConsent);
+                Err(Refusal::Consent(claim.to_owned()))
+            }
+            None => Ok(caller),
+        },
     }
+}
+
+/// The claim without which the audit log lets nobody verify, if the caller lacks it.
+fn missing_consent<'g>(
+    gateway: &'g Gateway,
+    endpoint: &Endpoint,
+    caller: &Caller,
+) -> Option<&'g str> {
+    let claim = gateway.audit.as_ref()?.consent_claim()?;
+    let missing = endpoint.settings.kind == RouteKind::Verify && caller.consent.is_none();
+    missing.then_some(claim)
 }
 
 /// Counts the request against the rate limit, and rejects callers over quota, unless this

@@ -28,16 +28,27 @@ use crate::{
     verdict::{
         VerdictSettings,
         judge::{Judgement, judge},
-        sign::{VerdictId, VerdictInput, VerdictSigner, VerdictSigningError, insert_verdict},
+        sign::{
+            IssuedVerdict, VerdictId, VerdictInput, VerdictSigner, VerdictSigningError,
+            insert_verdict,
+        },
     },
 };
 
 /// Finalizes responses, by one configuration.
 pub struct ResponseFinalizer {
     /// Signs verdicts; `None` without `[verdict]`.
-    verdicts: Option<VerdictSigner>,
+    verdicts: Option<Arc<VerdictSigner>>,
     /// Delivers pictures to the app's backend; `None` without `[evidence]`.
     evidence: Option<EvidenceSender>,
+}
+
+/// A response as the caller gets it.
+pub(super) struct Finalized {
+    /// The response's body.
+    pub(super) body: Vec<u8>,
+    /// The verdict in it, if it has one.
+    pub(super) verdict: Option<IssuedVerdict>,
 }
 
 /// What a verdict says besides Qiniu's response.
@@ -48,7 +59,7 @@ pub(super) struct VerdictContext<'a> {
     pub(super) request_id: RequestId,
     /// Leave the scores out (`response.scores = "hidden"`).
     pub(super) scores_hidden: bool,
-    /// SHA-256 of the video, with `verdict.video_digest`.
+    /// SHA-256 of the video, if it was computed.
     pub(super) video_sha256: Option<[u8; 32]>,
     /// The nonce of the transaction.
     pub(super) nonce: Option<&'a Nonce>,
@@ -58,7 +69,7 @@ impl ResponseFinalizer {
     /// Opens no connection; each delivery does.
     pub fn new(verdict: Option<VerdictSettings>, evidence: Option<EvidenceSettings>) -> Self {
         Self {
-            verdicts: verdict.map(VerdictSigner::new),
+            verdicts: verdict.map(VerdictSigner::new).map(Arc::new),
             evidence: evidence.map(EvidenceSender::new),
         }
     }
@@ -73,7 +84,7 @@ impl ResponseFinalizer {
     }
 
     /// The signer of verdicts, with `[verdict]`.
-    pub fn verdicts(&self) -> Option<&VerdictSigner> {
+    pub fn verdicts(&self) -> Option<&Arc<VerdictSigner>> {
         self.verdicts.as_ref()
     }
 
@@ -101,7 +112,7 @@ impl ResponseFinalizer {
         ResponseNeeds {
             threshold: verdicts.map(|verdicts| verdicts.rule().threshold),
             whole: self.evidence.as_ref().map(|_| Arc::clone(room)),
-            video_digest: verdicts.is_some_and(VerdictSigner::wants_video_digest),
+            video_digest: verdicts.is_some_and(|verdicts| verdicts.wants_video_digest()),
             bound,
             kept_back: Arc::clone(kept_back),
         }
@@ -113,15 +124,18 @@ impl ResponseFinalizer {
         evidence.map_or(Duration::ZERO, EvidenceSender::timeout)
     }
 
-    /// Returns the bytes that the caller gets.
+    /// Returns what the caller gets.
     pub(super) async fn finalize(
         &self,
         mut response: UpstreamResponse,
         context: &VerdictContext<'_>,
         telemetry: &Telemetry,
-    ) -> Result<Vec<u8>, Refusal> {
+    ) -> Result<Finalized, Refusal> {
         let (Some(verdicts), Some(marks)) = (&self.verdicts, &response.scores) else {
-            return Ok(response.body);
+            return Ok(Finalized {
+                body: response.body,
+                verdict: None,
+            });
         };
         let mut judgement = judge(marks, verdicts.rule());
         let id = VerdictId::random()?;
@@ -143,14 +157,24 @@ impl ResponseFinalizer {
             issuer: &context.caller.issuer,
             judgement: &judgement,
             scores_hidden: context.scores_hidden,
-            video_sha256: context.video_sha256,
+            // The audit log may have asked for it.
+            video_sha256: context
+                .video_sha256
+                .filter(|_| verdicts.wants_video_digest()),
             delivered,
             nonce: context.nonce.map(Nonce::as_str),
             token_claims: token_claims.map(CopiedClaims::json),
         };
         let verdict = verdicts.sign(&statement, SystemTime::now())?;
         telemetry.metrics.count_verdict(judgement.passed);
-        Ok(insert_verdict(response.body, &verdict)?)
+        Ok(Finalized {
+            body: insert_verdict(response.body, &verdict)?,
+            verdict: Some(IssuedVerdict {
+                id,
+                passed: judgement.passed,
+                delivered,
+            }),
+        })
     }
 
     /// Returns whether the backend acknowledged the evidence; `None` if there was none for it.

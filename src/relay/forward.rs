@@ -15,6 +15,7 @@ use bytes::Bytes;
 use super::{
     access_record::{AccessRecord, UpstreamFacts},
     admit::Admitted,
+    audited::AuditedVerify,
     finalize::VerdictContext,
     gateway::Gateway,
     in_flight::{DetachOnDrop, Forwarded},
@@ -23,6 +24,7 @@ use super::{
     upload::Prepared,
 };
 use crate::{
+    body::nonce::Nonce,
     limit::{
         concurrency::ConcurrencyPermit,
         quota::shared::{CallerQuota, ReservedCall},
@@ -77,14 +79,17 @@ fn call(
         let permits = CallPermits::acquire(telemetry, &admitted, quota, prepared.lease);
         let mut permits = match permits.await {
             Ok(permits) => permits,
-            Err(refusal) => {
-                return Forwarded {
-                    body: Err(refusal),
-                    facts: None,
-                    in_flight,
-                };
-            }
+            Err(refusal) => return Forwarded::refused(refusal, in_flight),
         };
+        let digest = prepared.received.video_sha256;
+        let audited = AuditedVerify::new(&gateway, &admitted, request_id, digest);
+        // Boxed: without an audit log, no request pays for the size of these futures.
+        if let Some(audited) = &audited
+            && let Err(refusal) = Box::pin(audited.begin()).await
+        {
+            Box::pin(permits.settle(CallOutcome::NotTaken)).await;
+            return Forwarded::refused(refusal, in_flight);
+        }
         let started = Instant::now();
         let mut result = gateway
             .upstream
@@ -100,40 +105,49 @@ fn call(
         permits.call_ended();
         let duration = started.elapsed();
         observe(telemetry, &endpoint.path, &result, duration);
-        let facts = facts(&mut result, duration);
-        let (body, not_taken) = match result {
+        let mut facts = facts(&mut result, duration);
+        let not_taken = matches!(&result, Err(failure) if failure.nothing_was_taken());
+        let body = match result {
             Ok(response) => {
-                let context = VerdictContext {
-                    caller: &admitted.caller,
-                    request_id,
-                    scores_hidden: endpoint.settings.scores_hidden,
-                    video_sha256: prepared.received.video_sha256,
-                    nonce: prepared.received.nonce.as_ref(),
-                };
-                let body = gateway.finalizer.finalize(response, &context, telemetry);
-                (body.await.map(Bytes::from), false)
+                let nonce = prepared.received.nonce.as_ref();
+                let context = verdict_context(&admitted, request_id, digest, nonce);
+                let finalized = gateway.finalizer.finalize(response, &context, telemetry);
+                finalized.await.map(|finalized| {
+                    facts.verdict = finalized.verdict;
+                    Bytes::from(finalized.body)
+                })
             }
-            Err(failure) => {
-                let not_taken = failure.nothing_was_taken();
-                (Err(failure.into()), not_taken)
-            }
+            Err(failure) => Err(failure.into()),
         };
         if !not_taken && is_billed(endpoint.settings.kind, facts.error_code) {
             telemetry.metrics.count_billed_call(&endpoint.path);
         }
+        if let Some(audited) = audited {
+            Box::pin(audited.end(&body, &facts)).await;
+        }
         permits
-            .settle(match &body {
-                Ok(body) => CallOutcome::Answered(body, &facts),
-                Err(_) if not_taken => CallOutcome::NotTaken,
-                // A response that could not be finalized was billed all the same.
-                Err(_) => CallOutcome::Unknown,
-            })
+            .settle(CallOutcome::of(&body, not_taken, &facts))
             .await;
         Forwarded {
             body,
             facts: Some(facts),
             in_flight,
         }
+    }
+}
+
+fn verdict_context<'a>(
+    admitted: &'a Admitted,
+    request_id: RequestId,
+    video_sha256: Option<[u8; 32]>,
+    nonce: Option<&'a Nonce>,
+) -> VerdictContext<'a> {
+    VerdictContext {
+        caller: &admitted.caller,
+        request_id,
+        scores_hidden: admitted.endpoint.settings.scores_hidden,
+        video_sha256,
+        nonce,
     }
 }
 
@@ -181,6 +195,7 @@ fn facts(
             serverlogid: answer.serverlogid.take(),
             reqid: answer.reqid.take(),
             removed: Some(answer.removed),
+            verdict: None,
         },
         Err(failure) => UpstreamFacts {
             duration: Some(duration),
@@ -207,6 +222,17 @@ enum CallOutcome<'a> {
     Answered(&'a Bytes, &'a UpstreamFacts),
     /// The request was sent, and there is no response to give.
     Unknown,
+}
+
+impl<'a> CallOutcome<'a> {
+    fn of(body: &'a Result<Bytes, Refusal>, not_taken: bool, facts: &'a UpstreamFacts) -> Self {
+        match body {
+            Ok(body) => Self::Answered(body, facts),
+            Err(_) if not_taken => Self::NotTaken,
+            // A response that could not be finalized was billed all the same.
+            Err(_) => Self::Unknown,
+        }
+    }
 }
 
 impl CallPermits {

@@ -22,6 +22,7 @@ use super::{
     request_id::RequestIds, site::Site, unread::UnreadUploads,
 };
 use crate::{
+    audit::AuditLog,
     auth::Authenticator,
     body::memory::BodyMemory,
     lifecycle::Readiness,
@@ -121,6 +122,8 @@ pub struct Gateway {
     pub calls: Arc<InFlightCalls>,
     /// Turns Qiniu's responses into the caller's.
     pub finalizer: Arc<ResponseFinalizer>,
+    /// Records each `verify` for good; `None` without `[audit]`.
+    pub audit: Option<Arc<AuditLog>>,
     /// Documents served by `GET` without a token, by path.
     pub pages: HashMap<&'static str, Page>,
     /// Responds to all other paths, in a program that embeds the gateway.

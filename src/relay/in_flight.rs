@@ -32,6 +32,17 @@ pub(super) struct Forwarded {
     pub(super) in_flight: InFlightCall,
 }
 
+impl Forwarded {
+    /// There was no call, for this reason.
+    pub(super) fn refused(refusal: Refusal, in_flight: InFlightCall) -> Self {
+        Self {
+            body: Err(refusal),
+            facts: None,
+            in_flight,
+        }
+    }
+}
+
 /// Counts calls in flight, and pools the memory of their futures.
 #[derive(Default)]
 pub struct InFlightCalls {

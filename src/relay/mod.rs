@@ -11,6 +11,7 @@
 
 pub mod access_record;
 pub mod admit;
+mod audited;
 pub mod cors;
 pub mod endpoint;
 pub mod finalize;

@@ -29,6 +29,8 @@ impl Refusal {
             Self::Host(_) => word("host"),
             Self::Auth(rejected) => Some(reason_of_token(rejected)),
             Self::Scope(_) => word("insufficient_scope"),
+            Self::Consent(_) => word("missing_consent"),
+            Self::Unaudited => word("audit_failing"),
             Self::AddressRate { .. } => word("address"),
             Self::Rate(_) => word("rate"),
             Self::Quota(_) => word("quota"),

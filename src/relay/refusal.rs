@@ -52,6 +52,9 @@ pub enum Refusal {
     /// The token lacks this scope.
     #[error("insufficient scope")]
     Scope(String),
+    /// The token lacks this claim, by which its user consents.
+    #[error("no consent")]
+    Consent(String),
     /// The rate limit of the client's address is exceeded.
     #[error("rate limit of the address exceeded")]
     AddressRate {
@@ -81,6 +84,9 @@ pub enum Refusal {
     /// The session can't be claimed.
     #[error("session not claimed")]
     Session(#[source] ClaimError),
+    /// The audit log is required, and can't be written.
+    #[error("the audit log can't be written")]
+    Unaudited,
     /// The call to Qiniu failed.
     #[error("upstream call failed")]
     Upstream(#[source] UpstreamFailure),
@@ -115,6 +121,12 @@ impl Refusal {
                 ProblemDetails::new(403, "insufficient_scope", detail)
                     .field(ProblemField::Challenge(challenge))
             }
+            Self::Consent(claim) => {
+                let detail = format!("the token lacks the claim `{claim}`, the user's consent");
+                let challenge = "Bearer error=\"insufficient_scope\"".to_owned();
+                ProblemDetails::new(403, "insufficient_scope", detail)
+                    .field(ProblemField::Challenge(challenge))
+            }
             Self::AddressRate { wait, .. } => {
                 let detail =
                     "too many requests from this address; retry after the time in Retry-After";
@@ -138,6 +150,10 @@ impl Refusal {
             Self::Body(refusal) => body(refusal),
             Self::UnreadUploads => body(&BodyRefusal::NoRoom),
             Self::Session(error) => not_claimed(*error),
+            Self::Unaudited => {
+                let detail = "verifications can't be recorded at present; retry";
+                problem(503, "not_ready", detail).retry_after(5)
+            }
             Self::Upstream(failure) => upstream(&failure.kind),
             Self::ShuttingDown => {
                 problem(503, "shutting_down", "the gateway is stopping; retry").retry_after(1)
@@ -181,6 +197,9 @@ impl Refusal {
             | Self::UnknownRoute
             | Self::Method(_)
             | Self::Scope(_)
+            | Self::Consent(_)
+            // The audit log says what is wrong with it, but not for each request.
+            | Self::Unaudited
             | Self::AddressRate { .. }
             | Self::Rate(_)
             | Self::Quota(_)

@@ -15,8 +15,8 @@ use std::{
 use hyper::body::Incoming;
 
 use super::{
-    access_record::AccessRecord, admit::Admitted, endpoint::Endpoint, gateway::Gateway,
-    refusal::Refusal,
+    access_record::AccessRecord, admit::Admitted, audited::AuditedVerify, endpoint::Endpoint,
+    gateway::Gateway, refusal::Refusal,
 };
 use crate::{
     body::{
@@ -64,10 +64,15 @@ pub(super) async fn upload(
     record.body_received();
     inspect(gateway, endpoint, &received, record)?;
     let attempt = received.attempt.take();
+    let video_sha256 = received.video_sha256;
     let mut received = Some(received);
     let lease = match attempt {
         Some(attempt) => match claim(gateway, endpoint, attempt, &mut received).await? {
             (Claim::Replayed(cached), state) => {
+                let id = record.request_id;
+                if let Some(audited) = AuditedVerify::new(gateway, admitted, id, video_sha256) {
+                    Box::pin(audited.replay(&cached)).await?;
+                }
                 return Ok(Upload::Replayed(cached, state));
             }
             (Claim::Acquired(lease), _) => Some(lease),

@@ -11,6 +11,7 @@ use std::{collections::HashMap, io, sync::Arc, time::Instant};
 use aws_lc_rs::error::Unspecified;
 
 use crate::{
+    audit::AuditLog,
     auth::{Authenticator, Pseudonymizer},
     body::memory::{BodyLimits, BodyMemory},
     config::{ChangedKeys, Settings},
@@ -46,7 +47,7 @@ const KEY_SET_PATH: &str = "/.well-known/jwks.json";
 /// Builds the first gateway.
 ///
 /// # Errors
-/// The system returns no random bytes.
+/// The system returns no random bytes, or the audit log can't be written.
 pub(super) fn first(settings: &mut Settings, log: LogWriter, clock: &Clock) -> io::Result<Gateway> {
     limit_connections(settings);
     let metrics = Metrics::new(log.clone());
@@ -56,14 +57,20 @@ pub(super) fn first(settings: &mut Settings, log: LogWriter, clock: &Clock) -> i
     let sessions = session_keys(sessions, qiniu)?;
     let pseudonyms = Pseudonymizer::new(&qiniu.credentials.secret_key);
     let authenticator = Authenticator::new(std::mem::take(&mut settings.identities), pseudonyms)
-        .copying_claims(copied_claims(settings));
+        .copying_claims(copied_claims(settings))
+        .copying_consent(consent_claim(settings));
     let verdict = settings.verdict.take();
     let finalizer =
         ResponseFinalizer::new(verdict, settings.evidence.take()).watching_clocks(&metrics);
     // Not shown: the metric of body memory is about bodies alone.
     let response_memory = MemoryBudget::new(response_room(settings), Gauge::default());
     let kept_back = Arc::default();
-    let needs = finalizer.needs(&response_memory, sessions.is_some(), &kept_back);
+    let readiness = Arc::default();
+    let audit = settings.audit.as_ref();
+    let start = |audit| AuditLog::start(audit, finalizer.verdicts(), &metrics, &readiness);
+    let audit = audit.map(start).transpose()?.map(Arc::new);
+    let mut needs = finalizer.needs(&response_memory, sessions.is_some(), &kept_back);
+    needs.video_digest |= audit.is_some();
     let routes = std::mem::take(&mut settings.routes);
     let endpoints = Endpoints::new(routes, &settings.qiniu, &needs, clock);
     let server = &settings.server;
@@ -88,13 +95,14 @@ pub(super) fn first(settings: &mut Settings, log: LogWriter, clock: &Clock) -> i
         pages: key_set(&finalizer),
         site: None,
         finalizer: Arc::new(finalizer),
+        audit,
         telemetry: Arc::new(Telemetry {
             metrics,
             log,
             format: settings.log.format,
             lines: Arc::default(),
         }),
-        readiness: Arc::default(),
+        readiness,
         address_limit: server
             .rate_per_address
             .and_then(AddressLimit::new)
@@ -121,16 +129,20 @@ pub(super) fn following(
     let qiniu = &settings.qiniu;
     let sessions = previous.sessions.as_ref();
     let sessions = sessions.map(|sessions| sessions.at(&qiniu.endpoint.authority));
-    let claims = copied_claims(settings);
     let identities = std::mem::take(&mut settings.identities);
-    let authenticator = previous.authenticator.followed_by(identities, claims);
+    let (claims, consent) = (copied_claims(settings), consent_claim(settings));
+    let authenticator = &previous.authenticator;
+    let authenticator = authenticator.followed_by(identities, claims, consent);
     let verdict = settings.verdict.take();
     let metrics = &previous.telemetry.metrics;
     let finalizer =
         ResponseFinalizer::new(verdict, settings.evidence.take()).watching_clocks(metrics);
     finalizer.follow(&previous.finalizer, Instant::now());
     let (response_memory, kept_back) = (&previous.response_memory, &previous.kept_back);
-    let needs = finalizer.needs(response_memory, sessions.is_some(), kept_back);
+    let audit = previous.audit.as_ref().zip(settings.audit.as_ref());
+    let audit = audit.map(|(log, settings)| log.followed_by(settings, finalizer.verdicts()));
+    let mut needs = finalizer.needs(response_memory, sessions.is_some(), kept_back);
+    needs.video_digest |= audit.is_some();
     let routes = std::mem::take(&mut settings.routes);
     let endpoints = &previous.endpoints;
     let endpoints = endpoints.followed_by(routes, &settings.qiniu, &needs);
@@ -169,6 +181,7 @@ pub(super) fn following(
         pages: key_set(&finalizer),
         site: previous.site.clone(),
         finalizer: Arc::new(finalizer),
+        audit: audit.map(Arc::new),
         telemetry: Arc::new(Telemetry {
             metrics: Arc::clone(&previous.telemetry.metrics),
             log: previous.telemetry.log.clone(),
@@ -255,9 +268,14 @@ fn copied_claims(settings: &Settings) -> Vec<String> {
     verdict.map_or_else(Vec::new, |verdict| verdict.copy_claims.clone())
 }
 
+/// The claim that says what a user has consented to.
+fn consent_claim(settings: &Settings) -> Option<&str> {
+    settings.audit.as_ref()?.consent_claim.as_deref()
+}
+
 /// The document with the verdicts' public keys, with `[verdict]`.
 fn key_set(finalizer: &ResponseFinalizer) -> HashMap<&'static str, Page> {
-    let page = |verdicts: &VerdictSigner| Page {
+    let page = |verdicts: &Arc<VerdictSigner>| Page {
         content_type: "application/json",
         body: Arc::clone(verdicts.published()),
     };

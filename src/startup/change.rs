@@ -78,6 +78,9 @@ impl SharedChanges {
         gateway.response_memory.resize(self.response_room);
         gateway.upstream.change(self.upstream);
         gateway.authenticator.come_into_use();
+        if let Some(audit) = &gateway.audit {
+            audit.come_into_use();
+        }
         Ok(())
     }
 }

@@ -25,6 +25,9 @@ pub(super) fn prepare_metrics(gateway: &Gateway) {
         metrics.prepare_evidence();
         peers.push("evidence".into());
     }
+    if gateway.audit.is_some() {
+        metrics.prepare_audit();
+    }
     let issuers = gateway.authenticator.fetched_issuers();
     metrics.key_sets.prepare(issuers);
     peers.extend(gateway.authenticator.fetched_issuers().map(Arc::clone));

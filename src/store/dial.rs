@@ -94,3 +94,21 @@ async fn within<T>(
     let late = |_| StoreError::Timeout;
     timeout(limit, work).await.map_err(late)?
 }
+
+#[cfg(test)]
+#[cfg(feature = "redis")]
+mod tests {
+    use super::*;
+    use crate::{outbound::connection::client_config, secret::Secret, store::address::announced};
+
+    #[tokio::test]
+    async fn no_server_on_a_network_is_reached_without_tls_because_another_one_announced_it() {
+        let url = Secret::new("redis+sentinel://127.0.0.1/main");
+        let tls = ClientTls::new(client_config(None).unwrap());
+        let address = StoreAddress::parse(&url, &tls, false).unwrap();
+        let dialer = StoreDialer::new(Arc::new(address), Dialer::default());
+        let server = announced("192.0.2.1", 6379, false).unwrap();
+        let refused = dialer.open(&server).await.err();
+        assert_eq!(refused, Some(StoreError::Plaintext));
+    }
+}

@@ -51,7 +51,7 @@ struct OtherKeys {
 }
 
 #[derive(Serialize)]
-struct VerdictHeader<'a> {
+struct JwsHeader<'a> {
     typ: &'static str,
     alg: &'static str,
     kid: &'a str,
@@ -142,14 +142,19 @@ impl VerdictKeyring {
 
 impl ActiveKey {
     fn new(key: VerdictSigningKey) -> Self {
-        let header = VerdictHeader {
-            typ: "liveness-verdict+jwt",
-            alg: key.public().algorithm(),
-            kid: key.public().id(),
-        };
-        let header = BASE64URL_NOPAD.encode(&serde_json::to_vec(&header).unwrap_or_default());
+        let header = jws_header("liveness-verdict+jwt", &key);
         Self { key, header }
     }
+}
+
+/// The protected header of what `key` signs as this type, encoded.
+pub(super) fn jws_header(typ: &'static str, key: &VerdictSigningKey) -> String {
+    let header = JwsHeader {
+        typ,
+        alg: key.public().algorithm(),
+        kid: key.public().id(),
+    };
+    BASE64URL_NOPAD.encode(&serde_json::to_vec(&header).unwrap_or_default())
 }
 
 impl OtherKeys {

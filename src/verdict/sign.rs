@@ -17,7 +17,8 @@ use serde_json::value::RawValue;
 
 use super::{
     judge::{Judgement, PassRule},
-    keyring::{VerdictKeyring, VerdictKeys},
+    key::VerdictSigningKey,
+    keyring::{VerdictKeyring, VerdictKeys, jws_header},
 };
 
 /// `[verdict]`, checked.
@@ -51,6 +52,16 @@ pub struct VerdictSigner {
 /// The id of a verdict, `jti`: 128 random bits. The evidence of the verdict has the same id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerdictId(String);
+
+/// What records say of a verdict that was signed.
+pub struct IssuedVerdict {
+    /// Its `jti`.
+    pub id: VerdictId,
+    /// Whether it is a pass.
+    pub passed: bool,
+    /// Whether the app's backend acknowledged the evidence; `None` if there was none to deliver.
+    pub delivered: Option<bool>,
+}
 
 /// Why a verdict could not be signed. Neither happens in a working system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -202,15 +213,27 @@ impl VerdictSigner {
         input: &VerdictInput<'_>,
         now: SystemTime,
     ) -> Result<String, VerdictSigningError> {
-        let claims = self.claims(input, now);
-        let claims = serde_json::to_vec(&claims).map_err(|_| VerdictSigningError::Failed)?;
         let active = self.keys.active();
-        let mut token = format!("{}.{}", active.header, BASE64URL_NOPAD.encode(&claims));
-        let signature = active.key.sign(token.as_bytes());
-        let signature = signature.ok_or(VerdictSigningError::Failed)?;
-        token.push('.');
-        BASE64URL_NOPAD.encode_append(signature.as_ref(), &mut token);
-        Ok(token)
+        signed(&active.key, &active.header, &self.claims(input, now))
+    }
+
+    /// Signs other claims with the key of verdicts, as a JWS of the type `typ`, which must not be
+    /// that of verdicts. The result needs no escapes in JSON.
+    ///
+    /// # Errors
+    /// The library did not sign.
+    pub fn sign_claims(
+        &self,
+        typ: &'static str,
+        claims: &impl Serialize,
+    ) -> Result<String, VerdictSigningError> {
+        let active = self.keys.active();
+        signed(&active.key, &jws_header(typ, &active.key), claims)
+    }
+
+    /// The `iss` of verdicts.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
     }
 
     fn claims<'a>(&'a self, input: &VerdictInput<'a>, now: SystemTime) -> VerdictClaims<'a> {
@@ -247,6 +270,21 @@ impl VerdictSigner {
             token_claims: input.token_claims,
         }
     }
+}
+
+/// A compact JWS with this encoded header.
+fn signed(
+    key: &VerdictSigningKey,
+    header: &str,
+    claims: &impl Serialize,
+) -> Result<String, VerdictSigningError> {
+    let claims = serde_json::to_vec(claims).map_err(|_| VerdictSigningError::Failed)?;
+    let mut token = format!("{header}.{}", BASE64URL_NOPAD.encode(&claims));
+    let signature = key.sign(token.as_bytes());
+    let signature = signature.ok_or(VerdictSigningError::Failed)?;
+    token.push('.');
+    BASE64URL_NOPAD.encode_append(signature.as_ref(), &mut token);
+    Ok(token)
 }
 
 /// Inserts a signed verdict into a response as its last member, `verdict`.

@@ -283,17 +283,29 @@ async fn a_verify_has_its_result_and_its_times_in_the_record() {
         gateway.record(answer.header("x-request-id")).await
     };
     let first = record().await;
-    let fields = ["reason", "issuer", "replayed"];
+    let fields = ["reason", "issuer", "passed", "evidence", "replayed"];
     assert_eq!(
         fields.map(|field| &first[field]),
-        [&Value::Null, &json!(ISSUER), &Value::Null]
+        [
+            &Value::Null,
+            &json!(ISSUER),
+            &json!(true),
+            &json!("delivered"),
+            &Value::Null
+        ]
     );
     let time = |field| first[field].as_f64().unwrap();
     assert!(time("receive_ms") > 0.0 && time("receive_ms") < time("duration_ms"));
     let again = record().await;
     assert_eq!(
         fields.map(|field| &again[field]),
-        [&Value::Null, &json!(ISSUER), &json!("cached")]
+        [
+            &Value::Null,
+            &json!(ISSUER),
+            &Value::Null,
+            &Value::Null,
+            &json!("cached")
+        ]
     );
     assert!(again["receive_ms"].is_number());
 }

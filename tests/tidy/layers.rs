@@ -29,6 +29,7 @@ const LAYERS: &[&[&str]] = &[
     &["auth", "store", "session", "rotation", "traces"],
     &["generate", "limit", "verify_once", "qiniu"],
     &["body", "evidence", "verdict"],
+    &["audit"],
     &["relay"],
     &["server"],
     &["config"],

@@ -3,8 +3,9 @@
 //!
 //! The reader, the check for unknown keys, overrides, `check --print`, `schema` and the generated
 //! parts of `docs/configuration.md` and `config/gateway.toml` all use this table. The rows are in
-//! `server`, `trust` and `routes`. Never holds a limit that depends on another key.
+//! `server`, `trust`, `audit` and `routes`. Never holds a limit that depends on another key.
 
+mod audit;
 mod routes;
 mod server;
 mod trust;
@@ -156,6 +157,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static ConfigKey> {
         trust::IDENTITY,
         trust::RESULTS,
         server::LOG,
+        audit::KEYS,
         server::TELEMETRY,
         routes::KEYS,
     ];

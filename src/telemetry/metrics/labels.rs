@@ -55,6 +55,8 @@ closed_set! {
         MissingClaim = "missing_claim",
         /// The token lacks the route's scope.
         InsufficientScope = "insufficient_scope",
+        /// The token lacks the claim of its user's consent.
+        MissingConsent = "missing_consent",
     }
 }
 

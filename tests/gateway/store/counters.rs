@@ -62,6 +62,7 @@ pub(crate) fn caller(user: &str) -> Caller {
         user: user.into(),
         scopes: Vec::new(),
         copied_claims: None,
+        consent: None,
         pseudonym: "".into(),
     }
 }

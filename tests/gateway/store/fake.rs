@@ -2,7 +2,8 @@
 //! the gateway's scripts as one that knows nothing, and refuses some of them on demand.
 //!
 //! It runs without any program. It listens on a Unix socket, so that a test can lead the same name
-//! to another store, by a symbolic link.
+//! to another store, by a symbolic link; or on a port, as a server that others announce, or as a
+//! sentinel or a node that announces others.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,8 +11,8 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{UnixListener, UnixStream},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
+    net::{TcpListener, UnixListener},
 };
 
 #[derive(Default)]
@@ -20,10 +21,15 @@ struct State {
     scripts: usize,
     /// The reply to scripts with such a key, in place of the usual one.
     refusal: Option<(String, String)>,
+    /// The replies to other commands that begin with such words.
+    replies: Vec<(String, String)>,
+    /// The user and password that it wants first.
+    login: Option<String>,
 }
 
 pub(crate) struct FakeStore {
     path: PathBuf,
+    pub(crate) port: u16,
     state: Arc<Mutex<State>>,
 }
 
@@ -41,8 +47,38 @@ impl FakeStore {
         });
         Self {
             path: path.to_owned(),
+            port: 0,
             state,
         }
+    }
+
+    /// Listens on a port of this machine.
+    pub(crate) async fn on_port() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::<Mutex<State>>::default();
+        let shared = Arc::clone(&state);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                shared.lock().unwrap().connections += 1;
+                tokio::spawn(serve(stream, Arc::clone(&shared)));
+            }
+        });
+        let path = PathBuf::new();
+        Self { path, port, state }
+    }
+
+    /// Replies with these bytes to commands that begin with `words`; with none it says nothing.
+    pub(crate) fn replies(self, words: &str, bytes: &str) -> Self {
+        let reply = (words.to_owned(), bytes.to_owned());
+        self.state.lock().unwrap().replies.insert(0, reply);
+        self
+    }
+
+    /// Wants `AUTH` with these words before anything else.
+    pub(crate) fn wants_login(self, login: &str) -> Self {
+        self.state.lock().unwrap().login = Some(login.to_owned());
+        self
     }
 
     /// Replies with these bytes to every script that has a key with `part` in it.
@@ -77,10 +113,23 @@ pub(crate) fn lead(link: &Path, target: &Path) {
     std::fs::rename(&new, link).unwrap();
 }
 
-async fn serve(stream: UnixStream, state: Arc<Mutex<State>>) {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, state: Arc<Mutex<State>>) {
     let mut stream = BufReader::new(stream);
+    let mut logged_in = false;
     while let Some(words) = command(&mut stream).await {
-        let reply = reply(&words, &mut state.lock().unwrap());
+        let reply = {
+            let mut state = state.lock().unwrap();
+            let login = state.login.as_ref().map(|login| format!("AUTH {login}"));
+            match login {
+                Some(login) if words.join(" ") == login => {
+                    logged_in = true;
+                    "+OK\r\n".into()
+                }
+                Some(_) if words[0] == "AUTH" => "-WRONGPASS of the test\r\n".into(),
+                Some(_) if !logged_in => "-NOAUTH of the test\r\n".into(),
+                _ => reply(&words, &mut state),
+            }
+        };
         if stream.write_all(reply.as_bytes()).await.is_err() {
             return;
         }
@@ -88,7 +137,7 @@ async fn serve(stream: UnixStream, state: Arc<Mutex<State>>) {
 }
 
 /// The words of the next command; `None` at the end.
-async fn command(stream: &mut BufReader<UnixStream>) -> Option<Vec<String>> {
+async fn command(stream: &mut (impl AsyncBufReadExt + Unpin)) -> Option<Vec<String>> {
     let mut words = Vec::new();
     for _ in 0..number(stream).await? {
         let length = number(stream).await?;
@@ -101,7 +150,7 @@ async fn command(stream: &mut BufReader<UnixStream>) -> Option<Vec<String>> {
 }
 
 /// The number in a line such as `*3` or `$12`.
-async fn number(stream: &mut BufReader<UnixStream>) -> Option<usize> {
+async fn number(stream: &mut (impl AsyncBufReadExt + Unpin)) -> Option<usize> {
     let mut line = String::new();
     stream.read_line(&mut line).await.ok()?;
     line.trim_end().get(1..)?.parse().ok()
@@ -111,7 +160,10 @@ fn reply(words: &[String], state: &mut State) -> String {
     let ["EVALSHA" | "EVAL", _, count, rest @ ..] =
         &words.iter().map(String::as_str).collect::<Vec<_>>()[..]
     else {
-        return "+OK\r\n".into();
+        let line = words.join(" ");
+        let mut replies = state.replies.iter();
+        let reply = replies.find(|(begins, _)| line.starts_with(begins.as_str()));
+        return reply.map_or("+OK\r\n".into(), |(_, bytes)| bytes.clone());
     };
     state.scripts += 1;
     let keys = &rest[..count.parse().unwrap()];

@@ -7,13 +7,16 @@
 
 mod away;
 mod counters;
+mod failover;
 mod fake;
 mod limits;
 mod load;
 mod names;
+mod odd_replies;
 mod owners;
 mod process;
 mod quotas;
+mod roaming;
 mod roles;
 mod rotation;
 mod scripts;

@@ -28,7 +28,7 @@ fn stores(folder: &Folder) -> ([FakeStore; 2], String) {
 }
 
 /// Runs these at the same time: most of each is a wait.
-async fn together(cases: impl IntoIterator<Item = impl Future<Output = ()>>) {
+pub(crate) async fn together(cases: impl IntoIterator<Item = impl Future<Output = ()>>) {
     let mut cases: Vec<_> = cases.into_iter().map(Box::pin).collect();
     std::future::poll_fn(|context| {
         cases.retain_mut(|case| case.as_mut().poll(context).is_pending());

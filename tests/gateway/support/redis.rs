@@ -1,6 +1,10 @@
-//! A real Redis for one test: on a free port, in its own folder, killed by its process id.
+//! A real Redis for one test: on a free port, in its own folder, killed by its process id. With
+//! others it is watched by a sentinel ([`watched`]), or a cluster ([`cluster`]).
 //!
 //! The environment variable `REDIS_SERVER` names another program, such as `valkey-server`.
+
+pub(crate) mod cluster;
+pub(crate) mod watched;
 
 use std::{
     net::TcpListener,
@@ -20,6 +24,8 @@ static NUMBER: AtomicU32 = AtomicU32::new(0);
 pub(crate) struct Redis {
     pub(crate) port: u16,
     folder: PathBuf,
+    /// The first arguments.
+    first: Vec<String>,
     more: Vec<String>,
     password: Option<String>,
     process: Option<Child>,
@@ -68,14 +74,25 @@ impl Redis {
 
     /// A new store with more options.
     pub(crate) async fn start_with(more: &[&str]) -> Self {
+        Self::start_from(None, more).await
+    }
+
+    /// The same; with the text of a file, a sentinel that is configured by it.
+    async fn start_from(sentinel: Option<&str>, more: &[&str]) -> Self {
         let number = NUMBER.fetch_add(1, Ordering::SeqCst);
         let folder = format!("liveness-gateway-redis-{}-{number}", std::process::id());
         let folder = std::env::temp_dir().join(folder);
         std::fs::create_dir_all(&folder).unwrap();
+        let first = sentinel.map(|text| {
+            let file = folder.join("sentinel.conf");
+            std::fs::write(&file, text).unwrap();
+            vec![file.to_str().unwrap().to_owned(), "--sentinel".to_owned()]
+        });
         let password = more.iter().position(|word| *word == "--requirepass");
         let mut redis = Self {
             port: 0,
             folder,
+            first: first.unwrap_or_default(),
             password: password.map(|at| more[at + 1].to_owned()),
             more: more.iter().map(|&word| word.to_owned()).collect(),
             process: None,
@@ -96,6 +113,18 @@ impl Redis {
     pub(crate) async fn remembers_since(&self, epoch: i64) {
         let id = self.primary_id().await;
         self.ask(&["SET", EPOCH, &format!("{epoch} {id}")]).await;
+    }
+
+    /// Waits until `INFO` has this text in this section.
+    pub(crate) async fn until_info(&self, section: &str, part: &str) {
+        for _ in 0..4000 {
+            let info = self.ask(&["INFO", section]).await.concat();
+            if String::from_utf8_lossy(&info).contains(part) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("never {part}");
     }
 
     /// Its id as a primary.
@@ -119,6 +148,7 @@ impl Redis {
     fn spawn(&mut self) {
         let port = self.port.to_string();
         let child = Command::new(program())
+            .args(&self.first)
             .args(["--port", &port, "--bind", "127.0.0.1"])
             .args(["--save", "", "--daemonize", "no", "--dir"])
             .arg(&self.folder)
