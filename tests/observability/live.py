@@ -119,7 +119,11 @@ def check_selector(place, series, metric, matchers):
 
 def check_expression(place, series, query):
     """What an expression reads exists."""
-    reads = parts.Reads(query)
+    try:
+        reads = parts.Reads(query)
+    except ValueError as error:
+        faults.append(f"{place}: {error}: {query}")
+        return
     if not reads.selectors:
         faults.append(f"{place}: reads no metric")
     labels = set(TARGET)
