@@ -39,6 +39,7 @@ pub mod evidence;
 pub mod form_data;
 mod future_pool;
 pub mod generate;
+pub mod handover;
 pub mod instruments;
 pub mod json;
 pub mod lifecycle;

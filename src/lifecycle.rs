@@ -18,6 +18,8 @@ pub struct Readiness {
     keys: Mutex<IssuerKeys>,
     /// Whether the audit log is written; `None` if it is not required.
     audit: Mutex<Option<bool>>,
+    /// Notified when other issuers have keys than before.
+    keys_changed: Notify,
     draining: AtomicBool,
     grace_period_over: AtomicBool,
     /// Notified when the grace period is over.
@@ -63,6 +65,7 @@ impl Readiness {
                 missing: Vec::new(),
             }),
             audit: Mutex::new(None),
+            keys_changed: Notify::const_new(),
             draining: AtomicBool::new(false),
             grace_period_over: AtomicBool::new(false),
             ended: Notify::const_new(),
@@ -74,6 +77,25 @@ impl Readiness {
     pub fn update_keys(&self, keys: impl FnOnce() -> IssuerKeys) {
         let mut current = self.keys();
         *current = keys();
+        drop(current);
+        self.keys_changed.notify_waiters();
+    }
+
+    /// Resolves when no issuer lacks keys.
+    pub async fn keys_known(&self) {
+        loop {
+            let changed = self.keys_changed.notified();
+            // Checked after the registration, so a notification in between is not lost.
+            if self.keys().missing.is_empty() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// The issuers without keys.
+    pub fn missing_issuers(&self) -> Vec<Arc<str>> {
+        self.keys().missing.clone()
     }
 
     fn keys(&self) -> MutexGuard<'_, IssuerKeys> {

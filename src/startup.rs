@@ -4,30 +4,29 @@
 //! background tasks, and ends them after a stop. `files` and `upkeep` follow what may change
 //! meanwhile. Never judges a configuration itself.
 
-use std::{
-    future::Future,
-    io,
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{future::Future, io, net::SocketAddr, os::fd::OwnedFd, sync::Arc, time::Duration};
 
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
-pub use self::upkeep::ConfigFollower;
 use self::{
     prepare_metrics::prepare_metrics,
     upkeep::{FollowedConfig, Upkeep},
 };
+pub use self::{status::GatewayStatus, upkeep::ConfigFollower};
 use crate::{
     config::Settings,
+    handover::{InheritedSockets, ListenerLabel},
     limit::clock::Clock,
     relay::{
         gateway::{CurrentGateway, Gateway},
         site::Site,
     },
     rotation::Reloader,
-    server::{Server, ServerSettings, drain::DrainOutcome, rules::ServerRules},
+    server::{
+        BindError, Server, ServerSettings, ServingTime,
+        drain::{DrainOutcome, StopReason},
+        rules::ServerRules,
+    },
     store::Store,
     telemetry::log::LogWriter,
     verify_once::VerifyOnce,
@@ -37,6 +36,7 @@ mod build;
 mod change;
 mod files;
 mod prepare_metrics;
+mod status;
 mod upkeep;
 
 /// Interval at which idle limits, connections and sessions are removed.
@@ -60,7 +60,7 @@ impl BoundGateway {
     ///
     /// # Errors
     /// An address can't be bound, or the system returns no random bytes.
-    pub async fn start(settings: Settings, log: LogWriter) -> io::Result<Self> {
+    pub async fn start(settings: Settings, log: LogWriter) -> Result<Self, BindError> {
         Self::start_with_clock(settings, log, &Clock::default()).await
     }
 
@@ -69,11 +69,25 @@ impl BoundGateway {
     /// # Errors
     /// As for [`BoundGateway::start`].
     pub async fn start_with_clock(
+        settings: Settings,
+        log: LogWriter,
+        clock: &Clock,
+    ) -> Result<Self, BindError> {
+        Self::start_on(InheritedSockets::default(), settings, log, clock).await
+    }
+
+    /// As [`BoundGateway::start_with_clock`], on these sockets where they have the addresses of the
+    /// configuration.
+    ///
+    /// # Errors
+    /// As for [`BoundGateway::start`], and a socket may have an address of its own.
+    pub async fn start_on(
+        inherited: InheritedSockets,
         mut settings: Settings,
         log: LogWriter,
         clock: &Clock,
-    ) -> io::Result<Self> {
-        let server = Server::bind(&settings.server, &settings.admin).await?;
+    ) -> Result<Self, BindError> {
+        let server = Server::bind(&settings.server, &settings.admin, inherited).await?;
         let gateway = build::first(&mut settings, log, clock)?;
         prepare_metrics(&gateway);
         let keys = || gateway.authenticator.issuer_keys();
@@ -111,14 +125,35 @@ impl BoundGateway {
         self.admin
     }
 
+    /// The listening sockets once more, for another process.
+    ///
+    /// # Errors
+    /// No descriptor is free.
+    pub fn duplicate_listeners(&self) -> io::Result<Vec<(ListenerLabel, OwnedFd)>> {
+        self.server.duplicates()
+    }
+
+    /// What the gateway says of itself to its service manager.
+    pub fn status(&self) -> GatewayStatus {
+        GatewayStatus {
+            public: self.public.clone(),
+            readiness: Arc::clone(&self.gateway.readiness),
+            metrics: Arc::clone(&self.gateway.telemetry.metrics),
+        }
+    }
+
     /// Serves this site at all paths that the gateway does not serve itself.
     pub fn add_site(&mut self, site: Site) {
         self.gateway.site = Some(site);
     }
 
-    /// Serves until `stop` resolves, then drains: requests in flight and calls to Qiniu, also
-    /// those whose callers have disconnected, have `drain_timeout` to finish.
-    pub async fn serve(self, stop: impl Future<Output = ()>) -> DrainOutcome {
+    /// Serves for this time, then drains: requests in flight and calls to Qiniu, also those whose
+    /// callers have disconnected, have `drain_timeout` to finish.
+    pub async fn serve<B, E>(self, time: ServingTime<B, E>) -> DrainOutcome
+    where
+        B: Future<Output = ()>,
+        E: Future<Output = StopReason>,
+    {
         let readiness = Arc::clone(&self.gateway.readiness);
         let calls = Arc::clone(&self.gateway.calls);
         let audit = self.gateway.audit.clone();
@@ -140,19 +175,16 @@ impl BoundGateway {
             tokio::spawn(share(store, verify_once)),
             tokio::spawn(sweep(Arc::clone(&current))),
         ];
-        let mut stopped = Instant::now();
-        let stop = async {
-            stop.await;
-            stopped = Instant::now();
-        };
-        let serving = self
+        let drained = self
             .server
-            .run(Arc::clone(&rules), Arc::clone(&current), readiness, stop);
-        let mut outcome = serving.await;
+            .run(rules, Arc::clone(&current), readiness, time)
+            .await;
         // Calls whose callers have disconnected share the same time limit.
-        let left = rules.drain_timeout().saturating_sub(stopped.elapsed());
-        let _ = timeout(left, calls.finished()).await;
-        outcome.lost = calls.count();
+        let _ = timeout_at(drained.deadline, calls.finished()).await;
+        let outcome = DrainOutcome {
+            cut: drained.cut,
+            lost: calls.count(),
+        };
         if let Some(audit) = audit {
             audit.close().await;
         }

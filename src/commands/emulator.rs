@@ -13,7 +13,7 @@ use std::{
 use super::arguments::{self, ACCESS_KEY, KeyVariableError, SECRET_KEY};
 use crate::{
     emulator::{Emulator, EmulatorSettings, Scenario},
-    server::drain,
+    server::drain::StopSignals,
 };
 
 /// Arguments of `emulator`.
@@ -82,14 +82,17 @@ impl EmulatorArgs {
         let runtime = super::runtime().map_err(EmulatorCommandError::Runtime)?;
         runtime.block_on(async {
             // Before the address is printed: a script may stop the emulator as soon as it reads it.
-            let stop = drain::termination_signal();
+            let signals = StopSignals::listen();
             let address = self.listen;
             let emulator = Emulator::bind(settings)
                 .await
                 .map_err(|source| EmulatorCommandError::Listen { address, source })?;
             emulator.handle().set_new_members(self.new_members);
             announce(emulator.address()).map_err(EmulatorCommandError::Print)?;
-            emulator.run(stop).await;
+            tokio::select! {
+                () = emulator.run(signals.clone().first()) => {}
+                () = signals.clone().second() => super::note("ended at once by a second signal"),
+            }
             Ok(())
         })
     }

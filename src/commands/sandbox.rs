@@ -17,7 +17,7 @@ use crate::{
     descriptors,
     emulator::Scenario,
     sandbox::{Sandbox, SandboxError, SandboxSettings},
-    server::drain,
+    server::drain::StopSignals,
     telemetry::{
         LogFormat, LogSettings,
         log::{self, LogError},
@@ -105,7 +105,7 @@ impl SandboxArgs {
         descriptors::raise_limit();
         let runtime = super::runtime().map_err(SandboxCommandError::Runtime)?;
         runtime.block_on(async {
-            let stop = drain::termination_signal();
+            let signals = StopSignals::listen();
             let settings = SandboxSettings {
                 listen: self.listen,
                 admin_listen: self.admin_listen,
@@ -134,7 +134,10 @@ impl SandboxArgs {
                     SandboxCommandError::EnvFile { path, source }
                 })?;
             }
-            sandbox.run(stop).await;
+            tokio::select! {
+                () = sandbox.run(signals.clone().first()) => {}
+                () = signals.clone().second() => super::note("ended at once by a second signal"),
+            }
             Ok(())
         })
     }

@@ -1,6 +1,6 @@
 //! `[server]` with its `tls`, and `[admin]`: the listeners.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use ipnet::IpNet;
 
@@ -22,12 +22,22 @@ use crate::{
 /// The least share of a user where none is written, in bytes.
 const LEAST_SHARE: u64 = 64 * 1024 * 1024;
 
+/// What a drain lasts longer than the longest call, where no time is written.
+const DRAIN_MARGIN: Duration = Duration::from_secs(5);
+
+/// What is written of `[server]` and depends on the routes.
+#[derive(Default)]
+pub(super) struct RouteDependent {
+    share: Option<Located<u64>>,
+    drain_timeout: Option<Duration>,
+}
+
 impl ConfigReader<'_> {
-    /// The section, and the user's share as it is written: [`Self::user_share`] checks it.
+    /// The section, and what [`Self::apply_routes`] completes it by.
     pub(super) fn server(
         &mut self,
         root: &ConfigTable,
-    ) -> Option<(ServerSettings, Option<Located<u64>>)> {
+    ) -> Option<(ServerSettings, RouteDependent)> {
         let section = ConfigSection::at(root, "server");
         self.header("[server]");
         let listen = self.listen(&section);
@@ -45,6 +55,7 @@ impl ConfigReader<'_> {
         let min_body_rate = self.size(&section, "min_body_rate");
         let head_timeout = self.duration(&section, "head_timeout");
         let idle_timeout = self.duration(&section, "idle_timeout");
+        let lame_duck = self.duration(&section, "lame_duck");
         let drain_timeout = self.duration(&section, "drain_timeout");
         let tls = self.tls(root);
         let server = ServerSettings {
@@ -59,15 +70,51 @@ impl ConfigReader<'_> {
             min_body_rate: min_body_rate?.0,
             head_timeout: head_timeout?,
             idle_timeout: idle_timeout?,
-            drain_timeout: drain_timeout?,
+            lame_duck: lame_duck?,
+            drain_timeout: Duration::ZERO,
             http2_ping: HTTP2_PING,
             tls,
         };
-        Some((server, share))
+        let written = RouteDependent {
+            share,
+            drain_timeout,
+        };
+        Some((server, written))
+    }
+
+    /// Completes the section by what depends on the routes.
+    pub(super) fn apply_routes(
+        &mut self,
+        server: &mut ServerSettings,
+        written: RouteDependent,
+        routes: &[RouteSettings],
+    ) {
+        server.body_memory_per_user = self.user_share(written.share, server.body_memory, routes);
+        server.drain_timeout = self.drain_timeout(written.drain_timeout, routes);
+    }
+
+    /// The time of a drain, which should outlast every call.
+    fn drain_timeout(&mut self, written: Option<Duration>, routes: &[RouteSettings]) -> Duration {
+        let longest = routes.iter().max_by_key(|route| route.timeout);
+        let Some(longest) = longest else {
+            return written.unwrap_or(DRAIN_MARGIN);
+        };
+        let enough = longest.timeout.saturating_add(DRAIN_MARGIN);
+        if let Some(written) = written.filter(|written| *written < longest.timeout) {
+            self.warnings.push(format!(
+                "`server.drain_timeout` is {written:?}, but a call on `{}` may take {:?}: a stop \
+                 would cut it off, though Qiniu bills it; leave `drain_timeout` out, or write at \
+                 least \"{}s\"",
+                longest.path,
+                longest.timeout,
+                enough.as_secs(),
+            ));
+        }
+        written.unwrap_or(enough)
     }
 
     /// The part of `memory` that bodies of one user may hold. One body of each route must fit.
-    pub(super) fn user_share(
+    fn user_share(
         &mut self,
         written: Option<Located<u64>>,
         memory: u64,

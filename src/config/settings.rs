@@ -54,7 +54,7 @@ pub struct Settings {
 impl ConfigReader<'_> {
     /// All settings; `None` if something is missing. Errors are collected in either case.
     pub(super) fn settings(&mut self, root: &ConfigTable) -> Option<Settings> {
-        let (mut server, share) = self.server(root).unzip();
+        let (mut server, written) = self.server(root).unzip();
         let cors = self.cors(root);
         let admin = self.admin(root);
         if let (Some(server), Some((admin, location))) = (&server, &admin)
@@ -76,8 +76,8 @@ impl ConfigReader<'_> {
             .as_ref()
             .map_or(u64::MAX, |server| server.body_memory);
         let routes = self.routes(root, body_memory);
-        if let Some(server) = &mut server {
-            server.body_memory_per_user = self.user_share(share.flatten(), body_memory, &routes);
+        if let (Some(server), Some(written)) = (&mut server, written) {
+            self.apply_routes(server, written, &routes);
         }
         let verdict = self.verdict(root, &routes);
         let evidence = self.evidence(root);

@@ -1,13 +1,14 @@
 //! Valid configurations, from the text to the settings. Errors are in [`wrong`], [`wrong_parts`]
 //! and [`wrong_identities`], overrides in [`overrides`], secrets in [`secrets`] and [`redact`],
 //! verdicts and evidence in [`verdict`], the store in `store`, the proxy in [`outbound`], the
-//! documents in [`reference`].
+//! times of a stop in [`stops`], the documents in [`reference`].
 
 mod outbound;
 mod overrides;
 mod redact;
 mod reference;
 mod secrets;
+mod stops;
 #[cfg(feature = "redis")]
 mod store;
 mod verdict;
@@ -288,10 +289,11 @@ fn all_other_keys_have_their_defaults() {
         [
             server.head_timeout,
             server.idle_timeout,
+            server.lame_duck,
             server.drain_timeout
         ]
         .map(seconds),
-        [10.0, 75.0, 30.0]
+        [10.0, 75.0, 0.0, 65.0]
     );
     assert!(settings.cors.allowed_origins.is_empty());
     assert_eq!(seconds(settings.cors.max_age), 600.0);

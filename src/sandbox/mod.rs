@@ -38,7 +38,11 @@ use crate::{
     emulator::{Emulator, EmulatorSettings, Scenario},
     generate::{self, GenerateError, VerdictKeyKind, certificate::server_certificate},
     secret::Secret,
-    server::tls::{PemFile, ServerTls, ServerTlsError, server_config},
+    server::{
+        BindError, ServingTime,
+        drain::StopReason,
+        tls::{PemFile, ServerTls, ServerTlsError, server_config},
+    },
     startup::BoundGateway,
     telemetry::log::LogWriter,
 };
@@ -80,16 +84,16 @@ pub enum SandboxError {
     Gateway {
         /// The address of [`SandboxSettings::listen`].
         address: SocketAddr,
-        /// The error of the system.
-        source: io::Error,
+        /// Why not.
+        source: BindError,
     },
 }
 
 impl SandboxError {
     /// Whether another program listens on the address of the gateway.
     pub fn address_in_use(&self) -> bool {
-        matches!(self, Self::Gateway { source, .. }
-            if source.kind() == io::ErrorKind::AddrInUse)
+        matches!(self, Self::Gateway { source: BindError::Bind(error), .. }
+            if error.kind() == io::ErrorKind::AddrInUse)
     }
 }
 
@@ -148,7 +152,8 @@ impl Sandbox {
             .await
             .map_err(failed)?;
         let address = gateway.public_addresses().first().copied();
-        let address = address.ok_or_else(|| failed(io::ErrorKind::AddrNotAvailable.into()))?;
+        let address = address
+            .ok_or_else(|| failed(BindError::Bind(io::ErrorKind::AddrNotAvailable.into())))?;
         let tokens = SandboxTokens {
             secret: keys.token_secret,
         };
@@ -210,7 +215,11 @@ impl Sandbox {
         };
         let emulator = tokio::spawn(self.emulator.run(until_end()));
         let backend = tokio::spawn(self.backend.run(until_end()));
-        self.gateway.serve(stop).await;
+        let stop = async {
+            stop.await;
+            StopReason::Signal
+        };
+        self.gateway.serve(ServingTime::until(stop)).await;
         drop(end);
         let _ = emulator.await;
         let _ = backend.await;

@@ -2,17 +2,17 @@
 //!
 //! A connection gets a place in the [table](super::table) before it is served. While the table is
 //! full and nothing can be evicted, one connection waits here, and the others in the kernel's
-//! queue. Never stops because an accept failed, and never spins on a failure that persists, such as
-//! a lack of file descriptors.
+//! queue. Never stops because an accept failed, never spins on a failure that persists, such as a
+//! lack of file descriptors, and never leaves a connection in a queue that ends with its socket.
 
 use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
 
-use tokio::{
-    net::{TcpListener, TcpStream},
-    task::JoinSet,
-};
+use tokio::{net::TcpStream, task::JoinSet};
 
-use super::table::{ConnectionPlace, ConnectionTable};
+use super::{
+    listeners::BoundListener,
+    table::{ConnectionPlace, ConnectionTable},
+};
 use crate::{
     descriptors::{DescriptorReserve, are_used_up},
     telemetry::repeated::RepeatedLine,
@@ -23,20 +23,9 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 /// Pause while an evicted connection closes.
 const EVICTION: Duration = Duration::from_millis(2);
 
-/// Binds every address.
-///
-/// # Errors
-/// Fails at the first address that can't be bound; the message names it.
-pub async fn bind(listen: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
-    let mut listeners = Vec::with_capacity(listen.len());
-    for address in listen {
-        let listener = TcpListener::bind(address).await.map_err(|error| {
-            io::Error::new(error.kind(), format!("can't listen on {address}: {error}"))
-        })?;
-        listeners.push(listener);
-    }
-    Ok(listeners)
-}
+/// Most connections that are taken from the queue of a listener before it closes. Newcomers are not
+/// told apart from those that waited, and no queue is longer (`net.core.somaxconn`, by default).
+const LONGEST_QUEUE: usize = 4096;
 
 /// A connection that was just accepted.
 pub(super) struct AcceptedConnection {
@@ -66,34 +55,59 @@ impl Scarcity {
 
 /// The listeners of one kind, and where their connections go.
 pub(super) struct Acceptor {
-    pub(super) listeners: Vec<TcpListener>,
-    pub(super) table: Arc<ConnectionTable>,
-    pub(super) scarcity: Arc<Scarcity>,
+    listeners: Vec<BoundListener>,
+    table: Arc<ConnectionTable>,
+    scarcity: Arc<Scarcity>,
     /// Whether these listeners may use the reserve of descriptors.
-    pub(super) uses_reserve: bool,
+    uses_reserve: bool,
+    /// The listener that is asked first.
+    round: usize,
+    /// A connection that has no place yet.
+    waiting: Option<(TcpStream, SocketAddr)>,
 }
 
 impl Acceptor {
-    /// Accepts until `stop` resolves. Spawns the future that `serve` makes for each connection.
-    /// Closes the listeners and returns the tasks still running.
-    pub(super) async fn accept_until<F>(
-        self,
-        stop: impl Future<Output = ()>,
-        mut serve: impl FnMut(AcceptedConnection) -> F,
-    ) -> JoinSet<()>
+    pub(super) fn new(
+        listeners: Vec<BoundListener>,
+        table: Arc<ConnectionTable>,
+        scarcity: Arc<Scarcity>,
+        uses_reserve: bool,
+    ) -> Self {
+        Self {
+            listeners,
+            table,
+            scarcity,
+            uses_reserve,
+            round: 0,
+            waiting: None,
+        }
+    }
+
+    /// Accepts from the time that `begin` resolves until `end` does, and returns what that yields.
+    /// Spawns the future that `serve` makes for each connection.
+    pub(super) async fn accept_during<T, F>(
+        &mut self,
+        begin: impl Future<Output = ()>,
+        end: impl Future<Output = T>,
+        tasks: &mut JoinSet<()>,
+        serve: impl Fn(AcceptedConnection) -> F,
+    ) -> T
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let mut tasks = JoinSet::new();
-        let (mut round, mut waiting) = (0_usize, None);
-        let mut stop = pin!(stop);
+        let mut end = pin!(end);
+        tokio::select! {
+            biased;
+            ended = &mut end => return ended,
+            () = begin => {}
+        }
         loop {
             tokio::select! {
                 biased;
-                () = &mut stop => return tasks,
+                ended = &mut end => return ended,
                 // Finished tasks are removed as they end, otherwise the set would grow.
                 Some(_) = tasks.join_next(), if !tasks.is_empty() => {}
-                accepted = self.next(&mut round, &mut waiting) => {
+                accepted = self.next() => {
                     if let Some(accepted) = accepted {
                         tasks.spawn(serve(accepted));
                     }
@@ -102,24 +116,58 @@ impl Acceptor {
         }
     }
 
+    /// Closes the listeners. Before that, accepts what waits in the queues that end with them; with
+    /// `handed_over` none does.
+    pub(super) async fn close<F>(
+        mut self,
+        handed_over: bool,
+        tasks: &mut JoinSet<()>,
+        serve: impl Fn(AcceptedConnection) -> F,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let listeners = std::mem::take(&mut self.listeners).into_iter();
+        let queues = listeners
+            .filter(|listener| !handed_over && !listener.is_held())
+            .filter_map(|listener| listener.tcp.into_std().ok());
+        let queues: Vec<_> = queues.collect();
+        let mut left = LONGEST_QUEUE.saturating_mul(queues.len());
+        loop {
+            if let Some(accepted) = self.place_waiting().await {
+                tasks.spawn(serve(accepted));
+            }
+            if left == 0 {
+                return;
+            }
+            left = left.saturating_sub(1);
+            match accept_now(&queues) {
+                Ok(None) => return,
+                Ok(accepted) => self.waiting = accepted,
+                Err(error) => self.recover(&error).await,
+            }
+        }
+    }
+
     /// The next connection, or `None` after a failure and its pause. Cancel safe: a connection that
     /// has no place yet stays in `waiting`.
-    async fn next(
-        &self,
-        round: &mut usize,
-        waiting: &mut Option<(TcpStream, SocketAddr)>,
-    ) -> Option<AcceptedConnection> {
-        if waiting.is_none() {
-            match accept_any(&self.listeners, round).await {
-                Ok(accepted) => *waiting = Some(accepted),
+    async fn next(&mut self) -> Option<AcceptedConnection> {
+        if self.waiting.is_none() {
+            match accept_any(&self.listeners, &mut self.round).await {
+                Ok(accepted) => self.waiting = Some(accepted),
                 Err(error) => {
                     self.recover(&error).await;
                     return None;
                 }
             }
         }
+        self.place_waiting().await
+    }
+
+    /// Waits for a place for the connection that has none, if there is one.
+    async fn place_waiting(&mut self) -> Option<AcceptedConnection> {
+        self.waiting.as_ref()?;
         let place = self.table.place().await;
-        let (tcp, address) = waiting.take()?;
+        let (tcp, address) = self.waiting.take()?;
         Some(AcceptedConnection {
             tcp,
             address,
@@ -161,7 +209,7 @@ impl Acceptor {
 
 /// Polls the listeners in rotation, so that a busy one can't starve the others.
 async fn accept_any(
-    listeners: &[TcpListener],
+    listeners: &[BoundListener],
     round: &mut usize,
 ) -> io::Result<(TcpStream, SocketAddr)> {
     std::future::poll_fn(|cx| {
@@ -169,11 +217,27 @@ async fn accept_any(
         let first = round.checked_rem(listeners.len()).unwrap_or(0);
         let (before, after) = listeners.split_at(first);
         for listener in after.iter().chain(before) {
-            if let Poll::Ready(accepted) = listener.poll_accept(cx) {
+            if let Poll::Ready(accepted) = listener.tcp.poll_accept(cx) {
                 return Poll::Ready(accepted);
             }
         }
         Poll::Pending
     })
     .await
+}
+
+/// A connection that waits in a queue; `None` if all are empty. Asks the system, since the runtime
+/// may not have heard of the newest ones.
+fn accept_now(queues: &[std::net::TcpListener]) -> io::Result<Option<(TcpStream, SocketAddr)>> {
+    for queue in queues {
+        match queue.accept() {
+            Ok((tcp, address)) => {
+                tcp.set_nonblocking(true)?;
+                return Ok(Some((TcpStream::from_std(tcp)?, address)));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }

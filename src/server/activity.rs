@@ -27,6 +27,10 @@ mod request;
 /// pass between two requests would make each request pay for it.
 const PARK_AFTER: Duration = Duration::from_secs(1);
 
+/// How long a connection stays open at a stop after its last use or its accept: its next request
+/// may be on its way (RFC 9112 section 9.5).
+pub(super) const NEXT_REQUEST_GRACE: Duration = Duration::from_secs(2);
+
 /// Time limits of a connection, from `[server]`.
 #[derive(Clone, Copy)]
 pub(super) struct ConnectionTimeouts {
@@ -72,7 +76,7 @@ pub(super) enum TimeoutDecision {
     /// The connection has been idle for a while. This comes once after each request.
     Park,
     /// The connection was idle for too long or is evicted, or the gateway stops and no request is
-    /// in flight.
+    /// in flight or to be expected.
     Close,
 }
 
@@ -252,7 +256,8 @@ impl ConnectionActivity {
     }
 
     /// Checks the time limits. Without `now`, none counts as passed. While the gateway is
-    /// `stopping`, only started heads and blocked writes are waited for. Counts an unfinished head
+    /// `stopping`, only started heads, blocked writes and requests that may be on their way are
+    /// waited for. Counts an unfinished head
     /// against the budget, so one that arrives whole is never counted.
     pub(super) fn next(&self, now: Option<Instant>, stopping: bool) -> TimeoutDecision {
         use TimeoutDecision::{Busy, Close, HeadTimeout, Park, WaitUntil};
@@ -271,7 +276,7 @@ impl ConnectionActivity {
             Some(started) if !http1 => (started + timeouts.head, HeadTimeout),
             _ if state.write_blocked => (state.idle_since + timeouts.idle, Close),
             Some(started) => (started + timeouts.head, HeadTimeout),
-            _ if stopping => return Close,
+            _ if stopping => (state.idle_since + NEXT_REQUEST_GRACE, Close),
             _ if !state.any_byte => (self.accepted + timeouts.head, Close),
             _ if http1 && !state.parked && idle > PARK_AFTER => {
                 (state.idle_since + PARK_AFTER, Park)

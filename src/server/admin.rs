@@ -19,13 +19,14 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    net::{TcpListener, TcpStream},
-    task::spawn_blocking,
+    net::TcpStream,
+    task::{JoinSet, spawn_blocking},
 };
 
 use super::{
     accept::{AcceptedConnection, Acceptor, Scarcity},
     activity::{ConnectionActivity, ConnectionTimeouts, RequestGuard},
+    listeners::BoundListener,
     metrics_format::negotiate,
     table::{ConnectionPlace, ConnectionTable, HEAD_BUDGET},
 };
@@ -43,22 +44,18 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// Read buffer, in bytes. Heads of probes and scrapers are far smaller.
 const READ_BUFFER: usize = 16 * 1024;
 
-/// Serves until the future is dropped.
+/// Serves until the future is dropped, or until another process serves on the same socket.
 pub(super) async fn serve(
-    listener: TcpListener,
+    listener: BoundListener,
     scarcity: Arc<Scarcity>,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
+    handed_over: impl Future<Output = ()> + Send,
 ) {
     scarcity.reserve.fill();
-    let acceptor = Acceptor {
-        listeners: vec![listener],
-        table: table(),
-        scarcity: Arc::clone(&scarcity),
-        uses_reserve: true,
-    };
-    let never = std::future::pending();
-    let tasks = acceptor.accept_until(never, |AcceptedConnection { tcp, place, .. }| {
+    let mut tasks = JoinSet::new();
+    let mut acceptor = Acceptor::new(vec![listener], table(), Arc::clone(&scarcity), true);
+    let serve = |AcceptedConnection { tcp, place, .. }| {
         let (metrics, readiness) = (Arc::clone(&metrics), Arc::clone(&readiness));
         let scarcity = Arc::clone(&scarcity);
         async move {
@@ -69,8 +66,13 @@ pub(super) async fn serve(
             // The connection may have used one of these descriptors.
             scarcity.reserve.fill();
         }
-    });
-    drop(tasks.await);
+    };
+    let now = std::future::ready(());
+    acceptor
+        .accept_during(now, handed_over, &mut tasks, &serve)
+        .await;
+    acceptor.close(true, &mut tasks, &serve).await;
+    while tasks.join_next().await.is_some() {}
 }
 
 fn table() -> Arc<ConnectionTable> {

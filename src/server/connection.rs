@@ -21,11 +21,15 @@ use hyper::{
     body::{Body, Frame, Incoming, SizeHint},
     header::{CONNECTION, HeaderValue},
 };
-use tokio::{net::TcpStream, sync::watch};
+use tokio::{
+    net::TcpStream,
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 
 use super::{
     accept::AcceptedConnection,
-    activity::{ConnectionActivity, RequestGuard},
+    activity::{ConnectionActivity, NEXT_REQUEST_GRACE, RequestGuard},
     head_refusal::{HeadRefusal, PROXY_HEADER_INVALID},
     open::{DetectedProtocol, OpenedStream, open},
     opening_log::OpeningLog,
@@ -75,7 +79,7 @@ where
         .peers
         .direct(accepted.address, Arc::clone(activity.authenticated()));
     let deadline = activity.accepted() + rules.head_timeout;
-    let mut stopping = context.stopping.clone();
+    let given_up = until_given_up(context.stopping.clone(), activity.accepted());
     let opening = Box::pin(open(
         accepted.tcp,
         &mut peer,
@@ -85,8 +89,7 @@ where
     ));
     let opened = tokio::select! {
         opened = activity.unless_evicted(opening) => opened.flatten(),
-        // There is no request yet on this connection.
-        _ = stopping.wait_for(|stop| *stop) => None,
+        () = given_up => None,
     };
     let connection = HttpConnection {
         context,
@@ -109,6 +112,13 @@ where
         Some(OpenedStream::NoProxyHeader(tcp)) => connection.refuse(tcp).await,
         None => {}
     }
+}
+
+/// Resolves when the gateway stops, but not while the first request of a connection that was just
+/// accepted may be on its way.
+async fn until_given_up(mut stopping: watch::Receiver<bool>, accepted: Instant) {
+    drop(stopping.wait_for(|stop| *stop).await);
+    sleep_until(accepted + NEXT_REQUEST_GRACE).await;
 }
 
 /// An open connection.
@@ -177,7 +187,8 @@ where
             let (mut head, body) = (&mut handled).await.into_parts();
             context.futures.recycle(handled);
             guard.response_ready();
-            if http1 && *context.stopping.borrow() {
+            // A signal to stop is known here before the stop itself, which `lame_duck` delays.
+            if http1 && (context.readiness.is_draining() || *context.stopping.borrow()) {
                 head.headers
                     .insert(CONNECTION, HeaderValue::from_static("close"));
             }

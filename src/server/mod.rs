@@ -1,9 +1,10 @@
 //! The listeners and their connections: accept, TLS, time limits, graceful stop, and the admin
 //! listener.
 //!
-//! [`Server::bind`] binds every address before any is served. [`Server::run`] serves until its stop
-//! future resolves, then drains. [`rules`] are what a reload changes of it. Relies on the relay for
-//! every response except those to a head that never became a request. Never reads a body.
+//! [`Server::bind`] binds every address, or takes its socket from another process, before any is
+//! served. [`Server::run`] serves for a [`ServingTime`], then drains. [`rules`] are what a reload
+//! changes of it. Relies on the relay for every response except those to a head that never became a
+//! request. Never reads a body.
 
 mod accept;
 mod activity;
@@ -15,6 +16,7 @@ mod head_budget;
 mod head_refusal;
 mod http1;
 pub mod http2;
+mod listeners;
 mod metrics_format;
 mod open;
 mod opening_log;
@@ -28,24 +30,40 @@ mod table;
 mod timeouts;
 pub mod tls;
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::{Future, Ready, ready},
+    io,
+    net::SocketAddr,
+    os::fd::OwnedFd,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming};
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinSet,
+    time::{Instant, sleep, timeout_at},
+};
 
-pub use self::{accept::bind, head_refusal::HeadResponder};
 use self::{
     accept::{Acceptor, Scarcity},
     connection::ServerContext,
-    drain::DrainOutcome,
+    drain::{Drained, StopReason},
+    listeners::BoundListener,
     opening_log::OpeningLog,
     rules::ServerRules,
+};
+pub use self::{
+    head_refusal::HeadResponder,
+    listeners::{BindError, bind},
 };
 use crate::{
     descriptors::DescriptorReserve,
     future_pool::FuturePool,
+    handover::{InheritedSockets, ListenKey, ListenerLabel},
     lifecycle::Readiness,
     relay::gateway::{CurrentGateway, Peer},
     route::Rate,
@@ -89,7 +107,9 @@ pub struct ServerSettings {
     pub head_timeout: Duration,
     /// How long a kept-alive connection may stay without a request.
     pub idle_timeout: Duration,
-    /// Time that requests in flight have to finish when the gateway stops.
+    /// How long connections are still accepted after a signal to stop.
+    pub lame_duck: Duration,
+    /// Time that requests in flight have to finish when the gateway stops, after that.
     pub drain_timeout: Duration,
     /// Interval and timeout of HTTP/2 pings: [`HTTP2_PING`] in a gateway; tests use a shorter one.
     pub http2_ping: Duration,
@@ -103,24 +123,54 @@ pub struct AdminSettings {
     pub listen: SocketAddr,
 }
 
+/// When a server accepts connections. The admin listener serves from the begin to the end.
+pub struct ServingTime<B, E> {
+    /// Resolves when the public listener shall accept.
+    pub begin: B,
+    /// Resolves when it shall stop, with the reason.
+    pub end: E,
+}
+
+impl<E> ServingTime<Ready<()>, E> {
+    /// From now on.
+    pub fn until(end: E) -> Self {
+        let begin = ready(());
+        Self { begin, end }
+    }
+}
+
 /// Both listeners, bound but not served yet.
 pub struct Server {
-    public: Vec<TcpListener>,
-    admin: TcpListener,
+    public: Vec<BoundListener>,
+    admin: BoundListener,
 }
 
 impl Server {
-    /// Binds every address.
+    /// Binds every address that no inherited socket has.
     ///
     /// # Errors
-    /// Fails at the first address that can't be bound; the message names it.
-    pub async fn bind(settings: &ServerSettings, admin: &AdminSettings) -> io::Result<Self> {
-        let public = bind(&settings.listen).await?;
-        let admin = bind(&[admin.listen])
-            .await?
-            .pop()
-            .ok_or(io::ErrorKind::AddrNotAvailable)?;
+    /// An inherited socket has an address that is not configured, or an address can't be bound.
+    pub async fn bind(
+        settings: &ServerSettings,
+        admin: &AdminSettings,
+        inherited: InheritedSockets,
+    ) -> Result<Self, BindError> {
+        let public = settings.listen.iter();
+        let mut wanted: Vec<_> = public.map(|it| (ListenKey::Public, *it)).collect();
+        wanted.push((ListenKey::Admin, admin.listen));
+        let mut public = bind(&wanted, inherited).await?;
+        let admin = public.pop().ok_or(io::ErrorKind::AddrNotAvailable);
+        let admin = admin.map_err(io::Error::from)?;
         Ok(Self { public, admin })
+    }
+
+    /// The listening sockets once more, for another process.
+    ///
+    /// # Errors
+    /// No descriptor is free.
+    pub fn duplicates(&self) -> io::Result<Vec<(ListenerLabel, OwnedFd)>> {
+        let listeners = self.public.iter().chain([&self.admin]);
+        listeners.map(BoundListener::duplicate).collect()
     }
 
     /// The bound public addresses.
@@ -128,7 +178,7 @@ impl Server {
     /// # Errors
     /// Fails if the system does not return the address of a socket.
     pub fn public_addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        self.public.iter().map(TcpListener::local_addr).collect()
+        self.public.iter().map(BoundListener::address).collect()
     }
 
     /// The bound admin address.
@@ -136,59 +186,70 @@ impl Server {
     /// # Errors
     /// As [`Server::public_addresses`].
     pub fn admin_address(&self) -> io::Result<SocketAddr> {
-        self.admin.local_addr()
+        self.admin.address()
     }
 
-    /// Serves until `stop` resolves, then drains. Each request is handled by the gateway that is
-    /// the current one when it arrives.
+    /// Serves for this time, then drains. Each request is handled by the gateway that is the
+    /// current one when it arrives.
     ///
-    /// Once `stop` resolves, `/readyz` responds with 503, no connection is accepted, and requests
-    /// in flight have `drain_timeout` to finish. The admin listener serves until the end.
-    pub async fn run(
+    /// At a signal, `/readyz` responds with 503 at once. When `lame_duck` has passed too, what
+    /// waits in the listeners' queues is accepted, and nothing more; requests in flight have
+    /// `drain_timeout` to finish. The admin listener serves until the end. After a handover, both
+    /// listeners close at once: their queues are the other process's.
+    pub async fn run<B, E>(
         self,
         rules: Arc<ServerRules>,
         gateway: Arc<CurrentGateway>,
         readiness: Arc<Readiness>,
-        stop: impl Future<Output = ()>,
-    ) -> DrainOutcome {
+        time: ServingTime<B, E>,
+    ) -> Drained
+    where
+        B: Future<Output = ()>,
+        E: Future<Output = StopReason>,
+    {
         let metrics = Arc::clone(&gateway.load().telemetry.metrics);
         let handle = move |request, peer| gateway.load().handle(request, peer);
-        self.serve(rules, handle, metrics, readiness, stop).await
+        self.serve(rules, handle, metrics, readiness, time).await
     }
 
     /// As [`Server::run`], with any function as the request handler, and rules that never change.
-    pub async fn run_with<H, F>(
+    pub async fn run_with<H, F, B, E>(
         self,
         settings: &ServerSettings,
         handle: H,
         head_responder: HeadResponder,
         readiness: Arc<Readiness>,
-        stop: impl Future<Output = ()>,
-    ) -> DrainOutcome
+        time: ServingTime<B, E>,
+    ) -> Drained
     where
         H: Fn(Request<Incoming>, Peer) -> F + Send + Sync + 'static,
         F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+        B: Future<Output = ()>,
+        E: Future<Output = StopReason>,
     {
         let metrics = Arc::clone(&head_responder.telemetry.metrics);
         let rules = ServerRules::new(settings, head_responder);
-        self.serve(rules, handle, metrics, readiness, stop).await
+        self.serve(rules, handle, metrics, readiness, time).await
     }
 
-    async fn serve<H, F>(
+    async fn serve<H, F, B, E>(
         self,
         rules: Arc<ServerRules>,
         handle: H,
         metrics: Arc<Metrics>,
         readiness: Arc<Readiness>,
-        stop: impl Future<Output = ()>,
-    ) -> DrainOutcome
+        time: ServingTime<B, E>,
+    ) -> Drained
     where
         H: Fn(Request<Incoming>, Peer) -> F + Send + Sync + 'static,
         F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+        B: Future<Output = ()>,
+        E: Future<Output = StopReason>,
     {
         let table = Arc::clone(&rules.table);
         let reserve = DescriptorReserve::new(ADMIN_RESERVE);
         let scarcity = Arc::new(Scarcity::new(reserve, Arc::clone(&table)));
+        let (hand_over, handed_over) = oneshot::channel();
         // A set, since it aborts its task when it is dropped.
         let mut admin = JoinSet::new();
         admin.spawn(admin::serve(
@@ -196,6 +257,7 @@ impl Server {
             Arc::clone(&scarcity),
             Arc::clone(&metrics),
             Arc::clone(&readiness),
+            async { drop(handed_over.await) },
         ));
         let (stop_sender, stopping) = watch::channel(false);
         let context = Arc::new(ServerContext {
@@ -207,22 +269,29 @@ impl Server {
             stopping,
             readiness: Arc::clone(&readiness),
         });
-        let stop = async {
-            stop.await;
-            readiness.start_draining();
+        let end = async {
+            let reason = time.end.await;
+            if reason == StopReason::Signal {
+                readiness.start_draining();
+                let lame_duck = rules.current().lame_duck;
+                sleep(lame_duck).await;
+            }
+            reason
         };
-        let acceptor = Acceptor {
-            listeners: self.public,
-            table,
-            scarcity,
-            uses_reserve: false,
-        };
-        let connections = acceptor
-            .accept_until(stop, |accepted| {
-                connection::serve(accepted, Arc::clone(&context))
-            })
+        let mut tasks = JoinSet::new();
+        let mut acceptor = Acceptor::new(self.public, table, scarcity, false);
+        let serve = |accepted| connection::serve(accepted, Arc::clone(&context));
+        let reason = acceptor
+            .accept_during(time.begin, end, &mut tasks, &serve)
             .await;
         stop_sender.send_replace(true);
-        drain::wait_for(connections, rules.drain_timeout(), &readiness).await
+        let handed_over = reason == StopReason::HandedOver;
+        if handed_over {
+            let _ = hand_over.send(());
+        }
+        let deadline = Instant::now() + rules.current().drain_timeout;
+        let closing = acceptor.close(handed_over, &mut tasks, &serve);
+        drop(timeout_at(deadline, closing).await);
+        drain::wait_for(tasks, deadline, &readiness).await
     }
 }

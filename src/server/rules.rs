@@ -32,7 +32,9 @@ pub struct ConnectionRules {
     pub(super) http2_ping: Duration,
     pub(super) max_head_bytes: usize,
     pub(super) head_responder: HeadResponder,
-    /// Time that requests in flight have to finish when the gateway stops.
+    /// How long connections are still accepted after a signal to stop.
+    pub(super) lame_duck: Duration,
+    /// Time that requests in flight have to finish when the gateway stops, after that.
     pub(super) drain_timeout: Duration,
 }
 
@@ -59,11 +61,6 @@ impl ServerRules {
     pub(super) fn current(&self) -> Guard<Arc<ConnectionRules>> {
         self.current.load()
     }
-
-    /// The time that requests in flight have to finish, if the gateway stops now.
-    pub fn drain_timeout(&self) -> Duration {
-        self.current().drain_timeout
-    }
 }
 
 impl ConnectionRules {
@@ -75,6 +72,7 @@ impl ConnectionRules {
             http2_ping: settings.http2_ping,
             max_head_bytes: settings.max_head_bytes,
             head_responder,
+            lame_duck: settings.lame_duck,
             drain_timeout: settings.drain_timeout,
         }
     }

@@ -24,7 +24,7 @@ const LAYERS: &[&[&str]] = &[
         "parameters",
         "places",
     ],
-    &["route", "media", "form_data", "outbound"],
+    &["route", "media", "form_data", "handover", "outbound"],
     &["telemetry"],
     &["auth", "store", "session", "rotation", "traces"],
     &["generate", "limit", "verify_once", "qiniu"],

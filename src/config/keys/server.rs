@@ -3,7 +3,7 @@
 use super::{
     ConfigKey,
     KeyDefault::{Required, Unset, Value},
-    ValueType, key,
+    Limits, ValueType, key,
 };
 
 /// The description of every `ca_file`.
@@ -93,10 +93,21 @@ pub(super) const KEYS: &[ConfigKey] = &[
          authenticated, at most `head_timeout`.",
     ),
     key(
+        "server.lame_duck",
+        ValueType::duration("0s", "10min"),
+        Value("\"0s\""),
+        "Time after a stop signal in which `/readyz` is 503 already, while new connections are still \
+         served: until load balancers have noticed. `drain_timeout` begins after it.",
+    ),
+    key(
         "server.drain_timeout",
-        ValueType::DURATION,
-        Value("\"30s\""),
-        "Time that open requests have to finish after a stop signal.",
+        ValueType::OptionalDuration(Limits {
+            min: "1ms",
+            max: "2h",
+        }),
+        Value("\"\""),
+        "Time that requests in flight, and calls whose callers have left, have to finish at a stop. \
+         Uploads that take longer get 503. Empty: the longest `timeout` of a route and 5 s.",
     ),
     key(
         "server.tls.certificate",

@@ -6,7 +6,11 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::{Request, client::conn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use liveness_gateway::lifecycle::IssuerKeys;
+use liveness_gateway::{
+    handover::{InheritedSockets, ListenKey},
+    lifecycle::IssuerKeys,
+    server,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -201,7 +205,8 @@ async fn metrics_are_text_unless_the_scraper_prefers_open_metrics() {
 #[tokio::test]
 async fn the_error_names_an_address_that_is_in_use() {
     let running = start(settings()).await;
-    let error = liveness_gateway::server::bind(&[running.public])
+    let wanted = [(ListenKey::Public, running.public)];
+    let error = server::bind(&wanted, InheritedSockets::default())
         .await
         .unwrap_err();
     assert!(

@@ -9,11 +9,13 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Incoming};
 use liveness_gateway::{
+    handover::InheritedSockets,
     lifecycle::Readiness,
     relay::cors::{Cors, CorsSettings},
     relay::gateway::Peer,
     server::{
-        AdminSettings, HTTP2_PING, HeadResponder, Server, ServerSettings, drain::DrainOutcome,
+        AdminSettings, HTTP2_PING, HeadResponder, Server, ServerSettings, ServingTime,
+        drain::{Drained, StopReason},
     },
     telemetry::{
         LogFormat, Telemetry,
@@ -47,7 +49,7 @@ pub(crate) struct Running {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) stop: Option<oneshot::Sender<()>>,
-    pub(crate) outcome: JoinHandle<DrainOutcome>,
+    pub(crate) outcome: JoinHandle<Drained>,
 }
 
 pub(crate) fn settings() -> ServerSettings {
@@ -63,6 +65,7 @@ pub(crate) fn settings() -> ServerSettings {
         min_body_rate: 1,
         head_timeout: Duration::from_secs(10),
         idle_timeout: Duration::from_secs(10),
+        lame_duck: Duration::ZERO,
         drain_timeout: Duration::from_secs(10),
         http2_ping: HTTP2_PING,
         tls: None,
@@ -100,7 +103,9 @@ pub(crate) async fn start(settings: ServerSettings) -> Running {
     let admin = AdminSettings {
         listen: "127.0.0.1:0".parse().unwrap(),
     };
-    let server = Server::bind(&settings, &admin).await.unwrap();
+    let server = Server::bind(&settings, &admin, InheritedSockets::default())
+        .await
+        .unwrap();
     let (public, admin) = (
         server.public_addresses().unwrap()[0],
         server.admin_address().unwrap(),
@@ -125,9 +130,13 @@ pub(crate) async fn start(settings: ServerSettings) -> Running {
         let (gate, readiness) = (Arc::clone(&gate), Arc::clone(&readiness));
         async move {
             let handle = move |request, peer| answer(request, peer, Arc::clone(&gate));
-            let stop = async { drop(told.await) };
+            let stop = async {
+                drop(told.await);
+                StopReason::Signal
+            };
+            let time = ServingTime::until(stop);
             server
-                .run_with(&settings, handle, head_responder, readiness, stop)
+                .run_with(&settings, handle, head_responder, readiness, time)
                 .await
         }
     });

@@ -38,6 +38,7 @@ use liveness_gateway::{
     generate::{TokenClaims, development_token},
     limit::clock::Clock,
     secret::Secret,
+    server::{ServingTime, drain::StopReason},
     startup::BoundGateway,
     telemetry::log::LogWriter,
 };
@@ -163,7 +164,11 @@ impl Gateway {
             .unwrap();
         let (stop, stopped) = oneshot::channel();
         let (address, admin) = (running.public_addresses()[0], running.admin_address());
-        let ended = tokio::spawn(running.serve(async move { drop(stopped.await) }));
+        let told = async move {
+            drop(stopped.await);
+            StopReason::Signal
+        };
+        let ended = tokio::spawn(running.serve(ServingTime::until(told)));
         Self {
             address,
             admin,

@@ -1,0 +1,179 @@
+//! The earlier process's side of a handover: starts the program anew, gives it the listening
+//! sockets, and waits until it can serve.
+//!
+//! The new process gets this one's arguments, environment and outputs, and as standard input a
+//! socket over which the listening sockets go. Relies on every other descriptor of this process to
+//! close when a program is executed. Until the new process can serve, nothing changes here: if it
+//! fails or takes too long, it is killed, and this one goes on.
+
+use std::{
+    io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    process::{Child, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixStream as AsyncUnixStream,
+    time::timeout,
+};
+
+use super::{ListenerLabel, PREDECESSOR, Program, wire};
+use crate::service_manager::{LISTEN_VARIABLES, Notifier, WATCHDOG_PROCESS};
+
+/// How long the new process may take until it can serve. It reads its configuration and fetches the
+/// keys of its issuers, for which it has ten seconds a try.
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why no other process has taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum HandoverError {
+    /// This is the first process of a container, which ends with it.
+    #[error(
+        "this is the first process of a container, which would end with it: replace the container \
+         instead"
+    )]
+    FirstProcess,
+    /// The program can't be started.
+    #[error("`{path}` can't be started: {source}")]
+    Start {
+        /// Its path.
+        path: String,
+        /// Reported by the system.
+        source: io::Error,
+    },
+    /// The sockets can't be sent.
+    #[error("the listening sockets can't be handed over: {0}")]
+    Send(#[source] io::Error),
+    /// The new process has ended.
+    #[error("it has ended before it could serve ({status}); its own messages say why")]
+    Ended {
+        /// How it ended.
+        status: String,
+    },
+    /// The new process takes too long.
+    #[error(
+        "it could not serve within {} s: most likely it has no keys of an issuer yet; it was \
+         ended",
+        .0.as_secs()
+    )]
+    Slow(Duration),
+}
+
+/// All that is needed to hand over.
+pub struct Handover {
+    program: Program,
+    sockets: Vec<(ListenerLabel, OwnedFd)>,
+    notifier: Notifier,
+}
+
+impl Handover {
+    /// Hands over these sockets, which are duplicates of the listeners'.
+    pub fn new(
+        program: Program,
+        sockets: Vec<(ListenerLabel, OwnedFd)>,
+        notifier: Notifier,
+    ) -> Self {
+        Self {
+            program,
+            sockets,
+            notifier,
+        }
+    }
+
+    /// Starts the program anew. Returns the number of the new process once it serves in the place
+    /// of this one.
+    ///
+    /// # Errors
+    /// See [`HandoverError`]: this process has to go on serving.
+    pub async fn hand_over(&self) -> Result<u32, HandoverError> {
+        if std::process::id() == 1 {
+            return Err(HandoverError::FirstProcess);
+        }
+        let (child, stream) = self.start()?;
+        let process = child.id();
+        let successor = Successor(Some(child));
+        tracing::info!(process, program = %self.program.path().display(), "starting anew");
+        let mut stream = self.send_sockets(stream).map_err(HandoverError::Send)?;
+        match timeout(READY_TIMEOUT, stream.read_u8()).await {
+            Err(_) => return Err(HandoverError::Slow(READY_TIMEOUT)),
+            Ok(Ok(wire::READY)) => {}
+            Ok(_) => return Err(successor.end()),
+        }
+        // Before the new process speaks: the manager listens to the main process only.
+        self.notifier.main_process(process);
+        if stream.write_u8(wire::SERVE).await.is_err() {
+            self.notifier.main_process(std::process::id());
+            return Err(successor.end());
+        }
+        successor.release();
+        Ok(process)
+    }
+
+    fn start(&self) -> Result<(Child, UnixStream), HandoverError> {
+        let failed = |source| HandoverError::Start {
+            path: self.program.path().display().to_string(),
+            source,
+        };
+        let (here, there) = UnixStream::pair().map_err(failed)?;
+        let mut command = self.program.command();
+        command
+            .env(PREDECESSOR, std::process::id().to_string())
+            .stdin(Stdio::from(OwnedFd::from(there)));
+        for meant_for_this_process in LISTEN_VARIABLES.into_iter().chain([WATCHDOG_PROCESS]) {
+            command.env_remove(meant_for_this_process);
+        }
+        let child = command.spawn().map_err(failed)?;
+        Ok((child, here))
+    }
+
+    fn send_sockets(&self, stream: UnixStream) -> io::Result<AsyncUnixStream> {
+        let sockets = self.sockets.iter();
+        let sockets: Vec<_> = sockets.map(|(label, it)| (*label, it.as_fd())).collect();
+        wire::send(&stream, &sockets)?;
+        stream.set_nonblocking(true)?;
+        AsyncUnixStream::from_std(stream)
+    }
+}
+
+/// The new process. It is killed when this is dropped, unless it has been released.
+struct Successor(Option<Child>);
+
+impl Successor {
+    /// Leaves the process to itself.
+    fn release(mut self) {
+        self.0 = None;
+    }
+
+    /// The error of a process that has closed its socket, and so has ended or does not speak the
+    /// protocol.
+    fn end(mut self) -> HandoverError {
+        let status = self.0.take().map(kill);
+        let status = match status {
+            Some(Ok(status)) => status.to_string(),
+            Some(Err(error)) => error.to_string(),
+            None => String::new(),
+        };
+        HandoverError::Ended { status }
+    }
+}
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        if let Some(child) = self.0.take()
+            && let Err(error) = kill(child)
+        {
+            tracing::warn!(%error, "the new process can't be ended");
+        }
+    }
+}
+
+/// Ends a process. One that has ended before keeps its status.
+fn kill(mut child: Child) -> io::Result<ExitStatus> {
+    child.kill()?;
+    child.wait()
+}
