@@ -14,8 +14,6 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
-
 use super::{
     NO_ROUTE,
     counter_set::CounterSet,
@@ -35,10 +33,16 @@ const SUCCESS: (u16, &str) = (200, "ok");
 
 /// The families that are counted by route.
 pub(super) struct RouteMetrics {
-    known: ArcSwap<Vec<Arc<RouteSeries>>>,
+    first: RouteNode,
     error_codes: Mutex<BTreeSet<i64>>,
     /// Requests beyond the rate of their client's address, which belong to no route.
     address_refusals: Counter,
+}
+
+/// A list that only grows, so that it is read without a lock. There are few routes.
+struct RouteNode {
+    series: RouteSeries,
+    next: OnceLock<Box<RouteNode>>,
 }
 
 /// The series of one route, or of the path of a document.
@@ -68,7 +72,7 @@ struct CallSeries {
 impl Default for RouteMetrics {
     fn default() -> Self {
         Self {
-            known: ArcSwap::from_pointee(vec![Arc::new(RouteSeries::new(&NO_ROUTE.into()))]),
+            first: RouteNode::new(&NO_ROUTE.into()),
             error_codes: Mutex::default(),
             address_refusals: Counter::default(),
         }
@@ -78,16 +82,15 @@ impl Default for RouteMetrics {
 impl RouteMetrics {
     /// Prepares the series of a document's path.
     pub(super) fn prepare_page(&self, path: &Arc<str>) {
-        self.with(path, |_| ());
+        self.series(path);
     }
 
     /// Prepares the series of a configured route, and of the calls that it is `billed` for.
     pub(super) fn prepare_route(&self, route: &Arc<str>, billed: bool) {
-        self.with_calls(route, |calls| {
-            if billed {
-                calls.billed.get_or_init(Counter::default);
-            }
-        });
+        let calls = self.calls(route);
+        if billed {
+            calls.billed.get_or_init(Counter::default);
+        }
     }
 
     pub(super) fn record_request(
@@ -97,20 +100,19 @@ impl RouteMetrics {
         duration: Duration,
         trace_id: Option<TraceId>,
     ) {
-        self.with(route, |series| {
-            series.duration.observe(duration, trace_id);
-            if (status, code) == SUCCESS {
-                series.successes.inc();
-                return;
-            }
-            let mut others = lock(&series.others);
-            let number = others.entry((status, code)).or_default();
-            *number = number.wrapping_add(1);
-        });
+        let series = self.series(route);
+        series.duration.observe(duration, trace_id);
+        if (status, code) == SUCCESS {
+            series.successes.inc();
+            return;
+        }
+        let mut others = lock(&series.others);
+        let number = others.entry((status, code)).or_default();
+        *number = number.wrapping_add(1);
     }
 
     pub(super) fn record_receive(&self, route: &Arc<str>, duration: Duration) {
-        self.with_calls(route, |calls| calls.receive.observe(duration, None));
+        self.calls(route).receive.observe(duration, None);
     }
 
     pub(super) fn record_upstream_call(
@@ -119,33 +121,29 @@ impl RouteMetrics {
         outcome: UpstreamOutcome,
         duration: Duration,
     ) {
-        self.with_calls(route, |calls| {
-            calls.outcomes.count(outcome);
-            calls.duration.observe(duration, None);
-        });
+        let calls = self.calls(route);
+        calls.outcomes.count(outcome);
+        calls.duration.observe(duration, None);
     }
 
     pub(super) fn count_billed_call(&self, route: &Arc<str>) {
-        self.with_calls(route, |calls| {
-            calls.billed.get_or_init(Counter::default).inc();
-        });
+        let billed = &self.calls(route).billed;
+        billed.get_or_init(Counter::default).inc();
     }
 
     pub(super) fn count_qiniu_error(&self, route: &Arc<str>, error_code: i64) {
-        let known = self.has_own_series(error_code);
-        self.with_calls(route, |calls| {
-            if !known {
-                calls.other_errors.inc();
-                return;
-            }
-            let mut errors = lock(&calls.errors);
-            let number = errors.entry(error_code).or_default();
-            *number = number.wrapping_add(1);
-        });
+        let calls = self.calls(route);
+        if !self.has_own_series(error_code) {
+            calls.other_errors.inc();
+            return;
+        }
+        let mut errors = lock(&calls.errors);
+        let number = errors.entry(error_code).or_default();
+        *number = number.wrapping_add(1);
     }
 
     pub(super) fn count_limit_refusal(&self, route: &Arc<str>, limit: RouteLimit) {
-        self.with_calls(route, |calls| calls.limits.count(limit));
+        self.calls(route).limits.count(limit);
     }
 
     pub(super) fn count_address_refusal(&self) {
@@ -161,30 +159,40 @@ impl RouteMetrics {
         codes.contains(&error_code)
     }
 
-    fn with_calls(&self, route: &Arc<str>, count: impl FnOnce(&CallSeries)) {
-        self.with(route, |series| {
-            count(series.calls.get_or_init(CallSeries::default));
-        });
+    /// The series of a configured route's calls.
+    fn calls(&self, route: &Arc<str>) -> &CallSeries {
+        self.series(route).calls.get_or_init(CallSeries::default)
     }
 
-    /// Counts in the series of a route. One that nobody has prepared gets its series here.
-    fn with(&self, route: &Arc<str>, count: impl FnOnce(&RouteSeries)) {
-        let known = self.known.load();
-        let is_it = |series: &&Arc<RouteSeries>| *series.route == **route;
-        if let Some(series) = known.iter().find(is_it) {
-            return count(series);
-        }
-        let added = Arc::new(RouteSeries::new(route));
-        let before = self.known.rcu(|known| {
-            let mut known = Vec::clone(known);
-            if !known.iter().any(|series| is_it(&series)) {
-                known.push(Arc::clone(&added));
-                known.sort_by(|one, other| one.route.cmp(&other.route));
+    /// The series of a route. One that nobody has prepared gets them here.
+    fn series(&self, route: &Arc<str>) -> &RouteSeries {
+        let mut node = &self.first;
+        loop {
+            let known = &node.series.route;
+            if Arc::ptr_eq(known, route) || **known == **route {
+                return &node.series;
             }
-            known
-        });
-        // Another thread may have been faster.
-        count(before.iter().find(is_it).unwrap_or(&added));
+            // Another thread may append the same route at this moment, or another one.
+            let append = || Box::new(RouteNode::new(route));
+            node = node.next.get_or_init(append);
+        }
+    }
+
+    /// All series, by the names of their routes.
+    fn sorted(&self) -> Vec<&RouteSeries> {
+        let nodes = std::iter::successors(Some(&self.first), |node| Some(node.next.get()?));
+        let mut series: Vec<_> = nodes.map(|node| &node.series).collect();
+        series.sort_by(|one, other| one.route.cmp(&other.route));
+        series
+    }
+}
+
+impl RouteNode {
+    fn new(route: &Arc<str>) -> Self {
+        Self {
+            series: RouteSeries::new(route),
+            next: OnceLock::new(),
+        }
     }
 }
 

@@ -12,8 +12,8 @@ use crate::telemetry::metrics::{
 impl RouteMetrics {
     /// Writes all families.
     pub(in crate::telemetry::metrics) fn write(&self, out: &mut Exposition) {
-        let known = self.known.load();
-        let routes = || known.iter().map(|series| (&*series.route, &**series));
+        let known = self.sorted();
+        let routes = || known.iter().map(|series| (&*series.route, *series));
         let calls = || routes().filter_map(|(route, series)| Some((route, series.calls.get()?)));
         write_requests(out, routes);
         let mut family = out.family(
