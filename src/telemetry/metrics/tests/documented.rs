@@ -88,10 +88,6 @@ fn the_values_of_closed_labels_are_those_that_stand_at_zero_from_the_start() {
             documented.insert(key, values.clone());
         }
     }
-    let reasons = rows("### Reasons of rejected tokens").into_iter();
-    let reasons = reasons.flat_map(|row| spans(row[1])).map(str::to_owned);
-    let key = ("liveness_gateway_auth_refusals_total", "reason");
-    documented.insert((key.0.to_owned(), key.1.to_owned()), reasons.collect());
     let mut exposed_values: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
     for family in exposed() {
         for (label, value) in family.samples.iter().flat_map(|sample| &sample.labels) {
