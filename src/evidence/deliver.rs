@@ -27,7 +27,7 @@ use crate::{
         request::{OutboundBody, OutboundRequest},
         server_date::ServerDate,
     },
-    telemetry::{peer_clock::PeerClock, timestamp},
+    telemetry::{peer_clock::PeerClock, timestamp, trace_context::OutgoingTrace},
 };
 
 /// Delay before the retry: long enough for a backend that is being replaced to respond again.
@@ -81,6 +81,8 @@ pub struct EvidenceDelivery<'a> {
     pub passed: bool,
     /// Qiniu's response body, a JSON object, in pieces.
     pub response: &'a [Bytes],
+    /// The trace that the backend may continue.
+    pub trace: Option<&'a OutgoingTrace>,
 }
 
 /// Why a delivery was not acknowledged.
@@ -161,7 +163,7 @@ impl EvidenceSender {
     pub async fn deliver(&self, delivery: &EvidenceDelivery<'_>) -> Result<(), DeliveryError> {
         let body = body(delivery, SystemTime::now());
         let secret = self.secret.load_full();
-        let attempts = self.deliver_with_retry(delivery.id, &body, &secret);
+        let attempts = self.deliver_with_retry(delivery, &body, &secret);
         match timeout(self.timeout(), attempts).await {
             Ok(outcome) => outcome,
             Err(_) => Err(DeliveryError::Timeout),
@@ -170,14 +172,14 @@ impl EvidenceSender {
 
     async fn deliver_with_retry(
         &self,
-        id: &str,
+        delivery: &EvidenceDelivery<'_>,
         body: &[Bytes],
         secret: &WebhookSecret,
     ) -> Result<(), DeliveryError> {
-        match self.attempt(id, body, secret).await {
+        match self.attempt(delivery, body, secret).await {
             Err(error) if error.is_transient() => {
                 sleep(RETRY_DELAY).await;
-                self.attempt(id, body, secret).await
+                self.attempt(delivery, body, secret).await
             }
             outcome => outcome,
         }
@@ -185,7 +187,7 @@ impl EvidenceSender {
 
     async fn attempt(
         &self,
-        id: &str,
+        delivery: &EvidenceDelivery<'_>,
         body: &[Bytes],
         secret: &WebhookSecret,
     ) -> Result<(), DeliveryError> {
@@ -198,7 +200,7 @@ impl EvidenceSender {
             .open(&settings.url.origin, tls, connect_timeout)
             .await
             .map_err(DeliveryError::Unreachable)?;
-        let head = self.head(id, body, secret, SystemTime::now());
+        let head = self.head(delivery, body, secret, SystemTime::now());
         let request = OutboundRequest {
             head: &head,
             body: OutboundBody::Kept(body),
@@ -222,7 +224,16 @@ impl EvidenceSender {
         }
     }
 
-    fn head(&self, id: &str, body: &[Bytes], secret: &WebhookSecret, now: SystemTime) -> Bytes {
+    fn head(
+        &self,
+        delivery: &EvidenceDelivery<'_>,
+        body: &[Bytes],
+        secret: &WebhookSecret,
+        now: SystemTime,
+    ) -> Bytes {
+        let id = delivery.id;
+        let trace = delivery.trace.map(OutgoingTrace::to_string);
+        let trace = trace.unwrap_or_default();
         let timestamp = now
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
@@ -233,7 +244,7 @@ impl EvidenceSender {
             "POST {} HTTP/1.1\r\nHost: {}\r\n\
              Content-Type: application/json\r\nContent-Length: {length}\r\n\
              webhook-id: {id}\r\nwebhook-timestamp: {timestamp}\r\n\
-             webhook-signature: {signature}\r\n\
+             webhook-signature: {signature}\r\n{trace}\
              User-Agent: liveness-gateway/{}\r\nConnection: close\r\n\r\n",
             url.target,
             url.origin.authority,

@@ -11,7 +11,11 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::{reason::RefusalReason, request_id::RequestId};
+use super::{
+    reason::RefusalReason,
+    request_id::RequestId,
+    request_spans::{CallSummary, RecordedTrace, RequestSummary},
+};
 use crate::{
     auth::Caller,
     closed_set::ClosedSet,
@@ -19,8 +23,8 @@ use crate::{
         Telemetry,
         log_line::{FieldName, FieldValue, field_name, format_line},
         metrics::labels::ReplayState,
-        trace_context::TraceContext,
     },
+    traces::SpanTimes,
     verdict::sign::IssuedVerdict,
     verify_once::CachedResponse,
 };
@@ -55,8 +59,8 @@ pub struct AccessRecord {
     pub refused_issuer: Option<Arc<str>>,
     /// `X-Forwarded-For`, from a trusted proxy.
     pub forwarded_for: Option<String>,
-    /// `traceparent`, from a trusted proxy.
-    pub trace: Option<TraceContext>,
+    /// The trace that it belongs to, and its spans.
+    pub(super) trace: RecordedTrace,
     /// Time from the request's head to the last byte of its body, if it was received.
     pub received: Option<Duration>,
     /// How a retry got the response of an earlier try.
@@ -75,6 +79,8 @@ pub struct AccessRecord {
 /// The facts of a call to Qiniu.
 #[derive(Default)]
 pub struct UpstreamFacts {
+    /// When the call began.
+    pub started: Option<Instant>,
     /// Duration of the call; `None` for a cached response.
     pub duration: Option<Duration>,
     /// HTTP status of Qiniu's response.
@@ -89,6 +95,8 @@ pub struct UpstreamFacts {
     pub removed: Option<u64>,
     /// The verdict that the response got, if it got one.
     pub verdict: Option<IssuedVerdict>,
+    /// When evidence was delivered, if it was tried.
+    pub evidence: Option<SpanTimes>,
 }
 
 impl AccessRecord {
@@ -113,7 +121,7 @@ impl AccessRecord {
             caller: None,
             refused_issuer: None,
             forwarded_for: None,
-            trace: None,
+            trace: RecordedTrace::default(),
             received: None,
             replay: None,
             bytes_in: 0,
@@ -121,6 +129,11 @@ impl AccessRecord {
             upstream: None,
             handed_on: false,
         }
+    }
+
+    /// Both clocks when the request arrived.
+    pub(super) fn clocks(&self) -> (SystemTime, Instant) {
+        (self.time, self.started)
     }
 
     /// When the request arrived.
@@ -164,7 +177,7 @@ impl AccessRecord {
             caller: self.caller.clone(),
             refused_issuer: None,
             forwarded_for: self.forwarded_for.clone(),
-            trace: self.trace,
+            trace: self.trace.hand_on(),
             // What is counted is counted once.
             received: self.received.filter(|_| !stopping),
             replay: None,
@@ -173,6 +186,36 @@ impl AccessRecord {
             upstream: None,
             handed_on: false,
         }
+    }
+
+    /// Submits the spans.
+    fn end_trace(&mut self, duration: Duration) {
+        let facts = self.upstream.as_ref();
+        let call = facts.and_then(|facts| {
+            let (start, duration) = facts.started.zip(facts.duration)?;
+            Some(CallSummary {
+                times: SpanTimes { start, duration },
+                status: facts.status,
+            })
+        });
+        let evidence = facts.and_then(|facts| {
+            let delivered = facts.verdict.as_ref()?.delivered?;
+            Some((facts.evidence?, delivered))
+        });
+        let summary = RequestSummary {
+            method: self.method,
+            route: self.route.as_ref(),
+            status: self.status,
+            code: self.code,
+            request_id: self.request_id.as_str(),
+            times: SpanTimes {
+                start: self.started,
+                duration,
+            },
+            call,
+            evidence,
+        };
+        self.trace.end(&summary);
     }
 
     /// The fields in their order. Their names are a contract.
@@ -187,7 +230,7 @@ impl AccessRecord {
             (field_name!("request_id"), self.request_id.as_str().into()),
             (
                 field_name!("trace_id"),
-                self.trace.map(|trace| trace.trace_id).into(),
+                self.trace.place.map(|place| place.trace_id).into(),
             ),
             (field_name!("route"), self.route.as_deref().into()),
             (field_name!("method"), self.method.into()),
@@ -264,7 +307,8 @@ impl Drop for AccessRecord {
         let metrics = &self.telemetry.metrics;
         let route = self.route.as_ref().unwrap_or(metrics.no_route());
         let duration = self.started.elapsed();
-        let trace_id = self.trace.map(|trace| trace.trace_id);
+        let place = self.trace.place.filter(|place| place.sampled);
+        let trace_id = place.map(|place| place.trace_id);
         metrics.record_request(route, self.status, self.code, duration, trace_id);
         if let Some(received) = self.received {
             metrics.record_receive(route, received);
@@ -272,6 +316,9 @@ impl Drop for AccessRecord {
         metrics.add_body_bytes(self.bytes_in);
         let line = format_line(self.telemetry.format, &self.fields(duration));
         self.telemetry.log.write(line.as_bytes());
+        if self.trace.is_recorded() {
+            self.end_trace(duration);
+        }
     }
 }
 

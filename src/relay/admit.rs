@@ -107,9 +107,12 @@ pub(super) async fn admit(
         Destination::Page(page) => return Ok(Admission::Page(page)),
         Destination::Site(site) => return Ok(Admission::Site(Arc::clone(site))),
     };
-    let caller = authenticate(gateway, &parts.headers, endpoint, peer, record).await?;
+    let begun = record.trace.clock();
+    let authenticated = authenticate(gateway, &parts.headers, endpoint, peer, record).await;
+    record.trace.add("authenticate", begun);
+    let caller = authenticated?;
     let caller_key = gateway.callers.of(&caller);
-    let limits = check_limits(gateway, endpoint, &caller, caller_key).await?;
+    let limits = check_limits(gateway, endpoint, &caller, caller_key, record).await?;
     let kind = endpoint.settings.kind;
     let form = match headers::body_form(&parts.headers, kind, empty) {
         Ok(form) => form,
@@ -241,13 +244,19 @@ async fn check_limits(
     endpoint: &Endpoint,
     caller: &Caller,
     key: CallerKey,
+    record: &mut AccessRecord,
 ) -> Result<RequestLimits, Rejection> {
     let store = gateway.store.as_ref();
     let quota = endpoint.quota.as_ref();
     let quota = quota.map(|quota| CallerQuota::new(quota, key, store, &endpoint.path, caller));
     let checked = match store {
         // Boxed: without a store, no request pays for the size of this future.
-        Some(store) => Box::pin(ask(store, endpoint, quota.as_ref(), caller, key)).await,
+        Some(store) => {
+            let begun = record.trace.clock();
+            let asked = Box::pin(ask(store, endpoint, quota.as_ref(), caller, key)).await;
+            record.trace.add_store(begun);
+            asked
+        }
         None => endpoint.rate.as_ref().map(|rate| rate.check(key)),
     };
     let metrics = &gateway.telemetry.metrics;

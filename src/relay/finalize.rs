@@ -24,7 +24,8 @@ use crate::{
         response::UpstreamResponse,
         retained::{RetainedResponse, RetentionError},
     },
-    telemetry::{Telemetry, metrics::Metrics, peer_clock::PeerClock},
+    telemetry::{Telemetry, metrics::Metrics, peer_clock::PeerClock, trace_context::OutgoingTrace},
+    traces::SpanTimes,
     verdict::{
         VerdictSettings,
         judge::{Judgement, judge},
@@ -49,6 +50,8 @@ pub(super) struct Finalized {
     pub(super) body: Vec<u8>,
     /// The verdict in it, if it has one.
     pub(super) verdict: Option<IssuedVerdict>,
+    /// When evidence was delivered, if it was tried.
+    pub(super) evidence: Option<SpanTimes>,
 }
 
 /// What a verdict says besides Qiniu's response.
@@ -63,6 +66,8 @@ pub(super) struct VerdictContext<'a> {
     pub(super) video_sha256: Option<[u8; 32]>,
     /// The nonce of the transaction.
     pub(super) nonce: Option<&'a Nonce>,
+    /// What the app's backend is told of the request's trace.
+    pub(super) trace: Option<&'a OutgoingTrace>,
 }
 
 impl ResponseFinalizer {
@@ -135,13 +140,16 @@ impl ResponseFinalizer {
             return Ok(Finalized {
                 body: response.body,
                 verdict: None,
+                evidence: None,
             });
         };
         let mut judgement = judge(marks, verdicts.rule());
         let id = VerdictId::random()?;
         let whole = response.retained.take();
+        let begun = Instant::now();
         // Boxed: the future is large, and few gateways deliver evidence.
         let delivered = Box::pin(self.deliver(&id, &judgement, whole, context, telemetry)).await;
+        let evidence = delivered.map(|_| SpanTimes::since(begun));
         if delivered == Some(false)
             && self
                 .evidence
@@ -169,6 +177,7 @@ impl ResponseFinalizer {
         telemetry.metrics.count_verdict(judgement.passed);
         Ok(Finalized {
             body: insert_verdict(response.body, &verdict)?,
+            evidence,
             verdict: Some(IssuedVerdict {
                 id,
                 passed: judgement.passed,
@@ -198,6 +207,7 @@ impl ResponseFinalizer {
                     issuer: &context.caller.issuer,
                     passed: judgement.passed,
                     response: retained.pieces(),
+                    trace: context.trace,
                 };
                 let outcome = evidence.deliver(&delivery).await;
                 let failed = |error: &DeliveryError| {

@@ -34,6 +34,7 @@ use crate::{
     telemetry::{
         Telemetry,
         metrics::labels::{RouteLimit, UpstreamOutcome},
+        trace_context::OutgoingTrace,
     },
     verify_once::{CachedResponse, VerifyLease, VerifyOutcome},
 };
@@ -48,7 +49,16 @@ pub(super) fn forward<'a>(
     record: &'a mut AccessRecord,
 ) -> impl Future<Output = Result<Forwarded, Refusal>> {
     let request_id = record.request_id;
-    let work = call(Arc::clone(gateway), admitted, quota, prepared, request_id);
+    let evidence = gateway.finalizer.evidence();
+    let trace = evidence.and_then(|_| record.trace.outgoing(gateway.tracer.as_ref()));
+    let work = call(
+        Arc::clone(gateway),
+        admitted,
+        quota,
+        prepared,
+        request_id,
+        trace,
+    );
     let leave = move || {
         let stopped = gateway.readiness.is_grace_period_over();
         let mut record = record.hand_on(stopped);
@@ -71,6 +81,7 @@ fn call(
     quota: Option<CallerQuota>,
     prepared: Prepared,
     request_id: RequestId,
+    trace: Option<Box<OutgoingTrace>>,
 ) -> impl Future<Output = Forwarded> {
     let in_flight = gateway.calls.begin();
     async move {
@@ -105,15 +116,17 @@ fn call(
         permits.call_ended();
         let duration = started.elapsed();
         observe(telemetry, &endpoint.path, &result, duration);
-        let mut facts = facts(&mut result, duration);
+        let mut facts = facts(&mut result, started, duration);
         let not_taken = matches!(&result, Err(failure) if failure.nothing_was_taken());
         let body = match result {
             Ok(response) => {
                 let nonce = prepared.received.nonce.as_ref();
-                let context = verdict_context(&admitted, request_id, digest, nonce);
+                let trace = trace.as_deref();
+                let context = verdict_context(&admitted, request_id, digest, nonce, trace);
                 let finalized = gateway.finalizer.finalize(response, &context, telemetry);
                 finalized.await.map(|finalized| {
                     facts.verdict = finalized.verdict;
+                    facts.evidence = finalized.evidence;
                     Bytes::from(finalized.body)
                 })
             }
@@ -141,6 +154,7 @@ fn verdict_context<'a>(
     request_id: RequestId,
     video_sha256: Option<[u8; 32]>,
     nonce: Option<&'a Nonce>,
+    trace: Option<&'a OutgoingTrace>,
 ) -> VerdictContext<'a> {
     VerdictContext {
         caller: &admitted.caller,
@@ -148,6 +162,7 @@ fn verdict_context<'a>(
         scores_hidden: admitted.endpoint.settings.scores_hidden,
         video_sha256,
         nonce,
+        trace,
     }
 }
 
@@ -185,10 +200,12 @@ fn is_billed(kind: RouteKind, error_code: Option<i64>) -> bool {
 /// nothing else needs them.
 fn facts(
     result: &mut Result<UpstreamResponse, UpstreamFailure>,
+    started: Instant,
     duration: Duration,
 ) -> UpstreamFacts {
     match result {
         Ok(answer) => UpstreamFacts {
+            started: Some(started),
             duration: Some(duration),
             status: Some(200),
             error_code: answer.error_code,
@@ -196,8 +213,10 @@ fn facts(
             reqid: answer.reqid.take(),
             removed: Some(answer.removed),
             verdict: None,
+            evidence: None,
         },
         Err(failure) => UpstreamFacts {
+            started: Some(started),
             duration: Some(duration),
             status: failure.status,
             reqid: failure.reqid.clone(),

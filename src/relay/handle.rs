@@ -22,12 +22,12 @@ use super::{
     forwarded,
     gateway::{Gateway, Peer},
     refusal::Refusal,
+    request_spans::RecordedTrace,
     respond::{Reply, respond},
     site::visit,
     unread::unread_bytes,
     upload::{Upload, upload},
 };
-use crate::telemetry::trace_context::TraceContext;
 
 impl Gateway {
     /// Responds to a request. It never fails: an error is a response too.
@@ -83,7 +83,8 @@ impl Gateway {
         let telemetry = Arc::clone(&self.telemetry);
         let mut record = AccessRecord::begin(telemetry, peer.address, &parts.method, request_id);
         record.forwarded_for = headers.and_then(forwarded::forwarded_path);
-        record.trace = headers.and_then(TraceContext::from_headers);
+        let (tracer, clocks) = (self.tracer.as_ref(), record.clocks());
+        record.trace = RecordedTrace::begin(tracer, parts, peer.trusted, peer.tls, clocks);
         record
     }
 

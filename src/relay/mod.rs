@@ -28,6 +28,7 @@ pub mod reason;
 mod reason_of;
 pub mod refusal;
 pub mod request_id;
+mod request_spans;
 pub mod respond;
 pub mod site;
 pub mod unread;

@@ -59,7 +59,9 @@ pub(super) async fn upload(
     record: &mut AccessRecord,
 ) -> Result<Upload, Refusal> {
     let endpoint = &admitted.endpoint;
+    let begun = record.trace.clock();
     let received = receive_body(gateway, admitted, body, record).await;
+    record.trace.add("receive", begun);
     let mut received = received.inspect_err(|refusal| count_refusal(gateway, endpoint, refusal))?;
     record.body_received();
     inspect(gateway, endpoint, &received, record)?;
@@ -67,16 +69,21 @@ pub(super) async fn upload(
     let video_sha256 = received.video_sha256;
     let mut received = Some(received);
     let lease = match attempt {
-        Some(attempt) => match claim(gateway, endpoint, attempt, &mut received).await? {
-            (Claim::Replayed(cached), state) => {
-                let id = record.request_id;
-                if let Some(audited) = AuditedVerify::new(gateway, admitted, id, video_sha256) {
-                    Box::pin(audited.replay(&cached)).await?;
+        Some(attempt) => {
+            let begun = record.trace.clock();
+            let claimed = claim(gateway, endpoint, attempt, &mut received).await;
+            record.trace.add("claim", begun);
+            match claimed? {
+                (Claim::Replayed(cached), state) => {
+                    let id = record.request_id;
+                    if let Some(audited) = AuditedVerify::new(gateway, admitted, id, video_sha256) {
+                        Box::pin(audited.replay(&cached)).await?;
+                    }
+                    return Ok(Upload::Replayed(cached, state));
                 }
-                return Ok(Upload::Replayed(cached, state));
+                (Claim::Acquired(lease), _) => Some(lease),
             }
-            (Claim::Acquired(lease), _) => Some(lease),
-        },
+        }
         None => None,
     };
     match (received, lease) {

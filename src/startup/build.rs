@@ -33,7 +33,7 @@ use crate::{
     session::{SessionKeys, SessionSettings, seal::SealKey},
     store::{NamingKey, Store, StoreSettings},
     telemetry::{Telemetry, log::LogWriter, metrics::Metrics, peer_clock::PeerClock},
-    traces::Tracer,
+    traces::{TracedServer, TracedServers, Tracer},
     verdict::sign::VerdictSigner,
     verify_once::VerifyOnce,
 };
@@ -50,6 +50,7 @@ const KEY_SET_PATH: &str = "/.well-known/jwks.json";
 /// The system returns no random bytes, or the audit log can't be written.
 pub(super) fn first(settings: &mut Settings, log: LogWriter, clock: &Clock) -> io::Result<Gateway> {
     limit_connections(settings);
+    let servers = traced_servers(settings);
     let metrics = Metrics::new(log.clone());
     let (qiniu, sessions) = (&settings.qiniu, settings.sessions.as_ref());
     let store = open_store(settings.store.take(), sessions, qiniu, &metrics)?;
@@ -76,7 +77,7 @@ pub(super) fn first(settings: &mut Settings, log: LogWriter, clock: &Clock) -> i
     let server = &settings.server;
     show_limits(&metrics, server);
     let traces = settings.traces.take();
-    let tracer = traces.map(|traces| Tracer::start(traces, &metrics));
+    let tracer = traces.map(|traces| Tracer::start(traces, servers, &metrics));
     Ok(Gateway {
         request_ids: RequestIds::default(),
         endpoints: Arc::new(endpoints),
@@ -126,6 +127,7 @@ pub(super) fn following(
     changed: &ChangedKeys,
 ) -> Gateway {
     limit_connections(settings);
+    let servers = traced_servers(settings);
     let qiniu = &settings.qiniu;
     let sessions = previous.sessions.as_ref();
     let sessions = sessions.map(|sessions| sessions.at(&qiniu.endpoint.authority));
@@ -152,11 +154,10 @@ pub(super) fn following(
         (Some(rate), Some(counted)) => counted.followed_by(rate),
         (rate, _) => rate.and_then(AddressLimit::new),
     };
-    let tracer = match changed.has("telemetry") || changed.has("outbound") {
+    let tracer = match traces_otherwise(changed) {
         true => {
-            let metrics = &previous.telemetry.metrics;
-            let traces = settings.traces.take();
-            traces.map(|traces| Tracer::start(traces, metrics))
+            let (metrics, traces) = (&previous.telemetry.metrics, settings.traces.take());
+            traces.map(|traces| Tracer::start(traces, servers, metrics))
         }
         false => previous.tracer.clone(),
     };
@@ -237,6 +238,22 @@ fn reaches_qiniu_otherwise(changed: &ChangedKeys) -> bool {
     ["qiniu.endpoint", "qiniu.ca_file", "outbound"]
         .iter()
         .any(|key| changed.has(key))
+}
+
+/// Whether traces go elsewhere, or name other servers.
+fn traces_otherwise(changed: &ChangedKeys) -> bool {
+    ["telemetry", "outbound", "qiniu.endpoint", "evidence"]
+        .iter()
+        .any(|key| changed.has(key))
+}
+
+/// The servers that spans name.
+fn traced_servers(settings: &Settings) -> TracedServers {
+    let evidence = settings.evidence.as_ref();
+    TracedServers {
+        qiniu: TracedServer::of(&settings.qiniu.endpoint),
+        evidence: evidence.map(|evidence| TracedServer::of(&evidence.url.origin)),
+    }
 }
 
 /// Limits the connections of the public listener to the file descriptors that are left when those

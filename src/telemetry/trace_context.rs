@@ -37,6 +37,15 @@ pub struct TraceContext {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceState(String);
 
+/// What the next server is told of a trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutgoingTrace {
+    /// The span that sends the request.
+    pub context: TraceContext,
+    /// The state of the peer that the trace came from.
+    pub state: Option<TraceState>,
+}
+
 impl TraceId {
     /// `None` if all bytes are 0.
     pub fn new(bytes: [u8; 16]) -> Option<Self> {
@@ -63,6 +72,11 @@ impl SpanId {
 
 impl TraceFlags {
     const SAMPLED: u8 = 1;
+
+    /// The flags of a trace that is recorded, or not.
+    pub fn new(sampled: bool) -> Self {
+        Self(if sampled { Self::SAMPLED } else { 0 })
+    }
 
     /// Whether the peer may have recorded the trace.
     pub fn sampled(self) -> bool {
@@ -103,6 +117,29 @@ impl TraceContext {
             parent: SpanId::new(hex(text.get(36..52)?)?)?,
             flags: TraceFlags(known_flags),
         })
+    }
+}
+
+/// The header lines of a request over HTTP/1.1, each with its end.
+impl fmt::Display for OutgoingTrace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "traceparent: {}\r\n", self.context)?;
+        match &self.state {
+            Some(state) => write!(f, "tracestate: {}\r\n", state.as_str()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The value of `traceparent`, of version 00.
+impl fmt::Display for TraceContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            trace_id,
+            parent,
+            flags,
+        } = self;
+        write!(f, "00-{trace_id}-{parent}-{:02x}", flags.0)
     }
 }
 

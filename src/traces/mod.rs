@@ -23,10 +23,14 @@ use tokio::{
 pub use self::span::{AttributeValue, RequestTrace, SpanKind, SpanTimes, TraceSpan};
 use self::{export::TraceExporter, ids::TraceIds};
 use crate::{
-    outbound::{connection::ClientTls, dial::Dialer, origin::Url},
+    outbound::{
+        connection::ClientTls,
+        dial::Dialer,
+        origin::{Origin, Url},
+    },
     telemetry::{
         metrics::{Metrics, labels::SpanOutcome},
-        trace_context::{SpanId, TraceContext, TraceId},
+        trace_context::{SpanId, TraceContext, TraceFlags, TraceId},
     },
 };
 
@@ -54,6 +58,7 @@ pub struct Tracer {
     threshold: u64,
     queue: mpsc::Sender<Box<RequestTrace>>,
     metrics: Arc<Metrics>,
+    servers: TracedServers,
     exporter: Mutex<Option<RunningExporter>>,
 }
 
@@ -61,6 +66,24 @@ pub struct Tracer {
 struct RunningExporter {
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
+}
+
+/// A server that spans name.
+#[derive(Clone, Debug)]
+pub struct TracedServer {
+    /// Its host.
+    pub address: Arc<str>,
+    /// Its port.
+    pub port: u16,
+}
+
+/// The servers that requests of a gateway lead to.
+#[derive(Clone, Debug)]
+pub struct TracedServers {
+    /// Qiniu.
+    pub qiniu: TracedServer,
+    /// The app's backend, with evidence.
+    pub evidence: Option<TracedServer>,
 }
 
 /// The place of a request in a trace.
@@ -77,7 +100,11 @@ pub struct TracePlace {
 impl Tracer {
     /// A tracer whose exporter runs. The exporter ends by itself when the tracer and all of its
     /// traces are gone.
-    pub fn start(settings: TraceSettings, metrics: &Arc<Metrics>) -> Arc<Self> {
+    pub fn start(
+        settings: TraceSettings,
+        servers: TracedServers,
+        metrics: &Arc<Metrics>,
+    ) -> Arc<Self> {
         metrics.prepare_traces();
         let (queue, traces) = mpsc::channel(QUEUE);
         let threshold = threshold(settings.sample_ratio);
@@ -89,6 +116,7 @@ impl Tracer {
             threshold,
             queue,
             metrics: Arc::clone(metrics),
+            servers,
             exporter: Mutex::new(Some(RunningExporter { stop, task })),
         })
     }
@@ -109,11 +137,7 @@ impl Tracer {
     /// always followed, one that is not sampled never; without a parent the ratio decides.
     pub fn place(&self, parent: Option<&TraceContext>) -> TracePlace {
         match parent {
-            Some(context) => TracePlace {
-                trace_id: context.trace_id,
-                parent: Some(context.parent),
-                sampled: context.flags.sampled(),
-            },
+            Some(context) => TracePlace::of(context),
             None => {
                 let (trace_id, low) = self.ids.trace();
                 TracePlace {
@@ -125,6 +149,11 @@ impl Tracer {
         }
     }
 
+    /// The servers that spans name.
+    pub fn servers(&self) -> &TracedServers {
+        &self.servers
+    }
+
     /// A new span id.
     pub fn span_id(&self) -> SpanId {
         self.ids.span()
@@ -134,6 +163,36 @@ impl Tracer {
         let spans = trace.span_count();
         if self.queue.try_send(trace).is_err() {
             self.metrics.count_spans(SpanOutcome::Dropped, spans);
+        }
+    }
+}
+
+impl TracePlace {
+    /// Where a peer has put the request.
+    pub fn of(context: &TraceContext) -> Self {
+        Self {
+            trace_id: context.trace_id,
+            parent: Some(context.parent),
+            sampled: context.flags.sampled(),
+        }
+    }
+
+    /// What the next server is told: that this span of the trace sent the request.
+    pub fn context(self, span: SpanId) -> TraceContext {
+        TraceContext {
+            trace_id: self.trace_id,
+            parent: span,
+            flags: TraceFlags::new(self.sampled),
+        }
+    }
+}
+
+impl TracedServer {
+    /// The server of a URL.
+    pub fn of(origin: &Origin) -> Self {
+        Self {
+            address: origin.host.as_str().into(),
+            port: origin.port,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use super::Tracer;
+use super::{TracePlace, TracedServers, Tracer};
 use crate::telemetry::trace_context::{SpanId, TraceId, TraceState};
 
 /// What a span is, on its side of a connection. The numbers are OTLP's.
@@ -75,26 +75,45 @@ pub struct RequestTrace {
     pub(super) state: Option<TraceState>,
     /// The spans; the request's own is the last one.
     pub(super) spans: Vec<(SpanId, TraceSpan)>,
+    /// The id that the app's backend knows a delivery by.
+    evidence: SpanId,
+    /// Attributes of the request's own span that are known from its beginning.
+    attributes: Vec<(&'static str, AttributeValue)>,
 }
 
 impl RequestTrace {
     /// A trace without spans. `clocks` are both clocks at the request's beginning.
     pub fn begin(
         tracer: &Arc<Tracer>,
-        trace_id: TraceId,
-        parent: Option<SpanId>,
-        state: Option<TraceState>,
+        place: TracePlace,
         clocks: (SystemTime, Instant),
     ) -> Box<Self> {
         Box::new(Self {
             root: tracer.span_id(),
             tracer: Some(Arc::clone(tracer)),
             clocks,
-            trace_id,
-            parent,
-            state,
+            trace_id: place.trace_id,
+            parent: place.parent,
+            state: None,
             spans: Vec::with_capacity(6),
+            evidence: tracer.span_id(),
+            attributes: Vec::with_capacity(10),
         })
+    }
+
+    /// Adds an attribute to the span of the request.
+    pub fn of_request(&mut self, name: &'static str, value: AttributeValue) {
+        self.attributes.push((name, value));
+    }
+
+    /// The servers that its spans name.
+    pub fn servers(&self) -> Option<&TracedServers> {
+        self.tracer.as_ref().map(|tracer| tracer.servers())
+    }
+
+    /// The id of the span of a delivery of evidence.
+    pub fn evidence_id(&self) -> SpanId {
+        self.evidence
     }
 
     /// Adds a part of the request.
@@ -104,9 +123,11 @@ impl RequestTrace {
         self.spans.push((id, span));
     }
 
-    /// Ends the trace with the span of the whole request, and submits it.
-    pub fn end(mut self: Box<Self>, request: TraceSpan) {
+    /// Ends the trace with the span of the whole request, and submits it. `state` is the peer's.
+    pub fn end(mut self: Box<Self>, mut request: TraceSpan, state: Option<TraceState>) {
         let root = self.root;
+        self.state = state;
+        request.attributes.append(&mut self.attributes);
         self.spans.push((root, request));
         if let Some(tracer) = mem::take(&mut self.tracer) {
             tracer.submit(self);
@@ -131,7 +152,7 @@ impl RequestTrace {
 }
 
 impl TraceSpan {
-    /// A part of the work that another part may have sent nothing for.
+    /// A part of the work in this process.
     pub fn internal(name: &'static str, times: SpanTimes) -> Self {
         Self::new(name, SpanKind::Internal, times)
     }
@@ -139,6 +160,14 @@ impl TraceSpan {
     /// A request that was sent to another server.
     pub fn client(name: &'static str, times: SpanTimes) -> Self {
         Self::new(name, SpanKind::Client, times)
+    }
+
+    /// The request that was received.
+    pub fn server(name: String, times: SpanTimes) -> Self {
+        Self {
+            name: AttributeValue::Text(name.into()),
+            ..Self::new("", SpanKind::Server, times)
+        }
     }
 
     fn new(name: &'static str, kind: SpanKind, times: SpanTimes) -> Self {
@@ -150,6 +179,13 @@ impl TraceSpan {
             attributes: Vec::new(),
             failed: false,
         }
+    }
+
+    /// Says that it failed, and how, by a word of a closed set.
+    #[must_use]
+    pub fn failed(mut self, error: &'static str) -> Self {
+        self.failed = true;
+        self.with("error.type", AttributeValue::Word(error))
     }
 
     /// Adds an attribute.

@@ -15,7 +15,8 @@ use tokio::{
 };
 
 use super::{
-    AttributeValue, QUEUE, RequestTrace, SpanKind, SpanTimes, TraceSettings, TraceSpan, Tracer,
+    AttributeValue, QUEUE, RequestTrace, SpanKind, SpanTimes, TraceSettings, TraceSpan,
+    TracedServer, TracedServers, Tracer,
 };
 use crate::{
     outbound::{dial::Dialer, origin::Url},
@@ -38,7 +39,15 @@ fn tracer(ratio: f64, address: &str) -> Arc<Tracer> {
         sample_ratio: ratio,
         service_name: "edge".into(),
     };
-    Tracer::start(settings, &Metrics::new(LogWriter::discard()))
+    let server = TracedServer {
+        address: "qiniu.example".into(),
+        port: 443,
+    };
+    let servers = TracedServers {
+        qiniu: server,
+        evidence: None,
+    };
+    Tracer::start(settings, servers, &Metrics::new(LogWriter::discard()))
 }
 
 /// The numbers of exported and dropped spans.
@@ -59,9 +68,9 @@ fn span(name: &'static str) -> TraceSpan {
 fn submit(tracer: &Arc<Tracer>) {
     let place = tracer.place(None);
     let clocks = (UNIX_EPOCH, Instant::now());
-    let mut trace = RequestTrace::begin(tracer, place.trace_id, None, None, clocks);
+    let mut trace = RequestTrace::begin(tracer, place, clocks);
     trace.add(span("authenticate"));
-    trace.end(span("POST /x"));
+    trace.end(span("POST /x"), None);
 }
 
 #[tokio::test]
@@ -90,13 +99,9 @@ async fn a_batch_has_the_form_of_otlp() {
     headers.insert("tracestate", "vendor=1".parse().unwrap());
     let start = Instant::now();
     let time = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-    let mut trace = RequestTrace::begin(
-        &tracer,
-        context.trace_id,
-        Some(context.parent),
-        TraceState::from_headers(&headers),
-        (time, start),
-    );
+    let place = tracer.place(Some(&context));
+    let mut trace = RequestTrace::begin(&tracer, place, (time, start));
+    trace.state = TraceState::from_headers(&headers);
     let times = |from, lasts| SpanTimes {
         start: start + Duration::from_millis(from),
         duration: Duration::from_millis(lasts),

@@ -82,6 +82,7 @@ async fn deliver(evidence: &EvidenceSender, response: &str) -> Result<(), Delive
         issuer: "https://login.example.com/",
         passed: true,
         response: &pieces,
+        trace: None,
     };
     evidence.deliver(&delivery).await
 }
