@@ -99,7 +99,7 @@ pub(super) enum StoreError {
     #[error("it does not accept the user or the password")]
     Login,
     /// An error reply, by its code, like `READONLY` or `OOM`.
-    #[error("it refuses with {0}{hint}", hint = hint(.0))]
+    #[error("it refuses with {0}")]
     Refused(String),
     /// Not the protocol of Redis, or not a reply of the script.
     #[error("it sends invalid replies")]
@@ -126,10 +126,7 @@ pub(super) enum StoreError {
     #[error("no node of the cluster has the slot of the keys")]
     NoOwner,
     /// An announced server would be reached over a network without TLS.
-    #[error(
-        "it leads to another machine without encryption: use rediss://, or set \
-         `store.allow_plaintext`"
-    )]
+    #[error("it leads to another machine without encryption")]
     Plaintext,
 }
 
@@ -180,6 +177,23 @@ impl StoreError {
         }
     }
 
+    /// What to do about it.
+    pub(super) fn advice(&self) -> &'static str {
+        match self {
+            Self::Timeout | Self::Unreachable(_) => {
+                "check that it runs, its address in store.redis, and the network"
+            }
+            Self::Login => "check the user and the password in store.redis",
+            Self::Refused(code) => advice_on_refusal(code),
+            Self::Invalid => "check that store.redis leads to a Redis or Valkey",
+            Self::Moved(_) | Self::Ask(_) | Self::Split => "nothing: the gateway follows",
+            Self::NoSentinel(error) | Self::NoPrimary(error) => error.advice(),
+            Self::UnknownService => "check the name behind the hosts in store.redis",
+            Self::NoOwner => "check the cluster with `redis-cli --cluster check`",
+            Self::Plaintext => "use rediss:// in store.redis, or set store.allow_plaintext",
+        }
+    }
+
     /// An error reply with this code: the first word of its text, if it looks like a code.
     pub(super) fn refused(code: Option<&str>) -> Self {
         match code {
@@ -195,14 +209,18 @@ impl StoreError {
 }
 
 /// What to do about an error reply of this code.
-fn hint(code: &str) -> &'static str {
+fn advice_on_refusal(code: &str) -> &'static str {
     match code {
-        "NOPERM" => ": give its user the permissions that docs/store.md lists",
-        "READONLY" => ": it is a replica",
-        "MOVED" | "ASK" | "CROSSSLOT" => ": a cluster needs a URL like redis+cluster://",
-        "OOM" => ": it has no memory left",
-        "MISCONF" => ": it can't write to its disk",
-        _ => "",
+        "NOPERM" => "give its user the permissions that docs/store.md lists",
+        "READONLY" => "it is a replica: let store.redis name the primary or its sentinels",
+        "MOVED" | "ASK" | "CROSSSLOT" => "it is a cluster: use redis+cluster:// in store.redis",
+        "CLUSTERDOWN" => "check that most primaries of the cluster run, and that slots are served",
+        "OOM" => "give it more memory, or see what else it holds",
+        "MISCONF" => "check its disk",
+        "NOREPLICAS" => "check its replicas",
+        "DENIED" => "give it a password, or let it listen to this machine alone",
+        "LOADING" | "MASTERDOWN" | "BUSY" => "it may recover by itself; see its own log",
+        _ => "see its own log",
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
     cluster::Redirect,
     error::{StoreError, Unavailable},
     heartbeat::Probe,
-    link::{Link, warn},
+    link::Link,
     primary::PrimaryFinder,
     route::{ProbedRoute, RouteChange},
     script::{ScriptReply, Scripts},
@@ -38,7 +38,6 @@ impl Link {
     pub(super) async fn keep(&self, scripts: &Scripts) {
         let mut finder = self.finder();
         let mut pause = FIRST_PAUSE;
-        let mut logged = false;
         let mut redirects = self.redirects.subscribe();
         loop {
             if !Arc::ptr_eq(&finder.address, &self.address.load()) {
@@ -54,11 +53,8 @@ impl Link {
                         pause = FIRST_PAUSE;
                     }
                 }
-                Err(error) if !logged => warn(&error),
-                Err(_) => {}
+                Err(error) => self.log.is_down(&error),
             }
-            // From now on, each loss is logged when the connection is closed.
-            logged = true;
             sleep(jittered(pause)).await;
             pause = pause.saturating_mul(2).min(MAX_PAUSE);
         }
@@ -95,10 +91,8 @@ impl Link {
             let connection = found.route.primary.clone();
             let number = self.open(found.route, finder.follows_redirects());
             match std::mem::take(&mut is_first) {
-                true => {
-                    tracing::info!("the store is available: replicas share limits and sessions");
-                }
-                false => tracing::info!("another server of the store has taken over"),
+                true => self.log.is_up(),
+                false => self.log.has_moved(),
             }
             let broken = async {
                 connection.closed().await;

@@ -29,13 +29,12 @@ use super::{
     error::{StoreError, Unavailable},
     heartbeat::Heartbeat,
     keys::{StoreKey, StoreNames},
+    log::StoreLog,
     route::StoreRoute,
     script::{Script, ScriptReply},
+    wire::StoreConnection,
 };
-use crate::{
-    outbound::dial::Dialer,
-    telemetry::{metrics::StoreUpGauge, repeated::RepeatedLine},
-};
+use crate::{outbound::dial::Dialer, telemetry::metrics::StoreUpGauge};
 
 /// How soon most stores that are lost are back.
 const RECOVERY: Duration = Duration::from_secs(3);
@@ -79,7 +78,7 @@ pub struct Link {
     up: watch::Sender<Option<Instant>>,
     /// When it was last lost.
     lost: Mutex<Option<Instant>>,
-    refusals: RepeatedLine,
+    pub(super) log: StoreLog,
     metric: StoreUpGauge,
 }
 
@@ -115,7 +114,7 @@ impl Link {
             redirects: watch::Sender::new(None),
             up: watch::Sender::new(None),
             lost: Mutex::default(),
-            refusals: RepeatedLine::default(),
+            log: StoreLog::default(),
             metric,
         }
     }
@@ -178,7 +177,7 @@ impl Link {
 
     /// Fails the call whose reply was none of its script's: something is wrong with its key.
     pub(super) fn invalid_reply(&self) -> Unavailable {
-        self.log_refusal(&StoreError::Invalid);
+        self.log.refuses(&StoreError::Invalid);
         Unavailable
     }
 
@@ -201,7 +200,7 @@ impl Link {
                     Err(failed) => {
                         match opens(&failed.error) {
                             true => self.close(failed.number, &failed.error),
-                            false => self.log_refusal(&failed.error),
+                            false => self.log.refuses(&failed.error),
                         }
                         Err(Unavailable)
                     }
@@ -256,16 +255,6 @@ impl Link {
         self.current()
     }
 
-    fn log_refusal(&self, error: &StoreError) {
-        self.refusals.log(|left_out| {
-            tracing::warn!(
-                left_out,
-                "a call to the store failed: {error}; the request uses this replica's own limits \
-                 and sessions, and the store stays in use"
-            );
-        });
-    }
-
     pub(super) fn current(&self) -> Option<Arc<OpenRoute>> {
         self.open.borrow().clone()
     }
@@ -288,7 +277,7 @@ impl Link {
     }
 
     /// Adds the node that is being given the keys to the route of this number.
-    pub(super) fn add_successor(&self, number: u64, successor: super::wire::StoreConnection) {
+    pub(super) fn add_successor(&self, number: u64, successor: StoreConnection) {
         self.open.send_modify(|open| {
             let Some(current) = open.as_ref().filter(|open| open.number == number) else {
                 return;
@@ -326,14 +315,8 @@ impl Link {
             true
         });
         if closed {
-            warn(error);
+            self.log.is_down(error);
             self.closed.notify_waiters();
         }
     }
-}
-
-pub(super) fn warn(error: &StoreError) {
-    tracing::warn!(
-        "the store is unavailable: {error}; this replica uses its own limits and sessions meanwhile"
-    );
 }

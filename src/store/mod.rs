@@ -30,6 +30,7 @@ mod heartbeat;
 mod keep;
 mod keys;
 pub mod link;
+mod log;
 mod primary;
 mod quotas;
 mod rates;

@@ -1,7 +1,7 @@
 //! Another server takes over, by sentinels or in a cluster, under load: every video is one call,
 //! also if it goes to two replicas at once, no request fails, and limits hold.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use tokio::sync::Semaphore;
 
@@ -25,34 +25,50 @@ use crate::support::{
 };
 
 /// Waits until both replicas have this server as their store, and users have gone on with it.
-async fn is_taken_over_by(server: &Redis, pair: &Pair, users: &Roaming) {
+/// Returns when both had it.
+async fn is_taken_over_by(server: &Redis, pair: &Pair, users: &Roaming) -> Instant {
     let replicas = async || server.keys("{liveness-gateway}:replica:*").await.len() == 2;
     eventually("both are at the new primary", replicas).await;
     pair.both_are_up().await;
+    let back = Instant::now();
     users.go_on().await;
+    back
 }
 
 #[tokio::test]
-async fn a_primary_that_is_demoted_and_one_that_is_killed_are_left_for_the_next() {
+async fn a_primary_that_is_demoted_is_left_for_the_one_that_the_sentinel_promotes() {
+    if !redis::is_there() {
+        return;
+    }
+    let watched = Watched::start(&[]).await;
+    let mut pair = Pair::at(&watched.url()).await;
+    pair.limits_are_shared("before").await;
+    let users = pair.users();
+    users.go_on().await;
+    let began = Instant::now();
+    let next = watched.demote().await;
+    let back = is_taken_over_by(&watched.servers[next], &pair, &users).await;
+    pair.limits_are_shared("after").await;
+    pair.was_one_call_each(users, back - began).await;
+}
+
+#[tokio::test]
+async fn a_primary_that_is_killed_is_left_for_the_one_that_the_sentinel_promotes() {
     if !redis::is_there() {
         return;
     }
     let mut watched = Watched::start(&[]).await;
     let mut pair = Pair::at(&watched.url()).await;
-    pair.limits_are_shared("before").await;
     let users = pair.users();
     users.go_on().await;
-    let next = watched.demote().await;
-    is_taken_over_by(&watched.servers[next], &pair, &users).await;
-    pair.limits_are_shared("between").await;
-    watched.healed().await;
+    let began = Instant::now();
     let (next, ()) = tokio::join!(
         watched.kill(),
         pair.is_held_to_the_limits_of_both("meanwhile")
     );
-    is_taken_over_by(&watched.servers[next], &pair, &users).await;
+    let back = is_taken_over_by(&watched.servers[next], &pair, &users).await;
     pair.limits_are_shared("after").await;
-    pair.was_one_call_each(users).await;
+    pair.was_one_call_each(users, back - began).await;
 }
 
 #[tokio::test]
@@ -78,9 +94,10 @@ async fn a_slot_that_moves_is_followed_and_so_is_the_one_that_replaces_its_node(
     is_taken_over_by(&cluster.nodes[1], &pair, &users).await;
     pair.limits_are_shared("after the move").await;
 
+    let began = Instant::now();
     cluster.nodes[1].kill();
     pair.is_held_to_the_limits_of_both("meanwhile").await;
-    is_taken_over_by(&cluster.nodes[3], &pair, &users).await;
+    let back = is_taken_over_by(&cluster.nodes[3], &pair, &users).await;
     pair.limits_are_shared("after the failover").await;
 
     // The node of the URL is gone, and a connection is needed.
@@ -90,7 +107,7 @@ async fn a_slot_that_moves_is_followed_and_so_is_the_one_that_replaces_its_node(
         .await;
     is_taken_over_by(&cluster.nodes[3], &pair, &users).await;
     pair.limits_are_shared("without the first node").await;
-    pair.was_one_call_each(users).await;
+    pair.was_one_call_each(users, back - began).await;
 }
 
 #[tokio::test]

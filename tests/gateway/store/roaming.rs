@@ -31,6 +31,9 @@ const ANY: &str = concat!(
     r#""result":{"session_id":"S1","code":"123","score":0.96,"action_verify":"pass"}}"#
 );
 
+/// How long a `verify` waits for a store in which another server takes over.
+const WAIT: Duration = Duration::from_secs(10);
+
 /// Two replicas, and what they send to Qiniu.
 pub(crate) struct Pair {
     pub(crate) both: Arc<[Gateway; 2]>,
@@ -132,13 +135,18 @@ impl Pair {
         Roaming { over, ended, users }
     }
 
-    /// Ends the users, and asserts that each video was one call.
-    pub(crate) async fn was_one_call_each(&self, users: Roaming) {
+    /// Ends the users, and asserts that each video was one call. If the store was away for longer
+    /// than a `verify` waits for it, one at each replica can be two.
+    pub(crate) async fn was_one_call_each(&self, users: Roaming, away: Duration) {
         users.over.store(true, Ordering::SeqCst);
         users.users.join_all().await;
         let videos = users.ended.load(Ordering::SeqCst);
-        eprintln!("{videos} videos to both replicas");
-        assert_eq!(self.qiniu.requests(), videos + self.allowed);
+        let calls = self.qiniu.requests();
+        eprintln!("{videos} videos to both replicas, {calls} calls, away for {away:?}");
+        match away < WAIT {
+            true => assert_eq!(calls, videos + self.allowed),
+            false => assert!(calls <= 2 * videos + self.allowed),
+        }
     }
 }
 
