@@ -17,14 +17,16 @@ fail() { echo "FAIL  $*"; failed=1; }
 expect() { if grep -Eq -- "$3" "$2"; then ok "$1"; else fail "$1: no line of $2 matches $3"; fi; }
 # forbid NAME FILE PATTERN: no line of the file matches.
 forbid() { if grep -Eq -- "$3" "$2"; then fail "$1: $2 has $3"; else ok "$1"; fi; }
-# longer NAME SECONDS TOML: the time to stop, in seconds, is longer than the drain timeout.
+# longer NAME SECONDS TOML: the time to stop, in seconds, is longer than a stop lasts.
 longer() {
-    local drain
+    local lame_duck drain
+    lame_duck=$(sed -n 's/^lame_duck = "\([0-9]*\)s".*/\1/p' "$3")
     drain=$(sed -n 's/^drain_timeout = "\([0-9]*\)s".*/\1/p' "$3")
-    if [ -n "$drain" ] && [ -n "$2" ] && [ "$2" -gt "$drain" ]; then
+    # The default is the longest route timeout and 5 s.
+    if [ -n "$2" ] && [ "$2" -gt $((${lame_duck:-0} + ${drain:-65} + 5)) ]; then
         ok "$1"
     else
-        fail "$1: '$2' s to stop, '$drain' s to drain"
+        fail "$1: '$2' s to stop, '$lame_duck' s of lame duck, '$drain' s to drain"
     fi
 }
 
@@ -60,12 +62,24 @@ unit=systemd/liveness-gateway.service
 stop=$(sed -n 's/^TimeoutStopSec=\([0-9]*\)s$/\1/p' $unit)
 longer "systemd: time to drain" "$stop" systemd/gateway.toml
 check_toml "systemd: gateway.toml" systemd/gateway.toml
+# The sockets are those that the configuration names, or the gateway does not start.
+for key in server admin; do
+    listen=$(awk -v key="[$key]" '/^\[/ { inside = ($0 == key) }
+        inside && /^listen = / { split($0, part, "\""); print part[2] }' systemd/gateway.toml)
+    expect "systemd: the socket of $key.listen" systemd/liveness-gateway.socket \
+        "^ListenStream=${listen//./\\.}\$"
+done
+expect "systemd: checks before it starts" $unit '^ExecStartPre=.* check --config '
+expect "systemd: reloads" $unit '^ExecReload=/bin/kill -HUP \$MAINPID$'
 if command -v systemd-analyze > /dev/null; then
     # The binary is not installed on this machine.
     mkdir "$work/unit"
+    for file in systemd/*.service systemd/*.socket; do
+        sed 's#/usr/local/bin/liveness-gateway#/bin/true#' "$file" > "$work/unit/$(basename "$file")"
+    done
     copy=$work/unit/liveness-gateway.service
-    sed -e 's#^ExecStart=[^ ]*#ExecStart=/bin/true#' "$unit" > "$copy"
-    if systemd-analyze verify "$copy" > "$work/out" 2>&1 && [ ! -s "$work/out" ]; then
+    if systemd-analyze --man=no verify "$copy" "${copy%.service}.socket" > "$work/out" 2>&1 \
+        && [ ! -s "$work/out" ]; then
         ok "systemd: verify"
     else
         fail "systemd: verify"; cat "$work/out"
@@ -75,6 +89,20 @@ if command -v systemd-analyze > /dev/null; then
         ok "systemd: security, $(tail -n 1 "$work/out" | tr -cd '[:print:]')"
     else
         fail "systemd: security"; cat "$work/out"
+    fi
+    # The drop-in is for a newer systemd than some machines have.
+    version=$(systemd-analyze --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+    if [ "$version" -ge 253 ]; then
+        mkdir "$copy.d"
+        sed 's#/usr/local/bin/liveness-gateway#/bin/true#' systemd/liveness-gateway.service.d/*.conf \
+            > "$copy.d/drop-in.conf"
+        if systemd-analyze --man=no verify "$copy" > "$work/out" 2>&1 && [ ! -s "$work/out" ]; then
+            ok "systemd: verify with the drop-in"
+        else
+            fail "systemd: verify with the drop-in"; cat "$work/out"
+        fi
+    else
+        skip "systemd: the drop-in needs systemd 253, this is $version"
     fi
 else
     skip "systemd: no systemd-analyze"
