@@ -182,6 +182,9 @@ mod stops;
 // What goes wrong is named by the log or a metric, with a suggested fix.
 mod troubleshooting;
 
+// A recorded request has a span for each of its parts, and strangers have no say in that.
+mod traces;
+
 // Keys and certificates in files are replaced while the gateway runs, and no request fails.
 mod rotation;
 

@@ -83,7 +83,11 @@ def conventions():
 
 def start(binary, arguments, running):
     process = subprocess.Popen(
-        [binary, *arguments], env={**os.environ, **KEYS}, stdout=subprocess.PIPE, text=True
+        [binary, *arguments],
+        env={**os.environ, **KEYS},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
     running.append(process)
     return process
