@@ -196,7 +196,6 @@ impl Upkeep {
         let shared = SharedChanges::of(&mut settings, changed);
         let shared = shared.map_err(|_| ReloadError::Derivation)?;
         let gateway = Arc::new(build::following(&previous, &mut settings, changed));
-        prepare_metrics(&gateway);
         fetch_keys(&self.current, &gateway);
         let _ = timeout(KEYS_WAIT, gateway.authenticator.first_fetches()).await;
         let keys = gateway.authenticator.issuer_keys();
@@ -206,6 +205,8 @@ impl Upkeep {
         shared
             .apply(&gateway)
             .map_err(|_| ReloadError::Derivation)?;
+        // Not earlier: a configuration that is refused must not end the series of the one in use.
+        prepare_metrics(&gateway);
         change::swap(
             &self.current,
             &self.rules,

@@ -98,12 +98,13 @@ impl IssuerSeries {
         Self {
             since: Instant::now(),
             fetches: CounterSet::default(),
-            configured: true,
+            configured: false,
         }
     }
 }
 
-/// The series of an issuer. One that nobody has prepared gets them here.
+/// The series of an issuer. One that nobody has prepared gets them here: an issuer of a new
+/// configuration is asked for its keys before that is in use.
 fn series_of<'a>(
     known: &'a mut BTreeMap<Arc<str>, IssuerSeries>,
     issuer: &Arc<str>,
