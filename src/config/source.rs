@@ -77,13 +77,18 @@ impl ConfigSource {
         FileVersion(text.map(|text| Sha256::digest(text).into()))
     }
 
+    /// The file, as errors name it.
+    pub fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
     /// Whether the file can be read again: a pipe can't.
     pub fn is_file(&self) -> bool {
         fs::metadata(&self.path).is_ok_and(|it| it.is_file())
     }
 
     fn load_with(&self, running: Option<&ConfigValues>) -> Result<LoadedConfig, ConfigErrors> {
-        let name = self.path.display().to_string();
+        let name = self.name();
         let failed = |error: ConfigError| ConfigErrors::new(&name, String::new(), vec![error]);
         let text = read(&self.path).map_err(failed)?;
         let variables = match &self.variables {

@@ -169,7 +169,8 @@ impl Upkeep {
         } = loaded;
         let log = settings.log;
         if let Err(error) = self.replace(settings, &changed).await {
-            return follower.refuse(std::iter::once(error.to_string()));
+            let error = format!("{}: {error}", follower.source.name());
+            return follower.refuse(std::iter::once(error));
         }
         follower.running = Arc::new(values);
         if let Some(control) = &follower.log {

@@ -188,6 +188,10 @@ mod traces;
 // Keys and certificates in files are replaced while the gateway runs, and no request fails.
 mod rotation;
 
+// A changed configuration is in use soon and as a whole, or not at all; no request fails because of
+// it, and nothing that was counted is forgotten.
+mod reload;
+
 // The commands: exit codes, what they print, and what they never print.
 mod cli;
 

@@ -17,7 +17,7 @@ use super::{
 /// The program, started by a shell that sets a limit first. Killed when it is dropped.
 pub(crate) struct GatewayProcess {
     child: Child,
-    _folder: Folder,
+    folder: Folder,
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
     lines: Arc<Mutex<Vec<Value>>>,
@@ -61,7 +61,7 @@ impl GatewayProcess {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut gateway = Self {
             child,
-            _folder: folder,
+            folder,
             address: nowhere,
             admin: nowhere,
             lines,
@@ -70,6 +70,21 @@ impl GatewayProcess {
         gateway.address = address(&gateway.line("listening").await);
         gateway.admin = address(&gateway.line("admin listening").await);
         gateway
+    }
+
+    /// Replaces a part of its configuration file.
+    pub(crate) fn rewrite(&self, from: &str, to: &str) {
+        let text = std::fs::read_to_string(self.folder.path().join("gateway.toml")).unwrap();
+        assert!(text.contains(from), "{from} is not in {text}");
+        self.folder
+            .rename_over("gateway.toml", &text.replace(from, to));
+    }
+
+    /// Sends it this signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(sent.unwrap().success());
     }
 
     /// The lines whose message begins so.

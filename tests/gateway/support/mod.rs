@@ -116,6 +116,13 @@ pub(crate) fn settings_with(
         "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[admin]\nlisten = \"127.0.0.1:0\"\n[qiniu]\n{qiniu}\n\
          access_key = {{ env = \"AK\" }}\nsecret_key = {{ env = \"SK\" }}\nconnect_timeout = \"2s\"\n{more}"
     );
+    config::load_text(&text, "test.toml", Path::new("."), &variables(secrets))
+        .unwrap_or_else(|report| panic!("{report}"))
+        .settings
+}
+
+/// The environment of a gateway: the secrets that all tests use, and these.
+pub(crate) fn variables(secrets: &[(&str, &str)]) -> BTreeMap<String, String> {
     let variables = [
         ("AK", ACCESS_KEY),
         ("SK", SECRET_KEY),
@@ -127,10 +134,7 @@ pub(crate) fn settings_with(
     ];
     let variables = variables.iter().chain(secrets);
     let variables = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let variables: BTreeMap<_, _> = variables.collect();
-    config::load_text(&text, "test.toml", Path::new("."), &variables)
-        .unwrap_or_else(|report| panic!("{report}"))
-        .settings
+    variables.collect()
 }
 
 impl Gateway {
@@ -159,9 +163,12 @@ impl Gateway {
     /// The same, with quotas that follow this clock.
     pub(crate) async fn run_by(settings: Settings, clock: &Clock) -> Self {
         let (lines, log) = LogWriter::capture();
-        let running = BoundGateway::start_with_clock(settings, lines, clock)
-            .await
-            .unwrap();
+        let running = BoundGateway::start_with_clock(settings, lines, clock);
+        Self::serve(running.await.unwrap(), log)
+    }
+
+    /// A gateway that is bound, and whose access records are in `log`.
+    pub(crate) fn serve(running: BoundGateway, log: Arc<Mutex<Vec<u8>>>) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (address, admin) = (running.public_addresses()[0], running.admin_address());
         let told = async move {
