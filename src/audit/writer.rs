@@ -31,6 +31,9 @@ use crate::{
 
 /// The pause before another try, and between two looks at a file that may have been rotated.
 const TICK: Duration = Duration::from_secs(1);
+/// Maximum size of the records that are written at once, in bytes. After a time of trouble, a disk
+/// must have room for so much to take anything.
+const MAX_GROUP: usize = 64 * 1024;
 
 /// The thread, as the rest of the gateway sees it. Dropping it ends the thread, once what is queued
 /// has been written.
@@ -161,10 +164,12 @@ impl AuditWriter {
     fn run(mut self) {
         while !self.stopping {
             self.write();
-            let turn = self.queue.wait(Instant::now() + TICK);
+            let more = !self.pending.is_empty() && self.failing_since.is_none();
+            let pause = if more { Duration::ZERO } else { TICK };
+            let turn = self.queue.wait(Instant::now() + pause);
             self.take(turn);
         }
-        self.write();
+        while self.write() && !self.pending.is_empty() {}
         let unwritten = self.pending.len() as u64 + self.lost;
         if unwritten > 0 {
             tracing::error!(unwritten, "audit records are lost, as the gateway stops");
@@ -179,8 +184,8 @@ impl AuditWriter {
         self.options = turn.options;
     }
 
-    /// Writes all that is due, and says how it went.
-    fn write(&mut self) {
+    /// Writes what is due, and says how it went. Returns whether it could be written.
+    fn write(&mut self) -> bool {
         // Nobody waits any more for a record that a request has given up.
         self.give_up(|record| {
             record
@@ -188,10 +193,12 @@ impl AuditWriter {
                 .as_ref()
                 .is_some_and(|waiter| waiter.is_closed())
         });
-        match self.write_group() {
+        let written = self.write_group();
+        match &written {
             Ok(()) => self.works(),
-            Err(error) => self.fails(&error),
+            Err(error) => self.fails(error),
         }
+        written.is_ok()
     }
 
     fn works(&mut self) {
@@ -246,17 +253,30 @@ impl AuditWriter {
         }
     }
 
-    /// The records that are due, in their order.
+    /// The records of the next group, in their order.
     pub(super) fn plan(&self) -> Vec<PlannedRecord> {
         let overdue = self.last_checkpoint.elapsed() >= self.options.checkpoint;
         let gap = self.failing_since.is_some() || self.lost > 0;
         let begin = (!self.started).then_some(PlannedRecord::Start);
-        let pending = (0..self.pending.len()).map(PlannedRecord::Pending);
+        let mut size: usize = 0;
+        let sizes = self.pending.iter().map(QueuedRecord::size);
+        let fits = |more: &usize| {
+            size = size.saturating_add(*more);
+            size <= MAX_GROUP
+        };
+        // A single record fits, whatever its size.
+        let count = sizes
+            .take_while(fits)
+            .count()
+            .max(1)
+            .min(self.pending.len());
+        let all = count == self.pending.len();
+        let pending = (0..count).map(PlannedRecord::Pending);
         let end = [
             gap.then_some(PlannedRecord::Gap),
             (overdue && self.options.signer.is_some() && !self.stopping)
                 .then_some(PlannedRecord::Checkpoint),
-            self.stopping.then_some(PlannedRecord::Stop),
+            (self.stopping && all).then_some(PlannedRecord::Stop),
         ];
         let end = end.into_iter().flatten();
         begin.into_iter().chain(pending).chain(end).collect()

@@ -161,6 +161,9 @@ mod evidence;
 // A slow backend delays the caller and the stop only as long as agreed.
 mod slow_evidence;
 
+// Each verify that reached Qiniu is in the audit log, and nothing is done to that log unseen.
+mod audit;
+
 // --- Several replicas ---
 
 // Replicas share limits and sessions through a real Redis or Valkey, in every state that the store
@@ -194,6 +197,9 @@ mod reload;
 
 // The commands: exit codes, what they print, and what they never print.
 mod cli;
+
+// The manual page has every command, and its formatter finds no fault.
+mod manual;
 
 // --- The tools around it ---
 

@@ -1,0 +1,112 @@
+//! A log that can't be written is told of, stops verifies only if it is required, and says itself
+//! what it lacks.
+
+use std::{fs::File, io::Read as _, thread, time::Duration};
+
+use bytes::Bytes;
+use hyper::Request;
+
+use super::{Log, PASS, events, records, stopped, verify};
+use crate::support::{
+    Answer, Gateway, SESSIONCODE, send,
+    upstream::{self, Does, answer},
+};
+
+async fn ready(gateway: &Gateway) -> Answer {
+    let request = Request::get("/readyz").header("host", "admin");
+    send(gateway.admin, false, request, Bytes::new()).await
+}
+
+async fn wait_until_ready(gateway: &Gateway) {
+    for _ in 0..5000 {
+        if ready(gateway).await.status == 200 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    panic!("{:?}", ready(gateway).await);
+}
+
+#[tokio::test]
+async fn without_a_reader_a_required_fifo_stops_verifies_before_their_calls() {
+    let qiniu = upstream::start(Does::AnswerAndStay(answer("200 OK", PASS))).await;
+    let log = Log::fifo();
+    let gateway = Gateway::start(qiniu.address, "", &log.unbound("required = true")).await;
+    for _ in 0..3 {
+        let refused = verify(&gateway).await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.code().as_str()),
+            (503, "not_ready"),
+            "{refused:?}"
+        );
+        assert_eq!(refused.header("retry-after"), "5");
+    }
+    assert_eq!(qiniu.requests(), 0);
+    let unready = ready(&gateway).await;
+    assert_eq!(unready.status, 503);
+    assert_eq!(unready.json()["checks"]["audit"], "failing");
+    // What is not recorded goes on.
+    let session = gateway.post(false, SESSIONCODE, "{}").await;
+    assert_ne!(session.code(), "not_ready", "{session:?}");
+    let metrics = gateway.metrics().await;
+    assert!(
+        metrics.contains("audit_records_total{outcome=\"failed\"} 3\n"),
+        "{metrics}"
+    );
+
+    let path = log.path();
+    let reader = thread::spawn(move || {
+        let mut text = String::new();
+        File::open(path).unwrap().read_to_string(&mut text).unwrap();
+        text
+    });
+    wait_until_ready(&gateway).await;
+    assert_eq!(ready(&gateway).await.json()["checks"]["audit"], "ok");
+    assert_eq!(verify(&gateway).await.status, 200);
+    stopped(gateway).await;
+    let records = records(&reader.join().unwrap());
+    assert_eq!(
+        events(&records),
+        ["start", "gap", "begin", "verify", "stop"]
+    );
+    assert_eq!(records[1]["lost"], 0);
+    assert!(records[1]["since"].is_string());
+}
+
+#[tokio::test]
+async fn without_a_reader_a_fifo_holds_up_nobody_and_gets_the_records_later() {
+    let qiniu = upstream::start(Does::AnswerAndStay(answer("200 OK", PASS))).await;
+    let log = Log::fifo();
+    let gateway = Gateway::start(qiniu.address, "", &log.unbound("")).await;
+    for _ in 0..3 {
+        assert_eq!(verify(&gateway).await.status, 200);
+    }
+    assert!(
+        !ready(&gateway).await.json()["checks"]
+            .to_string()
+            .contains("audit")
+    );
+    let path = log.path();
+    let reader = thread::spawn(move || {
+        let mut text = String::new();
+        File::open(path).unwrap().read_to_string(&mut text).unwrap();
+        text
+    });
+    while !gateway
+        .metrics()
+        .await
+        .contains("audit_records_total{outcome=\"written\"} 3\n")
+    {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    stopped(gateway).await;
+    let text = reader.join().unwrap();
+    let events = events(&records(&text));
+    assert_eq!(
+        events,
+        ["start", "verify", "verify", "verify", "gap", "stop"]
+    );
+    let mut verifier = liveness_gateway::audit::verify::AuditVerifier::default();
+    verifier.read(text.as_bytes()).unwrap();
+    assert_eq!(verifier.finish().unwrap().len(), 1);
+}
