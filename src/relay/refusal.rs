@@ -121,12 +121,7 @@ impl Refusal {
                 ProblemDetails::new(403, "insufficient_scope", detail)
                     .field(ProblemField::Challenge(challenge))
             }
-            Self::Consent(claim) => {
-                let detail = format!("the token lacks the claim `{claim}`, the user's consent");
-                let challenge = "Bearer error=\"insufficient_scope\"".to_owned();
-                ProblemDetails::new(403, "insufficient_scope", detail)
-                    .field(ProblemField::Challenge(challenge))
-            }
+            Self::Consent(claim) => no_consent(claim),
             Self::AddressRate { wait, .. } => {
                 let detail =
                     "too many requests from this address; retry after the time in Retry-After";
@@ -210,6 +205,12 @@ impl Refusal {
             | Self::Session(_) => None,
         }
     }
+}
+
+fn no_consent(claim: &str) -> ProblemDetails {
+    let detail = format!("the token lacks the claim `{claim}`, the user's consent");
+    let challenge = "Bearer error=\"insufficient_scope\"".to_owned();
+    ProblemDetails::new(403, "insufficient_scope", detail).field(ProblemField::Challenge(challenge))
 }
 
 fn malformed(detail: impl Into<Cow<'static, str>>) -> ProblemDetails {
