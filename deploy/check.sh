@@ -62,14 +62,18 @@ unit=systemd/liveness-gateway.service
 stop=$(sed -n 's/^TimeoutStopSec=\([0-9]*\)s$/\1/p' $unit)
 longer "systemd: time to drain" "$stop" systemd/gateway.toml
 check_toml "systemd: gateway.toml" systemd/gateway.toml
-# The sockets are those that the configuration names, or the gateway does not start.
-for key in server admin; do
-    listen=$(awk -v key="[$key]" '/^\[/ { inside = ($0 == key) }
-        inside && /^listen = / { split($0, part, "\""); print part[2] }' systemd/gateway.toml)
-    expect "systemd: the socket of $key.listen" systemd/liveness-gateway.socket \
-        "^ListenStream=${listen//./\\.}\$"
-done
+# The socket is one that the configuration names, or the gateway does not start.
+listen=$(awk '/^\[/ { inside = ($0 == "[server]") }
+    inside && /^listen = / { split($0, part, "\""); print part[2] }' systemd/gateway.toml)
+if [ "$(sed -n 's/^ListenStream=//p' systemd/liveness-gateway.socket)" = "$listen" ]; then
+    ok "systemd: the socket of server.listen, and no other"
+else
+    fail "systemd: the sockets are not '$listen' of server.listen"
+fi
 expect "systemd: checks before it starts" $unit '^ExecStartPre=.* check --config '
+expect "systemd: tells when it is ready" $unit '^Type=notify$'
+expect "systemd: nobody else speaks for it" $unit '^NotifyAccess=main$'
+expect "systemd: a process that hangs is replaced" $unit '^WatchdogSec=[0-9]+s$'
 expect "systemd: reloads" $unit '^ExecReload=/bin/kill -HUP \$MAINPID$'
 if command -v systemd-analyze > /dev/null; then
     # The binary is not installed on this machine.

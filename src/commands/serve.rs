@@ -155,6 +155,7 @@ async fn serve(
         end: async {
             tokio::select! {
                 () = signals.clone().first() => {
+                    tracing::info!("stopping: not ready from now on");
                     notifier.stopping();
                     StopReason::Signal
                 }

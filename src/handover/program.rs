@@ -45,6 +45,16 @@ impl Program {
         }
     }
 
+    /// Another program.
+    #[cfg(test)]
+    pub(super) fn of(path: &str, arguments: &[&str]) -> Self {
+        Self {
+            path: path.into(),
+            name: path.into(),
+            arguments: arguments.iter().map(OsString::from).collect(),
+        }
+    }
+
     /// Starts the file that is there now, with the same name and arguments.
     pub(super) fn command(&self) -> Command {
         let mut command = Command::new(&self.path);

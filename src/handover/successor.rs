@@ -69,6 +69,7 @@ pub struct Handover {
     program: Program,
     sockets: Vec<(ListenerLabel, OwnedFd)>,
     notifier: Notifier,
+    ready_timeout: Duration,
 }
 
 impl Handover {
@@ -82,6 +83,7 @@ impl Handover {
             program,
             sockets,
             notifier,
+            ready_timeout: READY_TIMEOUT,
         }
     }
 
@@ -99,8 +101,8 @@ impl Handover {
         let successor = Successor(Some(child));
         tracing::info!(process, program = %self.program.path().display(), "starting anew");
         let mut stream = self.send_sockets(stream).map_err(HandoverError::Send)?;
-        match timeout(READY_TIMEOUT, stream.read_u8()).await {
-            Err(_) => return Err(HandoverError::Slow(READY_TIMEOUT)),
+        match timeout(self.ready_timeout, stream.read_u8()).await {
+            Err(_) => return Err(HandoverError::Slow(self.ready_timeout)),
             Ok(Ok(wire::READY)) => {}
             Ok(_) => return Err(successor.end()),
         }
@@ -176,4 +178,35 @@ impl Drop for Successor {
 fn kill(mut child: Child) -> io::Result<ExitStatus> {
     child.kill()?;
     child.wait()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handover(program: &str, arguments: &[&str]) -> Handover {
+        let program = Program::of(program, arguments);
+        let mut handover = Handover::new(program, Vec::new(), Notifier::default());
+        handover.ready_timeout = Duration::from_millis(100);
+        handover
+    }
+
+    #[tokio::test]
+    async fn a_process_that_does_not_take_over_is_ended() {
+        let folder = std::env::temp_dir().join(format!("successor-{}", std::process::id()));
+        let file = folder.to_str().unwrap();
+        // Both write their number first.
+        let slow = format!("echo $$ > {file}; exec sleep 1000");
+        let wrong = format!("echo $$ > {file}; echo no >&0; exec sleep 1000");
+        for (script, expected) in [(slow, "within"), (wrong, "ended before")] {
+            let error = handover("/bin/sh", &["-c", &script]).hand_over().await;
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+            let process = std::fs::read_to_string(&folder).unwrap_or_default();
+            let process = process.trim();
+            let left = std::path::Path::new("/proc").join(process).join("stat");
+            assert!(process.is_empty() || !left.exists(), "{process} runs");
+        }
+        let _ = std::fs::remove_file(folder);
+    }
 }

@@ -188,6 +188,10 @@ mod troubleshooting;
 // A recorded request has a span for each of its parts, and strangers have no say in that.
 mod traces;
 
+// A restart or an upgrade refuses no connection and loses no request, and the service manager is
+// told.
+mod restarts;
+
 // Keys and certificates in files are replaced while the gateway runs, and no request fails.
 mod rotation;
 

@@ -75,6 +75,81 @@ async fn a_stop_lets_requests_finish_and_accepts_no_more() {
 }
 
 #[tokio::test]
+async fn requests_that_are_on_their_way_at_a_stop_are_served_and_are_the_last() {
+    let mut running = start(settings()).await;
+    let mut used = connect(running.public, GET).await;
+    read_until(&mut used, "0 tls=false").await;
+    let mut fresh = connect(running.public, "").await;
+    running.until_connections_are(2).await;
+    let mut waiting = connect(running.public, WAIT).await;
+    soon(running.gate.arrived.notified()).await;
+    running.stop.take().unwrap().send(()).unwrap();
+    running.until_refused().await;
+    for stream in [&mut used, &mut fresh] {
+        stream.write_all(GET.as_bytes()).await.unwrap();
+        let answer = read_all(stream).await;
+        assert!(answer.contains("connection: close"), "{answer}");
+        assert!(answer.ends_with("0 tls=false"), "{answer}");
+    }
+    running.gate.release.notify_waiters();
+    read_all(&mut waiting).await;
+    assert_eq!(soon(running.outcome).await.unwrap().cut, 0);
+}
+
+#[tokio::test]
+async fn what_waits_in_the_queue_at_a_stop_is_served() {
+    let mut full = settings();
+    full.max_connections = 1;
+    let mut running = start(full).await;
+    let mut first = connect(running.public, WAIT).await;
+    soon(running.gate.arrived.notified()).await;
+    let mut queued = Vec::new();
+    for _ in 0..20 {
+        queued.push(connect(running.public, GET).await);
+    }
+    running.stop.take().unwrap().send(()).unwrap();
+    // The only place is taken until this request has ended.
+    running.until_draining().await;
+    running.gate.release.notify_waiters();
+    read_all(&mut first).await;
+    for stream in &mut queued {
+        let answer = read_all(stream).await;
+        assert!(answer.ends_with("0 tls=false"), "{answer}");
+    }
+    assert_eq!(soon(running.outcome).await.unwrap().cut, 0);
+    assert!(TcpStream::connect(running.public).await.is_err());
+}
+
+#[tokio::test]
+async fn a_lame_duck_is_not_ready_and_serves_new_connections_until_its_time_has_passed() {
+    let mut lame = settings();
+    lame.lame_duck = TEN_MINUTES;
+    let mut running = start(lame).await;
+    let mut used = connect(running.public, GET).await;
+    read_until(&mut used, "0 tls=false").await;
+    running.stop.take().unwrap().send(()).unwrap();
+    running.until_draining().await;
+    let ready = exchange(running.admin, "GET /readyz HTTP/1.1").await;
+    assert!(ready.starts_with("HTTP/1.1 503 "), "{ready}");
+    for stream in [&mut used, &mut connect(running.public, "").await] {
+        stream.write_all(GET.as_bytes()).await.unwrap();
+        let answer = read_all(stream).await;
+        assert!(answer.contains("connection: close"), "{answer}");
+    }
+
+    let mut short = settings();
+    short.lame_duck = Duration::from_millis(20);
+    let mut running = start(short).await;
+    let mut waiting = connect(running.public, WAIT).await;
+    soon(running.gate.arrived.notified()).await;
+    running.stop.take().unwrap().send(()).unwrap();
+    running.until_refused().await;
+    running.gate.release.notify_waiters();
+    assert!(read_all(&mut waiting).await.ends_with("waited"));
+    assert_eq!(soon(running.outcome).await.unwrap().cut, 0);
+}
+
+#[tokio::test]
 async fn a_stop_closes_connections_that_do_not_finish() {
     let mut short = settings();
     short.drain_timeout = Duration::from_millis(50);

@@ -157,6 +157,26 @@ impl Running {
         self.metrics.encode(TextFormat::Prometheus)
     }
 
+    /// Waits until the stop has begun.
+    pub(crate) async fn until_draining(&self) {
+        soon(async {
+            while !self.readiness.is_draining() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+    }
+
+    /// Waits until the listener is closed.
+    pub(crate) async fn until_refused(&self) {
+        soon(async {
+            while TcpStream::connect(self.public).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+    }
+
     /// Waits until so many connections are open.
     pub(crate) async fn until_connections_are(&self, count: usize) {
         let line = format!("liveness_gateway_connections {count}\n");

@@ -29,6 +29,15 @@ pub(crate) async fn begin(gateway: SocketAddr, text: &str) -> TcpStream {
     stream
 }
 
+/// Everything until this text has arrived.
+pub(crate) async fn until(stream: &mut TcpStream, end: &str) -> String {
+    let mut answer = Vec::new();
+    while !answer.ends_with(end.as_bytes()) {
+        answer.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(answer).unwrap()
+}
+
 /// Everything until the connection is closed.
 pub(crate) async fn rest(mut stream: TcpStream) -> String {
     let mut answer = String::new();
