@@ -98,7 +98,7 @@ if command -v systemd-analyze > /dev/null; then
     version=$(systemd-analyze --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
     if [ "$version" -ge 253 ]; then
         mkdir "$copy.d"
-        sed 's#/usr/local/bin/liveness-gateway#/bin/true#' systemd/liveness-gateway.service.d/*.conf \
+        sed 's#/usr/local/bin/liveness-gateway#/bin/true#' $(find systemd -name '*.conf') \
             > "$copy.d/drop-in.conf"
         if systemd-analyze --man=no verify "$copy" > "$work/out" 2>&1 && [ ! -s "$work/out" ]; then
             ok "systemd: verify with the drop-in"
