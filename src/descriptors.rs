@@ -27,7 +27,7 @@ pub fn raise_limit() {
         maximum,
     };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::warn!(%error, "can't raise the limit of open files");
+        tracing::warn!(%error, "can't raise the limit of open files; raise it outside: LimitNOFILE=, ulimit -n");
     }
 }
 

@@ -120,7 +120,8 @@ impl Reloader {
                 Ok(pending) => waits |= pending,
                 Err(_) => {
                     tracing::error!(
-                        "reloading a changed file panicked; the old value stays in use"
+                        "reloading a changed file panicked, the old value stays in use; report \
+                         this with the lines before"
                     );
                 }
             }

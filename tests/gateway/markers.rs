@@ -4,17 +4,18 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use crate::support::{
-    Answer, Gateway, SECRET, SECRET_KEY, SESSIONCODE, VERIFY, bearer, emulator, form, own_process,
-    routes, sealed, session,
+    Answer, Gateway, ISSUER, SECRET, SECRET_KEY, SESSIONCODE, VERIFY, bearer, emulator, form,
+    own_process, routes, sealed, session,
     upstream::{self, Does, answer},
     verify_body, video,
 };
 use liveness_gateway::{
     emulator::Scenario,
+    generate::{TokenClaims, development_token},
     telemetry::{LogFormat, LogSettings, log},
 };
 
@@ -37,6 +38,12 @@ const VIDEO: &str = "MARKERofAvideoMARKER";
 const USER: &str = "MARKERofAuserMARKER";
 const FACE_TOKEN: &str = "MARKERofAfaceTOKEN";
 const FACE_FIELD: &str = "MARKERofAfaceFIELD";
+/// Of a token that is refused.
+const OTHER_ISSUER: &str = "https://MARKERofAnISSUER/";
+const AUDIENCE: &str = "MARKERofAnAUDIENCE";
+/// Of a peer that is not trusted.
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const STATE: &str = "MARKERofAtracestate";
 /// Too short for a nonce; twice is long enough.
 const NONCE: &str = "MARKERofAnonce";
 
@@ -64,10 +71,14 @@ impl Watch {
                 token.clone(),
                 format!("{token}x"),
                 token.replace("Bearer", "Basic"),
+                token_of(OTHER_ISSUER, "liveness"),
+                token_of(ISSUER, AUDIENCE),
             ] {
                 let request = gateway
                     .request(http2, "POST", path)
                     .header("content-type", "application/json")
+                    .header("traceparent", format!("00-{TRACE}-b7ad6b7169203331-01"))
+                    .header("tracestate", format!("vendor={STATE}"))
                     .header("authorization", authorization);
                 let answer = gateway.send(http2, request, body.clone()).await;
                 self.answered("an answer", &answer);
@@ -146,6 +157,20 @@ impl Watch {
     }
 }
 
+/// A token of [`USER`] with this issuer and audience.
+fn token_of(issuer: &str, audience: &str) -> String {
+    let claims = TokenClaims {
+        issuer,
+        audience,
+        subject: USER,
+        scope: None,
+        now: SystemTime::now(),
+        lifetime: Duration::from_secs(600),
+    };
+    let token = development_token(SECRET.as_bytes(), &claims).unwrap();
+    format!("Bearer {token}")
+}
+
 /// `id` of the Qiniu at `upstream`, sealed for [`USER`].
 fn sealed_id(upstream: SocketAddr, id: &str) -> String {
     sealed::sealed(sealed::KEY, upstream, USER, id, Duration::ZERO)
@@ -217,6 +242,10 @@ async fn no_marker_leaves_the_gateway() {
         "lg1.",
         FACE_FIELD,
         NONCE,
+        OTHER_ISSUER,
+        AUDIENCE,
+        TRACE,
+        STATE,
         data_encoding::BASE64
             .encode(VIDEO.as_bytes())
             .trim_end_matches('='),
@@ -226,7 +255,9 @@ async fn no_marker_leaves_the_gateway() {
     assert!(
         log.contains("the log is captured")
             && log.contains("a video does not meet Qiniu's requirements")
-            && log.contains("Qiniu rejected our credentials"),
+            && log.contains("Qiniu rejected our credentials")
+            && log.contains("issuer is not accepted")
+            && log.contains("for another audience"),
         "the log was looked at: {log}"
     );
 }

@@ -128,7 +128,7 @@ async fn a_refused_request_has_its_reason_in_the_record() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let limited = format!(
         "[[routes]]\npath = \"{SESSIONCODE}\"\nkind = \"session\"\nrate = \"1000/s\"\nburst = 1000\nquota = \"1/day\"\n\
-         [[routes]]\npath = \"{VERIFY}\"\nkind = \"verify\"\nrate = \"1/day\"\nburst = 13\nmax_body = \"1KiB\"\n"
+         [[routes]]\npath = \"{VERIFY}\"\nkind = \"verify\"\nrate = \"1/day\"\nburst = 12\nmax_body = \"1KiB\"\n"
     );
     let gateway = Gateway::start(qiniu, "", &(UNBOUND.to_owned() + &limited)).await;
     assert_eq!(gateway.post(false, SESSIONCODE, "").await.status, 200);

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     connections::resumption,
     support::{
-        Gateway, ISSUER, SECRET, SESSIONCODE, UNBOUND, VERIFY, emulator,
+        Gateway, ISSUER, SECRET, SESSIONCODE, UNBOUND, VERIFY, bearer, emulator,
         folder::Folder,
         identity::{logged_with, section},
         raw, routes,
@@ -29,7 +29,15 @@ use rustls::pki_types::ServerName;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tokio_rustls::TlsConnector;
 
+mod clocks;
+mod program;
+
 const OTHER_SECRET: &str = "another HMAC secret of the tests, also long";
+
+/// Begins to keep the log of this process, before anything is logged.
+fn listen() {
+    logged_with("");
+}
 
 /// Waits for a log line that has all of these parts.
 async fn says(parts: &[&str]) -> String {
@@ -75,16 +83,9 @@ async fn ask(gateway: &Gateway, secret: &str, change: impl FnOnce(&mut TokenClai
     answer.header("x-request-id").to_owned()
 }
 
-/// A gateway whose issuer has a name of its own, which its log lines can be found by.
-async fn of_issuer(issuer: &str) -> Gateway {
-    let (qiniu, _) = emulator(Scenario::Pass).await;
-    let identity = section(issuer, "secret = { env = \"JWT\" }");
-    let endpoint = format!("endpoint = \"http://{qiniu}\"");
-    Gateway::run(settings(&endpoint, "", &(identity + &routes()))).await
-}
-
 #[tokio::test]
 async fn a_wrong_audience_or_issuer_is_told_with_the_key_to_compare() {
+    listen();
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     let id = ask(&gateway, SECRET, |claims| claims.audience = "app").await;
@@ -106,64 +107,8 @@ async fn a_wrong_audience_or_issuer_is_told_with_the_key_to_compare() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_an_hour_off_is_told_by_tokens() {
-    let hour = Duration::from_secs(3_600);
-    let behind = "https://clock-behind.example/";
-    let gateway = of_issuer(behind).await;
-    ask(&gateway, SECRET, |claims| {
-        claims.issuer = behind;
-        claims.now += hour;
-    })
-    .await;
-    says(&[
-        behind,
-        "from the future",
-        "clock is behind",
-        "NTP",
-        "off_by_s\":35",
-    ])
-    .await;
-    let ahead = "https://clock-ahead.example/";
-    let gateway = of_issuer(ahead).await;
-    for _ in 0..3 {
-        ask(&gateway, SECRET, |claims| {
-            claims.issuer = ahead;
-            claims.now -= hour;
-        })
-        .await;
-    }
-    says(&[
-        ahead,
-        "have expired",
-        "clock is ahead",
-        "NTP",
-        "off_by_s\":30",
-    ])
-    .await;
-    counts(&gateway, "auth_refusals_total{reason=\"expired\"} 3").await;
-}
-
-#[tokio::test]
-async fn a_clock_that_is_an_hour_off_is_told_by_qiniu_s_date() {
-    let date = SystemTime::now() + Duration::from_secs(4_321);
-    let rejected = format!(
-        "HTTP/1.1 403 X\r\nDate: {}\r\nContent-Length: 0\r\n\r\n",
-        httpdate::fmt_http_date(date)
-    );
-    let qiniu = upstream::start(Does::Answer(rejected.into())).await;
-    let gateway = Gateway::plain(qiniu.address).await;
-    let answer = gateway.post(false, SESSIONCODE, "").await;
-    assert_eq!(answer.code(), "upstream_rejected_credentials");
-    let id = answer.header("x-request-id");
-    says(&[id, "\"error\"", "HTTP 403", "qiniu.secret_key", "clock"]).await;
-    says(&["\"skew_s\":43", "qiniu", "synchronise this machine's clock"]).await;
-    let metrics = gateway.metrics().await;
-    let skew = "\nliveness_gateway_clock_skew_seconds{peer=\"qiniu\"} 43";
-    assert!(metrics.contains(skew), "{metrics}");
-}
-
-#[tokio::test]
 async fn an_expired_certificate_is_told_on_either_side() {
+    listen();
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let authority = Authority::new();
     let (certificate, key) = authority.issue_with(|params| {
@@ -207,6 +152,7 @@ async fn an_expired_certificate_is_told_on_either_side() {
 
 #[tokio::test]
 async fn a_wrong_key_is_told_with_the_key_to_replace() {
+    listen();
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     let id = ask(&gateway, OTHER_SECRET, |_| {}).await;
@@ -236,6 +182,7 @@ async fn a_wrong_key_is_told_with_the_key_to_replace() {
 
 #[tokio::test]
 async fn an_unreachable_issuer_is_told_with_what_to_check() {
+    listen();
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let (_socket, refusing) = upstream::not_listening();
     let issuer = format!("http://{refusing}");
@@ -255,6 +202,7 @@ async fn an_unreachable_issuer_is_told_with_what_to_check() {
 
 #[tokio::test]
 async fn full_memory_is_told_with_the_key_to_raise() {
+    listen();
     let qiniu = upstream::start(Does::Hang).await;
     let sections = UNBOUND.to_owned()
         + &routes().replace(
@@ -266,7 +214,11 @@ async fn full_memory_is_told_with_the_key_to_raise() {
     let whole = raw::whole("user-1", VERIFY, &body);
     let _held = raw::begin(gateway.address, &whole).await;
     counts(&gateway, &format!("body_memory_bytes {}", body.len())).await;
-    let answer = gateway.post(false, VERIFY, body).await;
+    let request = gateway
+        .request(false, "POST", VERIFY)
+        .header("authorization", bearer("user-2"))
+        .header("content-type", "application/json");
+    let answer = gateway.send(false, request, body).await;
     assert_eq!(answer.code(), "overloaded");
     let id = answer.header("x-request-id");
     says(&[id, "\"warn\"", "raise server.body_memory"]).await;
@@ -275,6 +227,7 @@ async fn full_memory_is_told_with_the_key_to_raise() {
 
 #[tokio::test]
 async fn a_slow_qiniu_is_told_with_the_timeout_to_raise() {
+    listen();
     let qiniu = upstream::start(Does::Hang).await;
     let short = routes().replace("timeout = \"2s\"", "timeout = \"50ms\"");
     let gateway = Gateway::start(qiniu.address, "", &short).await;
@@ -292,6 +245,7 @@ async fn a_slow_qiniu_is_told_with_the_timeout_to_raise() {
 
 #[tokio::test]
 async fn a_name_that_is_not_resolved_is_told_as_such() {
+    listen();
     let endpoint = "endpoint = \"https://qiniu.example\"";
     let mut unknown = Gateway::settings(endpoint, "", &routes());
     unknown.qiniu.dialer = Dialer::default().with_names(Names::table([]));
@@ -310,6 +264,7 @@ async fn a_name_that_is_not_resolved_is_told_as_such() {
 
 #[tokio::test]
 async fn a_qiniu_that_is_not_reached_is_told_with_its_cause() {
+    listen();
     let authority = Authority::new();
     let expired = authority.acceptor_with(|params| {
         params.not_before = date_time_ymd(2020, 1, 1);

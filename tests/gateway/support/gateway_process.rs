@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::{
@@ -105,6 +106,15 @@ impl GatewayProcess {
             "no line begins with {message}: {:?}",
             self.lines.lock().unwrap()
         );
+    }
+
+    /// Changes its configuration file like this, and asks it to read the file.
+    pub(crate) fn reconfigure(&self, change: impl FnOnce(String) -> String) {
+        let file = self.folder.path().join("gateway.toml");
+        let text = change(std::fs::read_to_string(&file).unwrap());
+        std::fs::write(&file, text).unwrap();
+        let process = Pid::from_child(&self.child);
+        kill_process(process, Signal::HUP).unwrap();
     }
 
     /// The lines of `/proc` about this process.
