@@ -50,8 +50,8 @@ pub(super) struct RecordedTrace {
 }
 
 impl RecordedTrace {
-    /// The trace of a request that begins. `trusted` and `tls` are the peer's, and `clocks` are both
-    /// clocks at its beginning.
+    /// The trace of a request that begins. `trusted` and `tls` are the peer's, and `clocks` are
+    /// both clocks at its beginning.
     pub(super) fn begin(
         tracer: Option<&Arc<Tracer>>,
         parts: &Parts,
