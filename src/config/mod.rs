@@ -52,6 +52,7 @@ mod tests;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
+pub use certificates::CertifiedConfig;
 pub use diagnostics::ConfigErrors;
 pub use reloadable::{ReloadableAuthorities, ReloadableProxy, ReloadableSettings};
 pub use settings::Settings;

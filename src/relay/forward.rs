@@ -16,6 +16,7 @@ use super::{
     access_record::{AccessRecord, UpstreamFacts},
     admit::Admitted,
     audited::AuditedVerify,
+    endpoint::Endpoint,
     finalize::VerdictContext,
     gateway::Gateway,
     in_flight::{DetachOnDrop, Forwarded},
@@ -115,7 +116,7 @@ fn call(
         drop(prepared.received.permit);
         permits.call_ended();
         let duration = started.elapsed();
-        observe(telemetry, &endpoint.path, &result, duration);
+        observe(telemetry, endpoint, &result, duration);
         let mut facts = facts(&mut result, started, duration);
         let not_taken = matches!(&result, Err(failure) if failure.nothing_was_taken());
         let body = match result {
@@ -132,9 +133,6 @@ fn call(
             }
             Err(failure) => Err(failure.into()),
         };
-        if !not_taken && is_billed(endpoint.settings.kind, facts.error_code) {
-            telemetry.metrics.count_billed_call(&endpoint.path);
-        }
         if let Some(audited) = audited {
             Box::pin(audited.end(&body, &facts)).await;
         }
@@ -169,11 +167,18 @@ fn verdict_context<'a>(
 /// Counts a call that has ended.
 fn observe(
     telemetry: &Telemetry,
-    route: &Arc<str>,
+    endpoint: &Endpoint,
     result: &Result<UpstreamResponse, UpstreamFailure>,
     duration: Duration,
 ) {
-    let metrics = &telemetry.metrics;
+    let (metrics, route) = (&telemetry.metrics, &endpoint.path);
+    let (taken, error_code) = match result {
+        Ok(answer) => (true, answer.error_code),
+        Err(failure) => (!failure.nothing_was_taken(), None),
+    };
+    if taken && is_billed(endpoint.settings.kind, error_code) {
+        metrics.count_billed_call(route);
+    }
     let outcome = match result {
         Ok(answer) => {
             metrics.add_removed_bytes(answer.removed);

@@ -4,12 +4,15 @@
 
 use std::{sync::Arc, time::Instant};
 
+use rustls::ServerConfig;
+
 use crate::{
-    config::{ReloadableAuthorities, ReloadableProxy, ReloadableSettings},
+    config::{CertifiedConfig, ReloadableAuthorities, ReloadableProxy, ReloadableSettings},
     relay::{finalize::ResponseFinalizer, gateway::Gateway},
     rotation::{Reloadable, Reloader},
     server::tls::ServerTls,
-    store::NamingKey,
+    session::{SessionKeys, SessionSettings},
+    store::{NamingKey, Store},
     telemetry::metrics::{Metrics, labels::ReloadedPart},
     verdict::VerdictKeys,
 };
@@ -25,13 +28,8 @@ pub(super) fn reloader(
     let metrics = Arc::clone(&gateway.telemetry.metrics);
     let mut reloader = Reloader::new(reloadable.poll_interval, Arc::clone(&metrics));
     metrics.replace_certificate_expiries(reloadable.expiries);
-    if let Some(tls) = tls.cloned() {
-        let metrics = Arc::clone(&metrics);
-        reloader.add(ReloadedPart::Tls, reloadable.tls, move |certified| {
-            tls.replace(certified.config);
-            metrics.update_certificate_expiries(certified.expiries);
-            Ok(())
-        });
+    if let (Some(reloadable), Some(tls)) = (reloadable.tls, tls) {
+        watch_certificate(&mut reloader, reloadable, tls, &metrics);
     }
     retire_keys(&mut reloader, gateway);
     let endpoints = Arc::clone(&gateway.endpoints);
@@ -57,17 +55,7 @@ pub(super) fn reloader(
         });
     }
     if let (Some(reloadable), Some(sessions)) = (reloadable.seal_keys, &gateway.sessions) {
-        let changing = Arc::clone(sessions);
-        let store = gateway.store.clone();
-        reloader.add(ReloadedPart::SealKeys, Some(reloadable), move |keys| {
-            let changed = changing.change(&keys, Instant::now());
-            changed.map_err(|_| UNFIT)?;
-            if let (Some(store), Some(key)) = (&store, &keys.seal_key) {
-                let naming = NamingKey::derive(key.reveal());
-                store.change_naming_key(naming.map_err(|_| UNFIT)?);
-            }
-            Ok(())
-        });
+        watch_seal_keys(&mut reloader, reloadable, sessions, gateway.store.clone());
     }
     if let Some(reloadable) = reloadable.verdict {
         watch_verdict_keys(&mut reloader, reloadable, &gateway.finalizer);
@@ -92,6 +80,38 @@ pub(super) fn reloader(
         });
     }
     reloader
+}
+
+fn watch_certificate(
+    reloader: &mut Reloader,
+    reloadable: Reloadable<CertifiedConfig<Arc<ServerConfig>>>,
+    tls: &ServerTls,
+    metrics: &Arc<Metrics>,
+) {
+    let (tls, metrics) = (tls.clone(), Arc::clone(metrics));
+    reloader.add(ReloadedPart::Tls, Some(reloadable), move |certified| {
+        tls.replace(certified.config);
+        metrics.update_certificate_expiries(certified.expiries);
+        Ok(())
+    });
+}
+
+fn watch_seal_keys(
+    reloader: &mut Reloader,
+    reloadable: Reloadable<SessionSettings>,
+    sessions: &Arc<SessionKeys>,
+    store: Option<Arc<Store>>,
+) {
+    let changing = Arc::clone(sessions);
+    reloader.add(ReloadedPart::SealKeys, Some(reloadable), move |keys| {
+        let changed = changing.change(&keys, Instant::now());
+        changed.map_err(|_| UNFIT)?;
+        if let (Some(store), Some(key)) = (&store, &keys.seal_key) {
+            let naming = NamingKey::derive(key.reveal());
+            store.change_naming_key(naming.map_err(|_| UNFIT)?);
+        }
+        Ok(())
+    });
 }
 
 fn watch_verdict_keys(
