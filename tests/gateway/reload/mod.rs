@@ -6,6 +6,7 @@
 mod counted;
 mod followed;
 mod keys;
+mod numbers;
 mod refused;
 mod traffic;
 
