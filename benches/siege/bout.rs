@@ -145,7 +145,8 @@ impl Fight {
             time: WARM_UP,
             slow_users,
         };
-        self.load.pace(plan.rate, Instant::now() + WARM_UP).await;
+        let warm = Instant::now() + WARM_UP;
+        self.load.pace(plan.rate, || warm).await;
         self.load.take_samples();
         plan.time = self.plan.time;
         let rounds = if is_long { 1 } else { self.plan.rounds };

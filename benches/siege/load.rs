@@ -19,6 +19,7 @@ use std::{
 use bytes::Bytes;
 use hyper::header::HeaderValue;
 use tokio::{
+    sync::watch,
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
@@ -112,13 +113,34 @@ impl Load {
         self.samples.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Users at a pace, slow ones and newcomers, until `end`, which may change meanwhile. Then
+    /// waits for what is under way.
+    pub(crate) async fn until(
+        self: &Arc<Self>,
+        end: watch::Receiver<Instant>,
+        rate: f64,
+        slow_users: usize,
+    ) {
+        let users = async {
+            let end = move || *end.borrow();
+            tokio::join!(
+                self.pace(rate, end.clone()),
+                self.slow_users(slow_users, end)
+            );
+        };
+        tokio::select! {
+            () = users => {}
+            () = self.newcomers() => {}
+        }
+    }
+
     /// Starts `rate` small requests a second, and the verifies that belong to them, until `end`;
     /// then waits for what is under way.
-    pub(crate) async fn pace(self: &Arc<Self>, rate: f64, end: Instant) {
+    pub(crate) async fn pace(self: &Arc<Self>, rate: f64, end: impl Fn() -> Instant) {
         let (begun, mut tasks) = (Instant::now(), JoinSet::new());
         for number in 0_u32.. {
             let due = begun + Duration::from_secs_f64(f64::from(number) / rate);
-            if due >= end {
+            if due >= end() {
                 break;
             }
             sleep_until(due).await;
@@ -257,13 +279,17 @@ impl Load {
     }
 
     /// Users who send 2 MiB in five seconds each, again and again, until `end`.
-    pub(crate) async fn slow_users(self: &Arc<Self>, count: usize, end: Instant) {
+    pub(crate) async fn slow_users(
+        self: &Arc<Self>,
+        count: usize,
+        end: impl Fn() -> Instant + Clone + Send + 'static,
+    ) {
         let mut tasks = JoinSet::new();
         for number in 0..count {
-            let load = Arc::clone(self);
+            let (load, end) = (Arc::clone(self), end.clone());
             tasks.spawn(async move {
                 sleep_until(Instant::now() + SLOW_UPLOAD * number as u32 / count as u32).await;
-                while Instant::now() + SLOW_UPLOAD < end {
+                while Instant::now() + SLOW_UPLOAD < end() {
                     load.slow_user(number).await;
                 }
             });

@@ -15,6 +15,7 @@ mod api;
 mod attacker;
 mod attacks;
 mod bout;
+mod changes;
 mod check;
 mod clients;
 #[path = "../compare/folder.rs"]
@@ -49,6 +50,10 @@ use data_encoding::BASE64;
 
 use crate::{
     bout::{BoutPlan, Ground},
+    changes::{
+        ChangeResult, ChangesPlan,
+        upstream::{SERVE_UPSTREAM, serve_upstream},
+    },
     load::User,
     options::Options,
     rig::RigPlan,
@@ -64,12 +69,19 @@ const DESCRIPTORS: u64 = 10_500;
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1).peekable();
     let role = words.next_if(|word| {
-        [process::LAUNCH, attacker::ATTACK, issuer::SERVE_KEYS].contains(&word.as_str())
+        [
+            process::LAUNCH,
+            attacker::ATTACK,
+            issuer::SERVE_KEYS,
+            SERVE_UPSTREAM,
+        ]
+        .contains(&word.as_str())
     });
     let done = match role.as_deref() {
         Some(process::LAUNCH) => Err(process::become_program(words)),
         Some(attacker::ATTACK) => attacker::attack(words).map(|()| true),
-        Some(_) => issuer::serve_keys(words).map(|()| true),
+        Some(issuer::SERVE_KEYS) => issuer::serve_keys(words).map(|()| true),
+        Some(_) => serve_upstream(words).map(|()| true),
         None => Options::parse(words)
             .map_err(io::Error::other)
             .and_then(|options| run(&options)),
@@ -169,6 +181,19 @@ async fn fight(options: &Options, ground: &Ground, scale: f64) -> io::Result<boo
         let result = soak::soak(plan).await?;
         report::soak(&result);
         reached &= result.lines.iter().all(|line| line.reached);
+    }
+    if options.changes {
+        let other = options.other.as_ref().unwrap_or(&options.gateway);
+        let results = changes::run(ChangesPlan {
+            gateway: options.gateway.clone(),
+            other: other.clone(),
+            cores: ground.rig.cores,
+            times: options.rounds,
+            video: ground.video.clone(),
+        });
+        let results = results.await?;
+        report::changes(&results);
+        reached &= results.iter().all(ChangeResult::is_clean);
     }
     Ok(reached)
 }

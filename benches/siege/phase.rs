@@ -54,7 +54,10 @@ pub(crate) async fn run(
     let phase = RefCell::new(Phase::default());
     let users = async {
         let slow = if plan.slow_users { SLOW_USERS } else { 0 };
-        tokio::join!(load.pace(plan.rate, end), load.slow_users(slow, end));
+        tokio::join!(
+            load.pace(plan.rate, || end),
+            load.slow_users(slow, move || end)
+        );
     };
     let watching = async {
         while Instant::now() < end {

@@ -45,6 +45,11 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a process; its three streams are pipes.
     pub(crate) fn start(launch: &Launch) -> io::Result<Self> {
+        Self::start_with(launch, Stdio::piped())
+    }
+
+    /// Starts a process with this as its standard input; its other streams are pipes.
+    pub(crate) fn start_with(launch: &Launch, stdin: Stdio) -> io::Result<Self> {
         let child = Command::new(std::env::current_exe()?)
             .arg(LAUNCH)
             .arg(
@@ -57,7 +62,7 @@ impl Process {
             .arg(&launch.program)
             .args(&launch.arguments)
             .envs(launch.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::piped())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;

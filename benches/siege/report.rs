@@ -1,6 +1,9 @@
 //! Prints the list of attacks and the tables of results. Never measures or judges.
 
-use super::{attacks::Attack, bout::Bout, phase::Phase, samples::Kind, soak_result::SoakResult};
+use super::{
+    attacks::Attack, bout::Bout, changes::ChangeResult, phase::Phase, samples::Kind,
+    soak_result::SoakResult,
+};
 
 pub(crate) fn list() {
     for attack in Attack::all() {
@@ -13,6 +16,10 @@ pub(crate) fn list() {
     println!(
         "{:22} {:5}  all of those over TLS at once, with failing parts",
         "soak", "TLS"
+    );
+    println!(
+        "{:22} {:5}  no attack: reloads, restarts and failovers under load",
+        "changes", "TLS"
     );
 }
 
@@ -104,5 +111,46 @@ pub(crate) fn soak(result: &SoakResult) {
     println!();
     for note in &result.notes {
         println!("- {note}");
+    }
+}
+
+/// What each change cost.
+pub(crate) fn changes(results: &[ChangeResult]) {
+    println!(
+        "\n| change | times | in use after, at most | small requests | videos | billed | lost, wrong \
+         | p99 small, ms | longest small, ms | |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    for result in results {
+        let samples = &result.samples;
+        let what = result.change.description();
+        if let Some(why) = result.skipped {
+            println!("| {what} | skipped: {why} |");
+            continue;
+        }
+        println!(
+            "| {what} | {} | {:.1} s | {} | {} | {} | {}, {} | {:.0} | {:.0} | {} |",
+            result.times,
+            result.longest.as_secs_f64(),
+            samples.served(Kind::Small) + samples.served(Kind::Newcomer),
+            result.videos(),
+            result.billed,
+            result.lost(),
+            samples.wrong,
+            samples.percentile(Kind::Small, 0.99) * 1e3,
+            samples.percentile(Kind::Small, 1.0) * 1e3,
+            if result.is_clean() {
+                "clean"
+            } else {
+                "**not clean**"
+            },
+        );
+        if !result.is_clean() {
+            eprintln!(
+                "{what}: lost: {}; {:?}",
+                samples.reasons(),
+                samples.described
+            );
+        }
     }
 }

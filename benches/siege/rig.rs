@@ -144,7 +144,7 @@ pub(crate) fn launch(launch: &Launch, address: SocketAddr) -> io::Result<Process
 }
 
 /// Reads both streams of a process, so that it never waits for a reader.
-fn watch(log: &LogWatch, process: &mut Process) {
+pub(crate) fn watch(log: &LogWatch, process: &mut Process) {
     if let Some(stream) = process.child.stdout.take() {
         log.read(stream);
     }
