@@ -12,6 +12,7 @@ use super::{
     fake::lead,
     replica_at,
     roaming::{Pair, Roaming},
+    scripts::PUBLISH,
     until,
 };
 use crate::support::{
@@ -81,7 +82,15 @@ async fn a_slot_that_moves_is_followed_and_so_is_the_one_that_replaces_its_node(
     let users = pair.users();
     users.go_on().await;
     // All keys are where they were, and new ones at the next node; then some, and then all.
+    let session = "{liveness-gateway}:session:1";
+    let first = &cluster.nodes[0];
+    let words = ["HSET", session, "s", "w", "p", "x", "o", "A", "n", "1"];
+    first.ask(&words).await;
     cluster.begin_move().await;
+    // A session that is there is changed there, and never missing.
+    let answered = ["x", "A", "1", "60000", "a", "sealed"];
+    let words = [&["EVAL", PUBLISH, "1", session][..], &answered].concat();
+    assert_eq!(first.ask(&words).await, [b"1"]);
     users.go_on().await;
     pair.limits_are_shared("before keys move").await;
     cluster.move_keys(5).await;

@@ -121,6 +121,7 @@ async fn sentinels_get_their_own_login_or_that_of_the_servers_if_they_want_one()
             ),
             (Some("own"), "?sentinel_password=own"),
         ]
+        .into_iter()
         .map(case),
     )
     .await;
@@ -231,6 +232,7 @@ async fn a_cluster_that_sends_calls_in_a_circle_or_is_down_is_left_until_it_reco
             "-CLUSTERDOWN of the test",
             "-MOVED 1 nowhere",
         ]
+        .into_iter()
         .map(case),
     )
     .await;

@@ -78,7 +78,7 @@ async fn a_store_that_can_t_serve_is_left_for_the_one_its_name_now_leads_to() {
         assert!(other.scripts() > asked, "{code}");
         assert_eq!((one.scripts(), one.connections()), (before, 1), "{code}");
     };
-    together(codes.map(case)).await;
+    together(codes.into_iter().map(case)).await;
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn a_store_that_refuses_a_heartbeat_is_left_whatever_the_error() {
         store.recover();
         until(&gateway, "store_up 1").await;
     };
-    together(replies.map(case)).await;
+    together(replies.into_iter().map(case)).await;
 }
 
 #[tokio::test]

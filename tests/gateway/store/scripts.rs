@@ -9,7 +9,7 @@ const CLAIM: &str = concat!(
     include_str!("../../../src/store/lua/age.lua"),
     include_str!("../../../src/store/lua/claim.lua")
 );
-const PUBLISH: &str = include_str!("../../../src/store/lua/publish.lua");
+pub(crate) const PUBLISH: &str = include_str!("../../../src/store/lua/publish.lua");
 const HEARTBEAT: &str = concat!(
     include_str!("../../../src/store/lua/primary.lua"),
     include_str!("../../../src/store/lua/heartbeat.lua")
