@@ -220,80 +220,49 @@ impl AccessRecord {
 
     /// The fields in their order. Their names are a contract.
     fn fields(&self, duration: Duration) -> [(FieldName, FieldValue<'_>); 25] {
-        let upstream = self.upstream.as_ref();
-        let verdict = upstream.and_then(|facts| facts.verdict.as_ref());
-        let delivered = verdict.and_then(|verdict| verdict.delivered);
         let caller = self.caller.as_deref();
         let issuer = caller.map(|caller| &*caller.issuer);
+        let issuer = issuer.or(self.refused_issuer.as_deref());
+        let user = caller.map(|caller| &*caller.pseudonym);
+        let forwarded_for = self.forwarded_for.as_deref();
+        let replayed = self.replay.map(|state| state.as_str());
+        let trace_id = self.trace.place.map(|place| place.trace_id);
+        let reason = self.reason.map(RefusalReason::text);
+        let upstream = self.upstream.as_ref();
+        let call_time = upstream.and_then(|facts| facts.duration);
+        let call_status = upstream.and_then(|facts| facts.status).map(u64::from);
+        let error_code = upstream.and_then(|facts| facts.error_code);
+        let serverlogid = upstream.and_then(|facts| facts.serverlogid.as_deref());
+        let reqid = upstream.and_then(|facts| facts.reqid.as_deref());
+        let removed = upstream.and_then(|facts| facts.removed);
+        let verdict = upstream.and_then(|facts| facts.verdict.as_ref());
+        let passed = verdict.map(|verdict| verdict.passed);
+        let delivered = verdict.and_then(|verdict| verdict.delivered);
         [
             (field_name!("time"), self.time.into()),
             (field_name!("request_id"), self.request_id.as_str().into()),
-            (
-                field_name!("trace_id"),
-                self.trace.place.map(|place| place.trace_id).into(),
-            ),
+            (field_name!("trace_id"), trace_id.into()),
             (field_name!("route"), self.route.as_deref().into()),
             (field_name!("method"), self.method.into()),
             (field_name!("status"), u64::from(self.status).into()),
             (field_name!("code"), self.code.into()),
-            (
-                field_name!("reason"),
-                self.reason.map(RefusalReason::text).into(),
-            ),
-            (
-                field_name!("issuer"),
-                issuer.or(self.refused_issuer.as_deref()).into(),
-            ),
-            (
-                field_name!("user"),
-                caller.map(|caller| &*caller.pseudonym).into(),
-            ),
+            (field_name!("reason"), reason.into()),
+            (field_name!("issuer"), issuer.into()),
+            (field_name!("user"), user.into()),
             (field_name!("peer"), self.peer.into()),
-            (
-                field_name!("forwarded_for"),
-                self.forwarded_for.as_deref().into(),
-            ),
+            (field_name!("forwarded_for"), forwarded_for.into()),
             (field_name!("bytes_in"), self.bytes_in.into()),
             (field_name!("bytes_out"), self.bytes_out.into()),
             (field_name!("duration_ms"), duration.into()),
             (field_name!("receive_ms"), self.received.into()),
-            (
-                field_name!("upstream_ms"),
-                upstream.and_then(|facts| facts.duration).into(),
-            ),
-            (
-                field_name!("upstream_status"),
-                upstream
-                    .and_then(|facts| facts.status)
-                    .map(u64::from)
-                    .into(),
-            ),
-            (
-                field_name!("qiniu_error_code"),
-                upstream.and_then(|facts| facts.error_code).into(),
-            ),
-            (
-                field_name!("qiniu_serverlogid"),
-                upstream
-                    .and_then(|facts| facts.serverlogid.as_deref())
-                    .into(),
-            ),
-            (
-                field_name!("qiniu_reqid"),
-                upstream.and_then(|facts| facts.reqid.as_deref()).into(),
-            ),
-            (
-                field_name!("removed_bytes"),
-                upstream.and_then(|facts| facts.removed).into(),
-            ),
-            (
-                field_name!("replayed"),
-                self.replay.map(|state| state.as_str()).into(),
-            ),
-            (
-                field_name!("passed"),
-                verdict.map(|verdict| verdict.passed).into(),
-            ),
+            (field_name!("upstream_ms"), call_time.into()),
+            (field_name!("upstream_status"), call_status.into()),
+            (field_name!("qiniu_error_code"), error_code.into()),
+            (field_name!("qiniu_serverlogid"), serverlogid.into()),
+            (field_name!("qiniu_reqid"), reqid.into()),
+            (field_name!("removed_bytes"), removed.into()),
+            (field_name!("replayed"), replayed.into()),
+            (field_name!("passed"), passed.into()),
             (field_name!("evidence"), delivered.map(evidence).into()),
         ]
     }

@@ -203,10 +203,9 @@ async fn authenticate(
         .authenticator
         .authenticate(headers, record.time())
         .await
-        .map_err(|rejected| {
+        .inspect_err(|rejected| {
             metrics.count_auth_refusal(rejected.refusal.label());
             record.refused_issuer.clone_from(&rejected.issuer);
-            rejected
         })?;
     peer.note_authenticated();
     record.caller = Some(Arc::clone(&caller));

@@ -65,6 +65,7 @@ pub(super) fn forward<'a>(
         let mut record = record.hand_on(stopped);
         move |forwarded: Forwarded| {
             record.upstream = forwarded.facts;
+            record.reason = forwarded.body.as_ref().err().and_then(Refusal::reason);
             drop(record);
             drop(forwarded.in_flight);
         }

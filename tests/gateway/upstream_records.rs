@@ -83,6 +83,8 @@ async fn a_call_whose_caller_has_gone_has_one_record_with_its_facts() {
         assert_eq!(record["upstream_status"], status);
         assert_eq!(record["qiniu_reqid"], "reqid-1");
         assert!(record["upstream_ms"].is_number() && record["user"].is_string());
+        let reason = (status == 500).then_some("error");
+        assert_eq!(record["reason"].as_str(), reason);
         if status == 200 {
             assert_eq!(record["qiniu_error_code"], 0);
             assert_eq!(record["qiniu_serverlogid"], "1730042187");

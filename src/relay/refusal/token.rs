@@ -56,13 +56,11 @@ pub(super) fn logged_token(rejected: &RejectedToken) -> Option<(Level, Cow<'stat
     let (level, help) = match rejected.refusal {
         AuthRefusal::UnknownIssuer => (
             Level::INFO,
-            "if users of yours get 401, compare the `iss` of their tokens with identity.issuer, to \
-             the last slash",
+            "if users of yours get 401, compare the `iss` of their tokens with identity.issuer",
         ),
         AuthRefusal::UnknownKey => (
             Level::INFO,
-            "if users of yours get 401, its issuer does not publish that key, or identity.jwks_file \
-             lacks it: bring that file up to date",
+            "if users of yours get 401, bring identity.jwks_file up to date, or publish that key",
         ),
         AuthRefusal::BadSignature => (
             Level::INFO,
