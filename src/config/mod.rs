@@ -9,7 +9,7 @@
 //! [`redact`] has cleared of secrets.
 //!
 //! [`source`] reads the file again for a reload, [`values`] tell what has changed, and [`fixed`]
-//! says what can't.
+//! says what can't. [`warnings`] are about what is valid and odd.
 //!
 //! Checking a configuration changes nothing outside of the process. The gateway starts from
 //! [`Settings`] alone, and no other module sees the form of the file.
@@ -46,11 +46,12 @@ mod unknown;
 mod upstream;
 mod values;
 mod verdict;
+mod warnings;
 
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, time::SystemTime};
 
 pub use certificates::CertifiedConfig;
 pub use diagnostics::ConfigErrors;
@@ -141,6 +142,9 @@ fn load_surrounded(
     reader.reject_unknown_names(&root, "");
     let settings = reader.settings(&root);
     reader.reject_fixed(&root);
+    if let Some(settings) = &settings {
+        reader.warn_of(settings, SystemTime::now());
+    }
     match settings {
         Some(settings) if reader.errors.is_empty() => Ok(LoadedConfig {
             settings,

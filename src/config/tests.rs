@@ -1,8 +1,10 @@
 //! Valid configurations, from the text to the settings. Errors are in [`wrong`], [`wrong_parts`]
 //! and [`wrong_identities`], overrides in [`overrides`], secrets in [`secrets`] and [`redact`],
 //! verdicts and evidence in [`verdict`], the store in `store`, the proxy in [`outbound`], the
-//! times of a stop in [`stops`], the documents in [`reference`].
+//! times of a stop in [`stops`], the audit log in [`audit`], what is odd in [`warnings`], the
+//! documents in [`reference`].
 
+mod audit;
 mod outbound;
 mod overrides;
 mod redact;
@@ -12,6 +14,7 @@ mod stops;
 #[cfg(feature = "redis")]
 mod store;
 mod verdict;
+mod warnings;
 mod wrong;
 mod wrong_answers;
 mod wrong_identities;
