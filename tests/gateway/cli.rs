@@ -66,60 +66,6 @@ impl Drop for File {
 }
 
 #[test]
-fn check_accepts_the_example() {
-    let output = with_keys(&["check", "--config", EXAMPLE]);
-    assert_eq!(code(&output), 0, "{}", stderr(&output));
-    let summary = stdout(&output);
-    for line in [
-        &format!("{EXAMPLE}: the configuration is valid\n"),
-        "  listener     127.0.0.1:8080, no TLS\n",
-        "  Qiniu        https://face-actlive.qiniuapi.com\n",
-        "  route        /v2/actionliveness/verify, verify\n",
-        "  warnings     none\n",
-    ] {
-        assert!(summary.contains(line), "{line}{summary}");
-    }
-    assert!(output.stderr.is_empty());
-    let by_variable = run(
-        &["check"],
-        &[
-            ("LIVENESS_GATEWAY_CONFIG", EXAMPLE),
-            ("QINIU_ACCESS_KEY", ACCESS_KEY),
-            ("QINIU_SECRET_KEY", SECRET_KEY),
-        ],
-    );
-    assert_eq!(code(&by_variable), 0, "{}", stderr(&by_variable));
-}
-
-#[test]
-fn check_fails_on_warnings_only_if_it_is_strict() {
-    let public = ("LIVENESS_GATEWAY__SERVER__LISTEN", "0.0.0.0:8080");
-    for (arguments, variable, expected) in [
-        (&["check", "--config", EXAMPLE][..], public, 0),
-        (&["check", "--strict", "--config", EXAMPLE], public, 1),
-        (
-            &["check", "--strict", "--print", "--config", EXAMPLE],
-            public,
-            1,
-        ),
-        (
-            &["check", "--strict", "--config", EXAMPLE],
-            ("OTHER", "x"),
-            0,
-        ),
-    ] {
-        let keys = [
-            ("QINIU_ACCESS_KEY", ACCESS_KEY),
-            ("QINIU_SECRET_KEY", SECRET_KEY),
-        ];
-        let output = run(arguments, &[&keys[..], &[variable]].concat());
-        assert_eq!(code(&output), expected, "{arguments:?} {}", stderr(&output));
-        let warned = stderr(&output).starts_with("warning: 0.0.0.0:8080 is reachable");
-        assert_eq!(warned, variable == public, "{}", stderr(&output));
-    }
-}
-
-#[test]
 fn check_resolves_relative_files_from_the_configuration_s_folder() {
     let output = Command::new(BINARY)
         .args(["check", "--config", "gateway.toml"])

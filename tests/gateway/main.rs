@@ -202,6 +202,9 @@ mod reload;
 // The commands: exit codes, what they print, and what they never print.
 mod cli;
 
+// A good configuration is summed up, and what is odd about it is warned of.
+mod check;
+
 // The manual page has every command, and its formatter finds no fault.
 mod manual;
 
