@@ -244,6 +244,28 @@ mod tests {
         assert!(!fresh.is_evicted() && !just_accepted.is_evicted());
     }
 
+    #[tokio::test]
+    async fn fewer_places_close_idle_connections_and_no_busy_one() {
+        let timeouts = ConnectionTimeouts {
+            grace: Duration::ZERO,
+            ..TIMEOUTS
+        };
+        let table = ConnectionTable::new(3, HEAD_BUDGET, timeouts);
+        let mut places = Vec::new();
+        for _ in 0..3 {
+            places.push(table.place().await);
+        }
+        let busy = RequestGuard::uncounted(&places[0].activity);
+        table.change(1, timeouts);
+        let evicted: Vec<_> = places.iter().map(|it| it.activity.is_evicted()).collect();
+        assert_eq!(evicted, [false, true, true]);
+        drop(busy);
+        places.truncate(1);
+        assert_eq!(table.places.free(), 0);
+        drop(places);
+        assert_eq!(table.places.free(), 1);
+    }
+
     #[test]
     fn an_unfinished_http2_head_is_evicted_beside_a_request_in_flight() {
         let table = ConnectionTable::new(100, 100_000, TIMEOUTS);

@@ -344,3 +344,6 @@ async fn hangup(follower: Option<&mut FollowedConfig>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

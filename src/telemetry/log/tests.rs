@@ -90,3 +90,34 @@ fn captured_lines_end_in_one_line_feed() {
     assert_eq!(writer.dropped(), 0);
     LogWriter::discard().write(b"x");
 }
+
+#[test]
+fn format_and_level_change_while_the_log_runs() {
+    let memory = Arc::new(Mutex::new(Vec::new()));
+    let writer = Arc::clone(&memory);
+    let settings = |format, level| LogSettings { format, level };
+    let first = settings(LogFormat::Json, Level::INFO);
+    let (subscriber, control) = subscriber(first, move || Memory(Arc::clone(&writer)));
+    // The same two places in the code each time.
+    let emit = |name: &str| {
+        tracing::debug!("low {name}");
+        tracing::info!("high {name}");
+    };
+    tracing::subscriber::with_default(subscriber, || {
+        emit("one");
+        control.change(settings(LogFormat::Text, Level::DEBUG));
+        emit("two");
+        control.change(settings(LogFormat::Json, Level::WARN));
+        emit("three");
+        control.change(first);
+        emit("four");
+    });
+    let text = String::from_utf8(std::mem::take(&mut memory.lock().unwrap())).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    let parts = ["\"high one\"", "low two", "high two", "\"high four\""];
+    assert_eq!(lines.len(), parts.len(), "{text}");
+    for (line, part) in lines.iter().zip(parts) {
+        assert!(line.contains(part), "{line}");
+        assert_eq!(line.starts_with('{'), part.starts_with('"'), "{line}");
+    }
+}
