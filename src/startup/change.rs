@@ -10,7 +10,7 @@ use aws_lc_rs::error::Unspecified;
 use super::build::{body_limits, naming_key, response_room, show_limits};
 use crate::{
     body::memory::BodyLimits,
-    config::{ChangedKeys, Settings},
+    config::Settings,
     qiniu::UpstreamSettings,
     relay::gateway::{CurrentGateway, Gateway},
     server::{HeadResponder, ServerSettings, rules::ServerRules},
@@ -24,7 +24,7 @@ pub(super) struct SharedChanges {
     response_room: u64,
     upstream: UpstreamSettings,
     sessions: Option<SessionSettings>,
-    /// With a store: the key that names callers in it, if it is another one.
+    /// With a store: the key that names callers in it, most often the same as before.
     naming: Option<NamingKey>,
     store: Option<StoreAddress>,
 }
@@ -34,18 +34,11 @@ impl SharedChanges {
     ///
     /// # Errors
     /// No keys can be derived.
-    pub(super) fn of(settings: &mut Settings, changed: &ChangedKeys) -> Result<Self, Unspecified> {
+    pub(super) fn of(settings: &mut Settings) -> Result<Self, Unspecified> {
         let sessions = settings.sessions.take();
-        let source = if sessions.is_some() {
-            "sessions"
-        } else {
-            "qiniu.secret_key"
-        };
-        let naming = match settings.store.is_some() && changed.has(source) {
-            true => {
-                let secret = &settings.qiniu.credentials.secret_key;
-                Some(naming_key(sessions.as_ref(), secret)?)
-            }
+        let secret = &settings.qiniu.credentials.secret_key;
+        let naming = match settings.store.is_some() {
+            true => Some(naming_key(sessions.as_ref(), secret)?),
             false => None,
         };
         Ok(Self {

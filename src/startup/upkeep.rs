@@ -168,7 +168,7 @@ impl Upkeep {
             ..
         } = loaded;
         let log = settings.log;
-        if let Err(error) = self.replace(settings, &changed).await {
+        if let Err(error) = self.replace(settings, &changed, asked).await {
             let error = format!("{}: {error}", follower.source.name());
             return follower.refuse(std::iter::once(error));
         }
@@ -188,14 +188,16 @@ impl Upkeep {
         &mut self,
         mut settings: Settings,
         changed: &ChangedKeys,
+        asked: bool,
     ) -> Result<(), ReloadError> {
         let previous = self.current.load();
-        if !changed.has("server.tls") {
+        // At once, its files may be newer than what the reloader has put into use.
+        if !asked && !changed.has("server.tls") {
             // With its session keys, so that clients go on resuming their sessions.
             settings.server.tls.clone_from(&self.tls);
         }
-        let shared = SharedChanges::of(&mut settings, changed);
-        let shared = shared.map_err(|_| ReloadError::Derivation)?;
+        let underived = |_| ReloadError::Derivation;
+        let shared = SharedChanges::of(&mut settings).map_err(underived)?;
         let gateway = Arc::new(build::following(&previous, &mut settings, changed));
         fetch_keys(&self.current, &gateway);
         let _ = timeout(KEYS_WAIT, gateway.authenticator.first_fetches()).await;
@@ -203,9 +205,7 @@ impl Upkeep {
         if previous.readiness.is_ready() && !keys.suffice() {
             return Err(ReloadError::NoKeys);
         }
-        shared
-            .apply(&gateway)
-            .map_err(|_| ReloadError::Derivation)?;
+        shared.apply(&gateway).map_err(underived)?;
         // Not earlier: a configuration that is refused must not end the series of the one in use.
         prepare_metrics(&gateway);
         change::swap(

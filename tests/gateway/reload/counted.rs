@@ -107,6 +107,9 @@ async fn a_stop_waits_for_calls_that_began_before_a_reload() {
     let does = upstream::Does::WhenLet(Arc::clone(&gate), answer("200 OK", PASS));
     let qiniu = upstream::start(does).await;
     let mut file = Reloaded::start(configuration(qiniu.address, &sections())).await;
+    // Neither the first gateway makes the call, nor the last.
+    file.change("max_connections = 50", "max_connections = 49")
+        .await;
     let body = verify_body(&fresh(qiniu.address, "1"), &video(0));
     let text = raw::whole("user-1", VERIFY, &body);
     let caller = raw::begin(file.gateway.address, &text).await;

@@ -10,7 +10,7 @@ mod numbers;
 mod refused;
 mod traffic;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Mutex, time::Duration};
 
 use liveness_gateway::{
     config::ConfigSource,
@@ -34,6 +34,8 @@ struct Reloaded {
     gateway: Gateway,
     folder: Folder,
     text: String,
+    /// How many reloads have been seen to succeed, and to be refused.
+    seen: Mutex<(u64, u64)>,
 }
 
 /// A configuration in front of `upstream`, with these further sections. Each key that a test
@@ -77,6 +79,7 @@ impl Reloaded {
             gateway: Gateway::serve(running, log),
             folder,
             text,
+            seen: Mutex::default(),
         }
     }
 
@@ -88,7 +91,7 @@ impl Reloaded {
 
     /// Writes the file, and waits until it is in use.
     async fn write(&mut self, text: String) {
-        let before = self.outcomes().await;
+        let before = *self.seen.lock().unwrap();
         self.folder.write(FILE, &text);
         let after = self.next_outcomes(before).await;
         let expected = (before.0 + 1, before.1);
@@ -99,7 +102,7 @@ impl Reloaded {
     /// Writes a file that is refused. Returns its errors as they are logged.
     async fn refuse(&self, text: &str) -> Vec<String> {
         let known = self.events().len();
-        let before = self.outcomes().await;
+        let before = *self.seen.lock().unwrap();
         self.folder.write(FILE, text);
         let after = self.next_outcomes(before).await;
         assert_eq!(after, (before.0, before.1 + 1), "{text}");
@@ -127,10 +130,11 @@ impl Reloaded {
         for _ in 0..10_000 {
             let now = self.outcomes().await;
             if now != before {
+                *self.seen.lock().unwrap() = now;
                 return now;
             }
             // A look at the metrics takes longer than most reloads.
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(15)).await;
         }
         panic!("never reloaded: {:?}", self.events());
     }

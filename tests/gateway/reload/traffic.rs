@@ -147,7 +147,7 @@ async fn two_hundred_reloads_leave_no_task_no_descriptor_and_no_memory() {
     ];
     let token = key.token(&provider, "user-1");
     let mut before = None;
-    for round in 0..28 {
+    for round in 0..26 {
         for (from, to) in changes.iter().chain(&changes.map(|(from, to)| (to, from))) {
             file.change(from, to).await;
         }
