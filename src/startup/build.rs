@@ -104,10 +104,7 @@ pub(super) fn first(settings: &mut Settings, log: LogWriter, clock: &Clock) -> i
             lines: Arc::default(),
         }),
         readiness,
-        address_limit: server
-            .rate_per_address
-            .and_then(AddressLimit::new)
-            .map(Arc::new),
+        address_limit: address_limit(None, server),
         trusted_proxies: server.trusted_proxies.clone(),
         max_head_bytes: server.max_head_bytes,
         tracer,
@@ -128,13 +125,10 @@ pub(super) fn following(
 ) -> Gateway {
     limit_connections(settings);
     let servers = traced_servers(settings);
-    let qiniu = &settings.qiniu;
+    let deployment = &settings.qiniu.endpoint.authority;
     let sessions = previous.sessions.as_ref();
-    let sessions = sessions.map(|sessions| sessions.at(&qiniu.endpoint.authority));
-    let identities = std::mem::take(&mut settings.identities);
-    let (claims, consent) = (copied_claims(settings), consent_claim(settings));
-    let authenticator = &previous.authenticator;
-    let authenticator = authenticator.followed_by(identities, claims, consent);
+    let sessions = sessions.map(|sessions| sessions.at(deployment));
+    let authenticator = authenticator_after(&previous.authenticator, settings);
     let verdict = settings.verdict.take();
     let metrics = &previous.telemetry.metrics;
     let finalizer =
@@ -149,17 +143,9 @@ pub(super) fn following(
     let endpoints = &previous.endpoints;
     let endpoints = endpoints.followed_by(routes, &settings.qiniu, &needs);
     let server = &settings.server;
-    let counted = previous.address_limit.as_ref();
-    let address_limit = match (server.rate_per_address, counted) {
-        (Some(rate), Some(counted)) => counted.followed_by(rate),
-        (rate, _) => rate.and_then(AddressLimit::new),
-    };
-    let tracer = match traces_otherwise(changed) {
-        true => {
-            let (metrics, traces) = (&previous.telemetry.metrics, settings.traces.take());
-            traces.map(|traces| Tracer::start(traces, servers, metrics))
-        }
-        false => previous.tracer.clone(),
+    let tracer = match (traces_otherwise(changed), settings.traces.take()) {
+        (true, traces) => traces.map(|traces| Tracer::start(traces, servers, metrics)),
+        (false, _) => previous.tracer.clone(),
     };
     Gateway {
         request_ids: RequestIds::default(),
@@ -184,17 +170,36 @@ pub(super) fn following(
         finalizer: Arc::new(finalizer),
         audit: audit.map(Arc::new),
         telemetry: Arc::new(Telemetry {
-            metrics: Arc::clone(&previous.telemetry.metrics),
+            metrics: Arc::clone(metrics),
             log: previous.telemetry.log.clone(),
             format: settings.log.format,
             lines: Arc::clone(&previous.telemetry.lines),
         }),
         readiness: Arc::clone(&previous.readiness),
-        address_limit: address_limit.map(Arc::new),
+        address_limit: address_limit(previous.address_limit.as_deref(), server),
         trusted_proxies: server.trusted_proxies.clone(),
         max_head_bytes: server.max_head_bytes,
         tracer,
     }
+}
+
+fn authenticator_after(previous: &Authenticator, settings: &mut Settings) -> Authenticator {
+    let identities = std::mem::take(&mut settings.identities);
+    let (claims, consent) = (copied_claims(settings), consent_claim(settings));
+    previous.followed_by(identities, claims, consent)
+}
+
+/// The limit of each address, in which what was `counted` counts.
+fn address_limit(
+    counted: Option<&AddressLimit>,
+    server: &ServerSettings,
+) -> Option<Arc<AddressLimit>> {
+    let rate = server.rate_per_address?;
+    let limit = match counted {
+        Some(counted) => counted.followed_by(rate),
+        None => AddressLimit::new(rate),
+    };
+    limit.map(Arc::new)
 }
 
 /// The limits of the memory for bodies.
