@@ -179,13 +179,13 @@ impl TraceExporter {
     }
 
     /// Sends what is left, once and within [`FLUSH`].
-    async fn flush(mut self, mut batch: Vec<Box<RequestTrace>>) {
+    async fn flush(mut self, mut batch: Vec<RequestTrace>) {
         let end = Instant::now() + FLUSH;
         loop {
             while batch.len() < BATCH
                 && let Ok(trace) = self.traces.try_recv()
             {
-                batch.push(trace);
+                batch.push(*trace);
             }
             if batch.is_empty() {
                 return;
@@ -198,7 +198,7 @@ impl TraceExporter {
     }
 
     /// Sends a batch, again and again where that may help.
-    async fn deliver(&mut self, batch: &[Box<RequestTrace>]) {
+    async fn deliver(&mut self, batch: &[RequestTrace]) {
         let spans = span_count(batch);
         for pause in PAUSES {
             match self.send(batch).await {
@@ -239,7 +239,7 @@ impl TraceExporter {
     }
 
     /// One request.
-    async fn send(&self, traces: &[Box<RequestTrace>]) -> Result<(), ExportError> {
+    async fn send(&self, traces: &[RequestTrace]) -> Result<(), ExportError> {
         let body = [Bytes::from(batch(&self.resource, traces))];
         match timeout(TIMEOUT, self.post(&body)).await {
             Ok(outcome) => outcome,
@@ -295,17 +295,17 @@ impl TraceExporter {
 /// Waits for a trace, and for those that follow it soon. Returns `false` if there will be none.
 async fn gather(
     traces: &mut mpsc::Receiver<Box<RequestTrace>>,
-    batch: &mut Vec<Box<RequestTrace>>,
+    batch: &mut Vec<RequestTrace>,
 ) -> bool {
     let Some(first) = traces.recv().await else {
         return false;
     };
-    batch.push(first);
+    batch.push(*first);
     let end = Instant::now() + GATHER;
     while batch.len() < BATCH {
         tokio::select! {
             trace = traces.recv() => match trace {
-                Some(trace) => batch.push(trace),
+                Some(trace) => batch.push(*trace),
                 None => break,
             },
             () = sleep_until(end) => break,
@@ -314,6 +314,6 @@ async fn gather(
     true
 }
 
-fn span_count(batch: &[Box<RequestTrace>]) -> u64 {
-    batch.iter().map(|trace| trace.span_count()).sum()
+fn span_count(batch: &[RequestTrace]) -> u64 {
+    batch.iter().map(RequestTrace::span_count).sum()
 }

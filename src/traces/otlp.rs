@@ -24,8 +24,8 @@ pub(super) struct TraceResource {
 }
 
 /// A batch as a request body.
-pub(super) fn batch(resource: &TraceResource, traces: &[Box<RequestTrace>]) -> Vec<u8> {
-    let spans: Vec<Value> = traces.iter().flat_map(|trace| spans(trace)).collect();
+pub(super) fn batch(resource: &TraceResource, traces: &[RequestTrace]) -> Vec<u8> {
+    let spans: Vec<Value> = traces.iter().flat_map(spans).collect();
     let version = env!("CARGO_PKG_VERSION");
     let resource = [
         ("service.name", resource.service_name.as_str()),
@@ -52,32 +52,43 @@ fn spans(trace: &RequestTrace) -> impl Iterator<Item = Value> {
     };
     trace.spans.iter().map(move |(id, span)| {
         let (parent, flags) = parent_of(*id);
-        let mut value = json!({
-            "traceId": trace.trace_id.to_string(),
-            "spanId": id.to_string(),
-            "name": span.name.text(),
-            "kind": span.kind as u8,
-            "startTimeUnixNano": trace.unix_nanos(span.times.start).to_string(),
-            "endTimeUnixNano": end(trace, span),
-            "attributes": attributes(span),
-            "flags": flags | SAMPLED,
-        });
-        if let Some(parent) = parent {
-            value["parentSpanId"] = parent.to_string().into();
-        }
-        if let (Some(state), true) = (&trace.state, *id == trace.root) {
-            value["traceState"] = state.as_str().into();
-        }
-        if span.failed {
-            value["status"] = json!({"code": ERROR});
-        }
-        value
+        let own = if *id == trace.root {
+            trace.state.as_ref()
+        } else {
+            None
+        };
+        let members = [
+            ("traceId", Some(json!(trace.trace_id.to_string()))),
+            ("spanId", Some(json!(id.to_string()))),
+            (
+                "parentSpanId",
+                parent.map(|parent| json!(parent.to_string())),
+            ),
+            ("traceState", own.map(|state| json!(state.as_str()))),
+            ("name", Some(json!(span.name.text()))),
+            ("kind", Some(json!(span.kind as u8))),
+            (
+                "startTimeUnixNano",
+                Some(json!(start(trace, span).to_string())),
+            ),
+            ("endTimeUnixNano", Some(json!(end(trace, span).to_string()))),
+            ("attributes", Some(attributes(span).into())),
+            ("flags", Some(json!(flags | SAMPLED))),
+            ("status", span.failed.then(|| json!({"code": ERROR}))),
+        ];
+        let present = members
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        Value::Object(present.collect())
     })
 }
 
-fn end(trace: &RequestTrace, span: &TraceSpan) -> String {
-    let start = trace.unix_nanos(span.times.start);
-    (start + span.times.duration.as_nanos()).to_string()
+fn start(trace: &RequestTrace, span: &TraceSpan) -> u128 {
+    trace.unix_nanos(span.times.start)
+}
+
+fn end(trace: &RequestTrace, span: &TraceSpan) -> u128 {
+    start(trace, span).saturating_add(span.times.duration.as_nanos())
 }
 
 fn attributes(span: &TraceSpan) -> Vec<Value> {

@@ -122,7 +122,7 @@ async fn a_batch_has_the_form_of_otlp() {
         instance: "one".into(),
     };
     let root = trace.root.to_string();
-    let batch: Value = serde_json::from_slice(&super::otlp::batch(&resource, &[trace])).unwrap();
+    let batch: Value = serde_json::from_slice(&super::otlp::batch(&resource, &[*trace])).unwrap();
     let attributes = &batch["resourceSpans"][0]["resource"]["attributes"];
     assert_eq!(
         attributes[0],
