@@ -48,7 +48,7 @@ fn configuration(upstream: SocketAddr, more: &str) -> String {
          head_timeout = \"10min\"\nidle_timeout = \"10min\"\nmin_body_rate = \"1B\"\n\
          [admin]\nlisten = \"127.0.0.1:0\"\n\
          [qiniu]\nendpoint = \"http://{upstream}\"\nmax_connections = 50\n\
-         ca_file = \"ca.pem\"\naccess_key = {{ env = \"AK\" }}\nsecret_key = {{ env = \"SK\" }}\n{identity}{more}"
+         ca_file = \"ca.pem\"\naccess_key = {{ env = \"AK\" }}\nsecret_key = {{ env = \"SK\" }}\n[telemetry]\nca_file = \"ca.pem\"\n{identity}{more}"
     )
 }
 
