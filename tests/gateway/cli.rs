@@ -161,11 +161,11 @@ fn a_missing_configuration_file_is_reported() {
 
 #[test]
 fn serve_does_not_start_with_an_invalid_configuration() {
-    let file = File::new("serve", "[telemetry]\n");
+    let file = File::new("serve", "[tracing]\n");
     let output = with_keys(&["serve", "--config", file.path()]);
     assert_eq!((code(&output), stdout(&output)), (1, ""));
     assert!(
-        stderr(&output).contains("unknown key `telemetry`"),
+        stderr(&output).contains("unknown key `tracing`"),
         "{}",
         stderr(&output)
     );

@@ -198,7 +198,7 @@ fn the_effective_configuration_masks_secrets() {
 fn no_error_shows_a_secret_that_is_where_it_belongs() {
     let folder = SecretFolder::new("reports");
     let source = folder.secret("key", MARKER.as_bytes());
-    let more = "[server]\nlisten = 5\nmax_head_bytes = \"1B\"\n[telemetry]\n";
+    let more = "[server]\nlisten = 5\nmax_head_bytes = \"1B\"\n[tracing]\n";
     let text = minimal(more)
         .replace("{ env = \"SK\" }", &source)
         .replace("audience", "algorithms = \"RS256\"\naudience");

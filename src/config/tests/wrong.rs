@@ -118,7 +118,7 @@ const NAMES: &[(&str, &str, &str)] = &[
         "did you mean `bind`?",
         "binds",
     ),
-    ("[telemetry]\n", "unknown key `telemetry`", "telemetry"),
+    ("[tracing]\n", "unknown key `tracing`", "tracing"),
     ("[routes]\npath = \"/a\"\n", "write [[routes]]", "routes"),
     ("log = 3\n", "`log` is a section", "log"),
     ("[[log]]\n", "`log` is a section", "log"),
