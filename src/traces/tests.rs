@@ -91,16 +91,15 @@ async fn a_parent_decides_and_without_one_the_ratio() {
     assert!((800..1200).contains(&sampled), "{sampled} of 4000");
 }
 
-#[tokio::test]
-async fn a_batch_has_the_form_of_otlp() {
-    let tracer = tracer(1.0, "127.0.0.1:1");
+/// A trace that a peer began: a failed call within a request.
+fn followed(tracer: &Arc<Tracer>) -> RequestTrace {
     let context = TraceContext::parse(PARENT).unwrap();
     let mut headers = HeaderMap::new();
     headers.insert("tracestate", "vendor=1".parse().unwrap());
     let start = Instant::now();
     let time = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let place = tracer.place(Some(&context));
-    let mut trace = RequestTrace::begin(&tracer, place, (time, start));
+    let mut trace = RequestTrace::begin(tracer, place, (time, start));
     trace.state = TraceState::from_headers(&headers);
     let times = |from, lasts| SpanTimes {
         start: start + Duration::from_millis(from),
@@ -117,12 +116,19 @@ async fn a_batch_has_the_form_of_otlp() {
     let mut request = TraceSpan::internal("POST /x", times(0, 20));
     request.kind = SpanKind::Server;
     trace.spans.push((trace.root, request));
+    *trace
+}
+
+#[tokio::test]
+async fn a_batch_has_the_form_of_otlp() {
+    let tracer = tracer(1.0, "127.0.0.1:1");
+    let trace = followed(&tracer);
     let resource = super::otlp::TraceResource {
         service_name: "edge".into(),
         instance: "one".into(),
     };
     let root = trace.root.to_string();
-    let batch: Value = serde_json::from_slice(&super::otlp::batch(&resource, &[*trace])).unwrap();
+    let batch: Value = serde_json::from_slice(&super::otlp::batch(&resource, &[trace])).unwrap();
     let attributes = &batch["resourceSpans"][0]["resource"]["attributes"];
     assert_eq!(
         attributes[0],

@@ -45,6 +45,7 @@ async fn recorded(gateway: &Gateway, request: Builder, body: &str) -> [Value; 3]
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn a_refused_token_has_its_reason_and_its_issuer_in_the_record() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let scoped = routes().replace("kind = \"verify\"", "kind = \"verify\"\nscope = \"faces\"");
@@ -124,6 +125,7 @@ async fn a_refused_token_has_its_reason_and_its_issuer_in_the_record() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn a_refused_request_has_its_reason_in_the_record() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let limited = format!(

@@ -42,6 +42,7 @@ fn a_certificate_is_warned_of_from_two_weeks_before_its_end() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_is_probably_not_meant_is_warned_of() {
     let verify = "[[routes]]\npath = \"/v2/actionliveness/verify\"\nkind = \"verify\"\n";
     let everybody = "server.listen = \"0.0.0.0:8080\"\nserver.trusted_proxies = [\"::/0\"]\n";

@@ -27,6 +27,20 @@ async fn written() -> (String, String) {
     (log.text(), String::from_utf8(keys.body.to_vec()).unwrap())
 }
 
+/// Runs `audit verify`. Returns its exit code and what it wrote.
+fn audit_verify(arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_liveness-gateway"))
+        .args(["audit", "verify"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let (out, error) = (
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    );
+    (output.status.code().unwrap(), out, error)
+}
+
 #[tokio::test]
 async fn audit_verify_names_the_line_and_says_by_its_exit_code_whether_all_is_whole() {
     let (log, keys) = written().await;
@@ -42,19 +56,7 @@ async fn audit_verify_names_the_line_and_says_by_its_exit_code_whether_all_is_wh
     ];
     let folder = Folder::with(&files);
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let verify = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_liveness-gateway"))
-            .args(["audit", "verify"])
-            .args(arguments)
-            .output()
-            .unwrap();
-        let (out, error) = (
-            String::from_utf8(output.stdout).unwrap(),
-            String::from_utf8(output.stderr).unwrap(),
-        );
-        (output.status.code().unwrap(), out, error)
-    };
-    let (code, summary, error) = verify(&[&path("whole")]);
+    let (code, summary, error) = audit_verify(&[&path("whole")]);
     assert_eq!((code, error.as_str()), (0, ""), "{summary}");
     assert!(
         summary.contains("ends with the stop of its gateway"),
@@ -62,13 +64,14 @@ async fn audit_verify_names_the_line_and_says_by_its_exit_code_whether_all_is_wh
     );
     let last = summary.split("hash of the last one: ").nth(1).unwrap();
     let head = format!("{}:{}", lines.len() - 1, &last[..64]);
-    let (code, summary, _) = verify(&["--keys", &path("keys"), "--head", &head, &path("whole")]);
+    let (code, summary, _) =
+        audit_verify(&["--keys", &path("keys"), "--head", &head, &path("whole")]);
     assert!(
         code == 0 && summary.contains("their signatures are right"),
         "{summary}"
     );
-    assert_eq!(verify(&[&path("first"), &path("second")]).0, 0);
-    assert_eq!(verify(&["--continued", &path("second")]).0, 0);
+    assert_eq!(audit_verify(&[&path("first"), &path("second")]).0, 0);
+    assert_eq!(audit_verify(&["--continued", &path("second")]).0, 0);
     for (arguments, said) in [
         (
             vec![path("second")],
@@ -87,10 +90,10 @@ async fn audit_verify_names_the_line_and_says_by_its_exit_code_whether_all_is_wh
         ),
     ] {
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-        let (code, out, error) = verify(&arguments);
+        let (code, out, error) = audit_verify(&arguments);
         assert_eq!((code, out.as_str()), (1, ""), "{error}");
         assert!(error.contains(said), "{error} lacks {said}");
     }
-    assert_eq!(verify(&[]).0, 2, "a wrong command line");
-    assert_eq!(verify(&["--head", "x", &path("whole")]).0, 2);
+    assert_eq!(audit_verify(&[]).0, 2, "a wrong command line");
+    assert_eq!(audit_verify(&["--head", "x", &path("whole")]).0, 2);
 }

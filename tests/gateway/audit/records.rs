@@ -19,6 +19,26 @@ fn sha256(bytes: &[u8]) -> String {
     HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
+/// Waits until the metrics count two records, all of them written.
+async fn until_counted(gateway: &Gateway) {
+    for wanted in ["{outcome=\"written\"} 2\n", "{outcome=\"failed\"} 0\n"] {
+        let wanted = format!("audit_records_total{wanted}");
+        while !gateway.metrics().await.contains(&wanted) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
+/// Nobody else can read the log, and none of these secrets nor a picture is in it.
+fn assert_private(log: &Log, secrets: &[&str]) {
+    let mode = log.path().metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let text = log.text();
+    for secret in secrets.iter().chain(&["/9j/", "video_base64", "score"]) {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+}
+
 #[tokio::test]
 async fn a_call_and_its_retry_are_recorded_and_no_request_that_was_refused() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
@@ -48,12 +68,7 @@ async fn a_call_and_its_retry_are_recorded_and_no_request_that_was_refused() {
     let claims = claims(&gateway, &verdict).await;
     let keys = gateway.request(false, "GET", "/.well-known/jwks.json");
     let keys = gateway.send(false, keys, Bytes::new()).await;
-    for wanted in ["{outcome=\"written\"} 2\n", "{outcome=\"failed\"} 0\n"] {
-        let wanted = format!("audit_records_total{wanted}");
-        while !gateway.metrics().await.contains(&wanted) {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    }
+    until_counted(&gateway).await;
     stopped(gateway).await;
 
     let records = log.records();
@@ -91,21 +106,8 @@ async fn a_call_and_its_retry_are_recorded_and_no_request_that_was_refused() {
         "{summary}"
     );
 
-    let mode = log.path().metadata().unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
-    let text = log.text();
     let picture = &data_encoding::BASE64.encode(&video)[..40];
-    for secret in [
-        session.as_str(),
-        &token,
-        nonce.1,
-        picture,
-        "/9j/",
-        "video_base64",
-        "score",
-    ] {
-        assert!(!text.contains(secret), "{secret} in {text}");
-    }
+    assert_private(&log, &[&session, &token, nonce.1, picture]);
 }
 
 /// A record without what differs each time, and without qiniu's id of the call.
