@@ -191,10 +191,13 @@ impl Link {
     ) -> Result<Option<ScriptReply>, Unavailable> {
         let route = self.current().ok_or(Unavailable)?;
         let number = route.number;
+        let available = *self.up.borrow();
         match timeout(self.timeout, self.follow(route, script, keys, args)).await {
             Ok(reply) => {
                 self.slow.store(0, Ordering::Relaxed);
                 match reply {
+                    // Another primary has taken over meanwhile, and may not know of this.
+                    Ok(_) if *self.up.borrow() != available => Err(Unavailable),
                     Ok(reply) => Ok(Some(reply)),
                     Err(failed) if failed.error == StoreError::Split => Ok(None),
                     Err(failed) => {
