@@ -77,6 +77,7 @@ fn ask(header: &[u8]) -> Option<Result<Arc<Caller>, AuthRefusal>> {
     else {
         panic!("configured keys are available at once");
     };
+    let result = result.map_err(|rejected| rejected.refusal);
     if let Err(refusal) = &result {
         assert!(
             !refusal.reason().is_empty()
