@@ -34,6 +34,8 @@ const HTTP2_CONNECTIONS: usize = 4;
 const STREAMS: usize = 16;
 /// For a connection and its TLS handshake.
 const CONNECT: Duration = Duration::from_secs(5);
+/// The same for users who wait while a restart lets them.
+const PATIENT_CONNECT: Duration = Duration::from_secs(10);
 
 /// Where and how normal users connect.
 #[derive(Clone)]
@@ -41,6 +43,8 @@ pub(crate) struct Site {
     pub(crate) address: SocketAddr,
     /// `None`: plain HTTP.
     pub(crate) tls: Option<TlsClient>,
+    /// Whether users wait for longer than the time in which attacks must not hold them up.
+    pub(crate) patient: bool,
 }
 
 /// A status and a body.
@@ -65,7 +69,11 @@ pub(crate) struct Clients {
 impl Site {
     /// Opens a connection.
     pub(crate) async fn connect(&self, source: usize, http2: bool) -> io::Result<Client> {
-        timeout(CONNECT, self.open(source, http2)).await?
+        let longest = match self.patient {
+            true => PATIENT_CONNECT,
+            false => CONNECT,
+        };
+        timeout(longest, self.open(source, http2)).await?
     }
 
     async fn open(&self, source: usize, http2: bool) -> io::Result<Client> {

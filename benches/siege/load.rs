@@ -271,7 +271,11 @@ impl Load {
             let user = &self.users[number % self.users.len()];
             let http2 = number.is_multiple_of(2);
             let sent = self.once(http2, requests::session(&user.token, http2));
-            self.timed(Kind::Newcomer, SHORT_PATIENCE, sent, |it| {
+            let patience = match self.clients.site().patient {
+                true => PATIENCE,
+                false => SHORT_PATIENCE,
+            };
+            self.timed(Kind::Newcomer, patience, sent, |it| {
                 check::session(it.0, &it.1)
             })
             .await;

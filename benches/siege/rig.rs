@@ -102,6 +102,7 @@ impl Rig {
             site: Site {
                 address: public,
                 tls: plan.tls.then(|| tls_client(&pem)).transpose()?,
+                patient: false,
             },
             admin,
             unknown,

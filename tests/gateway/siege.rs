@@ -66,6 +66,7 @@ fn load(gateway: &Gateway) -> Arc<Load> {
     let site = Site {
         address: gateway.address,
         tls: None,
+        patient: false,
     };
     let users = User::of_the_harness("user", 10).unwrap();
     let video = BASE64.encode(&api::video(2 * 1024 * 1024).unwrap());

@@ -166,6 +166,7 @@ impl Changes {
         let site = Site {
             address: public,
             tls: Some(files.tls_client()?),
+            patient: true,
         };
         let users = Arc::new(User::of_the_harness("user", USERS)?);
         let load = Load::new(site, users, plan.video.clone());
