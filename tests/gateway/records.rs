@@ -1,40 +1,24 @@
 //! The access record explains a request: why it was refused, whose token it was, to which trace it
 //! belongs, and what came of it.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, SystemTime},
-};
+use std::{net::SocketAddr, time::Duration};
 
 use crate::support::{
     Gateway, ISSUER, SECRET, SESSIONCODE, UNBOUND, VERIFY,
     backend::{self, OK},
-    bearer, emulator, raw, routes, sealed, session,
+    bearer, emulator, raw, routes, sealed, session, token_with,
     upstream::{self, Does, answer},
     verify_body, video,
 };
 use hyper::http::request::Builder;
-use liveness_gateway::{
-    emulator::Scenario,
-    generate::{TokenClaims, development_token},
-};
+use liveness_gateway::{emulator::Scenario, generate::TokenClaims};
 use serde_json::{Value, json};
 
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// An `Authorization` value with a token that is changed like this.
 fn bearer_with(secret: &str, change: impl FnOnce(&mut TokenClaims<'static>)) -> String {
-    let mut claims = TokenClaims {
-        issuer: ISSUER,
-        audience: "liveness",
-        subject: "user-1",
-        scope: None,
-        now: SystemTime::now(),
-        lifetime: Duration::from_secs(600),
-    };
-    change(&mut claims);
-    let token = development_token(secret.as_bytes(), &claims).unwrap();
-    format!("Bearer {token}")
+    format!("Bearer {}", token_with(secret, change))
 }
 
 /// Sends the request, and returns the `code`, `reason` and `issuer` of its record.

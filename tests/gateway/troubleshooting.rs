@@ -3,7 +3,7 @@
 
 use std::{
     net::SocketAddr,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -14,14 +14,14 @@ use crate::{
         identity::{logged_with, section},
         raw, routes,
         secure::Authority,
-        settings,
+        settings, token_with,
         upstream::{self, Does},
         verify_body, video,
     },
 };
 use liveness_gateway::{
     emulator::Scenario,
-    generate::{TokenClaims, development_token},
+    generate::TokenClaims,
     outbound::{dial::Dialer, names::Names},
 };
 use rcgen::date_time_ymd;
@@ -69,17 +69,7 @@ async fn counts(gateway: &Gateway, line: &str) {
 
 /// Sends a request with a token that is changed like this. Returns its id.
 async fn ask(gateway: &Gateway, secret: &str, change: impl FnOnce(&mut TokenClaims<'_>)) -> String {
-    let mut claims = TokenClaims {
-        issuer: ISSUER,
-        audience: "liveness",
-        subject: "user-1",
-        scope: None,
-        now: SystemTime::now(),
-        lifetime: Duration::from_secs(600),
-    };
-    change(&mut claims);
-    let token = development_token(secret.as_bytes(), &claims).unwrap();
-    let answer = gateway.ask(&token).await;
+    let answer = gateway.ask(&token_with(secret, change)).await;
     answer.header("x-request-id").to_owned()
 }
 

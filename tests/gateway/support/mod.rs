@@ -17,6 +17,7 @@ pub(crate) mod redis;
 pub(crate) mod refusal;
 pub(crate) mod sealed;
 pub(crate) mod secure;
+mod tokens;
 pub(crate) mod upstream;
 pub(crate) mod verdicts;
 
@@ -25,7 +26,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     sync::{Arc, Mutex},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -35,7 +36,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use liveness_gateway::{
     config::{self, Settings},
     emulator::{Emulator, EmulatorHandle, EmulatorSettings, Scenario},
-    generate::{TokenClaims, development_token},
     limit::clock::Clock,
     secret::Secret,
     server::{ServingTime, drain::StopReason},
@@ -44,6 +44,7 @@ use liveness_gateway::{
 };
 use tokio::{net::TcpStream, sync::oneshot};
 
+pub(crate) use tokens::{bearer, token, token_with};
 pub(crate) use verdicts::claims;
 
 pub(crate) const SESSIONCODE: &str = "/v2/actionliveness/sessioncode";
@@ -300,22 +301,6 @@ pub(crate) async fn emulator(scenario: Scenario) -> (SocketAddr, Arc<EmulatorHan
     let (address, handle) = (emulator.address(), emulator.handle());
     tokio::spawn(emulator.run(std::future::pending()));
     (address, handle)
-}
-
-pub(crate) fn bearer(user: &str) -> String {
-    format!("Bearer {}", token(user, None))
-}
-
-pub(crate) fn token(user: &str, scope: Option<&str>) -> String {
-    let claims = TokenClaims {
-        issuer: ISSUER,
-        audience: "liveness",
-        subject: user,
-        scope,
-        now: SystemTime::now(),
-        lifetime: Duration::from_secs(600),
-    };
-    development_token(SECRET.as_bytes(), &claims).unwrap()
 }
 
 /// A real video, padded by a `free` box (ISO/IEC 14496-12 section 8.1.2) to exactly `size` bytes.
