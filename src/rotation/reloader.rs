@@ -11,11 +11,6 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    task::spawn_blocking,
-    time::{MissedTickBehavior, interval},
-};
-
 use super::{
     input::InputVersion,
     loader::{LoadError, Reloadable},
@@ -39,7 +34,6 @@ pub type ApplyError = Box<dyn Error + Send + Sync>;
 
 /// Polls all reloadable values.
 pub struct Reloader {
-    interval: Duration,
     metrics: Arc<Metrics>,
     polls: Vec<PollFn>,
 }
@@ -60,9 +54,8 @@ struct Poller<T, A> {
 
 impl Reloader {
     /// A reloader without values. `metrics` count what it reloads.
-    pub fn new(interval: Duration, metrics: Arc<Metrics>) -> Self {
+    pub fn new(metrics: Arc<Metrics>) -> Self {
         Self {
-            interval,
             metrics,
             polls: Vec::new(),
         }
@@ -90,25 +83,6 @@ impl Reloader {
             work();
             false
         }));
-    }
-
-    /// Polls until it is dropped.
-    pub async fn run(mut self) {
-        let mut tick = interval(self.interval);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while !self.polls.is_empty() {
-            tick.tick().await;
-            // Reading blocks when a disk is slow or gone, and no request may wait for that.
-            let polled = spawn_blocking(move || {
-                self.poll();
-                self
-            });
-            match polled.await {
-                Ok(reloader) => self = reloader,
-                // The runtime shuts down.
-                Err(_) => return,
-            }
-        }
     }
 
     /// Polls once, which blocks. Returns whether a change was seen that is not evaluated yet.

@@ -26,7 +26,7 @@ pub(super) fn reloader(
     tls: Option<&ServerTls>,
 ) -> Reloader {
     let metrics = Arc::clone(&gateway.telemetry.metrics);
-    let mut reloader = Reloader::new(reloadable.poll_interval, Arc::clone(&metrics));
+    let mut reloader = Reloader::new(Arc::clone(&metrics));
     metrics.replace_certificate_expiries(reloadable.expiries);
     if let (Some(reloadable), Some(tls)) = (reloadable.tls, tls) {
         watch_certificate(&mut reloader, reloadable, tls, &metrics);
