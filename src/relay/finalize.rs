@@ -216,7 +216,7 @@ impl ResponseFinalizer {
                 outcome.inspect_err(failed).is_ok()
             }
             Err(error) => {
-                let advice = "see docs/operations.md on memory";
+                let advice = "see docs/capacity.md";
                 undelivered(context, telemetry, "retention", error, advice);
                 false
             }

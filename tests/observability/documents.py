@@ -17,11 +17,10 @@ faults = []
 
 
 def paragraphs():
-    """The paragraph of each alert in docs/operations.md, by the alert's name."""
-    text = parts.OPERATIONS.read_text()
-    section = text.split("\n## Alerts\n", 1)[1].split("\n## ", 1)[0]
+    """The paragraph of each alert in docs/alerts.md, by the alert's name."""
+    text = parts.ALERTS.read_text()
     found = {}
-    for part in section.split("\n### ")[1:]:
+    for part in text.split("\n## ")[1:]:
         name, _, body = part.partition("\n")
         if name in found:
             faults.append(f"two paragraphs for {name}")
@@ -42,13 +41,13 @@ def check_alerts():
         name, severity = rule["alert"], rule["labels"]["severity"]
         if severity not in SEVERITIES:
             faults.append(f"{name}: the severity {severity}")
-        if rule["annotations"].get("runbook") != f"docs/operations.md#{name.lower()}":
+        if rule["annotations"].get("runbook") != f"docs/alerts.md#{name.lower()}":
             faults.append(f"{name}: the runbook does not lead to its paragraph")
         if not rule["annotations"].get("summary", "").endswith("."):
             faults.append(f"{name}: the summary is no sentence")
         body = written.get(name)
         if body is None:
-            faults.append(f"{name} has no paragraph in docs/operations.md")
+            faults.append(f"{name} has no paragraph in docs/alerts.md")
         elif not body.startswith(f"{severity.capitalize()}. ") or len(body) < 150:
             faults.append(f"{name}: the paragraph does not begin with its severity, or says little")
     return names

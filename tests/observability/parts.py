@@ -13,7 +13,7 @@ FOLDER = ROOT / "deploy/observability"
 RULES = sorted((FOLDER / "prometheus/rules").glob("*.yaml"))
 TESTS = sorted((FOLDER / "prometheus/tests").glob("*.yaml"))
 DASHBOARDS = sorted((FOLDER / "grafana").glob("*.json"))
-OPERATIONS = ROOT / "docs/operations.md"
+ALERTS = ROOT / "docs/alerts.md"
 
 # What Grafana replaces in a query, and what it is replaced by here.
 VARIABLES = {

@@ -1,4 +1,4 @@
-//! The memory limits of the manifests, by the sum that `docs/operations.md` explains.
+//! The memory limits of the manifests, by the sum that `docs/capacity.md` explains.
 
 use std::path::Path;
 

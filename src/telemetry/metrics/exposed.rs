@@ -1,6 +1,6 @@
 //! Writes the families that have neither a route nor an owner of their own.
 //!
-//! Relies on [`super::Metrics`] for the numbers. A family is one row in `docs/operations.md`, with
+//! Relies on [`super::Metrics`] for the numbers. A family is one row in `docs/metrics.md`, with
 //! the name, the type and the labels that it has here.
 
 use super::{

@@ -1,6 +1,6 @@
 //! The closed sets of label values.
 //!
-//! Each word is a contract: dashboards and alerts select by it. The table in `docs/operations.md`
+//! Each word is a contract: dashboards and alerts select by it. The table in `docs/metrics.md`
 //! lists all of them, and a test compares it with these. Never holds a value that comes from
 //! outside.
 

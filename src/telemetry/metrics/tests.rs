@@ -1,4 +1,4 @@
-//! The exposition as a whole: its grammar in both formats, and what `docs/operations.md` says of
+//! The exposition as a whole: its grammar in both formats, and what `docs/metrics.md` says of
 //! each family.
 
 mod documented;

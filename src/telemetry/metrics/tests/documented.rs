@@ -1,4 +1,4 @@
-//! Compares the tables of `docs/operations.md` with the exposition: names, types, labels, and the
+//! Compares the tables of `docs/metrics.md` with the exposition: names, types, labels, and the
 //! values of labels whose sets are closed.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::telemetry::metrics::TextFormat;
 
-const PAGE: &str = include_str!("../../../../docs/operations.md");
+const PAGE: &str = include_str!("../../../../docs/metrics.md");
 
 /// Labels whose values come from the configuration, from a response or from Qiniu.
 const OPEN_LABELS: [&str; 8] = [
@@ -47,7 +47,7 @@ fn spans(cell: &str) -> Vec<&str> {
 
 #[test]
 fn the_table_of_metrics_has_each_family_with_its_type_and_labels() {
-    let documented: BTreeSet<(String, String, BTreeSet<String>)> = rows("## Metrics")
+    let documented: BTreeSet<(String, String, BTreeSet<String>)> = rows("## Metric families")
         .iter()
         .map(|row| {
             let labels = spans(row[2]).into_iter().map(str::to_owned).collect();
@@ -71,14 +71,14 @@ fn the_table_of_metrics_has_each_family_with_its_type_and_labels() {
     let (missing, wrong) = (&exposed - &documented, &documented - &exposed);
     assert!(
         missing.is_empty() && wrong.is_empty(),
-        "docs/operations.md lacks {missing:#?}\nand no metric is {wrong:#?}"
+        "docs/metrics.md lacks {missing:#?}\nand no metric is {wrong:#?}"
     );
 }
 
 #[test]
 fn the_values_of_closed_labels_are_those_that_stand_at_zero_from_the_start() {
     let mut documented: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
-    for row in rows("### Values of labels") {
+    for row in rows("## Values of labels") {
         let values: BTreeSet<String> = spans(row[1]).into_iter().map(str::to_owned).collect();
         let [label, families @ ..] = &spans(row[0])[..] else {
             panic!("{row:?}");
