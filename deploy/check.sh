@@ -42,7 +42,7 @@ if command -v openssl > /dev/null; then
         > "$work/keys/jwks.json"
 fi
 
-# check_toml NAME FILE: `liveness-gateway check` accepts the file, with the throw-away keys.
+# check_toml NAME FILE: `liveness-gateway check --strict` accepts it, with the throw-away keys.
 check_toml() {
     if [ -z "$binary" ] || [ ! -e "$work/keys/jwks.json" ]; then
         skip "$1: no binary given, or no openssl"
@@ -50,7 +50,7 @@ check_toml() {
     fi
     local places='run/secrets/liveness-gateway|run/credentials/liveness-gateway.service'
     sed -E "s#\"/($places|etc/liveness-gateway)/#\"$work/keys/#" "$2" > "$work/keys/gateway.toml"
-    if "$binary" check --config "$work/keys/gateway.toml" > "$work/out" 2>&1; then
+    if "$binary" check --strict --config "$work/keys/gateway.toml" > "$work/out" 2>&1; then
         ok "$1"
     else
         fail "$1:"

@@ -1,5 +1,6 @@
-"""Runs `liveness-gateway check` on the gateway.toml of manifests, with throw-away keys."""
+"""Runs `liveness-gateway check --strict` on the gateway.toml of manifests, with throw-away keys."""
 
+import os
 import pathlib
 import re
 import subprocess
@@ -16,6 +17,7 @@ TEXTS = {
     "access_key": "access",
     "secret_key": "secret",
     "jwks.json": (ROOT / "config/example-jwks.json").read_text(),
+    "token_secret": "at-least-thirty-two-characters-long",
     "redis_url": "rediss://gateway:password@redis.example.com:6379",
 }
 
@@ -48,13 +50,14 @@ def moved(text, folder, program):
     return re.sub(places, f'"{folder}/', text)
 
 
-def check(text, program):
-    """The messages of `check` for this configuration, or nothing if it is good."""
+def check(text, program, **variables):
+    """The messages of `check` for this configuration, warnings too, or nothing if it is good."""
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         (folder / "gateway.toml").write_text(moved(text, folder, program))
-        done = subprocess.run([program, "check", "--config", folder / "gateway.toml"],
-                              capture_output=True, text=True, check=False)
+        done = subprocess.run([program, "check", "--strict", "--config", folder / "gateway.toml"],
+                              env={**os.environ, **variables}, capture_output=True, text=True,
+                              check=False)
         return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
@@ -69,3 +72,6 @@ def faults(objects, program):
         # The program reads these files, so a wrong one does not pass.
         if not check(text.replace("[qiniu]", "[qiniu]\nunknown = 1"), program):
             yield "gateway.toml: an unknown key passes"
+        # Nor does what is only a warning: a variable that looks like an override, and is none.
+        if not check(text, program, LIVENESS_GATEWAY_SERVER_LISTEN="127.0.0.1:1"):
+            yield "gateway.toml: a warning passes"
