@@ -95,6 +95,10 @@ def check_dashboard(path, dashboard, names):
             continue
         if not panel.get("description", "").endswith("."):
             faults.append(f"{name} has no description")
+        # Not every installation has every section of gateway.toml.
+        absent = "Absent w" in panel.get("description", "")
+        if absent and "noValue" not in panel["fieldConfig"]["defaults"]:
+            faults.append(f"{name} has no noValue for its absence")
         axis = panel["options"].get("yAxis", {})
         if panel["fieldConfig"]["defaults"].get("unit", axis.get("unit")) not in UNITS:
             faults.append(f"{name} has no unit of UNITS")

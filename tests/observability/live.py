@@ -3,6 +3,7 @@ each metric, label and value that an expression names exists there, and each que
 Relies on parts.py, and on the events that .ci/observability caused.
 
     python live.py URL scraped N    waits until N targets were scraped twice
+    python live.py URL rest         before the first request
     python live.py URL check
 """
 import json
@@ -182,6 +183,27 @@ def check_dashboards(series):
                     faults.append(f"{path.name}: ${variable['name']} has no values")
 
 
+def check_rest():
+    """A panel without anything to show says why, in place of Grafana's `No data` and `NaN`."""
+    for path, dashboard in parts.dashboards():
+        for panel in dashboard["panels"]:
+            queries = [parts.filled(it["expr"]) for it in panel.get("targets", ())]
+            values = [it["value"][1] for query in queries for it in result(query) or []]
+            place, shown = f"{path.name}: {panel['title']}", panel.get("fieldConfig", {}).get("defaults", {})
+            if queries and not values and "noValue" not in shown:
+                faults.append(f"{place} is empty at rest, and has no noValue")
+            mapped = [it["options"].get("match") for it in shown.get("mappings", ())]
+            if "NaN" in values and "nan" not in mapped:
+                faults.append(f"{place} is NaN at rest, and maps it to nothing")
+
+
+def report():
+    """Prints the faults; true if there are any."""
+    for fault in dict.fromkeys(faults):
+        print(f"FAIL  {fault}")
+    return bool(faults)
+
+
 def firing():
     """The names of the alerts that fire."""
     return {it["labels"]["alertname"] for it in ask("alerts")[0]["alerts"] if it["state"] == "firing"}
@@ -197,6 +219,9 @@ def main():
     if sys.argv[2] == "scraped":
         wait(lambda: unscraped(int(sys.argv[3])))
         return 0
+    if sys.argv[2] == "rest":
+        check_rest()
+        return report()
     wait(lambda: FIRING - firing())
     series = Series()
     check_rules(series)
@@ -204,10 +229,8 @@ def main():
     unexpected = firing() - FIRING
     if unexpected:
         faults.append(f"these alerts fire, too: {unexpected}")
-    for fault in dict.fromkeys(faults):
-        print(f"FAIL  {fault}")
     print(f"{len(list(parts.rules()))} rules, {len(series.known)} metrics, {len(faults)} faults")
-    return bool(faults)
+    return report()
 
 
 sys.exit(main())
