@@ -1,7 +1,7 @@
 //! Whether a response is right: the status, the session's form, the verdict and whose it is, and no
 //! picture.
 //!
-//! Relies on the key that the harness gives the gateway to sign verdicts with. Never sends
+//! Relies on the keys that the harness gives the gateway to sign verdicts with. Never sends
 //! anything.
 
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
@@ -12,8 +12,13 @@ use super::api::has_picture;
 
 /// The key that signs verdicts: RFC 8037, appendix A.1.
 pub(crate) const VERDICT_KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
-/// Its public key, as in the same appendix.
-const VERDICT_PUBLIC: &[u8] = b"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+/// The key that follows it: RFC 8032, section 7.1, test 2.
+pub(crate) const NEXT_VERDICT_KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIEzNCJso/5banbbDRuwRTg9bijGfNaumJNqM9u1PuKb7\n-----END PRIVATE KEY-----\n";
+/// Their public keys, as in the same places.
+const VERDICT_PUBLIC: [&[u8]; 2] = [
+    b"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+    b"PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw",
+];
 
 /// What a response is worth.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,10 +104,14 @@ fn judge(status: u16, body: &[u8], wrong: impl FnOnce(&Value) -> Option<String>)
 fn claims(verdict: &str) -> Option<Value> {
     let (signed, signature) = verdict.rsplit_once('.')?;
     let signature = BASE64URL_NOPAD.decode(signature.as_bytes()).ok()?;
-    let key = BASE64URL_NOPAD.decode(VERDICT_PUBLIC).ok()?;
-    UnparsedPublicKey::new(&ED25519, key)
-        .verify(signed.as_bytes(), &signature)
-        .ok()?;
+    let is_signed = VERDICT_PUBLIC.iter().any(|key| {
+        let key = BASE64URL_NOPAD.decode(key).unwrap_or_default();
+        let key = UnparsedPublicKey::new(&ED25519, key);
+        key.verify(signed.as_bytes(), &signature).is_ok()
+    });
+    if !is_signed {
+        return None;
+    }
     let claims = signed.split('.').nth(1)?;
     let claims = BASE64URL_NOPAD.decode(claims.as_bytes()).ok()?;
     serde_json::from_slice(&claims).ok()

@@ -76,6 +76,7 @@ impl EmulatorArgs {
             listen: self.listen,
             access_key: arguments::qiniu_key(ACCESS_KEY)?,
             secret_key: arguments::qiniu_key(SECRET_KEY)?,
+            second_keys: None,
             scenario: self.outcome,
             latency: self.latency,
         };

@@ -22,8 +22,13 @@ const DATE_TOLERANCE_SECONDS: u64 = 15 * 60;
 const DATE_HEADER: &str = "x-qiniu-date";
 const SIGNED_PREFIX: &str = "x-qiniu-";
 
-/// The keys of the emulator's only account.
+/// The emulator's only account. Each of its pairs of keys is accepted.
 pub(super) struct EmulatorAccount {
+    pub(super) keys: Vec<EmulatorKeys>,
+}
+
+/// An access key and its secret key.
+pub(super) struct EmulatorKeys {
     pub(super) access_key: Secret,
     pub(super) secret_key: Secret,
 }
@@ -48,18 +53,13 @@ pub(super) struct SignedHead<'a> {
 }
 
 impl EmulatorAccount {
-    /// Checks that the token names this account's access key, which needs no body.
+    /// Checks that the token names an access key of this account, which needs no body.
     ///
     /// # Errors
     /// [`AuthorizationError::BadToken`] if the header is missing or repeated, or has another scheme
     /// or access key.
     pub(super) fn check_access_key(&self, headers: &HeaderMap) -> Result<(), AuthorizationError> {
-        let token = single(headers, AUTHORIZATION.as_str())?.ok_or(AuthorizationError::BadToken)?;
-        let expected = self.token_prefix();
-        let prefix = token
-            .get(..expected.len())
-            .ok_or(AuthorizationError::BadToken)?;
-        verify_slices_are_equal(prefix, &expected).map_err(|_| AuthorizationError::BadToken)
+        self.named_keys(headers).map(|_| ())
     }
 
     /// Recomputes the token over the received bytes and compares the whole header.
@@ -74,10 +74,9 @@ impl EmulatorAccount {
         body: &[u8],
         now: i64,
     ) -> Result<(), AuthorizationError> {
-        let token =
-            single(head.headers, AUTHORIZATION.as_str())?.ok_or(AuthorizationError::BadToken)?;
-        let mut expected = self.token_prefix();
-        expected.extend_from_slice(self.sign(head, body)?.as_bytes());
+        let (token, keys) = self.named_keys(head.headers)?;
+        let mut expected = keys.token_prefix();
+        expected.extend_from_slice(keys.sign(head, body)?.as_bytes());
         verify_slices_are_equal(token, &expected).map_err(|_| AuthorizationError::BadToken)?;
         match single(head.headers, DATE_HEADER)? {
             None => Ok(()),
@@ -92,6 +91,23 @@ impl EmulatorAccount {
         }
     }
 
+    /// The token, and the keys that it names.
+    fn named_keys<'a>(
+        &'a self,
+        headers: &'a HeaderMap,
+    ) -> Result<(&'a [u8], &'a EmulatorKeys), AuthorizationError> {
+        let token = single(headers, AUTHORIZATION.as_str())?.ok_or(AuthorizationError::BadToken)?;
+        let mut keys = self.keys.iter();
+        let named = keys.find(|keys| {
+            let expected = keys.token_prefix();
+            let prefix = token.get(..expected.len());
+            prefix.is_some_and(|prefix| verify_slices_are_equal(prefix, &expected).is_ok())
+        });
+        Ok((token, named.ok_or(AuthorizationError::BadToken)?))
+    }
+}
+
+impl EmulatorKeys {
     fn token_prefix(&self) -> Vec<u8> {
         [b"Qiniu ", self.access_key.reveal(), b":"].concat()
     }

@@ -59,8 +59,10 @@ fn sample(vector: &Value) -> (String, SignedSample) {
     };
     let sample = SignedSample {
         account: EmulatorAccount {
-            access_key: Secret::new(text("access_key")),
-            secret_key: Secret::new(text("secret_key")),
+            keys: vec![EmulatorKeys {
+                access_key: Secret::new(text("access_key")),
+                secret_key: Secret::new(text("secret_key")),
+            }],
         },
         method: text("method").parse().unwrap(),
         uri: uri.parse().unwrap(),
@@ -103,7 +105,7 @@ fn any_change_is_a_bad_token() {
         },
         |s| drop(s.headers.insert("x-qiniu-extra", "1".parse().unwrap())),
         |s| drop(s.headers.remove(AUTHORIZATION)),
-        |s| s.account.secret_key = Secret::new("another"),
+        |s| s.account.keys[0].secret_key = Secret::new("another"),
     ];
     for (index, change) in changes.iter().enumerate() {
         let (_, mut sample) = samples("vectors").swap_remove(0);
@@ -114,6 +116,30 @@ fn any_change_is_a_bad_token() {
             "change {index}"
         );
     }
+}
+
+#[test]
+fn each_pair_of_keys_is_accepted_and_never_mixed() {
+    let (_, mut sample) = samples("vectors").swap_remove(0);
+    let other = |access_key| EmulatorKeys {
+        access_key: Secret::new(access_key),
+        secret_key: Secret::new("another"),
+    };
+    sample.account.keys.insert(0, other("another"));
+    assert_eq!(sample.check_at(VECTOR_TIME), Ok(()));
+    sample.account.keys.swap(0, 1);
+    assert_eq!(sample.check_at(VECTOR_TIME), Ok(()));
+
+    let right = sample.account.keys.remove(0).secret_key;
+    assert_eq!(
+        sample.check_at(VECTOR_TIME),
+        Err(AuthorizationError::BadToken)
+    );
+    sample.account.keys[0].secret_key = right;
+    assert_eq!(
+        sample.check_at(VECTOR_TIME),
+        Err(AuthorizationError::BadToken)
+    );
 }
 
 #[test]

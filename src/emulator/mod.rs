@@ -25,7 +25,11 @@ use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
 
-use self::{api::EmulatorApi, authorization::EmulatorAccount, server::EmulatorServer};
+use self::{
+    api::EmulatorApi,
+    authorization::{EmulatorAccount, EmulatorKeys},
+    server::EmulatorServer,
+};
 pub use self::{
     handle::EmulatorHandle,
     scenario::{Scenario, UnknownScenario},
@@ -40,6 +44,8 @@ pub struct EmulatorSettings {
     pub access_key: Secret,
     /// Secret key of the same account.
     pub secret_key: Secret,
+    /// A second access key and its secret key, as an account has while its keys are changed.
+    pub second_keys: Option<(Secret, Secret)>,
     /// Outcome of verifies whose session and video are valid, until
     /// [`EmulatorHandle::set_scenario`] changes it.
     pub scenario: Scenario,
@@ -62,10 +68,15 @@ impl Emulator {
     pub async fn bind(settings: EmulatorSettings) -> io::Result<Self> {
         let listener = TcpListener::bind(settings.listen).await?;
         let address = listener.local_addr()?;
+        let first = (settings.access_key, settings.secret_key);
+        let pairs = [first].into_iter().chain(settings.second_keys);
+        let keys = pairs.map(|(access_key, secret_key)| EmulatorKeys {
+            access_key,
+            secret_key,
+        });
         let server = EmulatorServer {
             account: EmulatorAccount {
-                access_key: settings.access_key,
-                secret_key: settings.secret_key,
+                keys: keys.collect(),
             },
             api: EmulatorApi::new(),
             handle: Arc::new(EmulatorHandle::new(settings.scenario)),

@@ -121,6 +121,7 @@ impl Sandbox {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             access_key: Secret::new(keys.access_key.as_str()),
             secret_key: Secret::new(keys.secret_key.as_str()),
+            second_keys: None,
             scenario: settings.scenario,
             latency: settings.latency,
         })

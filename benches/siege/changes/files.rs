@@ -16,12 +16,12 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use super::{
     super::{
         attacks::wire::TlsClient,
-        check::VERDICT_KEY,
+        check::{NEXT_VERDICT_KEY, VERDICT_KEY},
         folder::TemporaryFolder,
         requests::{AUDIENCE, ISSUER, SECRET},
         rig::tls_client,
     },
-    upstream::{ACCESS_KEY, SECRET_KEY},
+    upstream::KEYS,
 };
 
 /// Requests a second of one user; two values that take turns.
@@ -34,6 +34,9 @@ pub(super) struct Files {
     /// Everything of the configuration but the rates.
     text: String,
     changed: usize,
+    /// Which of the two is in use.
+    qiniu_keys: usize,
+    verdict_key: usize,
 }
 
 impl Files {
@@ -52,17 +55,18 @@ impl Files {
             authority,
             text: configuration(addresses, store),
             changed: 0,
+            qiniu_keys: 0,
+            verdict_key: 0,
         };
         for (name, text) in [
-            ("verdict.pem", VERDICT_KEY),
             ("login", SECRET),
-            ("access", ACCESS_KEY),
-            ("secret", SECRET_KEY),
             ("seal", &seal_key(0)),
             ("previous", &seal_key(1)),
         ] {
             files.replace(name, text.as_bytes())?;
         }
+        files.change_qiniu_keys()?;
+        files.change_verdict_key()?;
         files.change_certificate()?;
         files.change_configuration()?;
         files.install(gateway)?;
@@ -128,6 +132,21 @@ impl Files {
         let present = fs::read(self.folder().join("seal"))?;
         self.replace("previous", &present)?;
         self.replace("seal", seal_key(self.changed).as_bytes())
+    }
+
+    /// The other pair of the account at Qiniu.
+    pub(super) fn change_qiniu_keys(&mut self) -> io::Result<()> {
+        self.qiniu_keys = 1 - self.qiniu_keys;
+        let (access_key, secret_key) = KEYS[self.qiniu_keys];
+        self.replace("access", access_key.as_bytes())?;
+        self.replace("secret", secret_key.as_bytes())
+    }
+
+    /// The other key that signs verdicts.
+    pub(super) fn change_verdict_key(&mut self) -> io::Result<()> {
+        self.verdict_key = 1 - self.verdict_key;
+        let key = [VERDICT_KEY, NEXT_VERDICT_KEY][self.verdict_key];
+        self.replace("verdict.pem", key.as_bytes())
     }
 
     fn replace(&self, name: &str, content: &[u8]) -> io::Result<()> {

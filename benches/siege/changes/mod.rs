@@ -1,9 +1,11 @@
 //! Changes everything that an operator may change, under constant load, and counts what that costs:
-//! the configuration, the certificate and the seal key, a restart, another binary, the store.
+//! the configuration, the certificate and each key, a restart, another binary, the store.
 //!
 //! Plays systemd for the gateway. No change may cost a request, and no video may be billed twice.
 //! Never judges a latency: it is reported beside that of a time without changes.
 
+mod change;
+mod cluster;
 mod files;
 mod service;
 mod store;
@@ -17,7 +19,15 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use self::{files::Files, service::Service, store::ReplicatedStore, upstream::CountingUpstream};
+pub(crate) use self::change::ChangeResult;
+use self::{
+    change::{CHANGES, Change},
+    cluster::Cluster,
+    files::Files,
+    service::Service,
+    store::ReplicatedStore,
+    upstream::CountingUpstream,
+};
 use super::{
     clients::Site,
     load::{Load, User},
@@ -39,6 +49,7 @@ const CHANGE: Duration = Duration::from_secs(90);
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How it is run.
+#[derive(Clone)]
 pub(crate) struct ChangesPlan {
     pub(crate) gateway: PathBuf,
     /// The binary that takes over at an upgrade.
@@ -51,80 +62,10 @@ pub(crate) struct ChangesPlan {
     pub(crate) video: Bytes,
 }
 
-/// What is changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    Nothing,
-    Configuration,
-    Signal,
-    CertificateAndKey,
-    Restart,
-    Upgrade,
-    StoreFailover,
-}
-
-const CHANGES: [Change; 7] = [
-    Change::Nothing,
-    Change::Configuration,
-    Change::Signal,
-    Change::CertificateAndKey,
-    Change::Restart,
-    Change::Upgrade,
-    Change::StoreFailover,
-];
-
-impl Change {
-    /// What is done, for a table.
-    pub(crate) fn description(self) -> &'static str {
-        match self {
-            Self::Nothing => "nothing",
-            Self::Configuration => "another `gateway.toml`",
-            Self::Signal => "another `gateway.toml`, and SIGHUP",
-            Self::CertificateAndKey => "another certificate and seal key",
-            Self::Restart => "restart, sockets kept by the service manager",
-            Self::Upgrade => "another binary, by SIGUSR2",
-            Self::StoreFailover => "the store's primary killed",
-        }
-    }
-}
-
-/// What one kind of change cost.
-pub(crate) struct ChangeResult {
-    pub(crate) change: Change,
-    pub(crate) times: usize,
-    pub(crate) samples: Samples,
-    /// Calls that the upstream billed.
-    pub(crate) billed: u64,
-    /// The longest time until a change was in use.
-    pub(crate) longest: Duration,
-    /// Why it was not made, if so.
-    pub(crate) skipped: Option<&'static str>,
-}
-
-impl ChangeResult {
-    /// Whether nothing was lost or wrong, and each video billed once.
-    pub(crate) fn is_clean(&self) -> bool {
-        let is_made = self.skipped.is_none();
-        is_made && self.lost() == 0 && self.samples.wrong == 0 && self.billed == self.videos()
-    }
-
-    /// Requests without a right response.
-    pub(crate) fn lost(&self) -> u64 {
-        let kinds = [
-            Kind::Small,
-            Kind::Verify,
-            Kind::SlowUser,
-            Kind::Newcomer,
-            Kind::Foreign,
-        ];
-        kinds.iter().map(|kind| self.samples.lost(*kind)).sum()
-    }
-
-    /// Videos that were answered with a result.
-    pub(crate) fn videos(&self) -> u64 {
-        let served = |kind| self.samples.served(kind) as u64;
-        served(Kind::Verify) + served(Kind::SlowUser)
-    }
+/// What the replicas of a gateway share.
+enum Store {
+    Sentinel(ReplicatedStore),
+    Cluster(Cluster),
 }
 
 /// Everything that runs.
@@ -132,7 +73,7 @@ struct Changes {
     plan: ChangesPlan,
     files: Files,
     service: Service,
-    store: Option<ReplicatedStore>,
+    store: Option<Store>,
     upstream: RefCell<CountingUpstream>,
     admin: SocketAddr,
     load: Arc<Load>,
@@ -140,22 +81,52 @@ struct Changes {
 
 /// Makes all changes, one kind after the other.
 pub(crate) async fn run(plan: ChangesPlan) -> io::Result<Vec<ChangeResult>> {
-    let mut changes = Changes::start(plan).await?;
+    let core = plan.cores.map(|(_, rest)| rest);
+    let store = ReplicatedStore::start(core)?.map(Store::Sentinel);
+    let mut changes = Changes::start(plan.clone(), store).await?;
     let mut results = Vec::new();
     for change in CHANGES {
-        eprintln!("changes: {}", change.description());
         results.push(changes.kind(change).await?);
     }
+    drop(changes);
+    let store = Cluster::start(core)?.map(Store::Cluster);
+    let mut changes = Changes::start(plan, store).await?;
+    results.push(changes.kind(Change::ClusterFailover).await?);
     Ok(results)
 }
 
+impl Store {
+    fn url(&self) -> String {
+        match self {
+            Self::Sentinel(store) => store.url(),
+            Self::Cluster(cluster) => cluster.url(),
+        }
+    }
+
+    fn kill_primary(&mut self) -> io::Result<()> {
+        match self {
+            Self::Sentinel(store) => store.kill_primary(),
+            Self::Cluster(cluster) => {
+                cluster.kill_primary();
+                Ok(())
+            }
+        }
+    }
+
+    fn repair(&mut self) -> io::Result<()> {
+        match self {
+            Self::Sentinel(store) => store.repair(),
+            Self::Cluster(cluster) => cluster.repair(),
+        }
+    }
+}
+
 impl Changes {
-    async fn start(plan: ChangesPlan) -> io::Result<Self> {
+    async fn start(plan: ChangesPlan, store: Option<Store>) -> io::Result<Self> {
         let rest = plan.cores.map(|(_, rest)| rest);
         let (public, admin) = (free_address()?, free_address()?);
         let upstream = CountingUpstream::start(rest)?;
-        let store = ReplicatedStore::start(rest)?;
-        let url = store.as_ref().map(ReplicatedStore::url);
+        let url = store.as_ref().map(Store::url);
         let addresses = [public, admin, upstream.address];
         let files = Files::create(addresses, &plan.gateway, store.is_some())?;
         let cores = plan.cores.map(|(gateway, _)| gateway);
@@ -191,6 +162,7 @@ impl Changes {
 
     /// Makes one kind of change several times, under load from before the first to after the last.
     async fn kind(&mut self, change: Change) -> io::Result<ChangeResult> {
+        eprintln!("changes: {}", change.description());
         let mut result = ChangeResult {
             change,
             times: self.plan.times,
@@ -199,7 +171,7 @@ impl Changes {
             longest: Duration::ZERO,
             skipped: None,
         };
-        if change == Change::StoreFailover && self.store.is_none() {
+        if change.is_of_the_store() && self.store.is_none() {
             result.skipped = Some("there is no redis-server");
             return Ok(result);
         }
@@ -224,7 +196,7 @@ impl Changes {
         end.send_replace(Instant::now() + AFTER);
         users.await?;
         made.map_err(|_| io::Error::other(format!("{change:?} takes too long")))??;
-        if change == Change::StoreFailover
+        if change.is_of_the_store()
             && let Some(store) = &mut self.store
         {
             store.repair()?;
@@ -253,13 +225,23 @@ impl Changes {
                 self.reloaded("tls", before.0).await;
                 self.reloaded("seal_keys", before.1).await;
             }
+            Change::QiniuKeys => {
+                let before = self.reloads("credentials").await;
+                self.files.change_qiniu_keys()?;
+                self.reloaded("credentials", before).await;
+            }
+            Change::VerdictKey => {
+                let before = self.reloads("verdict_keys").await;
+                self.files.change_verdict_key()?;
+                self.reloaded("verdict_keys", before).await;
+            }
             Change::Restart => self.service.restart().await?,
             Change::Upgrade => {
                 self.files.install(&self.plan.other)?;
                 self.service.upgrade().await?;
                 std::mem::swap(&mut self.plan.gateway, &mut self.plan.other);
             }
-            Change::StoreFailover => {
+            Change::StoreFailover | Change::ClusterFailover => {
                 if let Some(store) = &mut self.store {
                     store.kill_primary()?;
                 }

@@ -32,15 +32,9 @@ pub(super) struct ReplicatedStore {
 impl ReplicatedStore {
     /// `None` if the program is not installed.
     pub(super) fn start(core: Option<usize>) -> io::Result<Option<Self>> {
-        let program = std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
-        let found = Command::new(&program)
-            .arg("--version")
-            .stdout(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success());
-        if !found {
+        let Some(program) = program() else {
             return Ok(None);
-        }
+        };
         let (first, second, sentinel) = (free_address()?, free_address()?, free_address()?);
         let folder = TemporaryFolder::create(&format!("store-{}", first.port()))?;
         let primary = server(&program, core, first, None)?;
@@ -91,29 +85,42 @@ impl ReplicatedStore {
     }
 }
 
+/// The program of the store, if it is installed.
+pub(super) fn program() -> Option<String> {
+    let program = std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
+    let mut version = Command::new(&program);
+    let status = version.arg("--version").stdout(Stdio::null()).status();
+    status
+        .is_ok_and(|status| status.success())
+        .then_some(program)
+}
+
+/// The arguments of a server that keeps nothing on disk.
+pub(super) fn arguments(address: SocketAddr, folder: &str) -> Vec<String> {
+    let port = address.port().to_string();
+    let words = ["--bind", "127.0.0.1", "--port", &port, "--dir", folder];
+    let memory_only = ["--save", "", "--appendonly", "no"];
+    let words = words.into_iter().chain(memory_only);
+    words.map(str::to_owned).collect()
+}
+
 fn server(
     program: &str,
     core: Option<usize>,
     address: SocketAddr,
     primary: Option<SocketAddr>,
 ) -> io::Result<Process> {
-    let mut arguments: Vec<String> = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        .map(str::to_owned)
-        .to_vec();
-    arguments.extend(["--port".to_owned(), address.port().to_string()]);
+    let folder = std::env::temp_dir().display().to_string();
+    let mut arguments = arguments(address, &folder);
     arguments.extend(["--repl-diskless-sync-delay".to_owned(), "0".to_owned()]);
     if let Some(primary) = primary {
         let port = primary.port().to_string();
         arguments.extend(["--replicaof".to_owned(), "127.0.0.1".to_owned(), port]);
     }
-    arguments.extend([
-        "--dir".to_owned(),
-        std::env::temp_dir().display().to_string(),
-    ]);
     launch(&plan(program, core, arguments), address)
 }
 
-fn plan(program: &str, core: Option<usize>, arguments: Vec<String>) -> Launch {
+pub(super) fn plan(program: &str, core: Option<usize>, arguments: Vec<String>) -> Launch {
     Launch {
         program: program.into(),
         arguments,

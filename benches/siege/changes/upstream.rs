@@ -19,8 +19,11 @@ use super::super::process::{Launch, Process, free_address};
 
 /// The first word of the command line that makes this program such an emulator.
 pub(crate) const SERVE_UPSTREAM: &str = "upstream";
-pub(super) const ACCESS_KEY: &str = "AccessKeyOfTheSiege";
-pub(super) const SECRET_KEY: &str = "SecretKeyOfTheSiege";
+/// The two access keys of the account, each with its secret key.
+pub(super) const KEYS: [(&str, &str); 2] = [
+    ("AccessKeyOfTheSiege", "SecretKeyOfTheSiege"),
+    ("NextAccessKeyOfTheSiege", "NextSecretKeyOfTheSiege"),
+];
 
 /// A running emulator. Dropping it ends it.
 pub(super) struct CountingUpstream {
@@ -70,10 +73,15 @@ impl CountingUpstream {
 /// the number of calls billed so far.
 pub(crate) fn serve_upstream(mut words: impl Iterator<Item = String>) -> io::Result<()> {
     let listen = words.next().unwrap_or_default();
+    let [first, second] = KEYS.map(|(access_key, secret_key)| {
+        let secret = |key: &str| Secret::new(key.as_bytes().to_vec());
+        (secret(access_key), secret(secret_key))
+    });
     let settings = EmulatorSettings {
         listen: listen.parse().map_err(io::Error::other)?,
-        access_key: Secret::new(ACCESS_KEY.as_bytes().to_vec()),
-        secret_key: Secret::new(SECRET_KEY.as_bytes().to_vec()),
+        access_key: first.0,
+        secret_key: first.1,
+        second_keys: Some(second),
         scenario: Scenario::Pass,
         latency: Duration::ZERO,
     };

@@ -34,6 +34,7 @@ pub(crate) async fn start_with(scenario: Scenario, latency: Duration) -> Running
         listen: "127.0.0.1:0".parse().unwrap(),
         access_key: Secret::new(ACCESS_KEY),
         secret_key: Secret::new(SECRET_KEY),
+        second_keys: None,
         scenario,
         latency,
     })

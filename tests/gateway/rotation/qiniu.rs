@@ -45,6 +45,7 @@ impl Qiniu {
                 listen: SocketAddr::from(([127, 0, 0, 1], 0)),
                 access_key: Secret::new(access_key),
                 secret_key: Secret::new(secret_key),
+                second_keys: None,
                 scenario: Scenario::Pass,
                 latency: Duration::ZERO,
             });

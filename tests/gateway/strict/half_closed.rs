@@ -57,6 +57,7 @@ async fn slow_emulator() -> SocketAddr {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         access_key: Secret::new(ACCESS_KEY),
         secret_key: Secret::new(SECRET_KEY),
+        second_keys: None,
         scenario: Scenario::Pass,
         latency: Duration::from_millis(1500),
     });

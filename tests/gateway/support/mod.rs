@@ -293,6 +293,7 @@ pub(crate) async fn emulator(scenario: Scenario) -> (SocketAddr, Arc<EmulatorHan
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         access_key: Secret::new(ACCESS_KEY),
         secret_key: Secret::new(SECRET_KEY),
+        second_keys: None,
         scenario,
         latency: Duration::ZERO,
     })
