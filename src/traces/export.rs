@@ -152,8 +152,8 @@ impl TraceExporter {
     ) -> Self {
         Self {
             resource: TraceResource {
-                service_name: settings.service_name.clone(),
-                instance: TraceIds::default().trace().0.to_string(),
+                service_name: settings.service_name.as_str().into(),
+                instance: TraceIds::default().trace().0.to_string().into(),
             },
             settings,
             traces,

@@ -1,12 +1,15 @@
 //! The form of a batch: OTLP 1 as JSON (opentelemetry-proto, `ExportTraceServiceRequest`).
 //!
 //! Ids are lower-case hexadecimal, 64-bit numbers are texts, enumerations are numbers, and names
-//! are in lower camel case, as the specification of OTLP/HTTP asks. Pure.
+//! are in lower camel case, as the specification of OTLP/HTTP asks. It is written in one pass, with
+//! no tree of values in between. Pure.
 
-use serde_json::{Value, json};
+use std::{borrow::Cow, fmt, sync::Arc};
+
+use serde::{Serialize, Serializer};
 
 use super::span::{AttributeValue, RequestTrace, TraceSpan};
-use crate::telemetry::trace_context::SpanId;
+use crate::telemetry::trace_context::{SpanId, TraceId};
 
 /// `STATUS_CODE_ERROR`.
 const ERROR: u8 = 2;
@@ -15,89 +18,174 @@ const PARENT_IS_REMOTE: u32 = 0x100 | 0x200;
 const PARENT_IS_LOCAL: u32 = 0x100;
 /// The sampled flag of W3C Trace Context.
 const SAMPLED: u32 = 1;
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What all spans of a process have in common.
 pub(super) struct TraceResource {
-    pub(super) service_name: String,
+    pub(super) service_name: Arc<str>,
     /// Tells replicas apart; random.
-    pub(super) instance: String,
+    pub(super) instance: Arc<str>,
 }
 
 /// A batch as a request body.
 pub(super) fn batch(resource: &TraceResource, traces: &[RequestTrace]) -> Vec<u8> {
-    let spans: Vec<Value> = traces.iter().flat_map(spans).collect();
-    let version = env!("CARGO_PKG_VERSION");
-    let resource = [
-        ("service.name", resource.service_name.as_str()),
-        ("service.version", version),
-        ("service.instance.id", &resource.instance),
-    ]
-    .map(|(key, value)| json!({"key": key, "value": {"stringValue": value}}));
-    json!({"resourceSpans": [{
-        "resource": {"attributes": resource},
-        "scopeSpans": [{
-            "scope": {"name": "liveness-gateway", "version": version},
-            "spans": spans,
+    let text = |text: &Arc<str>| AttributeValue::Text(Arc::clone(text));
+    let of_all = [
+        ("service.name", text(&resource.service_name)),
+        ("service.version", AttributeValue::Word(VERSION)),
+        ("service.instance.id", text(&resource.instance)),
+    ];
+    let batch = OtlpBatch {
+        resource_spans: [ResourceSpans {
+            resource: Described {
+                attributes: Attributes(&of_all),
+            },
+            scope_spans: [ScopeSpans {
+                scope: Scope {
+                    name: "liveness-gateway",
+                    version: VERSION,
+                },
+                spans: Spans(traces),
+            }],
         }],
-    }]})
-    .to_string()
-    .into_bytes()
+    };
+    // Texts and numbers always have a form as JSON, and memory takes every byte.
+    serde_json::to_vec(&batch).unwrap_or_default()
 }
 
-/// The spans of one trace. The last one is the request's, and the parent of the others.
-fn spans(trace: &RequestTrace) -> impl Iterator<Item = Value> {
-    let parent_of = |id: SpanId| match id == trace.root {
-        true => (trace.parent, PARENT_IS_REMOTE),
-        false => (Some(trace.root), PARENT_IS_LOCAL),
-    };
-    trace.spans.iter().map(move |(id, span)| {
-        let (parent, flags) = parent_of(*id);
-        let own = if *id == trace.root {
-            trace.state.as_ref()
-        } else {
-            None
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OtlpBatch<'a> {
+    resource_spans: [ResourceSpans<'a>; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ResourceSpans<'a> {
+    resource: Described<'a>,
+    scope_spans: [ScopeSpans<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct Described<'a> {
+    attributes: Attributes<'a>,
+}
+
+#[derive(Serialize)]
+struct ScopeSpans<'a> {
+    scope: Scope,
+    spans: Spans<'a>,
+}
+
+#[derive(Serialize)]
+struct Scope {
+    name: &'static str,
+    version: &'static str,
+}
+
+/// The spans of all traces. Of each trace, the last one is the request's, and the parent of the
+/// others.
+struct Spans<'a>(&'a [RequestTrace]);
+
+impl Serialize for Spans<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let spans = self.0.iter().flat_map(|trace| {
+            let spans = trace.spans.iter();
+            spans.map(move |(id, span)| OtlpSpan::new(trace, *id, span))
+        });
+        serializer.collect_seq(spans)
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OtlpSpan<'a> {
+    trace_id: Shown<TraceId>,
+    span_id: Shown<SpanId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent_span_id: Option<Shown<SpanId>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_state: Option<&'a str>,
+    name: Cow<'a, str>,
+    kind: u8,
+    start_time_unix_nano: Shown<u128>,
+    end_time_unix_nano: Shown<u128>,
+    attributes: Attributes<'a>,
+    flags: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<SpanStatus>,
+}
+
+#[derive(Serialize)]
+struct SpanStatus {
+    code: u8,
+}
+
+impl<'a> OtlpSpan<'a> {
+    fn new(trace: &'a RequestTrace, id: SpanId, span: &'a TraceSpan) -> Self {
+        let is_request = id == trace.root;
+        let (parent, flags) = match is_request {
+            true => (trace.parent, PARENT_IS_REMOTE),
+            false => (Some(trace.root), PARENT_IS_LOCAL),
         };
-        let members = [
-            ("traceId", Some(json!(trace.trace_id.to_string()))),
-            ("spanId", Some(json!(id.to_string()))),
-            (
-                "parentSpanId",
-                parent.map(|parent| json!(parent.to_string())),
-            ),
-            ("traceState", own.map(|state| json!(state.as_str()))),
-            ("name", Some(json!(span.name.text()))),
-            ("kind", Some(json!(span.kind as u8))),
-            (
-                "startTimeUnixNano",
-                Some(json!(start(trace, span).to_string())),
-            ),
-            ("endTimeUnixNano", Some(json!(end(trace, span).to_string()))),
-            ("attributes", Some(attributes(span).into())),
-            ("flags", Some(json!(flags | SAMPLED))),
-            ("status", span.failed.then(|| json!({"code": ERROR}))),
-        ];
-        let present = members
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        Value::Object(present.collect())
-    })
+        let state = trace.state.as_ref().filter(|_| is_request);
+        let start = trace.unix_nanos(span.times.start);
+        let end = start.saturating_add(span.times.duration.as_nanos());
+        Self {
+            trace_id: Shown(trace.trace_id),
+            span_id: Shown(id),
+            parent_span_id: parent.map(Shown),
+            trace_state: state.map(|state| state.as_str()),
+            name: span.name.text(),
+            kind: span.kind as u8,
+            start_time_unix_nano: Shown(start),
+            end_time_unix_nano: Shown(end),
+            attributes: Attributes(&span.attributes),
+            flags: flags | SAMPLED,
+            status: span.failed.then_some(SpanStatus { code: ERROR }),
+        }
+    }
 }
 
-fn start(trace: &RequestTrace, span: &TraceSpan) -> u128 {
-    trace.unix_nanos(span.times.start)
+/// What is written as a text.
+struct Shown<T>(T);
+
+impl<T: fmt::Display> Serialize for Shown<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
 }
 
-fn end(trace: &RequestTrace, span: &TraceSpan) -> u128 {
-    start(trace, span).saturating_add(span.times.duration.as_nanos())
+/// Pairs of names and values.
+struct Attributes<'a>(&'a [(&'static str, AttributeValue)]);
+
+impl Serialize for Attributes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|(key, value)| OtlpAttribute {
+            key,
+            value: OtlpValue::from(value),
+        }))
+    }
 }
 
-fn attributes(span: &TraceSpan) -> Vec<Value> {
-    let value = |value: &AttributeValue| match value {
-        AttributeValue::Number(number) => json!({"intValue": number.to_string()}),
-        text => json!({"stringValue": text.text()}),
-    };
-    let pairs = span.attributes.iter();
-    pairs
-        .map(|(key, it)| json!({"key": key, "value": value(it)}))
-        .collect()
+#[derive(Serialize)]
+struct OtlpAttribute<'a> {
+    key: &'static str,
+    value: OtlpValue<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+enum OtlpValue<'a> {
+    StringValue(Cow<'a, str>),
+    IntValue(Shown<u64>),
+}
+
+impl<'a> From<&'a AttributeValue> for OtlpValue<'a> {
+    fn from(value: &'a AttributeValue) -> Self {
+        match value {
+            AttributeValue::Number(number) => Self::IntValue(Shown(*number)),
+            text => Self::StringValue(text.text()),
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! dropped, also by a request whose caller has left.
 
 use std::{
+    borrow::Cow,
     mem,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -208,11 +209,11 @@ impl SpanTimes {
 
 impl AttributeValue {
     /// The value as a text.
-    pub(super) fn text(&self) -> String {
+    pub(super) fn text(&self) -> Cow<'_, str> {
         match self {
-            Self::Word(word) => (*word).to_owned(),
-            Self::Text(text) => text.to_string(),
-            Self::Number(number) => number.to_string(),
+            Self::Word(word) => Cow::Borrowed(word),
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::Number(number) => Cow::Owned(number.to_string()),
         }
     }
 }
