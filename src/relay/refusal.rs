@@ -99,6 +99,19 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether an HTTP/1.1 connection ends with it, even if there is no body: the peer is no client
+    /// of this API, and may be trying how heads are read. Or the peer itself sends too much: on a
+    /// kept connection, its requests are so cheap that the sheer number of refusals would cost us.
+    pub(super) fn ends_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::Host(_)
+                | Self::HeadTooLarge
+                | Self::Method(_)
+                | Self::AddressRate { direct: true, .. }
+        )
+    }
+
     /// What the caller gets.
     pub fn problem(&self) -> ProblemDetails {
         let problem = ProblemDetails::new;

@@ -10,13 +10,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{
-    HeaderMap, Response, StatusCode, Version,
+    HeaderMap, Method, Response, StatusCode, Version,
     body::{Body, Incoming},
     header::{
         ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
         ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONNECTION,
-        CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
-        X_CONTENT_TYPE_OPTIONS,
+        CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER, VARY,
+        WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
     },
     http::request::Parts,
 };
@@ -82,6 +82,7 @@ pub(super) fn respond(
     mut record: AccessRecord,
 ) -> Response<Full<Bytes>> {
     let origin = gateway.cors.allowed(parts.headers.get(ORIGIN));
+    let without_content = parts.method == Method::HEAD;
     let mut response = match result {
         Ok(reply) => {
             let headers = std::mem::take(&mut parts.headers);
@@ -92,11 +93,15 @@ pub(super) fn respond(
             record.reason = refusal.reason();
             log(gateway, &refusal, details.code, &record);
             let mut response = problem(&details, &mut record);
-            let ends = ends_connection(&refusal);
+            let ends = refusal.ends_connection();
             release(body, ends, &parts, &mut response);
             response
         }
     };
+    if without_content {
+        withhold_content(&mut response);
+        record.bytes_out = 0;
+    }
     let headers = response.headers_mut();
     common_fields(headers, &record);
     limit_fields(headers, limits.statuses());
@@ -200,6 +205,15 @@ fn problem(details: &ProblemDetails, record: &mut AccessRecord) -> Response<Full
     response
 }
 
+/// Leaves of a response to HEAD its fields. Over HTTP/1.1 hyper would send no content either; over
+/// HTTP/2 it would, and clients take that for a broken stream.
+fn withhold_content(response: &mut Response<Full<Bytes>>) {
+    let length = response.body().size_hint().lower();
+    *response.body_mut() = Full::default();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+}
+
 /// Logs what the operator has to know of a refusal besides the access record. Of each cause the
 /// first line is written in full; the records of further requests have its word.
 fn log(gateway: &Gateway, refusal: &Refusal, code: &'static str, record: &AccessRecord) {
@@ -298,19 +312,6 @@ impl List {
             .ok()
             .filter(|_| !list.is_empty())
     }
-}
-
-/// Whether an HTTP/1.1 connection ends with this refusal, even if there is no body: the peer is no
-/// client of this API, and may be trying how heads are read. Or the peer itself sends too much: on
-/// a kept connection, its requests are so cheap that the sheer number of refusals would cost us.
-fn ends_connection(refusal: &Refusal) -> bool {
-    matches!(
-        refusal,
-        Refusal::Host(_)
-            | Refusal::HeadTooLarge
-            | Refusal::Method(_)
-            | Refusal::AddressRate { direct: true, .. }
-    )
 }
 
 /// Reads a little of a refused body in the background: a connection closed with unread bytes
