@@ -28,6 +28,7 @@
 pub mod audit;
 pub mod auth;
 pub mod body;
+pub mod certificate_end;
 pub mod cli;
 pub mod closed_set;
 pub mod commands;

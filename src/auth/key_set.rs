@@ -201,6 +201,23 @@ impl VerificationKeys {
         self.keys.len() == other.keys.len() && self.keys.iter().all(is_shared)
     }
 
+    /// The algorithms that some key allows, each once.
+    pub(super) fn algorithms(&self) -> Vec<Algorithm> {
+        let mut algorithms = Vec::new();
+        for algorithm in self.keys.iter().flat_map(|key| &key.algorithms) {
+            if !algorithms.contains(algorithm) {
+                algorithms.push(*algorithm);
+            }
+        }
+        algorithms
+    }
+
+    /// Number of keys that allow some algorithm.
+    pub(super) fn usable(&self) -> usize {
+        let keys = self.keys.iter();
+        keys.filter(|key| !key.algorithms.is_empty()).count()
+    }
+
     /// Number of keys.
     pub(super) fn len(&self) -> usize {
         self.keys.len()

@@ -2,9 +2,10 @@
 //!
 //! `token` extracts the token from the headers and decodes it. `cache` holds the tokens that were
 //! verified before. [`key_set`] verifies the signature, `identity` and `claims` check the claims.
-//! For an issuer that publishes its keys, [`discovery`] finds their URL, `refresh` fetches them in
-//! the background, [`remote`] holds the current set, and `refreshed` keeps it over a reload. A
-//! request waits for a fetch only when its token names a key that is not in the current set.
+//! For an issuer that publishes its keys, [`discovery`] finds their URL, `key_set_fetch` fetches
+//! them once, `refresh` does so in the background, [`remote`] holds the current set, and
+//! `refreshed` keeps it over a reload. A request waits for a fetch only when its token names a key
+//! that is not in the current set. `probe` only asks whether keys can be fetched.
 //!
 //! Relies on the clock that its callers pass in. Never reads a file. No error contains a byte of a
 //! token, a user id or key material.
@@ -23,6 +24,8 @@ mod jwk_members;
 mod key;
 pub mod key_set;
 mod key_set_error;
+mod key_set_fetch;
+mod probe;
 mod refresh;
 mod refreshed;
 mod refusal;
@@ -45,7 +48,9 @@ pub use self::{
     caller::{Caller, Pseudonymizer},
     consent::ConsentClaim,
     copied_claims::CopiedClaims,
-    key_set_error::KeySetError,
+    key_set_error::{KeySetError, KeySetWarning},
+    key_set_fetch::KeySetFetchError,
+    probe::ProbedKeySet,
     refusal::{AuthRefusal, RejectedToken},
 };
 use self::{

@@ -1,12 +1,12 @@
 //! Keeps the keys of one issuer fresh: fetches them at start, before they expire, on request for an
 //! unknown key id, and after a failure with growing delays.
 //!
-//! Relies on [`super::remote`] for the current keys and the requests that wait. There is one fetch
-//! at a time, and a failed one changes nothing but the time of the next. Keys that no fetch has
-//! confirmed for `max_stale` are dropped. Nothing of a document is logged but key ids and the
-//! issuer's name.
+//! Relies on [`super::key_set_fetch`] for one fetch, and on [`super::remote`] for the current keys
+//! and the requests that wait. There is one fetch at a time, and a failed one changes nothing but
+//! the time of the next. Keys that no fetch has confirmed for `max_stale` are dropped. Nothing of a
+//! document is logged but key ids and the issuer's name.
 
-use std::{io::ErrorKind, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     sync::futures::Notified,
@@ -15,26 +15,16 @@ use tokio::{
 };
 
 use super::{
-    discovery::{self, DiscoveryError},
-    key_set::{FetchedKeySet, VerificationKeys},
-    key_set_error::{KeySetError, KeySetWarning},
-    remote::{FetchedKeys, KeySetLocation, RemoteKeys},
+    key_set::FetchedKeySet,
+    key_set_error::KeySetWarning,
+    key_set_fetch::{DiscoveredUrl, KeySetFetchError, fetch_key_set},
+    remote::{FetchedKeys, RemoteKeys},
 };
 use crate::{
     closed_set::ClosedSet,
-    outbound::{
-        fetch::{FetchError, FetchedDocument, fetch},
-        origin::Url,
-    },
-    telemetry::{
-        metrics::{Metrics, labels::KeySetOutcome},
-        peer_clock::PeerClock,
-        repeated::RepeatedLines,
-    },
+    outbound::server_date::ServerDate,
+    telemetry::{metrics::Metrics, peer_clock::PeerClock, repeated::RepeatedLines},
 };
-
-/// Maximum size of a document, in bytes.
-const MAX_DOCUMENT: usize = 1 << 20;
 
 /// Fetches and expires the keys until it is dropped. Calls `changed` whenever keys may have become
 /// available or expired.
@@ -79,25 +69,11 @@ struct KeySetFetcher<'a> {
     metrics: &'a Metrics,
     clock: PeerClock,
     lines: RepeatedLines,
-    /// The URL of the key set from the discovery document, and until when it is valid.
-    discovered: Option<(Url, Instant)>,
+    discovered: Option<DiscoveredUrl>,
     /// The warnings about the last set, so that each is logged once.
     warnings: Vec<KeySetWarning>,
     /// Number of failures since the last success.
     failures: u32,
-}
-
-/// Why a fetch brought no keys.
-#[derive(Debug, thiserror::Error)]
-enum KeySetFetchError {
-    #[error("the fetch took longer than {0:?}")]
-    Timeout(Duration),
-    #[error("{url}: {error}")]
-    Fetch { url: String, error: FetchError },
-    #[error("the discovery document at {url}: {source}")]
-    Discovery { url: String, source: DiscoveryError },
-    #[error("the key set at {url}: {source}")]
-    KeySet { url: String, source: KeySetError },
 }
 
 impl KeySetFetcher<'_> {
@@ -128,57 +104,13 @@ impl KeySetFetcher<'_> {
 
     /// Fetches the key set. Returns it with the lifetime that the response headers allow.
     async fn fetch(&mut self) -> Result<(FetchedKeySet, Option<Duration>), KeySetFetchError> {
-        let settings = &self.keys.settings;
-        let now = Instant::now();
-        let url = match (&settings.location, &self.discovered) {
-            (KeySetLocation::KeySet(url), _) => url.clone(),
-            (KeySetLocation::Discovery(_), Some((url, until))) if *until > now => url.clone(),
-            (KeySetLocation::Discovery(discovery), _) => {
-                let document = self.document(discovery).await?;
-                let url = discovery::key_set_url(&document.body, &self.keys.issuer);
-                let url = url.map_err(|source| KeySetFetchError::Discovery {
-                    url: shown(discovery),
-                    source,
-                })?;
-                let lifetime = settings.timing.lifetime(document.fresh);
-                self.discovered = Some((url.clone(), now + lifetime));
-                url
+        let clock = &self.clock;
+        let note = |date: ServerDate| {
+            if clock.is_due() {
+                clock.note(date.skew());
             }
         };
-        let document = self.document(&url).await?;
-        let previous = self.keys.fetched();
-        let previous = previous.as_ref().map(|fetched| &*fetched.keys);
-        let allowed = settings.algorithms.as_deref();
-        match VerificationKeys::from_fetched(&document.body, allowed, previous) {
-            Ok(fetched) => Ok((fetched, document.fresh)),
-            Err(source) => Err(KeySetFetchError::KeySet {
-                url: shown(&url),
-                source,
-            }),
-        }
-    }
-
-    async fn document(&self, url: &Url) -> Result<FetchedDocument, KeySetFetchError> {
-        let access = self.keys.access.load_full();
-        let timing = &self.keys.settings.timing;
-        // With time left for a response, so that the log says what can't be reached.
-        let connect_timeout = timing.fetch_timeout / 2;
-        let document = fetch(
-            &access.dialer,
-            url,
-            &access.tls,
-            connect_timeout,
-            MAX_DOCUMENT,
-        );
-        let document = document.await;
-        let document = document.map_err(|error| KeySetFetchError::Fetch {
-            url: shown(url),
-            error,
-        })?;
-        if let Some(date) = document.date.filter(|_| self.clock.is_due()) {
-            self.clock.note(date.skew());
-        }
-        Ok(document)
+        fetch_key_set(self.keys, &mut self.discovered, note).await
     }
 
     /// Puts the fetched keys into use. Returns the time until the next fetch.
@@ -202,10 +134,7 @@ impl KeySetFetcher<'_> {
         });
         self.failures = 0;
         self.metrics.key_sets.count_success(issuer);
-        let settings = &self.keys.settings;
-        // Early enough that one failed fetch does not make the keys stale.
-        let latest = settings.max_stale / 2;
-        settings.timing.lifetime(lifetime).min(latest)
+        self.keys.settings.next_fetch_in(lifetime)
     }
 
     /// Keeps the current keys. Returns the delay of the retry.
@@ -270,50 +199,17 @@ async fn expire(keys: &RemoteKeys, changed: &impl Fn()) {
     }
 }
 
-impl KeySetFetchError {
-    /// What an operator can do about it, as the second half of a sentence.
-    fn advice(&self) -> &'static str {
-        match self {
-            Self::Timeout(_) => "check the network, and whether that server is slow",
-            Self::Fetch { error, .. } => error.advice(),
-            Self::Discovery { .. } => "check identity.issuer, or name the key set by jwks_url",
-            Self::KeySet { .. } => "check that the address is that of the issuer's key set",
-        }
-    }
-
-    /// The label of the outcome in metrics and logs.
-    fn outcome(&self) -> KeySetOutcome {
-        match self {
-            Self::Timeout(_) => KeySetOutcome::Timeout,
-            Self::Discovery { .. } | Self::KeySet { .. } => KeySetOutcome::Invalid,
-            Self::Fetch { error, .. } => match error {
-                FetchError::Unreachable(error) if error.kind() == ErrorKind::TimedOut => {
-                    KeySetOutcome::Timeout
-                }
-                FetchError::Unreachable(_) => KeySetOutcome::Unreachable,
-                FetchError::Malformed(_) | FetchError::Encoded => KeySetOutcome::Invalid,
-                FetchError::Status(_) => KeySetOutcome::Status,
-                FetchError::TooLarge => KeySetOutcome::TooLarge,
-            },
-        }
-    }
-}
-
-fn shown(url: &Url) -> String {
-    let scheme = if url.origin.tls { "https" } else { "http" };
-    format!("{scheme}://{}{}", url.origin.authority, url.target)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
     use crate::{
-        auth::remote::{FetchTiming, RemoteKeySettings},
+        auth::remote::{FetchTiming, KeySetLocation, RemoteKeySettings},
         outbound::{
             connection::{ClientTls, client_config},
             dial::Dialer,
+            origin::Url,
         },
         telemetry::log::LogWriter,
     };

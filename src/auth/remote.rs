@@ -108,6 +108,13 @@ impl FetchTiming {
 }
 
 impl RemoteKeySettings {
+    /// The time until the next fetch, after one whose response headers allow this lifetime.
+    pub(super) fn next_fetch_in(&self, lifetime: Option<Duration>) -> Duration {
+        // Early enough that one failed fetch does not make the keys stale.
+        let latest = self.max_stale / 2;
+        self.timing.lifetime(lifetime).min(latest)
+    }
+
     /// Whether the same keys are fetched at the same times. How their server is reached does not
     /// matter.
     pub(super) fn fetches_alike(&self, other: &Self) -> bool {

@@ -1,14 +1,20 @@
 //! `check`: validates a configuration and reports every error at once, or what is odd about a valid
-//! one, with a summary. It starts nothing.
+//! one, with a summary. With `--connect` it also asks the servers that the configuration names. It
+//! starts nothing.
 
 use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 
+use self::connect::{AskedServers, ConnectError};
 use crate::{
     auth::{KeySource, remote::KeySetLocation},
     config::{self, LoadedConfig, Settings},
     route::RouteKind,
     telemetry::timestamp::rfc3339_millis,
 };
+
+mod connect;
+mod finding;
+mod servers;
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -22,11 +28,18 @@ pub struct CheckArgs {
     /// Fail on warnings, too
     #[arg(long)]
     strict: bool,
+    /// Also ask each server that the configuration names, for ten seconds at most
+    ///
+    /// Asks issuers for their keys, and whether Qiniu, the store, the evidence backend, the proxy
+    /// and the collector of traces can be used. Prints a line for each, and exits with 1 if one
+    /// failed. Nothing is signed and nothing is billed, so Qiniu's keys are not checked.
+    #[arg(long)]
+    connect: bool,
 }
 
 impl CheckArgs {
     /// Exits with 0 if the file is valid, else with 1 and all its errors on standard error. With
-    /// `--strict`, warnings are errors.
+    /// `--connect`, also with 1 if a server can't be used. With `--strict`, warnings are errors.
     pub fn run(&self) -> ExitCode {
         let loaded = match config::load(&self.config) {
             Ok(loaded) => loaded,
@@ -42,10 +55,30 @@ impl CheckArgs {
             true => super::print(&loaded.effective),
             false => super::print(&self.summary(&loaded)),
         };
-        match self.strict && !loaded.warnings.is_empty() {
-            true => ExitCode::FAILURE,
-            false => printed,
+        if printed != ExitCode::SUCCESS {
+            return printed;
         }
+        let mut warned = !loaded.warnings.is_empty();
+        if self.connect {
+            match self.ask(loaded.settings) {
+                Ok(asked) => warned |= asked.odd > 0,
+                Err(error) => return super::fail(&error),
+            }
+        }
+        match self.strict && warned {
+            true => ExitCode::FAILURE,
+            false => ExitCode::SUCCESS,
+        }
+    }
+
+    /// Asks the servers, and prints a line for each.
+    fn ask(&self, settings: Settings) -> Result<AskedServers, ConnectError> {
+        // Behind the effective configuration, the lines are comments: so it stays TOML.
+        let before = if self.print { "# " } else { "" };
+        connect::ask_all(settings, |line| {
+            // Who has closed the output wants the exit code alone.
+            super::print(&format!("{before}{line}\n"));
+        })
     }
 
     fn summary(&self, loaded: &LoadedConfig) -> String {

@@ -3,10 +3,12 @@
 //! there when the verdict arrives.
 //!
 //! [`deliver`] posts a delivery, and [`signature`] signs it as the Standard Webhooks convention
-//! requires. Relies on [`crate::outbound`] for HTTP. This part keeps nothing, in a queue or in a
-//! file. It sends to the configured URL only and never follows a redirect.
+//! requires. [`probe`] only asks whether the backend is there. Relies on [`crate::outbound`] for
+//! HTTP. This part keeps nothing, in a queue or in a file. It sends to the configured URL only and
+//! never follows a redirect.
 
 pub mod deliver;
+pub mod probe;
 pub mod signature;
 
 pub use deliver::{DeliveryCondition, EvidenceSettings};

@@ -20,46 +20,131 @@ const NOT_YET_VALID: &str = "set this machine's clock right, which is probably b
 const WRONG_NAME: &str = "use the host name that the server's certificate is for";
 const PROXY: &str = "ask the proxy's operator";
 
+/// What keeps a connection from being opened. The texts name neither a host nor an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpeningFault {
+    /// The name has no address.
+    #[error("its name is not resolved")]
+    Name,
+    /// TCP fails.
+    #[error("it accepts no connection")]
+    Connect,
+    /// TLS fails otherwise than by the certificate.
+    #[error("the TLS handshake fails")]
+    Tls,
+    /// A certificate of an authority that is not trusted.
+    #[error("its certificate is of an authority that is not trusted")]
+    Untrusted,
+    /// An old certificate.
+    #[error("its certificate has expired")]
+    Expired,
+    /// A certificate from the future.
+    #[error("its certificate is not valid yet")]
+    NotYetValid,
+    /// A certificate of another server.
+    #[error("its certificate is for another name")]
+    WrongName,
+    /// The proxy opens no tunnel.
+    #[error("the proxy opens no tunnel")]
+    Proxy,
+}
+
+/// The part of a section that leads to a way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettingAtFault {
+    /// The address of the server.
+    Address,
+    /// The authorities that are trusted.
+    Authorities,
+    /// The proxy.
+    Proxy,
+    /// Nothing in the configuration.
+    Nothing,
+}
+
 /// The way out, as the second half of a sentence.
 pub fn advice(error: &io::Error) -> &'static str {
-    let Some(inner) = error.get_ref() else {
-        return CONNECT;
-    };
-    if inner.is::<NameError>() {
-        NAME
-    } else if let Some(late) = inner.downcast_ref::<OpeningTimeout>() {
-        late.choose(NAME, CONNECT, TLS)
-    } else if let Some(error) = inner.downcast_ref::<rustls::Error>() {
-        of_tls(error)
-    } else if let Some(error) = inner.downcast_ref::<ProxyError>() {
-        match error {
-            ProxyError::Tunnel(error) | ProxyError::Unreachable(error) => advice(error),
-            ProxyError::Malformed(_)
-            | ProxyError::Unauthorized
-            | ProxyError::Forbidden(_)
-            | ProxyError::Status(..) => PROXY,
+    OpeningFault::of(error).advice()
+}
+
+impl OpeningFault {
+    /// The fault behind an error of [`super::dial`].
+    pub fn of(error: &io::Error) -> Self {
+        let Some(inner) = error.get_ref() else {
+            return Self::Connect;
+        };
+        if inner.is::<NameError>() {
+            Self::Name
+        } else if let Some(late) = inner.downcast_ref::<OpeningTimeout>() {
+            late.choose(Self::Name, Self::Connect, Self::Tls)
+        } else if let Some(error) = inner.downcast_ref::<rustls::Error>() {
+            Self::of_tls(error)
+        } else if let Some(error) = inner.downcast_ref::<ProxyError>() {
+            match error {
+                ProxyError::Tunnel(error) | ProxyError::Unreachable(error) => Self::of(error),
+                ProxyError::Malformed(_)
+                | ProxyError::Unauthorized
+                | ProxyError::Forbidden(_)
+                | ProxyError::Status(..) => Self::Proxy,
+            }
+        } else {
+            Self::Connect
         }
-    } else {
-        CONNECT
+    }
+
+    /// The way out, as the second half of a sentence.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Name => NAME,
+            Self::Connect => CONNECT,
+            Self::Tls => TLS,
+            Self::Untrusted => UNTRUSTED,
+            Self::Expired => EXPIRED,
+            Self::NotYetValid => NOT_YET_VALID,
+            Self::WrongName => WRONG_NAME,
+            Self::Proxy => PROXY,
+        }
+    }
+
+    /// Which setting of the server's section to look at.
+    pub fn setting(self) -> SettingAtFault {
+        match self {
+            Self::Name | Self::Connect | Self::Tls | Self::WrongName => SettingAtFault::Address,
+            Self::Untrusted => SettingAtFault::Authorities,
+            Self::Expired | Self::NotYetValid => SettingAtFault::Nothing,
+            Self::Proxy => SettingAtFault::Proxy,
+        }
+    }
+
+    fn of_tls(error: &rustls::Error) -> Self {
+        let rustls::Error::InvalidCertificate(error) = error else {
+            return Self::Tls;
+        };
+        match error {
+            // Another authority of the same name.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::Untrusted,
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                Self::NotYetValid
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                Self::WrongName
+            }
+            // The enum may grow.
+            _ => Self::Tls,
+        }
     }
 }
 
-fn of_tls(error: &rustls::Error) -> &'static str {
-    let rustls::Error::InvalidCertificate(error) = error else {
-        return TLS;
-    };
-    match error {
-        // Another authority of the same name.
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => UNTRUSTED,
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => EXPIRED,
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            NOT_YET_VALID
+impl SettingAtFault {
+    /// The setting behind an error of [`super::dial`].
+    pub fn of(error: &io::Error) -> Self {
+        let inner = error.get_ref();
+        match inner.and_then(|inner| inner.downcast_ref::<ProxyError>()) {
+            Some(ProxyError::Tunnel(error)) => Self::of(error),
+            Some(_) => Self::Proxy,
+            None => OpeningFault::of(error).setting(),
         }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            WRONG_NAME
-        }
-        // The enum may grow.
-        _ => TLS,
     }
 }
 
@@ -69,23 +154,29 @@ mod tests {
 
     #[test]
     fn each_cause_has_its_own_way_out() {
+        use SettingAtFault::{Address, Authorities, Nothing, Proxy};
         let tls = |error| io::Error::new(io::ErrorKind::InvalidData, rustls::Error::from(error));
-        for (error, wanted) in [
-            (io::ErrorKind::ConnectionRefused.into(), CONNECT),
-            (io::Error::other(NameError::NoAddress), NAME),
-            (tls(CertificateError::UnknownIssuer), UNTRUSTED),
-            (tls(CertificateError::Expired), EXPIRED),
-            (tls(CertificateError::NotValidYet), NOT_YET_VALID),
-            (tls(CertificateError::NotValidForName), WRONG_NAME),
-            (tls(CertificateError::BadSignature), UNTRUSTED),
-            (tls(CertificateError::Revoked), TLS),
-            (io::Error::other(ProxyError::Unauthorized), PROXY),
+        let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        let by_proxy = ProxyError::Tunnel(tls(CertificateError::UnknownIssuer));
+        for (error, wanted, setting) in [
+            (refused(), CONNECT, Address),
+            (io::Error::other(NameError::NoAddress), NAME, Address),
+            (tls(CertificateError::UnknownIssuer), UNTRUSTED, Authorities),
+            (tls(CertificateError::Expired), EXPIRED, Nothing),
+            (tls(CertificateError::NotValidYet), NOT_YET_VALID, Nothing),
+            (tls(CertificateError::NotValidForName), WRONG_NAME, Address),
+            (tls(CertificateError::BadSignature), UNTRUSTED, Authorities),
+            (tls(CertificateError::Revoked), TLS, Address),
+            (io::Error::other(ProxyError::Unauthorized), PROXY, Proxy),
             (
-                io::Error::other(ProxyError::Tunnel(tls(CertificateError::UnknownIssuer))),
-                UNTRUSTED,
+                io::Error::other(ProxyError::Unreachable(refused())),
+                CONNECT,
+                Proxy,
             ),
+            (io::Error::other(by_proxy), UNTRUSTED, Authorities),
         ] {
             assert_eq!(advice(&error), wanted, "{error}");
+            assert_eq!(SettingAtFault::of(&error), setting, "{error}");
         }
     }
 }

@@ -9,11 +9,12 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
+    time::SystemTime,
 };
 
 use arc_swap::ArcSwap;
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, ProtocolVersion, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem, pem::PemObject},
 };
 use tokio::{
@@ -22,7 +23,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::wipe::WipedVec;
+use crate::{certificate_end::certificate_end, wipe::WipedVec};
 
 /// Maximum size of the buffer that a connection keeps between two responses, in bytes: enough for a
 /// small response. It is allocated once per connection rather than once per request, because the
@@ -42,6 +43,15 @@ enum OutboundStream {
     Tls(Box<TlsStream<TcpStream>>),
     /// TLS to a server within TLS to a proxy.
     TlsInTls(Box<TlsStream<TlsStream<TcpStream>>>),
+}
+
+/// What the handshake with a server has agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TlsDetails {
+    /// The version of TLS, in words.
+    pub version: &'static str,
+    /// When the server's own certificate expires, if that can be read.
+    pub certificate_end: Option<SystemTime>,
 }
 
 impl OutboundConnection {
@@ -74,6 +84,24 @@ impl OutboundConnection {
             stream,
             buffer: WipedVec::default(),
         }
+    }
+
+    /// What the last handshake has agreed on. `None` without TLS.
+    pub fn tls_details(&self) -> Option<TlsDetails> {
+        let session = match &self.stream {
+            OutboundStream::Plain(_) => return None,
+            OutboundStream::Tls(stream) => stream.get_ref().1,
+            OutboundStream::TlsInTls(stream) => stream.get_ref().1,
+        };
+        let own = session.peer_certificates().and_then(<[_]>::first);
+        Some(TlsDetails {
+            version: match session.protocol_version() {
+                Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
+                Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
+                _ => "TLS",
+            },
+            certificate_end: own.and_then(|certificate| certificate_end(certificate)),
+        })
     }
 
     /// Takes an empty buffer to read a response into.

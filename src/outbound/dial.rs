@@ -11,7 +11,7 @@
 use std::{fmt, io, sync::Arc, time::Duration};
 
 use rustls::ClientConfig;
-use tokio::time::timeout;
+use tokio::time::{error::Elapsed, timeout};
 
 use super::{
     connection::{ClientTls, OutboundConnection},
@@ -100,16 +100,40 @@ impl Dialer {
         };
         // Boxed: opening is rare, and would make every call as large as a TLS handshake.
         let opening = Box::pin(self.open_without_limit(origin, tls, &mut progress));
-        let error = match timeout(limit, opening).await {
-            Ok(Ok(connection)) => return Ok(connection),
-            Ok(Err(TunnelError::Broken(error))) => error,
-            Ok(Err(TunnelError::Refused(error))) => return Err(io::Error::other(error)),
-            Err(_) => {
-                let step = progress.step;
-                io::Error::new(io::ErrorKind::TimedOut, OpeningTimeout { step, limit })
-            }
+        let opened = timeout(limit, opening).await;
+        progress.ended(opened, limit)
+    }
+
+    /// The proxy, without its login.
+    pub fn proxy(&self) -> Option<Origin> {
+        let proxy = self.proxy.as_ref()?;
+        Some(proxy.current().origin.clone())
+    }
+
+    /// Whether connections to this server go through the proxy.
+    pub fn is_proxied(&self, origin: &Origin) -> bool {
+        self.proxy_for(origin).is_some()
+    }
+
+    /// Opens a tunnel to a server through the proxy, without TLS to the server itself. `None`: it
+    /// is reached directly.
+    pub async fn open_tunnel(
+        &self,
+        origin: &Origin,
+        limit: Duration,
+    ) -> Option<io::Result<OutboundConnection>> {
+        let proxy = self.proxy_for(origin)?;
+        let mut progress = OpeningProgress {
+            leg: OpeningLeg::Proxy,
+            step: OpeningStep::Resolve,
         };
-        Err(progress.leg.error(error))
+        let opening = Box::pin(self.tunnel(proxy, origin, &mut progress));
+        let opened = timeout(limit, opening).await;
+        Some(progress.ended(opened, limit))
+    }
+
+    fn proxy_for(&self, origin: &Origin) -> Option<&Proxy> {
+        self.proxy.as_ref().filter(|proxy| proxy.is_for(origin))
     }
 
     async fn open_without_limit(
@@ -118,8 +142,7 @@ impl Dialer {
         tls: Option<Arc<ClientConfig>>,
         progress: &mut OpeningProgress,
     ) -> Result<OutboundConnection, TunnelError> {
-        let proxy = self.proxy.as_ref().filter(|proxy| proxy.is_for(origin));
-        let (Some(proxy), Some(tls)) = (proxy, &tls) else {
+        let (Some(proxy), Some(tls)) = (self.proxy_for(origin), &tls) else {
             let target = DialTarget {
                 to: origin,
                 tls,
@@ -128,17 +151,27 @@ impl Dialer {
             return self.reach(&target, &mut progress.step).await;
         };
         progress.leg = OpeningLeg::Proxy;
+        let tunnel = self.tunnel(proxy, origin, progress).await?;
+        progress.leg = OpeningLeg::Tunnel;
+        progress.step = OpeningStep::Handshake;
+        let secured = tunnel.with_tls(&origin.host, Arc::clone(tls)).await;
+        secured.map_err(TunnelError::Broken)
+    }
+
+    /// Connects to the proxy and asks it for a tunnel.
+    async fn tunnel(
+        &self,
+        proxy: &Proxy,
+        origin: &Origin,
+        progress: &mut OpeningProgress,
+    ) -> Result<OutboundConnection, TunnelError> {
         let address = proxy.current();
         let target = DialTarget {
             to: &address.origin,
             tls: address.origin.tls.then(|| ClientTls::current(&proxy.tls)),
             connect: Some(ConnectRequest::new(origin, address.authorization.as_ref())),
         };
-        let tunnel = self.reach(&target, &mut progress.step).await?;
-        progress.leg = OpeningLeg::Tunnel;
-        progress.step = OpeningStep::Handshake;
-        let secured = tunnel.with_tls(&origin.host, Arc::clone(tls)).await;
-        secured.map_err(TunnelError::Broken)
+        self.reach(&target, &mut progress.step).await
     }
 
     /// Tries the addresses of a target until one can be used.
@@ -195,6 +228,26 @@ impl DialTarget<'_> {
             connect.send(&mut connection).await?;
         }
         Ok(connection)
+    }
+}
+
+impl OpeningProgress {
+    /// The outcome of an opening that came so far.
+    fn ended(
+        &self,
+        opened: Result<Result<OutboundConnection, TunnelError>, Elapsed>,
+        limit: Duration,
+    ) -> io::Result<OutboundConnection> {
+        let error = match opened {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(TunnelError::Broken(error))) => error,
+            Ok(Err(TunnelError::Refused(error))) => return Err(io::Error::other(error)),
+            Err(_) => {
+                let step = self.step;
+                io::Error::new(io::ErrorKind::TimedOut, OpeningTimeout { step, limit })
+            }
+        };
+        Err(self.leg.error(error))
     }
 }
 

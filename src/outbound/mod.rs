@@ -5,9 +5,10 @@
 //! tries the addresses ([`race`]) of a name ([`names`]), or asks a [`proxy`] for a [`tunnel`].
 //! [`exchange`] sends a [`request`] and reads the response with [`head`] and [`framing`], and
 //! [`fetch`] reads a whole document and how long it may be cached. [`server_date`] reads a server's
-//! clock from a response, and [`advice`] says what to do about a failed opening. Nothing here
-//! interprets the bodies it carries, follows a redirect, or sends a request twice. Opening a
-//! connection has a time limit, which is given; nothing else has one.
+//! clock from a response, and [`advice`] says what to do about a failed opening. [`probe`] only
+//! asks whether a server is there.
+//! Nothing here interprets the bodies it carries, follows a redirect, or sends a request twice.
+//! Opening a connection and a probe have a time limit, which is given; nothing else has one.
 
 pub mod advice;
 pub mod connection;
@@ -18,6 +19,7 @@ pub mod framing;
 pub mod head;
 pub mod names;
 pub mod origin;
+pub mod probe;
 pub mod proxy;
 mod race;
 pub mod request;

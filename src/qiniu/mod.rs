@@ -4,7 +4,8 @@
 //! connections, and [`upcoming`] opens one for a request that is still arriving. [`upstream_call`]
 //! makes one call; [`response`] turns the bytes of a response into what a caller may see, and
 //! [`kept_back`] names what that leaves out. [`scores`] are what a verdict is based on, and
-//! [`retained`] is a response with its pictures. Relies on [`crate::outbound`] for HTTP itself.
+//! [`retained`] is a response with its pictures. [`probe`] only asks whether Qiniu is there. Relies
+//! on [`crate::outbound`] for HTTP itself.
 //!
 //! Never sends a request twice once one of its bytes may have been written, except when the caller
 //! of [`pool::Upstream::call`] allows it.
@@ -12,6 +13,7 @@
 mod clock;
 pub mod kept_back;
 pub mod pool;
+pub mod probe;
 pub mod request;
 pub mod response;
 pub mod retained;

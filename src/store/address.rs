@@ -127,6 +127,29 @@ impl StoreAddress {
         })
     }
 
+    /// The URL without its login, for a person.
+    pub fn shown(&self) -> String {
+        let scheme = if self.tls.is_some() {
+            "rediss"
+        } else {
+            "redis"
+        };
+        let database = match self.login.database {
+            0 => String::new(),
+            number => format!("/{number}"),
+        };
+        let hosts: Vec<_> = self.servers.named().iter().map(host_and_port).collect();
+        let hosts = hosts.join(",");
+        match &self.servers {
+            StoreServers::Unix(path) => format!("unix://{}", path.display()),
+            StoreServers::One(_) => format!("{scheme}://{hosts}{database}"),
+            StoreServers::Cluster(_) => format!("{scheme}+cluster://{hosts}"),
+            StoreServers::Sentinels(service) => {
+                format!("{scheme}+sentinel://{hosts}/{}{database}", service.name)
+            }
+        }
+    }
+
     /// Whether a server may be reached: over TLS, or on this machine, unless plaintext is allowed.
     pub(super) fn may_reach(&self, server: &Origin) -> bool {
         server.tls || server.is_loopback() || self.allow_plaintext
@@ -274,6 +297,14 @@ fn database(text: &str) -> Result<u16, AddressError> {
             text.parse().map_err(|_| AddressError::Database)
         }
         _ => Err(AddressError::Database),
+    }
+}
+
+/// Where a server is, for a person.
+pub(super) fn host_and_port(server: &Origin) -> String {
+    match server.host.contains(':') {
+        true => format!("[{}]:{}", server.host, server.port),
+        false => format!("{}:{}", server.host, server.port),
     }
 }
 

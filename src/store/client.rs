@@ -35,9 +35,7 @@ impl Store {
         naming: NamingKey,
         metrics: &Metrics,
     ) -> Result<Arc<Self>, Unspecified> {
-        let mut replica = [0; 16];
-        aws_lc_rs::rand::fill(&mut replica)?;
-        let replica = HEXLOWER.encode(&replica);
+        let replica = random_name()?;
         let names = settings.names.clone();
         Ok(Arc::new(Self {
             link: Link::new(settings, &replica, metrics.store_up.clone()),
@@ -69,4 +67,11 @@ impl Store {
     pub async fn keep(&self) {
         self.link.keep(&self.scripts).await;
     }
+}
+
+/// A name that nothing else has.
+pub(super) fn random_name() -> Result<String, Unspecified> {
+    let mut name = [0; 16];
+    aws_lc_rs::rand::fill(&mut name)?;
+    Ok(HEXLOWER.encode(&name))
 }

@@ -65,7 +65,7 @@ impl StoreDialer {
         let opening = async {
             let tls = self.address.tls.as_ref().map(without_alpn);
             let stream = self.dialer.open(server, tls, limit).await;
-            let stream = stream.map_err(|error| StoreError::Unreachable(error.kind()))?;
+            let stream = stream.map_err(|error| StoreError::of_opening(&error))?;
             StoreConnection::over(stream, server, login).await
         };
         within(limit, opening).await

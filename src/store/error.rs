@@ -3,7 +3,10 @@
 
 use std::io;
 
-use crate::outbound::origin::Origin;
+use crate::outbound::{
+    advice::{OpeningFault, SettingAtFault},
+    origin::Origin,
+};
 
 /// The store can't be asked, or did not reply in time. A write may have reached it all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,13 +91,16 @@ impl AddressError {
 
 /// Why a call or a connection failed. No message has an address in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum StoreError {
+pub enum StoreError {
     /// No reply within the timeout of a call.
     #[error("it does not reply in time")]
     Timeout,
     /// There is no connection, or it broke.
     #[error("there is no connection ({0})")]
     Unreachable(io::ErrorKind),
+    /// A connection can't be opened, for a reason that is known.
+    #[error("there is no connection: {0}")]
+    Opening(OpeningFault),
     /// The user or the password is wrong, or missing.
     #[error("it does not accept the user or the password")]
     Login,
@@ -165,6 +171,7 @@ impl StoreError {
             Self::Split => false,
             Self::Timeout
             | Self::Unreachable(_)
+            | Self::Opening(_)
             | Self::Login
             | Self::Invalid
             | Self::Moved(_)
@@ -177,9 +184,19 @@ impl StoreError {
         }
     }
 
+    /// An error of opening a connection.
+    pub(super) fn of_opening(error: &io::Error) -> Self {
+        match OpeningFault::of(error) {
+            // The kind says more, such as that it is refused.
+            OpeningFault::Connect => Self::Unreachable(error.kind()),
+            fault => Self::Opening(fault),
+        }
+    }
+
     /// What to do about it.
-    pub(super) fn advice(&self) -> &'static str {
+    pub fn advice(&self) -> &'static str {
         match self {
+            Self::Opening(fault) => fault.advice(),
             Self::Timeout | Self::Unreachable(_) => {
                 "check that it runs, its address in store.redis, and the network"
             }
@@ -191,6 +208,15 @@ impl StoreError {
             Self::UnknownService => "check the name behind the hosts in store.redis",
             Self::NoOwner => "check the cluster with `redis-cli --cluster check`",
             Self::Plaintext => "use rediss:// in store.redis, or set store.allow_plaintext",
+        }
+    }
+
+    /// Which setting of the section to look at, if it is not in the advice.
+    pub(super) fn setting(&self) -> SettingAtFault {
+        match self {
+            Self::Opening(fault) => fault.setting(),
+            Self::NoSentinel(error) | Self::NoPrimary(error) => error.setting(),
+            _ => SettingAtFault::Nothing,
         }
     }
 

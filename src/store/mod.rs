@@ -6,7 +6,7 @@
 //! [`address`] parses the store's URL, and [`primary`] finds the server that it means: the only
 //! one, the one that sentinels name ([`sentinel`]), or the one that has the slot of all keys in a
 //! cluster ([`cluster`]). [`dial`] opens connections, [`route`] leads a call to its keys, and
-//! [`wire`] speaks the protocol.
+//! [`wire`] speaks the protocol. [`probe`] only asks whether a store can be used.
 //!
 //! Speaks bytes and keys alone: it knows neither sessions nor callers. Relies on nothing that it
 //! finds in the store: while the store is unavailable, slow, or sends invalid replies, a call fails
@@ -32,6 +32,7 @@ mod keys;
 pub mod link;
 mod log;
 mod primary;
+mod probe;
 mod quotas;
 mod rates;
 mod route;
@@ -47,10 +48,11 @@ pub use self::{
     address::StoreAddress,
     claims::{ClaimReply, ClaimRequest, KnownClaim, PublishedState},
     client::Store,
-    error::{AddressError, Unavailable},
+    error::{AddressError, StoreError, Unavailable},
     keep::jittered,
     keys::{NamingKey, StoreKey, StoreNames},
     link::StoreSettings,
+    probe::{ProbedStore, StoreProbeError, StoreWarning},
     quotas::{CounterTotal, CounterUpdate},
     rates::RateDecision,
     script::ScriptReply,

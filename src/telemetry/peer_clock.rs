@@ -16,9 +16,9 @@ use super::{metrics::Metrics, repeated::RepeatedLine};
 
 /// Minimum time between two measurements.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// A larger difference is logged, in seconds: synchronised clocks differ by far less, and tokens
-/// and signatures bear some more.
-const BOUND: f64 = 10.0;
+/// A larger difference is told, in seconds: synchronised clocks differ by far less, and tokens and
+/// signatures bear some more.
+pub const BOUND: f64 = 10.0;
 
 /// The clock of one server.
 pub struct PeerClock {

@@ -2,7 +2,8 @@
 //!
 //! A [`Tracer`] decides at the start of a request whether its trace is recorded. A [`RequestTrace`]
 //! gathers the spans of one request, and gives itself to the [`TraceExporter`] when it ends. The
-//! exporter sends batches in the background ([`otlp`] is their form).
+//! exporter sends batches in the background ([`otlp`] is their form). [`probe`] only asks whether
+//! the collector takes them.
 //!
 //! Relies on [`crate::outbound`] for connections, and on [`crate::telemetry`] for what peers say.
 //! Never holds a request up: where the queue is full, a trace is dropped and counted. Never holds
@@ -11,6 +12,7 @@
 mod export;
 mod ids;
 mod otlp;
+pub mod probe;
 mod span;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,5 +1,7 @@
 //! `check`: what it says of a good configuration, and when it fails.
 
+mod connect;
+
 use std::process::{Command, Output};
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/gateway.toml");

@@ -23,6 +23,7 @@ const LAYERS: &[&[&str]] = &[
         "json",
         "parameters",
         "places",
+        "certificate_end",
     ],
     &["route", "media", "form_data", "handover", "outbound"],
     &["telemetry"],

@@ -8,7 +8,7 @@
 mod away;
 mod counters;
 mod failover;
-mod fake;
+pub(crate) mod fake;
 mod limits;
 mod load;
 mod names;

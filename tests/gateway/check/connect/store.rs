@@ -1,0 +1,209 @@
+//! The store, whichever way its URL names it.
+
+use liveness_gateway::emulator::Scenario;
+
+use super::{code, connect, fixed, fixed_line, has_lines, stderr, stdout};
+use crate::{
+    store::fake::FakeStore,
+    support::{
+        emulator,
+        folder::Folder,
+        redis::{self, Redis},
+        secure::{self, Authority},
+        upstream,
+    },
+};
+
+const ALLOWED: &str = "writes and scripts allowed";
+
+/// A sentinel's reply that names a server of this machine.
+fn names(port: u16) -> String {
+    let port = port.to_string();
+    let length = port.len();
+    format!("*4\r\n$2\r\nip\r\n$9\r\n127.0.0.1\r\n$4\r\nport\r\n${length}\r\n{port}\r\n")
+}
+
+/// A node's list of nodes: one of this machine has all slots.
+fn slots(port: u16) -> String {
+    format!("*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$9\r\n127.0.0.1\r\n:{port}\r\n$2\r\nid\r\n")
+}
+
+/// What a store says of itself.
+fn info(version: &str, more: &str) -> String {
+    let text = format!("# Server\r\n{version}\r\n{more}\r\n");
+    format!("${}\r\n{text}\r\n", text.len())
+}
+
+fn at(store: &FakeStore) -> String {
+    format!("127.0.0.1:{}", store.port)
+}
+
+async fn refusing(part: &str, reply: &str) -> FakeStore {
+    let store = FakeStore::on_port().await;
+    store.reply(part, &format!("{reply}\r\n"));
+    store
+}
+
+/// A store's URL, how its line begins, and what else is in it.
+type Case = (String, String, Vec<String>);
+
+fn case(url: String, begin: impl Into<String>, parts: &[&str]) -> Case {
+    let parts = parts.iter().map(|part| (*part).to_owned());
+    (url, begin.into(), parts.collect())
+}
+
+async fn check((url, begin, parts): Case) {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let more = format!(
+        "{}[store]\nredis = {{ env = \"REDIS\" }}\ntimeout = \"2s\"\n{}\n",
+        fixed(),
+        match url.contains("invalid") {
+            true => "allow_plaintext = true",
+            false => "",
+        }
+    );
+    let endpoint = format!("endpoint = \"http://{qiniu}\"");
+    let output = connect(&endpoint, &more, &[], &[("REDIS", url.clone())]).await;
+    let failed = begin.starts_with("FAILED");
+    let said = [stdout(&output), stderr(&output)].concat();
+    assert_eq!(code(&output), i32::from(failed), "{url}: {said}");
+    let line = [vec![begin], parts].concat().join(" | ");
+    has_lines(&output, &["ok       Qiniu ".into(), fixed_line(), line]);
+}
+
+/// Checks all of them at the same time.
+async fn check_all(cases: impl IntoIterator<Item = Case>) {
+    let mut checks = tokio::task::JoinSet::new();
+    for case in cases {
+        checks.spawn(check(case));
+    }
+    while let Some(checked) = checks.join_next().await {
+        checked.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_store_is_asked_whichever_way_its_url_names_it() {
+    let folder = Folder::with(&[]);
+    let path = folder.path().join("store");
+    let _socket = FakeStore::start(&path).replies("INFO", &info("redis_version:7.0.15", ""));
+    let primary = FakeStore::on_port().await.wants_login("ann MARKER");
+    let valkey = info("valkey_version:8.0.1", "redis_version:7.2.4");
+    let primary = primary.replies("INFO", &valkey);
+    let sentinel = FakeStore::on_port().await;
+    let sentinel = sentinel.replies("SENTINEL MASTER main", &names(primary.port));
+    let node = FakeStore::on_port().await;
+    let port = node.port;
+    let node = node.replies("CLUSTER SLOTS", &slots(port));
+    let evicts = "maxmemory:9\r\nmaxmemory_policy:allkeys-lru";
+    let old = FakeStore::on_port().await;
+    let old = old.replies("INFO", &info("redis_version:6.2.0", evicts));
+    let (one, watcher, member) = (at(&primary), at(&sentinel), at(&node));
+    let by_sentinel = format!("primary {one}, {ALLOWED}");
+    let unix = format!("unix://{}", path.display());
+    let ok = |shown: &str, version: &str| format!("ok       store     {shown}: {version}");
+    check_all([
+        case(
+            unix.clone(),
+            ok(&unix, "Redis 7.0.15, "),
+            &[ALLOWED, "(store.timeout 2s)"],
+        ),
+        case(
+            format!("redis://ann:MARKER@{one}/3"),
+            ok(&format!("redis://{one}/3"), "Valkey 8.0.1, "),
+            &[&by_sentinel],
+        ),
+        case(
+            format!("redis+sentinel://ann:MARKER@{watcher}/main"),
+            ok(&format!("redis+sentinel://{watcher}/main"), "Valkey 8.0.1"),
+            &[&by_sentinel],
+        ),
+        case(
+            format!("redis+cluster://{member}"),
+            ok(&format!("redis+cluster://{member}"), "version unknown"),
+            &[ALLOWED],
+        ),
+        case(
+            format!("redis://{}", at(&old)),
+            "warning  store ",
+            &["Redis 6.2.0", "older than Redis 7.0", "allkeys-lru"],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_store_that_can_t_be_used_is_told_with_the_key_to_look_at() {
+    let (_refusing, nobody) = upstream::not_listening();
+    let authority = Authority::new();
+    let plain = FakeStore::on_port().await;
+    let front = secure::front(&authority, ([127, 0, 0, 1], plain.port).into()).await;
+    let locked = FakeStore::on_port().await.wants_login("ann other");
+    let demoted = refusing(":epoch", "-READONLY of the test").await;
+    let denied = refusing(":session:", "-NOPERM of the test").await;
+    let strange = refusing(":session:", "+OK").await;
+    let unaware = FakeStore::on_port().await;
+    let unaware = unaware.replies("SENTINEL MASTER", "-ERR No such master with that name\r\n");
+    let cases = [
+        (
+            format!("redis://{nobody}"),
+            &["connection refused", "store.redis"][..],
+        ),
+        (
+            format!("rediss://localhost:{}", front.port()),
+            &["authority that is not trusted", "(store.ca_file)"],
+        ),
+        (
+            "redis://:MARKER@no-such-host.invalid".into(),
+            &["its name is not resolved", "DNS", "(store.redis)"],
+        ),
+        (
+            format!("redis://ann:MARKER@{}", at(&locked)),
+            &["does not accept the user or the password", "store.redis"],
+        ),
+        (
+            format!("redis://{}", at(&demoted)),
+            &["READONLY", "it is a replica", "store.redis"],
+        ),
+        (
+            format!("redis://{}", at(&denied)),
+            &["NOPERM", "docs/store.md"],
+        ),
+        (
+            format!("redis://{}", at(&strange)),
+            &["invalid replies", "store.redis"],
+        ),
+        (
+            format!("redis+sentinel://{}/main", at(&unaware)),
+            &["do not know the service", "store.redis"],
+        ),
+    ];
+    check_all(cases.map(|(url, parts)| case(url, "FAILED   store ", parts))).await;
+}
+
+#[tokio::test]
+async fn a_real_store_is_asked_without_a_trace_that_stays() {
+    if !redis::is_there() {
+        return;
+    }
+    // The user of the documentation, who may do nothing more.
+    let redis = Redis::guarded(&[]).await;
+    let primary = format!("primary 127.0.0.1:{}, {ALLOWED}", redis.port);
+    check(case(redis.url(), "ok       store ", &[&primary])).await;
+    assert_eq!(redis.denied().await, Vec::<String>::new());
+    // What stays has an end.
+    for key in redis.keys("*").await {
+        let left = redis.ask(&["PTTL", &key]).await.concat();
+        let left: i64 = str::from_utf8(&left).unwrap().parse().unwrap();
+        let most = if key.ends_with(":epoch") {
+            3_600_000
+        } else {
+            10_000
+        };
+        assert!((0..=most).contains(&left), "{key}: {left}");
+    }
+    let port = redis.port.to_string();
+    let replica = Redis::start_with(&["--replicaof", "127.0.0.1", &port]).await;
+    let parts = ["READONLY", "it is a replica"];
+    check(case(replica.url(), "FAILED   store ", &parts)).await;
+}
