@@ -107,17 +107,19 @@ impl BodyMemory {
         required_rate(self.min_rate(), length, fill)
     }
 
-    /// Grows a body's permit to what it needs in all. Returns a request if others have to end
-    /// first; it must be awaited before the body is read on.
+    /// Grows a body's permit to what it needs in all, or to all the memory there is: a raw video
+    /// that is no larger than its route allows may need a third more as Base64. Returns a request
+    /// if others have to end first; it must be awaited before the body is read on.
     ///
     /// # Errors
     /// `UserShare`, `NoRoom` or `Displaced`.
     pub(super) fn raise(
         self: &Arc<Self>,
         permit: &mut BodyPermit,
-        need: BodyNeed,
+        mut need: BodyNeed,
         now: Instant,
     ) -> Result<Option<MemoryRequest>, BodyRefusal> {
+        need.bytes = need.bytes.min(self.budget.limit());
         let more = need.bytes.saturating_sub(permit.held.bytes());
         if more == 0 {
             return Ok(None);

@@ -100,6 +100,20 @@ impl TestBody {
 }
 
 #[test]
+fn a_body_that_needs_more_than_there_is_gets_all_of_it() {
+    let world = World::new(MIB, MIB);
+    let mut body = world.admit(ALICE, 4 * MIB / 3).unwrap();
+    assert!(body.poll(world.now));
+    assert_eq!(world.memory.held(), MIB);
+    // It may have to grow, as one of unknown length does.
+    world.grow(&mut body, ALICE, 3 * MIB / 2).unwrap();
+    assert!(body.poll(world.now));
+    assert_eq!(world.memory.held(), MIB);
+    drop(body);
+    assert!(world.is_empty());
+}
+
+#[test]
 fn bodies_of_one_user_hold_at_most_their_share() {
     let world = World::new(100 * MIB, 10 * MIB);
     let mut first = world.admit(ALICE, 6 * MIB).unwrap();
