@@ -14,13 +14,17 @@ use std::{
 use tokio::{runtime::Builder, time::timeout};
 
 use crate::outbound::{
+    MalformedResponse,
+    connection::OutboundConnection,
     dial::Dialer,
-    exchange::{ExchangeError, exchange},
+    exchange::{ExchangeError, ResponseReader, exchange},
     origin::Url,
     request::{OutboundBody, OutboundRequest},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(3);
+/// Maximum size of a body that is shown, in bytes.
+const MAX_SHOWN: usize = 1024;
 const DEFAULT_ADMIN: &str = "127.0.0.1:9090";
 /// Environment variable that overrides `admin.listen`.
 const OVERRIDE: &str = "LIVENESS_GATEWAY__ADMIN__LISTEN";
@@ -60,8 +64,13 @@ enum HealthcheckError {
     Exchange { url: String, source: ExchangeError },
     #[error("no response from {url} within {} ms", limit.as_millis())]
     Timeout { url: String, limit: Duration },
-    #[error("{url} responded with status {status}")]
-    Status { url: String, status: u16 },
+    #[error("{url} responded with status {status}{said}")]
+    Status {
+        url: String,
+        status: u16,
+        /// The body behind a colon, or nothing.
+        said: String,
+    },
 }
 
 impl HealthcheckArgs {
@@ -129,7 +138,7 @@ fn check_within(url: &Url, limit: Duration) -> Result<(), HealthcheckError> {
     let response = runtime.block_on(async { timeout(limit, request(url)).await });
     // Not waiting for the thread that may still be resolving a name.
     runtime.shutdown_background();
-    let status = response.unwrap_or_else(|_| {
+    let (status, said) = response.unwrap_or_else(|_| {
         Err(HealthcheckError::Timeout {
             url: shown(url),
             limit,
@@ -139,12 +148,12 @@ fn check_within(url: &Url, limit: Duration) -> Result<(), HealthcheckError> {
         Ok(())
     } else {
         let url = shown(url);
-        Err(HealthcheckError::Status { url, status })
+        Err(HealthcheckError::Status { url, status, said })
     }
 }
 
-/// Returns the status of the response.
-async fn request(url: &Url) -> Result<u16, HealthcheckError> {
+/// Returns the status of the response, and what it says if that is not 200.
+async fn request(url: &Url) -> Result<(u16, String), HealthcheckError> {
     let head = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
         url.target, url.origin.authority
@@ -161,11 +170,37 @@ async fn request(url: &Url) -> Result<u16, HealthcheckError> {
             source,
         })?;
     let response = exchange(&mut connection, request).await;
-    let response = response.map_err(|source| HealthcheckError::Exchange {
+    let mut response = response.map_err(|source| HealthcheckError::Exchange {
         url: shown(url),
         source,
     })?;
-    Ok(response.status())
+    let said = match response.status() {
+        200 => None,
+        _ => body(&mut response, &mut connection).await,
+    };
+    let said = said.map(|text| format!(": {text}")).unwrap_or_default();
+    Ok((response.status(), said))
+}
+
+/// The body of a response, if it is a short line of printable ASCII, as that of `/readyz` is.
+async fn body(
+    response: &mut ResponseReader,
+    connection: &mut OutboundConnection,
+) -> Option<String> {
+    let length: usize = response.field("content-length")?.parse().ok()?;
+    if length > MAX_SHOWN {
+        return None;
+    }
+    let mut body = Vec::with_capacity(length);
+    let take = |piece: &[u8]| {
+        body.extend_from_slice(piece);
+        Ok::<_, MalformedResponse>(())
+    };
+    response.body(connection, take).await.ok()?;
+    let text = String::from_utf8(body).ok()?;
+    let text = text.trim_ascii_end();
+    let printable = |byte: &u8| matches!(byte, b' '..=b'~');
+    (!text.is_empty() && text.as_bytes().iter().all(printable)).then(|| text.to_owned())
 }
 
 fn shown(url: &Url) -> String {
@@ -209,6 +244,13 @@ mod tests {
             refused.ends_with("/readyz responded with status 503"),
             "{refused}"
         );
+        for (body, shown) in [("{\"ready\":false}", ": {\"ready\":false}"), ("a\nb", "")] {
+            let head = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: ";
+            let response = format!("{head}{}\r\n\r\n{body}", body.len());
+            let refused = check(response.leak().as_bytes(), TIMEOUT).unwrap_err();
+            let wanted = format!("responded with status 503{shown}");
+            assert!(refused.to_string().ends_with(&wanted), "{refused}");
+        }
         let other = check(b"SSH-2.0-x\r\n", TIMEOUT).unwrap_err();
         assert!(
             matches!(other, HealthcheckError::Exchange { .. }),

@@ -146,6 +146,7 @@ fn check_address(gateway: &Gateway, headers: &HeaderMap, peer: &Peer) -> Result<
         Refusal::AddressRate {
             wait,
             direct: !peer.trusted,
+            forwarded: !peer.trusted && forwarded::is_forwarded(headers),
         }
     })
 }

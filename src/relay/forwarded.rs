@@ -39,6 +39,12 @@ pub fn client_address(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> I
     }
 }
 
+/// Whether a request says that it is forwarded, whoever says it.
+pub fn is_forwarded(headers: &HeaderMap) -> bool {
+    let mut hops = hops::x_forwarded_for(headers).chain(hops::forwarded(headers));
+    hops.next().is_some()
+}
+
 /// The hops of a request from a trusted peer, as `X-Forwarded-For` or else `Forwarded` lists them,
 /// from the client on. Hops on the left of one that can't be read are left out.
 pub fn forwarded_path(headers: &HeaderMap) -> Option<String> {

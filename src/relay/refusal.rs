@@ -62,6 +62,8 @@ pub enum Refusal {
         wait: LimitExceeded,
         /// The peer is the client itself, and no trusted proxy.
         direct: bool,
+        /// The request says whom it is forwarded for, although the peer is no trusted proxy.
+        forwarded: bool,
     },
     /// The rate limit is exceeded.
     #[error("rate limit exceeded")]
@@ -177,6 +179,7 @@ impl Refusal {
     /// nothing is.
     pub fn logged(&self) -> Option<(Level, Cow<'static, str>)> {
         let warning = |text: &'static str| Some((Level::WARN, text.into()));
+        let information = |text: &'static str| Some((Level::INFO, text.into()));
         match self {
             Self::Auth(rejected) => logged_token(rejected),
             Self::Upstream(failure) => logged_upstream(failure),
@@ -199,6 +202,18 @@ impl Refusal {
             Self::Session(ClaimError::Full) => {
                 warning("too many sessions in memory; add a replica, or find who opens so many")
             }
+            // A stranger can cause both.
+            Self::AddressRate {
+                forwarded: true, ..
+            } => information(
+                "requests over server.rate_per_address are forwarded by a peer that is no trusted \
+                 proxy; if it is yours, list it in server.trusted_proxies, or all its users count \
+                 as one",
+            ),
+            Self::Body(BodyRefusal::Session(TicketError::Rejected)) => information(
+                "a session id was refused: it was not given to this user, or it was sealed with \
+                 another key; if users of yours get 403, compare sessions.seal_key of all replicas",
+            ),
             Self::Malformed(_)
             | Self::Host(_)
             | Self::HeadTooLarge

@@ -213,6 +213,8 @@ fn oddity(secret: &[u8]) -> Option<&'static str> {
 }
 
 const READABLE: &str = "name a file that this user may read";
+const MISSING: &str =
+    "make it, or name another file; in a container, look at what is mounted there";
 
 /// The bytes of a file; `None`: there are more than `max`.
 fn read_at_most(path: &Path, max: u64) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
@@ -229,7 +231,11 @@ fn read_at_most(path: &Path, max: u64) -> io::Result<Option<Zeroizing<Vec<u8>>>>
 }
 
 fn unreadable(shown: &str, error: &io::Error) -> InputError {
-    InputError::new(format!("{shown} can't be read: {error}"), READABLE)
+    let help = match error.kind() {
+        io::ErrorKind::NotFound => MISSING,
+        _ => READABLE,
+    };
+    InputError::new(format!("{shown} can't be read: {error}"), help)
 }
 
 #[cfg(test)]
@@ -254,6 +260,13 @@ mod tests {
                 "{written:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_has_its_own_help() {
+        let help = |kind: io::ErrorKind| unreadable("here", &kind.into()).help;
+        assert!(help(io::ErrorKind::NotFound).contains("mounted"));
+        assert!(help(io::ErrorKind::PermissionDenied).contains("this user may read"));
     }
 
     #[test]

@@ -97,6 +97,41 @@ async fn a_wrong_audience_or_issuer_is_told_with_the_key_to_compare() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_is_not_trusted_is_told_when_its_users_count_as_one() {
+    listen();
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let gateway = Gateway::start(qiniu, "rate_per_address = \"1/day\"", &routes()).await;
+    let forwarded = async |field: &str, value: &str| {
+        let request = gateway.request(false, "POST", SESSIONCODE);
+        let request = request.header(field, value);
+        let answer = gateway.send(false, request, "").await;
+        answer.header("x-request-id").to_owned()
+    };
+    forwarded("x-forwarded-for", "192.0.2.1").await;
+    // Its own client, as far as anybody can tell.
+    let id = forwarded("x-other", "192.0.2.2").await;
+    assert_eq!(gateway.record(&id).await["reason"], "address");
+    assert_eq!(logged_with(&id), Vec::<String>::new());
+    let id = forwarded("forwarded", "for=192.0.2.3").await;
+    says(&[&id, "\"info\"", "server.trusted_proxies", "count as one"]).await;
+}
+
+#[tokio::test]
+async fn a_replica_with_another_seal_key_is_told_with_the_key_to_compare() {
+    listen();
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    // Each has a key of its own.
+    let (one, other) = (Gateway::plain(qiniu).await, Gateway::plain(qiniu).await);
+    let session = one.post(false, SESSIONCODE, "").await;
+    let session = session.json()["result"]["session_id"].clone();
+    let body = verify_body(session.as_str().unwrap(), &video(1_000));
+    let answer = other.post(false, VERIFY, body).await;
+    assert_eq!(answer.code(), "session_rejected");
+    let id = answer.header("x-request-id");
+    says(&[id, "\"info\"", "compare sessions.seal_key"]).await;
+}
+
+#[tokio::test]
 async fn an_expired_certificate_is_told_on_either_side() {
     listen();
     let (qiniu, _) = emulator(Scenario::Pass).await;
