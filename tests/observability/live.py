@@ -16,12 +16,13 @@ import urllib.request
 import parts
 
 URL = sys.argv[1]
-PATIENCE = 30
+# Longer than the longest delay of FIRING, LivenessGatewayStoreAway's minute.
+PATIENCE = 75
 # Labels that Prometheus and not the gateway gives.
 TARGET = {"namespace", "job", "instance"}
 # Series of Prometheus' own.
 OWN = {"up", "ALERTS"}
-# Alerts of the events that .ci/observability caused. They fire without a delay.
+# Alerts of the events that .ci/observability and trouble.sh caused.
 FIRING = {
     "LivenessGatewayCredentialsRefused",
     "LivenessGatewayEvidenceUndelivered",
@@ -30,6 +31,15 @@ FIRING = {
     "LivenessGatewayCertificateExpiring",
     "LivenessGatewayReloadRefused",
     "LivenessGatewayTracesDropped",
+    "LivenessGatewayRestarting",
+    "LivenessGatewayQiniuConnectionsFull",
+    "LivenessGatewayBilledWithoutAnswer",
+    "LivenessGatewayReplaysSurge",
+    "LivenessGatewayFewPass",
+    "LivenessGatewayAuditFailing",
+    "LivenessGatewayCertificateExpired",
+    "LivenessGatewayOverloaded",
+    "LivenessGatewayStoreAway",
 }
 # Queries without a result while all is well.
 SILENT = {
