@@ -142,12 +142,16 @@ impl LogQueue {
 
     fn write_until_closed(&self, mut output: impl Write) {
         let mut lines = Vec::new();
+        let mut torn = false;
         while self.take(&mut lines) {
-            if output
-                .write_all(&lines)
-                .and_then(|()| output.flush())
-                .is_err()
-            {
+            // The line that follows a torn one must not become a part of it.
+            let separator: &[u8] = if torn { b"\n" } else { b"" };
+            let written = output
+                .write_all(separator)
+                .and_then(|()| output.write_all(&lines))
+                .and_then(|()| output.flush());
+            torn = written.is_err();
+            if torn {
                 // There is no other place to report this.
                 let lost = lines.iter().filter(|byte| **byte == b'\n').count();
                 let mut state = self.state();
@@ -246,6 +250,43 @@ mod tests {
         assert!(writes.len() < 500, "{} writes", writes.len());
     }
 
+    /// A disk that is full after 5 bytes, until somebody makes room.
+    #[derive(Clone, Default)]
+    struct FullOnce(Arc<Mutex<(Vec<u8>, u32)>>);
+
+    impl Write for FullOnce {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut state = self.0.lock().unwrap();
+            state.1 += 1;
+            let room = match state.1 {
+                1 => 5,
+                2 => return Err(io::ErrorKind::StorageFull.into()),
+                _ => bytes.len(),
+            };
+            let taken = bytes.len().min(room);
+            state.0.extend(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_behind_one_that_was_torn_is_whole() {
+        let output = FullOnce::default();
+        let (writer, thread) = start(output.clone()).unwrap();
+        writer.write(b"torn line");
+        while writer.dropped() == 0 {
+            thread::yield_now();
+        }
+        writer.write(b"whole line");
+        drop(thread);
+        let written = output.0.lock().unwrap().0.clone();
+        assert_eq!(written, b"torn \nwhole line\n");
+    }
+
     #[test]
     fn a_blocked_output_delays_no_writer_and_dropped_lines_are_counted() {
         let (output, permits, _) = blocking_output();
@@ -258,6 +299,10 @@ mod tests {
         assert!(writer.dropped() >= 64 - 2 * 16, "{}", writer.dropped());
         drop(permits);
         drop(thread);
+        // On a busy machine, the thread may take longer than a drop waits.
+        while writer.dropped() < 64 {
+            thread::yield_now();
+        }
         assert_eq!(writer.dropped(), 64, "failed writes are counted as dropped");
     }
 }
