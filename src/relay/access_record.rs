@@ -8,11 +8,15 @@
 use std::{
     net::SocketAddr,
     sync::Arc,
+    thread,
     time::{Duration, Instant, SystemTime},
 };
 
+use tracing::Level;
+
 use super::{
     reason::RefusalReason,
+    refusal::Refusal,
     request_id::RequestId,
     request_spans::{CallSummary, RecordedTrace, RequestSummary},
 };
@@ -31,6 +35,8 @@ use crate::{
 
 /// The code of a request whose caller disconnected before the response.
 const CALLER_LEFT: &str = "caller_left";
+/// The code of a request that a defect of the gateway ended without a response.
+const PANICKED: &str = "internal_error";
 /// The code of a call that ended after a stop had already ended its request.
 const SHUTTING_DOWN: &str = "shutting_down";
 
@@ -91,7 +97,7 @@ pub struct UpstreamFacts {
     pub serverlogid: Option<String>,
     /// Qiniu's `X-Reqid`.
     pub reqid: Option<String>,
-    /// Bytes removed from Qiniu's response.
+    /// Bytes removed from Qiniu's response; `None` without a response that could be used.
     pub removed: Option<u64>,
     /// The verdict that the response got, if it got one.
     pub verdict: Option<IssuedVerdict>,
@@ -158,6 +164,23 @@ impl AccessRecord {
         });
     }
 
+    /// Notes why the request is refused, and logs what the operator has to know of it besides the
+    /// record. Of each cause the first line is written in full; the records of further requests
+    /// have its word. `code` is the refusal's.
+    pub(super) fn refused(&mut self, refusal: &Refusal, code: &'static str) {
+        self.reason = refusal.reason();
+        let Some((level, text)) = refusal.logged() else {
+            return;
+        };
+        let id = self.request_id;
+        let write = |left_out| match level {
+            Level::ERROR => tracing::error!(request_id = %id, code, left_out, "{text}"),
+            Level::WARN => tracing::warn!(request_id = %id, code, left_out, "{text}"),
+            _ => tracing::info!(request_id = %id, code, left_out, "{text}"),
+        };
+        self.telemetry.lines.failures.log(&text, write);
+    }
+
     /// Hands the record on to a call that outlives its request, to be written when the call ends.
     /// If the gateway is `stopping`, the request still gets a response, which has a record by
     /// itself.
@@ -196,6 +219,10 @@ impl AccessRecord {
             Some(CallSummary {
                 times: SpanTimes { start, duration },
                 status: facts.status,
+                failure: match facts.removed {
+                    Some(_) => None,
+                    None => Some(self.reason.map_or(self.code, RefusalReason::word)),
+                },
             })
         });
         let evidence = facts.and_then(|facts| {
@@ -273,6 +300,9 @@ impl Drop for AccessRecord {
         if self.handed_on && self.status == 0 {
             return;
         }
+        if self.status == 0 && thread::panicking() {
+            self.code = PANICKED;
+        }
         let metrics = &self.telemetry.metrics;
         let route = self.route.as_ref().unwrap_or(metrics.no_route());
         let duration = self.started.elapsed();
@@ -308,3 +338,6 @@ fn registered(method: &hyper::Method) -> &'static str {
     .find(|known| *known == method.as_str())
     .unwrap_or("other")
 }
+
+#[cfg(test)]
+mod tests;

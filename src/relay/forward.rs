@@ -65,7 +65,9 @@ pub(super) fn forward<'a>(
         let mut record = record.hand_on(stopped);
         move |forwarded: Forwarded| {
             record.upstream = forwarded.facts;
-            record.reason = forwarded.body.as_ref().err().and_then(Refusal::reason);
+            if let Err(refusal) = &forwarded.body {
+                record.refused(refusal, refusal.problem().code);
+            }
             drop(record);
             drop(forwarded.in_flight);
         }

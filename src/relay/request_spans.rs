@@ -36,6 +36,8 @@ pub(super) struct CallSummary {
     pub(super) times: SpanTimes,
     /// The status of its response, if there was one.
     pub(super) status: Option<u16>,
+    /// Why it has no response that could be used, by a word of a closed set.
+    pub(super) failure: Option<&'static str>,
 }
 
 /// The trace of a request, in its access record.
@@ -140,7 +142,7 @@ impl RecordedTrace {
         if let Some(servers) = spans.servers().cloned() {
             let id = spans.evidence_id();
             let call = summary.call.as_ref();
-            let call = call.map(|call| call_span(call, summary.code, &servers.qiniu));
+            let call = call.map(|call| call_span(call, &servers.qiniu));
             let evidence = summary.evidence.zip(servers.evidence.as_ref());
             let evidence = evidence.map(|(evidence, server)| evidence_span(evidence, id, server));
             call.into_iter()
@@ -183,8 +185,8 @@ fn request_span(summary: &RequestSummary<'_>) -> TraceSpan {
     }
 }
 
-/// The call to Qiniu. Without a usable response, `code` says why.
-fn call_span(call: &CallSummary, code: &'static str, qiniu: &TracedServer) -> TraceSpan {
+/// The call to Qiniu.
+fn call_span(call: &CallSummary, qiniu: &TracedServer) -> TraceSpan {
     let mut span = client("POST", call.times, qiniu);
     if let Some(status) = call.status {
         span = span.with(
@@ -192,9 +194,9 @@ fn call_span(call: &CallSummary, code: &'static str, qiniu: &TracedServer) -> Tr
             AttributeValue::Number(status.into()),
         );
     }
-    match call.status {
-        Some(..400) => span,
-        _ => span.failed(code),
+    match call.failure {
+        None => span,
+        Some(failure) => span.failed(failure),
     }
 }
 

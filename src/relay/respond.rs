@@ -2,11 +2,20 @@
 //!
 //! The only writer of response header fields: those that every response carries, those of an
 //! error (RFC 9457, RFC 6750), CORS (Fetch standard, section 3.2) and the state of the limits
-//! (draft-ietf-httpapi-ratelimit-headers-10). Writes the error's log line. Never decides
-//! whether a request is refused.
+//! (draft-ietf-httpapi-ratelimit-headers-10). Never decides whether a request is refused.
 
 use std::time::Duration;
 
+use super::{
+    access_record::AccessRecord,
+    admit::RequestLimits,
+    cors::Cors,
+    gateway::{Gateway, Page},
+    headers,
+    problem::{ProblemDetails, ProblemField},
+    refusal::Refusal,
+};
+use crate::limit::rate::RateLimitStatus;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -20,18 +29,6 @@ use hyper::{
     },
     http::request::Parts,
 };
-use tracing::Level;
-
-use super::{
-    access_record::AccessRecord,
-    admit::RequestLimits,
-    cors::Cors,
-    gateway::{Gateway, Page},
-    headers,
-    problem::{ProblemDetails, ProblemField},
-    refusal::Refusal,
-};
-use crate::limit::rate::RateLimitStatus;
 
 /// After an error, up to this much of the upload is read, for at most this long, so that the
 /// sender gets to read the response.
@@ -90,8 +87,7 @@ pub(super) fn respond(
         }
         Err(refusal) => {
             let details = refusal.problem();
-            record.reason = refusal.reason();
-            log(gateway, &refusal, details.code, &record);
+            record.refused(&refusal, details.code);
             let mut response = problem(&details, &mut record);
             let ends = refusal.ends_connection();
             release(body, ends, &parts, &mut response);
@@ -212,21 +208,6 @@ fn withhold_content(response: &mut Response<Full<Bytes>>) {
     *response.body_mut() = Full::default();
     let headers = response.headers_mut();
     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-}
-
-/// Logs what the operator has to know of a refusal besides the access record. Of each cause the
-/// first line is written in full; the records of further requests have its word.
-fn log(gateway: &Gateway, refusal: &Refusal, code: &'static str, record: &AccessRecord) {
-    let Some((level, text)) = refusal.logged() else {
-        return;
-    };
-    let id = record.request_id;
-    let write = |left_out| match level {
-        Level::ERROR => tracing::error!(request_id = %id, code, left_out, "{text}"),
-        Level::WARN => tracing::warn!(request_id = %id, code, left_out, "{text}"),
-        _ => tracing::info!(request_id = %id, code, left_out, "{text}"),
-    };
-    gateway.telemetry.lines.failures.log(&text, write);
 }
 
 /// The fields of every response.

@@ -1,7 +1,7 @@
 //! The access record explains a request: why it was refused, whose token it was, to which trace it
 //! belongs, and what came of it.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::support::{
     Gateway, ISSUER, SECRET, SESSIONCODE, UNBOUND, VERIFY,
@@ -13,6 +13,7 @@ use crate::support::{
 use hyper::http::request::Builder;
 use liveness_gateway::{emulator::Scenario, generate::TokenClaims};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -294,4 +295,43 @@ async fn a_verify_has_its_result_and_its_times_in_the_record() {
         ]
     );
     assert!(again["receive_ms"].is_number());
+}
+
+#[tokio::test]
+async fn a_failed_verdict_undelivered_evidence_and_a_retry_that_waited_are_in_the_record() {
+    let permits = Arc::new(Semaphore::new(0));
+    let failed = r#"{"error_code":0,"error_msg":"","serverlogid":1,"result":{"score":0.1,"action_verify":"fail","thresholds":{"frr_1e-3":0.3}}}"#;
+    let does = Does::WhenLet(Arc::clone(&permits), answer("200 OK", failed));
+    let qiniu = upstream::start(does).await;
+    let refusing = backend::Does::Answers("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    let backend = backend::start(refusing).await;
+    let always = backend.sections("on = \"always\"");
+    let sections = format!("{}{always}{}", sealed::SETTINGS, routes());
+    let gateway = Gateway::start(qiniu.address, "", &sections).await;
+    let body = verify_body(&sealed::fresh(qiniu.address, "S1"), &video(0));
+    let verify = || async {
+        let answer = gateway.post(false, VERIFY, body.clone()).await;
+        let record = gateway.record(answer.header("x-request-id")).await;
+        ["passed", "evidence", "replayed"].map(|field| record[field].clone())
+    };
+    let retries = async {
+        while qiniu.requests() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        tokio::join!(verify(), verify(), verify(), verify())
+    };
+    let answered = async {
+        while !gateway.metrics().await.contains(
+            "requests_in_flight 5
+",
+        ) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        permits.add_permits(1);
+    };
+    let (first, retries, ()) = tokio::join!(verify(), retries, answered);
+    assert_eq!(first, [json!(false), json!("undelivered"), Value::Null]);
+    let waited = [Value::Null, Value::Null, json!("waited")];
+    // One whose body comes late may find the response there.
+    assert!(<[_; 4]>::from(retries).contains(&waited));
 }

@@ -2,7 +2,9 @@
 //! a stranger can neither switch recording on nor learn anything from it.
 
 use crate::support::{
-    Gateway, UNBOUND, VERIFY, backend, bearer, emulator, routes, session, verify_body, video,
+    Gateway, SESSIONCODE, UNBOUND, VERIFY, backend, bearer, emulator, routes, session,
+    upstream::{self, Does, answer},
+    verify_body, video,
 };
 use liveness_gateway::emulator::Scenario;
 use serde_json::Value;
@@ -62,7 +64,12 @@ async fn a_verify_has_its_parts_in_the_trace_and_the_backend_continues_it() {
         .send(false, request, verify_body(&session, &video(0)))
         .await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    assert!(!handle.last_header_names().contains(&"traceparent".into()));
+    assert!(
+        handle
+            .last_header_names()
+            .iter()
+            .all(|name| !name.starts_with("trace"))
+    );
     // The session's request is not in it: the ratio is 0.
     let spans = spans(&collector, 1).await;
     let named = |name: &str| {
@@ -102,6 +109,24 @@ async fn a_verify_has_its_parts_in_the_trace_and_the_backend_continues_it() {
     assert_eq!(delivery.field("tracestate"), "vendor=1");
     let record = gateway.record(VERIFY).await;
     assert_eq!(record["trace_id"], TRACE);
+    // A trace that is not recorded goes on at the backend all the same.
+    let request = gateway
+        .request(false, "POST", VERIFY)
+        .header("authorization", bearer("user-1"))
+        .header("content-type", "application/json")
+        .header("traceparent", format!("00-{TRACE}-{PARENT}-00"));
+    let body = verify_body(&self::session(&gateway).await, &video(0));
+    assert_eq!(gateway.send(false, request, body).await.status, 200);
+    assert!(
+        handle
+            .last_header_names()
+            .iter()
+            .all(|name| !name.starts_with("trace"))
+    );
+    let delivery = &evidence.deliveries()[1];
+    let parent = format!("00-{TRACE}-{PARENT}-00");
+    assert_eq!(delivery.field("traceparent"), parent);
+    assert!(!delivery.head.contains("tracestate"));
     assert_private(&collector, &["user-1", "127.0.0.1:", &session]);
 }
 
@@ -112,6 +137,22 @@ fn assert_private(collector: &backend::Backend, secrets: &[&str]) {
         for secret in secrets.iter().chain(&["eyJ"]) {
             assert!(!text.contains(secret), "{secret} is in {text}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_can_t_be_used_is_an_error_of_the_call_and_of_the_request() {
+    let qiniu = upstream::start(Does::Answer(answer("200 OK", "x"))).await;
+    let collector = backend::start(backend::OK).await;
+    let sections = sections(&collector, &collector, "1.0");
+    let gateway = Gateway::start(qiniu.address, "", &sections).await;
+    let failed = gateway.post(false, SESSIONCODE, "{}").await;
+    assert_eq!(failed.code(), "upstream_invalid_response");
+    let spans = spans(&collector, 1).await;
+    for (kind, error) in [(2, "upstream_invalid_response"), (3, "invalid_response")] {
+        let span = spans.iter().find(|span| span["kind"] == kind).unwrap();
+        assert_eq!(span["status"]["code"], 2, "{span}");
+        assert_eq!(attribute(span, "error.type")["stringValue"], error);
     }
 }
 

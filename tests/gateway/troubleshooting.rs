@@ -266,6 +266,20 @@ async fn a_slow_qiniu_is_told_with_the_timeout_to_raise() {
     ])
     .await;
     assert_eq!(gateway.record(id).await["reason"], "timeout");
+
+    // A caller that has left gets no response, but the operator is told.
+    let longer = routes().replace("timeout = \"2s\"", "timeout = \"300ms\"");
+    let gateway = Gateway::start(qiniu.address, "", &longer).await;
+    let before = qiniu.requests();
+    let caller = raw::begin(gateway.address, &raw::whole("user-1", SESSIONCODE, "{}")).await;
+    while qiniu.requests() == before {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    drop(caller);
+    let record = gateway.record("caller_left").await;
+    assert_eq!(record["reason"], "timeout");
+    let id = record["request_id"].as_str().unwrap();
+    says(&[id, "\"warn\"", "upstream_timeout", "raise that"]).await;
 }
 
 #[tokio::test]
