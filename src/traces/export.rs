@@ -22,8 +22,8 @@ use super::{
 use crate::{
     outbound::{
         MalformedResponse,
-        connection::ClientTls,
-        exchange::{ExchangeError, exchange},
+        connection::{ClientTls, OutboundConnection},
+        exchange::{ExchangeError, ResponseReader, exchange},
         request::{OutboundBody, OutboundRequest},
     },
     telemetry::{
@@ -36,8 +36,10 @@ use crate::{
 const BATCH: usize = 512;
 /// How long the first trace of a batch waits for others.
 const GATHER: Duration = Duration::from_secs(1);
-/// Timeout of one request.
+/// Timeout of one request, until the status of its response.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the rest of a response may take, which only says how many spans were rejected.
+const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 const CONNECT: Duration = Duration::from_secs(5);
 /// Pauses before a batch is tried again; after the last one it is given up.
 const PAUSES: [Duration; 4] = [
@@ -50,7 +52,7 @@ const PAUSES: [Duration; 4] = [
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long a stop waits for the last batches.
 const FLUSH: Duration = Duration::from_secs(1);
-/// Maximum size of the collector's response that is read, in bytes.
+/// Maximum size of the collector's response that is read, in bytes. The rest is not waited for.
 const MAX_RESPONSE: usize = 16 * 1024;
 
 /// The background task that sends traces.
@@ -238,21 +240,32 @@ impl TraceExporter {
         });
     }
 
-    /// One request.
+    /// One request. A batch whose response has begun with 200 was taken, whatever follows.
     async fn send(&self, traces: &[RequestTrace]) -> Result<(), ExportError> {
-        let body = [Bytes::from(batch(&self.resource, traces))];
-        match timeout(TIMEOUT, self.post(&body)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(ExportError::Timeout),
+        let settings = &self.settings;
+        let post = async {
+            let tls = settings.tls.as_ref().map(ClientTls::current);
+            let opened = settings.dialer.open(&settings.url.origin, tls, CONNECT);
+            let mut connection = opened.await.map_err(ExportError::Unreachable)?;
+            let body = [Bytes::from(batch(&self.resource, traces))];
+            let reading = self.post(&mut connection, &body).await?;
+            Ok((connection, reading))
+        };
+        let posted = timeout(TIMEOUT, post).await;
+        let (connection, reading) = posted.unwrap_or(Err(ExportError::Timeout))?;
+        match rejected_spans(connection, reading).await {
+            0 => Ok(()),
+            rejected => Err(ExportError::PartlyRejected(rejected)),
         }
     }
 
-    async fn post(&self, body: &[Bytes; 1]) -> Result<(), ExportError> {
-        let settings = &self.settings;
-        let tls = settings.tls.as_ref().map(ClientTls::current);
-        let opened = settings.dialer.open(&settings.url.origin, tls, CONNECT);
-        let mut connection = opened.await.map_err(ExportError::Unreachable)?;
-        let [content] = body;
+    /// Sends a batch and reads the status of its response.
+    async fn post(
+        &self,
+        connection: &mut OutboundConnection,
+        body: &[Bytes; 1],
+    ) -> Result<ResponseReader, ExportError> {
+        let (settings, [content]) = (&self.settings, body);
         let head = format!(
             "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\nUser-Agent: liveness-gateway/{}\r\nConnection: close\r\n\r\n",
@@ -265,7 +278,7 @@ impl TraceExporter {
             head: head.as_bytes(),
             body: OutboundBody::Kept(body),
         };
-        let mut reading = exchange(&mut connection, request).await?;
+        let reading = exchange(connection, request).await?;
         let status = reading.status();
         if !(200..300).contains(&status) {
             let pause = reading.field("retry-after");
@@ -275,21 +288,26 @@ impl TraceExporter {
                 pause: pause.map(Duration::from_secs),
             });
         }
-        let mut response = Vec::new();
-        reading
-            .body(&mut connection, |bytes| {
-                let room = MAX_RESPONSE.saturating_sub(response.len());
-                response.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or(bytes));
-                Ok::<(), MalformedResponse>(())
-            })
-            .await
-            .map_err(ExportError::Malformed)?;
-        let response: ExportResponse = serde_json::from_slice(&response).unwrap_or_default();
-        match response.partial_success.rejected_spans.number() {
-            0 => Ok(()),
-            rejected => Err(ExportError::PartlyRejected(rejected)),
-        }
+        Ok(reading)
     }
+}
+
+/// How many spans the collector says that it has rejected. 0 if it does not say so in time.
+async fn rejected_spans(mut connection: OutboundConnection, mut reading: ResponseReader) -> u64 {
+    let mut response = Vec::new();
+    let body = reading.body(&mut connection, |bytes| {
+        response.extend_from_slice(bytes);
+        match response.len() > MAX_RESPONSE {
+            true => Err(MalformedResponse::BodyTruncated),
+            false => Ok(()),
+        }
+    });
+    let whole = timeout(BODY_TIMEOUT, body).await;
+    if !matches!(whole, Ok(Ok(()))) {
+        return 0;
+    }
+    let response: ExportResponse = serde_json::from_slice(&response).unwrap_or_default();
+    response.partial_success.rejected_spans.number()
 }
 
 /// Waits for a trace, and for those that follow it soon. Returns `false` if there will be none.

@@ -223,6 +223,32 @@ async fn a_batch_that_was_not_taken_is_sent_again_and_a_refused_one_is_not() {
     assert_eq!(counts(&metrics), [3, 3]);
 }
 
+/// A collector that takes a batch and then never ends its response does not get it again, and does
+/// not hold up the next one.
+#[tokio::test]
+async fn a_response_without_an_end_is_not_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let tracer = tracer(1.0, &listener.local_addr().unwrap().to_string());
+    let endless = "HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n";
+    // One that sends too much, and one that sends nothing.
+    for piece in [&[b'x'; 64 * 1024][..], b""] {
+        submit(&tracer);
+        let (mut stream, _) = listener.accept().await.unwrap();
+        assert_eq!(spans(&request(&mut stream).await), 2);
+        stream.write_all(endless.as_bytes()).await.unwrap();
+        stream.write_all(piece).await.unwrap();
+        let closed = timeout(MOST / 4, stream.read(&mut [0])).await;
+        assert!(!matches!(closed, Ok(Ok(1..)) | Err(_)), "{closed:?}");
+    }
+    submit(&tracer);
+    assert_eq!(spans(&answer(&listener, TAKEN).await), 2);
+    let metrics = Arc::clone(&tracer.metrics);
+    let running = tracer.exporter.lock().unwrap().take().unwrap();
+    drop(tracer);
+    timeout(MOST, running.task).await.unwrap().unwrap();
+    assert_eq!(counts(&metrics), [6, 0]);
+}
+
 #[tokio::test]
 async fn a_dead_collector_costs_neither_memory_nor_the_stop() {
     // Accepts nothing: connections stand in its queue, and no response ever comes.
