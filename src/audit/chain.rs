@@ -121,8 +121,8 @@ impl SealedRecord {
         if RecordHash::of(content) != hash {
             return Err(LineError::Changed);
         }
-        let common: CommonMembers =
-            serde_json::from_slice(line).map_err(|_| LineError::NoRecord)?;
+        let text = str::from_utf8(line).map_err(|_| LineError::NoRecord)?;
+        let common: CommonMembers = serde_json::from_str(text).map_err(|_| LineError::NoRecord)?;
         if HEXLOWER.decode(common.chain.0.as_bytes()).is_err() {
             return Err(LineError::NoRecord);
         }
@@ -262,15 +262,18 @@ mod tests {
                 "{line}"
             );
         }
-        // Its hash is right, but it lacks what every record has.
-        let content = "{\"chain\":\"x\"";
-        let line = format!(
-            "{content},\"hash\":\"{}\"}}",
-            RecordHash::of(content.as_bytes())
-        );
-        assert_eq!(
-            SealedRecord::parse(line.as_bytes()),
-            Err(LineError::NoRecord)
-        );
+        // The hash is right, but one lacks what every record has, and the other one is no text.
+        let mut whole = String::new();
+        ChainHead::begin()
+            .unwrap()
+            .append(&mut whole, "\"time\":\"\",\"event\":\"\"");
+        let (whole, _) = split_hash(whole.trim_end().as_bytes()).unwrap();
+        let garbled = [whole, b",\"user\":\"\xff\""].concat();
+        for content in [&b"{\"chain\":\"x\""[..], &garbled] {
+            let hash = RecordHash::of(content).to_string();
+            let end = [b",\"hash\":\"", hash.as_bytes(), b"\"}"].concat();
+            let line = [content, &end].concat();
+            assert_eq!(SealedRecord::parse(&line), Err(LineError::NoRecord));
+        }
     }
 }

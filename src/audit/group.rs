@@ -9,12 +9,15 @@ use super::{
     chain::ChainHead,
     checkpoint::sign_checkpoint,
     output::{AuditOutput, AuditWriteError},
-    writer::{AuditWriter, PlannedRecord},
+    plan::PlannedRecord,
+    writer::AuditWriter,
 };
 use crate::telemetry::{metrics::labels::AuditOutcome, timestamp::rfc3339_millis};
 
 /// The event of a file's last record when the log continues in another file.
 const ROTATE: &str = "rotate";
+/// The event of the first record of that other file.
+const CONTINUE: &str = "continue";
 
 /// Whether a group was written.
 enum GroupOutcome {
@@ -30,12 +33,14 @@ impl AuditWriter {
             let plan = self.plan();
             let output = match self.output.take() {
                 Some(output) => output,
-                None if plan.is_empty() => return Ok(()),
+                // The file that follows a rotated one is made at once, so that a process that is
+                // killed now leaves a file to continue from.
+                None if plan.is_empty() && !self.rotated => return Ok(()),
                 None => AuditOutput::open(&self.path)?,
             };
             let (is_fifo, moved) = (output.is_fifo, output.was_moved());
             self.output = Some(output);
-            if plan.is_empty() && !moved {
+            if plan.is_empty() && !moved && !self.rotated {
                 return Ok(());
             }
             let outcome = match is_fifo {
@@ -44,8 +49,14 @@ impl AuditWriter {
                 false => self.write_to_file(&plan)?,
             };
             match outcome {
-                GroupOutcome::Written => return Ok(()),
-                GroupOutcome::Rotated => self.output = None,
+                GroupOutcome::Written => {
+                    self.rotated = false;
+                    return Ok(());
+                }
+                GroupOutcome::Rotated => {
+                    self.output = None;
+                    self.rotated = !is_fifo;
+                }
             }
         }
     }
@@ -68,20 +79,30 @@ impl AuditWriter {
             self.hand_over()?;
             return Ok(GroupOutcome::Rotated);
         }
+        let is_empty = self.output.as_ref().is_some_and(AuditOutput::is_empty);
+        let continues = is_empty && self.head.is_some();
         let mut head = self.current_head()?;
         let mut lines = String::new();
+        if continues {
+            let content = self.event(CONTINUE, "", true, &head);
+            head.append(&mut lines, &content);
+        }
         for record in plan {
             let content = self.content(*record, &head);
             head.append(&mut lines, &content);
         }
-        let Some(output) = &mut self.output else {
-            return Ok(GroupOutcome::Rotated);
-        };
-        output.append(lines.as_bytes())?;
-        let synced = output.sync();
+        match &mut self.output {
+            Some(output) if !lines.is_empty() => output.append(lines.as_bytes())?,
+            _ => return Ok(GroupOutcome::Written),
+        }
+        if continues {
+            self.note_head(&head);
+            self.last_checkpoint = Instant::now();
+        }
         self.head = Some(head);
-        self.conclude(plan, synced.is_ok());
-        synced?;
+        // What follows a record that says that the file ends, as where it was renamed back.
+        self.handed_over = false;
+        self.conclude(plan);
         Ok(GroupOutcome::Written)
     }
 
@@ -95,12 +116,12 @@ impl AuditWriter {
                 return Ok(GroupOutcome::Rotated);
             };
             if let Err(error) = output.append(line.as_bytes()) {
-                self.conclude(plan.get(..done).unwrap_or_default(), true);
+                self.conclude(plan.get(..done).unwrap_or_default());
                 return Err(error);
             }
             self.head = Some(head);
         }
-        self.conclude(plan, true);
+        self.conclude(plan);
         Ok(GroupOutcome::Written)
     }
 
@@ -140,7 +161,6 @@ impl AuditWriter {
             && !output.is_removed()?
             && output.append(line.as_bytes()).is_ok()
         {
-            let _ = output.sync();
             self.note_head(&head);
             self.head = Some(head);
         }
@@ -197,23 +217,19 @@ impl AuditWriter {
         content
     }
 
-    /// These records are in the file, and on the disk if `synced`.
-    fn conclude(&mut self, written: &[PlannedRecord], synced: bool) {
+    /// These records are on the disk, or in the pipe.
+    fn conclude(&mut self, written: &[PlannedRecord]) {
         let pending = |record: &&PlannedRecord| matches!(record, PlannedRecord::Pending(_));
         let written_requests = written
             .iter()
             .filter(pending)
             .count()
             .min(self.pending.len());
-        let outcome = match synced {
-            true => AuditOutcome::Written,
-            false => AuditOutcome::Failed,
-        };
         for record in self.pending.drain(..written_requests) {
-            self.metrics.count_audit_record(outcome);
+            self.metrics.count_audit_record(AuditOutcome::Written);
             self.queue.release(record.size());
             if let Some(waiter) = record.waiter {
-                let _ = waiter.send(synced);
+                let _ = waiter.send(true);
             }
         }
         for record in written {

@@ -1,8 +1,9 @@
 //! The audit log: one line for each `verify` that reached Qiniu, each tied to the line before.
 //!
-//! A request only queues a record ([`queue`]). A thread of its own ([`writer`], [`group`]) ties the
-//! records together ([`chain`]), signs checkpoints ([`checkpoint`]) and writes to a file or a FIFO
-//! ([`output`], [`tail`]), all that wait in one group. [`verify`] checks what was written.
+//! A request only queues a record ([`queue`]). A thread of its own ([`writer`], [`plan`],
+//! [`group`]) ties the records together ([`chain`]), signs checkpoints ([`checkpoint`]) and writes
+//! to a file or a FIFO ([`output`], [`tail`]), all that wait in one group. A call that never ends
+//! has a record too ([`open_calls`]). [`verify`] checks what was written.
 //!
 //! With `audit.required`, a call waits until its record has been written, and is refused if it
 //! can't be. Without, nothing waits: what can't be written is kept for a while, then lost and
@@ -11,7 +12,9 @@
 mod chain;
 mod checkpoint;
 mod group;
+mod open_calls;
 mod output;
+mod plan;
 mod queue;
 mod record;
 mod tail;
@@ -38,6 +41,8 @@ use crate::{lifecycle::Readiness, telemetry::metrics::Metrics, verdict::sign::Ve
 
 /// How long a call waits for its record to be written, with `audit.required`.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The code of a call of which nobody knows how it ended.
+const UNKNOWN: &str = "outcome_unknown";
 /// How long a stop waits for the last records.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -59,6 +64,13 @@ pub struct AuditLog {
     thread: Arc<WriterHandle>,
     options: Arc<WriterOptions>,
     consent_claim: Option<Box<str>>,
+}
+
+/// A call that is under way. If it is dropped before [`AuditLog::end`], its record says that its
+/// outcome is unknown.
+pub struct OpenCall {
+    thread: Arc<WriterHandle>,
+    number: u64,
 }
 
 /// A record could not be written, and the call that it is about must not be made.
@@ -122,21 +134,34 @@ impl AuditLog {
     ///
     /// # Errors
     /// The record was not written, and the call must not be made.
-    pub async fn begin(&self, request: &AuditedRequest<'_>) -> Result<(), AuditUnavailable> {
-        match self.options.required {
-            true => {
-                let record = content(VerifyEvent::Begin, request, &AuditedResult::default());
-                self.write_or_withdraw(record).await
-            }
-            false => Ok(()),
+    pub async fn begin(&self, request: &AuditedRequest<'_>) -> Result<OpenCall, AuditUnavailable> {
+        if self.options.required {
+            let record = content(VerifyEvent::Begin, request, &AuditedResult::default());
+            self.write_or_withdraw(record).await?;
         }
+        let unknown = AuditedResult {
+            code: UNKNOWN,
+            ..AuditedResult::default()
+        };
+        let record = content(VerifyEvent::Verify, request, &unknown);
+        Ok(OpenCall {
+            number: self.thread.open_calls.begin(record),
+            thread: Arc::clone(&self.thread),
+        })
     }
 
     /// Records how a call ended. Waits for the record if the log is required; but if it can't be
     /// written now, the response goes out, and the record is written as soon as it can be.
-    pub async fn end(&self, request: &AuditedRequest<'_>, result: &AuditedResult<'_>) {
+    pub async fn end(
+        &self,
+        call: OpenCall,
+        request: &AuditedRequest<'_>,
+        result: &AuditedResult<'_>,
+    ) {
         let record = content(VerifyEvent::Verify, request, result);
-        let Some(written) = self.queue(record, false) else {
+        let calls = &self.thread.open_calls;
+        let queued = calls.end(call.number, |_| self.queue(record, false));
+        let Some(Some(written)) = queued else {
             return;
         };
         if self.options.required {
@@ -176,7 +201,11 @@ impl AuditLog {
         };
         match timeout(WRITE_TIMEOUT, written).await {
             Ok(Ok(true)) => Ok(()),
-            Ok(_) | Err(_) => Err(AuditUnavailable),
+            Ok(_) => Err(AuditUnavailable),
+            Err(_) => {
+                self.thread.timed_out();
+                Err(AuditUnavailable)
+            }
         }
     }
 
@@ -190,6 +219,13 @@ impl AuditLog {
             failed: false,
         });
         queued.then_some(written)
+    }
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        let queue = |content| self.thread.queue(QueuedRecord::kept(content));
+        self.thread.open_calls.end(self.number, queue);
     }
 }
 

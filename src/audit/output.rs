@@ -83,10 +83,7 @@ pub(super) struct AuditOutput {
 /// It can't.
 pub fn examine(path: &Path) -> Result<(), AuditPathError> {
     let Some(found) = kind(path)? else {
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
+        let folder = folder(path);
         if !fs::metadata(folder)
             .map_err(AuditPathError::Folder)?
             .is_dir()
@@ -125,6 +122,7 @@ impl AuditOutput {
     /// Opens what is at `path`, or makes a file.
     pub(super) fn open(path: &Path) -> Result<Self, AuditWriteError> {
         let found = kind(path)?;
+        let is_new = found.is_none();
         let is_fifo = found.is_some_and(|found| found.file_type().is_fifo());
         let mut options = OpenOptions::new();
         if is_fifo {
@@ -148,6 +146,9 @@ impl AuditOutput {
             // It was replaced in between.
             return Err(AuditPathError::WrongKind.into());
         }
+        if is_new {
+            sync_folder(path);
+        }
         Ok(Self {
             file,
             path: path.to_owned(),
@@ -158,10 +159,29 @@ impl AuditOutput {
         })
     }
 
+    /// A device, in the place of a file that could be written so far.
+    #[cfg(test)]
+    pub(super) fn unchecked(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().append(true).open(path)?;
+        Ok(Self {
+            identity: identity(&file.metadata()?),
+            file,
+            path: path.to_owned(),
+            is_fifo: false,
+            length: Some(0),
+            rest: Vec::new(),
+        })
+    }
+
     /// Whether `path` is another file by now, or none: the log was rotated.
     pub(super) fn was_moved(&self) -> bool {
         let now = fs::symlink_metadata(&self.path);
         now.map_or(true, |now| identity(&now) != self.identity)
+    }
+
+    /// Whether the file has no record, as when it was last read or written.
+    pub(super) fn is_empty(&self) -> bool {
+        self.length == Some(0)
     }
 
     /// Whether no name leads to the file any more.
@@ -202,14 +222,17 @@ impl AuditOutput {
         Ok(Some(tail))
     }
 
-    /// Appends whole lines, all or none. To a FIFO, one line.
+    /// Appends whole lines, and waits until the disk has them: all or none. To a FIFO, one line.
     pub(super) fn append(&mut self, lines: &[u8]) -> Result<(), AuditWriteError> {
         if self.is_fifo {
             return self.append_to_fifo(lines);
         }
         let before = self.length.take();
-        if let Err(error) = self.file.write_all(lines) {
-            // A full disk may have taken a part. If it can't be cut off now, the next try does.
+        let written = self.file.write_all(lines);
+        if let Err(error) = written.and_then(|()| self.file.sync_data()) {
+            // A full disk may have taken a part. And what a disk has failed to sync, it may lose
+            // later without a word: it has to be written anew. If it can't be cut off now, the
+            // next try reads where the file ends.
             if let Some(before) = before
                 && self.file.set_len(before).is_ok()
             {
@@ -219,14 +242,6 @@ impl AuditOutput {
         }
         self.length = before.and_then(|before| before.checked_add(lines.len() as u64));
         Ok(())
-    }
-
-    /// Waits until the disk has what was appended.
-    pub(super) fn sync(&self) -> io::Result<()> {
-        match self.is_fifo {
-            true => Ok(()),
-            false => self.file.sync_data(),
-        }
     }
 
     /// A line of up to `PIPE_BUF` (4 KiB on Linux) is taken whole or not at all (pipe(7)). Of a
@@ -269,6 +284,48 @@ impl AuditOutput {
 /// `ENXIO`.
 const NO_READER: i32 = rustix::io::Errno::NXIO.raw_os_error();
 
+/// The folder of a file.
+fn folder(path: &Path) -> &Path {
+    let parent = path.parent();
+    let parent = parent.filter(|folder| !folder.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
+/// Waits until the disk has the name of a file that was made. Without, a loss of power could take
+/// the file with all its records. Not all file systems and permissions allow it.
+fn sync_folder(path: &Path) {
+    let _ = File::open(folder(path)).and_then(|folder| folder.sync_all());
+}
+
 fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::inotify;
+
+    use super::*;
+
+    /// Nobody can lose power here; that the folder is opened besides the file shows the attempt.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_name_of_a_new_file_is_synced_and_that_of_an_old_one_is_not() {
+        let folder = std::env::temp_dir().join(format!("audit-folder-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+        inotify::add_watch(&watch, &folder, inotify::WatchFlags::OPEN).unwrap();
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+        let mut events = inotify::Reader::new(&watch, &mut buffer);
+        let path = folder.join("audit.jsonl");
+        for expected in [1, 0] {
+            drop(AuditOutput::open(&path).unwrap());
+            let mut of_folder = 0;
+            while let Ok(event) = events.next() {
+                of_folder += usize::from(event.file_name().is_none());
+            }
+            assert_eq!(of_folder, expected);
+        }
+        fs::remove_dir_all(folder).unwrap();
+    }
 }

@@ -1,6 +1,7 @@
 //! The queue between requests and the thread that writes.
 //!
-//! Bounded: a record that finds no room is lost and counted. Never waits for the output.
+//! Bounded: a record that finds no room is lost and counted. Tells a thread that is stuck in a
+//! write, since a disk that hangs reports no error. Never waits for the output.
 
 use std::{
     mem,
@@ -19,6 +20,8 @@ const MAX_QUEUED: usize = 8 * 1024 * 1024;
 const ROOM_FOR_RESULTS: usize = 4 * 1024 * 1024;
 /// What a record takes besides its content, in bytes.
 const OVERHEAD: usize = 64;
+/// How long the thread may be busy with one group before the output counts as stuck.
+pub(super) const STUCK_AFTER: Duration = Duration::from_secs(5);
 
 /// A record that waits to be written.
 pub(super) struct QueuedRecord {
@@ -57,6 +60,10 @@ struct AuditQueueState {
     lost: u64,
     /// The last write failed.
     failing: bool,
+    /// Since when the thread has been busy with what it took; `None` while it waits.
+    busy_since: Option<Instant>,
+    /// The thread was found stuck, and has not come back yet.
+    stuck: bool,
     closing: bool,
     options: Arc<WriterOptions>,
 }
@@ -70,6 +77,16 @@ pub(super) struct QueueTurn {
 }
 
 impl QueuedRecord {
+    /// A record that nobody waits for, and that is kept until it can be written.
+    pub(super) fn kept(content: String) -> Self {
+        Self {
+            content,
+            withdrawable: false,
+            waiter: None,
+            failed: false,
+        }
+    }
+
     pub(super) fn size(&self) -> usize {
         self.content.len().saturating_add(OVERHEAD)
     }
@@ -83,6 +100,9 @@ impl AuditQueue {
                 size: 0,
                 lost: 0,
                 failing: false,
+                // It begins with a write.
+                busy_since: Some(Instant::now()),
+                stuck: false,
                 closing: false,
                 options: Arc::clone(options),
             }),
@@ -95,7 +115,7 @@ impl AuditQueue {
     pub(super) fn push(&self, record: QueuedRecord) -> bool {
         let mut state = self.state();
         let limit = match record.withdrawable {
-            true if state.failing => return false,
+            true if state.failing || state.stuck => return false,
             true => ROOM_FOR_RESULTS,
             false => MAX_QUEUED,
         };
@@ -116,6 +136,7 @@ impl AuditQueue {
     /// the log can't be written, new records do not end the wait.
     pub(super) fn wait(&self, until: Instant) -> QueueTurn {
         let mut state = self.state();
+        state.busy_since = None;
         while !state.closing && (state.failing || state.records.is_empty()) {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -124,6 +145,7 @@ impl AuditQueue {
             let waited = self.ready.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        state.busy_since = Some(Instant::now());
         QueueTurn {
             records: mem::take(&mut state.records),
             lost: mem::take(&mut state.lost),
@@ -142,8 +164,24 @@ impl AuditQueue {
         self.state().failing = failing;
     }
 
+    /// Whether records can't be written at present: the last write failed, or one hangs.
     pub(super) fn is_failing(&self) -> bool {
-        self.state().failing
+        let state = self.state();
+        state.failing || state.stuck
+    }
+
+    /// Notes whether the thread has been busy for this long. Returns whether it is stuck.
+    pub(super) fn notice_stuck(&self, limit: Duration) -> bool {
+        let mut state = self.state();
+        state.stuck |= state
+            .busy_since
+            .is_some_and(|since| since.elapsed() >= limit);
+        state.stuck
+    }
+
+    /// Notes that a write has ended. Returns whether the thread was stuck in it.
+    pub(super) fn came_back(&self) -> bool {
+        mem::take(&mut self.state().stuck)
     }
 
     pub(super) fn options(&self) -> Arc<WriterOptions> {

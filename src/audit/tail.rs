@@ -1,15 +1,16 @@
 //! The end of an audit file: its last whole record, and what a killed process or a full disk left
 //! behind it.
 //!
-//! Relies on positions, and never moves that of the file. Never reads more than two lines, however
-//! large the file is.
+//! Relies on positions, and never moves that of the file. Never reads more than the last line and a
+//! group, however large the file is.
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 
 use super::chain::{LINE_START, MAX_LINE, SealedRecord};
 
-/// How much is read, in bytes: a torn line and the whole one before it.
-const WINDOW: usize = 2 * (MAX_LINE + 1);
+/// How much is read, in bytes: the whole last line, and what was written of a group behind it. The
+/// records of a group have 64 KiB without their hashes, less than 128 KiB with them.
+const WINDOW: usize = 4 * (MAX_LINE + 1);
 
 /// The end of a file.
 #[derive(Debug, Default)]
@@ -76,13 +77,15 @@ impl FileTail {
 }
 
 /// Whether bytes without a line feed may be the beginning of a record. A machine that loses its
-/// power may leave zeros.
+/// power may leave zeros behind it, in the place of a whole group.
 fn is_torn(bytes: &[u8]) -> bool {
-    let begun = bytes
+    let end = bytes.iter().rposition(|byte| *byte != 0);
+    let begun = bytes.get(..end.map_or(0, |end| end + 1)).unwrap_or(bytes);
+    let known = begun
         .iter()
         .zip(LINE_START)
         .all(|(byte, known)| byte == known);
-    bytes.len() <= MAX_LINE && (begun || bytes.iter().all(|byte| *byte == 0))
+    begun.len() <= MAX_LINE && known
 }
 
 #[cfg(test)]
@@ -150,8 +153,12 @@ mod tests {
             let found = tail(&text.as_bytes()[..cut]).unwrap();
             assert_eq!(found, (last, length as u64, (cut - length) as u64), "{cut}");
         }
-        let zeros = [text.as_bytes(), &[0; 700]].concat();
-        assert_eq!(tail(&zeros).unwrap(), (Some(2), text.len() as u64, 700));
+        // A loss of power may leave zeros in the place of a group, or of the end of it.
+        for (begun, zeros) in [(0, 700), (0, 110_000), (150, 110_000)] {
+            let file = [text.as_bytes(), &text.as_bytes()[..begun], &vec![0; zeros]].concat();
+            let torn = (begun + zeros) as u64;
+            assert_eq!(tail(&file).unwrap(), (Some(2), text.len() as u64, torn));
+        }
     }
 
     #[test]
@@ -174,6 +181,7 @@ mod tests {
             format!("{ours}another line"),
             ours.replace("uu", "uv"),
             "x".repeat(3 * WINDOW),
+            format!("{ours}\0\0x"),
             format!("{ours}{{\"chain\":\"{}", "0".repeat(MAX_LINE)),
         ] {
             let found = tail(bytes.as_bytes());

@@ -48,6 +48,9 @@ pub struct VerifiedChain {
     verified: bool,
     /// Records behind the last checkpoint.
     unproven: u64,
+    /// How many times a gateway has begun to write, and how many times one has stopped.
+    starts: u64,
+    stops: u64,
     last_event: String,
 }
 
@@ -203,12 +206,19 @@ impl AuditVerifier {
                 checkpoints: 0,
                 verified: self.keys.is_some(),
                 unproven: 0,
+                starts: 0,
+                stops: 0,
                 last_event: String::new(),
             }
         });
         chain.head = record.head();
         chain.records = chain.records.saturating_add(1);
         chain.until = record.time;
+        match record.event.as_str() {
+            "start" => chain.starts = chain.starts.saturating_add(1),
+            "stop" => chain.stops = chain.stops.saturating_add(1),
+            _ => {}
+        }
         chain.last_event = record.event;
         if record.checkpoint.is_some() {
             chain.checkpoints = chain.checkpoints.saturating_add(1);
@@ -265,6 +275,7 @@ impl fmt::Display for VerifiedChain {
             "  {} signed checkpoints{signatures}; records behind the last one: {}",
             self.checkpoints, self.unproven
         )?;
+        writeln!(f, "  starts: {}, stops: {}", self.starts, self.stops)?;
         match self.last_event.as_str() {
             "stop" => writeln!(f, "  ends with the stop of its gateway"),
             event => writeln!(

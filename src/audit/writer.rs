@@ -18,8 +18,9 @@ use tokio::sync::Notify;
 
 use super::{
     chain::ChainHead,
+    open_calls::OpenCalls,
     output::{AuditOutput, AuditWriteError},
-    queue::{AuditQueue, QueueTurn, QueuedRecord, WriterOptions},
+    queue::{AuditQueue, QueueTurn, QueuedRecord, STUCK_AFTER, WriterOptions},
 };
 use crate::{
     lifecycle::Readiness,
@@ -31,18 +32,19 @@ use crate::{
 
 /// The pause before another try, and between two looks at a file that may have been rotated.
 const TICK: Duration = Duration::from_secs(1);
-/// Maximum size of the records that are written at once, in bytes. After a time of trouble, a disk
-/// must have room for so much to take anything.
-const MAX_GROUP: usize = 64 * 1024;
 
 /// The thread, as the rest of the gateway sees it. Dropping it ends the thread, once what is queued
 /// has been written.
 pub(super) struct WriterHandle {
+    path: PathBuf,
     queue: Arc<AuditQueue>,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
     /// Notified when the thread has ended.
     ended: Arc<Notify>,
+    /// Calls that were made, and whose end is not recorded yet.
+    pub(super) open_calls: OpenCalls,
+    stuck: RepeatedLine,
 }
 
 /// The state of the thread.
@@ -57,6 +59,8 @@ pub(super) struct AuditWriter {
     pub(super) head: Option<ChainHead>,
     /// The open file ends with a record that says that it is continued elsewhere.
     pub(super) handed_over: bool,
+    /// The last file was rotated, and the next one has no record yet.
+    pub(super) rotated: bool,
     /// Length of the torn record that was cut off at the start, in bytes.
     pub(super) torn: u64,
     /// Records that were taken from the queue and are not written yet.
@@ -71,21 +75,6 @@ pub(super) struct AuditWriter {
     trouble: RepeatedLine,
 }
 
-/// One record of the next group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PlannedRecord {
-    /// The process has started.
-    Start,
-    /// The pending record of this index.
-    Pending(usize),
-    /// The log could not be written for a while.
-    Gap,
-    /// A signed checkpoint.
-    Checkpoint,
-    /// The process stops.
-    Stop,
-}
-
 impl WriterHandle {
     /// Starts the thread.
     ///
@@ -97,44 +86,66 @@ impl WriterHandle {
         metrics: &Arc<Metrics>,
         readiness: &Arc<Readiness>,
     ) -> io::Result<Self> {
-        let handle = Self {
-            queue: Arc::new(AuditQueue::new(options)),
-            metrics: Arc::clone(metrics),
-            readiness: Arc::clone(readiness),
-            ended: Arc::default(),
-        };
-        handle.show_readiness();
-        let writer = AuditWriter {
-            path,
-            queue: Arc::clone(&handle.queue),
-            metrics: Arc::clone(metrics),
-            readiness: Arc::clone(readiness),
-            ended: Arc::clone(&handle.ended),
-            options: Arc::clone(options),
-            output: None,
-            head: None,
-            handed_over: false,
-            torn: 0,
-            pending: Vec::new(),
-            started: false,
-            stopping: false,
-            lost: 0,
-            failing_since: None,
-            last_checkpoint: Instant::now(),
-            trouble: RepeatedLine::default(),
-        };
+        let handle = Self::new(path.clone(), options, metrics, readiness);
+        let writer = AuditWriter::new(path, &handle);
         let thread = thread::Builder::new().name("audit".into());
         thread.spawn(move || writer.run())?;
         Ok(handle)
     }
 
+    fn new(
+        path: PathBuf,
+        options: &Arc<WriterOptions>,
+        metrics: &Arc<Metrics>,
+        readiness: &Arc<Readiness>,
+    ) -> Self {
+        let handle = Self {
+            path,
+            queue: Arc::new(AuditQueue::new(options)),
+            metrics: Arc::clone(metrics),
+            readiness: Arc::clone(readiness),
+            ended: Arc::default(),
+            open_calls: OpenCalls::default(),
+            stuck: RepeatedLine::default(),
+        };
+        handle.show_readiness();
+        handle
+    }
+
     /// Queues a record, or counts it as failed. Returns whether it was queued.
-    pub(super) fn queue(&self, record: QueuedRecord) -> bool {
+    pub(super) fn queue(&self, mut record: QueuedRecord) -> bool {
+        record.failed = self.is_stuck(STUCK_AFTER);
+        let failed = record.failed;
         let queued = self.queue.push(record);
-        if !queued {
+        if failed || !queued {
             self.metrics.count_audit_record(AuditOutcome::Failed);
         }
         queued
+    }
+
+    /// Counts a record whose request has waited for it in vain.
+    pub(super) fn timed_out(&self) {
+        self.metrics.count_audit_record(AuditOutcome::Failed);
+        self.is_stuck(STUCK_AFTER);
+    }
+
+    /// Whether the thread has been in one write for this long, which is then told.
+    fn is_stuck(&self, limit: Duration) -> bool {
+        if !self.queue.notice_stuck(limit) {
+            return false;
+        }
+        self.show_readiness();
+        let effect = effect(&self.queue.options());
+        self.stuck.log(|left_out| {
+            tracing::error!(
+                left_out,
+                path = %self.path.display(),
+                "a write of audit records does not end: the disk hangs, or the server that it is \
+                 on; look into the system's log (`dmesg`), or restart with another audit.path; \
+                 {effect}"
+            );
+        });
+        true
     }
 
     /// Continues with these options.
@@ -143,8 +154,12 @@ impl WriterHandle {
         self.show_readiness();
     }
 
-    /// Ends the thread, and waits until it has written what is queued.
+    /// Records the calls that have not ended, ends the thread, and waits until it has written what
+    /// is queued.
     pub(super) async fn close(&self) {
+        self.open_calls.abandon(|content| {
+            self.queue(QueuedRecord::kept(content));
+        });
         self.queue.close();
         self.ended.notified().await;
     }
@@ -161,6 +176,30 @@ impl Drop for WriterHandle {
 }
 
 impl AuditWriter {
+    /// The state before the output is opened.
+    fn new(path: PathBuf, handle: &WriterHandle) -> Self {
+        Self {
+            path,
+            queue: Arc::clone(&handle.queue),
+            metrics: Arc::clone(&handle.metrics),
+            readiness: Arc::clone(&handle.readiness),
+            ended: Arc::clone(&handle.ended),
+            options: handle.queue.options(),
+            output: None,
+            head: None,
+            handed_over: false,
+            rotated: false,
+            torn: 0,
+            pending: Vec::new(),
+            started: false,
+            stopping: false,
+            lost: 0,
+            failing_since: None,
+            last_checkpoint: Instant::now(),
+            trouble: RepeatedLine::default(),
+        }
+    }
+
     fn run(mut self) {
         while !self.stopping {
             self.write();
@@ -202,8 +241,11 @@ impl AuditWriter {
     }
 
     fn works(&mut self) {
-        if let Some(since) = self.failing_since.take() {
-            let seconds = since.elapsed().unwrap_or_default().as_secs();
+        let was_stuck = self.queue.came_back();
+        let since = self.failing_since.take();
+        if was_stuck || since.is_some() {
+            let elapsed = since.map(|since| since.elapsed().unwrap_or_default());
+            let seconds = elapsed.map(|elapsed| elapsed.as_secs());
             tracing::info!(seconds, "audit records are written again");
             self.queue.set_failing(false);
             show_readiness(&self.readiness, &self.queue);
@@ -220,15 +262,13 @@ impl AuditWriter {
             }
         }
         self.give_up(|_| true);
+        self.queue.came_back();
         if self.failing_since.is_none() {
             self.failing_since = Some(SystemTime::now());
             self.queue.set_failing(true);
             show_readiness(&self.readiness, &self.queue);
         }
-        let effect = match self.options.required {
-            true => "no call is made meanwhile (audit.required)",
-            false => "calls are made all the same, and their records kept while there is room",
-        };
+        let effect = effect(&self.options);
         let error = with_causes(error);
         let (path, waiting) = (self.path.display(), self.pending.len());
         self.trouble.log(|left_out| {
@@ -242,50 +282,27 @@ impl AuditWriter {
         });
     }
 
-    /// Removes the withdrawable records that this applies to.
+    /// Removes the withdrawable records that this applies to. They do not count: one that could not
+    /// be written counts as failed already, and a caller that has left is no failure.
     fn give_up(&mut self, applies: impl Fn(&QueuedRecord) -> bool) {
         let gone = |record: &mut QueuedRecord| record.withdrawable && applies(record);
         for record in self.pending.extract_if(.., gone) {
-            if !record.failed {
-                self.metrics.count_audit_record(AuditOutcome::Failed);
-            }
             self.queue.release(record.size());
         }
-    }
-
-    /// The records of the next group, in their order.
-    pub(super) fn plan(&self) -> Vec<PlannedRecord> {
-        let overdue = self.last_checkpoint.elapsed() >= self.options.checkpoint;
-        let gap = self.failing_since.is_some() || self.lost > 0;
-        let begin = (!self.started).then_some(PlannedRecord::Start);
-        let mut size: usize = 0;
-        let sizes = self.pending.iter().map(QueuedRecord::size);
-        let fits = |more: &usize| {
-            size = size.saturating_add(*more);
-            size <= MAX_GROUP
-        };
-        // A single record fits, whatever its size.
-        let count = sizes
-            .take_while(fits)
-            .count()
-            .max(1)
-            .min(self.pending.len());
-        let all = count == self.pending.len();
-        let pending = (0..count).map(PlannedRecord::Pending);
-        let end = [
-            gap.then_some(PlannedRecord::Gap),
-            (overdue && self.options.signer.is_some() && !self.stopping)
-                .then_some(PlannedRecord::Checkpoint),
-            (self.stopping && all).then_some(PlannedRecord::Stop),
-        ];
-        let end = end.into_iter().flatten();
-        begin.into_iter().chain(pending).chain(end).collect()
     }
 }
 
 /// Shows the state of a log that is required; another one does not decide on readiness.
 fn show_readiness(readiness: &Readiness, queue: &AuditQueue) {
     readiness.update_audit(|| queue.options().required.then(|| !queue.is_failing()));
+}
+
+/// What it means for requests that records can't be written.
+fn effect(options: &WriterOptions) -> &'static str {
+    match options.required {
+        true => "no call is made meanwhile (audit.required)",
+        false => "calls are made all the same, and their records kept while there is room",
+    }
 }
 
 /// The text of an error and its causes.
@@ -298,3 +315,6 @@ fn with_causes(error: &dyn Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

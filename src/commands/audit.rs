@@ -58,8 +58,12 @@ enum AuditVerifyError {
         line: u64,
         defect: AuditDefect,
     },
-    #[error("{0}")]
-    Incomplete(#[from] IncompleteAudit),
+    #[error("{files}")]
+    Incomplete {
+        files: String,
+        #[source]
+        error: IncompleteAudit,
+    },
 }
 
 /// Why a text is no head.
@@ -101,7 +105,13 @@ impl VerifyArgs {
                 defect,
             })?;
         }
-        let chains = verifier.finish()?;
+        let chains = verifier.finish().map_err(|error| {
+            let files = self.files.iter().map(|file| file.display().to_string());
+            AuditVerifyError::Incomplete {
+                files: files.collect::<Vec<_>>().join(", "),
+                error,
+            }
+        })?;
         Ok(chains.iter().map(ToString::to_string).collect())
     }
 }

@@ -12,7 +12,7 @@ use super::{
     request_id::RequestId,
 };
 use crate::{
-    audit::{AuditLog, AuditedRequest, AuditedResult},
+    audit::{AuditLog, AuditedRequest, AuditedResult, OpenCall},
     auth::{Caller, ConsentClaim},
     route::RouteKind,
     verify_once::CachedResponse,
@@ -25,6 +25,12 @@ pub(super) struct AuditedVerify {
     route: Arc<str>,
     caller: Arc<Caller>,
     video_sha256: Option<[u8; 32]>,
+}
+
+/// A call whose end will be recorded, also if it never ends.
+pub(super) struct AuditedCall {
+    verify: AuditedVerify,
+    open: OpenCall,
 }
 
 impl AuditedVerify {
@@ -46,29 +52,11 @@ impl AuditedVerify {
     }
 
     /// Records that the call is about to be made.
-    pub(super) async fn begin(&self) -> Result<(), Refusal> {
-        let begun = self.log.begin(&self.request()).await;
-        begun.map_err(|_| Refusal::Unaudited)
-    }
-
-    /// Records how the call ended.
-    pub(super) async fn end(self, body: &Result<Bytes, Refusal>, facts: &UpstreamFacts) {
-        let code = match body {
-            Ok(_) => "ok",
-            Err(refusal) => refusal.problem().code,
-        };
-        let verdict = facts.verdict.as_ref();
-        let result = AuditedResult {
-            code,
-            passed: verdict.map(|verdict| verdict.passed),
-            verdict_id: verdict.map(|verdict| verdict.id.as_str()),
-            delivered: verdict.and_then(|verdict| verdict.delivered),
-            qiniu_error_code: facts.error_code,
-            serverlogid: facts.serverlogid.as_deref(),
-            reqid: facts.reqid.as_deref(),
-            response: body.as_deref().ok(),
-        };
-        self.log.end(&self.request(), &result).await;
+    pub(super) async fn begin(self) -> Result<AuditedCall, Refusal> {
+        match self.log.begin(&self.request()).await {
+            Ok(open) => Ok(AuditedCall { verify: self, open }),
+            Err(_) => Err(Refusal::Unaudited),
+        }
     }
 
     /// Records that the request gets this response of an earlier call.
@@ -94,5 +82,28 @@ impl AuditedVerify {
             consent: self.caller.consent.as_ref().map(ConsentClaim::json),
             video_sha256: self.video_sha256,
         }
+    }
+}
+
+impl AuditedCall {
+    /// Records how the call ended.
+    pub(super) async fn end(self, body: &Result<Bytes, Refusal>, facts: &UpstreamFacts) {
+        let code = match body {
+            Ok(_) => "ok",
+            Err(refusal) => refusal.problem().code,
+        };
+        let verdict = facts.verdict.as_ref();
+        let result = AuditedResult {
+            code,
+            passed: verdict.map(|verdict| verdict.passed),
+            verdict_id: verdict.map(|verdict| verdict.id.as_str()),
+            delivered: verdict.and_then(|verdict| verdict.delivered),
+            qiniu_error_code: facts.error_code,
+            serverlogid: facts.serverlogid.as_deref(),
+            reqid: facts.reqid.as_deref(),
+            response: body.as_deref().ok(),
+        };
+        let AuditedCall { verify, open } = self;
+        verify.log.end(open, &verify.request(), &result).await;
     }
 }

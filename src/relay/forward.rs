@@ -99,12 +99,16 @@ fn call(
         let digest = prepared.received.video_sha256;
         let audited = AuditedVerify::new(&gateway, &admitted, request_id, digest);
         // Boxed: without an audit log, no request pays for the size of these futures.
-        if let Some(audited) = &audited
-            && let Err(refusal) = Box::pin(audited.begin()).await
-        {
-            Box::pin(permits.settle(CallOutcome::NotTaken)).await;
-            return Forwarded::refused(refusal, in_flight);
-        }
+        let audited = match audited {
+            Some(audited) => match Box::pin(audited.begin()).await {
+                Ok(call) => Some(Box::new(call)),
+                Err(refusal) => {
+                    Box::pin(permits.settle(CallOutcome::NotTaken)).await;
+                    return Forwarded::refused(refusal, in_flight);
+                }
+            },
+            None => None,
+        };
         let started = Instant::now();
         let mut result = gateway
             .upstream

@@ -52,6 +52,7 @@ async fn audit_verify_names_the_line_and_says_by_its_exit_code_whether_all_is_wh
         ("first", &first),
         ("second", &second),
         ("changed", &changed),
+        ("empty", ""),
         ("keys", &keys),
     ];
     let folder = Folder::with(&files);
@@ -81,8 +82,9 @@ async fn audit_verify_names_the_line_and_says_by_its_exit_code_whether_all_is_wh
         (vec![path("changed")], "changed:2: the record was changed"),
         (
             vec!["--head".into(), head.clone(), path("first")],
-            "is not there",
+            "first: record ",
         ),
+        (vec![path("empty")], "empty: there is no record\n"),
         (vec![path("missing")], "missing: it can't be read"),
         (
             vec!["--keys".into(), path("first"), path("whole")],

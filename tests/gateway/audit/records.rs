@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::{Log, PASS, check, stopped, verify};
 use crate::support::{
-    Gateway, ISSUER, UNBOUND, VERDICT, VERIFY, backend, claims, emulator, routes, session, token,
+    Gateway, ISSUER, UNBOUND, VERDICT, VERIFY, backend, claims, emulator, raw, routes, session,
+    token,
     upstream::{self, Does, answer},
     verify_body, video,
 };
@@ -164,23 +165,55 @@ async fn a_call_is_recorded_however_it_ends() {
 }
 
 #[tokio::test]
+async fn a_call_that_a_stop_abandons_has_one_record_with_an_unknown_outcome() {
+    for required in [true, false] {
+        let qiniu = upstream::start(Does::Hang).await;
+        let log = Log::new();
+        let sections = log.unbound(&format!("required = {required}"));
+        let gateway = Gateway::start(qiniu.address, "drain_timeout = \"1s\"", &sections).await;
+        let whole = raw::whole("user-1", VERIFY, &verify_body("S1", &video(0)));
+        let _caller = raw::begin(gateway.address, &whole).await;
+        while qiniu.requests() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        stopped(gateway).await;
+        let records = log.records();
+        let events = super::events(&records);
+        let begun = if required { &["begin"][..] } else { &[] };
+        assert_eq!(events, [&["start"], begun, &["verify", "stop"]].concat());
+        let verify = &records[records.len() - 2];
+        assert_eq!(
+            (&verify["code"], &verify["user"], &verify["video_sha256"]),
+            (
+                &json!("outcome_unknown"),
+                &json!("user-1"),
+                &json!(sha256(&video(0)))
+            )
+        );
+        assert_eq!(verify.get("response_sha256"), None);
+        log.check().unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_record_says_whether_the_backend_has_the_evidence() {
     let qiniu = upstream::start(Does::Answer(answer("200 OK", PASS))).await;
-    let backend = backend::start(backend::OK).await;
-    let log = Log::new();
-    let sections = format!(
-        "{}{UNBOUND}{}{}",
-        log.section(""),
-        backend.sections(""),
-        routes()
-    );
-    let gateway = Gateway::start(qiniu.address, "", &sections).await;
-    assert_eq!(verify(&gateway).await.status, 200);
-    stopped(gateway).await;
-    let records = log.records();
-    assert_eq!(records[1]["evidence"], "delivered");
-    assert_eq!(
-        records[1]["jti"],
-        backend.deliveries()[0].field("webhook-id")
-    );
+    let failing = backend::Does::Answers("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    for (does, evidence) in [(backend::OK, "delivered"), (failing, "undelivered")] {
+        let backend = backend::start(does).await;
+        let log = Log::new();
+        let sections = format!(
+            "{}{UNBOUND}{}{}",
+            log.section(""),
+            backend.sections(""),
+            routes()
+        );
+        let gateway = Gateway::start(qiniu.address, "", &sections).await;
+        assert_eq!(verify(&gateway).await.status, 200);
+        stopped(gateway).await;
+        let records = log.records();
+        assert_eq!(records[1]["evidence"], evidence);
+        let id = backend.deliveries()[0].field("webhook-id").to_owned();
+        assert_eq!(records[1]["jti"], id);
+    }
 }

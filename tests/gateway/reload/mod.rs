@@ -3,6 +3,7 @@
 //! Each test has its own gateway, which looks at its file every few milliseconds, and waits for
 //! what is visible from outside: a response, a metric, a log line.
 
+mod audit;
 mod counted;
 mod followed;
 mod keys;
