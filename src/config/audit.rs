@@ -32,7 +32,8 @@ impl ConfigReader<'_> {
             self.error(
                 &section.location,
                 "[audit] needs a verify route: nothing else is recorded",
-                "add a route of kind \"verify\", or leave [audit] out",
+                "once a route is written, only those that are written exist: add one of kind \
+                 \"verify\", or leave [audit] out",
             );
         }
         let (path, location) = path?;

@@ -59,6 +59,7 @@ pub use reloadable::{ReloadableAuthorities, ReloadableProxy, ReloadableSettings}
 pub use settings::Settings;
 pub use source::{ConfigSource, FileVersion};
 pub use values::{ChangedKeys, ConfigValues};
+pub use warnings::expiring;
 
 use diagnostics::{ConfigError, ConfigLocation};
 use source::PipeContents;

@@ -255,10 +255,8 @@ impl ConfigReader<'_> {
                 }
                 _ => return Err(LoadError::wrong_input_count()),
             };
-            let config = server_config(certificate, private_key, client_ca).map_err(|error| {
-                let help = "name readable PEM files that belong together";
-                LoadError::of(0, error.to_string(), help)
-            })?;
+            let config = server_config(certificate, private_key, client_ca)
+                .map_err(|error| LoadError::of(0, error.to_string(), error.advice()))?;
             let chain = chain_expiry(certificate.path, certificate.text);
             let authorities = client_ca.and_then(|it| authorities_expiry(it.path, it.text));
             let expiries = chain.into_iter().chain(authorities).collect();

@@ -57,7 +57,8 @@ impl ConfigReader<'_> {
             self.error(
                 &section.location,
                 "[verdict] needs a verify route: no other gets a verdict",
-                "add a route of kind \"verify\", or leave [verdict] out",
+                "once a route is written, only those that are written exist: add one of kind \
+                 \"verify\", or leave [verdict] out",
             );
         }
         Some(VerdictSettings {

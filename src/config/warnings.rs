@@ -8,7 +8,10 @@ use std::{
 };
 
 use super::{reader::ConfigReader, settings::Settings};
-use crate::{route::RouteKind, telemetry::timestamp::rfc3339_millis};
+use crate::{
+    route::RouteKind,
+    telemetry::{metrics::CertificateExpiries, timestamp::rfc3339_millis},
+};
 
 /// How long before its end a certificate is warned of.
 const EXPIRY_NOTICE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
@@ -19,18 +22,8 @@ const KNOWN_VARIABLES: [&str; 2] = ["LIVENESS_GATEWAY_CONFIG", "LIVENESS_GATEWAY
 impl ConfigReader<'_> {
     /// Warns of what is odd about valid settings.
     pub(super) fn warn_of(&mut self, settings: &Settings, now: SystemTime) {
-        let expiries = &settings.reloadable.expiries;
-        let expiring = expiries.iter().filter_map(|(file, end)| {
-            let left = end.duration_since(now);
-            let state = match left {
-                Ok(left) if left > EXPIRY_NOTICE => return None,
-                Ok(_) => "expires on",
-                Err(_) => "has expired on",
-            };
-            let (file, end) = (file.display(), rfc3339_millis(*end));
-            Some(format!("the certificate in {file} {state} {end}: renew it"))
-        });
-        self.warnings.extend(expiring);
+        self.warnings
+            .extend(expiring(&settings.reloadable.expiries, now));
         let server = &settings.server;
         let exposed = |address: &&SocketAddr| !address.ip().is_loopback();
         if server.tls.is_none()
@@ -62,6 +55,14 @@ impl ConfigReader<'_> {
                     .into(),
             );
         }
+        if settings.sessions.is_some() && has(RouteKind::Session) && !has(RouteKind::Verify) {
+            self.warnings.push(
+                "there is a session route, but no verify route, where its sessions could be used: \
+                 once a route is written, only those that are written exist; add a route of kind \
+                 \"verify\""
+                    .into(),
+            );
+        }
         self.warn_of_variables();
     }
 
@@ -77,6 +78,22 @@ impl ConfigReader<'_> {
         let warnings: Vec<_> = warnings.collect();
         self.warnings.extend(warnings);
     }
+}
+
+/// Warns of certificates that have expired, or soon do. Also where files change.
+pub fn expiring(
+    expiries: &CertificateExpiries,
+    now: SystemTime,
+) -> impl Iterator<Item = String> + '_ {
+    expiries.iter().filter_map(move |(file, end)| {
+        let state = match end.duration_since(now) {
+            Ok(left) if left > EXPIRY_NOTICE => return None,
+            Ok(_) => "expires on",
+            Err(_) => "has expired on",
+        };
+        let (file, end) = (file.display(), rfc3339_millis(*end));
+        Some(format!("the certificate in {file} {state} {end}: renew it"))
+    })
 }
 
 /// Whether a variable looks like an override. Names that Kubernetes makes for a Service called

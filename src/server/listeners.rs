@@ -63,7 +63,21 @@ pub async fn bind(
 }
 
 fn named(address: SocketAddr) -> impl Fn(io::Error) -> io::Error {
-    move |error| io::Error::new(error.kind(), format!("can't listen on {address}: {error}"))
+    move |error| {
+        let advice = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                "; stop the process that listens there, or choose another address"
+            }
+            io::ErrorKind::AddrNotAvailable => "; choose an address of this machine",
+            io::ErrorKind::PermissionDenied => {
+                "; let systemd open the port (deploy/systemd), give the process \
+                 CAP_NET_BIND_SERVICE, or choose a port from 1024 on"
+            }
+            _ => "",
+        };
+        let message = format!("can't listen on {address}: {error}{advice}");
+        io::Error::new(error.kind(), message)
+    }
 }
 
 impl BoundListener {
@@ -86,5 +100,31 @@ impl BoundListener {
     /// No descriptor is free.
     pub fn duplicate(&self) -> io::Result<(ListenerLabel, OwnedFd)> {
         Ok((self.label, self.tcp.as_fd().try_clone_to_owned()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use io::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn an_address_that_can_t_be_bound_is_named_with_the_way_out() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 443));
+        for (kind, said) in [
+            (ErrorKind::AddrInUse, "; stop the process"),
+            (ErrorKind::AddrNotAvailable, "; choose an address"),
+            (ErrorKind::PermissionDenied, "; let systemd open the port"),
+            (ErrorKind::Other, ""),
+        ] {
+            let error = named(address)(io::Error::from(kind)).to_string();
+            let expected = format!(
+                "can't listen on 127.0.0.1:443: {}{said}",
+                io::Error::from(kind)
+            );
+            let rest = error.strip_prefix(&expected);
+            assert_eq!(rest.map(str::is_empty), Some(said.is_empty()), "{error}");
+        }
     }
 }

@@ -54,10 +54,7 @@ pub enum ServerTlsError {
         wanted: &'static str,
     },
     /// A certificate of `client_ca` can't be a root.
-    #[error(
-        "`{path}` contains a certificate that can't be used as an authority ({source}); \
-         give the CA's own certificate"
-    )]
+    #[error("`{path}` contains a certificate that can't be used as an authority ({source})")]
     Authority {
         /// The file.
         path: PathBuf,
@@ -74,8 +71,7 @@ pub enum ServerTlsError {
     },
     /// The key is not that of the certificate.
     #[error(
-        "the key in `{private_key}` does not belong to the first certificate in `{certificate}`; \
-         give the pair that was issued together, the server's own certificate first"
+        "the key in `{private_key}` does not belong to the first certificate in `{certificate}`"
     )]
     Mismatch {
         /// The file of the certificate.
@@ -84,10 +80,7 @@ pub enum ServerTlsError {
         private_key: PathBuf,
     },
     /// The certificate can't be used.
-    #[error(
-        "the first certificate in `{certificate}` can't be used ({source}); \
-         give an X.509 v3 server certificate"
-    )]
+    #[error("the first certificate in `{certificate}` can't be used ({source})")]
     Certificate {
         /// The file of the certificate.
         certificate: PathBuf,
@@ -95,10 +88,7 @@ pub enum ServerTlsError {
         source: rustls::Error,
     },
     /// The key can't be used.
-    #[error(
-        "the key in `{private_key}` can't be used with `{certificate}` ({source}); give an RSA \
-         (2048 bits or more), ECDSA P-256/P-384 or Ed25519 key"
-    )]
+    #[error("the key in `{private_key}` can't be used with `{certificate}` ({source})")]
     Key {
         /// The file of the certificate.
         certificate: PathBuf,
@@ -110,6 +100,23 @@ pub enum ServerTlsError {
     /// rustls can't be set up, whatever the files.
     #[error("TLS can't be set up: {0}")]
     Setup(#[source] rustls::Error),
+}
+
+impl ServerTlsError {
+    /// What to do about it.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Empty { .. } | Self::NotPem { .. } => "name a PEM file that is complete",
+            Self::Authority { .. } => "give the CA's own certificate",
+            Self::Verifier { .. } => "give the certificates of the authorities of your clients",
+            Self::Mismatch { .. } => {
+                "give the pair that was issued together, the server's own certificate first"
+            }
+            Self::Certificate { .. } => "give an X.509 v3 server certificate",
+            Self::Key { .. } => "give an RSA (2048 bits or more), ECDSA P-256/P-384 or Ed25519 key",
+            Self::Setup(_) => "no file is to blame; report this",
+        }
+    }
 }
 
 impl ServerTls {

@@ -2,18 +2,23 @@
 //!
 //! A new kind of reloadable value gets a line here. Never reads a file: [`crate::rotation`] does.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use rustls::ServerConfig;
 
 use crate::{
-    config::{CertifiedConfig, ReloadableAuthorities, ReloadableProxy, ReloadableSettings},
+    config::{
+        CertifiedConfig, ReloadableAuthorities, ReloadableProxy, ReloadableSettings, expiring,
+    },
     relay::{finalize::ResponseFinalizer, gateway::Gateway},
     rotation::{Reloadable, Reloader},
     server::tls::ServerTls,
     session::{SessionKeys, SessionSettings},
     store::{NamingKey, Store},
-    telemetry::metrics::{Metrics, labels::ReloadedPart},
+    telemetry::metrics::{CertificateExpiries, Metrics, labels::ReloadedPart},
     verdict::VerdictKeys,
 };
 
@@ -91,9 +96,17 @@ fn watch_certificate(
     let (tls, metrics) = (tls.clone(), Arc::clone(metrics));
     reloader.add(ReloadedPart::Tls, Some(reloadable), move |certified| {
         tls.replace(certified.config);
+        warn_of_expiry(&certified.expiries);
         metrics.update_certificate_expiries(certified.expiries);
         Ok(())
     });
+}
+
+/// A file that was renewed may be an old one.
+fn warn_of_expiry(expiries: &CertificateExpiries) {
+    for warning in expiring(expiries, SystemTime::now()) {
+        tracing::warn!("{warning}");
+    }
 }
 
 fn watch_seal_keys(
@@ -165,6 +178,7 @@ fn watch_authorities(
             Some(reloadable),
             move |certified| {
                 tls.replace(certified.config);
+                warn_of_expiry(&certified.expiries);
                 metrics.update_certificate_expiries(certified.expiries);
                 Ok(())
             },

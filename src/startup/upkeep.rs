@@ -305,8 +305,8 @@ impl FollowedConfig {
         }
         tracing::error!(
             errors = count,
-            "the new configuration is refused, the old one stays in use: correct the file, for a \
-             restart would fail with it"
+            "the new configuration is refused, the old one stays in use: correct the file before \
+             the next restart, which reads it too"
         );
         self.count(ReloadOutcome::Refused);
         let status = "the new configuration is refused, the old one stays in use: see the log";

@@ -45,6 +45,7 @@ fn a_certificate_is_warned_of_from_two_weeks_before_its_end() {
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn what_is_probably_not_meant_is_warned_of() {
     let verify = "[[routes]]\npath = \"/v2/actionliveness/verify\"\nkind = \"verify\"\n";
+    let session = "[[routes]]\npath = \"/v2/actionliveness/sessioncode\"\nkind = \"session\"\n";
     let everybody = "server.listen = \"0.0.0.0:8080\"\nserver.trusted_proxies = [\"::/0\"]\n";
     for (label, before, sections, variables, said) in [
         ("nothing", "", "", &[][..], ""),
@@ -78,6 +79,7 @@ fn what_is_probably_not_meant_is_warned_of() {
             "",
         ),
         ("verify alone", "", verify, &[], "no session route"),
+        ("session alone", "", session, &[], "no verify route"),
         (
             "unbound",
             "",

@@ -64,6 +64,9 @@ async fn is_served(
     }
 }
 
+/// What to do about a certificate without its key, and nothing else.
+const PAIR: &str = "; give the pair that was issued together, the server's own certificate first\"";
+
 async fn start(folder: &Folder, tls: &str) -> Gateway {
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let more = format!("{tls}{}{UNBOUND}", identity());
@@ -141,6 +144,12 @@ async fn metrics_tell_when_each_file_expires_and_follow_its_content() {
         shows("tls.crt", 1_924_992_000).await,
         "the one in use counts"
     );
+    let (certificate, key) = until_year(2020);
+    folder.rename_over("tls.crt", &certificate);
+    folder.rename_over("tls.key", &key);
+    // Valid as files, so it is used.
+    let warned = logged(&[&folder.name(), "tls.crt has expired on 2020-01-01"]).await;
+    assert!(warned[0].contains("\"level\":\"warn\""), "{warned:?}");
 }
 
 #[tokio::test]
@@ -153,7 +162,7 @@ async fn a_certificate_without_its_key_is_rejected() {
     folder.rename_over("tls.crt", &certificate);
     let line = logged(&[&folder.name(), "does not belong to"]).await;
     assert!(
-        line[0].contains("\"key\":\"server.tls.certificate\"") && line[0].contains("give the pair"),
+        line[0].contains("\"key\":\"server.tls.certificate\"") && line[0].contains(PAIR),
         "{line:?}"
     );
     assert!(is_served(&gateway, &old, None).await);
