@@ -5,7 +5,8 @@
 FOLDER as for manifests.py, ROOT as deploy/image-root makes it. The container gets its volumes as
 the kubelet writes them (links to a folder that is swapped as a whole, with the Pod's modes and
 group), its arguments and its user, and answers the probes of the manifest. Only the ports are
-others. One overlay then gets another ConfigMap, a wrong one, and another Secret, while it runs.
+others. One overlay then gets another ConfigMap, a wrong one, and another Secret, while it runs,
+and the one with TLS a renewed certificate, as cert-manager writes it.
 It needs root, for chroot.
 """
 
@@ -137,11 +138,21 @@ def follow(volumes, lines, keys):
     wait_for(lines, '"the new content is in use".*qiniu.access_key, qiniu.secret_key')
 
 
+def renew(volumes, lines, keys):
+    """The Secret of cert-manager with another pair, and the authority that it adds."""
+    pair = {it: keys(it, renewed=True) for it in ("tls.crt", "tls.key")}
+    volumes["liveness-gateway-tls"].write(pair | {"ca.crt": pair["tls.crt"]})
+    wait_for(lines, '"the new content is in use".*server.tls')
+
+
 def main():
     scratch = ROOT / "keys"
     scratch.mkdir()
 
-    def keys(name):
+    def keys(name, renewed=False):
+        if renewed and name == "tls.crt":
+            for file in ("tls.crt", "tls.key"):
+                (scratch / file).unlink()
         configurations.write(scratch, name, str(ROOT / PROGRAM.lstrip("/")))
         return (scratch / name).read_text()
 
@@ -166,7 +177,9 @@ def main():
                 sys.exit(f"{path.stem}: /readyz: {status} {said}")
             if path.stem == "edge":
                 follow(volumes, lines, keys)
-    print(f"{played} overlays started; edge followed its ConfigMap and its Secret")
+            if path.stem == "tls":
+                renew(volumes, lines, keys)
+    print(f"{played} overlays started; edge followed its ConfigMap and its Secret, tls its certificate")
     if played < 6:
         sys.exit(1)
 
