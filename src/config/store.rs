@@ -5,7 +5,7 @@ use crate::{
     outbound::dial::Dialer,
     rotation::{LoadError, LoaderInput},
     session::SessionSettings,
-    store::{StoreAddress, StoreNames, StoreSettings},
+    store::{StoreAddress, StoreNames, StorePace, StoreSettings},
 };
 
 impl ConfigReader<'_> {
@@ -47,6 +47,7 @@ impl ConfigReader<'_> {
             // A proxy is for HTTP: the store is always reached directly.
             dialer: Dialer::default(),
             timeout: timeout?,
+            pace: StorePace::default(),
         })
     }
 

@@ -283,7 +283,12 @@ fn server(text: &str, default_port: u16, tls: bool) -> Result<Origin, AddressErr
         false => Origin::parse(&format!("http://{text}:{default_port}")),
     };
     match parsed {
-        Some(origin) if origin.port > 0 => Ok(Origin { tls, ..origin }),
+        // No URL is requested there, and servers are compared with those that others announce.
+        Some(origin) if origin.port > 0 => Ok(Origin {
+            tls,
+            authority: String::new(),
+            ..origin
+        }),
         _ if text.is_empty() || text.starts_with(':') => Err(AddressError::NoHost),
         _ => Err(AddressError::Host),
     }

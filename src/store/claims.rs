@@ -5,14 +5,9 @@ use std::time::Duration;
 use super::{
     client::Store,
     error::Unavailable,
-    heartbeat::HEARTBEAT_LIFETIME,
     keys::StoreKey,
     script::{Script, ScriptReply, Scripts},
 };
-
-/// How long after a store lost data, or another server took over, replicas come back to it and
-/// publish their state. Each notices within a second, and tries again every second at least.
-const SETTLING: Duration = Duration::from_secs(3);
 
 /// The name of a replica.
 type ReplicaId = String;
@@ -85,12 +80,10 @@ impl Store {
     ) -> Result<ClaimReply, Unavailable> {
         // After the store was unavailable, each replica gets the lifetime of a heartbeat to be
         // noticed again before it is taken for dead.
-        let may_judge = self
-            .link
-            .up_for()
-            .is_some_and(|time| time >= HEARTBEAT_LIFETIME);
+        let (since, pace) = (self.link.up_since(), &self.link.pace);
+        let may_judge = since.is_some_and(|since| since.elapsed() >= pace.lifetime);
         let [settling, lifetime] =
-            [SETTLING, HEARTBEAT_LIFETIME].map(|time| time.as_millis().to_string());
+            [pace.settling, pace.lifetime].map(|time| time.as_millis().to_string());
         let args = [
             known.replica.as_bytes(),
             flag(may_judge),

@@ -1,21 +1,21 @@
 //! Finds the primary that has the one slot of all keys in a cluster, and follows the slot.
 //!
 //! Any node knows which node has the slot, as far as it has heard. Every node that was ever named
-//! is remembered until a newer list of nodes leaves it out, so the nodes of the URL may be gone.
-//! One that fails is asked last the next time. A node has the slot if it takes a heartbeat; if not,
-//! its redirect leads on.
+//! is remembered until the primary in use leaves it out of its list, so the nodes of the URL may be
+//! gone. The list of another node only adds to what is known: that node may have left the cluster,
+//! or may be cut off. One that fails is asked last the next time. A node has the slot if it takes a
+//! heartbeat; if not, its redirect leads on.
 
 use std::{collections::VecDeque, time::Duration};
 
 use tokio::{sync::watch, time::sleep};
 
 use super::{
-    address::announced,
     dial::{StoreDialer, ask},
     error::StoreError,
     heartbeat::Probe,
+    node_list::{MAX_NODES, NodeList},
     route::{ProbedRoute, RouteChange, StoreRoute},
-    script::ScriptReply,
     wire::StoreConnection,
 };
 use crate::outbound::origin::Origin;
@@ -47,14 +47,6 @@ pub(super) enum Redirect {
     Ask(Origin),
 }
 
-/// A node's list of nodes.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct NodeList {
-    /// The primary that has the slot.
-    owner: Option<Origin>,
-    nodes: Vec<Origin>,
-}
-
 impl ClusterMap {
     pub(super) fn new(dialer: StoreDialer, given: Vec<Origin>, slot: u16) -> Self {
         Self {
@@ -73,7 +65,10 @@ impl ClusterMap {
                 break;
             };
             match self.find_by(&node, probe).await {
-                Ok(probed) => return Ok(probed),
+                Ok(probed) => {
+                    self.put_first(probed.route.primary.server());
+                    return Ok(probed);
+                }
                 Err(refused) => error = refused,
             }
             self.nodes.retain(|it| *it != node);
@@ -107,8 +102,10 @@ impl ClusterMap {
                     }
                 }
                 () = sleep(REFRESH) => {
-                    // A node that can't tell is found out by other calls.
-                    let _ = self.learn(&route.primary).await;
+                    // A primary that can't tell is found out by other calls.
+                    if let Ok(list) = self.list_of(&route.primary).await {
+                        self.learn(list, route.primary.server());
+                    }
                 }
             }
         }
@@ -120,8 +117,11 @@ impl ClusterMap {
         probe: &Probe<'_>,
     ) -> Result<ProbedRoute, StoreError> {
         let connection = self.dialer.open(node).await?;
-        let owner = self.learn(&connection).await?;
-        self.at(owner.ok_or(StoreError::NoOwner)?, probe).await
+        let list = self.list_of(&connection).await?;
+        for node in list.nodes {
+            self.add(node);
+        }
+        self.at(list.owner.ok_or(StoreError::NoOwner)?, probe).await
     }
 
     /// Connects to this node, or to the one that it redirects to.
@@ -142,59 +142,33 @@ impl ClusterMap {
         Err(error)
     }
 
-    /// Learns from a node which nodes there are. Returns the one that has the slot.
-    async fn learn(&mut self, from: &StoreConnection) -> Result<Option<Origin>, StoreError> {
-        let reply = ask(from, &["CLUSTER", "SLOTS"]).await?;
-        let server = from.server().ok_or(StoreError::Invalid)?;
-        let list = NodeList::parse(&reply, self.slot, server).ok_or(StoreError::Invalid)?;
-        self.nodes = list.nodes.into();
-        // The node that replied is alive.
-        self.nodes.retain(|it| it != server);
-        self.nodes.push_front(server.clone());
-        for given in &self.given {
-            if !self.nodes.contains(given) {
-                self.nodes.push_back(given.clone());
-            }
-        }
-        Ok(list.owner)
+    async fn list_of(&self, node: &StoreConnection) -> Result<NodeList, StoreError> {
+        let reply = ask(node, &["CLUSTER", "SLOTS"]).await?;
+        let server = node.server().ok_or(StoreError::Invalid)?;
+        NodeList::parse(&reply, self.slot, server).ok_or(StoreError::Invalid)
     }
-}
 
-impl NodeList {
-    /// Parses the reply of `server` to `CLUSTER SLOTS`: ranges of slots, each with its primary and
-    /// then its replicas. `None` if it is none.
-    fn parse(reply: &ScriptReply, slot: u16, server: &Origin) -> Option<Self> {
-        let ScriptReply::List(ranges) = reply else {
-            return None;
-        };
-        let mut list = Self::default();
-        for range in ranges {
-            let ScriptReply::List(parts) = range else {
-                return None;
-            };
-            let [
-                ScriptReply::Number(first),
-                ScriptReply::Number(last),
-                nodes @ ..,
-            ] = parts.as_slice()
-            else {
-                return None;
-            };
-            let has_slot = (*first..=*last).contains(&i64::from(slot));
-            for (number, node) in nodes.iter().enumerate() {
-                // One that can't be read may be another's replica.
-                let Some(node) = node_of(node, server) else {
-                    continue;
-                };
-                if has_slot && number == 0 {
-                    list.owner = Some(node.clone());
-                }
-                if !list.nodes.contains(&node) {
-                    list.nodes.push(node);
-                }
-            }
+    /// Forgets all nodes but those of the URL and of this list, which the primary in use has sent.
+    fn learn(&mut self, list: NodeList, primary: Option<&Origin>) {
+        self.nodes = list.nodes.into();
+        self.put_first(primary);
+        for given in self.given.clone() {
+            self.add(given);
         }
-        Some(list)
+    }
+
+    /// Adds a node, to be asked after the others.
+    fn add(&mut self, node: Origin) {
+        if self.nodes.len() < MAX_NODES && !self.nodes.contains(&node) {
+            self.nodes.push_back(node);
+        }
+    }
+
+    fn put_first(&mut self, node: Option<&Origin>) {
+        if let Some(node) = node {
+            self.nodes.retain(|it| it != node);
+            self.nodes.push_front(node.clone());
+        }
     }
 }
 
@@ -205,115 +179,6 @@ fn leads_along(redirect: &Redirect, route: &StoreRoute) -> bool {
         Redirect::Ask(node) => {
             let successor = route.successor.as_ref();
             successor.and_then(StoreConnection::server) == Some(node)
-        }
-    }
-}
-
-/// Parses a node: its host, its port, its id, and names and values of what else is known of it.
-fn node_of(node: &ScriptReply, server: &Origin) -> Option<Origin> {
-    let ScriptReply::List(parts) = node else {
-        return None;
-    };
-    let [host, ScriptReply::Number(port), more @ ..] = parts.as_slice() else {
-        return None;
-    };
-    let host = match host {
-        ScriptReply::Bytes(host) if !matches!(host.as_slice(), b"" | b"?") => {
-            str::from_utf8(host).ok()?
-        }
-        // Announced by a name that it does not have: its address, if that is known.
-        ScriptReply::Bytes(_) => known_address(more).unwrap_or(&server.host),
-        // On the host where the list comes from.
-        _ => &server.host,
-    };
-    announced(host, u16::try_from(*port).ok()?, server.tls)
-}
-
-fn known_address(more: &[ScriptReply]) -> Option<&str> {
-    let [_, ScriptReply::List(details), ..] = more else {
-        return None;
-    };
-    details.chunks_exact(2).find_map(|pair| match pair {
-        [ScriptReply::Bytes(name), ScriptReply::Bytes(value)] if name == b"ip" => {
-            str::from_utf8(value).ok()
-        }
-        _ => None,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn bytes(text: &str) -> ScriptReply {
-        ScriptReply::Bytes(text.as_bytes().to_vec())
-    }
-
-    fn node(host: ScriptReply, port: i64, details: &[&str]) -> ScriptReply {
-        let details = details.iter().map(|text| bytes(text)).collect();
-        ScriptReply::List(vec![
-            host,
-            ScriptReply::Number(port),
-            bytes("id"),
-            ScriptReply::List(details),
-        ])
-    }
-
-    fn range(first: i64, last: i64, nodes: Vec<ScriptReply>) -> ScriptReply {
-        let mut parts = vec![ScriptReply::Number(first), ScriptReply::Number(last)];
-        parts.extend(nodes);
-        ScriptReply::List(parts)
-    }
-
-    fn at(host: &str, port: u16) -> Origin {
-        announced(host, port, true).unwrap()
-    }
-
-    #[test]
-    fn the_owner_of_the_slot_and_all_nodes_are_parsed() {
-        let reply = ScriptReply::List(vec![
-            range(0, 5460, vec![node(bytes("redis-0"), 6379, &[])]),
-            range(
-                5461,
-                16383,
-                vec![
-                    // Named by nothing, by its address alone, and not at all.
-                    node(ScriptReply::Other, 7000, &[]),
-                    node(bytes("?"), 7001, &["ip", "10.0.0.9"]),
-                    node(bytes(""), 7002, &["hostname", "x"]),
-                    node(bytes("a b"), 7003, &[]),
-                ],
-            ),
-        ]);
-        let server = at("10.0.0.1", 6379);
-        let list = NodeList::parse(&reply, 5461, &server).unwrap();
-        assert_eq!(list.owner, Some(at("10.0.0.1", 7000)));
-        let nodes = [
-            at("redis-0", 6379),
-            at("10.0.0.1", 7000),
-            at("10.0.0.9", 7001),
-            at("10.0.0.1", 7002),
-        ];
-        assert_eq!(list.nodes, nodes);
-        let list = NodeList::parse(&reply, 5460, &server).unwrap();
-        assert_eq!(list.owner, Some(at("redis-0", 6379)));
-    }
-
-    #[test]
-    fn a_slot_that_no_node_has_and_what_is_no_list_are_told_apart() {
-        let server = at("10.0.0.1", 6379);
-        let empty = ScriptReply::List(Vec::new());
-        assert_eq!(
-            NodeList::parse(&empty, 0, &server),
-            Some(NodeList::default())
-        );
-        for wrong in [
-            ScriptReply::Other,
-            bytes("OK"),
-            ScriptReply::List(vec![bytes("0")]),
-            ScriptReply::List(vec![ScriptReply::List(vec![ScriptReply::Number(0)])]),
-        ] {
-            assert_eq!(NodeList::parse(&wrong, 0, &server), None, "{wrong:?}");
         }
     }
 }

@@ -205,7 +205,9 @@ impl StoreError {
             Self::Invalid => "check that store.redis leads to a Redis or Valkey",
             Self::Moved(_) | Self::Ask(_) | Self::Split => "nothing: the gateway follows",
             Self::NoSentinel(error) | Self::NoPrimary(error) => error.advice(),
-            Self::UnknownService => "check the name behind the hosts in store.redis",
+            Self::UnknownService => {
+                "check the name behind the hosts in store.redis, and that these are sentinels"
+            }
             Self::NoOwner => "check the cluster with `redis-cli --cluster check`",
             Self::Plaintext => "use rediss:// in store.redis, or set store.allow_plaintext",
         }
@@ -257,14 +259,23 @@ mod tests {
     #[test]
     fn an_error_reply_concerns_one_call_or_all_of_them() {
         let concerns_all = |code| StoreError::refused(Some(code)).concerns_all();
+        // The table in docs/store.md.
         for code in [
             "READONLY",
-            "LOADING",
             "MASTERDOWN",
-            "OOM",
+            "LOADING",
             "BUSY",
-            "NOAUTH",
+            "OOM",
+            "MISCONF",
+            "NOREPLICAS",
             "CLUSTERDOWN",
+            "NOAUTH",
+            "WRONGPASS",
+            "DENIED",
+            "MOVED",
+            "ASK",
+            "TRYAGAIN",
+            "CROSSSLOT",
         ] {
             assert!(concerns_all(code), "{code}");
         }

@@ -3,7 +3,10 @@
 //!
 //! Two calls of one key each, so that both succeed while a cluster moves the keys one by one.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
 
 use tokio::time::timeout;
 
@@ -14,8 +17,6 @@ use super::{
     script::{Script, ScriptReply, Scripts},
 };
 
-/// How long a replica without a new heartbeat counts as alive.
-pub(super) const HEARTBEAT_LIFETIME: Duration = Duration::from_secs(10);
 /// How long the store's epoch is remembered without a heartbeat: longer than any session.
 const EPOCH_LIFETIME: Duration = Duration::from_secs(3600);
 
@@ -40,14 +41,17 @@ pub(super) struct Probe<'a> {
     pub(super) scripts: &'a Scripts,
     /// Timeout of each call.
     pub(super) timeout: Duration,
+    /// The epoch of the store that is in use.
+    pub(super) epoch: &'a AtomicI64,
 }
 
 impl Heartbeat {
-    pub(super) fn new(names: &StoreNames, replica: &str) -> Self {
+    /// Without another one, the replica counts as alive for `lifetime`.
+    pub(super) fn new(names: &StoreNames, replica: &str, lifetime: Duration) -> Self {
         Self {
             replica: names.replica(replica),
             epoch: names.epoch(),
-            lifetime: HEARTBEAT_LIFETIME.as_millis().to_string(),
+            lifetime: lifetime.as_millis().to_string(),
             remembered: EPOCH_LIFETIME.as_millis().to_string(),
         }
     }
@@ -70,6 +74,11 @@ impl Heartbeat {
 }
 
 impl Probe<'_> {
+    /// The epoch of the store that is in use, or was last. No two primaries have the same.
+    pub(super) fn epoch_in_use(&self) -> i64 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
     /// Returns the store's epoch.
     pub(super) async fn run(&self, route: &StoreRoute) -> Result<i64, StoreError> {
         let mut epoch = 0;

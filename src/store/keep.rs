@@ -6,7 +6,6 @@
 //! data. When another server takes over in good order, calls go there without a pause.
 
 use std::{
-    io::ErrorKind,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -23,13 +22,8 @@ use super::{
     script::{ScriptReply, Scripts},
 };
 
-/// Between two heartbeats. Short, so that a replica that needs no store for the moment notices
-/// early that another server has taken over, and publishes there what it knows.
-const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 /// Until the first probe of a lost store; the pauses then grow.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// Short, so that all replicas are back before a store that lost data has settled.
-const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// A connection that stood this long is probed again after the first pause.
 const STEADY: Duration = Duration::from_secs(5);
 
@@ -40,9 +34,7 @@ impl Link {
         let mut pause = FIRST_PAUSE;
         let mut redirects = self.redirects.subscribe();
         loop {
-            if !Arc::ptr_eq(&finder.address, &self.address.load()) {
-                finder = self.finder();
-            }
+            self.renew(&mut finder);
             match finder.find(&self.probe(scripts)).await {
                 Ok(found) => {
                     let since = Instant::now();
@@ -56,13 +48,20 @@ impl Link {
                 Err(error) => self.log.is_down(&error),
             }
             sleep(jittered(pause)).await;
-            pause = pause.saturating_mul(2).min(MAX_PAUSE);
+            pause = pause.saturating_mul(2).min(self.pace.longest_pause);
         }
     }
 
     fn finder(&self) -> PrimaryFinder {
         let address = self.address.load_full();
-        PrimaryFinder::new(address, self.dialer.clone(), self.slot)
+        PrimaryFinder::new(address, self.dialer.clone(), self.slot, self.pace.heartbeat)
+    }
+
+    /// Replaces the finder if the URL has changed.
+    fn renew(&self, finder: &mut PrimaryFinder) {
+        if !Arc::ptr_eq(&finder.address, &self.address.load()) {
+            *finder = self.finder();
+        }
     }
 
     fn probe<'a>(&'a self, scripts: &'a Scripts) -> Probe<'a> {
@@ -70,6 +69,7 @@ impl Link {
             heartbeat: &self.heartbeat,
             scripts,
             timeout: self.timeout,
+            epoch: &self.epoch,
         }
     }
 
@@ -95,8 +95,8 @@ impl Link {
                 false => self.log.has_moved(),
             }
             let broken = async {
-                connection.closed().await;
-                self.close(number, &StoreError::Unreachable(ErrorKind::ConnectionReset));
+                let error = connection.closed().await;
+                self.close(number, &error);
             };
             next = tokio::select! {
                 () = closed => None,
@@ -116,9 +116,17 @@ impl Link {
         scripts: &Scripts,
     ) -> Option<ProbedRoute> {
         loop {
+            let readdressed = self.readdressed.notified();
+            tokio::pin!(readdressed);
+            readdressed.as_mut().enable();
+            self.renew(finder);
             let open = self.current().filter(|open| open.number == number)?;
             let probe = self.probe(scripts);
-            match finder.changed(&open.route, redirects, &probe).await {
+            let change = tokio::select! {
+                change = finder.changed(&open.route, redirects, &probe) => change,
+                () = readdressed => continue,
+            };
+            match change {
                 Ok(RouteChange::Replaced(found)) => return Some(found),
                 Ok(RouteChange::Successor(node)) => self.add_successor(number, node),
                 Err(error) => {
@@ -132,7 +140,7 @@ impl Link {
     /// Sends heartbeats until the breaker opens.
     async fn beat(&self, number: u64, scripts: &Scripts) {
         loop {
-            sleep(HEARTBEAT_INTERVAL).await;
+            sleep(self.pace.heartbeat).await;
             // Repeated until it succeeds or the breaker opens.
             while self.is_up() && self.send_heartbeat(number, scripts).await.is_err() {}
         }

@@ -30,16 +30,13 @@ use super::{
     heartbeat::Heartbeat,
     keys::{StoreKey, StoreNames},
     log::StoreLog,
+    pace::StorePace,
     route::StoreRoute,
     script::{Script, ScriptReply},
     wire::StoreConnection,
 };
 use crate::{outbound::dial::Dialer, telemetry::metrics::StoreUpGauge};
 
-/// How soon most stores that are lost are back.
-const RECOVERY: Duration = Duration::from_secs(3);
-/// The same of a store in which another server takes over: its death has to be noticed first.
-const FAILOVER: Duration = Duration::from_secs(10);
 /// The breaker opens after this many calls in a row without a reply in time.
 const MAX_SLOW_CALLS: u32 = 3;
 
@@ -54,6 +51,8 @@ pub struct StoreSettings {
     pub dialer: Dialer,
     /// Timeout of each call.
     pub timeout: Duration,
+    /// The times that replicas agree on.
+    pub pace: StorePace,
 }
 
 /// The connection, or its absence.
@@ -63,6 +62,7 @@ pub struct Link {
     /// The slot of all keys, if the store is a cluster.
     pub(super) slot: u16,
     pub(super) timeout: Duration,
+    pub(super) pace: StorePace,
     pub(super) heartbeat: Heartbeat,
     /// Since when the store has been remembering, in milliseconds of its own clock.
     pub(super) epoch: AtomicI64,
@@ -72,6 +72,8 @@ pub struct Link {
     /// Calls in a row without a reply in time.
     slow: AtomicU32,
     pub(super) closed: Notify,
+    /// The address has changed.
+    pub(super) readdressed: Notify,
     /// Where the last call was sent to that could not be made where the keys were thought to be.
     pub(super) redirects: watch::Sender<Option<Redirect>>,
     /// Since when the store is available.
@@ -91,6 +93,13 @@ pub(super) struct OpenRoute {
     pub(super) follows_redirects: bool,
 }
 
+/// The route of a call, as the call begins.
+struct RouteInUse {
+    /// Since when the store has been available without a sign that it lost data.
+    since: Option<Instant>,
+    open: Arc<OpenRoute>,
+}
+
 /// Why a call failed, and on which route.
 struct FailedCall {
     number: u64,
@@ -105,12 +114,14 @@ impl Link {
             dialer: settings.dialer,
             slot: settings.names.slot(),
             timeout: settings.timeout,
-            heartbeat: Heartbeat::new(&settings.names, replica),
+            pace: settings.pace,
+            heartbeat: Heartbeat::new(&settings.names, replica, settings.pace.lifetime),
             epoch: AtomicI64::new(0),
             open: watch::Sender::new(None),
             opened: AtomicU64::new(0),
             slow: AtomicU32::new(0),
             closed: Notify::new(),
+            readdressed: Notify::new(),
             redirects: watch::Sender::new(None),
             up: watch::Sender::new(None),
             lost: Mutex::default(),
@@ -121,20 +132,20 @@ impl Link {
 
     /// Whether the store is available.
     pub fn is_up(&self) -> bool {
-        self.up.borrow().is_some()
+        self.up_since().is_some()
     }
 
-    /// How long the store has been available without interruption, and without a sign that it lost
-    /// data.
-    pub fn up_for(&self) -> Option<Duration> {
-        self.up.borrow().map(|since| since.elapsed())
+    /// Since when the store has been available without interruption, and without a sign that it
+    /// lost data.
+    pub fn up_since(&self) -> Option<Instant> {
+        *self.up.borrow()
     }
 
     /// How soon a store that was lost is usually back: restarted, or moved to another server.
     pub fn recovery(&self) -> Duration {
         match self.address.load().fails_over() {
-            true => FAILOVER,
-            false => RECOVERY,
+            true => self.pace.failover,
+            false => self.pace.recovery,
         }
     }
 
@@ -149,10 +160,11 @@ impl Link {
         self.up.subscribe()
     }
 
-    /// Sets the address of the next connection. The open connection stays: its login is good for as
-    /// long as the store accepts it.
+    /// Sets the address by which the primary is looked for from now on. The open connection stays:
+    /// its login is good for as long as the store accepts it.
     pub fn connect_to(&self, address: StoreAddress) {
         self.address.store(Arc::new(address));
+        self.readdressed.notify_waiters();
     }
 
     pub(super) async fn call(
@@ -189,16 +201,15 @@ impl Link {
         args: &[&[u8]],
         opens: impl FnOnce(&StoreError) -> bool,
     ) -> Result<Option<ScriptReply>, Unavailable> {
-        let route = self.current().ok_or(Unavailable)?;
-        let number = route.number;
-        let available = *self.up.borrow();
-        match timeout(self.timeout, self.follow(route, script, keys, args)).await {
+        let used = self.in_use().ok_or(Unavailable)?;
+        let number = used.open.number;
+        match timeout(self.timeout, self.follow(used, script, keys, args)).await {
             Ok(reply) => {
                 self.slow.store(0, Ordering::Relaxed);
                 match reply {
                     // Another primary has taken over meanwhile, and may not know of this.
-                    Ok(_) if *self.up.borrow() != available => Err(Unavailable),
-                    Ok(reply) => Ok(Some(reply)),
+                    Ok((_, since)) if self.up_since() != since => Err(Unavailable),
+                    Ok((reply, _)) => Ok(Some(reply)),
                     Err(failed) if failed.error == StoreError::Split => Ok(None),
                     Err(failed) => {
                         match opens(&failed.error) {
@@ -219,16 +230,18 @@ impl Link {
         }
     }
 
-    /// Runs a script where its keys are, wherever a cluster has them.
+    /// Runs a script where its keys are, wherever a cluster has them. Returns the reply, and since
+    /// when the primary that gave it had been in use.
     async fn follow(
         &self,
-        mut open: Arc<OpenRoute>,
+        mut used: RouteInUse,
         script: &Script,
         keys: &[&StoreKey],
         args: &[&[u8]],
-    ) -> Result<ScriptReply, FailedCall> {
+    ) -> Result<(ScriptReply, Option<Instant>), FailedCall> {
         let mut redirects: usize = 0;
         loop {
+            let RouteInUse { since, open } = &used;
             let number = open.number;
             let failed = |error| FailedCall { number, error };
             let redirect = match open.route.run(script, keys, args).await {
@@ -237,25 +250,34 @@ impl Link {
                 }
                 Err(StoreError::Moved(node)) => Redirect::Moved(node),
                 Err(StoreError::Ask(node)) => Redirect::Ask(node),
-                reply => return reply.map_err(failed),
+                reply => return reply.map(|reply| (reply, *since)).map_err(failed),
             };
             redirects = redirects.saturating_add(1);
             let broken = || failed(StoreError::Unreachable(ErrorKind::NotConnected));
-            open = self.redirected(&open, redirect).await.ok_or_else(broken)?;
+            used = self.redirected(open, redirect).await.ok_or_else(broken)?;
         }
     }
 
     /// Waits until the route leads elsewhere; `None` when there is none any more.
-    async fn redirected(&self, from: &Arc<OpenRoute>, to: Redirect) -> Option<Arc<OpenRoute>> {
+    async fn redirected(&self, from: &Arc<OpenRoute>, to: Redirect) -> Option<RouteInUse> {
         // Before the look, so that no change is missed.
         let mut changes = self.open.subscribe();
-        let current = self.current()?;
-        if !Arc::ptr_eq(&current, from) {
+        let current = self.in_use()?;
+        if !Arc::ptr_eq(&current.open, from) {
             return Some(current);
         }
         self.redirects.send_replace(Some(to));
         changes.changed().await.ok()?;
-        self.current()
+        self.in_use()
+    }
+
+    /// The route, and since when its primary has been in use.
+    fn in_use(&self) -> Option<RouteInUse> {
+        // In this order: if another primary takes over in between, its replies do not count yet.
+        // The other way round, a reply of the one before would count.
+        let since = self.up_since();
+        let open = self.current()?;
+        Some(RouteInUse { since, open })
     }
 
     pub(super) fn current(&self) -> Option<Arc<OpenRoute>> {

@@ -6,7 +6,8 @@
 //! [`address`] parses the store's URL, and [`primary`] finds the server that it means: the only
 //! one, the one that sentinels name ([`sentinel`]), or the one that has the slot of all keys in a
 //! cluster ([`cluster`]). [`dial`] opens connections, [`route`] leads a call to its keys, and
-//! [`wire`] speaks the protocol. [`probe`] only asks whether a store can be used.
+//! [`wire`] speaks the protocol, behind a check of what servers send ([`checked`], [`frames`]).
+//! [`probe`] only asks whether a store can be used.
 //!
 //! Speaks bytes and keys alone: it knows neither sessions nor callers. Relies on nothing that it
 //! finds in the store: while the store is unavailable, slow, or sends invalid replies, a call fails
@@ -21,16 +22,21 @@
 )]
 
 mod address;
+#[cfg(feature = "redis")]
+mod checked;
 mod claims;
 mod client;
 mod cluster;
 mod dial;
 mod error;
+mod frames;
 mod heartbeat;
 mod keep;
 mod keys;
 pub mod link;
 mod log;
+mod node_list;
+mod pace;
 mod primary;
 mod probe;
 mod quotas;
@@ -49,11 +55,15 @@ pub use self::{
     claims::{ClaimReply, ClaimRequest, KnownClaim, PublishedState},
     client::Store,
     error::{AddressError, StoreError, Unavailable},
+    frames::{EndedFrame, InvalidFrame, MAX_FRAME, RespFrames},
     keep::jittered,
     keys::{NamingKey, StoreKey, StoreNames},
     link::StoreSettings,
+    node_list::{NodeList, redirected},
+    pace::StorePace,
     probe::{ProbedStore, StoreProbeError, StoreWarning},
     quotas::{CounterTotal, CounterUpdate},
     rates::RateDecision,
     script::ScriptReply,
+    sentinel::SentinelVote,
 };

@@ -4,7 +4,7 @@
 //! Each server found has taken a heartbeat ([`super::heartbeat`]), so it is a primary that is ready
 //! for calls. What is remembered between two searches belongs to one URL.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
@@ -35,13 +35,18 @@ enum Way {
 }
 
 impl PrimaryFinder {
-    /// `slot` is that of all keys.
-    pub(super) fn new(address: Arc<StoreAddress>, dialer: Dialer, slot: u16) -> Self {
+    /// `slot` is that of all keys. Sentinels are asked at this `interval`.
+    pub(super) fn new(
+        address: Arc<StoreAddress>,
+        dialer: Dialer,
+        slot: u16,
+        interval: Duration,
+    ) -> Self {
         let dialer = StoreDialer::new(Arc::clone(&address), dialer);
         let way = match &address.servers {
             StoreServers::Unix(_) | StoreServers::One(_) => Way::Direct(dialer),
             StoreServers::Sentinels(service) => {
-                Way::Sentinels(SentinelGroup::new(dialer, service.clone()))
+                Way::Sentinels(SentinelGroup::new(dialer, service.clone(), interval))
             }
             StoreServers::Cluster(nodes) => {
                 Way::Cluster(ClusterMap::new(dialer, nodes.clone(), slot))

@@ -5,7 +5,10 @@
 //! within seconds; besides, it notes the epoch, as every replica does. Never changes what others
 //! have written, and never logs.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::AtomicI64,
+    time::{Duration, Instant},
+};
 
 use aws_lc_rs::error::Unspecified;
 use tokio::time::timeout;
@@ -97,14 +100,16 @@ impl StoreSettings {
 
     async fn probe_without_limit(self) -> Result<ProbedStore, StoreProbeError> {
         let (scripts, replica) = (Scripts::new(), random_name()?);
-        let heartbeat = Heartbeat::new(&self.names, &replica);
+        let heartbeat = Heartbeat::new(&self.names, &replica, self.pace.lifetime);
         let probe = Probe {
             heartbeat: &heartbeat,
             scripts: &scripts,
             timeout: self.timeout.max(PATIENCE),
+            epoch: &AtomicI64::new(0),
         };
         let slot = self.names.slot();
-        let mut finder = PrimaryFinder::new(self.address.into(), self.dialer, slot);
+        let (address, interval) = (self.address.into(), self.pace.heartbeat);
+        let mut finder = PrimaryFinder::new(address, self.dialer, slot, interval);
         let route = finder.find(&probe).await?.route;
         let session = self.names.session(random_name()?.as_bytes());
         let args: [&[u8]; 6] = [b"check", replica.as_bytes(), b"1", REMEMBERED, b"u", b""];

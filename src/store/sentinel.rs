@@ -27,8 +27,6 @@ use super::{
 };
 use crate::outbound::origin::Origin;
 
-/// Between two looks at who the primary is.
-const POLL: Duration = Duration::from_secs(1);
 /// How much longer to wait for the rest once most sentinels have replied.
 const STRAGGLERS: Duration = Duration::from_millis(100);
 
@@ -36,24 +34,28 @@ const STRAGGLERS: Duration = Duration::from_millis(100);
 pub(super) struct SentinelGroup {
     dialer: StoreDialer,
     service: SentinelService,
+    /// Between two looks at who the primary is.
+    interval: Duration,
     /// The open connections, in the order of the sentinels.
     kept: Vec<Option<StoreConnection>>,
 }
 
 /// What a sentinel replies.
 #[derive(Debug, PartialEq, Eq)]
-struct SentinelVote {
-    primary: Origin,
+pub struct SentinelVote {
+    /// The server that it names.
+    pub primary: Origin,
     /// The number of the failover that made it the primary.
-    epoch: u64,
+    pub epoch: u64,
 }
 
 impl SentinelGroup {
-    pub(super) fn new(dialer: StoreDialer, service: SentinelService) -> Self {
+    pub(super) fn new(dialer: StoreDialer, service: SentinelService, interval: Duration) -> Self {
         let kept = service.sentinels.iter().map(|_| None).collect();
         Self {
             dialer,
             service,
+            interval,
             kept,
         }
     }
@@ -73,11 +75,14 @@ impl SentinelGroup {
     /// Waits until another server than `current` is the primary.
     pub(super) async fn replaced(&mut self, current: &Origin, probe: &Probe<'_>) -> ProbedRoute {
         loop {
-            sleep(POLL).await;
+            sleep(self.interval).await;
             let candidates = self.candidates().await.unwrap_or_default();
-            for server in candidates.iter().take_while(|server| !is(server, current)) {
-                if let Ok(probed) = self.try_server(server, probe).await {
-                    return probed;
+            for server in candidates.iter().take_while(|server| *server != current) {
+                match self.try_server(server, probe).await {
+                    // Sentinels may name one server in two ways: by its name, and by its address.
+                    Ok(probed) if probed.epoch == probe.epoch_in_use() => {}
+                    Ok(probed) => return probed,
+                    Err(_) => {}
                 }
             }
         }
@@ -177,7 +182,7 @@ async fn primary_of(
         reply => reply,
     };
     match reply {
-        Ok(ScriptReply::List(parts)) => parse_vote(&parts, tls).ok_or(StoreError::Invalid),
+        Ok(ScriptReply::List(parts)) => SentinelVote::parse(&parts, tls).ok_or(StoreError::Invalid),
         Ok(ScriptReply::Other) => Err(StoreError::UnknownService),
         Ok(_) => Err(StoreError::Invalid),
         Err(StoreError::Refused(code)) if code == "ERR" => Err(StoreError::UnknownService),
@@ -185,29 +190,31 @@ async fn primary_of(
     }
 }
 
-/// Parses names and values in turn, or a host and a port.
-fn parse_vote(parts: &[ScriptReply], tls: bool) -> Option<SentinelVote> {
-    let texts: Option<Vec<_>> = parts.iter().map(text).collect();
-    let texts = texts?;
-    if let [host, port] = texts.as_slice() {
-        return Some(SentinelVote {
-            primary: announced(host, port.parse().ok()?, tls)?,
-            epoch: 0,
-        });
-    }
-    let value = |name: &str| {
-        let mut pairs = texts.chunks_exact(2);
-        pairs.find_map(|pair| match pair {
-            [found, value] if *found == name => Some(*value),
-            _ => None,
+impl SentinelVote {
+    /// Parses names and values in turn, or a host and a port.
+    pub fn parse(parts: &[ScriptReply], tls: bool) -> Option<Self> {
+        let texts: Option<Vec<_>> = parts.iter().map(text).collect();
+        let texts = texts?;
+        if let [host, port] = texts.as_slice() {
+            return Some(Self {
+                primary: announced(host, port.parse().ok()?, tls)?,
+                epoch: 0,
+            });
+        }
+        let value = |name: &str| {
+            let mut pairs = texts.chunks_exact(2);
+            pairs.find_map(|pair| match pair {
+                [found, value] if *found == name => Some(*value),
+                _ => None,
+            })
+        };
+        Some(Self {
+            primary: announced(value("ip")?, value("port")?.parse().ok()?, tls)?,
+            epoch: value("config-epoch")
+                .and_then(|epoch| epoch.parse().ok())
+                .unwrap_or(0),
         })
-    };
-    Some(SentinelVote {
-        primary: announced(value("ip")?, value("port")?.parse().ok()?, tls)?,
-        epoch: value("config-epoch")
-            .and_then(|epoch| epoch.parse().ok())
-            .unwrap_or(0),
-    })
+    }
 }
 
 fn text(part: &ScriptReply) -> Option<&str> {
@@ -222,7 +229,7 @@ fn text(part: &ScriptReply) -> Option<&str> {
 fn ranked(votes: Vec<SentinelVote>) -> Vec<Origin> {
     let mut ranked: Vec<(u64, usize, Origin)> = Vec::new();
     for vote in votes {
-        match ranked.iter_mut().find(|it| is(&it.2, &vote.primary)) {
+        match ranked.iter_mut().find(|it| it.2 == vote.primary) {
             Some((epoch, count, _)) => {
                 *epoch = vote.epoch.max(*epoch);
                 *count = count.saturating_add(1);
@@ -232,10 +239,6 @@ fn ranked(votes: Vec<SentinelVote>) -> Vec<Origin> {
     }
     ranked.sort_by_key(|(epoch, count, _)| Reverse((*epoch, *count)));
     ranked.into_iter().map(|(_, _, server)| server).collect()
-}
-
-fn is(one: &Origin, other: &Origin) -> bool {
-    (&one.host, one.port) == (&other.host, other.port)
 }
 
 #[cfg(test)]
@@ -266,9 +269,15 @@ mod tests {
             "config-epoch",
             "7",
         ];
-        assert_eq!(parse_vote(&parts(&reply), false), Some(vote("redis-1", 7)));
+        assert_eq!(
+            SentinelVote::parse(&parts(&reply), false),
+            Some(vote("redis-1", 7))
+        );
         let reply = ["10.0.0.1", "6379"];
-        assert_eq!(parse_vote(&parts(&reply), false), Some(vote("10.0.0.1", 0)));
+        assert_eq!(
+            SentinelVote::parse(&parts(&reply), false),
+            Some(vote("10.0.0.1", 0))
+        );
         for wrong in [
             &[][..],
             &["ip"],
@@ -278,9 +287,9 @@ mod tests {
             &["ip", "a b", "port", "6379"],
             &["ip", "10.0.0.1", "port", "65536"],
         ] {
-            assert_eq!(parse_vote(&parts(wrong), false), None, "{wrong:?}");
+            assert_eq!(SentinelVote::parse(&parts(wrong), false), None, "{wrong:?}");
         }
-        assert_eq!(parse_vote(&[ScriptReply::Number(1)], false), None);
+        assert_eq!(SentinelVote::parse(&[ScriptReply::Number(1)], false), None);
     }
 
     #[test]

@@ -6,7 +6,14 @@
 //! requests share. Its errors may hold an address or a reply, so they end here, as a
 //! [`StoreError`].
 
-use std::{io, path::Path, sync::Arc};
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use redis::{
     AsyncConnectionConfig, Cmd, ErrorKind, RedisConnectionInfo, RedisError, ServerErrorKind, Value,
@@ -20,9 +27,11 @@ use tokio::{
 };
 
 use super::{
-    address::{StoreLogin, announced},
+    address::StoreLogin,
+    checked::CheckedStream,
     error::StoreError,
     keys::StoreKey,
+    node_list::redirected,
     script::{Script, ScriptReply},
 };
 use crate::outbound::{connection::OutboundConnection, origin::Origin};
@@ -32,8 +41,16 @@ use crate::outbound::{connection::OutboundConnection, origin::Origin};
 pub(super) struct StoreConnection {
     shared: MultiplexedConnection,
     driver: Arc<Driver>,
+    peer: StorePeer,
+}
+
+/// The other end of a connection.
+#[derive(Clone)]
+struct StorePeer {
     /// The server, unless it is reached through a socket of this machine.
     server: Option<Arc<Origin>>,
+    /// It sent what is no reply to a request.
+    is_invalid: Arc<AtomicBool>,
 }
 
 /// The task that reads and writes; dropping this ends it.
@@ -75,9 +92,11 @@ impl StoreConnection {
     {
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
         let login = connection_info(login)?;
+        let (stream, is_invalid) = CheckedStream::new(stream);
+        let peer = StorePeer { server, is_invalid };
         let (shared, driver) = MultiplexedConnection::new_with_config(&login, stream, config)
             .await
-            .map_err(|error| store_error(&error, server.as_deref()))?;
+            .map_err(|error| peer.error(&error))?;
         let (ended, over) = watch::channel(());
         let task = tokio::spawn(async move {
             driver.await;
@@ -90,13 +109,13 @@ impl StoreConnection {
         Ok(Self {
             shared,
             driver,
-            server,
+            peer,
         })
     }
 
     /// The server, unless it is reached through a socket of this machine.
     pub(super) fn server(&self) -> Option<&Origin> {
-        self.server.as_deref()
+        self.peer.server.as_deref()
     }
 
     /// Runs a script by its digest, or by its text if the store does not know it. With `asking`,
@@ -159,13 +178,44 @@ impl StoreConnection {
     fn judge(&self, reply: Result<Value, RedisError>) -> Result<ScriptReply, StoreError> {
         reply
             .map(ScriptReply::from)
-            .map_err(|error| store_error(&error, self.server()))
+            .map_err(|error| self.peer.error(&error))
     }
 
-    /// Resolves when the store or the network has closed the connection.
-    pub(super) async fn closed(&self) {
+    /// Resolves when the store, the network or an invalid reply has closed the connection.
+    pub(super) async fn closed(&self) -> StoreError {
         let mut over = self.driver.over.clone();
         while over.changed().await.is_ok() {}
+        self.peer.broken(io::ErrorKind::ConnectionReset)
+    }
+}
+
+impl StorePeer {
+    /// The error of a call.
+    fn error(&self, error: &RedisError) -> StoreError {
+        let elsewhere = || redirected(error.redirect_node()?.0, self.server.as_deref()?);
+        match error.kind() {
+            ErrorKind::AuthenticationFailed => StoreError::Login,
+            ErrorKind::Io if error.is_timeout() => self.broken(io::ErrorKind::TimedOut),
+            ErrorKind::Io => self.broken(io::ErrorKind::ConnectionReset),
+            ErrorKind::Server(ServerErrorKind::TryAgain) => StoreError::Split,
+            ErrorKind::Server(kind @ (ServerErrorKind::Moved | ServerErrorKind::Ask)) => {
+                match (elsewhere(), kind) {
+                    (Some(node), ServerErrorKind::Moved) => StoreError::Moved(node),
+                    (Some(node), _) => StoreError::Ask(node),
+                    (None, _) => StoreError::refused(error.code()),
+                }
+            }
+            ErrorKind::Server(_) | ErrorKind::Extension => StoreError::refused(error.code()),
+            _ => StoreError::Invalid,
+        }
+    }
+
+    /// The error of a connection that broke in this way.
+    fn broken(&self, how: io::ErrorKind) -> StoreError {
+        match self.is_invalid.load(Ordering::Relaxed) {
+            true => StoreError::Invalid,
+            false => StoreError::Unreachable(how),
+        }
     }
 }
 
@@ -189,63 +239,6 @@ impl From<Value> for ScriptReply {
             Value::BulkString(bytes) => Self::Bytes(bytes),
             Value::Array(values) => Self::List(values.into_iter().map(Self::from).collect()),
             _ => Self::Other,
-        }
-    }
-}
-
-/// The error of a reply from `server`.
-fn store_error(error: &RedisError, server: Option<&Origin>) -> StoreError {
-    let elsewhere = || redirected(error.redirect_node()?.0, server?);
-    match error.kind() {
-        ErrorKind::AuthenticationFailed => StoreError::Login,
-        ErrorKind::Io => StoreError::Unreachable(if error.is_timeout() {
-            io::ErrorKind::TimedOut
-        } else {
-            io::ErrorKind::ConnectionReset
-        }),
-        ErrorKind::Server(ServerErrorKind::TryAgain) => StoreError::Split,
-        ErrorKind::Server(kind @ (ServerErrorKind::Moved | ServerErrorKind::Ask)) => {
-            match (elsewhere(), kind) {
-                (Some(node), ServerErrorKind::Moved) => StoreError::Moved(node),
-                (Some(node), _) => StoreError::Ask(node),
-                (None, _) => StoreError::refused(error.code()),
-            }
-        }
-        ErrorKind::Server(_) | ErrorKind::Extension => StoreError::refused(error.code()),
-        _ => StoreError::Invalid,
-    }
-}
-
-/// The node that a redirect of `server` names by `host:port`. Without a host it is the server's.
-fn redirected(node: &str, server: &Origin) -> Option<Origin> {
-    let (host, port) = node.rsplit_once(':')?;
-    let host = if host.is_empty() { &server.host } else { host };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    announced(host, port.parse().ok()?, server.tls)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_redirect_names_a_node_or_another_port_of_the_same_host() {
-        let server = announced("10.0.0.1", 7000, true).unwrap();
-        for (node, host, port) in [
-            ("10.0.0.2:7001", "10.0.0.2", 7001),
-            ("redis-2.svc:7001", "redis-2.svc", 7001),
-            ("::1:7001", "::1", 7001),
-            ("[::1]:7001", "::1", 7001),
-            (":7001", "10.0.0.1", 7001),
-        ] {
-            let node = redirected(node, &server).unwrap();
-            assert_eq!(
-                (node.host.as_str(), node.port, node.tls),
-                (host, port, true)
-            );
-        }
-        for wrong in ["", "host", "host:", "host:0", "a b:1", "?:7001"] {
-            assert_eq!(redirected(wrong, &server), None, "{wrong}");
         }
     }
 }

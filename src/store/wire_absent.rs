@@ -46,7 +46,7 @@ impl StoreConnection {
         match self.0 {}
     }
 
-    pub(super) async fn closed(&self) {
+    pub(super) async fn closed(&self) -> StoreError {
         match self.0 {}
     }
 }

@@ -157,11 +157,12 @@ impl Replicas {
                 remember: publication.remember(),
             };
             pending.unsure = true;
+            let before = self.outbox.store.link.up_since();
             let reply = self.claim(&request, &pending.inquiry.known).await;
             pending.unsure = reply.is_err();
             let lost_recently = reply.is_err() && self.outbox.store.link.was_lost_recently();
             match pending.inquiry.next(reply, lost_recently) {
-                Step::Acquired => return pending.grant(publication),
+                Step::Acquired => return pending.grant(publication, before),
                 Step::Answered(sealed) => return pending.replay(&sealed),
                 Step::Refused(error) => return Err(error),
                 Step::Retry => {}
@@ -298,12 +299,20 @@ struct PendingClaim<'a> {
 }
 
 impl PendingClaim<'_> {
-    fn grant(&mut self, publication: Publication) -> Result<Claim, ClaimError> {
+    /// `before`: since when the store had been available when it was asked.
+    fn grant(
+        &mut self,
+        mut publication: Publication,
+        before: Option<Instant>,
+    ) -> Result<Claim, ClaimError> {
         let lease = self.lease.take().ok_or(ClaimError::OutcomeUnknown)?;
-        lease.set_publication(Publication {
-            granted: true,
-            ..publication
-        });
+        publication.granted = true;
+        lease.set_publication(publication);
+        // What was published to the primary that is in use now did not have this lease yet.
+        if self.outbox.store.link.up_since() != before {
+            self.outbox.ledger.lock().queue(self.ticket.digest);
+            self.outbox.wake();
+        }
         Ok(Claim::Acquired(lease))
     }
 

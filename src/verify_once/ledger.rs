@@ -224,7 +224,7 @@ impl VerifyLedger {
 
 impl Sessions {
     /// Queues a session to be published, where replicas share it.
-    fn queue(&mut self, digest: SessionDigest) {
+    pub(super) fn queue(&mut self, digest: SessionDigest) {
         let entry = self.by_digest.get_mut(&digest);
         if let Some(publication) = entry.and_then(|entry| entry.publication.as_mut()) {
             publication.queue(digest, &mut self.unpublished);

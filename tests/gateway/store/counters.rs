@@ -175,7 +175,7 @@ fn in_whatever_order_updates_arrive_the_quota_holds_and_every_replica_learns_the
     let redis = runtime.block_on(Redis::start());
     let stores = runtime.block_on(async { [store(&redis).await, store(&redis).await] });
     let steps = prop::collection::vec((0..2_usize, 0..7_u8, 0..8_usize), 1..60);
-    let mut runner = TestRunner::new(Config::with_cases(200));
+    let mut runner = TestRunner::new(Config::with_cases(100));
     // Each case has a user of its own, so that one Redis suffices.
     let users = Cell::new(0);
     let ran = runner.run(&steps, |steps| {

@@ -18,7 +18,12 @@ use tokio::{
 #[derive(Default)]
 struct State {
     connections: usize,
+    commands: usize,
     scripts: usize,
+    /// The keys of each script that it was asked to run, and the number of the connection.
+    asked: Vec<(String, usize)>,
+    /// What its heartbeat returns: every store has another.
+    epoch: u16,
     /// The reply to scripts with such a key, in place of the usual one.
     refusal: Option<(String, String)>,
     /// The replies to other commands that begin with such words.
@@ -41,7 +46,6 @@ impl FakeStore {
         let shared = Arc::clone(&state);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                shared.lock().unwrap().connections += 1;
                 tokio::spawn(serve(stream, Arc::clone(&shared)));
             }
         });
@@ -57,10 +61,10 @@ impl FakeStore {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::<Mutex<State>>::default();
+        state.lock().unwrap().epoch = port;
         let shared = Arc::clone(&state);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                shared.lock().unwrap().connections += 1;
                 tokio::spawn(serve(stream, Arc::clone(&shared)));
             }
         });
@@ -95,6 +99,28 @@ impl FakeStore {
         self.state.lock().unwrap().connections
     }
 
+    /// How many commands it got, scripts included.
+    pub(crate) fn commands(&self) -> usize {
+        self.state.lock().unwrap().commands
+    }
+
+    /// How many scripts it was asked to run that have a key with `part` in it.
+    pub(crate) fn asked(&self, part: &str) -> usize {
+        let state = self.state.lock().unwrap();
+        state
+            .asked
+            .iter()
+            .filter(|(keys, _)| keys.contains(part))
+            .count()
+    }
+
+    /// The number of the connection over which the last of these came.
+    pub(crate) fn last_came_over(&self, part: &str) -> usize {
+        let state = self.state.lock().unwrap();
+        let mut last = state.asked.iter().rev();
+        last.find(|(keys, _)| keys.contains(part)).unwrap().1
+    }
+
     /// How many scripts it was asked to run.
     pub(crate) fn scripts(&self) -> usize {
         self.state.lock().unwrap().scripts
@@ -116,9 +142,19 @@ pub(crate) fn lead(link: &Path, target: &Path) {
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, state: Arc<Mutex<State>>) {
     let mut stream = BufReader::new(stream);
     let mut logged_in = false;
+    let number = {
+        let mut state = state.lock().unwrap();
+        state.connections += 1;
+        state.connections
+    };
     while let Some(words) = command(&mut stream).await {
         let reply = {
             let mut state = state.lock().unwrap();
+            state.commands += 1;
+            if let ["EVALSHA" | "EVAL", _, count, rest @ ..] = &texts(&words)[..] {
+                let keys = rest[..count.parse().unwrap()].join(" ");
+                state.asked.push((keys, number));
+            }
             let login = state.login.as_ref().map(|login| format!("AUTH {login}"));
             match login {
                 Some(login) if words.join(" ") == login => {
@@ -156,10 +192,12 @@ async fn number(stream: &mut (impl AsyncBufReadExt + Unpin)) -> Option<usize> {
     line.trim_end().get(1..)?.parse().ok()
 }
 
+fn texts(words: &[String]) -> Vec<&str> {
+    words.iter().map(String::as_str).collect()
+}
+
 fn reply(words: &[String], state: &mut State) -> String {
-    let ["EVALSHA" | "EVAL", _, count, rest @ ..] =
-        &words.iter().map(String::as_str).collect::<Vec<_>>()[..]
-    else {
+    let ["EVALSHA" | "EVAL", _, count, rest @ ..] = &texts(words)[..] else {
         let line = words.join(" ");
         let mut replies = state.replies.iter();
         let reply = replies.find(|(begins, _)| line.starts_with(begins.as_str()));
@@ -176,6 +214,7 @@ fn reply(words: &[String], state: &mut State) -> String {
         [_, _, _] => "*1\r\n$8\r\nacquired\r\n",
         [rate] if rate.contains(":rate:") => "*2\r\n:1\r\n:5\r\n",
         [quota] if quota.contains(":quota:") => "*4\r\n:1\r\n:0\r\n:0\r\n:0\r\n",
+        [epoch] if epoch.contains(":epoch") => return format!(":{}\r\n", state.epoch),
         _ => ":1\r\n",
     }
     .into()

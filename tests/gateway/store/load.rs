@@ -34,7 +34,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// How long a `verify` waits for a store that was just lost.
 const MOMENT: Duration = Duration::from_secs(3);
 /// Tasks of the greedy user; requests that pass take time.
-const GREEDY: usize = 10;
+const GREEDY: usize = 5;
 /// Qiniu's `error_code` of a session that was used.
 const LAPSED: u64 = 216_502;
 
@@ -62,7 +62,7 @@ impl Site {
         let redis = Redis::guarded(&["--appendonly", "yes", "--appendfsync", "always"]).await;
         let provider = Provider::start(vec![signer.jwk()]).await;
         // Keys are fetched at half of this interval, so that one run includes several fetches.
-        let identity = provider.identity("max_stale = \"4s\"");
+        let identity = provider.identity("max_stale = \"2s\"");
         let (one, other) = tokio::join!(
             replica(qiniu, &redis, &identity),
             replica(qiniu, &redis, &identity)

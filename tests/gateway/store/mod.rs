@@ -12,7 +12,8 @@ pub(crate) mod fake;
 mod limits;
 mod load;
 mod names;
-mod odd_replies;
+mod odd_clusters;
+mod odd_sentinels;
 mod owners;
 mod process;
 mod quotas;
@@ -23,6 +24,7 @@ mod scripts;
 mod secrets;
 mod sessions;
 mod slow;
+mod tls;
 mod traffic;
 
 use std::{
@@ -34,13 +36,24 @@ use crate::support::{
     Answer, Gateway, ISSUER, SESSIONCODE, bearer, folder::Folder, redis::Redis, sealed,
     settings_with,
 };
-use liveness_gateway::config::Settings;
+use liveness_gateway::{config::Settings, store::StorePace};
 
 /// A response of Qiniu's to a video that passes.
 pub(crate) const PASS: &str = concat!(
     r#"{"error_code":0,"error_msg":"SUCCESS","serverlogid":1730042187,"#,
     r#""result":{"score":0.9600000000000001,"action_verify":"pass"}}"#
 );
+
+/// Replicas that notice each other, and give the store time to settle, faster than those of
+/// production do. One waits as long for a failover.
+pub(crate) const PACE: StorePace = StorePace {
+    heartbeat: Duration::from_millis(300),
+    lifetime: Duration::from_secs(3),
+    longest_pause: Duration::from_millis(300),
+    settling: Duration::from_millis(1500),
+    recovery: Duration::from_millis(1500),
+    failover: Duration::from_secs(10),
+};
 
 /// A replica whose calls to the store have plenty of time, because the machine may be busy.
 pub(crate) async fn replica(upstream: SocketAddr, redis: &Redis, routes: &str) -> Gateway {
@@ -62,7 +75,13 @@ pub(crate) fn configured(upstream: SocketAddr, url: &str, store: &str, routes: &
     let store = format!("redis = {{ env = \"REDIS\" }}\n{store}");
     let more = sections(sealed::SETTINGS, &store, routes);
     let qiniu = format!("endpoint = \"http://{upstream}\"");
-    settings_with(&qiniu, "", &more, &[("REDIS", url)])
+    paced(settings_with(&qiniu, "", &more, &[("REDIS", url)]))
+}
+
+/// The same settings at the [`PACE`] of the tests.
+pub(crate) fn paced(mut settings: Settings) -> Settings {
+    settings.store.as_mut().unwrap().pace = PACE;
+    settings
 }
 
 /// The sections of a replica's configuration besides those of every gateway.
@@ -124,7 +143,7 @@ pub(crate) async fn rotating(
     let store = format!("redis = {}\ntimeout = \"2s\"", file("redis"));
     let qiniu = format!("endpoint = \"http://{upstream}\"");
     let more = sections(&sessions, &store, routes);
-    let mut settings = settings_with(&qiniu, "", &more, &[]);
+    let mut settings = paced(settings_with(&qiniu, "", &more, &[]));
     settings.reloadable.poll_interval = Duration::from_millis(5);
     let gateway = Gateway::run(settings).await;
     until(&gateway, "store_up 1").await;

@@ -88,7 +88,8 @@ async fn two_replicas_count_together_and_start_new_windows_together() {
     for count in counts {
         let goes = redis.ask(&["TTL", &count]).await;
         let goes: u64 = str::from_utf8(&goes[0]).unwrap().parse().unwrap();
-        assert!(goes > DAY && goes <= 2 * DAY, "{goes}");
+        // The store's clock goes on while the test's stands.
+        assert!(goes > DAY - 60 && goes <= 2 * DAY, "{goes}");
     }
 }
 

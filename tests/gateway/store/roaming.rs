@@ -51,8 +51,8 @@ pub(crate) struct Roaming {
 }
 
 impl Pair {
-    /// Two replicas with the store at this URL, which both have reached.
-    pub(crate) async fn at(url: &str) -> Self {
+    /// Two replicas with the store at this URL, which both have reached, and this in `[store]`.
+    pub(crate) async fn at(url: &str, store: &str) -> Self {
         let qiniu = upstream::start(Does::Answer(answer("200 OK", ANY))).await;
         let limited = routes()
             .replacen(
@@ -61,7 +61,8 @@ impl Pair {
                 1,
             )
             .replace("quota = \"\"", &format!("quota = \"{VIDEOS}/day\""));
-        let start = || replica_at(qiniu.address, url, "timeout = \"2s\"", &limited);
+        let store = format!("timeout = \"2s\"\n{store}");
+        let start = || replica_at(qiniu.address, url, &store, &limited);
         let both = [start().await, start().await];
         for gateway in &both {
             until(gateway, "store_up 1").await;

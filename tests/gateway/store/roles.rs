@@ -15,6 +15,7 @@ use super::{
 use crate::support::{
     Gateway, VERIFY, emulator,
     folder::Folder,
+    quota::with_quota,
     redis::{self, Redis},
     routes, session, verify_body, video,
 };
@@ -79,6 +80,29 @@ async fn a_store_that_can_t_serve_is_left_for_the_one_its_name_now_leads_to() {
         assert_eq!((one.scripts(), one.connections()), (before, 1), "{code}");
     };
     together(codes.into_iter().map(case)).await;
+}
+
+#[tokio::test]
+async fn a_request_asks_for_its_limits_in_one_round_trip_and_a_verify_twice_for_its_session() {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let folder = Folder::with(&[]);
+    let ([store, _], url) = stores(&folder);
+    let quota = with_quota("1000/day");
+    let gateway = Gateway::run(configured(qiniu, &url, "timeout = \"2s\"", &quota)).await;
+    until(&gateway, "store_up 1").await;
+    let kinds = [":rate:", ":quota:", ":session:"];
+    let asked = || kinds.map(|kind| store.asked(kind));
+    let body = verify_body(&session(&gateway).await, &video(0));
+    assert_eq!(asked(), [1, 2, 0]);
+    gateway.post(false, VERIFY, body).await;
+    assert_eq!(asked(), [2, 4, 2]);
+    // Neither of the first two calls waits for the reply to the other.
+    store.reply("}:", "");
+    let (answer, ()) = tokio::join!(
+        ask(&gateway, "u"),
+        eventually("both", async || asked()[..2] == [3, 5])
+    );
+    assert_eq!(answer.status, 200);
 }
 
 #[tokio::test]

@@ -107,6 +107,10 @@ async fn no_replica_counts_as_dead_before_a_store_that_lost_its_data_can_know() 
     redis.ask(&["SET", "sign:A", "1"]).await;
     assert_eq!(claim(&redis, "B", "A", true).await, ["wait", "A"]);
     redis.ask(&["DEL", "sign:A"]).await;
+    // A replica that was without the store until now does not judge.
+    let args = ["print", "B", "7", "60000", "A", "0", "1", SETTLE, LIFE];
+    let reply = eval(&redis, CLAIM, &["S", "sign:A", "epoch"], &args).await;
+    assert_eq!(reply, ["wait", "A"]);
     assert_eq!(claim(&redis, "B", "A", true).await, ["unknown"]);
 }
 

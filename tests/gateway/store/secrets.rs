@@ -11,9 +11,9 @@ use liveness_gateway::{
     telemetry::{LogFormat, LogSettings, log},
 };
 
-use super::{PASS, configured, replica_at, two, until};
+use super::{PASS, replica_at, two, until};
 use crate::support::{
-    Gateway, SECRET, SECRET_KEY, SESSIONCODE, VERIFY, bearer, emulator, own_process,
+    SECRET, SECRET_KEY, SESSIONCODE, VERIFY, bearer, emulator, own_process,
     redis::{self, Redis},
     routes, sealed,
     upstream::{self, Does, answer},
@@ -147,52 +147,4 @@ async fn is_logged(said: &Arc<Mutex<Vec<u8>>>, line: &str) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("never {line}: {}", text(said));
-}
-
-#[tokio::test]
-async fn a_store_behind_tls_is_used_if_its_certificate_is_trusted() {
-    if !redis::is_there() {
-        return;
-    }
-    let (qiniu, _handle) = emulator(Scenario::Pass).await;
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let folder = std::env::temp_dir().join(format!("liveness-gateway-tls-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let (certificate, key) = (folder.join("tls.crt"), folder.join("tls.key"));
-    std::fs::write(&certificate, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let (certificate, key) = (certificate.to_str().unwrap(), key.to_str().unwrap());
-    let tls = redis::free_port();
-    let _redis = Redis::start_with(&[
-        "--tls-port",
-        &tls.to_string(),
-        "--tls-cert-file",
-        certificate,
-        "--tls-key-file",
-        key,
-        "--tls-ca-cert-file",
-        certificate,
-        "--tls-auth-clients",
-        "no",
-    ])
-    .await;
-    let url = format!("rediss://localhost:{tls}");
-    let trusting = format!("timeout = \"2s\"\nca_file = \"{certificate}\"");
-    let gateway = replica_at(qiniu, &url, &trusting, &routes()).await;
-    until(&gateway, "store_up 1").await;
-    let distrusting = replica_at(qiniu, &url, "timeout = \"2s\"", &routes()).await;
-    assert_eq!(distrusting.post(false, SESSIONCODE, "{}").await.status, 200);
-    until(&distrusting, "store_up 0").await;
-    // The file names another authority, until it is replaced.
-    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let authorities = folder.join("authorities.pem");
-    std::fs::write(&authorities, other.cert.pem()).unwrap();
-    let learning = format!("timeout = \"2s\"\nca_file = {authorities:?}");
-    let mut settings = configured(qiniu, &url, &learning, &routes());
-    settings.reloadable.poll_interval = Duration::from_millis(5);
-    let learning = Gateway::run(settings).await;
-    until(&learning, "store_up 0").await;
-    std::fs::write(&authorities, made.cert.pem()).unwrap();
-    until(&learning, "store_up 1").await;
-    std::fs::remove_dir_all(&folder).unwrap();
 }

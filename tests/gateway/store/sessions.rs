@@ -112,7 +112,7 @@ async fn the_other_replica_has_a_response_before_its_caller_does() {
     let (qiniu, handle) = emulator(Scenario::Pass).await;
     let redis = Redis::start().await;
     let [one, other] = two(qiniu, &redis, &routes()).await;
-    for round in 0..20 {
+    for round in 0..8 {
         let body = verify_body(&session(&one).await, &video(0));
         let first = one.post(false, VERIFY, body.clone()).await;
         for key in redis.keys("{liveness-gateway}:session:*").await {
@@ -204,7 +204,7 @@ async fn a_caller_who_leaves_while_a_new_store_settles_blocks_nothing() {
         return;
     }
     let (qiniu, handle) = emulator(Scenario::Pass).await;
-    let redis = Redis::start_with(&[]).await;
+    let redis = Redis::start_with::<&str>(&[]).await;
     let [one, _other] = two(qiniu, &redis, &routes()).await;
     let body = verify_body(&session(&one).await, &video(0));
     let request = raw::whole("user-1", VERIFY, &body);

@@ -3,6 +3,7 @@
 //!
 //! The environment variable `REDIS_SERVER` names another program, such as `valkey-server`.
 
+pub(crate) mod certificate;
 pub(crate) mod cluster;
 pub(crate) mod watched;
 
@@ -57,7 +58,7 @@ const EPOCH: &str = "{liveness-gateway}:epoch";
 impl Redis {
     /// A store that has existed for long, so that replicas need not wait for what others publish.
     pub(crate) async fn start() -> Self {
-        let redis = Self::start_with(&[]).await;
+        let redis = Self::start_with::<&str>(&[]).await;
         redis.remembers_since(1).await;
         redis
     }
@@ -65,20 +66,16 @@ impl Redis {
     /// A store with the ACL user of the documentation, which the gateway logs in as, and more
     /// options.
     pub(crate) async fn guarded(more: &[&str]) -> Self {
-        let page = include_str!("../../../docs/store.md");
-        let line = page.lines().find(|line| line.contains("ACL SETUSER"));
-        let words = line.unwrap().split_whitespace().skip(2);
-        let user: Vec<_> = ["--user"].into_iter().chain(words).collect();
-        Self::start_with(&[&user, more].concat()).await
+        Self::start_with(&[&documented_user(&[]), more].concat()).await
     }
 
     /// A new store with more options.
-    pub(crate) async fn start_with(more: &[&str]) -> Self {
+    pub(crate) async fn start_with<T: AsRef<str>>(more: &[T]) -> Self {
         Self::start_from(None, more).await
     }
 
     /// The same; with the text of a file, a sentinel that is configured by it.
-    async fn start_from(sentinel: Option<&str>, more: &[&str]) -> Self {
+    async fn start_from(sentinel: Option<&str>, more: &[impl AsRef<str>]) -> Self {
         let number = NUMBER.fetch_add(1, Ordering::SeqCst);
         let folder = format!("liveness-gateway-redis-{}-{number}", std::process::id());
         let folder = std::env::temp_dir().join(folder);
@@ -88,13 +85,14 @@ impl Redis {
             std::fs::write(&file, text).unwrap();
             vec![file.to_str().unwrap().to_owned(), "--sentinel".to_owned()]
         });
-        let password = more.iter().position(|word| *word == "--requirepass");
+        let more: Vec<_> = more.iter().map(|word| word.as_ref().to_owned()).collect();
+        let password = more.iter().position(|word| word == "--requirepass");
         let mut redis = Self {
             port: 0,
             folder,
             first: first.unwrap_or_default(),
-            password: password.map(|at| more[at + 1].to_owned()),
-            more: more.iter().map(|&word| word.to_owned()).collect(),
+            password: password.map(|at| more[at + 1].clone()),
+            more,
             process: None,
         };
         // Another process may take the port before Redis binds it.
@@ -182,6 +180,10 @@ impl Redis {
         }
     }
 
+    pub(crate) fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
     /// Starts it again on the same port with what is on its disk: nothing, unless its options say
     /// so.
     pub(crate) async fn start_again(&mut self) {
@@ -242,6 +244,22 @@ impl Drop for Redis {
         self.kill();
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// The options for the ACL user of the documentation, which may do more.
+fn documented_user<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    let page = include_str!("../../../docs/store.md");
+    let line = page.lines().find(|line| line.contains("ACL SETUSER"));
+    let words = line.unwrap().split_whitespace().skip(2);
+    let words = ["--user"].into_iter().chain(words);
+    words.chain(more.iter().copied()).collect()
+}
+
+/// A permission, if the documentation says that it is needed.
+fn documented(permission: &str) -> &str {
+    let page = include_str!("../../../docs/store.md");
+    assert!(page.contains(&format!("`{permission}`")), "{permission}");
+    permission
 }
 
 pub(crate) fn free_port() -> u16 {

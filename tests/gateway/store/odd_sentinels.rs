@@ -1,11 +1,11 @@
-//! Sentinels and nodes of a cluster that are wrong, odd or silent: one that is right is enough.
+//! Sentinels that are wrong, odd or silent: one that is right is enough.
 //!
 //! Everything is scripted, so this runs everywhere.
 
 use liveness_gateway::emulator::Scenario;
 
-use super::{ask, eventually, fake::FakeStore, replica_at, roles::together, until};
-use crate::support::{Gateway, emulator, redis::free_port, routes};
+use super::{ask, eventually, fake::FakeStore, replica_at, roles::together, rotating, until};
+use crate::support::{emulator, folder::Folder, redis::free_port, routes, sealed};
 
 const TIMEOUT: &str = "timeout = \"2s\"";
 
@@ -75,6 +75,8 @@ async fn one_sentinel_that_is_right_is_enough_whatever_the_other_says() {
         "+OK\r\n".into(),
         "*1\r\n:1\r\n".into(),
         "HTTP/1.1 400 Bad Request\r\n\r\n".into(),
+        "$4000000000\r\n".into(),
+        "*2\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n".into(),
         // It is silent.
         String::new(),
     ];
@@ -152,6 +154,14 @@ async fn a_primary_that_noticed_nothing_is_left_when_a_sentinel_names_its_succes
     let gateway = replica_at(qiniu, &url, TIMEOUT, &routes()).await;
     until(&gateway, "store_up 1").await;
     assert_eq!(new.connections(), 0);
+    // While no sentinel can tell, it stays in use.
+    let [stale, other] =
+        [stale, other].map(|it| it.replies("SENTINEL", "-LOADING of the test\r\n"));
+    let asked = [stale.commands(), other.commands()];
+    let again = async || stale.commands() > asked[0] + 4 && other.commands() > asked[1] + 4;
+    eventually("two looks", again).await;
+    assert!(gateway.metrics().await.contains("store_up 1\n"));
+    let _stale = stale.replies("SENTINEL", &names("127.0.0.1", old.port, 1));
     // Named too early: it is not promoted yet, and the old one stays in use.
     let other = other.replies("SENTINEL MASTER", &names("127.0.0.1", replica.port, 2));
     eventually("a try", async || replica.connections() > 0).await;
@@ -167,73 +177,40 @@ async fn a_primary_that_noticed_nothing_is_left_when_a_sentinel_names_its_succes
     assert_eq!(old.connections(), 1);
 }
 
-/// A node's list of nodes: this server has all slots.
-fn slots(host: &str, port: u16) -> String {
-    format!("*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n{host}:{port}\r\n$2\r\nid\r\n")
-}
-
-async fn at_cluster(qiniu: std::net::SocketAddr, node: &FakeStore) -> Gateway {
-    let url = format!("redis+cluster://localhost:{}", node.port);
+#[tokio::test]
+async fn one_server_under_two_names_is_one_primary() {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let store = FakeStore::on_port().await;
+    let by_address = naming(&store, 1).await;
+    let by_name = sentinel(&names("localhost", store.port, 1)).await;
+    let url = url("", &[by_address.port, by_name.port], "");
     let gateway = replica_at(qiniu, &url, TIMEOUT, &routes()).await;
     until(&gateway, "store_up 1").await;
-    gateway
-}
-
-#[tokio::test]
-async fn the_slot_is_found_however_the_nodes_name_each_other_and_a_call_goes_where_it_is_sent() {
-    let (qiniu, _) = emulator(Scenario::Pass).await;
-    let [second, third, fourth] = [
-        FakeStore::on_port().await,
-        FakeStore::on_port().await,
-        FakeStore::on_port().await,
-    ];
-    // Named without a host; then without one in a redirect; then by a name.
-    let first = FakeStore::on_port().await;
-    let first = first.replies("CLUSTER SLOTS", &slots("$-1\r\n", second.port));
-    second.reply("}:", &format!("-MOVED 1 :{}\r\n", third.port));
-    let gateway = at_cluster(qiniu, &first).await;
-    assert_eq!(second.connections(), 1);
-    third.reply(":rate:", &format!("-ASK 1 localhost:{}\r\n", fourth.port));
-    for _ in 0..2 {
-        let before = fourth.scripts();
-        assert_eq!(ask(&gateway, "u").await.status, 200);
-        assert_eq!(fourth.scripts(), before + 1);
-    }
-    assert_eq!((third.connections(), fourth.connections()), (1, 1));
-    assert!(gateway.metrics().await.contains("store_up 1\n"));
-    // The slot is at the fourth now.
-    third.reply("}:", &format!("-MOVED 1 localhost:{}\r\n", fourth.port));
-    let before = fourth.scripts();
+    // The other name is tried with each look at the sentinels, and nothing comes of it.
+    let by_name = by_name.replies("SENTINEL MASTER", &names("localhost", store.port, 2));
+    let _by_address = by_address.replies("SENTINEL MASTER", &names("localhost", store.port, 2));
+    let before = store.connections();
+    eventually("tries", async || store.connections() >= before + 3).await;
+    drop(by_name);
     assert_eq!(ask(&gateway, "u").await.status, 200);
-    assert!(fourth.scripts() > before);
-    assert!(gateway.metrics().await.contains("store_up 1\n"));
+    assert_eq!(store.last_came_over(":rate:"), 1);
 }
 
 #[tokio::test]
-async fn a_cluster_that_sends_calls_in_a_circle_or_is_down_is_left_until_it_recovers() {
+async fn sentinels_of_a_new_url_are_asked_while_the_primary_is_in_use() {
     let (qiniu, _) = emulator(Scenario::Pass).await;
-    let case = async |fault: &'static str| {
-        let [one, other] = [FakeStore::on_port().await, FakeStore::on_port().await];
-        let reply = slots("$9\r\nlocalhost\r\n", one.port);
-        let one = one.replies("CLUSTER SLOTS", &reply);
-        let gateway = at_cluster(qiniu, &one).await;
-        other.reply("}:", &format!("-MOVED 1 localhost:{}\r\n", one.port));
-        let fault = fault.replace("PORT", &other.port.to_string());
-        one.reply("}:", &format!("{fault}\r\n"));
-        assert_eq!(ask(&gateway, "u").await.status, 200, "{fault}");
-        until(&gateway, "store_up 0").await;
-        assert_eq!(ask(&gateway, "u").await.status, 200, "{fault}");
-        one.recover();
-        until(&gateway, "store_up 1").await;
-    };
-    together(
-        [
-            "-MOVED 1 localhost:PORT",
-            "-CLUSTERDOWN of the test",
-            "-MOVED 1 nowhere",
-        ]
-        .into_iter()
-        .map(case),
-    )
+    let [old, new] = [FakeStore::on_port().await, FakeStore::on_port().await];
+    let (before, after) = (naming(&old, 1).await, naming(&new, 1).await);
+    let folder = Folder::with(&[("redis", &url("", &[before.port], ""))]);
+    let gateway = rotating(qiniu, &folder, sealed::SETTINGS, &routes()).await;
+    assert_eq!((old.connections(), new.connections()), (1, 0));
+    folder.write("redis", &url("", &[after.port], ""));
+    eventually("a switch", async || new.connections() == 1).await;
+    eventually("calls to the new one", async || {
+        let before = new.scripts();
+        assert_eq!(ask(&gateway, "u").await.status, 200);
+        new.scripts() > before
+    })
     .await;
+    assert_eq!(old.connections(), 1);
 }
