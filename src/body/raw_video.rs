@@ -7,7 +7,9 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::{BodyRefusal, BodyRules, incoming::IncomingBody, nonce::Nonce, pieces::BodyPieces};
+use super::{
+    BodyRefusal, BodyRules, attempt::json, incoming::IncomingBody, nonce::Nonce, pieces::BodyPieces,
+};
 use crate::{
     json::sink::{CapturedValue, CutSink},
     media::{
@@ -62,7 +64,7 @@ pub(super) async fn receive(
     }
     let session = match &mut pieces.attempt {
         Some(attempt) => attempt.open(&video.session),
-        None => quoted(&video.session),
+        None => json(Some(&video.session)),
     };
     pieces.session_so_far()?;
     pieces.append(WipedVec::new(b"{\"session_id\":".to_vec()));
@@ -100,15 +102,6 @@ pub(super) async fn receive(
         false => CapturedValue::absent(),
     };
     Ok(rules.asked(value, video.nonce.as_ref()))
-}
-
-/// A text that needs no escapes, as JSON.
-fn quoted(text: &str) -> WipedVec {
-    let mut json = WipedVec::new(Vec::with_capacity(text.len().saturating_add(2)));
-    json.push(b'"');
-    json.extend_from_slice(text.as_bytes());
-    json.push(b'"');
-    json
 }
 
 /// Encodes chunks of any size as base64.

@@ -127,15 +127,26 @@ mod tests {
         }
     }
 
+    /// Bytes without a pattern. To have proptest choose each of them takes a hundred times as long.
+    fn noise(seed: u64, length: usize) -> Vec<u8> {
+        let hashes = (0_u64..).map(|at| Sha256::digest([seed, at].map(u64::to_be_bytes).concat()));
+        hashes.flatten().take(length).collect()
+    }
+
     proptest! {
         #[test]
         fn raw_bytes_and_base64_have_the_same_digest_however_they_are_split(
-            video in proptest::collection::vec(any::<u8>(), 1..20_000),
+            seed in any::<u64>(),
+            length in 1_usize..20_000,
             split in 1_usize..10_000,
         ) {
+            let video = noise(seed, length);
             let text = BASE64.encode(&video);
             prop_assert_eq!(of_text(text.as_bytes(), split), wanted(&video));
-            prop_assert_eq!(of_text(text.as_bytes(), split % 7 + 1), wanted(&video));
+            // In small parts, so many of them that each of the states is met.
+            let front = &video[..length.min(600)];
+            let text = BASE64.encode(front);
+            prop_assert_eq!(of_text(text.as_bytes(), split % 7 + 1), wanted(front));
             let mut digest = VideoDigest::default();
             video.chunks(split).for_each(|part| digest.bytes(part));
             prop_assert_eq!(digest.finish(), wanted(&video));

@@ -1,14 +1,12 @@
 //! What of Qiniu's responses reaches a frontend: what the operator names and nothing else, whatever
 //! Qiniu adds one day.
 
-use liveness_gateway::{
-    emulator::Scenario,
-    telemetry::{LogFormat, LogSettings, log},
-};
+use liveness_gateway::emulator::Scenario;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Gateway, SESSIONCODE, UNBOUND, VERDICT, VERIFY, claims, emulator, own_process, routes, session,
+    Gateway, SESSIONCODE, UNBOUND, VERDICT, VERIFY, claims, emulator, events, own_process, routes,
+    session,
     upstream::{self, Does, answer},
     verify_body, video,
 };
@@ -171,12 +169,7 @@ async fn the_name_of_a_member_that_is_kept_back_is_logged_once_and_its_value_nev
     if !own_process::is_here(name) {
         return;
     }
-    let (lines, log) = log::LogWriter::capture();
-    let settings = LogSettings {
-        format: LogFormat::Json,
-        level: tracing::Level::INFO,
-    };
-    log::subscribe(settings, lines).unwrap();
+    let log = events::capture(tracing::Level::INFO);
     let long = "图".repeat(30);
     let many: String = (0..150).map(|at| format!(",\"many{at:03}\":1")).collect();
     let valid = format!(

@@ -230,7 +230,7 @@ async fn a_video_of_twenty_mebibytes_is_accepted() {
     let size = 20 * 1024 * 1024;
     video.extend_from_slice(&u32::try_from(size - VIDEO.len()).unwrap().to_be_bytes());
     video.extend_from_slice(b"free");
-    video.resize(size, 0);
+    video.extend(vec![0; size - video.len()]);
     assert_eq!(emulator.verify(&video, "").await.code(), 0);
 }
 

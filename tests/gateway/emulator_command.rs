@@ -3,103 +3,69 @@
 
 use std::{
     io::{BufRead, BufReader},
-    net::SocketAddr,
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Command, Stdio},
 };
 
 use bytes::Bytes;
 use hyper::Request;
 
 use crate::support::{
-    ACCESS_KEY, ISSUER, SECRET, SECRET_KEY, SESSIONCODE, bearer, folder::Folder, identity, send,
+    ACCESS_KEY, ISSUER, SECRET, SECRET_KEY, SESSIONCODE, bearer,
+    folder::Folder,
+    identity,
+    program::{PROGRAM, Program},
+    send,
 };
 
-const BINARY: &str = env!("CARGO_BIN_EXE_liveness-gateway");
 const VARIABLES: [(&str, &str); 3] = [
     ("QINIU_ACCESS_KEY", ACCESS_KEY),
     ("QINIU_SECRET_KEY", SECRET_KEY),
     ("TOKEN_SECRET", SECRET),
 ];
 
-/// A running command, killed when it is dropped.
-struct RunningCommand {
-    child: Child,
-    output: BufReader<ChildStdout>,
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments).env_clear().envs(VARIABLES);
+    command
 }
 
-impl RunningCommand {
-    fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(BINARY)
-            .args(arguments)
-            .env_clear()
-            .envs(VARIABLES)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        Self { child, output }
-    }
-
-    /// The next line of standard output that contains `part`.
-    fn line(&mut self, part: &str) -> String {
-        loop {
-            let mut line = String::new();
-            let read = self.output.read_line(&mut line).unwrap();
-            assert!(read > 0, "it ended without a line with {part}");
-            if line.contains(part) {
-                return line.trim().to_owned();
-            }
-        }
-    }
-
-    /// Standard error, up to a line that contains `part`.
-    fn errors(&mut self, part: &str) -> String {
-        let mut errors = BufReader::new(self.child.stderr.as_mut().unwrap());
-        let mut text = String::new();
-        while !text.contains(part) {
-            assert!(errors.read_line(&mut text).unwrap() > 0, "{text}");
-        }
-        text
-    }
+/// Starts a command. Returns it and the first line that contains `part`.
+async fn started(arguments: &[&str], part: &str) -> (Program, String) {
+    let program = Program::start(command(arguments).stderr(Stdio::piped()));
+    let line = program.output.line(part).await.trim().to_owned();
+    (program, line)
 }
 
-impl Drop for RunningCommand {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-#[test]
-fn emulator_and_sandbox_listen_on_a_host_name() {
-    let mut emulator = RunningCommand::start(&["emulator", "--listen", "localhost:0"]);
-    let url = emulator.line("http://");
+#[tokio::test]
+async fn emulator_and_sandbox_listen_on_a_host_name() {
+    let (_emulator, url) = started(&["emulator", "--listen", "localhost:0"], "http://").await;
     assert!(url.starts_with("http://127.0.0.1:"), "{url}");
-    let mut sandbox = RunningCommand::start(&["sandbox", "--listen", "localhost:0"]);
-    let gateway = sandbox.line("  gateway ");
+    let (_sandbox, gateway) = started(&["sandbox", "--listen", "localhost:0"], "  gateway ").await;
     assert!(gateway.contains("http://127.0.0.1:"), "{gateway}");
 }
 
 #[test]
 fn a_wrong_listen_address_is_named_with_its_flag_and_an_example() {
-    for command in ["emulator", "sandbox"] {
+    for name in ["emulator", "sandbox"] {
         for wrong in ["localhost", "8085", "no-such-host.invalid:8085"] {
-            let mut refused = RunningCommand::start(&[command, "--listen", wrong]);
-            let errors = refused.errors("for example");
-            for part in ["--listen", wrong, "localhost:8080"] {
-                assert!(errors.contains(part), "{command}: {errors}");
+            let refused = command(&[name, "--listen", wrong]).output().unwrap();
+            let errors = String::from_utf8(refused.stderr).unwrap();
+            for part in ["--listen", wrong, "localhost:8080", "for example"] {
+                assert!(errors.contains(part), "{name}: {errors}");
             }
-            assert_eq!(refused.child.wait().unwrap().code(), Some(2));
+            assert_eq!(refused.status.code(), Some(2));
         }
     }
 }
 
 #[tokio::test]
 async fn a_gateway_with_the_printed_qiniu_section_works_with_the_emulator() {
-    let mut emulator = RunningCommand::start(&["emulator", "--listen", "127.0.0.1:0"]);
-    let url = emulator.line("http://");
-    let hint = emulator.errors("Stop the emulator");
+    let (mut emulator, url) = started(&["emulator", "--listen", "127.0.0.1:0"], "http://").await;
+    let mut errors = BufReader::new(emulator.child.stderr.take().unwrap());
+    let mut hint = String::new();
+    while !hint.contains("Stop the emulator") {
+        assert!(errors.read_line(&mut hint).unwrap() > 0, "{hint}");
+    }
     let section: String = hint
         .lines()
         .filter(|line| line.contains(" = "))
@@ -111,9 +77,8 @@ async fn a_gateway_with_the_printed_qiniu_section_works_with_the_emulator() {
     let text = format!("{listeners}[qiniu]\n{section}{identity}");
     let folder = Folder::with(&[("gateway.toml", &text)]);
     let file = folder.path().join("gateway.toml");
-    let mut gateway = RunningCommand::start(&["serve", "--config", file.to_str().unwrap()]);
-    let record: serde_json::Value = serde_json::from_str(&gateway.line("\"listening\"")).unwrap();
-    let address: SocketAddr = record["address"].as_str().unwrap().parse().unwrap();
+    let gateway = Program::start(&mut command(&["serve", "--config", file.to_str().unwrap()]));
+    let address = gateway.output.address("listening").await;
     let request = Request::post(SESSIONCODE)
         .header("host", address.to_string())
         .header("authorization", bearer("user-1"))

@@ -244,9 +244,7 @@ async fn a_caller_that_disconnects_does_not_stop_the_delivery() {
     ));
     backend.arrived.notified().await;
     caller.abort();
-    while !gateway.metrics().await.contains("requests_in_flight 0\n") {
-        tokio::task::yield_now().await;
-    }
+    gateway.until_metrics_have("requests_in_flight 0").await;
     backend.answer.notify_one();
     for _ in 0..1000 {
         if gateway

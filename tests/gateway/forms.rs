@@ -7,6 +7,7 @@ mod same;
 
 use std::process::Command;
 
+use crate::memory::{all_given_back, held};
 use crate::support::{
     Answer, Gateway, VERIFY, bearer, emulator,
     form::{self, upload},
@@ -14,7 +15,7 @@ use crate::support::{
     refusal::told,
     routes,
     sealed::{self, fresh},
-    session,
+    session, until,
     upstream::{self, Does},
     verify_body, video,
 };
@@ -177,34 +178,18 @@ async fn a_form_reserves_what_its_video_takes_as_base64() {
     let gate = std::sync::Arc::new(Semaphore::new(0));
     let qiniu = upstream::start(Does::WhenLet(gate, upstream::answer("200 OK", PASS))).await;
     let gateway = Gateway::unbound(qiniu.address).await;
-    let held = async || {
-        let metrics = gateway.metrics().await;
-        let line = metrics
-            .lines()
-            .find(|line| line.starts_with("liveness_gateway_body_memory_bytes "));
-        line.unwrap()
-            .rsplit(' ')
-            .next()
-            .unwrap()
-            .parse::<u64>()
-            .unwrap()
-    };
     for (declared, reserved) in [(3_000_000, 4_000_000), (28_000_000, 27_962_027)] {
         let lines = format!("Content-Length: {declared}");
         let head = raw::head("user-1", VERIFY, &lines).replace("application/json", form::MEDIA);
         let stream = raw::begin(gateway.address, &(head + "--")).await;
-        while held().await == 0 {
-            tokio::task::yield_now().await;
-        }
-        let held_now = held().await;
+        until("memory is reserved", async || held(&gateway).await > 0).await;
+        let held_now = held(&gateway).await;
         assert!(
             (reserved..reserved + 60_000).contains(&held_now),
             "{held_now}"
         );
         drop(stream);
-        while held().await != 0 {
-            tokio::task::yield_now().await;
-        }
+        all_given_back(&gateway, "left at the start of a form").await;
     }
 }
 

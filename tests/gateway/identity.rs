@@ -8,9 +8,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Gateway, emulator,
+    Gateway, emulator, found,
     identity::{DISCOVERY, Does, KEYS, Provider, Signer, gateway, hasty, said},
     secure::Authority,
+    until,
 };
 use liveness_gateway::{auth::remote::FetchTiming, emulator::Scenario};
 
@@ -131,13 +132,8 @@ async fn without_keys(gateway: &Gateway) -> (u16, String, Value) {
 
 /// Waits until the check of keys says so.
 pub(crate) async fn until_keys_are(gateway: &Gateway, keys: &str) {
-    for _ in 0..5000 {
-        if without_keys(gateway).await.1 == keys {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    panic!("never {keys}: {}", gateway.log());
+    let is_so = found(async || (without_keys(gateway).await.1 == keys).then_some(()));
+    assert!(is_so.await.is_some(), "never {keys}: {}", gateway.log());
 }
 
 #[tokio::test]
@@ -179,12 +175,10 @@ async fn the_provider_sets_how_long_its_keys_are_kept() {
     assert_eq!(gateway.ask(&token).await.status, 200);
     provider.publish(vec![new.jwk()]);
     // No token asks for a key here: the old key goes because its set is too old.
-    let mut looks = 0;
-    while gateway.ask(&token).await.status != 401 {
-        looks += 1;
-        assert!(looks < 1000, "the old set is still in use");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    until("the old set is out of use", async || {
+        gateway.ask(&token).await.status == 401
+    })
+    .await;
     assert_eq!(
         gateway.ask(&new.token(&provider, "alice")).await.status,
         200

@@ -10,6 +10,7 @@ use crate::{
     support::{
         emulator,
         identity::{Does, KEYS, Provider, Signer, gateway, hasty, logged, said, section},
+        until,
     },
 };
 use liveness_gateway::{auth::remote::FetchTiming, emulator::Scenario};
@@ -93,12 +94,7 @@ async fn a_set_that_is_written_otherwise_is_used() {
         assert_eq!(answer.status, 200, "{header}");
     }
     // Each fault is logged once, however often the set is fetched.
-    let mut looks = 0;
-    while provider.requests(KEYS) < 4 {
-        looks += 1;
-        assert!(looks < 5000, "no further fetch");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    until("further fetches", async || provider.requests(KEYS) >= 4).await;
     let log = logged(&provider);
     for part in [
         "left out key 7 (\\\"damaged\\\")",

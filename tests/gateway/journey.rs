@@ -1,7 +1,7 @@
 //! The whole journey on real input: real videos, a strict emulator, and what each side receives.
 
 use crate::support::{
-    Gateway, SESSIONCODE, VERIFY, bearer, emulator, raw, routes, send, session,
+    Gateway, SESSIONCODE, VERIFY, bearer, emulator, raw, routes, send, session, until,
     upstream::{self, Does},
     verify_body, video,
 };
@@ -124,7 +124,7 @@ async fn twenty_mebibytes_pass_and_one_byte_over_the_cap_does_not() {
             0
         );
         let mut body = verify_body(&session(&gateway).await, &video(0)).into_bytes();
-        body.resize(28 << 20, b' ');
+        body.extend(vec![b' '; (28 << 20) - body.len()]);
         assert_eq!(
             gateway.post(http2, VERIFY, body.clone()).await.json()["error_code"],
             0
@@ -166,20 +166,14 @@ async fn a_request_under_way_finishes_when_the_gateway_stops() {
     let lines = format!("Content-Length: {}", body.len());
     let head = raw::head("user-1", VERIFY, &lines);
     let mut stream = raw::begin(gateway.address, &(head + first)).await;
-    while !gateway
-        .metrics()
-        .await
-        .contains("liveness_gateway_requests_in_flight 1\n")
-    {
-        tokio::task::yield_now().await;
-    }
+    gateway.until_metrics_have("requests_in_flight 1").await;
     gateway.stop();
-    while tokio::net::TcpStream::connect(gateway.address)
-        .await
-        .is_ok()
-    {
-        tokio::task::yield_now().await;
-    }
+    until("the listener is closed", async || {
+        tokio::net::TcpStream::connect(gateway.address)
+            .await
+            .is_err()
+    })
+    .await;
     stream.write_all(rest.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -201,9 +195,7 @@ async fn a_request_that_outlasts_the_stop_gets_an_error() {
             .header("authorization", bearer("u"))
             .header("content-type", "application/json");
         let asking = tokio::spawn(send(gateway.address, http2, request, "{}".into()));
-        while qiniu.requests() == 0 {
-            tokio::task::yield_now().await;
-        }
+        qiniu.until_requests(1).await;
         gateway.stop();
         let answer = asking.await.unwrap();
         assert_eq!(
@@ -224,9 +216,7 @@ async fn a_stop_abandons_the_call_of_a_disconnected_caller_at_its_deadline() {
     let mut gateway = Gateway::start(qiniu.address, "drain_timeout = \"100ms\"", &routes()).await;
     let request = raw::whole("u", SESSIONCODE, "{}");
     let stream = raw::begin(gateway.address, &request).await;
-    while qiniu.requests() == 0 {
-        tokio::task::yield_now().await;
-    }
+    qiniu.until_requests(1).await;
     drop(stream);
     gateway.stop();
     let ended = (&mut gateway.ended).await.unwrap();

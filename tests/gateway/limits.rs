@@ -48,9 +48,7 @@ async fn concurrent_calls_are_limited_for_each_user() {
     let body = verify_body("S", &video(0));
     let first = gateway.post(false, VERIFY, body.clone());
     let second = async {
-        while hanging.requests() == 0 {
-            tokio::task::yield_now().await;
-        }
+        hanging.until_requests(1).await;
         gateway.post(true, VERIFY, body.clone()).await
     };
     let (first, second) = tokio::join!(first, second);

@@ -4,20 +4,16 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use crate::support::{
-    Answer, Gateway, ISSUER, SECRET, SECRET_KEY, SESSIONCODE, VERIFY, bearer, emulator, form,
-    own_process, routes, sealed, session,
+    Answer, Gateway, ISSUER, SECRET, SECRET_KEY, SESSIONCODE, VERIFY, bearer, emulator, events,
+    form, own_process, routes, sealed, session, token_with,
     upstream::{self, Does, answer},
     verify_body, video,
 };
-use liveness_gateway::{
-    emulator::Scenario,
-    generate::{TokenClaims, development_token},
-    telemetry::{LogFormat, LogSettings, log},
-};
+use liveness_gateway::emulator::Scenario;
 
 #[cfg(target_os = "linux")]
 mod chunked;
@@ -159,15 +155,9 @@ impl Watch {
 
 /// A token of [`USER`] with this issuer and audience.
 fn token_of(issuer: &str, audience: &str) -> String {
-    let claims = TokenClaims {
-        issuer,
-        audience,
-        subject: USER,
-        scope: None,
-        now: SystemTime::now(),
-        lifetime: Duration::from_secs(600),
-    };
-    let token = development_token(SECRET.as_bytes(), &claims).unwrap();
+    let token = token_with(SECRET, |claims| {
+        (claims.issuer, claims.audience, claims.subject) = (issuer, audience, USER);
+    });
     format!("Bearer {token}")
 }
 
@@ -227,12 +217,7 @@ async fn no_marker_leaves_the_gateway() {
     if !own_process::is_here("markers::no_marker_leaves_the_gateway") {
         return;
     }
-    let (lines, log) = log::LogWriter::capture();
-    let settings = LogSettings {
-        format: LogFormat::Json,
-        level: tracing::Level::TRACE,
-    };
-    log::subscribe(settings, lines).unwrap();
+    let log = events::capture(tracing::Level::TRACE);
     tracing::trace!(target: "liveness_gateway::markers", "the log is captured");
     let mut watch = Watch {
         left: Vec::new(),

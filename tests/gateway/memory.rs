@@ -1,9 +1,9 @@
 //! The memory for bodies is returned however a request ends, and no request waits for it.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use crate::support::{
-    Gateway, SESSIONCODE, UNBOUND, VERIFY, bearer, emulator, raw, routes, session,
+    Gateway, SESSIONCODE, UNBOUND, VERIFY, bearer, emulator, raw, routes, session, until,
     upstream::{self, Does, answer},
     verify_body, video,
 };
@@ -26,22 +26,14 @@ pub(crate) async fn held(gateway: &Gateway) -> u64 {
 
 /// Waits until nothing is reserved.
 pub(crate) async fn all_given_back(gateway: &Gateway, what: &str) {
-    for _ in 0..2000 {
-        if held(gateway).await == 0 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("{what}: {} bytes are still held", held(gateway).await);
+    until(what, async || held(gateway).await == 0).await;
 }
 
 /// Sends a head and a part of the body, and waits until memory is reserved for it.
 async fn begin(gateway: &Gateway, length: usize, part: &str) -> TcpStream {
     let head = raw::head("user-1", VERIFY, &format!("Content-Length: {length}"));
     let stream = raw::begin(gateway.address, &(head + part)).await;
-    while held(gateway).await == 0 {
-        tokio::task::yield_now().await;
-    }
+    until("memory is reserved", async || held(gateway).await > 0).await;
     stream
 }
 
@@ -103,9 +95,7 @@ async fn a_caller_that_disconnects_returns_its_memory() {
 
     let body = verify_body("s", &video(100_000));
     let stream = begin(&gateway, body.len(), &body).await;
-    while qiniu.requests() == 0 {
-        tokio::task::yield_now().await;
-    }
+    qiniu.until_requests(1).await;
     drop(stream);
     assert!(held(&gateway).await > 0, "the call goes on, with its body");
     all_given_back(&gateway, "left while Qiniu was asked").await;
@@ -151,9 +141,7 @@ async fn without_memory_a_request_is_rejected_at_once() {
     // A complete body is needed until its call has ended, however long that takes.
     let body = verify_body("s", &video(20 * 1024 * 1024));
     let first = raw::begin(gateway.address, &raw::whole("user-1", VERIFY, &body)).await;
-    while qiniu.requests() == 0 {
-        tokio::task::yield_now().await;
-    }
+    qiniu.until_requests(1).await;
     for http2 in [false, true] {
         let request = gateway
             .request(http2, "POST", VERIFY)
@@ -214,9 +202,7 @@ async fn raw_videos_return_their_memory() {
     let lines = "Liveness-Session: s\r\nContent-Length: 3000000";
     let head = raw::head("user-1", VERIFY, lines).replace("application/json", "video/mp4");
     let stream = raw::begin(gateway.address, &(head + "v")).await;
-    while held(&gateway).await == 0 {
-        tokio::task::yield_now().await;
-    }
+    until("memory is reserved", async || held(&gateway).await > 0).await;
     assert!((4_000_000..4_010_000).contains(&held(&gateway).await));
     drop(stream);
     all_given_back(&gateway, "left in the middle of a video").await;
@@ -247,8 +233,9 @@ async fn http2_streams_that_are_reset_return_their_memory() {
         let asked = qiniu.requests();
         let request = request.body(Half(Some(body.into()), whole)).unwrap();
         let call = tokio::spawn(sender.send_request(request));
-        while held(&gateway).await == 0 || (whole && qiniu.requests() == asked) {
-            tokio::task::yield_now().await;
+        until("memory is reserved", async || held(&gateway).await > 0).await;
+        if whole {
+            qiniu.until_requests(asked + 1).await;
         }
         call.abort();
         all_given_back(&gateway, "a stream that was reset").await;

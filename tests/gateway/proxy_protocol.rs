@@ -1,14 +1,11 @@
 //! `server.proxy_protocol`: PROXY headers before plain HTTP and before TLS.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use liveness_gateway::{
-    emulator::Scenario,
-    telemetry::{LogFormat, LogSettings, log},
-};
+use liveness_gateway::emulator::Scenario;
 use rustls::RootCertStore;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -16,8 +13,8 @@ use tokio::{
 };
 
 use crate::{
-    connections::{certificates, peer::soon},
-    support::{Gateway, SESSIONCODE, emulator, own_process, raw, routes},
+    connections::certificates,
+    support::{Gateway, SESSIONCODE, emulator, events, own_process, raw, routes, soon},
 };
 
 const TRUSTED: &str = "proxy_protocol = true\ntrusted_proxies = [\"127.0.0.1\", \"10.0.0.0/8\"]\n";
@@ -265,13 +262,7 @@ async fn a_header_has_the_head_timeout() {
         }
         assert_eq!(gateway.log(), "");
     }
-    while !gateway
-        .metrics()
-        .await
-        .contains("liveness_gateway_connections 0\n")
-    {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    gateway.until_metrics_have("connections 0").await;
 }
 
 #[tokio::test]
@@ -300,12 +291,7 @@ async fn health_checks_of_a_load_balancer_leave_no_line_in_the_log() {
     if !own_process::is_here(name) {
         return;
     }
-    let (lines, log) = log::LogWriter::capture();
-    let settings = LogSettings {
-        format: LogFormat::Json,
-        level: tracing::Level::INFO,
-    };
-    log::subscribe(settings, lines).unwrap();
+    let log = events::capture(tracing::Level::INFO);
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let plain = Gateway::start(qiniu, TRUSTED, &routes()).await;
     let (tls, _roots, _files) = secure(qiniu, TRUSTED).await;

@@ -48,13 +48,6 @@ fn bound(quota: &str) -> String {
     format!("{}{}", sealed::SETTINGS, with_quota(quota))
 }
 
-/// Waits until Qiniu has received this many requests.
-async fn seen(qiniu: &upstream::Upstream, requests: usize) {
-    while qiniu.requests() < requests {
-        tokio::task::yield_now().await;
-    }
-}
-
 #[tokio::test]
 async fn both_limits_are_reported_and_the_quota_resets_at_midnight() {
     let (qiniu, handle) = emulator(Scenario::Pass).await;
@@ -205,7 +198,7 @@ async fn concurrent_calls_never_exceed_the_quota_together() {
         let refused = tries.join_next().await.unwrap().unwrap();
         told(&refused, 429, "quota_exceeded");
     }
-    seen(&qiniu, 10).await;
+    qiniu.until_requests(10).await;
     gate.add_permits(60);
     for answer in tries.join_all().await {
         assert_eq!((answer.body.as_ref(), left(&answer)), (PASS.as_bytes(), 0));
@@ -222,18 +215,14 @@ async fn disconnecting_before_the_call_is_free_and_during_the_call_is_not() {
     let body = verify_body(&sealed::fresh(qiniu.address, "S1"), &video(0));
     let request = whole("user-1", VERIFY, &body);
     let half = begin(gateway.address, &request[..request.len() - 100]).await;
-    let held = format!("liveness_gateway_body_memory_bytes {}\n", body.len());
-    while !gateway.metrics().await.contains(&held) {
-        tokio::task::yield_now().await;
-    }
+    let held = format!("body_memory_bytes {}", body.len());
+    gateway.until_metrics_have(&held).await;
     drop(half);
     gateway.record(VERIFY).await;
     let in_it = begin(gateway.address, &request).await;
-    seen(&qiniu, 1).await;
+    qiniu.until_requests(1).await;
     drop(in_it);
-    while !gateway.metrics().await.contains("requests_in_flight 0\n") {
-        tokio::task::yield_now().await;
-    }
+    gateway.until_metrics_have("requests_in_flight 0").await;
     gate.add_permits(2);
     // The retry gets the cached response for free; the next call is the second.
     let retry = gateway.post(true, VERIFY, body).await;
@@ -299,7 +288,7 @@ async fn a_rejection_for_concurrency_costs_no_quota() {
     let (gateway, _) = gateway(qiniu.address, &one).await;
     let first = verify(&gateway, qiniu.address, "S1");
     let rest = async {
-        seen(&qiniu, 1).await;
+        qiniu.until_requests(1).await;
         for _ in 0..3 {
             let refused = verify(&gateway, qiniu.address, "S2").await;
             told(&refused, 429, "too_many_concurrent");

@@ -12,14 +12,11 @@ use crate::support::{
     refusal::told,
     routes,
     sealed::{self, fresh},
-    token,
+    token, token_with, until,
     upstream::{self, Does, answer},
     verify_body, video,
 };
-use liveness_gateway::{
-    emulator::Scenario,
-    generate::{TokenClaims, development_token},
-};
+use liveness_gateway::emulator::Scenario;
 
 const PASS: &str =
     r#"{"error_code":0,"result":{"score":0.9600000000000001,"action_verify":"pass"}}"#;
@@ -32,28 +29,12 @@ async fn verify(gateway: &Gateway, token: &str, body: &str) -> Answer {
     gateway.send(false, request, body.to_owned()).await
 }
 
-/// Polls until the condition holds.
-async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
-    for _ in 0..5000 {
-        if is_so().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    panic!("never: {what}");
-}
-
 /// A development token of `user-1`, issued so long ago and valid for so long.
 fn issued(ago: u64, lifetime: u64) -> String {
-    let claims = TokenClaims {
-        issuer: ISSUER,
-        audience: "liveness",
-        subject: "user-1",
-        scope: None,
-        now: std::time::SystemTime::now() - Duration::from_secs(ago),
-        lifetime: Duration::from_secs(lifetime),
-    };
-    development_token(SECRET.as_bytes(), &claims).unwrap()
+    token_with(SECRET, |claims| {
+        claims.now -= Duration::from_secs(ago);
+        claims.lifetime = Duration::from_secs(lifetime);
+    })
 }
 
 #[tokio::test]

@@ -22,18 +22,6 @@ async fn gateway(upstream: std::net::SocketAddr, routes: &str) -> Gateway {
     Gateway::start(upstream, "", &format!("{}{routes}", sealed::SETTINGS)).await
 }
 
-/// Waits until the gateway's metrics contain this line.
-async fn until(gateway: &Gateway, line: &str) {
-    let line = format!("liveness_gateway_{line}\n");
-    for _ in 0..10_000 {
-        if gateway.metrics().await.contains(&line) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    panic!("never: {line}");
-}
-
 #[tokio::test]
 async fn a_retry_gets_the_first_response_and_is_free() {
     let (qiniu, handle) = emulator(Scenario::Pass).await;
@@ -73,7 +61,7 @@ async fn two_hundred_concurrent_tries_make_one_call() {
         let (gateway, body) = (Arc::clone(&gateway), body.clone());
         tries.spawn(async move { gateway.post(number % 2 == 0, VERIFY, body).await });
     }
-    until(&gateway, "requests_in_flight 200").await;
+    gateway.until_metrics_have("requests_in_flight 200").await;
     gate.add_permits(200);
     for answer in tries.join_all().await {
         assert_eq!(
@@ -82,7 +70,9 @@ async fn two_hundred_concurrent_tries_make_one_call() {
         );
     }
     assert_eq!(qiniu.requests(), 1);
-    until(&gateway, "replayed_answers_total{state=\"waited\"} 199").await;
+    gateway
+        .until_metrics_have("replayed_answers_total{state=\"waited\"} 199")
+        .await;
 }
 
 #[tokio::test]
@@ -100,9 +90,7 @@ async fn another_video_is_rejected_during_the_call_and_after_it() {
         let (gateway, body) = (Arc::clone(&gateway), body.clone());
         tokio::spawn(async move { gateway.post(false, VERIFY, body).await })
     };
-    while qiniu.requests() == 0 {
-        tokio::task::yield_now().await;
-    }
+    qiniu.until_requests(1).await;
     for different in [&other, &asked] {
         let answer = gateway.post(false, VERIFY, different.clone()).await;
         told(&answer, 409, "session_in_use");
@@ -164,11 +152,9 @@ async fn a_caller_that_disconnects_finds_the_response_later() {
     let body = verify_body(&fresh(qiniu.address, "S1"), &video(0));
     let request = raw::whole("user-1", VERIFY, &body);
     let stream = raw::begin(gateway.address, &request).await;
-    while qiniu.requests() == 0 {
-        tokio::task::yield_now().await;
-    }
+    qiniu.until_requests(1).await;
     drop(stream);
-    until(&gateway, "requests_in_flight 0").await;
+    gateway.until_metrics_have("requests_in_flight 0").await;
     gate.add_permits(1);
     assert_eq!(gateway.post(true, VERIFY, body).await.body, PASS);
     assert_eq!(gateway.record("caller_left").await["status"], 0);
@@ -290,10 +276,8 @@ async fn only_calls_to_qiniu_count_as_in_flight() {
         let (gateway, body) = (Arc::clone(&gateway), body.clone());
         tries.spawn(async move { gateway.post(false, VERIFY, body).await });
     }
-    until(&gateway, "requests_in_flight 3").await;
-    while qiniu.requests() == 0 {
-        tokio::task::yield_now().await;
-    }
+    gateway.until_metrics_have("requests_in_flight 3").await;
+    qiniu.until_requests(1).await;
     let refused = gateway.post(false, VERIFY, other.clone()).await;
     told(&refused, 429, "too_many_concurrent");
     gate.add_permits(2);
@@ -334,10 +318,8 @@ async fn a_call_that_ends_after_the_stop_has_begun_is_still_answered() {
     for _ in 0..2 {
         tries.push(raw::begin(gateway.address, &request).await);
     }
-    until(&gateway, "requests_in_flight 2").await;
-    while qiniu.requests() == 0 {
-        tokio::task::yield_now().await;
-    }
+    gateway.until_metrics_have("requests_in_flight 2").await;
+    qiniu.until_requests(1).await;
     gateway.stop();
     gate.add_permits(2);
     for stream in tries {

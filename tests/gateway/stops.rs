@@ -29,17 +29,6 @@ async fn stop(mut gateway: Gateway) -> (usize, usize) {
     (outcome.cut, outcome.lost)
 }
 
-async fn until_in_flight(gateway: &Gateway, count: usize) {
-    let line = format!("liveness_gateway_requests_in_flight {count}\n");
-    for _ in 0..5000 {
-        if gateway.metrics().await.contains(&line) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    panic!("never {count} requests in flight");
-}
-
 #[tokio::test]
 async fn half_uploads_do_not_delay_a_stop() {
     let upstream = upstream::start(upstream::Does::Hang).await;
@@ -55,7 +44,7 @@ async fn half_uploads_do_not_delay_a_stop() {
         let head = raw::head("alice", VERIFY, framing);
         uploads.push(raw::begin(gateway.address, &(head + begin)).await);
     }
-    until_in_flight(&gateway, 4).await;
+    gateway.until_metrics_have("requests_in_flight 4").await;
     assert_eq!(stop(gateway).await, (4, 0));
     for upload in uploads {
         let answer = raw::rest(upload).await;
@@ -71,11 +60,9 @@ async fn calls_in_flight_do_not_delay_a_stop() {
     let request = raw::whole("alice", SESSIONCODE, "{}");
     let stays = raw::begin(gateway.address, &request).await;
     let leaves = raw::begin(gateway.address, &request).await;
-    while upstream.requests() < 2 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    upstream.until_requests(2).await;
     drop(leaves);
-    until_in_flight(&gateway, 1).await;
+    gateway.until_metrics_have("requests_in_flight 1").await;
     assert_eq!(stop(gateway).await, (1, 2));
     let answer = raw::rest(stays).await;
     assert!(answer.contains(r#""code":"shutting_down""#), "{answer}");
@@ -95,7 +82,7 @@ async fn a_delivery_of_evidence_without_its_caller_does_not_delay_a_stop() {
     let caller = raw::begin(gateway.address, &request).await;
     backend.arrived.notified().await;
     drop(caller);
-    until_in_flight(&gateway, 0).await;
+    gateway.until_metrics_have("requests_in_flight 0").await;
     assert_eq!(stop(gateway).await, (0, 1));
 }
 
@@ -115,6 +102,6 @@ async fn a_store_that_never_responds_does_not_delay_a_stop() {
     let (_asked, _): (TcpStream, _) = store.accept().await.unwrap();
     let body = verify_body(&sealed::fresh(upstream.address, "S1"), &video(0));
     let _caller = raw::begin(gateway.address, &raw::whole("user-1", VERIFY, &body)).await;
-    until_in_flight(&gateway, 1).await;
+    gateway.until_metrics_have("requests_in_flight 1").await;
     assert_eq!(stop(gateway).await.0, 1);
 }

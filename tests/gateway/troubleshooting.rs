@@ -1,17 +1,15 @@
 //! Failures as operators meet them: for each, the log or a metric alone names the cause and a fix.
 //! `docs/troubleshooting.md` describes them in the same order.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::net::SocketAddr;
 
 use crate::{
     connections::resumption,
     support::{
         Gateway, ISSUER, SECRET, SESSIONCODE, UNBOUND, VERIFY, bearer, emulator,
+        events::{self, logged, logged_with},
         folder::Folder,
-        identity::{logged_with, section},
+        identity::section,
         raw, routes,
         secure::Authority,
         settings, token_with,
@@ -34,39 +32,6 @@ mod program;
 
 const OTHER_SECRET: &str = "another HMAC secret of the tests, also long";
 
-/// Begins to keep the log of this process, before anything is logged.
-fn listen() {
-    logged_with("");
-}
-
-/// Waits for a log line that has all of these parts.
-async fn says(parts: &[&str]) -> String {
-    let end = Instant::now() + Duration::from_secs(30);
-    loop {
-        let mut lines = logged_with(parts[0]);
-        lines.retain(|line| parts.iter().all(|part| line.contains(part)));
-        if let Some(line) = lines.pop() {
-            return line;
-        }
-        let some = logged_with(parts[0]);
-        assert!(Instant::now() < end, "no line has {parts:?}: {some:#?}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-}
-
-/// Waits until the metrics have this line.
-async fn counts(gateway: &Gateway, line: &str) {
-    let end = Instant::now() + Duration::from_secs(30);
-    loop {
-        let metrics = gateway.metrics().await;
-        if metrics.contains(&format!("liveness_gateway_{line}\n")) {
-            return;
-        }
-        assert!(Instant::now() < end, "never {line}: {metrics}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-}
-
 /// Sends a request with a token that is changed like this. Returns its id.
 async fn ask(gateway: &Gateway, secret: &str, change: impl FnOnce(&mut TokenClaims<'_>)) -> String {
     let answer = gateway.ask(&token_with(secret, change)).await;
@@ -75,11 +40,11 @@ async fn ask(gateway: &Gateway, secret: &str, change: impl FnOnce(&mut TokenClai
 
 #[tokio::test]
 async fn a_wrong_audience_or_issuer_is_told_with_the_key_to_compare() {
-    listen();
+    events::keep();
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     let id = ask(&gateway, SECRET, |claims| claims.audience = "app").await;
-    says(&[
+    logged(&[
         &id,
         "\"warn\"",
         ISSUER,
@@ -87,9 +52,11 @@ async fn a_wrong_audience_or_issuer_is_told_with_the_key_to_compare() {
         "identity.audience",
     ])
     .await;
-    counts(&gateway, "auth_refusals_total{reason=\"wrong_audience\"} 1").await;
+    gateway
+        .until_metrics_have("auth_refusals_total{reason=\"wrong_audience\"} 1")
+        .await;
     let id = ask(&gateway, SECRET, |claims| claims.issuer = "https://x/").await;
-    says(&[&id, "\"info\"", "issuer is not accepted", "identity.issuer"]).await;
+    logged(&[&id, "\"info\"", "issuer is not accepted", "identity.issuer"]).await;
     // A second one within ten seconds is only counted, and its record has the word.
     let id = ask(&gateway, SECRET, |claims| claims.audience = "app").await;
     assert_eq!(gateway.record(&id).await["reason"], "wrong_audience");
@@ -133,7 +100,7 @@ async fn a_replica_with_another_seal_key_is_told_with_the_key_to_compare() {
 
 #[tokio::test]
 async fn an_expired_certificate_is_told_on_either_side() {
-    listen();
+    events::keep();
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let authority = Authority::new();
     let (certificate, key) = authority.issue_with(|params| {
@@ -154,7 +121,7 @@ async fn an_expired_certificate_is_told_on_either_side() {
     let peer = tcp.local_addr().unwrap().to_string();
     let name = ServerName::try_from("localhost").unwrap();
     assert!(TlsConnector::from(config).connect(name, tcp).await.is_err());
-    says(&[
+    logged(&[
         &peer,
         "\"warn\"",
         "certificate_rejected",
@@ -162,26 +129,26 @@ async fn an_expired_certificate_is_told_on_either_side() {
         "renew",
     ])
     .await;
-    counts(
-        &gateway,
-        "tls_handshakes_total{outcome=\"certificate_rejected\"} 1",
-    )
-    .await;
+    gateway
+        .until_metrics_have("tls_handshakes_total{outcome=\"certificate_rejected\"} 1")
+        .await;
     // Plain HTTP to the TLS port.
     let mut plain = TcpStream::connect(gateway.address).await.unwrap();
     let peer = plain.local_addr().unwrap().to_string();
     plain.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
-    says(&[&peer, "\"info\"", "not_tls", "plain HTTP", "https://"]).await;
-    counts(&gateway, "tls_handshakes_total{outcome=\"not_tls\"} 1").await;
+    logged(&[&peer, "\"info\"", "not_tls", "plain HTTP", "https://"]).await;
+    gateway
+        .until_metrics_have("tls_handshakes_total{outcome=\"not_tls\"} 1")
+        .await;
 }
 
 #[tokio::test]
 async fn a_wrong_key_is_told_with_the_key_to_replace() {
-    listen();
+    events::keep();
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let gateway = Gateway::plain(qiniu).await;
     let id = ask(&gateway, OTHER_SECRET, |_| {}).await;
-    says(&[
+    logged(&[
         &id,
         ISSUER,
         "signature is invalid",
@@ -194,7 +161,7 @@ async fn a_wrong_key_is_told_with_the_key_to_replace() {
     let gateway = Gateway::run(other).await;
     let answer = gateway.post(false, SESSIONCODE, "").await;
     let id = answer.header("x-request-id");
-    says(&[
+    logged(&[
         id,
         "\"error\"",
         "HTTP 401",
@@ -202,19 +169,19 @@ async fn a_wrong_key_is_told_with_the_key_to_replace() {
     ])
     .await;
     let counted = "upstream_requests_total{route=\"/v2/actionliveness/sessioncode\",outcome=\"rejected_credentials\"} 1";
-    counts(&gateway, counted).await;
+    gateway.until_metrics_have(counted).await;
 }
 
 #[tokio::test]
 async fn an_unreachable_issuer_is_told_with_what_to_check() {
-    listen();
+    events::keep();
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let (_socket, refusing) = upstream::not_listening();
     let issuer = format!("http://{refusing}");
     let endpoint = format!("endpoint = \"http://{qiniu}\"");
     let identity = section(&issuer, "");
     let gateway = Gateway::run(settings(&endpoint, "", &(identity + &routes()))).await;
-    says(&[
+    logged(&[
         &issuer,
         "\"error\"",
         "503 until it succeeds",
@@ -222,12 +189,12 @@ async fn an_unreachable_issuer_is_told_with_what_to_check() {
     ])
     .await;
     let counted = format!("key_set_fetches_total{{issuer=\"{issuer}\",outcome=\"unreachable\"}} 1");
-    counts(&gateway, &counted).await;
+    gateway.until_metrics_have(&counted).await;
 }
 
 #[tokio::test]
 async fn full_memory_is_told_with_the_key_to_raise() {
-    listen();
+    events::keep();
     let qiniu = upstream::start(Does::Hang).await;
     let sections = UNBOUND.to_owned()
         + &routes().replace(
@@ -238,7 +205,9 @@ async fn full_memory_is_told_with_the_key_to_raise() {
     let body = verify_body("S", &video(600_000));
     let whole = raw::whole("user-1", VERIFY, &body);
     let _held = raw::begin(gateway.address, &whole).await;
-    counts(&gateway, &format!("body_memory_bytes {}", body.len())).await;
+    gateway
+        .until_metrics_have(&format!("body_memory_bytes {}", body.len()))
+        .await;
     let request = gateway
         .request(false, "POST", VERIFY)
         .header("authorization", bearer("user-2"))
@@ -246,19 +215,19 @@ async fn full_memory_is_told_with_the_key_to_raise() {
     let answer = gateway.send(false, request, body).await;
     assert_eq!(answer.code(), "overloaded");
     let id = answer.header("x-request-id");
-    says(&[id, "\"warn\"", "raise server.body_memory"]).await;
+    logged(&[id, "\"warn\"", "raise server.body_memory"]).await;
     assert_eq!(gateway.record(id).await["reason"], "memory_full");
 }
 
 #[tokio::test]
 async fn a_slow_qiniu_is_told_with_the_timeout_to_raise() {
-    listen();
+    events::keep();
     let qiniu = upstream::start(Does::Hang).await;
     let short = routes().replace("timeout = \"2s\"", "timeout = \"50ms\"");
     let gateway = Gateway::start(qiniu.address, "", &short).await;
     let answer = gateway.post(false, SESSIONCODE, "").await;
     let id = answer.header("x-request-id");
-    says(&[
+    logged(&[
         id,
         "\"warn\"",
         "did not respond within the route's timeout",
@@ -284,14 +253,14 @@ async fn a_slow_qiniu_is_told_with_the_timeout_to_raise() {
 
 #[tokio::test]
 async fn a_name_that_is_not_resolved_is_told_as_such() {
-    listen();
+    events::keep();
     let endpoint = "endpoint = \"https://qiniu.example\"";
     let mut unknown = Gateway::settings(endpoint, "", &routes());
     unknown.qiniu.dialer = Dialer::default().with_names(Names::table([]));
     let gateway = Gateway::run(unknown).await;
     let answer = gateway.post(false, SESSIONCODE, "").await;
     let id = answer.header("x-request-id");
-    says(&[
+    logged(&[
         id,
         "\"warn\"",
         "its name has no address",
@@ -303,7 +272,7 @@ async fn a_name_that_is_not_resolved_is_told_as_such() {
 
 #[tokio::test]
 async fn a_qiniu_that_is_not_reached_is_told_with_its_cause() {
-    listen();
+    events::keep();
     let authority = Authority::new();
     let expired = authority.acceptor_with(|params| {
         params.not_before = date_time_ymd(2020, 1, 1);
@@ -328,6 +297,6 @@ async fn a_qiniu_that_is_not_reached_is_told_with_its_cause() {
         );
         let gateway = Gateway::start_at(&endpoint, "", &routes()).await;
         let answer = gateway.post(false, SESSIONCODE, "").await;
-        says(&[answer.header("x-request-id"), "can't be reached", advice]).await;
+        logged(&[answer.header("x-request-id"), "can't be reached", advice]).await;
     }
 }

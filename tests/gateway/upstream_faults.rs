@@ -6,7 +6,6 @@ mod cases;
 use std::{
     net::SocketAddr,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
 };
 
 use self::cases::{
@@ -17,6 +16,7 @@ use self::cases::{
 use crate::support::{
     Gateway, SESSIONCODE, UNBOUND, VERIFY, routes,
     sealed::{self, fresh},
+    until,
     upstream::scripted::{Scripted, Step::Meet, good},
     verify_body,
 };
@@ -96,16 +96,12 @@ async fn all_is_given_back(gateway: &Arc<Gateway>, qiniu: &Scripted) {
         round += 1;
         assert!(round < 5, "a permit is missing");
     }
-    for _ in 0..1000 {
-        let metrics = gateway.metrics().await;
-        let zero = ["body_memory_bytes 0\n", "requests_in_flight 0\n"];
-        let zero = zero.iter().all(|gauge| metrics.contains(gauge));
-        if zero && qiniu.open.load(Ordering::SeqCst) == 0 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    panic!("something is still held: {}", gateway.metrics().await);
+    gateway.until_metrics_have("body_memory_bytes 0").await;
+    gateway.until_metrics_have("requests_in_flight 0").await;
+    until("all connections are closed", async || {
+        qiniu.open.load(Ordering::SeqCst) == 0
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -139,9 +135,10 @@ async fn a_response_that_does_not_end_costs_the_route_s_timeout() {
     };
     // Too large for the buffers between, so it can't be sent.
     begin(0, unread, 12 << 20);
-    while qiniu.open.load(Ordering::SeqCst) == 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    until("the first call", async || {
+        qiniu.open.load(Ordering::SeqCst) > 0
+    })
+    .await;
     qiniu.follow_scripts(others.iter().map(|case| case.script.clone()));
     for (number, case) in others.into_iter().enumerate() {
         begin(number + 1, case, 3000);

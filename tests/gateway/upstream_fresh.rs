@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use crate::support::{
@@ -25,15 +25,6 @@ const PASS: &str = r#"{"error_code":0,"result":{"score":0.9,"action_verify":"pas
 const SESSION: &str = r#"{"error_code":0,"result":{"session_id":"S1","code":"0"}}"#;
 /// Longer than any connection may be called fresh.
 const A_SECOND: Duration = Duration::from_millis(1001);
-
-/// Waits for the connection number `count` of the upstream.
-async fn until_connected(qiniu: &Upstream, count: usize) {
-    let until = Instant::now() + Duration::from_secs(10);
-    while qiniu.connections() < count {
-        assert!(Instant::now() < until, "no connection number {count}");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-}
 
 /// Sends a hundred uploads at once, of sessions of these numbers. Returns the statuses of those
 /// that are doomed, and of the others.
@@ -140,7 +131,7 @@ async fn the_connection_is_opened_before_the_end_of_the_upload() {
         let qiniu = upstream::start(Does::AnswerAndStay(answer("200 OK", PASS))).await;
         let gateway = Gateway::unbound(qiniu.address).await;
         let (stream, rest) = nearly_all(&gateway, &request(json, &body)).await;
-        until_connected(&qiniu, 1).await;
+        qiniu.until_connections(1).await;
         assert_eq!(qiniu.requests(), 0);
         assert_eq!(finish(stream, &rest).await, "HTTP/1.1 200 OK");
         assert_eq!(qiniu.requests(), 1);
@@ -158,7 +149,7 @@ async fn a_connection_that_an_upload_did_not_need_serves_another_request() {
     let gateway = Gateway::start_at(&one, "", &sections).await;
     let upload = request(true, verify_body("S", &video(300_000)).as_bytes());
     let (stream, _) = nearly_all(&gateway, &upload).await;
-    until_connected(&qiniu, 1).await;
+    qiniu.until_connections(1).await;
     drop(stream);
     gateway.record(VERIFY).await;
     assert_eq!(gateway.post(false, SESSIONCODE, "{}").await.status, 200);
@@ -171,7 +162,7 @@ async fn a_connection_that_died_before_the_call_is_replaced() {
     let gateway = Gateway::unbound(qiniu.address).await;
     let upload = request(true, verify_body("S", &video(300_000)).as_bytes());
     let (stream, rest) = nearly_all(&gateway, &upload).await;
-    until_connected(&qiniu, 1).await;
+    qiniu.until_connections(1).await;
     assert_eq!(finish(stream, &rest).await, "HTTP/1.1 200 OK");
     assert_eq!((qiniu.connections(), qiniu.requests()), (2, 1));
 }
@@ -190,7 +181,7 @@ async fn uploads_that_never_end_hold_no_connection() {
     for _ in 0..8 {
         stalled.push(nearly_all(&gateway, &upload).await);
     }
-    until_connected(&qiniu, 2).await;
+    qiniu.until_connections(2).await;
     for http2 in [false, true] {
         assert_eq!(gateway.post(http2, SESSIONCODE, "{}").await.status, 200);
     }

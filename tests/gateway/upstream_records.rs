@@ -1,6 +1,6 @@
 //! A call that was billed leaves its facts in the access record, also when its caller has gone.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use crate::support::{
     Gateway, UNBOUND, VERIFY, bearer, raw, routes,
@@ -12,18 +12,6 @@ use tokio::sync::Semaphore;
 
 const PASS: &str =
     r#"{"error_code":0,"serverlogid":1730042187,"result":{"best_image":{"pic":"AAAA"}}}"#;
-
-/// Waits until the gateway's metrics contain this line.
-async fn until(gateway: &Gateway, line: &str) {
-    let line = format!("liveness_gateway_{line}\n");
-    for _ in 0..5000 {
-        if gateway.metrics().await.contains(&line) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    panic!("never: {line}");
-}
 
 /// A request whose call is under way.
 async fn under_way(
@@ -41,9 +29,7 @@ async fn under_way(
         let body = verify_body("S", &video(0));
         sender.send(http2, request, body).await.status.as_u16()
     });
-    while qiniu.requests() == before {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    qiniu.until_requests(before + 1).await;
     caller
 }
 
@@ -68,7 +54,7 @@ async fn a_call_whose_caller_has_gone_has_one_record_with_its_facts() {
         let gateway = Arc::new(Gateway::start(qiniu.address, "", &sections).await);
         let caller = under_way(&gateway, http2, &qiniu).await;
         caller.abort();
-        until(&gateway, "requests_in_flight 0").await;
+        gateway.until_metrics_have("requests_in_flight 0").await;
         assert_eq!(
             records(&gateway),
             Vec::<Value>::new(),
@@ -117,9 +103,7 @@ async fn a_call_that_outlives_a_stop_leaves_its_facts_beside_the_response() {
     let mut gateway = Gateway::start(qiniu.address, server, &sections).await;
     let request = raw::whole("user-1", VERIFY, &verify_body("S", &video(0)));
     let stream = raw::begin(gateway.address, &request).await;
-    while qiniu.requests() == 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    qiniu.until_requests(1).await;
     gateway.stop();
     let response = raw::rest(stream).await;
     assert!(response.contains("shutting_down"), "{response}");

@@ -150,13 +150,15 @@ proptest! {
 
     #[test]
     fn a_cut_by_an_allow_list_equals_deleting_from_a_tree(
-        members in prop::collection::btree_map("[abc]{1,2}", tree(), 0..6),
+        members in prop::collection::btree_map(text("[abc]{1,2}"), tree(), 0..6),
         allowed in prop::collection::vec(
-            "[abc]{1,2}(\\[\\]){0,2}(\\.[abc]{1,2}(\\[\\])?){0,2}",
+            text("[abc]{1,2}(\\[\\]){0,2}(\\.[abc]{1,2}(\\[\\])?){0,2}"),
             0..5,
         ),
-        remove in prop::collection::vec("[abc]{1,2}(\\[\\])?(\\.[abc]{1,2})?", 0..3),
-        capture in prop::collection::btree_set("[abc](\\[\\])?(\\.[abc]{1,2}){0,2}", 0..3),
+        remove in prop::collection::vec(text("[abc]{1,2}(\\[\\])?(\\.[abc]{1,2})?"), 0..3),
+        capture in prop::collection::btree_set(
+            text("[abc](\\[\\])?(\\.[abc]{1,2}){0,2}"), 0..3,
+        ),
         longest in 5usize..14,
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
     ) {

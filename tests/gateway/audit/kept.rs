@@ -7,7 +7,7 @@ use std::{
 
 use super::{Log, PASS, check, stopped, verify};
 use crate::support::{
-    Gateway,
+    Gateway, until,
     upstream::{self, Does, Upstream, answer},
 };
 
@@ -60,9 +60,10 @@ async fn a_renamed_file_ends_with_a_record_of_that_and_the_next_one_continues() 
     // A rotation is noticed without any request, too.
     fs::rename(log.path(), log.file("3")).unwrap();
     let third = || super::records(&fs::read_to_string(log.file("3")).unwrap());
-    while third().last().unwrap()["event"] != "rotate" {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    until("the rotation", async || {
+        third().last().unwrap()["event"] == "rotate"
+    })
+    .await;
     // The next file is there at once, for whoever starts after a kill.
     log.wait_for(&["continue"]).await;
     stopped(gateway).await;

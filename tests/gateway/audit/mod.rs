@@ -12,7 +12,6 @@ use std::{
     io::Cursor,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
 };
 
 use liveness_gateway::audit::{
@@ -22,7 +21,7 @@ use liveness_gateway::audit::{
 use serde_json::Value;
 
 use crate::support::{
-    Answer, Gateway, UNBOUND, VERIFY, folder::Folder, routes, verify_body, video,
+    Answer, Gateway, UNBOUND, VERIFY, folder::Folder, found, routes, verify_body, video,
 };
 
 /// A passing response of Qiniu's.
@@ -76,13 +75,9 @@ impl Log {
 
     /// Waits until the events of the log are these.
     async fn wait_for(&self, events: &[&str]) {
-        for _ in 0..5000 {
-            if self.events() == events {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        panic!("{:?} are not {events:?}", self.events());
+        let are_so = found(async || (self.events() == events).then_some(()));
+        let are_so = are_so.await.is_some();
+        assert!(are_so, "{:?} are not {events:?}", self.events());
     }
 
     /// Checks the whole log.

@@ -6,7 +6,6 @@ use std::{
     io::Write as _,
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use data_encoding::HEXLOWER;
@@ -20,7 +19,7 @@ use super::{Log, PASS};
 use crate::support::{
     VERIFY,
     gateway_process::GatewayProcess,
-    raw,
+    raw, until,
     upstream::{self, Does, Upstream, answer},
     verify_body, video,
 };
@@ -65,9 +64,10 @@ async fn a_kill_under_load_loses_no_record_of_a_verify_that_was_answered() {
                 })
             })
             .collect();
-        while answered.lock().unwrap().len() < 20 * round {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        until("the load", async || {
+            answered.lock().unwrap().len() >= 20 * round
+        })
+        .await;
         drop(gateway);
         for task in tasks {
             task.await.unwrap();
@@ -128,9 +128,7 @@ async fn a_full_disk_stops_verifies_only_if_the_log_is_required() {
                 "200" => passed += 1,
                 _ => assert!(required && status == "503", "{body}"),
             }
-            while verifies() < passed && !full() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+            until("its record", async || verifies() >= passed || full()).await;
         }
         for _ in 0..2 {
             let (status, body) = verify(gateway.address).await.unwrap();

@@ -1,6 +1,6 @@
 //! What a record says, which requests have one, and what is in none.
 
-use std::{os::unix::fs::PermissionsExt, time::Duration};
+use std::os::unix::fs::PermissionsExt;
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
@@ -22,11 +22,9 @@ fn sha256(bytes: &[u8]) -> String {
 
 /// Waits until the metrics count two records, all of them written.
 async fn until_counted(gateway: &Gateway) {
-    for wanted in ["{outcome=\"written\"} 2\n", "{outcome=\"failed\"} 0\n"] {
-        let wanted = format!("audit_records_total{wanted}");
-        while !gateway.metrics().await.contains(&wanted) {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+    for outcome in ["{outcome=\"written\"} 2", "{outcome=\"failed\"} 0"] {
+        let line = format!("audit_records_total{outcome}");
+        gateway.until_metrics_have(&line).await;
     }
 }
 

@@ -1,14 +1,14 @@
 //! A log that can't be written is told of, stops verifies only if it is required, and says itself
 //! what it lacks.
 
-use std::{fs::File, io::Read as _, thread, time::Duration};
+use std::{fs::File, io::Read as _, thread};
 
 use bytes::Bytes;
 use hyper::Request;
 
 use super::{Log, PASS, events, records, stopped, verify};
 use crate::support::{
-    Answer, Gateway, SESSIONCODE, send,
+    Answer, Gateway, SESSIONCODE, send, until,
     upstream::{self, Does, answer},
 };
 
@@ -18,13 +18,7 @@ async fn ready(gateway: &Gateway) -> Answer {
 }
 
 async fn wait_until_ready(gateway: &Gateway) {
-    for _ in 0..5000 {
-        if ready(gateway).await.status == 200 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    panic!("{:?}", ready(gateway).await);
+    until("ready", async || ready(gateway).await.status == 200).await;
 }
 
 #[tokio::test]
@@ -92,13 +86,9 @@ async fn without_a_reader_a_fifo_holds_up_nobody_and_gets_the_records_later() {
         File::open(path).unwrap().read_to_string(&mut text).unwrap();
         text
     });
-    while !gateway
-        .metrics()
-        .await
-        .contains("audit_records_total{outcome=\"written\"} 3\n")
-    {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    gateway
+        .until_metrics_have("audit_records_total{outcome=\"written\"} 3")
+        .await;
     stopped(gateway).await;
     let text = reader.join().unwrap();
     let events = events(&records(&text));

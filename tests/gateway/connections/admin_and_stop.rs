@@ -17,7 +17,8 @@ use tokio::{
 };
 
 use super::certificates;
-use super::peer::{GET, WAIT, connect, exchange, read_all, read_until, settings, soon, start};
+use super::peer::{GET, WAIT, connect, exchange, read_all, read_until, settings, start};
+use crate::support::soon;
 
 const TEN_MINUTES: Duration = Duration::from_secs(600);
 

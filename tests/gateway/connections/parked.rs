@@ -10,8 +10,9 @@ use tokio::{
 
 use super::{
     certificates,
-    peer::{GET, Running, settings, soon, start},
+    peer::{GET, Running, settings, start},
 };
+use crate::support::soon;
 
 /// Longer than a connection is idle before it is parked.
 const REST: Duration = Duration::from_millis(1300);

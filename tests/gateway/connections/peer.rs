@@ -30,6 +30,8 @@ use tokio::{
     task::JoinHandle,
 };
 
+use crate::support::{soon, until};
+
 pub(crate) const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 /// A request that counts as authenticated.
 pub(crate) const KNOWN: &str = "GET /known HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -159,20 +161,13 @@ impl Running {
 
     /// Waits until the stop has begun.
     pub(crate) async fn until_draining(&self) {
-        soon(async {
-            while !self.readiness.is_draining() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        })
-        .await;
+        until("the stop begins", async || self.readiness.is_draining()).await;
     }
 
     /// Waits until the listener is closed.
     pub(crate) async fn until_refused(&self) {
-        soon(async {
-            while TcpStream::connect(self.public).await.is_ok() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+        until("the listener is closed", async || {
+            TcpStream::connect(self.public).await.is_err()
         })
         .await;
     }
@@ -180,20 +175,8 @@ impl Running {
     /// Waits until so many connections are open.
     pub(crate) async fn until_connections_are(&self, count: usize) {
         let line = format!("liveness_gateway_connections {count}\n");
-        soon(async {
-            while !self.exposed().contains(&line) {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        })
-        .await;
+        until(&line, async || self.exposed().contains(&line)).await;
     }
-}
-
-/// Waits for ten seconds at most, which no event in these tests needs.
-pub(crate) async fn soon<T>(event: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(10), event)
-        .await
-        .expect("in time")
 }
 
 pub(crate) async fn connect(address: SocketAddr, bytes: &str) -> TcpStream {

@@ -9,9 +9,9 @@ use tokio::{
 
 use super::{
     certificates,
-    peer::{GET, KNOWN, Running, WAIT, connect, read_all, read_until, settings, soon, start},
+    peer::{GET, KNOWN, Running, WAIT, connect, read_all, read_until, settings, start},
 };
-use crate::support::crowd;
+use crate::support::{crowd, soon};
 
 /// A server of so many places, whose own time limits pass in no test.
 async fn crowded(places: usize) -> Running {

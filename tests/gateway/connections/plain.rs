@@ -11,7 +11,8 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::peer::{GET, WAIT, connect, read_all, read_until, settings, soon, start};
+use super::peer::{GET, WAIT, connect, read_all, read_until, settings, start};
+use crate::support::soon;
 
 #[tokio::test]
 async fn one_connection_carries_several_requests() {

@@ -17,9 +17,9 @@ use tokio_rustls::TlsConnector;
 
 use super::{
     certificates,
-    peer::{settings, soon, start},
+    peer::{settings, start},
 };
-use crate::support::{folder::Folder, secure::Authority};
+use crate::support::{folder::Folder, secure::Authority, soon};
 
 /// A client that keeps what it needs to resume its sessions. It trusts this authority, and presents
 /// this certificate if there is one.

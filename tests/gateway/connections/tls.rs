@@ -10,8 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
     certificates,
-    peer::{GET, connect, read_all, settings, soon, start},
+    peer::{GET, connect, read_all, settings, start},
 };
+use crate::support::soon;
 
 #[tokio::test]
 async fn both_protocols_are_offered_by_alpn() {

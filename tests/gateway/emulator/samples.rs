@@ -161,8 +161,7 @@ fn wrong_texts() -> [(String, &'static str); 4] {
 
 /// Wrong files, and what is said of them.
 fn wrong_files() -> Vec<(String, &'static str)> {
-    let mut big = VIDEO.to_vec();
-    big.resize(20 * 1024 * 1024 + 1, 0);
+    let big = [VIDEO, &vec![0; 20 * 1024 * 1024 + 1 - VIDEO.len()]].concat();
     let files: [(&[u8], _); 10] = [
         (
             b"\x1a\x45\xdf\xa3\x01\0\0\0\0\0\0\x1fB\x86\x81\x01",

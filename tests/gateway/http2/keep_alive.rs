@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::fields;
 use crate::{
-    connections::peer::{self, settings, soon},
-    support::frames,
+    connections::peer::{self, settings},
+    support::{frames, soon},
 };
 use frames::{FrameClient, PING};
 

@@ -15,7 +15,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use data_encoding::BASE64URL_NOPAD;
@@ -31,7 +31,7 @@ use self::keys::SigningKey;
 use crate::support::{
     Answer, Gateway, SECRET, VERDICT, VERIFY, claims, emulator,
     identity::{hasty, timed},
-    routes, settings_with, verify_body, video,
+    routes, settings_with, until, verify_body, video,
 };
 
 /// A route whose callers need the scope `liveness`. Qiniu has no such path.
@@ -183,13 +183,11 @@ async fn gateway(address: SocketAddr) -> Gateway {
     let qiniu = format!("endpoint = \"http://{qiniu}\"");
     let secrets = [("APP_TOKEN_SECRET", SECRET)];
     let gateway = Gateway::run(timed(settings_with(&qiniu, "", &more, &secrets), hasty())).await;
-    for _ in 0..5000 {
-        if gateway.readiness().await.json()["checks"]["keys"] == "ok" {
-            return gateway;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    panic!("some keys are missing: {:?}", gateway.readiness().await);
+    until("all keys", async || {
+        gateway.readiness().await.json()["checks"]["keys"] == "ok"
+    })
+    .await;
+    gateway
 }
 
 async fn post(gateway: &Gateway, path: &str, token: &str, body: String) -> Answer {

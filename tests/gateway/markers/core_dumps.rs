@@ -17,7 +17,8 @@ async fn a_gateway_that_crashes_leaves_no_core_dump() {
          secret = {{ file = \"jwt\" }}\n"
         ),
         &[],
-    );
+    )
+    .await;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", gateway.id())).unwrap();
     let limit = limits
         .lines()
@@ -33,7 +34,7 @@ async fn a_gateway_that_crashes_leaves_no_core_dump() {
     // with the same effect; a unit test looks at the other way to have no dump.
     let _ = prlimit(Some(id), Resource::Core, unlimited);
     kill_process(id, Signal::ABORT).unwrap();
-    let ended = gateway.ended();
+    let ended = gateway.ended().await;
     assert_eq!(ended.signal(), Some(Signal::ABORT.as_raw()));
     assert!(!ended.core_dumped());
     let files = std::fs::read_dir(gateway.folder()).unwrap();

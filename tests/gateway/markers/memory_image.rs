@@ -255,7 +255,7 @@ async fn can_look(gateway: &Served) -> bool {
 async fn nothing_of_a_request_stays_in_the_memory_of_the_process() {
     let sent = Sent::default();
     let (qiniu, backend) = (qiniu(sent.clone()).await, backend::start(backend::OK).await);
-    let gateway = Served::start(&configuration(qiniu, backend.address), &[]);
+    let gateway = Served::start(&configuration(qiniu, backend.address), &[]).await;
     if !can_look(&gateway).await {
         return;
     }
@@ -272,7 +272,7 @@ async fn no_buffer_of_any_library_keeps_a_request() {
     let sent = Sent::default().as_received();
     let (qiniu, backend) = (qiniu(sent.clone()).await, backend::start(backend::OK).await);
     let overwrite = [("GLIBC_TUNABLES", OVERWRITE)];
-    let gateway = Served::start(&configuration(qiniu, backend.address), &overwrite);
+    let gateway = Served::start(&configuration(qiniu, backend.address), &overwrite).await;
     if !can_look(&gateway).await {
         return;
     }

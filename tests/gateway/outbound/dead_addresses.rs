@@ -9,14 +9,14 @@ use liveness_gateway::{
     outbound::{dial::Dialer, names::Names},
 };
 
-use super::{logged_with, until, verify};
+use super::verify;
 use crate::support::{
     Gateway, VERDICT,
     backend::{self, OK},
     dead::{self, Dead},
-    emulator,
+    emulator, events,
     identity::{Provider, Signer, section},
-    routes, session, settings_with,
+    routes, session, settings_with, until,
 };
 
 /// `localhost` with the dead address first.
@@ -72,7 +72,7 @@ async fn settings(
 
 #[tokio::test]
 async fn qiniu_issuers_and_evidence_are_reached_past_a_dead_address() {
-    logged_with("");
+    events::keep();
     let dead = dead::start().await;
     let (settings, provider, signer, backend) = settings(&dead, "", "").await;
     let gateway = Gateway::run(settings).await;
@@ -90,7 +90,7 @@ async fn qiniu_issuers_and_evidence_are_reached_past_a_dead_address() {
 
 #[tokio::test]
 async fn a_name_without_addresses_is_a_502_that_says_so() {
-    logged_with("");
+    events::keep();
     let shared = section(crate::support::ISSUER, "secret = { env = \"JWT\" }");
     let more = format!("{shared}{}", routes());
     let mut settings = settings_with("endpoint = \"https://qiniu.example\"", "", &more, &[]);

@@ -15,12 +15,13 @@ use liveness_gateway::{
 
 use crate::support::{
     Answer, Gateway, VERIFY, emulator,
+    events::{self, logged_with},
     folder::Folder,
-    identity::{Provider, Signer, logged_with, section},
+    identity::{Provider, Signer, section},
     proxy::{LOGIN, PASSWORD, Proxy},
     routes, sealed,
     secure::{self, Authority},
-    settings_with,
+    settings_with, until,
 };
 
 /// The hosts that are reached through the proxy, and no resolver knows.
@@ -39,7 +40,7 @@ struct World {
 impl World {
     /// `more` are further hosts, which speak plain HTTP; they get TLS as well.
     async fn start(more: &[(&str, SocketAddr)]) -> Self {
-        logged_with("");
+        events::keep();
         let authority = Authority::new();
         let (qiniu, calls) = emulator(Scenario::Pass).await;
         let mut servers = Vec::new();
@@ -123,23 +124,8 @@ fn logged(answer: &Answer) -> String {
     logged_with(answer.header("x-request-id")).join("\n")
 }
 
-/// Waits until the condition holds.
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    for _ in 0..5000 {
-        if is_so().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    panic!("never: {what}");
-}
-
 /// Waits until the gateway holds nothing of any request, and no connection to the proxy.
 async fn until_all_is_freed(gateway: &Gateway, proxy: &Proxy) {
-    until("the memory is freed", async || {
-        let metrics = gateway.metrics().await;
-        metrics.contains("liveness_gateway_body_memory_bytes 0\n")
-    })
-    .await;
+    gateway.until_metrics_have("body_memory_bytes 0").await;
     until("the connections are closed", async || proxy.open() == 0).await;
 }

@@ -14,13 +14,14 @@ use liveness_gateway::{
 };
 use serde_json::json;
 
-use super::{BACKEND, ISSUER, QINIU, World, provider, until, until_all_is_freed, verify};
+use super::{BACKEND, ISSUER, QINIU, World, provider, until_all_is_freed, verify};
 use crate::support::{
     Gateway, SESSIONCODE, VERDICT,
     backend::{self, OK},
-    identity::{DISCOVERY, Does as Serves, Signer, logged_with},
+    events::logged_with,
+    identity::{DISCOVERY, Does as Serves, Signer},
     proxy::{Does, LOGIN, PASSWORD, Proxy},
-    session, upstream,
+    session, until, upstream,
 };
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use liveness_gateway::emulator::Scenario;
 use tokio::sync::Semaphore;
 
-use super::{FILE, Reloaded, configuration, value};
+use super::{FILE, Reloaded, configuration};
 use crate::support::{
     Answer, ISSUER, SESSIONCODE, VERDICT, VERDICT_KEY, VERIFY, claims, emulator,
     folder::Folder,
@@ -89,7 +89,7 @@ async fn calls_in_progress_count_in_a_new_limit_and_are_joined_by_retries() {
     let body = verify_body(&fresh(qiniu.address, "1"), &video(0));
     let text = raw::whole("user-1", VERIFY, &body);
     let first = raw::begin(file.gateway.address, &text).await;
-    until(async || qiniu.requests() == 1).await;
+    qiniu.until_requests(1).await;
     let limit = "concurrent_per_user = 100\ntimeout = \"20s\"";
     let one = "concurrent_per_user = 1\ntimeout = \"20s\"";
     file.change(limit, one).await;
@@ -113,29 +113,18 @@ async fn a_stop_waits_for_calls_that_began_before_a_reload() {
     let body = verify_body(&fresh(qiniu.address, "1"), &video(0));
     let text = raw::whole("user-1", VERIFY, &body);
     let caller = raw::begin(file.gateway.address, &text).await;
-    until(async || qiniu.requests() == 1).await;
+    qiniu.until_requests(1).await;
     file.change("max_connections = 300", "max_connections = 299")
         .await;
     drop(caller);
-    let in_flight = "requests_in_flight";
-    until(async || value(&file.gateway.metrics().await, in_flight) == "0").await;
+    let idle = "requests_in_flight 0";
+    file.gateway.until_metrics_have(idle).await;
     file.gateway.stop();
     let ended = &mut file.gateway.ended;
     let early = tokio::time::timeout(Duration::from_millis(200), &mut *ended).await;
     assert!(early.is_err(), "it waits for the call");
     gate.add_permits(1);
     assert_eq!(ended.await.unwrap().lost, 0);
-}
-
-/// Polls until the condition holds. Panics after half a minute.
-async fn until(mut is_so: impl AsyncFnMut() -> bool) {
-    for _ in 0..15_000 {
-        if is_so().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    panic!("never");
 }
 
 #[tokio::test]

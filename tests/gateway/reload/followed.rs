@@ -1,6 +1,7 @@
 //! Every way in which a file changes is noticed, and SIGHUP asks for a reload at once.
 
 use liveness_gateway::emulator::Scenario;
+use rustix::process::Signal;
 use tokio::io::AsyncWriteExt;
 
 use super::{FILE, Reloaded, configuration, value};
@@ -70,15 +71,15 @@ async fn sighup_reloads_at_once_and_ends_nothing() {
     // Half of a head is on its way all the time.
     let (half, rest) = head.split_at(head.len() / 2);
     let mut slow = raw::begin(gateway.address, half).await;
-    gateway.signal("HUP");
+    gateway.signal(Signal::HUP);
     let same = gateway.line("the configuration was read again").await;
     assert_eq!(same["level"], "info");
     gateway.rewrite("max_connections = 300", "max_connections = 200");
-    gateway.signal("HUP");
+    gateway.signal(Signal::HUP);
     let line = gateway.line("the new configuration is in use").await;
     assert_eq!(line["changed"], "server.max_connections");
     gateway.rewrite("listen = ", "lisen = ");
-    gateway.signal("HUP");
+    gateway.signal(Signal::HUP);
     let line = gateway.line("the new configuration is refused").await;
     assert_eq!(
         (&line["level"], &line["errors"]),

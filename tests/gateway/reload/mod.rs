@@ -22,8 +22,10 @@ use liveness_gateway::{
 
 use crate::support::{
     Gateway, ISSUER,
+    events::{self, logged_with},
     folder::Folder,
-    identity::{logged_with, section},
+    found,
+    identity::section,
     secure::Authority,
     variables,
 };
@@ -62,7 +64,7 @@ impl Reloaded {
     /// The same in a folder that has the file, with these variables beside the usual ones.
     async fn start_in(folder: Folder, text: String, more: &[(&str, &str)]) -> Self {
         // From here on, events are kept.
-        logged_with("");
+        events::keep();
         folder.write("ca.pem", &Authority::new().pem());
         let source = ConfigSource::at(folder.path().join(FILE)).with_variables(variables(more));
         let loaded = source.load().unwrap_or_else(|report| panic!("{report}"));
@@ -128,16 +130,11 @@ impl Reloaded {
     }
 
     async fn next_outcomes(&self, before: (u64, u64)) -> (u64, u64) {
-        for _ in 0..10_000 {
-            let now = self.outcomes().await;
-            if now != before {
-                *self.seen.lock().unwrap() = now;
-                return now;
-            }
-            // A look at the metrics takes longer than most reloads.
-            tokio::time::sleep(Duration::from_millis(15)).await;
-        }
-        panic!("never reloaded: {:?}", self.events());
+        let reloaded = async || Some(self.outcomes().await).filter(|now| *now != before);
+        let now = found(reloaded).await;
+        let now = now.unwrap_or_else(|| panic!("never reloaded: {:?}", self.events()));
+        *self.seen.lock().unwrap() = now;
+        now
     }
 }
 

@@ -52,13 +52,9 @@ async fn all_errors_are_named_at_once_with_what_cannot_change_and_nothing_has_ch
     works(&file).await;
     // The old file again, which is in use: all is well, without a reload.
     file.folder.write(FILE, &file.text);
-    for _ in 0..5000 {
-        if value(&file.gateway.metrics().await, successful) == "1" {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-    }
-    assert_eq!(value(&file.gateway.metrics().await, successful), "1");
+    file.gateway
+        .until_metrics_have(&format!("{successful} 1"))
+        .await;
     assert_eq!(file.outcomes().await, (0, 1));
     file.change("max_connections = 300", "max_connections = 200")
         .await;

@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::Signal;
+
 use super::{
     load::Load,
     server,
@@ -34,7 +36,7 @@ async fn restarts_under_load_refuse_no_connection_and_lose_no_request() {
     let mut load = Load::start(address);
     load.goes_on().await;
     for _ in 0..2 {
-        process.signal("-TERM");
+        process.signal(Signal::TERM);
         assert_eq!(service.message(), "STOPPING=1");
         let status = process.ended().await;
         assert_eq!(status.code(), Some(0), "{status}");
@@ -53,13 +55,13 @@ async fn the_manager_reads_what_the_gateway_does_and_that_it_is_alive() {
     command.env("WATCHDOG_USEC", "200000");
     let mut process = service.spawn(command);
     assert_eq!(service.message(), "READY=1");
-    let address = service.address("listening").await;
+    let address = service.output.address("listening").await;
     let status = service.status();
     let expected = format!("Serving on {address}: 0 connections, 0 requests in flight");
     assert_eq!(status, expected);
     assert_eq!(service.message(), "WATCHDOG=1");
     assert_eq!(service.message(), "WATCHDOG=1");
-    process.signal("-TERM");
+    process.signal(Signal::TERM);
     while service.message() != "STOPPING=1" {}
     assert_eq!(process.ended().await.code(), Some(0));
 }
@@ -69,19 +71,22 @@ async fn a_second_signal_ends_the_gateway_at_once() {
     let upstream = upstream().await;
     let service = Service::new(upstream.address, "listen = \"127.0.0.1:0\"", "127.0.0.1:0");
     let mut process = service.start(None);
-    let address = service.address("listening").await;
+    let address = service.output.address("listening").await;
     let upload = raw::head("alice", VERIFY, "Content-Length: 2000");
     let _upload = raw::begin(address, &upload).await;
-    process.signal("-TERM");
-    service.line("stopping").await;
+    process.signal(Signal::TERM);
+    service.output.line("stopping").await;
     let begin = Instant::now();
-    while process.0.try_wait().unwrap().is_none() {
+    while process.child.try_wait().unwrap().is_none() {
         assert!(begin.elapsed() < Duration::from_secs(10), "it ends");
-        process.signal("-INT");
+        process.signal(Signal::INT);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(process.ended().await.code(), Some(1));
-    service.line("ended at once by a second signal").await;
+    service
+        .output
+        .line("ended at once by a second signal")
+        .await;
 }
 
 /// Each of these is the second socket; the first is right.

@@ -2,32 +2,39 @@
 
 use std::{fs, io::Write, net::SocketAddr, os::unix::fs::MetadataExt};
 
+use rustix::process::Signal;
+
 use super::{
     load::Load,
     server,
-    service::{Process, Service, Stranger, kill, listener, sockets},
+    service::{Service, Stranger, kill, listener, sockets},
     upstream,
 };
-use crate::support::{SESSIONCODE, VERIFY, raw, upstream::Upstream};
+use crate::support::{
+    SESSIONCODE, VERIFY,
+    program::{Output, Program},
+    raw,
+    upstream::Upstream,
+};
 
 /// A started service on ports that it has chosen.
-async fn started(server: &str) -> (Upstream, Service, Process, SocketAddr) {
+async fn started(server: &str) -> (Upstream, Service, Program, SocketAddr) {
     let upstream = upstream().await;
     let server = format!("listen = \"127.0.0.1:0\"\n{server}");
     let service = Service::new(upstream.address, &server, "127.0.0.1:0");
     let process = service.start(None);
     assert_eq!(service.message(), "READY=1");
-    let address = service.address("listening").await;
+    let address = service.output.address("listening").await;
     (upstream, service, process, address)
 }
 
 /// Puts another program in the place of the one that runs, as an upgrade does.
 fn upgrade(service: &Service) {
-    let mut program = fs::read(service.program()).unwrap();
-    program.extend(b"of another build");
     let new = service.folder.path().join("gateway.new");
-    fs::write(&new, program).unwrap();
-    fs::set_permissions(&new, fs::metadata(service.program()).unwrap().permissions()).unwrap();
+    fs::copy(service.program(), &new).unwrap();
+    let mut file = fs::OpenOptions::new().append(true).open(&new).unwrap();
+    file.write_all(b"of another build").unwrap();
+    drop(file);
     fs::rename(new, service.program()).unwrap();
 }
 
@@ -47,7 +54,7 @@ async fn an_upgrade_under_load_refuses_no_connection_and_loses_no_request() {
     load.goes_on().await;
     let (old_sockets, arguments) = (sockets(process.id()), proc(process.id(), "cmdline"));
     upgrade(&service);
-    process.signal("-USR2");
+    process.signal(Signal::USR2);
     let new = Stranger(main_process(&service.message()));
     // The manager reads it from the new process: the old one may not speak any more.
     assert_eq!(service.message(), "READY=1");
@@ -89,12 +96,12 @@ async fn an_upgrade_under_load_refuses_no_connection_and_loses_no_request() {
     }
 
     // The new one can be replaced as well, and stops like any other.
-    kill(new.0, "-USR2");
+    kill(new.0, Signal::USR2);
     let newer = Stranger(main_process(&service.message()));
     assert_eq!(service.message(), "READY=1");
-    kill(newer.0, "-TERM");
+    kill(newer.0, Signal::TERM);
     assert_eq!(service.message(), "STOPPING=1");
-    service.line("the end of the output").await;
+    service.output.line(Output::END).await;
 }
 
 #[tokio::test]
@@ -107,10 +114,10 @@ async fn uploads_that_have_begun_end_in_the_old_process() {
     let asked = raw::whole("bob", SESSIONCODE, "{}");
     let mut kept = raw::begin(address, &asked).await;
     raw::until(&mut kept, "}}").await;
-    process.signal("-USR2");
+    process.signal(Signal::USR2);
     let _new = Stranger(main_process(&service.message()));
     assert_eq!(service.message(), "READY=1");
-    service.line("handed over").await;
+    service.output.line("handed over").await;
     // A connection in use may have a request on its way, which is its last one.
     tokio::io::AsyncWriteExt::write_all(&mut kept, asked.as_bytes())
         .await
@@ -133,7 +140,6 @@ async fn a_new_process_that_fails_leaves_the_old_one_serving() {
     let (upstream, service, process, address) = started("").await;
     let (busy, busy_address) = listener();
     let good = fs::read(service.folder.path().join("gateway.toml")).unwrap();
-    let program = fs::read(service.program()).unwrap();
     let mut seen = 0;
     for (label, expected) in [
         ("the configuration is wrong", "exit status: 1"),
@@ -149,8 +155,11 @@ async fn a_new_process_that_fails_leaves_the_old_one_serving() {
             "the program is gone" => fs::remove_file(service.program()).unwrap(),
             _ => service.folder.rename_over("gateway", "no program"),
         }
-        process.signal("-USR2");
-        let (line, lines) = service.line_behind(seen, "so this one goes on").await;
+        process.signal(Signal::USR2);
+        let (line, lines) = service
+            .output
+            .line_behind(seen, "so this one goes on")
+            .await;
         seen = lines;
         assert!(line.contains(expected), "{label}: {line}");
         let request = raw::head(
@@ -164,14 +173,9 @@ async fn a_new_process_that_fails_leaves_the_old_one_serving() {
     drop(busy);
     // Once all is well again, the same process hands over.
     fs::write(service.folder.path().join("gateway.toml"), good).unwrap();
-    let new = service.folder.path().join("gateway.new");
-    let mut file = fs::File::create(&new).unwrap();
-    file.write_all(&program).unwrap();
-    drop(file);
-    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(&new, executable).unwrap();
-    fs::rename(new, service.program()).unwrap();
-    process.signal("-USR2");
+    service.install("gateway.new");
+    fs::rename(service.folder.path().join("gateway.new"), service.program()).unwrap();
+    process.signal(Signal::USR2);
     let _new = Stranger(main_process(&service.message()));
     assert_eq!(service.message(), "READY=1");
 }

@@ -6,13 +6,18 @@ use std::{
     net::{SocketAddr, TcpListener},
     os::{fd::OwnedFd, unix::net::UnixDatagram},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex},
+    process::{Command, Stdio},
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::support::{
-    ACCESS_KEY, ISSUER, SECRET, SECRET_KEY, UNBOUND, folder::Folder, identity, routes,
+    ACCESS_KEY, ISSUER, SECRET, SECRET_KEY, UNBOUND,
+    folder::Folder,
+    identity,
+    program::{Output, PROGRAM, Program},
+    routes,
 };
 
 /// Starts a program with the descriptors 3 and 4, as a service manager does. The shell becomes the
@@ -24,11 +29,8 @@ const PASS_TWO: &str = "exec 3<&0 4<&2 0</dev/null 2>&1; \
 pub(crate) struct Service {
     pub(crate) folder: Folder,
     manager: UnixDatagram,
-    lines: Arc<Mutex<Vec<String>>>,
+    pub(crate) output: Output,
 }
-
-/// A process of the program. Killed when it is dropped.
-pub(crate) struct Process(pub(crate) Child);
 
 impl Service {
     /// `server` are keys of `[server]`, which has its `listen`.
@@ -41,11 +43,18 @@ impl Service {
         let service = Self {
             folder,
             manager,
-            lines: Arc::default(),
+            output: Output::default(),
         };
         service.configure(upstream, server, admin);
-        fs::copy(env!("CARGO_BIN_EXE_liveness-gateway"), service.program()).unwrap();
+        service.install("gateway");
         service
+    }
+
+    /// Puts the built program into the folder: a link if there can be one, since a copy takes its
+    /// time and no test writes to it.
+    pub(crate) fn install(&self, name: &str) {
+        let path = self.folder.path().join(name);
+        fs::hard_link(PROGRAM, &path).unwrap_or_else(|_| drop(fs::copy(PROGRAM, &path).unwrap()));
     }
 
     pub(crate) fn configure(&self, upstream: SocketAddr, server: &str, admin: &str) {
@@ -65,9 +74,8 @@ impl Service {
     }
 
     /// Starts the program, with these sockets if there are any.
-    pub(crate) fn start(&self, sockets: Option<[OwnedFd; 2]>) -> Process {
-        let command = self.command(sockets);
-        self.spawn(command)
+    pub(crate) fn start(&self, sockets: Option<[OwnedFd; 2]>) -> Program {
+        self.spawn(self.command(sockets))
     }
 
     pub(crate) fn command(&self, sockets: Option<[OwnedFd; 2]>) -> Command {
@@ -86,23 +94,12 @@ impl Service {
             .arg(self.folder.path().join("gateway.toml"))
             .env_clear()
             .envs([("AK", ACCESS_KEY), ("SK", SECRET_KEY), ("JWT", SECRET)])
-            .env("NOTIFY_SOCKET", self.folder.path().join("notify"))
-            .stdout(Stdio::piped());
+            .env("NOTIFY_SOCKET", self.folder.path().join("notify"));
         command
     }
 
-    pub(crate) fn spawn(&self, mut command: Command) -> Process {
-        use std::io::{BufRead, BufReader};
-        let mut child = command.spawn().unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let lines = Arc::clone(&self.lines);
-        std::thread::spawn(move || {
-            for line in output.lines().map_while(Result::ok) {
-                lines.lock().unwrap().push(line);
-            }
-            lines.lock().unwrap().push("the end of the output".into());
-        });
-        Process(child)
+    pub(crate) fn spawn(&self, mut command: Command) -> Program {
+        Program::start_into(&mut command, self.output.clone())
     }
 
     /// The next message to the manager that is no status.
@@ -128,60 +125,6 @@ impl Service {
             }
         }
     }
-
-    /// Waits for the log line of an event that contains `part`, behind the first `seen` lines.
-    /// Returns it and how many lines there are up to it.
-    pub(crate) async fn line_behind(&self, seen: usize, part: &str) -> (String, usize) {
-        for _ in 0..20_000 {
-            let lines = self.lines.lock().unwrap().clone();
-            let found = lines.iter().enumerate().skip(seen);
-            let found = found.into_iter().find(|(_, line)| line.contains(part));
-            if let Some((at, line)) = found {
-                return (line.clone(), at + 1);
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        panic!("no line contains {part}: {:#?}", self.lines.lock().unwrap());
-    }
-
-    pub(crate) async fn line(&self, part: &str) -> String {
-        self.line_behind(0, part).await.0
-    }
-
-    /// The address that a process has logged behind the first `seen` lines.
-    pub(crate) async fn address(&self, message: &str) -> SocketAddr {
-        let line = self.line(&format!("\"message\":\"{message}\"")).await;
-        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-        line["address"].as_str().unwrap().parse().unwrap()
-    }
-}
-
-impl Process {
-    pub(crate) fn id(&self) -> u32 {
-        self.0.id()
-    }
-
-    pub(crate) fn signal(&self, signal: &str) {
-        kill(self.id(), signal);
-    }
-
-    /// Waits for its end.
-    pub(crate) async fn ended(&mut self) -> ExitStatus {
-        for _ in 0..20_000 {
-            if let Some(status) = self.0.try_wait().unwrap() {
-                return status;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        panic!("the process does not end");
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// A process that is no child of the test. Killed when this is dropped.
@@ -189,14 +132,14 @@ pub(crate) struct Stranger(pub(crate) u32);
 
 impl Drop for Stranger {
     fn drop(&mut self) {
-        kill(self.0, "-KILL");
+        kill(self.0, Signal::KILL);
     }
 }
 
-pub(crate) fn kill(process: u32, signal: &str) {
-    let id = process.to_string();
-    let mut kill = Command::new("kill");
-    drop(kill.args([signal, &id]).stderr(Stdio::null()).status());
+/// Sends a signal, if the process is still there.
+pub(crate) fn kill(process: u32, signal: Signal) {
+    let process = Pid::from_raw(process.try_into().unwrap()).unwrap();
+    let _ = kill_process(process, signal);
 }
 
 /// A listening socket, and copies of it to pass on.

@@ -1,34 +1,19 @@
 //! A wrong new content is logged once, with its configuration key and a suggested fix but nothing
 //! of the content, and the old content stays in use until a good one arrives.
 
-use liveness_gateway::{
-    emulator::Scenario,
-    generate::{TokenClaims, development_token},
-};
+use liveness_gateway::emulator::Scenario;
 
-use super::{Folder, gateway, identity, logged, until, verdicts::pair};
+use super::{
+    Folder, gateway, identities::secret_token as token, identity, logged, until, verdicts::pair,
+};
 use crate::support::{
-    Gateway, ISSUER, SECRET, SESSIONCODE, UNBOUND, backend, bearer, emulator,
-    identity::{Signer, logged_with},
-    sealed::KEY,
-    secure::Authority,
+    Gateway, ISSUER, SECRET, SESSIONCODE, UNBOUND, backend, bearer, emulator, events::logged_with,
+    identity::Signer, sealed::KEY, secure::Authority,
 };
 
 /// A text in every wrong content.
 const MARKER: &str = "MARKERofContent";
 const GOOD_SECRET: &str = "another secret of the tests, long enough too";
-
-fn token(secret: &str) -> String {
-    let claims = TokenClaims {
-        issuer: ISSUER,
-        audience: "liveness",
-        subject: "user-1",
-        scope: None,
-        now: std::time::SystemTime::now(),
-        lifetime: std::time::Duration::from_secs(600),
-    };
-    development_token(secret.as_bytes(), &claims).unwrap()
-}
 
 /// Good contents of all files; everything is configured by file.
 fn files() -> Vec<(&'static str, String)> {

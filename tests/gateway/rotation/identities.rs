@@ -1,13 +1,10 @@
 //! The keys of tokens: new keys are used soon, and the tokens of a removed key are rejected, tokens
 //! in the cache included.
 
-use std::time::{Duration, SystemTime};
-
-use liveness_gateway::generate::{TokenClaims, development_token};
 use serde_json::json;
 
 use super::{Folder, gateway, until};
-use crate::support::{Gateway, ISSUER, UNBOUND, emulator, identity::Signer};
+use crate::support::{Gateway, ISSUER, UNBOUND, emulator, identity::Signer, token_with};
 use liveness_gateway::emulator::Scenario;
 
 const OLD: &str = "an old secret of the tests, long enough for HMAC";
@@ -22,15 +19,7 @@ async fn start(folder: &Folder, keys: &str) -> Gateway {
 
 /// A token of `user-1`, signed with this secret.
 pub(super) fn secret_token(secret: &str) -> String {
-    let claims = TokenClaims {
-        issuer: ISSUER,
-        audience: "liveness",
-        subject: "user-1",
-        scope: None,
-        now: SystemTime::now(),
-        lifetime: Duration::from_secs(600),
-    };
-    development_token(secret.as_bytes(), &claims).unwrap()
+    token_with(secret, |_| {})
 }
 
 fn token(signer: &Signer) -> String {

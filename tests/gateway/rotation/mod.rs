@@ -13,12 +13,15 @@ mod qiniu;
 mod sessions;
 mod verdicts;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use liveness_gateway::config;
 
 use crate::support::{
-    ACCESS_KEY, Gateway, ISSUER, SECRET, SECRET_KEY, VERDICT_KEY, backend, folder::Folder, routes,
+    Gateway, ISSUER,
+    events::{self, logged},
+    folder::Folder,
+    routes, until, variables,
 };
 
 /// The poll period of these gateways.
@@ -53,7 +56,7 @@ async fn gateway_that_looks(
 
 /// The settings of such a gateway, in front of this endpoint.
 fn settings(endpoint: &str, folder: &Folder, keys: &str, more: &str) -> config::Settings {
-    crate::support::identity::logged_with("");
+    events::keep();
     let keys = match keys {
         "" => KEYS,
         keys => keys,
@@ -70,43 +73,7 @@ fn settings(endpoint: &str, folder: &Folder, keys: &str, more: &str) -> config::
 }
 
 fn load(text: &str, base: &Path) -> config::Settings {
-    let variables = [
-        ("AK", ACCESS_KEY),
-        ("SK", SECRET_KEY),
-        ("JWT", SECRET),
-        ("VERDICT", VERDICT_KEY),
-        ("WEBHOOK", backend::SECRET),
-    ];
-    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    config::load_text(text, "test.toml", base, &BTreeMap::from(variables))
+    config::load_text(text, "test.toml", base, &variables(&[]))
         .unwrap_or_else(|report| panic!("{report}"))
         .settings
-}
-
-/// Polls until the condition holds. Panics after half a minute.
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let end = std::time::Instant::now() + Duration::from_secs(30);
-    while !is_so().await {
-        assert!(std::time::Instant::now() < end, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-}
-
-/// Waits for a log line that contains all of these parts. Returns all such lines.
-async fn logged(parts: &[&str]) -> Vec<String> {
-    let lines = || {
-        let mut lines = crate::support::identity::logged_with("");
-        lines.retain(|line| parts.iter().all(|part| line.contains(part)));
-        lines
-    };
-    let end = std::time::Instant::now() + Duration::from_secs(30);
-    while lines().is_empty() {
-        if std::time::Instant::now() > end {
-            let one = |part| crate::support::identity::logged_with(part);
-            let some: Vec<_> = parts.iter().flat_map(|part| one(part)).collect();
-            panic!("no line has all of {parts:?}; these have some: {some:#?}");
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    lines()
 }

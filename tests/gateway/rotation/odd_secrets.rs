@@ -1,15 +1,15 @@
 //! A secret that ends in white space is warned of where it is read: by `check`, at start and at a
 //! change. It is used as it is, and no output repeats it.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Command, Stdio},
-};
+use std::process::Command;
 
 use liveness_gateway::emulator::Scenario;
 
 use super::{Folder, gateway, identities::secret_token, logged, until};
-use crate::support::{ACCESS_KEY, ISSUER, SECRET_KEY, UNBOUND, emulator};
+use crate::support::{
+    ACCESS_KEY, ISSUER, SECRET_KEY, UNBOUND, emulator,
+    program::{PROGRAM, Program},
+};
 
 const OLD: &str = "an old secret of the tests, MARKER-1, long enough";
 const NEW: &str = "a new secret of the tests, MARKER-2, long enough ";
@@ -39,8 +39,8 @@ async fn a_new_secret_that_ends_in_white_space_is_used_and_warned_of() {
     );
 }
 
-#[test]
-fn check_and_serve_warn_of_a_secret_that_ends_in_white_space() {
+#[tokio::test]
+async fn check_and_serve_warn_of_a_secret_that_ends_in_white_space() {
     let text = format!(
         "server.listen = \"127.0.0.1:0\"\nadmin.listen = \"127.0.0.1:0\"\n[qiniu]\n\
          access_key = {{ env = \"AK\" }}\nsecret_key = {{ env = \"SK\" }}\n{}",
@@ -48,7 +48,7 @@ fn check_and_serve_warn_of_a_secret_that_ends_in_white_space() {
     );
     let folder = Folder::with(&[("jwt", NEW), ("gateway.toml", &text)]);
     let command = |name: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_liveness-gateway"));
+        let mut command = Command::new(PROGRAM);
         let file = folder.path().join("gateway.toml");
         command.args([name, "--config"]).arg(file).env_clear();
         command.envs([("AK", ACCESS_KEY), ("SK", SECRET_KEY)]);
@@ -65,21 +65,10 @@ fn check_and_serve_warn_of_a_secret_that_ends_in_white_space() {
         said.contains("ends in white space") && !said.contains("MARKER"),
         "{said}"
     );
-    let mut serve = command("serve").stdout(Stdio::piped()).spawn().unwrap();
-    let lines = BufReader::new(serve.stdout.take().unwrap()).lines();
+    let serve = Program::start(&mut command("serve"));
     // The admin listener is announced last.
-    let lines = lines.map_while(Result::ok);
-    let mut before: Vec<_> = Vec::new();
-    for line in lines {
-        let is_last = line.contains("admin listening");
-        before.push(line);
-        if is_last {
-            break;
-        }
-    }
-    serve.kill().unwrap();
-    serve.wait().unwrap();
-    let before = before.join("\n");
+    serve.output.line("admin listening").await;
+    let before = serve.output.lines().join("\n");
     assert!(before.contains("ends in white space"), "{before}");
     assert!(!before.contains("MARKER"), "{before}");
 }

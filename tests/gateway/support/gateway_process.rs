@@ -1,27 +1,28 @@
 //! A gateway in a process of its own: the built program.
 
 use std::{
-    io::{BufRead, BufReader},
     net::SocketAddr,
-    process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    process::{Command, Stdio},
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 
 use super::{
-    ACCESS_KEY, ISSUER, SECRET, SECRET_KEY, UNBOUND, folder::Folder, identity, raw, routes,
+    ACCESS_KEY, ISSUER, SECRET, SECRET_KEY, UNBOUND,
+    folder::Folder,
+    identity,
+    program::{PROGRAM, Program},
+    raw, routes,
 };
 
-/// The program, started by a shell that sets a limit first. Killed when it is dropped.
+/// The program, started by a shell that sets a limit first.
 pub(crate) struct GatewayProcess {
-    child: Child,
+    program: Program,
     folder: Folder,
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
-    lines: Arc<Mutex<Vec<Value>>>,
 }
 
 impl GatewayProcess {
@@ -37,40 +38,25 @@ impl GatewayProcess {
             routes().replace("timeout = \"2s\"", "timeout = \"1min\"")
         );
         let folder = Folder::with(&[("gateway.toml", &configuration)]);
-        let mut child = Command::new("/bin/sh")
+        let mut command = Command::new("/bin/sh");
+        command
             .arg("-c")
             .arg(format!("ulimit {ulimit} && exec \"$0\" \"$@\""))
-            .arg(env!("CARGO_BIN_EXE_liveness-gateway"))
+            .arg(PROGRAM)
             .args(["serve", "--config"])
             .arg(folder.path().join("gateway.toml"))
             .env_clear()
             .envs([("AK", ACCESS_KEY), ("SK", SECRET_KEY), ("JWT", SECRET)])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let lines = Arc::<Mutex<Vec<Value>>>::default();
-        let kept = Arc::clone(&lines);
-        std::thread::spawn(move || {
-            for line in output.lines().map_while(Result::ok) {
-                kept.lock()
-                    .unwrap()
-                    .push(serde_json::from_str(&line).unwrap());
-            }
-        });
-        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut gateway = Self {
-            child,
+            .stdin(Stdio::null());
+        let program = Program::start(&mut command);
+        let address = program.output.address("listening").await;
+        let admin = program.output.address("admin listening").await;
+        Self {
+            program,
             folder,
-            address: nowhere,
-            admin: nowhere,
-            lines,
-        };
-        let address = |line: &Value| line["address"].as_str().unwrap().parse().unwrap();
-        gateway.address = address(&gateway.line("listening").await);
-        gateway.admin = address(&gateway.line("admin listening").await);
-        gateway
+            address,
+            admin,
+        }
     }
 
     /// Replaces a part of its configuration file.
@@ -81,31 +67,21 @@ impl GatewayProcess {
             .rename_over("gateway.toml", &text.replace(from, to));
     }
 
-    /// Sends it this signal.
-    pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &id]).status();
-        assert!(sent.unwrap().success());
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.program.signal(signal);
     }
 
-    /// The lines whose message begins so.
+    /// The events whose message begins so.
     pub(crate) fn lines(&self, message: &str) -> Vec<Value> {
-        let lines = self.lines.lock().unwrap();
-        let begins = |line: &&Value| line["message"].as_str().unwrap_or("").starts_with(message);
-        lines.iter().filter(begins).cloned().collect()
+        let begin = begin(message);
+        let mut lines = self.program.output.lines();
+        lines.retain(|line| line.contains(&begin));
+        lines.iter().map(|line| parsed(line)).collect()
     }
 
+    /// Waits for the first of them.
     pub(crate) async fn line(&self, message: &str) -> Value {
-        for _ in 0..10_000 {
-            if let Some(line) = self.lines(message).pop() {
-                return line;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        panic!(
-            "no line begins with {message}: {:?}",
-            self.lines.lock().unwrap()
-        );
+        parsed(&self.program.output.line(&begin(message)).await)
     }
 
     /// Changes its configuration file like this, and asks it to read the file.
@@ -113,13 +89,12 @@ impl GatewayProcess {
         let file = self.folder.path().join("gateway.toml");
         let text = change(std::fs::read_to_string(&file).unwrap());
         std::fs::write(&file, text).unwrap();
-        let process = Pid::from_child(&self.child);
-        kill_process(process, Signal::HUP).unwrap();
+        self.signal(Signal::HUP);
     }
 
     /// The lines of `/proc` about this process.
     pub(crate) fn proc(&self, file: &str) -> String {
-        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.program.id())).unwrap()
     }
 
     /// The processor time used so far, in hundredths of a second (proc(5), `stat`).
@@ -140,9 +115,11 @@ impl GatewayProcess {
     }
 }
 
-impl Drop for GatewayProcess {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// The event's message in its line, as it begins.
+fn begin(message: &str) -> String {
+    format!("\"message\":\"{message}")
+}
+
+fn parsed(line: &str) -> Value {
+    serde_json::from_str(line).unwrap()
 }

@@ -5,17 +5,13 @@ mod signer;
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use liveness_gateway::{
     auth::{KeySource, remote::FetchTiming},
     config::Settings,
-    telemetry::{
-        LogFormat, LogSettings,
-        log::{self, LogWriter},
-    },
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -25,7 +21,11 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 pub(crate) use self::signer::Signer;
-use super::{Answer, Gateway, SESSIONCODE, routes, settings};
+use super::{
+    Answer, Gateway, SESSIONCODE,
+    events::{self, logged_with},
+    found, routes, settings,
+};
 
 pub(crate) const DISCOVERY: &str = "/.well-known/openid-configuration";
 pub(crate) const KEYS: &str = "/keys";
@@ -200,7 +200,7 @@ pub(crate) async fn gateway(
     identities: &str,
     timing: FetchTiming,
 ) -> Gateway {
-    events();
+    events::keep();
     let qiniu = format!("endpoint = \"http://{upstream}\"");
     let settings = settings(&qiniu, "", &format!("{identities}{}", routes()));
     Gateway::run(timed(settings, timing)).await
@@ -233,56 +233,28 @@ impl Gateway {
 
     /// Waits until `/readyz` has this status.
     pub(crate) async fn until_ready_is(&self, status: u16) {
-        for _ in 0..5000 {
-            if self.readiness().await.status == status {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        panic!("never {status}: {}", self.log());
+        let is_so = found(async || (self.readiness().await.status == status).then_some(()));
+        assert!(is_so.await.is_some(), "never {status}: {}", self.log());
     }
 
     /// Waits until a fetch of key sets has had this outcome.
     pub(crate) async fn until_fetch_was(&self, outcome: &str) {
         let wanted = format!("outcome=\"{outcome}\"}}");
-        for _ in 0..5000 {
+        let fetch = found(async || {
             let metrics = self.metrics().await;
             let mut fetches = metrics
                 .lines()
                 .filter(|line| line.starts_with("liveness_gateway_key_set_fetches_total"));
-            if fetches.any(|line| line.contains(&wanted) && !line.ends_with(" 0")) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        panic!("never {outcome}: {}", self.log());
+            let fetched = fetches.any(|line| line.contains(&wanted) && !line.ends_with(" 0"));
+            fetched.then_some(())
+        });
+        assert!(fetch.await.is_some(), "never {outcome}: {}", self.log());
     }
-}
-
-/// The events of the whole process, which has one log. The first test that asks installs it.
-fn events() -> &'static Mutex<Vec<u8>> {
-    static MEMORY: OnceLock<Arc<Mutex<Vec<u8>>>> = OnceLock::new();
-    MEMORY.get_or_init(|| {
-        let (lines, memory) = LogWriter::capture();
-        let settings = LogSettings {
-            format: LogFormat::Json,
-            level: "debug".parse().unwrap(),
-        };
-        log::subscribe(settings, lines).unwrap();
-        memory
-    })
 }
 
 /// The lines logged about this provider.
 pub(crate) fn logged(provider: &Provider) -> String {
     logged_with(&format!(":{}", provider.address.port())).join("\n")
-}
-
-/// The lines logged in this process that contain `part`.
-pub(crate) fn logged_with(part: &str) -> Vec<String> {
-    let text = String::from_utf8(events().lock().unwrap().clone()).unwrap();
-    let lines = text.lines().filter(|line| line.contains(part));
-    lines.map(str::to_owned).collect()
 }
 
 /// Status and code of a response; a success has no code.

@@ -3,12 +3,14 @@
 pub(crate) mod backend;
 pub(crate) mod crowd;
 pub(crate) mod dead;
+pub(crate) mod events;
 pub(crate) mod folder;
 pub(crate) mod form;
 pub(crate) mod frames;
 pub(crate) mod gateway_process;
 pub(crate) mod identity;
 pub(crate) mod own_process;
+pub(crate) mod program;
 pub(crate) mod proxy;
 pub(crate) mod quota;
 pub(crate) mod raw;
@@ -18,6 +20,7 @@ pub(crate) mod refusal;
 pub(crate) mod sealed;
 pub(crate) mod secure;
 mod tokens;
+pub(crate) mod until;
 pub(crate) mod upstream;
 pub(crate) mod verdicts;
 
@@ -45,6 +48,7 @@ use liveness_gateway::{
 use tokio::{net::TcpStream, sync::oneshot};
 
 pub(crate) use tokens::{bearer, token, token_with};
+pub(crate) use until::{found, soon, until};
 pub(crate) use verdicts::claims;
 
 pub(crate) const SESSIONCODE: &str = "/v2/actionliveness/sessioncode";
@@ -206,14 +210,13 @@ impl Gateway {
 
     /// Waits for the access record that contains `part`.
     pub(crate) async fn record(&self, part: &str) -> serde_json::Value {
-        for _ in 0..1000 {
-            if let Some(line) = self.log().lines().find(|line| line.contains(part)) {
-                return serde_json::from_str(line).unwrap();
-            }
-            tokio::task::yield_now().await;
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        panic!("no record holds {part}: {}", self.log());
+        let record = async || {
+            let log = self.log();
+            let line = log.lines().find(|line| line.contains(part))?;
+            Some(serde_json::from_str(line).unwrap())
+        };
+        let record = found(record).await;
+        record.unwrap_or_else(|| panic!("no record holds {part}: {}", self.log()))
     }
 
     pub(crate) async fn metrics(&self) -> String {
@@ -225,6 +228,18 @@ impl Gateway {
                 .to_vec(),
         )
         .unwrap()
+    }
+
+    /// Waits until the metrics have this line, without its prefix `liveness_gateway_`.
+    pub(crate) async fn until_metrics_have(&self, line: &str) {
+        let line = format!("\nliveness_gateway_{line}\n");
+        let mut metrics = String::new();
+        let found = found(async || {
+            metrics = self.metrics().await;
+            metrics.contains(&line).then_some(())
+        });
+        let found = found.await;
+        assert!(found.is_some(), "never {line}: {metrics}");
     }
 
     /// Sends a `POST` of JSON with a valid token.
@@ -314,7 +329,8 @@ pub(crate) fn video(size: usize) -> Vec<u8> {
         assert!(padding >= 8);
         video.extend(u32::try_from(padding).unwrap().to_be_bytes());
         video.extend(b"free");
-        video.resize(size, 0);
+        // `resize` writes byte by byte without optimization.
+        video.extend(vec![0; size - video.len()]);
     }
     video
 }

@@ -13,8 +13,10 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::Semaphore,
+    sync::{Semaphore, watch},
 };
+
+use super::soon;
 
 /// What happens to each request.
 #[derive(Clone)]
@@ -50,19 +52,35 @@ pub(crate) enum Does {
 pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
     /// Requests whose head has arrived.
-    pub(crate) requests: Arc<AtomicUsize>,
-    connections: Arc<AtomicUsize>,
+    requests: watch::Receiver<usize>,
+    /// Connections accepted so far.
+    connections: watch::Receiver<usize>,
     last_body: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Upstream {
     pub(crate) fn requests(&self) -> usize {
-        self.requests.load(Ordering::SeqCst)
+        *self.requests.borrow()
     }
 
-    /// Connections accepted so far.
+    /// Waits until the heads of so many requests have arrived.
+    pub(crate) async fn until_requests(&self, count: usize) {
+        let mut requests = self.requests.clone();
+        soon(requests.wait_for(|arrived| *arrived >= count))
+            .await
+            .unwrap();
+    }
+
     pub(crate) fn connections(&self) -> usize {
-        self.connections.load(Ordering::SeqCst)
+        *self.connections.borrow()
+    }
+
+    /// Waits until so many connections have been accepted.
+    pub(crate) async fn until_connections(&self, count: usize) {
+        let mut connections = self.connections.clone();
+        soon(connections.wait_for(|accepted| *accepted >= count))
+            .await
+            .unwrap();
     }
 
     /// The last body that arrived completely.
@@ -86,14 +104,15 @@ pub(crate) fn not_listening() -> (TcpSocket, SocketAddr) {
 /// Serves on a listener that was bound before.
 pub(crate) fn serve_on(listener: TcpListener, does: Does) -> Upstream {
     let address = listener.local_addr().unwrap();
-    let requests = Arc::new(AtomicUsize::new(0));
-    let connections = Arc::new(AtomicUsize::new(0));
-    let accepted = Arc::clone(&connections);
+    let (counted, requests) = watch::channel(0);
+    let counted = Arc::new(counted);
+    let (accepted, connections) = watch::channel(0);
     let last_body = Arc::new(Mutex::new(Vec::new()));
-    let (counted, kept) = (Arc::clone(&requests), Arc::clone(&last_body));
+    let kept = Arc::clone(&last_body);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let first = accepted.fetch_add(1, Ordering::SeqCst) == 0;
+            accepted.send_modify(|count| *count += 1);
+            let first = *accepted.borrow() == 1;
             if first && matches!(does, Does::FirstDies(_)) {
                 continue;
             }
@@ -115,7 +134,7 @@ pub(crate) fn serve_on(listener: TcpListener, does: Does) -> Upstream {
 async fn serve(
     mut stream: TcpStream,
     does: Does,
-    requests: &AtomicUsize,
+    requests: &watch::Sender<usize>,
     last_body: &Mutex<Vec<u8>>,
 ) -> std::io::Result<()> {
     if let Does::Expires(time, doomed, bytes) = &does {
@@ -123,7 +142,7 @@ async fn serve(
     }
     for served in 0.. {
         let length = read_head(&mut stream).await?;
-        let before = requests.fetch_add(1, Ordering::SeqCst);
+        let before = one_more(requests);
         if let Does::AnswerEarly(bytes) = &does {
             stream.write_all(bytes).await?;
             stream.shutdown().await?;
@@ -173,12 +192,12 @@ async fn serve_while_fresh(
     time: &AtomicUsize,
     doomed: &str,
     response: &[u8],
-    requests: &AtomicUsize,
+    requests: &watch::Sender<usize>,
 ) -> std::io::Result<()> {
     let mut last = time.load(Ordering::SeqCst);
     loop {
         let length = read_head(&mut stream).await?;
-        requests.fetch_add(1, Ordering::SeqCst);
+        one_more(requests);
         if time.load(Ordering::SeqCst) != last {
             return Ok(());
         }
@@ -191,6 +210,16 @@ async fn serve_while_fresh(
         stream.write_all(response).await?;
         last = time.load(Ordering::SeqCst);
     }
+}
+
+/// Counts a request. Returns how many there were before.
+fn one_more(requests: &watch::Sender<usize>) -> usize {
+    let mut before = 0;
+    requests.send_modify(|count| {
+        before = *count;
+        *count += 1;
+    });
+    before
 }
 
 async fn drain(stream: &mut TcpStream) {

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{ask, counts, listen, says};
+use super::ask;
 use crate::support::{
     Gateway, SECRET, SESSIONCODE, emulator,
+    events::{self, logged},
     identity::section,
     routes, settings,
     upstream::{self, Does},
@@ -21,7 +22,7 @@ async fn of_issuer(issuer: &str) -> Gateway {
 
 #[tokio::test]
 async fn a_clock_that_is_an_hour_off_is_told_by_tokens() {
-    listen();
+    events::keep();
     let hour = Duration::from_secs(3_600);
     let behind = "https://clock-behind.example/";
     let gateway = of_issuer(behind).await;
@@ -30,7 +31,7 @@ async fn a_clock_that_is_an_hour_off_is_told_by_tokens() {
         claims.now += hour;
     })
     .await;
-    says(&[
+    logged(&[
         behind,
         "from the future",
         "clock is behind",
@@ -47,7 +48,7 @@ async fn a_clock_that_is_an_hour_off_is_told_by_tokens() {
         })
         .await;
     }
-    says(&[
+    logged(&[
         ahead,
         "have expired",
         "clock is ahead",
@@ -55,12 +56,14 @@ async fn a_clock_that_is_an_hour_off_is_told_by_tokens() {
         "off_by_s\":30",
     ])
     .await;
-    counts(&gateway, "auth_refusals_total{reason=\"expired\"} 3").await;
+    gateway
+        .until_metrics_have("auth_refusals_total{reason=\"expired\"} 3")
+        .await;
 }
 
 #[tokio::test]
 async fn a_clock_that_is_an_hour_off_is_told_by_qiniu_s_date() {
-    listen();
+    events::keep();
     let date = SystemTime::now() + Duration::from_secs(4_321);
     let rejected = format!(
         "HTTP/1.1 403 X\r\nDate: {}\r\nContent-Length: 0\r\n\r\n",
@@ -71,8 +74,8 @@ async fn a_clock_that_is_an_hour_off_is_told_by_qiniu_s_date() {
     let answer = gateway.post(false, SESSIONCODE, "").await;
     assert_eq!(answer.code(), "upstream_rejected_credentials");
     let id = answer.header("x-request-id");
-    says(&[id, "\"error\"", "HTTP 403", "qiniu.secret_key", "clock"]).await;
-    says(&["\"skew_s\":43", "qiniu", "synchronise this machine's clock"]).await;
+    logged(&[id, "\"error\"", "HTTP 403", "qiniu.secret_key", "clock"]).await;
+    logged(&["\"skew_s\":43", "qiniu", "synchronise this machine's clock"]).await;
     let metrics = gateway.metrics().await;
     let skew = "\nliveness_gateway_clock_skew_seconds{peer=\"qiniu\"} 43";
     assert!(metrics.contains(skew), "{metrics}");
