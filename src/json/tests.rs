@@ -263,7 +263,7 @@ fn captured_values_are_decoded() {
     }
 }
 
-/// Texts of a pattern, which is compiled here. As a strategy itself it is compiled for each text.
+/// A pattern that is a strategy itself is compiled for each text, and this one once.
 fn text(pattern: &str) -> impl Strategy<Value = String> {
     prop::string::string_regex(pattern).unwrap()
 }

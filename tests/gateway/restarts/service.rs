@@ -54,7 +54,9 @@ impl Service {
     /// time and no test writes to it.
     pub(crate) fn install(&self, name: &str) {
         let path = self.folder.path().join(name);
-        fs::hard_link(PROGRAM, &path).unwrap_or_else(|_| drop(fs::copy(PROGRAM, &path).unwrap()));
+        if fs::hard_link(PROGRAM, &path).is_err() {
+            fs::copy(PROGRAM, &path).unwrap();
+        }
     }
 
     pub(crate) fn configure(&self, upstream: SocketAddr, server: &str, admin: &str) {

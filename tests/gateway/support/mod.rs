@@ -233,13 +233,9 @@ impl Gateway {
     /// Waits until the metrics have this line, without its prefix `liveness_gateway_`.
     pub(crate) async fn until_metrics_have(&self, line: &str) {
         let line = format!("\nliveness_gateway_{line}\n");
-        let mut metrics = String::new();
-        let found = found(async || {
-            metrics = self.metrics().await;
-            metrics.contains(&line).then_some(())
-        });
-        let found = found.await;
-        assert!(found.is_some(), "never {line}: {metrics}");
+        let have = found(async || self.metrics().await.contains(&line).then_some(()));
+        let have = have.await.is_some();
+        assert!(have, "never {line}: {}", self.metrics().await);
     }
 
     /// Sends a `POST` of JSON with a valid token.

@@ -1,6 +1,6 @@
-//! Waits for what the test causes elsewhere: for an event where there is one, else by looking again.
+//! Waits for what the test causes elsewhere: for an event, or by looking again where there is none.
 //!
-//! Both end after a time that no test needs on the busiest machine, and say what never came.
+//! Both end after a time that no test needs, on the busiest machine, and say what never came.
 
 use std::time::{Duration, Instant};
 
