@@ -9,7 +9,7 @@ mod members;
 mod reference;
 mod replace;
 
-use proptest::prelude::*;
+use proptest::{prelude::*, string::string_regex};
 use serde_json::{Value as Tree, json};
 
 use self::reference::ReferenceRules;
@@ -263,23 +263,20 @@ fn captured_values_are_decoded() {
     }
 }
 
-/// A pattern that is a strategy itself is compiled for each text, and this one once.
-fn text(pattern: &str) -> impl Strategy<Value = String> {
-    prop::string::string_regex(pattern).unwrap()
-}
-
 fn tree() -> impl Strategy<Value = Tree> {
     let leaf = prop_oneof![
         Just(Tree::Null),
         any::<bool>().prop_map(Tree::from),
         any::<i32>().prop_map(Tree::from),
         (-1e9..1e9f64).prop_map(|number| json!(number)),
-        text("[a-zé😀\"\\\\\n/]{0,12}").prop_map(Tree::from),
+        string_regex("[a-zé😀\"\\\\\n/]{0,12}")
+            .unwrap()
+            .prop_map(Tree::from),
     ];
     leaf.prop_recursive(5, 40, 5, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(Tree::Array),
-            prop::collection::btree_map(text("[abcé\"]{1,2}"), inner, 0..5)
+            prop::collection::btree_map(string_regex("[abcé\"]{1,2}").unwrap(), inner, 0..5)
                 .prop_map(|members| Tree::Object(members.into_iter().collect())),
         ]
     })
@@ -322,7 +319,7 @@ proptest! {
 
     #[test]
     fn a_cut_equals_deleting_from_a_tree(
-        members in prop::collection::btree_map(text("[abcé]{1,2}"), tree(), 0..6),
+        members in prop::collection::btree_map(string_regex("[abcé]{1,2}").unwrap(), tree(), 0..6),
         paths in prop::collection::vec(
             "[abc]{1,2}(\\[\\]){0,2}(\\.[abc]{1,2}(\\[\\])?){0,2}",
             0..4,

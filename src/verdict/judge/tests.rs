@@ -231,7 +231,7 @@ fn a_log_id_of_another_type_is_left_out() {
 }
 
 fn any_value() -> impl Strategy<Value = CapturedValue> {
-    // Compiled here: a pattern that is a strategy itself is compiled for each value.
+    // Compiled here. A pattern that is a strategy itself is compiled for each value.
     let text = |pattern| string_regex(pattern).unwrap();
     prop_oneof![
         Just(CapturedValue::Absent),
