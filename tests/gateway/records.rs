@@ -315,9 +315,7 @@ async fn a_failed_verdict_undelivered_evidence_and_a_retry_that_waited_are_in_th
         ["passed", "evidence", "replayed"].map(|field| record[field].clone())
     };
     let retries = async {
-        while qiniu.requests() == 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        qiniu.until_requests(1).await;
         tokio::join!(verify(), verify(), verify(), verify())
     };
     let answered = async {

@@ -65,7 +65,7 @@ async fn a_wrong_audience_or_issuer_is_told_with_the_key_to_compare() {
 
 #[tokio::test]
 async fn a_proxy_that_is_not_trusted_is_told_when_its_users_count_as_one() {
-    listen();
+    events::keep();
     let (qiniu, _) = emulator(Scenario::Pass).await;
     let gateway = Gateway::start(qiniu, "rate_per_address = \"1/day\"", &routes()).await;
     let forwarded = async |field: &str, value: &str| {
@@ -80,12 +80,12 @@ async fn a_proxy_that_is_not_trusted_is_told_when_its_users_count_as_one() {
     assert_eq!(gateway.record(&id).await["reason"], "address");
     assert_eq!(logged_with(&id), Vec::<String>::new());
     let id = forwarded("forwarded", "for=192.0.2.3").await;
-    says(&[&id, "\"info\"", "server.trusted_proxies", "count as one"]).await;
+    logged(&[&id, "\"info\"", "server.trusted_proxies", "count as one"]).await;
 }
 
 #[tokio::test]
 async fn a_replica_with_another_seal_key_is_told_with_the_key_to_compare() {
-    listen();
+    events::keep();
     let (qiniu, _) = emulator(Scenario::Pass).await;
     // Each has a key of its own.
     let (one, other) = (Gateway::plain(qiniu).await, Gateway::plain(qiniu).await);
@@ -95,7 +95,7 @@ async fn a_replica_with_another_seal_key_is_told_with_the_key_to_compare() {
     let answer = other.post(false, VERIFY, body).await;
     assert_eq!(answer.code(), "session_rejected");
     let id = answer.header("x-request-id");
-    says(&[id, "\"info\"", "compare sessions.seal_key"]).await;
+    logged(&[id, "\"info\"", "compare sessions.seal_key"]).await;
 }
 
 #[tokio::test]
@@ -241,14 +241,12 @@ async fn a_slow_qiniu_is_told_with_the_timeout_to_raise() {
     let gateway = Gateway::start(qiniu.address, "", &longer).await;
     let before = qiniu.requests();
     let caller = raw::begin(gateway.address, &raw::whole("user-1", SESSIONCODE, "{}")).await;
-    while qiniu.requests() == before {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    qiniu.until_requests(before + 1).await;
     drop(caller);
     let record = gateway.record("caller_left").await;
     assert_eq!(record["reason"], "timeout");
     let id = record["request_id"].as_str().unwrap();
-    says(&[id, "\"warn\"", "upstream_timeout", "raise that"]).await;
+    logged(&[id, "\"warn\"", "upstream_timeout", "raise that"]).await;
 }
 
 #[tokio::test]

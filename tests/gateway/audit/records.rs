@@ -171,9 +171,7 @@ async fn a_call_that_a_stop_abandons_has_one_record_with_an_unknown_outcome() {
         let gateway = Gateway::start(qiniu.address, "drain_timeout = \"1s\"", &sections).await;
         let whole = raw::whole("user-1", VERIFY, &verify_body("S1", &video(0)));
         let _caller = raw::begin(gateway.address, &whole).await;
-        while qiniu.requests() == 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        qiniu.until_requests(1).await;
         stopped(gateway).await;
         let records = log.records();
         let events = super::events(&records);
