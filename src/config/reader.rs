@@ -74,6 +74,13 @@ impl ConfigReader<'_> {
         self.values.add(name, value);
     }
 
+    /// Records what follows from other keys for one that is empty. Its name is unique.
+    pub(super) fn note_derived(&mut self, name: &str, shown: &str) {
+        let empty = format!("\n{name} = \"\"\n");
+        let derived = format!("\n{name} = \"{shown}\"\n");
+        self.effective = self.effective.replacen(&empty, &derived, 1);
+    }
+
     /// An optional text. An empty one counts as absent.
     pub(super) fn text(
         &mut self,

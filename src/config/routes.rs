@@ -27,7 +27,11 @@ const PATH: &str = "routes[]";
 
 impl ConfigReader<'_> {
     /// All routes. No body may be larger than `body_memory`.
-    pub(super) fn routes(&mut self, root: &ConfigTable, body_memory: u64) -> Vec<RouteSettings> {
+    pub(super) fn routes(
+        &mut self,
+        root: &ConfigTable,
+        body_memory: Option<&Located<u64>>,
+    ) -> Vec<RouteSettings> {
         if let Some((location, item)) = root.get("routes")
             && matches!(&item.value, ConfigValue::List(list) if list.is_empty())
         {
@@ -59,7 +63,7 @@ impl ConfigReader<'_> {
         &mut self,
         mut section: ConfigSection<'_>,
         others: &[RouteSettings],
-        body_memory: u64,
+        body_memory: Option<&Located<u64>>,
     ) -> Option<RouteSettings> {
         self.header("[[routes]]");
         let path = self.required(
@@ -115,7 +119,7 @@ impl ConfigReader<'_> {
         path: Option<Located<String>>,
         kind: RouteKind,
         section: &ConfigSection<'_>,
-        body_memory: u64,
+        body_memory: Option<&Located<u64>>,
     ) -> Option<RouteSettings> {
         let scope = self.scope(section);
         let max_body = self.max_body(section, body_memory);
@@ -175,11 +179,19 @@ impl ConfigReader<'_> {
         Some(scope)
     }
 
-    fn max_body(&mut self, section: &ConfigSection<'_>, body_memory: u64) -> Option<u64> {
+    fn max_body(
+        &mut self,
+        section: &ConfigSection<'_>,
+        body_memory: Option<&Located<u64>>,
+    ) -> Option<u64> {
         let (bytes, location) = self.size(section, "max_body")?;
-        if bytes > body_memory {
+        if let Some((memory, memory_location)) = body_memory
+            && bytes > *memory
+        {
+            // Of a route that is not written, nothing can be shown.
+            let written = section.written("max_body").map(|_| &location);
             self.error(
-                &location,
+                written.unwrap_or(memory_location),
                 "`max_body` is larger than `server.body_memory`",
                 "lower it, or raise `server.body_memory`: no such body could ever be accepted",
             );

@@ -9,6 +9,7 @@ use super::{
     reader::{ConfigReader, Located},
     section::ConfigSection,
     tree::ConfigTable,
+    units,
 };
 use crate::{
     rotation::{LoadError, LoaderInput},
@@ -28,6 +29,8 @@ const DRAIN_MARGIN: Duration = Duration::from_secs(5);
 /// What is written of `[server]` and depends on the routes.
 #[derive(Default)]
 pub(super) struct RouteDependent {
+    /// The memory that each body must fit in.
+    pub(super) memory: Option<Located<u64>>,
     share: Option<Located<u64>>,
     drain_timeout: Option<Duration>,
 }
@@ -50,7 +53,8 @@ impl ConfigReader<'_> {
         let rate_per_address = self.rate_per_address(&section);
         let max_connections = self.integer(&section, "max_connections");
         let max_head_bytes = self.size(&section, "max_head_bytes");
-        let body_memory = self.size(&section, "body_memory").map(|(bytes, _)| bytes);
+        let memory = self.size(&section, "body_memory");
+        let body_memory = memory.as_ref().map(|(bytes, _)| *bytes);
         let share = self.size(&section, "body_memory_per_user");
         let min_body_rate = self.size(&section, "min_body_rate");
         let head_timeout = self.duration(&section, "head_timeout");
@@ -76,6 +80,7 @@ impl ConfigReader<'_> {
             tls,
         };
         let written = RouteDependent {
+            memory,
             share,
             drain_timeout,
         };
@@ -91,6 +96,10 @@ impl ConfigReader<'_> {
     ) {
         server.body_memory_per_user = self.user_share(written.share, server.body_memory, routes);
         server.drain_timeout = self.drain_timeout(written.drain_timeout, routes);
+        let share = units::written_size(server.body_memory_per_user);
+        self.note_derived("body_memory_per_user", &share);
+        let drain = units::written_duration(server.drain_timeout);
+        self.note_derived("drain_timeout", &drain);
     }
 
     /// The time of a drain, which should outlast every call.

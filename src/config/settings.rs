@@ -72,9 +72,7 @@ impl ConfigReader<'_> {
         let identities = self.identities(root);
         let sessions = self.sessions(root);
         let log = self.log(root);
-        let body_memory = server
-            .as_ref()
-            .map_or(u64::MAX, |server| server.body_memory);
+        let body_memory = written.as_ref().and_then(|written| written.memory.as_ref());
         let routes = self.routes(root, body_memory);
         if let (Some(server), Some(written)) = (&mut server, written) {
             self.apply_routes(server, written, &routes);

@@ -126,6 +126,30 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
     with_unit(text, &DURATIONS).map(Duration::from_millis)
 }
 
+/// A size as [`size`] reads it.
+pub(super) fn written_size(bytes: u64) -> String {
+    written(bytes, &SIZES)
+}
+
+/// A duration as [`duration`] reads it, without what is less than a millisecond.
+pub(super) fn written_duration(time: Duration) -> String {
+    written(
+        u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+        &DURATIONS,
+    )
+}
+
+/// In the largest unit that leaves a whole number.
+fn written(value: u64, units: &[(&str, u64)]) -> String {
+    let whole = units
+        .iter()
+        .filter(|(_, factor)| value.is_multiple_of(*factor));
+    match whole.max_by_key(|(_, factor)| *factor) {
+        Some((name, factor)) => format!("{}{name}", value / factor),
+        None => value.to_string(),
+    }
+}
+
 /// `"10/min"`
 fn rate(text: &str) -> Option<Rate> {
     let (count, unit) = text.split_once('/')?;
@@ -153,6 +177,15 @@ fn digits(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_and_durations_are_written_in_their_largest_unit() {
+        let sizes = [1, 1023, 1 << 10, 40 << 20, 3 << 30].map(written_size);
+        assert_eq!(sizes, ["1B", "1023B", "1KiB", "40MiB", "3GiB"]);
+        let times = [1, 1500, 65_000, 120_000, 3_600_000].map(Duration::from_millis);
+        let times = times.map(written_duration);
+        assert_eq!(times, ["1ms", "1500ms", "65s", "2min", "1h"]);
+    }
 
     #[test]
     fn sizes_durations_and_rates_are_read() {

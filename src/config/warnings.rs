@@ -7,6 +7,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use ipnet::IpNet;
+
 use super::{reader::ConfigReader, settings::Settings};
 use crate::{
     route::RouteKind,
@@ -36,11 +38,9 @@ impl ConfigReader<'_> {
                  `server.trusted_proxies`"
             ));
         }
-        let everybody = server
-            .trusted_proxies
-            .iter()
-            .find(|it| it.prefix_len() == 0);
-        if let Some(everybody) = everybody {
+        // Two halves of all addresses are all addresses, too.
+        let networks = IpNet::aggregate(&server.trusted_proxies);
+        if let Some(everybody) = networks.iter().find(|it| it.prefix_len() == 0) {
             self.warnings.push(format!(
                 "`server.trusted_proxies` holds {everybody}, which is everybody: any client can \
                  choose the address that it is counted by; name the networks of your proxies"

@@ -26,6 +26,13 @@ fn a_drain_lasts_longer_than_the_longest_call_and_a_shorter_one_is_warned_of() {
         let loaded = good(&(written + &minimal(&routes)), &[]);
         let expected = Duration::from_secs(drain);
         assert_eq!(loaded.settings.server.drain_timeout, expected, "{label}");
+        let effective = loaded
+            .effective
+            .lines()
+            .find(|it| it.starts_with("drain_timeout"));
+        let effective = effective.unwrap().split('"').nth(1);
+        let effective = effective.and_then(super::super::units::duration);
+        assert_eq!(effective, Some(expected), "{label}");
         let drain = |it: &&String| it.contains("drain_timeout");
         let warnings: String = loaded.warnings.iter().filter(drain).cloned().collect();
         match warned {

@@ -47,6 +47,7 @@ fn what_is_probably_not_meant_is_warned_of() {
     let verify = "[[routes]]\npath = \"/v2/actionliveness/verify\"\nkind = \"verify\"\n";
     let session = "[[routes]]\npath = \"/v2/actionliveness/sessioncode\"\nkind = \"session\"\n";
     let everybody = "server.listen = \"0.0.0.0:8080\"\nserver.trusted_proxies = [\"::/0\"]\n";
+    let halves = "server.trusted_proxies = [\"128.0.0.0/1\", \"::1\", \"0.0.0.0/1\"]\n";
     for (label, before, sections, variables, said) in [
         ("nothing", "", "", &[][..], ""),
         (
@@ -71,6 +72,7 @@ fn what_is_probably_not_meant_is_warned_of() {
             "",
         ),
         ("everybody", everybody, "", &[], "everybody"),
+        ("everybody in halves", halves, "", &[], "everybody"),
         (
             "proxies",
             "server.listen = \"0.0.0.0:8080\"\nserver.trusted_proxies = [\"10.0.0.0/8\"]\n",

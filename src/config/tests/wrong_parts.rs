@@ -229,7 +229,7 @@ fn each_mistake_in_a_route_has_its_location_and_help() {
     one(
         &minimal("[server]\nbody_memory = \"8MiB\"\n"),
         "larger than `server.body_memory`",
-        "",
+        "\"8MiB\"",
     );
 }
 
@@ -258,8 +258,12 @@ fn a_user_s_share_holds_the_largest_body_and_fits_the_memory() {
             max => format!("{plain}{max}\n"),
         };
         let text = minimal(&format!("[server]\n{server}\n{route}"));
-        let settings = good(&text, &[]).settings;
-        assert_eq!(settings.server.body_memory_per_user, share << 20, "{text}");
+        let loaded = good(&text, &[]);
+        let server = &loaded.settings.server;
+        assert_eq!(server.body_memory_per_user, share << 20, "{text}");
+        // Also where it is not written, the effective one is shown.
+        let shown = format!("\nbody_memory_per_user = \"{share}MiB\"\n");
+        assert!(loaded.effective.contains(&shown), "{}", loaded.effective);
     }
 }
 
