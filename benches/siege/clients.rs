@@ -2,7 +2,8 @@
 //! ones.
 //!
 //! Relies on hyper as the client. Each kept connection comes from a loopback address of its own
-//! (127.0.1.0/24), as users do. A request is never sent twice.
+//! (127.0.1.0/24), as users do. A request of which a byte may have been sent is never sent again;
+//! one that found its connection closed before takes another (RFC 9110, section 9.2.2).
 
 use std::{
     io,
@@ -17,7 +18,7 @@ use std::{
 use http_body_util::BodyExt;
 use hyper::{
     Request,
-    client::conn::{http1, http2},
+    client::conn::{TrySendError, http1, http2},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{sync::Semaphore, time::timeout};
@@ -32,6 +33,8 @@ use super::{
 const HTTP1_CONNECTIONS: usize = 16;
 const HTTP2_CONNECTIONS: usize = 4;
 const STREAMS: usize = 16;
+/// Connections that a request tries which were closed before it was sent: all kept ones, at most.
+const TRIES: usize = HTTP1_CONNECTIONS + 1;
 /// For a connection and its TLS handshake.
 const CONNECT: Duration = Duration::from_secs(5);
 /// The same for users who wait while a restart lets them.
@@ -102,22 +105,64 @@ impl Site {
     }
 }
 
+/// Why there is no response.
+pub(crate) enum SendError {
+    /// The connection was closed before anything of this request was sent.
+    Unsent(Box<Request<Pieces>>),
+    /// Something may have been sent.
+    Lost(io::Error),
+}
+
+impl SendError {
+    fn new(mut error: TrySendError<Request<Pieces>>, version: &str) -> Self {
+        match error.take_message() {
+            Some(request) => Self::Unsent(Box::new(request)),
+            None => Self::Lost(io::Error::other(format!(
+                "{version}: {}",
+                error.into_error()
+            ))),
+        }
+    }
+}
+
+impl From<SendError> for io::Error {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Unsent(_) => Self::other("a connection was closed before it was used"),
+            SendError::Lost(error) => error,
+        }
+    }
+}
+
 impl Client {
     /// Sends a request and reads its whole response.
-    pub(crate) async fn send(&mut self, request: Request<Pieces>) -> Result<Answer, hyper::Error> {
+    pub(crate) async fn send(&mut self, request: Request<Pieces>) -> Result<Answer, SendError> {
         let response = match self {
-            Self::Http1(sender) => {
-                sender.ready().await?;
-                sender.send_request(request).await?
-            }
-            Self::Http2(sender) => {
-                sender.ready().await?;
-                sender.send_request(request).await?
-            }
+            Self::Http1(sender) => match sender.ready().await {
+                Ok(()) => sender.try_send_request(request).await,
+                Err(_) => return Err(SendError::Unsent(Box::new(request))),
+            },
+            Self::Http2(sender) => match sender.ready().await {
+                Ok(()) => sender.try_send_request(request).await,
+                Err(_) => return Err(SendError::Unsent(Box::new(request))),
+            },
         };
+        let version = self.version();
+        let response = response.map_err(|error| SendError::new(error, version))?;
         let status = response.status().as_u16();
-        let body = response.into_body().collect().await?.to_bytes();
-        Ok((status, body.to_vec()))
+        let body = response.into_body().collect().await;
+        let body = body.map_err(|error| {
+            let cut = format!("{version}: a response was cut off: {error}");
+            SendError::Lost(io::Error::other(cut))
+        })?;
+        Ok((status, body.to_bytes().to_vec()))
+    }
+
+    fn version(&self) -> &'static str {
+        match self {
+            Self::Http1(_) => "HTTP/1.1",
+            Self::Http2(_) => "HTTP/2",
+        }
     }
 }
 
@@ -141,23 +186,40 @@ impl Clients {
 
     /// Sends a request on a kept connection, or on a new one in its place.
     pub(crate) async fn send(&self, request: Request<Pieces>, http2: bool) -> io::Result<Answer> {
+        let mut request = Box::new(request);
+        for _ in 0..TRIES {
+            match self.try_send(*request, http2).await? {
+                Ok(answer) => return Ok(answer),
+                Err(SendError::Unsent(back)) => request = back,
+                Err(SendError::Lost(error)) => return Err(error),
+            }
+        }
+        Err(io::Error::other(
+            "each connection was closed before it was used",
+        ))
+    }
+
+    async fn try_send(
+        &self,
+        request: Request<Pieces>,
+        http2: bool,
+    ) -> io::Result<Result<Answer, SendError>> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         if http2 {
             let _permit = self.http2.acquire().await.map_err(io::Error::other)?;
             let sender = self.shared(number % HTTP2_CONNECTIONS).await?;
-            return Client::Http2(sender)
-                .send(request)
-                .await
-                .map_err(io::Error::other);
+            return Ok(Client::Http2(sender).send(request).await);
         }
         let _permit = self.http1.acquire().await.map_err(io::Error::other)?;
         let mut client = match self.idle() {
             Some(client) => client,
             None => self.site.connect(number, false).await?,
         };
-        let answer = client.send(request).await.map_err(io::Error::other)?;
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.push(client);
+        let answer = client.send(request).await;
+        if answer.is_ok() {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.push(client);
+        }
         Ok(answer)
     }
 

@@ -235,7 +235,7 @@ impl Load {
         request: hyper::Request<requests::Pieces>,
     ) -> io::Result<Answer> {
         let mut client = self.clients.site().connect(NEWCOMER, http2).await?;
-        client.send(request).await.map_err(io::Error::other)
+        Ok(client.send(request).await?)
     }
 
     /// Waits for a response, judges it, and counts it. Returns the right ones.
@@ -251,7 +251,7 @@ impl Load {
         let seconds = begun.elapsed().as_secs_f64();
         let (outcome, answer) = match answer {
             Err(_) => (Outcome::Lost("timeout".to_owned()), None),
-            Ok(Err(_)) => (Outcome::Lost("connection".to_owned()), None),
+            Ok(Err(error)) => (Outcome::Lost(error.to_string()), None),
             Ok(Ok(answer)) => match judge(&answer) {
                 Judgement::Right => (Outcome::Served(seconds), Some(answer)),
                 Judgement::Refused(status) => (Outcome::Lost(status.to_string()), None),
@@ -307,13 +307,13 @@ impl Load {
         let upload = async {
             let mut client = self.clients.site().connect(NEWCOMER, http2).await?;
             let session = requests::session(&user.token, http2);
-            let (status, body) = client.send(session).await.map_err(io::Error::other)?;
+            let (status, body) = client.send(session).await?;
             let Some(session) = api::session_id(&body) else {
                 return Ok((status, body));
             };
             let request = requests::verify(&user.token, http2, &session, &self.video);
             let request = request.map(|body| body.paced(SLOW_PARTS, SLOW_UPLOAD));
-            client.send(request).await.map_err(io::Error::other)
+            Ok(client.send(request).await?)
         };
         let judged = self.timed(Kind::SlowUser, LONG_PATIENCE, upload, |answer| {
             check::verify(answer.0, &answer.1, &user.name)
