@@ -15,7 +15,7 @@ use super::{
     forwarded,
     gateway::{Gateway, Page, Peer},
     headers,
-    refusal::Refusal,
+    refusal::{LimitedAddress, Refusal},
     site::Site,
 };
 use crate::{
@@ -143,11 +143,13 @@ fn check_address(gateway: &Gateway, headers: &HeaderMap, peer: &Peer) -> Result<
     };
     limit.check(client).map_err(|wait| {
         gateway.telemetry.metrics.count_address_refusal();
-        Refusal::AddressRate {
-            wait,
-            direct: !peer.trusted,
-            forwarded: !peer.trusted && forwarded::is_forwarded(headers),
-        }
+        let of = match peer.trusted {
+            false if forwarded::is_forwarded(headers) => LimitedAddress::UntrustedProxy,
+            false => LimitedAddress::Direct,
+            true if client == address => LimitedAddress::SilentProxy,
+            true => LimitedAddress::Named,
+        };
+        Refusal::AddressRate { wait, of }
     })
 }
 

@@ -1,8 +1,8 @@
 //! What a trusted proxy says of a request: the client's address, the hops, and the request's id.
 //!
 //! Relies on the server, which decides once for each connection whether its peer is trusted. Every
-//! function here takes its peer for a trusted one: call none of them for another. Never fails a
-//! request, and never logs or keeps what is not an address.
+//! function here but `is_forwarded` takes its peer for a trusted one: call no other one for another
+//! peer. Never fails a request, and never logs or keeps what is not an address.
 
 mod hops;
 #[cfg(test)]
@@ -39,7 +39,7 @@ pub fn client_address(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> I
     }
 }
 
-/// Whether a request says that it is forwarded, whoever says it.
+/// Whether a request says that it is forwarded, whoever says so.
 pub fn is_forwarded(headers: &HeaderMap) -> bool {
     let mut hops = hops::x_forwarded_for(headers).chain(hops::forwarded(headers));
     hops.next().is_some()

@@ -8,7 +8,9 @@ use std::borrow::Cow;
 
 use tracing::Level;
 
+pub use self::address::LimitedAddress;
 use self::{
+    address::logged_address,
     token::{auth, logged_token},
     upstream::{logged_upstream, upstream},
 };
@@ -25,6 +27,7 @@ use crate::{
     verify_once::ClaimError,
 };
 
+mod address;
 mod token;
 mod upstream;
 
@@ -60,10 +63,8 @@ pub enum Refusal {
     AddressRate {
         /// When the next request may come.
         wait: LimitExceeded,
-        /// The peer is the client itself, and no trusted proxy.
-        direct: bool,
-        /// The request says whom it is forwarded for, although the peer is no trusted proxy.
-        forwarded: bool,
+        /// Whose address is limited.
+        of: LimitedAddress,
     },
     /// The rate limit is exceeded.
     #[error("rate limit exceeded")]
@@ -105,13 +106,8 @@ impl Refusal {
     /// of this API, and may be trying how heads are read. Or the peer itself sends too much: on a
     /// kept connection, its requests are so cheap that the sheer number of refusals would cost us.
     pub(super) fn ends_connection(&self) -> bool {
-        matches!(
-            self,
-            Self::Host(_)
-                | Self::HeadTooLarge
-                | Self::Method(_)
-                | Self::AddressRate { direct: true, .. }
-        )
+        matches!(self, Self::AddressRate { of, .. } if of.is_peer())
+            || matches!(self, Self::Host(_) | Self::HeadTooLarge | Self::Method(_))
     }
 
     /// What the caller gets.
@@ -179,7 +175,6 @@ impl Refusal {
     /// nothing is.
     pub fn logged(&self) -> Option<(Level, Cow<'static, str>)> {
         let warning = |text: &'static str| Some((Level::WARN, text.into()));
-        let information = |text: &'static str| Some((Level::INFO, text.into()));
         match self {
             Self::Auth(rejected) => logged_token(rejected),
             Self::Upstream(failure) => logged_upstream(failure),
@@ -202,18 +197,14 @@ impl Refusal {
             Self::Session(ClaimError::Full) => {
                 warning("too many sessions in memory; add a replica, or find who opens so many")
             }
-            // A stranger can cause both.
-            Self::AddressRate {
-                forwarded: true, ..
-            } => information(
-                "requests over server.rate_per_address are forwarded by a peer that is no trusted \
-                 proxy; if it is yours, list it in server.trusted_proxies, or all its users count \
-                 as one",
-            ),
-            Self::Body(BodyRefusal::Session(TicketError::Rejected)) => information(
-                "a session id was refused: it was not given to this user, or it was sealed with \
-                 another key; if users of yours get 403, compare sessions.seal_key of all replicas",
-            ),
+            Self::AddressRate { of, .. } => logged_address(*of),
+            Self::Body(BodyRefusal::Session(TicketError::Rejected)) => {
+                // A stranger can cause this.
+                let text = "a session id was refused: it was not given to this user, or it was \
+                            sealed with another key; if users of yours get 403, compare \
+                            sessions.seal_key of all replicas";
+                Some((Level::INFO, text.into()))
+            }
             Self::Malformed(_)
             | Self::Host(_)
             | Self::HeadTooLarge
@@ -223,7 +214,6 @@ impl Refusal {
             | Self::Consent(_)
             // The audit log says what is wrong with it, but not for each request.
             | Self::Unaudited
-            | Self::AddressRate { .. }
             | Self::Rate(_)
             | Self::Quota(_)
             | Self::Concurrent

@@ -64,23 +64,34 @@ async fn a_wrong_audience_or_issuer_is_told_with_the_key_to_compare() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_not_trusted_is_told_when_its_users_count_as_one() {
+async fn a_proxy_whose_users_count_as_one_is_told_as_such() {
     events::keep();
     let (qiniu, _) = emulator(Scenario::Pass).await;
-    let gateway = Gateway::start(qiniu, "rate_per_address = \"1/day\"", &routes()).await;
-    let forwarded = async |field: &str, value: &str| {
+    let rate = "rate_per_address = \"1/day\"";
+    let gateway = Gateway::start(qiniu, rate, &routes()).await;
+    let trusting = format!("{rate}\ntrusted_proxies = [\"127.0.0.1\"]");
+    let trusting = Gateway::start(qiniu, &trusting, &routes()).await;
+    let send = async |gateway: &Gateway, field: &str, value: &str| {
         let request = gateway.request(false, "POST", SESSIONCODE);
         let request = request.header(field, value);
         let answer = gateway.send(false, request, "").await;
         answer.header("x-request-id").to_owned()
     };
-    forwarded("x-forwarded-for", "192.0.2.1").await;
+    send(&gateway, "x-forwarded-for", "192.0.2.1").await;
     // Its own client, as far as anybody can tell.
-    let id = forwarded("x-other", "192.0.2.2").await;
+    let id = send(&gateway, "x-other", "192.0.2.2").await;
     assert_eq!(gateway.record(&id).await["reason"], "address");
     assert_eq!(logged_with(&id), Vec::<String>::new());
-    let id = forwarded("forwarded", "for=192.0.2.3").await;
+    let id = send(&gateway, "forwarded", "for=192.0.2.3").await;
     logged(&[&id, "\"info\"", "server.trusted_proxies", "count as one"]).await;
+    // A trusted one that names a client, twice, and one that names nobody, twice.
+    send(&trusting, "x-forwarded-for", "192.0.2.1").await;
+    let id = send(&trusting, "x-forwarded-for", "192.0.2.1").await;
+    assert_eq!(trusting.record(&id).await["reason"], "address");
+    assert_eq!(logged_with(&id), Vec::<String>::new());
+    send(&trusting, "x-other", "192.0.2.1").await;
+    let id = send(&trusting, "x-other", "192.0.2.1").await;
+    logged(&[&id, "\"warn\"", "X-Forwarded-For", "count as one"]).await;
 }
 
 #[tokio::test]
