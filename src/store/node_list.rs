@@ -156,6 +156,15 @@ mod tests {
     }
 
     #[test]
+    fn no_list_makes_a_replica_remember_more_nodes_than_a_cluster_has() {
+        let nodes = (0..3000).map(|port| node(bytes("h"), 7000 + port, &[]));
+        let reply = ScriptReply::List(vec![range(0, 16383, nodes.collect())]);
+        let list = NodeList::parse(&reply, 0, &at("h", 6379)).unwrap();
+        assert_eq!(list.nodes.len(), MAX_NODES);
+        assert_eq!(list.owner, Some(at("h", 7000)));
+    }
+
+    #[test]
     fn a_slot_that_no_node_has_and_what_is_no_list_are_told_apart() {
         let server = at("10.0.0.1", 6379);
         let empty = ScriptReply::List(Vec::new());

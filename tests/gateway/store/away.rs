@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    PASS, assert_error, replica, replica_at,
+    PASS, assert_error, eventually, replica, replica_at,
     roles::together,
     traffic::{Traffic, attempt},
     two, until,
@@ -206,16 +206,13 @@ async fn a_call_in_progress_is_published_again_to_a_store_that_lost_it() {
         tokio::spawn(async move { gateway.post(false, VERIFY, body).await })
     };
     let first = post(&one);
-    while qiniu.requests() == 0 {
-        tokio::task::yield_now().await;
-    }
+    qiniu.until_requests(1).await;
     // This retry knows of the call, and waits through the outage.
     let before = looks(&redis).await;
     let waiting = post(&other);
     // A second look follows only if the first found the call.
-    while looks(&redis).await < before + 2 {
-        tokio::task::yield_now().await;
-    }
+    let again = async || looks(&redis).await >= before + 2;
+    eventually("two looks", again).await;
     redis.start_again().await;
     for gateway in [&one, &other] {
         until(gateway, "store_up 1").await;

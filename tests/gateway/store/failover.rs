@@ -163,9 +163,7 @@ async fn a_claim_that_a_dead_primary_did_not_pass_on_is_published_to_its_success
     // From now on it gets nothing any more, and has forgotten nothing that it got.
     new.ask(&["REPLICAOF", "NO", "ONE"]).await;
     let first = post(&owner);
-    while qiniu.requests() == 0 {
-        tokio::task::yield_now().await;
-    }
+    qiniu.until_requests(1).await;
     old.kill();
     until(&other, "store_up 0").await;
     lead(&path("other"), &path("new"));
@@ -173,9 +171,8 @@ async fn a_claim_that_a_dead_primary_did_not_pass_on_is_published_to_its_success
     let before = looks(&new).await;
     let retry = post(&other);
     // The new primary does not know the session, and may have forgotten it.
-    while looks(&new).await < before + 2 {
-        tokio::task::yield_now().await;
-    }
+    let again = async || looks(&new).await >= before + 2;
+    eventually("two looks", again).await;
     lead(&path("owner"), &path("new"));
     until(&owner, "store_up 1").await;
     gate.add_permits(2);

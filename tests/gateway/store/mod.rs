@@ -57,7 +57,7 @@ pub(crate) const PACE: StorePace = StorePace {
 
 /// A replica whose calls to the store have plenty of time, because the machine may be busy.
 pub(crate) async fn replica(upstream: SocketAddr, redis: &Redis, routes: &str) -> Gateway {
-    replica_at(upstream, &redis.url(), "timeout = \"2s\"", routes).await
+    replica_at(upstream, &redis.url(), "timeout = \"5s\"", routes).await
 }
 
 /// A replica with the store at this URL, whatever is there.
@@ -140,7 +140,7 @@ pub(crate) async fn rotating(
     let file = |name: &str| format!("{{ file = \"{}\" }}", folder.path().join(name).display());
     let sessions = sessions.replace("FILE(seal)", &file("seal"));
     let sessions = sessions.replace("FILE(previous)", &file("previous"));
-    let store = format!("redis = {}\ntimeout = \"2s\"", file("redis"));
+    let store = format!("redis = {}\ntimeout = \"5s\"", file("redis"));
     let qiniu = format!("endpoint = \"http://{upstream}\"");
     let more = sections(&sessions, &store, routes);
     let mut settings = paced(settings_with(&qiniu, "", &more, &[]));

@@ -40,9 +40,7 @@ async fn the_call_of_a_killed_replica_is_never_repeated() {
         verify_body(&id, &video(200_000)),
     );
     let _caller = raw::begin(owner.address, &raw::whole("user-1", VERIFY, &body)).await;
-    while qiniu.requests() == 0 {
-        tokio::task::yield_now().await;
-    }
+    qiniu.until_requests(1).await;
     let mut tries = JoinSet::new();
     let mut retry = |number: usize, body: &String| {
         let (other, body) = (Arc::clone(&other), body.clone());
@@ -80,9 +78,7 @@ async fn a_stopped_replica_finishes_its_call_although_the_caller_has_left() {
     let [mut owner, other] = two(qiniu.address, &redis, &routes()).await;
     let body = verify_body(&fresh(qiniu.address, "S1"), &video(0));
     let stream = raw::begin(owner.address, &raw::whole("user-1", VERIFY, &body)).await;
-    while qiniu.requests() == 0 {
-        tokio::task::yield_now().await;
-    }
+    qiniu.until_requests(1).await;
     drop(stream);
     until(&owner, "connections 0").await;
     owner.stop();

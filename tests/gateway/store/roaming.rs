@@ -31,6 +31,8 @@ const ANY: &str = concat!(
     r#""result":{"session_id":"S1","code":"123","score":0.96,"action_verify":"pass"}}"#
 );
 
+/// Between two videos of a user, so that all the others leave some of the processor to the store.
+const BREATH: Duration = Duration::from_millis(30);
 /// How long a `verify` waits for a store in which another server takes over.
 const WAIT: Duration = Duration::from_secs(10);
 
@@ -61,7 +63,7 @@ impl Pair {
                 1,
             )
             .replace("quota = \"\"", &format!("quota = \"{VIDEOS}/day\""));
-        let store = format!("timeout = \"2s\"\n{store}");
+        let store = format!("timeout = \"5s\"\n{store}");
         let start = || replica_at(qiniu.address, url, &store, &limited);
         let both = [start().await, start().await];
         for gateway in &both {
@@ -130,6 +132,7 @@ impl Pair {
                     let (one, other) = tokio::join!(send(&both[0]), send(&both[1]));
                     assert_eq!((one.status.as_u16(), other.status.as_u16()), (200, 200));
                     ended.fetch_add(1, Ordering::SeqCst);
+                    tokio::time::sleep(BREATH).await;
                 }
             });
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use liveness_gateway::emulator::Scenario;
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use super::{PASS, assert_error, away::looks, two, until};
+use super::{PASS, assert_error, away::looks, eventually, two, until};
 use crate::support::{
     Gateway, VERIFY, crowd, emulator, raw,
     redis::{self, Redis},
@@ -72,9 +72,7 @@ async fn a_retry_elsewhere_waits_for_the_call_and_another_video_does_not() {
         tokio::spawn(async move { gateway.post(false, VERIFY, body).await })
     };
     let first = post(&one);
-    while qiniu.requests() == 0 {
-        tokio::task::yield_now().await;
-    }
+    qiniu.until_requests(1).await;
     assert_error(
         &other.post(false, VERIFY, another.clone()).await,
         409,
@@ -181,9 +179,7 @@ async fn an_upload_over_the_concurrency_limit_gives_its_lease_back_on_every_repl
         let (gateway, body) = (Arc::clone(&one), bodies[0].clone());
         tokio::spawn(async move { gateway.post(false, VERIFY, body).await })
     };
-    while qiniu.requests() == 0 {
-        tokio::task::yield_now().await;
-    }
+    qiniu.until_requests(1).await;
     assert_error(
         &one.post(false, VERIFY, bodies[1].clone()).await,
         429,
@@ -209,9 +205,7 @@ async fn a_caller_who_leaves_while_a_new_store_settles_blocks_nothing() {
     let body = verify_body(&session(&one).await, &video(0));
     let request = raw::whole("user-1", VERIFY, &body);
     let stream = raw::begin(one.address, &request).await;
-    while looks(&redis).await == 0 {
-        tokio::task::yield_now().await;
-    }
+    eventually("a look", async || looks(&redis).await > 0).await;
     drop(stream);
     until(&one, "connections 0").await;
     let answer = one.post(false, VERIFY, body).await;

@@ -1,13 +1,19 @@
 //! Users who go through the whole journey again and again, over two replicas.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::task::JoinSet;
 
 use crate::support::{Gateway, VERIFY, session, verify_body, video};
+
+/// Between two attempts of a user.
+const BREATH: Duration = Duration::from_millis(20);
 
 /// A user's whole attempt: a session and its verify. Panics if either fails.
 pub(crate) async fn attempt(first: &Gateway, second: &Gateway) {
@@ -36,6 +42,7 @@ impl Traffic {
             users.spawn(async move {
                 attempt(&one, &other).await;
                 while !over.load(Ordering::SeqCst) {
+                    tokio::time::sleep(BREATH).await;
                     attempt(&one, &other).await;
                 }
             });
