@@ -213,8 +213,8 @@ fn oddity(secret: &[u8]) -> Option<&'static str> {
 }
 
 const READABLE: &str = "name a file that this user may read";
-const MISSING: &str =
-    "make it, or name another file; in a container, look at what is mounted there";
+const MISSING: &str = "make it, or name another file; look at what is mounted there in a container, and at \
+     `LoadCredential=` under systemd";
 
 /// The bytes of a file; `None`: there are more than `max`.
 fn read_at_most(path: &Path, max: u64) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
@@ -265,7 +265,9 @@ mod tests {
     #[test]
     fn a_file_that_is_not_there_has_its_own_help() {
         let help = |kind: io::ErrorKind| unreadable("here", &kind.into()).help;
-        assert!(help(io::ErrorKind::NotFound).contains("mounted"));
+        for place in ["mounted", "LoadCredential="] {
+            assert!(help(io::ErrorKind::NotFound).contains(place), "{place}");
+        }
         assert!(help(io::ErrorKind::PermissionDenied).contains("this user may read"));
     }
 
