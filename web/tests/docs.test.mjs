@@ -8,7 +8,8 @@ import { after, before, test } from "node:test";
 import vm from "node:vm";
 import { blocks } from "./blocks.mjs";
 import { rows, text, file as messagesFile } from "./messages.mjs";
-import { billedCalls, sandbox } from "./sandbox.mjs";
+import { billedCalls } from "./program.mjs";
+import { sandbox } from "./sandbox.mjs";
 
 const folder = new URL("../../docs/frontend/", import.meta.url);
 const pages = readdirSync(folder).filter((name) => name.endsWith(".md"))

@@ -9,7 +9,8 @@ import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
 import { blocks } from "./blocks.mjs";
 import { text } from "./messages.mjs";
-import { billedCalls, sandbox } from "./sandbox.mjs";
+import { billedCalls } from "./program.mjs";
+import { sandbox } from "./sandbox.mjs";
 
 let running;
 let server;

@@ -7,7 +7,8 @@ import { after, before, test } from "node:test";
 import vm from "node:vm";
 import { file } from "./blocks.mjs";
 import { text } from "./messages.mjs";
-import { billedCalls, sandbox } from "./sandbox.mjs";
+import { billedCalls } from "./program.mjs";
+import { sandbox } from "./sandbox.mjs";
 import { miniProgram } from "./wechat.mjs";
 
 const page = "frontend/wechat.md";

@@ -1,10 +1,9 @@
 // A gateway for the module's tests: strict about videos, in front of the emulator, both on free
 // ports. LIVENESS_GATEWAY names the program. Makes tokens, and reads what was billed.
-import { spawn } from "node:child_process";
 import { createHmac, generateKeyPairSync } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { billedCalls, newFolder, start } from "./program.mjs";
 
 const SECRET = "a secret that is used by these tests alone";
 const CONFIGURATION = `
@@ -36,9 +35,7 @@ video_check = "enforce"
 
 /** Starts one: `{ url, billed(), stop() }`. */
 export async function gateway({ outcome = "pass" } = {}) {
-  const program = process.env.LIVENESS_GATEWAY;
-  if (!program) throw new Error("LIVENESS_GATEWAY must name the program to test");
-  const folder = mkdtempSync(join(tmpdir(), "liveness-web-"));
+  const folder = newFolder();
   const { privateKey } = generateKeyPairSync("ed25519");
   const key = join(folder, "verdict.pem");
   writeFileSync(key, privateKey.export({ type: "pkcs8", format: "pem" }));
@@ -46,34 +43,28 @@ export async function gateway({ outcome = "pass" } = {}) {
   writeFileSync(file, CONFIGURATION.replace("/verdict.pem", key));
   const env = { ...process.env, QINIU_ACCESS_KEY: "a", QINIU_SECRET_KEY: "b", LOGIN_SECRET: SECRET };
   const children = [];
-  const start = async (words, wanted, more = {}) => {
-    const child = spawn(program, words, { env: { ...env, ...more }, stdio: "pipe" });
+  const started = async (words, wanted, more = {}) => {
+    const { child, output, ended } = start(words, { ...env, ...more });
     children.push(child);
-    let text = "";
-    return new Promise((resolve, reject) => {
-      const see = (data) => {
-        text += data;
-        const found = wanted(text);
+    const found = new Promise((resolve) => {
+      const look = () => {
+        const found = wanted(output());
         if (found) resolve(found);
       };
-      child.stdout.on("data", see);
-      child.stderr.on("data", see);
-      child.on("exit", () => reject(new Error(`${words[0]} has ended:\n${text}`)));
+      child.stdout.on("data", look);
+      child.stderr.on("data", look);
     });
+    return Promise.race([found, ended]);
   };
   const emulator = ["emulator", "--listen", "127.0.0.1:0", "--outcome", outcome];
-  const endpoint = await start(emulator, (text) => /^(http:\S+)\n/m.exec(text)?.[1]);
-  const [address, admin] = await start(["serve", "--config", file], (text) => {
+  const endpoint = await started(emulator, (text) => /^(http:\S+)\n/m.exec(text)?.[1]);
+  const [address, admin] = await started(["serve", "--config", file], (text) => {
     const addresses = [...text.matchAll(/^.*listening.*?(127\.0\.0\.1:\d+).*$/gm)];
     return addresses.length === 2 && addresses.map(([, found]) => found);
   }, { LIVENESS_GATEWAY__QINIU__ENDPOINT: endpoint });
   return {
     url: `http://${address}`,
-    async billed() {
-      const metrics = await (await fetch(`http://${admin}/metrics`)).text();
-      const calls = /^liveness_gateway_upstream_requests_total\{.*verify.*\} (\d+)$/gm;
-      return [...metrics.matchAll(calls)].reduce((sum, [, count]) => sum + Number(count), 0);
-    },
+    billed: () => billedCalls({ admin: `http://${admin}` }),
     async stop() {
       for (const child of children) child.kill("SIGKILL");
       rmSync(folder, { recursive: true });
