@@ -62,15 +62,15 @@ fn shapes() -> Vec<Shape> {
         http2,
         unit,
         bytes,
-        // Each of the small units takes its time, and costs as much memory as the large ones, so
-        // half as many are enough.
+        // Each small unit takes its time, and as much memory as a large one if it is kept, so half
+        // as many are enough.
         steps: if bytes < 1_000 { 1 } else { 2 },
     };
     // A frame of an unknown type, which must be ignored (RFC 9113 section 4.1).
     let unknown = frame(0xfa, 0, 0, &[0; 16 * 1024]);
     vec![
         shape("chunks of 5,000 bytes", false, chunk(5_000), 5_000),
-        shape("chunks of one byte", false, chunk(1), 1),
+        shape("chunks of two bytes", false, chunk(2), 2),
         shape(
             "frames of 5,000 bytes among others",
             true,
