@@ -1,7 +1,10 @@
 //! Connections of which one side is closed: they take no processor time, and keep no place longer
 //! than their timeouts.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use crate::support::{ACCESS_KEY, Gateway, SECRET_KEY, SESSIONCODE, own_process, raw, routes};
 use liveness_gateway::{
@@ -67,21 +70,28 @@ async fn slow_emulator() -> SocketAddr {
     address
 }
 
-/// How long the threads of this process have run or waited for a processor (`schedstat` of each;
-/// on a loaded machine, a thread that spins mostly waits).
-fn busy_time() -> Duration {
-    let threads = std::fs::read_dir("/proc/self/task").unwrap();
-    let nanoseconds = threads.map(|thread| {
-        // A thread may just have ended.
-        let stat = std::fs::read_to_string(thread.unwrap().path().join("schedstat"));
-        let stat = stat.unwrap_or_default();
-        let times = stat
-            .split(' ')
-            .take(2)
-            .filter_map(|time| time.parse::<u64>().ok());
-        times.sum::<u64>()
-    });
-    Duration::from_nanos(nanoseconds.sum())
+/// How long the other threads of this process have run, and this one (`schedstat` of each).
+fn run_times() -> [Duration; 2] {
+    let this = std::fs::read_link("/proc/thread-self").unwrap();
+    let mut times = [Duration::ZERO; 2];
+    for thread in std::fs::read_dir("/proc/self/task").unwrap() {
+        let path = thread.unwrap().path();
+        // Another thread may just have ended.
+        let stat = std::fs::read_to_string(path.join("schedstat")).unwrap_or_default();
+        let time = stat.split(' ').next().and_then(|time| time.parse().ok());
+        let is_this = path.file_name() == this.file_name();
+        times[usize::from(is_this)] += Duration::from_nanos(time.unwrap_or_default());
+    }
+    times
+}
+
+/// Spins for half a second. Returns how long the other threads have run meanwhile, and how long
+/// this one: about as long as any that spins, however busy the machine is.
+fn spin() -> [Duration; 2] {
+    let (before, end) = (run_times(), Instant::now() + Duration::from_millis(500));
+    while Instant::now() < end {}
+    let after = run_times();
+    [0, 1].map(|at| after[at].saturating_sub(before[at]))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -113,12 +123,10 @@ async fn half_closed_connections_neither_spin_nor_stay() {
         }
         // Once all has been read, nothing is left to do but to wait.
         tokio::time::sleep(Duration::from_millis(200)).await;
-        let before = busy_time();
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let busy = busy_time().saturating_sub(before);
+        let [busy, spun] = tokio::task::spawn_blocking(spin).await.unwrap();
         assert!(
-            busy < Duration::from_millis(600),
-            "a connection spins: {busy:?} of a second, closed by peers: {closes}"
+            busy < spun / 2,
+            "a connection spins: {busy:?}, a thread that does: {spun:?}, closed by peers: {closes}"
         );
         // The peers never close their other side, and no connection is kept for that.
         gateway.until_metrics_have("connections 0").await;
