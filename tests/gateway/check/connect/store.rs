@@ -1,6 +1,12 @@
 //! The store, whichever way its URL names it.
 
+use std::{net::SocketAddr, time::Duration};
+
 use liveness_gateway::emulator::Scenario;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
 use super::{code, connect, fixed, fixed_line, has_lines, stderr, stdout};
 use crate::{
@@ -44,38 +50,70 @@ async fn refusing(part: &str, reply: &str) -> FakeStore {
     store
 }
 
-/// A store's URL, how its line begins, and what else is in it.
-type Case = (String, String, Vec<String>);
-
-fn case(url: String, begin: impl Into<String>, parts: &[&str]) -> Case {
-    let parts = parts.iter().map(|part| (*part).to_owned());
-    (url, begin.into(), parts.collect())
+/// An address at which each reply of the store comes late.
+async fn delayed(store: &FakeStore) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, store) = (listener.local_addr().unwrap(), at(store));
+    tokio::spawn(async move {
+        while let Ok((front, _)) = listener.accept().await {
+            let back = TcpStream::connect(&store).await.unwrap();
+            tokio::spawn(async move {
+                let (mut asked, mut told) = front.into_split();
+                let (mut replies, mut calls) = back.into_split();
+                tokio::spawn(async move { tokio::io::copy(&mut asked, &mut calls).await });
+                let mut reply = [0; 4096];
+                while let Ok(length @ 1..) = replies.read(&mut reply).await {
+                    tokio::time::sleep(Duration::from_millis(15)).await;
+                    told.write_all(&reply[..length]).await.unwrap();
+                }
+            });
+        }
+    });
+    address
 }
 
-async fn check((url, begin, parts): Case) {
-    let (qiniu, _) = emulator(Scenario::Pass).await;
-    let more = format!(
-        "{}[store]\nredis = {{ env = \"REDIS\" }}\ntimeout = \"2s\"\n{}\n",
-        fixed(),
-        match url.contains("invalid") {
-            true => "allow_plaintext = true",
-            false => "",
-        }
-    );
-    let endpoint = format!("endpoint = \"http://{qiniu}\"");
-    let output = connect(&endpoint, &more, &[], &[("REDIS", url.clone())]).await;
-    let failed = begin.starts_with("FAILED");
-    let said = [stdout(&output), stderr(&output)].concat();
-    assert_eq!(code(&output), i32::from(failed), "{url}: {said}");
-    let line = [vec![begin], parts].concat().join(" | ");
-    has_lines(&output, &["ok       Qiniu ".into(), fixed_line(), line]);
+/// A store, and what its line says.
+struct Case {
+    url: String,
+    /// Further keys of `[store]`.
+    keys: &'static str,
+    begin: String,
+    parts: Vec<String>,
+}
+
+fn case(url: String, begin: impl Into<String>, parts: &[&str]) -> Case {
+    Case {
+        url,
+        keys: "timeout = \"2s\"",
+        begin: begin.into(),
+        parts: parts.iter().map(|part| (*part).to_owned()).collect(),
+    }
+}
+
+impl Case {
+    fn with(self, keys: &'static str) -> Self {
+        Self { keys, ..self }
+    }
+
+    async fn check(self) {
+        let (qiniu, _) = emulator(Scenario::Pass).await;
+        let store = format!("[store]\nredis = {{ env = \"REDIS\" }}\n{}\n", self.keys);
+        let endpoint = format!("endpoint = \"http://{qiniu}\"");
+        let secrets = [("REDIS", self.url.clone())];
+        let output = connect(&endpoint, &(fixed() + &store), &[], &secrets).await;
+        let failed = self.begin.starts_with("FAILED");
+        let said = [stdout(&output), stderr(&output)].concat();
+        assert_eq!(code(&output), i32::from(failed), "{}: {said}", self.url);
+        let line = [vec![self.begin], self.parts].concat().join(" | ");
+        has_lines(&output, &["ok       Qiniu ".into(), fixed_line(), line]);
+    }
 }
 
 /// Checks all of them at the same time.
 async fn check_all(cases: impl IntoIterator<Item = Case>) {
     let mut checks = tokio::task::JoinSet::new();
     for case in cases {
-        checks.spawn(check(case));
+        checks.spawn(case.check());
     }
     while let Some(checked) = checks.join_next().await {
         checked.unwrap();
@@ -154,10 +192,6 @@ async fn a_store_that_can_t_be_used_is_told_with_the_key_to_look_at() {
             &["authority that is not trusted", "(store.ca_file)"],
         ),
         (
-            "redis://:MARKER@no-such-host.invalid".into(),
-            &["its name is not resolved", "DNS", "(store.redis)"],
-        ),
-        (
             format!("redis://ann:MARKER@{}", at(&locked)),
             &["does not accept the user or the password", "store.redis"],
         ),
@@ -178,7 +212,27 @@ async fn a_store_that_can_t_be_used_is_told_with_the_key_to_look_at() {
             &["do not know the service", "store.redis"],
         ),
     ];
-    check_all(cases.map(|(url, parts)| case(url, "FAILED   store ", parts))).await;
+    let cases = cases.map(|(url, parts)| case(url, "FAILED   store ", parts));
+    let distant = case(
+        "redis://:MARKER@no-such-host.invalid".into(),
+        "FAILED   store ",
+        &["its name is not resolved", "DNS", "(store.redis)"],
+    );
+    let fast = FakeStore::on_port().await;
+    let late = case(
+        format!("redis://{}", delayed(&fast).await),
+        "FAILED   store ",
+        &[
+            "a call takes ",
+            "store.timeout is 10ms",
+            "raise store.timeout",
+        ],
+    );
+    let others = [
+        distant.with("allow_plaintext = true\ntimeout = \"2s\""),
+        late.with("timeout = \"10ms\""),
+    ];
+    check_all(cases.into_iter().chain(others)).await;
 }
 
 #[tokio::test]
@@ -189,7 +243,8 @@ async fn a_real_store_is_asked_without_a_trace_that_stays() {
     // The user of the documentation, who may do nothing more.
     let redis = Redis::guarded(&[]).await;
     let primary = format!("primary 127.0.0.1:{}, {ALLOWED}", redis.port);
-    check(case(redis.url(), "ok       store ", &[&primary])).await;
+    let asked = case(redis.url(), "ok       store ", &[&primary]);
+    asked.check().await;
     assert_eq!(redis.denied().await, Vec::<String>::new());
     // What stays has an end.
     for key in redis.keys("*").await {
@@ -205,5 +260,6 @@ async fn a_real_store_is_asked_without_a_trace_that_stays() {
     let port = redis.port.to_string();
     let replica = Redis::start_with(&["--replicaof", "127.0.0.1", &port]).await;
     let parts = ["READONLY", "it is a replica"];
-    check(case(replica.url(), "FAILED   store ", &parts)).await;
+    let asked = case(replica.url(), "FAILED   store ", &parts);
+    asked.check().await;
 }
