@@ -19,6 +19,7 @@ const EXPIRED: &str = "renew that certificate at the server, unless this machine
 const NOT_YET_VALID: &str = "set this machine's clock right, which is probably behind";
 const WRONG_NAME: &str = "use the host name that the server's certificate is for";
 const PROXY: &str = "ask the proxy's operator";
+const PROXY_AWAY: &str = "check the proxy's address, the network and its firewalls";
 
 /// What keeps a connection from being opened. The texts name neither a host nor an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +48,9 @@ pub enum OpeningFault {
     /// The proxy opens no tunnel.
     #[error("the proxy opens no tunnel")]
     Proxy,
+    /// TCP to the proxy fails.
+    #[error("the proxy accepts no connection")]
+    ProxyAway,
 }
 
 /// The part of a section that leads to a way out.
@@ -81,7 +85,11 @@ impl OpeningFault {
             Self::of_tls(error)
         } else if let Some(error) = inner.downcast_ref::<ProxyError>() {
             match error {
-                ProxyError::Tunnel(error) | ProxyError::Unreachable(error) => Self::of(error),
+                ProxyError::Tunnel(error) => Self::of(error),
+                ProxyError::Unreachable(error) => match Self::of(error) {
+                    Self::Connect => Self::ProxyAway,
+                    fault => fault,
+                },
                 ProxyError::Malformed(_)
                 | ProxyError::Unauthorized
                 | ProxyError::Forbidden(_)
@@ -103,6 +111,7 @@ impl OpeningFault {
             Self::NotYetValid => NOT_YET_VALID,
             Self::WrongName => WRONG_NAME,
             Self::Proxy => PROXY,
+            Self::ProxyAway => PROXY_AWAY,
         }
     }
 
@@ -112,7 +121,7 @@ impl OpeningFault {
             Self::Name | Self::Connect | Self::Tls | Self::WrongName => SettingAtFault::Address,
             Self::Untrusted => SettingAtFault::Authorities,
             Self::Expired | Self::NotYetValid => SettingAtFault::Nothing,
-            Self::Proxy => SettingAtFault::Proxy,
+            Self::Proxy | Self::ProxyAway => SettingAtFault::Proxy,
         }
     }
 
@@ -170,7 +179,7 @@ mod tests {
             (io::Error::other(ProxyError::Unauthorized), PROXY, Proxy),
             (
                 io::Error::other(ProxyError::Unreachable(refused())),
-                CONNECT,
+                PROXY_AWAY,
                 Proxy,
             ),
             (io::Error::other(by_proxy), UNTRUSTED, Authorities),

@@ -143,7 +143,11 @@ impl ClusterMap {
     }
 
     async fn list_of(&self, node: &StoreConnection) -> Result<NodeList, StoreError> {
-        let reply = ask(node, &["CLUSTER", "SLOTS"]).await?;
+        let reply = match ask(node, &["CLUSTER", "SLOTS"]).await {
+            // Its cluster mode is off, or it has none.
+            Err(StoreError::Refused(code)) if code == "ERR" => return Err(StoreError::NoCluster),
+            reply => reply?,
+        };
         let server = node.server().ok_or(StoreError::Invalid)?;
         NodeList::parse(&reply, self.slot, server).ok_or(StoreError::Invalid)
     }

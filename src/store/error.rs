@@ -131,6 +131,9 @@ pub enum StoreError {
     /// The cluster has no node for the keys.
     #[error("no node of the cluster has the slot of the keys")]
     NoOwner,
+    /// A server that is no node of a cluster.
+    #[error("it is no node of a cluster")]
+    NoCluster,
     /// An announced server would be reached over a network without TLS.
     #[error("it leads to another machine without encryption")]
     Plaintext,
@@ -180,6 +183,7 @@ impl StoreError {
             | Self::UnknownService
             | Self::NoPrimary(_)
             | Self::NoOwner
+            | Self::NoCluster
             | Self::Plaintext => true,
         }
     }
@@ -208,6 +212,7 @@ impl StoreError {
             Self::UnknownService => {
                 "check the name behind the hosts in store.redis, and that these are sentinels"
             }
+            Self::NoCluster => "write redis:// in store.redis, or switch its cluster mode on",
             Self::NoOwner => "check the cluster with `redis-cli --cluster check`",
             Self::Plaintext => "use rediss:// in store.redis, or set store.allow_plaintext",
         }

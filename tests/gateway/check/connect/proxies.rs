@@ -37,7 +37,7 @@ async fn a_proxy_or_a_backend_that_can_t_be_used_is_named() {
             format!("http://ann:{PASSWORD}@{refusing}"),
             &away,
             format!("FAILED   proxy     http://{refusing}: | refused | (outbound.proxy)"),
-            "Connection refused | (outbound.proxy)",
+            "Connection refused | check the proxy's address | (outbound.proxy)",
             "answers 503 | start the backend | (evidence.url)",
         ),
         (

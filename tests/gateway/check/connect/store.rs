@@ -182,6 +182,8 @@ async fn a_store_that_can_t_be_used_is_told_with_the_key_to_look_at() {
     let demoted = refusing(":epoch", "-READONLY of the test").await;
     let denied = refusing(":session:", "-NOPERM of the test").await;
     let strange = refusing(":session:", "+OK").await;
+    let single = FakeStore::on_port().await;
+    let single = single.replies("CLUSTER SLOTS", "-ERR cluster support is off\r\n");
     let unaware = FakeStore::on_port().await;
     let unaware = unaware.replies("SENTINEL MASTER", "-ERR No such master with that name\r\n");
     let cases = [
@@ -208,6 +210,10 @@ async fn a_store_that_can_t_be_used_is_told_with_the_key_to_look_at() {
         (
             format!("redis://{}", at(&strange)),
             &["invalid replies", "store.redis"],
+        ),
+        (
+            format!("redis+cluster://{}", at(&single)),
+            &["no node of a cluster", "write redis:// in store.redis"],
         ),
         (
             format!("redis+sentinel://{}/main", at(&unaware)),
