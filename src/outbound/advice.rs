@@ -48,8 +48,8 @@ pub enum OpeningFault {
     /// The proxy opens no tunnel.
     #[error("the proxy opens no tunnel")]
     Proxy,
-    /// TCP to the proxy fails.
-    #[error("the proxy accepts no connection")]
+    /// TCP to the proxy fails, or it does not answer.
+    #[error("the proxy is not there")]
     ProxyAway,
 }
 
@@ -87,7 +87,7 @@ impl OpeningFault {
             match error {
                 ProxyError::Tunnel(error) => Self::of(error),
                 ProxyError::Unreachable(error) => match Self::of(error) {
-                    Self::Connect => Self::ProxyAway,
+                    Self::Connect | Self::Tls => Self::ProxyAway,
                     fault => fault,
                 },
                 ProxyError::Malformed(_)
