@@ -39,6 +39,16 @@ async fn readiness(gateway: &Gateway) -> serde_json::Value {
     ready.json()["checks"]["audit"].clone()
 }
 
+async fn until(seen: impl Fn() -> bool) {
+    for _ in 0..5000 {
+        if seen() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("never seen");
+}
+
 /// What is read from a FIFO.
 fn reader(folder: &Folder) -> (thread::JoinHandle<()>, Arc<Mutex<Vec<u8>>>) {
     let (path, text) = (
@@ -94,14 +104,10 @@ async fn each_key_of_the_audit_log_takes_effect_and_the_chain_goes_on() {
         let text = String::from_utf8(text.lock().unwrap().clone()).unwrap();
         text.matches(&format!("\"event\":\"{event}\"")).count()
     };
-    while count("gap") == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until(|| count("gap") > 0).await;
     assert_eq!(count("checkpoint"), 0);
     reloaded.change("\"30day\"", "\"1s\"").await;
-    while count("checkpoint") == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until(|| count("checkpoint") > 0).await;
     let keys = reloaded
         .gateway
         .request(false, "GET", "/.well-known/jwks.json");
