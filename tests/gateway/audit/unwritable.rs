@@ -1,15 +1,21 @@
 //! A log that can't be written is told of, stops verifies only if it is required, and says itself
 //! what it lacks.
 
-use std::{fs::File, io::Read as _, thread};
+use std::{
+    fs::{self, File},
+    io::Read as _,
+    thread,
+};
 
 use bytes::Bytes;
 use hyper::Request;
+use liveness_gateway::emulator::Scenario;
 
 use super::{Log, PASS, events, records, stopped, verify};
 use crate::support::{
-    Answer, Gateway, SESSIONCODE, send, until,
+    Answer, Gateway, SESSIONCODE, VERIFY, emulator, routes, send, session, until,
     upstream::{self, Does, answer},
+    verify_body, video,
 };
 
 async fn ready(gateway: &Gateway) -> Answer {
@@ -99,4 +105,33 @@ async fn without_a_reader_a_fifo_holds_up_nobody_and_gets_the_records_later() {
     let mut verifier = liveness_gateway::audit::verify::AuditVerifier::default();
     verifier.read(text.as_bytes()).unwrap();
     assert_eq!(verifier.finish().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_retry_is_refused_while_a_required_log_fails_and_gets_its_response_afterwards() {
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
+    let log = Log::new();
+    let sections = format!("{}{}", log.section("required = true"), routes());
+    let gateway = Gateway::start(qiniu, "", &sections).await;
+    let body = verify_body(&session(&gateway).await, &video(0));
+    let first = gateway.post(false, VERIFY, body.clone()).await;
+    assert_eq!(first.status, 200);
+    // The file is renamed, and the next one can't be made.
+    fs::rename(log.path(), log.file("1")).unwrap();
+    fs::create_dir(log.path()).unwrap();
+    let refused = gateway.post(false, VERIFY, body.clone()).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code().as_str()),
+        (503, "not_ready")
+    );
+    let record = gateway.record(refused.header("x-request-id")).await;
+    assert_eq!(record["reason"], "audit_failing");
+    fs::remove_dir(log.path()).unwrap();
+    wait_until_ready(&gateway).await;
+    let again = gateway.post(false, VERIFY, body).await;
+    assert_eq!((again.status, &again.body), (first.status, &first.body));
+    assert_eq!(handle.verify_calls(), 1);
+    stopped(gateway).await;
+    assert_eq!(log.events(), ["continue", "gap", "replay", "stop"]);
+    super::check(&[&log.file("1"), &log.path()], None).unwrap();
 }
