@@ -319,12 +319,7 @@ async fn a_failed_verdict_undelivered_evidence_and_a_retry_that_waited_are_in_th
         tokio::join!(verify(), verify(), verify(), verify())
     };
     let answered = async {
-        while !gateway.metrics().await.contains(
-            "requests_in_flight 5
-",
-        ) {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        gateway.until_metrics_have("requests_in_flight 5").await;
         permits.add_permits(1);
     };
     let (first, retries, ()) = tokio::join!(verify(), retries, answered);

@@ -6,7 +6,6 @@ use std::{
     process::Command,
     sync::{Arc, Mutex},
     thread,
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -17,7 +16,7 @@ use super::{FILE, Reloaded, configuration};
 use crate::support::{
     Gateway, UNBOUND, VERDICT, VERIFY,
     folder::Folder,
-    routes, send,
+    routes, send, until,
     upstream::{self, Does, answer},
     verify_body, video,
 };
@@ -37,16 +36,6 @@ async fn readiness(gateway: &Gateway) -> serde_json::Value {
     let request = Request::get("/readyz").header("host", "admin");
     let ready = send(gateway.admin, false, request, Bytes::new()).await;
     ready.json()["checks"]["audit"].clone()
-}
-
-async fn until(seen: impl Fn() -> bool) {
-    for _ in 0..5000 {
-        if seen() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("never seen");
 }
 
 /// What is read from a FIFO.
@@ -104,10 +93,10 @@ async fn each_key_of_the_audit_log_takes_effect_and_the_chain_goes_on() {
         let text = String::from_utf8(text.lock().unwrap().clone()).unwrap();
         text.matches(&format!("\"event\":\"{event}\"")).count()
     };
-    until(|| count("gap") > 0).await;
+    until("a gap", async || count("gap") > 0).await;
     assert_eq!(count("checkpoint"), 0);
     reloaded.change("\"30day\"", "\"1s\"").await;
-    until(|| count("checkpoint") > 0).await;
+    until("a checkpoint", async || count("checkpoint") > 0).await;
     let keys = reloaded
         .gateway
         .request(false, "GET", "/.well-known/jwks.json");
