@@ -19,7 +19,7 @@ use super::{
     endpoint::Endpoint,
     finalize::VerdictContext,
     gateway::Gateway,
-    in_flight::{DetachOnDrop, Forwarded},
+    in_flight::{DetachOnDrop, Forwarded, InFlightCall},
     refusal::Refusal,
     request_id::RequestId,
     upload::Prepared,
@@ -102,10 +102,7 @@ fn call(
         let audited = match audited {
             Some(audited) => match Box::pin(audited.begin()).await {
                 Ok(call) => Some(Box::new(call)),
-                Err(refusal) => {
-                    Box::pin(permits.settle(CallOutcome::NotTaken)).await;
-                    return Forwarded::refused(refusal, in_flight);
-                }
+                Err(refusal) => return Box::pin(permits.give_back(refusal, in_flight)).await,
             },
             None => None,
         };
@@ -312,6 +309,12 @@ impl CallPermits {
             self.quota.insert(reserved).begin();
         }
         Ok(())
+    }
+
+    /// Ends all of them without a call, for this reason.
+    async fn give_back(self, refusal: Refusal, in_flight: InFlightCall) -> Forwarded {
+        self.settle(CallOutcome::NotTaken).await;
+        Forwarded::refused(refusal, in_flight)
     }
 
     /// The call has ended: the caller may make the next one.
