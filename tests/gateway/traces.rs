@@ -6,7 +6,7 @@ use crate::support::{
     upstream::{self, Does, answer},
     verify_body, video,
 };
-use liveness_gateway::emulator::Scenario;
+use liveness_gateway::emulator::{EmulatorHandle, Scenario};
 use serde_json::Value;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -64,12 +64,7 @@ async fn a_verify_has_its_parts_in_the_trace_and_the_backend_continues_it() {
         .send(false, request, verify_body(&session, &video(0)))
         .await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    assert!(
-        handle
-            .last_header_names()
-            .iter()
-            .all(|name| !name.starts_with("trace"))
-    );
+    assert_none_went_to(&handle);
     // The session's request is not in it: the ratio is 0.
     let spans = spans(&collector, 1).await;
     let named = |name: &str| {
@@ -109,25 +104,14 @@ async fn a_verify_has_its_parts_in_the_trace_and_the_backend_continues_it() {
     assert_eq!(delivery.field("tracestate"), "vendor=1");
     let record = gateway.record(VERIFY).await;
     assert_eq!(record["trace_id"], TRACE);
-    // A trace that is not recorded goes on at the backend all the same.
-    let request = gateway
-        .request(false, "POST", VERIFY)
-        .header("authorization", bearer("user-1"))
-        .header("content-type", "application/json")
-        .header("traceparent", format!("00-{TRACE}-{PARENT}-00"));
-    let body = verify_body(&self::session(&gateway).await, &video(0));
-    assert_eq!(gateway.send(false, request, body).await.status, 200);
-    assert!(
-        handle
-            .last_header_names()
-            .iter()
-            .all(|name| !name.starts_with("trace"))
-    );
-    let delivery = &evidence.deliveries()[1];
-    let parent = format!("00-{TRACE}-{PARENT}-00");
-    assert_eq!(delivery.field("traceparent"), parent);
-    assert!(!delivery.head.contains("tracestate"));
     assert_private(&collector, &["user-1", "127.0.0.1:", &session]);
+}
+
+/// Qiniu is told of no trace.
+fn assert_none_went_to(qiniu: &EmulatorHandle) {
+    let names = qiniu.last_header_names();
+    let found: Vec<_> = names.iter().filter(|it| it.starts_with("trace")).collect();
+    assert!(found.is_empty(), "{found:?}");
 }
 
 /// Nothing of these has arrived, nor a token.
@@ -138,6 +122,35 @@ fn assert_private(collector: &backend::Backend, secrets: &[&str]) {
             assert!(!text.contains(secret), "{secret} is in {text}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_trace_that_is_not_recorded_goes_on_at_the_backend_all_the_same() {
+    let (qiniu, handle) = emulator(Scenario::Pass).await;
+    let evidence = backend::start(backend::OK).await;
+    // A collector that gets nothing.
+    let sections = sections(&evidence, &evidence, "1.0");
+    let gateway = Gateway::start(qiniu, TRUSTED, &sections).await;
+    let parent = format!("00-{TRACE}-{PARENT}-00");
+    let mut request = gateway
+        .request(false, "POST", SESSIONCODE)
+        .header("authorization", bearer("user-1"))
+        .header("traceparent", &parent);
+    let session = gateway.send(false, request, "{}").await.json();
+    let session = session["result"]["session_id"].as_str().unwrap();
+    request = gateway
+        .request(false, "POST", VERIFY)
+        .header("authorization", bearer("user-1"))
+        .header("content-type", "application/json")
+        .header("traceparent", &parent);
+    let body = verify_body(session, &video(0));
+    assert_eq!(gateway.send(false, request, body).await.status, 200);
+    assert_none_went_to(&handle);
+    let [delivery] = &evidence.deliveries()[..] else {
+        panic!("not one delivery")
+    };
+    assert_eq!(delivery.field("traceparent"), parent);
+    assert!(!delivery.head.contains("tracestate"));
 }
 
 #[tokio::test]
