@@ -18,8 +18,8 @@ pub struct Readiness {
     keys: Mutex<IssuerKeys>,
     /// Whether the audit log is written; `None` if it is not required.
     audit: Mutex<Option<bool>>,
-    /// Notified when other issuers have keys than before.
-    keys_changed: Notify,
+    /// Notified when one of the checks may have changed.
+    changed: Notify,
     draining: AtomicBool,
     grace_period_over: AtomicBool,
     /// Notified when the grace period is over.
@@ -65,7 +65,7 @@ impl Readiness {
                 missing: Vec::new(),
             }),
             audit: Mutex::new(None),
-            keys_changed: Notify::const_new(),
+            changed: Notify::const_new(),
             draining: AtomicBool::new(false),
             grace_period_over: AtomicBool::new(false),
             ended: Notify::const_new(),
@@ -78,15 +78,24 @@ impl Readiness {
         let mut current = self.keys();
         *current = keys();
         drop(current);
-        self.keys_changed.notify_waiters();
+        self.changed.notify_waiters();
     }
 
     /// Resolves when no issuer lacks keys.
     pub async fn keys_known(&self) {
+        self.until(|| self.keys().missing.is_empty()).await;
+    }
+
+    /// Resolves when all checks pass. Never does once a stop has begun.
+    pub async fn ready(&self) {
+        self.until(|| self.is_ready()).await;
+    }
+
+    async fn until(&self, holds: impl Fn() -> bool) {
         loop {
-            let changed = self.keys_changed.notified();
+            let changed = self.changed.notified();
             // Checked after the registration, so a notification in between is not lost.
-            if self.keys().missing.is_empty() {
+            if holds() {
                 return;
             }
             changed.await;
@@ -107,6 +116,8 @@ impl Readiness {
     pub fn update_audit(&self, written: impl FnOnce() -> Option<bool>) {
         let mut current = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
         *current = written();
+        drop(current);
+        self.changed.notify_waiters();
     }
 
     fn audit(&self) -> Option<bool> {
@@ -211,5 +222,25 @@ mod tests {
         });
         readiness.start_draining();
         assert!(!readiness.is_ready());
+    }
+
+    #[tokio::test]
+    async fn a_wait_for_readiness_ends_when_every_check_passes() {
+        let readiness = Arc::new(Readiness::new());
+        let keys = |known| IssuerKeys {
+            known,
+            missing: vec!["a".into()],
+        };
+        readiness.update_keys(|| keys(0));
+        readiness.update_audit(|| Some(false));
+        let waiting = tokio::spawn({
+            let readiness = Arc::clone(&readiness);
+            async move { readiness.ready().await }
+        });
+        readiness.update_keys(|| keys(1));
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished(), "the audit log fails");
+        readiness.update_audit(|| Some(true));
+        waiting.await.unwrap();
     }
 }

@@ -8,11 +8,8 @@ use std::{future::Future, io, net::SocketAddr, os::fd::OwnedFd, sync::Arc, time:
 
 use tokio::time::timeout_at;
 
-use self::{
-    prepare_metrics::prepare_metrics,
-    upkeep::{FollowedConfig, Upkeep},
-};
-pub use self::{status::GatewayStatus, upkeep::ConfigFollower};
+pub use self::{followed_config::ConfigFollower, keys_in_use::KeysInUse, status::GatewayStatus};
+use self::{followed_config::FollowedConfig, prepare_metrics::prepare_metrics, upkeep::Upkeep};
 use crate::{
     config::Settings,
     handover::{InheritedSockets, ListenerLabel},
@@ -35,6 +32,8 @@ use crate::{
 mod build;
 mod change;
 mod files;
+mod followed_config;
+mod keys_in_use;
 mod prepare_metrics;
 mod status;
 mod upkeep;
@@ -53,6 +52,7 @@ pub struct BoundGateway {
     /// The pause between two looks at files.
     interval: Duration,
     follower: Option<FollowedConfig>,
+    keys_in_use: KeysInUse,
 }
 
 impl BoundGateway {
@@ -82,14 +82,17 @@ impl BoundGateway {
     /// # Errors
     /// As for [`BoundGateway::start`], and a socket may have an address of its own.
     pub async fn start_on(
-        inherited: InheritedSockets,
+        mut inherited: InheritedSockets,
         mut settings: Settings,
         log: LogWriter,
         clock: &Clock,
     ) -> Result<Self, BindError> {
+        let known_keys = inherited.take_keys();
         let server = Server::bind(&settings.server, &settings.admin, inherited).await?;
         let gateway = build::first(&mut settings, log, clock)?;
         prepare_metrics(&gateway);
+        let metrics = &gateway.telemetry.metrics;
+        gateway.authenticator.adopt_keys(&known_keys, metrics);
         let keys = || gateway.authenticator.issuer_keys();
         gateway.readiness.update_keys(keys);
         let tls = settings.server.tls.as_ref();
@@ -103,6 +106,7 @@ impl BoundGateway {
             settings: settings.server,
             gateway,
             follower: None,
+            keys_in_use: KeysInUse::default(),
         })
     }
 
@@ -142,6 +146,11 @@ impl BoundGateway {
         }
     }
 
+    /// The keys of issuers that it will know once it serves.
+    pub fn keys_in_use(&self) -> KeysInUse {
+        self.keys_in_use.clone()
+    }
+
     /// Serves this site at all paths that the gateway does not serve itself.
     pub fn add_site(&mut self, site: Site) {
         self.gateway.site = Some(site);
@@ -161,6 +170,7 @@ impl BoundGateway {
         let verify_once = Arc::clone(&self.gateway.verify_once);
         let rules = ServerRules::new(&self.settings, change::head_responder(&self.gateway));
         let current = CurrentGateway::new(self.gateway);
+        self.keys_in_use.are_of(&current);
         fetch_keys(&current, &current.load());
         let upkeep = Upkeep {
             current: Arc::clone(&current),

@@ -9,12 +9,11 @@
 use std::{borrow::Cow, sync::Arc};
 
 use jsonwebtoken::Algorithm;
-use pem::Pem;
-use rustls::{pki_types::CertificateDer, server::ParsedCertificate};
 
 use super::{
     jwk::{JwkOrigin, JwkSet, RejectedJwk},
     key::{KeyError, VerificationKey},
+    key_pem::key_of_pem,
     key_set_error::{KeySetError, KeySetWarning, MAX_FETCHED_KEYS},
     refusal::AuthRefusal,
     token::UnverifiedToken,
@@ -34,6 +33,8 @@ pub struct VerificationKeys {
     /// Whether a token's `kid` selects the key. A secret or a single PEM key has no id, so any
     /// `kid` is accepted there.
     by_id: bool,
+    /// The text of a fetched set.
+    document: Option<Arc<[u8]>>,
 }
 
 /// The good keys of a fetched set.
@@ -65,14 +66,7 @@ impl VerificationKeys {
     /// # Errors
     /// The text does not hold exactly one acceptable public key.
     pub fn from_pem(text: &[u8]) -> Result<Self, KeySetError> {
-        let block = only_block(text)?;
-        let key = match block.tag() {
-            "PUBLIC KEY" => VerificationKey::from_spki(block.contents())?,
-            "RSA PUBLIC KEY" => VerificationKey::from_rsa_der(block.contents())?,
-            "CERTIFICATE" => key_of_certificate(block.contents())?,
-            other => return Err(KeySetError::UnexpectedPem(other.to_owned())),
-        };
-        Ok(Self::single(key))
+        Ok(Self::single(key_of_pem(text)?))
     }
 
     /// Reads a JSON Web Key Set (RFC 7517) of the operator's.
@@ -141,11 +135,11 @@ impl VerificationKeys {
                 return Err(KeySetError::NoKeyForAlgorithms);
             }
         }
-        let keys = Self::with_ids(keys);
-        let keys = match previous {
-            Some(previous) => keys.reusing(previous),
-            None => keys,
-        };
+        let mut keys = Self::with_ids(keys);
+        keys.document = Some(json.into());
+        if let Some(previous) = previous {
+            keys = keys.reusing(previous);
+        }
         Ok(FetchedKeySet { keys, warnings })
     }
 
@@ -153,6 +147,7 @@ impl VerificationKeys {
         Self {
             keys: vec![Arc::new(key)],
             by_id: false,
+            document: None,
         }
     }
 
@@ -160,6 +155,7 @@ impl VerificationKeys {
         Self {
             keys: keys.into_iter().map(Arc::new).collect(),
             by_id: true,
+            document: None,
         }
     }
 
@@ -186,6 +182,7 @@ impl VerificationKeys {
         Self {
             keys: keys.collect(),
             by_id: self.by_id,
+            document: self.document.clone(),
         }
     }
 
@@ -216,6 +213,11 @@ impl VerificationKeys {
     pub(super) fn usable(&self) -> usize {
         let keys = self.keys.iter();
         keys.filter(|key| !key.algorithms.is_empty()).count()
+    }
+
+    /// The text of a fetched set.
+    pub(super) fn document(&self) -> Option<&[u8]> {
+        self.document.as_deref()
     }
 
     /// Number of keys.
@@ -314,36 +316,4 @@ fn no_usable_key(mut rejected: Vec<RejectedJwk>) -> KeySetError {
 fn restrict(key: &mut VerificationKey, allowed: &[Algorithm]) {
     key.algorithms
         .retain(|algorithm| allowed.contains(algorithm));
-}
-
-/// The only block of a PEM text. Text around it and spaces around its lines are ignored.
-fn only_block(text: &[u8]) -> Result<Pem, KeySetError> {
-    let text = std::str::from_utf8(text).map_err(|_| KeySetError::NoText)?;
-    // Without blank lines: `pem` would read the lines before one as headers.
-    let lines: Vec<_> = text.lines().map(str::trim).collect();
-    let lines: Vec<_> = lines.into_iter().filter(|line| !line.is_empty()).collect();
-    let label = |line: &&str| {
-        let label = line.strip_prefix("-----BEGIN ")?.strip_suffix("-----")?;
-        Some(label.to_owned())
-    };
-    let mut labels = lines.iter().filter_map(label);
-    let label = labels.next().ok_or(KeySetError::NoPemBlock)?;
-    if label.contains("PRIVATE KEY") {
-        return Err(KeySetError::PrivateKey(label));
-    }
-    if let Some(next) = labels.next() {
-        return Err(KeySetError::SeveralPemBlocks(label, next));
-    }
-    let block = pem::parse(lines.join("\n")).ok();
-    block
-        .filter(|block| block.tag() == label)
-        .ok_or(KeySetError::DamagedPem(label))
-}
-
-fn key_of_certificate(der: &[u8]) -> Result<VerificationKey, KeySetError> {
-    let der = CertificateDer::from(der);
-    let certificate =
-        ParsedCertificate::try_from(&der).map_err(|_| KeySetError::InvalidCertificate)?;
-    let spki = certificate.subject_public_key_info();
-    Ok(VerificationKey::from_spki(&spki)?)
 }

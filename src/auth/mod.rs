@@ -3,9 +3,10 @@
 //! `token` extracts the token from the headers and decodes it. `cache` holds the tokens that were
 //! verified before. [`key_set`] verifies the signature, `identity` and `claims` check the claims.
 //! For an issuer that publishes its keys, [`discovery`] finds their URL, `key_set_fetch` fetches
-//! them once, `refresh` does so in the background, [`remote`] holds the current set, and
-//! `refreshed` keeps it over a reload. A request waits for a fetch only when its token names a key
-//! that is not in the current set. `probe` only asks whether keys can be fetched.
+//! them once, `refresh` does so in the background, [`remote`] holds the current set, `refreshed`
+//! keeps it over a reload, and `passed_keys` passes it on to another process. A request waits for a
+//! fetch only when its token names a key that is not in the current set. `probe` only asks whether
+//! keys can be fetched.
 //!
 //! Relies on the clock that its callers pass in. Never reads a file. No error contains a byte of a
 //! token, a user id or key material.
@@ -22,9 +23,11 @@ mod json_object;
 mod jwk;
 mod jwk_members;
 mod key;
+mod key_pem;
 pub mod key_set;
 mod key_set_error;
 mod key_set_fetch;
+mod passed_keys;
 mod probe;
 mod refresh;
 mod refreshed;

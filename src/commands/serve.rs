@@ -23,7 +23,7 @@ use crate::{
         drain::{self, DrainOutcome, StopReason, StopSignals},
     },
     service_manager::Notifier,
-    startup::{BoundGateway, ConfigFollower, GatewayStatus},
+    startup::{BoundGateway, ConfigFollower, GatewayStatus, KeysInUse},
     telemetry::log::{self, LogError, LogWriter},
 };
 
@@ -109,6 +109,7 @@ fn start(
     let follower = ConfigFollower {
         source,
         values: loaded.values,
+        version: loaded.version,
         log: Some(log.control()),
         notifier: Notifier::from_environment(),
     };
@@ -130,6 +131,8 @@ async fn serve(
     // Before the addresses are logged: a script may stop the gateway as soon as it reads them.
     let signals = StopSignals::listen();
     let replace = drain::listen(SignalKind::user_defined2());
+    // SIGHUP no longer ends the process. Until the file is followed, this start reads it anyway.
+    let _hangup = drain::listen(SignalKind::hangup());
     let notifier = follower.notifier.clone();
     let inherits = !sockets.is_empty();
     let predecessor = sockets.take_predecessor();
@@ -142,9 +145,11 @@ async fn serve(
     let listeners = running.duplicate_listeners();
     let listeners = listeners.map_err(ServeError::Duplicate)?;
     let handover = Handover::new(program, listeners, notifier.clone());
+    let keys = running.keys_in_use();
     let status = Arc::new(running.status());
     let (speaks, speaking) = watch::channel(false);
     tokio::spawn(report(notifier.clone(), Arc::clone(&status), speaking));
+    let mut serving = speaks.subscribe();
     let time = ServingTime {
         begin: async {
             if inherits {
@@ -159,7 +164,11 @@ async fn serve(
                     notifier.stopping();
                     StopReason::Signal
                 }
-                () = until_replaced(handover, replace) => {
+                () = async {
+                    // Earlier, two processes would take over from one.
+                    let _ = serving.wait_for(|serves| *serves).await;
+                    until_replaced(handover, replace, &keys).await;
+                } => {
                     // From now on the manager listens to the new process.
                     speaks.send_replace(false);
                     StopReason::HandedOver
@@ -204,25 +213,28 @@ fn stopped(outcome: DrainOutcome) -> ExitCode {
 /// Waits until requests would not be refused for lack of keys, but not for ever. Then an earlier
 /// process stops accepting, if there is one.
 async fn until_able_to_serve(readiness: &Readiness, predecessor: Option<Predecessor>) {
-    let Some(predecessor) = predecessor else {
-        drop(timeout(KEYS_TIMEOUT, readiness.keys_known()).await);
-        return;
-    };
-    drop(timeout(TAKE_OVER_TIMEOUT, readiness.keys_known()).await);
-    if !readiness.is_ready() {
-        // The earlier process ends this one before long, and says so.
-        readiness.keys_known().await;
+    if let Some(predecessor) = predecessor {
+        let able = async {
+            drop(timeout(TAKE_OVER_TIMEOUT, readiness.keys_known()).await);
+            // If that takes too long, the earlier process ends this one, and says so.
+            readiness.ready().await;
+        };
+        let Err(error) = predecessor.take_over(able).await else {
+            return;
+        };
+        tracing::warn!(
+            %error,
+            "the earlier process has ended without handing over: this one serves on its sockets"
+        );
     }
-    if let Err(error) = predecessor.take_over().await {
-        tracing::warn!(%error, "the earlier process may not have stopped accepting");
-    }
+    drop(timeout(KEYS_TIMEOUT, readiness.keys_known()).await);
 }
 
 /// Resolves when another process serves in the place of this one, at a signal.
-async fn until_replaced(handover: Handover, mut signal: Option<Signal>) {
+async fn until_replaced(handover: Handover, mut signal: Option<Signal>, keys: &KeysInUse) {
     loop {
         drain::received(&mut signal).await;
-        match handover.hand_over().await {
+        match handover.hand_over(&keys.to_bytes()).await {
             Ok(process) => {
                 tracing::info!(
                     process,

@@ -77,6 +77,8 @@ pub struct LoadedConfig {
     pub warnings: Vec<String>,
     /// What tells it from another one.
     pub values: ConfigValues,
+    /// The text that it was read from.
+    pub version: FileVersion,
 }
 
 /// What a configuration is read with, besides its text.
@@ -152,6 +154,7 @@ fn load_surrounded(
             effective: reader.effective,
             warnings: reader.warnings,
             values: reader.values,
+            version: FileVersion::of(text),
         }),
         _ => Err(ConfigErrors::new(name, redacted, reader.errors)),
     }

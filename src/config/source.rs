@@ -29,8 +29,8 @@ pub struct ConfigSource {
     pipes: PipeContents,
 }
 
-/// A state of the file's text, to be compared with a later one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A state of the file's text, to be compared with a later one. By default, that it can't be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileVersion(Option<[u8; 32]>);
 
 /// What was read from pipes.
@@ -74,7 +74,7 @@ impl ConfigSource {
     /// The state of the text. All states in which it can't be read are the same.
     pub fn version(&self) -> FileVersion {
         let text = self.is_file().then(|| read(&self.path).ok()).flatten();
-        FileVersion(text.map(|text| Sha256::digest(text).into()))
+        text.map_or(FileVersion(None), |text| FileVersion::of(&text))
     }
 
     /// The file, as errors name it.
@@ -104,6 +104,12 @@ impl ConfigSource {
             running,
         };
         load_surrounded(&text, &name, &surroundings)
+    }
+}
+
+impl FileVersion {
+    pub(super) fn of(text: &str) -> Self {
+        Self(Some(Sha256::digest(text).into()))
     }
 }
 

@@ -4,9 +4,9 @@
 //! They come from the service manager ([`activation`]), or from an earlier process of the gateway
 //! ([`predecessor`]), and go to a later one ([`successor`]), which runs the [`program`] as it then
 //! lies on disk. [`wire`] is the protocol between the two. Relies on the kernel: a socket that two
-//! processes hold has one queue, which lasts until both have closed it. Nothing but listening
-//! sockets passes, and no process ever listens beside another by `SO_REUSEPORT`, which would give
-//! each its own queue.
+//! processes hold has one queue, which lasts until both have closed it. Nothing passes but
+//! listening sockets and public keys of issuers, and no process ever listens beside another by
+//! `SO_REUSEPORT`, which would give each its own queue.
 
 mod activation;
 mod predecessor;
@@ -25,11 +25,15 @@ use rustix::{
     net::{AddressFamily, SocketType, sockopt},
 };
 
+use self::wire::ReceivedParts;
 pub use self::{
     predecessor::{PREDECESSOR, Predecessor},
     program::Program,
     successor::{Handover, HandoverError},
 };
+
+/// Most bytes of keys that a process passes on.
+pub const MAX_KEYS: usize = wire::MAX_KEYS;
 
 /// The configuration key of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +75,17 @@ pub struct InheritedSocket {
     local: SocketAddr,
     /// What the predecessor knew of it; `None`: it is from the service manager.
     label: Option<ListenerLabel>,
+}
+
+/// The listening socket of a configured address.
+#[derive(Debug)]
+pub struct TakenSocket {
+    /// The socket.
+    pub listener: TcpListener,
+    /// Whether the service manager holds it as well: its queue outlasts the gateway.
+    pub held: bool,
+    /// Whether an earlier process accepts from it until it has handed over.
+    pub shared: bool,
 }
 
 /// Why sockets can't be inherited.
@@ -116,6 +131,8 @@ pub enum InheritError {
 pub struct InheritedSockets {
     sockets: Vec<InheritedSocket>,
     predecessor: Option<Predecessor>,
+    /// The keys of issuers that the predecessor knew.
+    keys: Vec<u8>,
 }
 
 impl InheritedSockets {
@@ -129,13 +146,14 @@ impl InheritedSockets {
             let sockets = activation::sockets()?;
             return Ok(Self {
                 sockets,
-                predecessor: None,
+                ..Self::default()
             });
         };
-        let sockets = predecessor.receive()?;
+        let ReceivedParts { sockets, keys } = predecessor.receive()?;
         Ok(Self {
             sockets,
             predecessor: Some(predecessor),
+            keys,
         })
     }
 
@@ -149,12 +167,20 @@ impl InheritedSockets {
         self.predecessor.take()
     }
 
-    /// The socket of a configured address, and whether the service manager holds it as well.
-    pub fn take(&mut self, key: ListenKey, configured: SocketAddr) -> Option<(TcpListener, bool)> {
+    /// The keys of issuers that the earlier process knew, if there was one.
+    pub fn take_keys(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.keys)
+    }
+
+    /// The socket of a configured address.
+    pub fn take(&mut self, key: ListenKey, configured: SocketAddr) -> Option<TakenSocket> {
         let fits = |socket: &InheritedSocket| socket.fits(key, configured);
         let socket = self.sockets.remove(self.sockets.iter().position(fits)?);
-        let held = socket.label.is_none_or(|label| label.held);
-        Some((socket.listener, held))
+        Some(TakenSocket {
+            held: socket.label.is_none_or(|label| label.held),
+            shared: socket.label.is_some(),
+            listener: socket.listener,
+        })
     }
 
     /// Drops the sockets that nobody has taken: they are an error if they are from the service
@@ -235,10 +261,9 @@ mod tests {
             locals.push(listener.local_addr().unwrap());
             sockets.push(InheritedSocket::new(listener, at, *label).unwrap());
         }
-        let predecessor = None;
         let sockets = InheritedSockets {
             sockets,
-            predecessor,
+            ..InheritedSockets::default()
         };
         (sockets, locals)
     }
@@ -249,8 +274,9 @@ mod tests {
         let (first, second) = (locals[0], locals[1]);
         let elsewhere = address("127.0.0.1:0");
         assert!(sockets.take(ListenKey::Public, elsewhere).is_none());
-        let (listener, held) = sockets.take(ListenKey::Admin, second).unwrap();
-        assert_eq!((listener.local_addr().unwrap(), held), (second, true));
+        let taken = sockets.take(ListenKey::Admin, second).unwrap();
+        assert_eq!(taken.listener.local_addr().unwrap(), second);
+        assert!(taken.held && !taken.shared);
         assert!(sockets.take(ListenKey::Public, second).is_none());
         let error = sockets.finish().unwrap_err();
         assert!(error.to_string().contains(&first.to_string()), "{error}");
@@ -271,8 +297,9 @@ mod tests {
             label(ListenKey::Public),
             label(ListenKey::Public),
         ]);
-        let (listener, held) = sockets.take(ListenKey::Public, free).unwrap();
-        assert_eq!((listener.local_addr().unwrap(), held), (locals[1], false));
+        let taken = sockets.take(ListenKey::Public, free).unwrap();
+        assert_eq!(taken.listener.local_addr().unwrap(), locals[1]);
+        assert!(taken.shared && !taken.held);
         // A port may be written instead, in the new configuration.
         assert!(sockets.take(ListenKey::Public, locals[0]).is_some());
         sockets.finish().unwrap();

@@ -1,17 +1,14 @@
 //! The earlier process's side of a handover: starts the program anew, gives it the listening
-//! sockets, and waits until it can serve.
+//! sockets and the keys of issuers, and waits until it can serve.
 //!
 //! The new process gets this one's arguments, environment and outputs, and as standard input a
-//! socket over which the listening sockets go. Relies on every other descriptor of this process to
+//! socket over which all else goes. Relies on every other descriptor of this process to
 //! close when a program is executed. Until the new process can serve, nothing changes here: if it
 //! fails or takes too long, it is killed, and this one goes on.
 
 use std::{
     io,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::net::UnixStream,
-    },
+    os::fd::{AsFd, OwnedFd},
     process::{Child, ExitStatus, Stdio},
     time::Duration,
 };
@@ -87,28 +84,33 @@ impl Handover {
         }
     }
 
-    /// Starts the program anew. Returns the number of the new process once it serves in the place
-    /// of this one.
+    /// Starts the program anew, and passes on these keys of issuers, [`super::MAX_KEYS`] bytes at
+    /// most. Returns the number of the new process once it serves in the place of this one.
     ///
     /// # Errors
     /// See [`HandoverError`]: this process has to go on serving.
-    pub async fn hand_over(&self) -> Result<u32, HandoverError> {
+    pub async fn hand_over(&self, keys: &[u8]) -> Result<u32, HandoverError> {
         if std::process::id() == 1 {
             return Err(HandoverError::FirstProcess);
         }
-        let (child, stream) = self.start()?;
-        let process = child.id();
-        let successor = Successor(Some(child));
+        let mut successor = self.start()?;
+        let process = successor.process;
         tracing::info!(process, program = %self.program.path().display(), "starting anew");
-        let mut stream = self.send_sockets(stream).map_err(HandoverError::Send)?;
-        match timeout(self.ready_timeout, stream.read_u8()).await {
+        self.send_sockets(&successor, keys)
+            .map_err(HandoverError::Send)?;
+        let stream = &mut successor.stream;
+        let ready = async {
+            stream.write_all(keys).await?;
+            stream.read_u8().await
+        };
+        match timeout(self.ready_timeout, ready).await {
             Err(_) => return Err(HandoverError::Slow(self.ready_timeout)),
             Ok(Ok(wire::READY)) => {}
             Ok(_) => return Err(successor.end()),
         }
         // Before the new process speaks: the manager listens to the main process only.
         self.notifier.main_process(process);
-        if stream.write_u8(wire::SERVE).await.is_err() {
+        if successor.stream.write_u8(wire::SERVE).await.is_err() {
             self.notifier.main_process(std::process::id());
             return Err(successor.end());
         }
@@ -116,12 +118,14 @@ impl Handover {
         Ok(process)
     }
 
-    fn start(&self) -> Result<(Child, UnixStream), HandoverError> {
+    fn start(&self) -> Result<Successor, HandoverError> {
         let failed = |source| HandoverError::Start {
             path: self.program.path().display().to_string(),
             source,
         };
-        let (here, there) = UnixStream::pair().map_err(failed)?;
+        let (stream, there) = AsyncUnixStream::pair().map_err(failed)?;
+        let there = there.into_std().map_err(failed)?;
+        there.set_nonblocking(false).map_err(failed)?;
         let mut command = self.program.command();
         command
             .env(PREDECESSOR, std::process::id().to_string())
@@ -130,31 +134,38 @@ impl Handover {
             command.env_remove(meant_for_this_process);
         }
         let child = command.spawn().map_err(failed)?;
-        Ok((child, here))
+        Ok(Successor {
+            process: child.id(),
+            child: Some(child),
+            stream,
+        })
     }
 
-    fn send_sockets(&self, stream: UnixStream) -> io::Result<AsyncUnixStream> {
+    fn send_sockets(&self, successor: &Successor, keys: &[u8]) -> io::Result<()> {
         let sockets = self.sockets.iter();
         let sockets: Vec<_> = sockets.map(|(label, it)| (*label, it.as_fd())).collect();
-        wire::send(&stream, &sockets)?;
-        stream.set_nonblocking(true)?;
-        AsyncUnixStream::from_std(stream)
+        wire::send(&successor.stream, &sockets, keys.len())
     }
 }
 
-/// The new process. It is killed when this is dropped, unless it has been released.
-struct Successor(Option<Child>);
+/// The new process. It is killed when this is dropped, unless it has been released, and before its
+/// socket closes: a process that finds its socket closed would serve.
+struct Successor {
+    child: Option<Child>,
+    process: u32,
+    stream: AsyncUnixStream,
+}
 
 impl Successor {
     /// Leaves the process to itself.
     fn release(mut self) {
-        self.0 = None;
+        self.child = None;
     }
 
     /// The error of a process that has closed its socket, and so has ended or does not speak the
     /// protocol.
     fn end(mut self) -> HandoverError {
-        let status = self.0.take().map(kill);
+        let status = self.child.take().map(kill);
         let status = match status {
             Some(Ok(status)) => status.to_string(),
             Some(Err(error)) => error.to_string(),
@@ -166,7 +177,7 @@ impl Successor {
 
 impl Drop for Successor {
     fn drop(&mut self) {
-        if let Some(child) = self.0.take()
+        if let Some(child) = self.child.take()
             && let Err(error) = kill(child)
         {
             tracing::warn!(%error, "the new process can't be ended");
@@ -199,7 +210,7 @@ mod tests {
         let slow = format!("echo $$ > {file}; exec sleep 1000");
         let wrong = format!("echo $$ > {file}; echo no >&0; exec sleep 1000");
         for (script, expected) in [(slow, "within"), (wrong, "ended before")] {
-            let error = handover("/bin/sh", &["-c", &script]).hand_over().await;
+            let error = handover("/bin/sh", &["-c", &script]).hand_over(&[]).await;
             let error = error.unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
             let process = std::fs::read_to_string(&folder).unwrap_or_default();

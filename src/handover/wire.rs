@@ -1,16 +1,16 @@
 //! What two processes of the gateway send to each other over a Unix socket: listening sockets with
-//! their labels one way, one line each way after that.
+//! their labels and the public keys of issuers one way, one byte each way after that.
 //!
 //! The first message is a text of a few lines, with the descriptors attached (unix(7),
-//! `SCM_RIGHTS`). Relies on the kernel to keep both together. Never sends anything else of the
-//! configuration, and no secret.
+//! `SCM_RIGHTS`). Relies on the kernel to keep both together. The keys follow; what they say is
+//! [`crate::auth`]'s matter. Never sends anything else of the configuration, and no secret.
 
 use std::{
-    io::{self, IoSlice, IoSliceMut},
+    io::{self, IoSlice, IoSliceMut, Read as _},
     mem::MaybeUninit,
     net::TcpListener,
     os::{
-        fd::{BorrowedFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::UnixStream,
     },
 };
@@ -33,18 +33,31 @@ pub(super) const SERVE: u8 = b's';
 /// Most descriptors of a message (unix(7)).
 pub(super) const MAX_SOCKETS: usize = 253;
 
+/// Most bytes of keys. A key set has some KiB.
+pub(super) const MAX_KEYS: usize = 8 * 1024 * 1024;
+
 /// The first line. The number rises with each change of what follows.
-const VERSION: &str = "liveness-gateway handover 1";
+const VERSION: &str = "liveness-gateway handover 2";
+/// The last line, with the end of the one before.
+const END: &[u8] = b"\n.\n";
 /// Most bytes of the text: some 60 for each socket.
 const MAX_TEXT: usize = 16 * 1024;
 
-/// Sends listening sockets, each with its label.
+/// What an earlier process has sent.
+#[derive(Debug)]
+pub(super) struct ReceivedParts {
+    pub(super) sockets: Vec<InheritedSocket>,
+    pub(super) keys: Vec<u8>,
+}
+
+/// Sends listening sockets, each with its label, and says how many bytes of keys will follow.
 pub(super) fn send(
-    stream: &UnixStream,
+    stream: impl AsFd,
     sockets: &[(ListenerLabel, BorrowedFd<'_>)],
+    keys: usize,
 ) -> io::Result<()> {
     let (labels, descriptors): (Vec<_>, Vec<_>) = sockets.iter().copied().unzip();
-    let text = encode(&labels);
+    let text = encode(&labels, keys);
     let mut space = vec![MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_SOCKETS))];
     let mut attached = SendAncillaryBuffer::new(&mut space);
     let fits = attached.push(SendAncillaryMessage::ScmRights(&descriptors));
@@ -65,8 +78,8 @@ pub(super) fn send(
     }
 }
 
-/// Receives listening sockets with their labels.
-pub(super) fn receive(stream: &UnixStream) -> Result<Vec<InheritedSocket>, InheritError> {
+/// Receives listening sockets with their labels, and the keys.
+pub(super) fn receive(stream: &UnixStream) -> Result<ReceivedParts, InheritError> {
     let mut text = vec![0; MAX_TEXT];
     let mut space = vec![MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_SOCKETS))];
     let mut attached = RecvAncillaryBuffer::new(&mut space);
@@ -86,32 +99,66 @@ pub(super) fn receive(stream: &UnixStream) -> Result<Vec<InheritedSocket>, Inher
         .flatten()
         .collect();
     let text = text.get(..message.bytes).unwrap_or_default();
-    let labels = str::from_utf8(text).ok().and_then(decode);
-    let labels = labels.filter(|labels| labels.len() == descriptors.len());
-    let labels = labels.filter(|_| !message.flags.contains(ReturnFlags::CTRUNC));
-    let labels = labels.ok_or(InheritError::Protocol)?;
-    labels
-        .into_iter()
-        .zip(descriptors)
-        .enumerate()
-        .map(|(at, (label, descriptor))| {
-            InheritedSocket::new(TcpListener::from(descriptor), at, Some(label))
-        })
-        .collect()
+    let head = decode(text).filter(|head| head.labels.len() == descriptors.len());
+    let head = head.filter(|_| !message.flags.contains(ReturnFlags::CTRUNC));
+    let head = head.ok_or(InheritError::Protocol)?;
+    let sockets = head.labels.into_iter().zip(descriptors).enumerate();
+    let sockets = sockets.map(|(at, (label, descriptor))| {
+        InheritedSocket::new(TcpListener::from(descriptor), at, Some(label))
+    });
+    Ok(ReceivedParts {
+        sockets: sockets.collect::<Result<_, _>>()?,
+        keys: receive_keys(stream, head.first_keys, head.keys)?,
+    })
 }
 
-/// A line for each socket, and a last one that shows that the text is complete.
-fn encode(labels: &[ListenerLabel]) -> String {
+/// Receives so many bytes of keys, of which these have arrived.
+fn receive_keys(
+    mut stream: &UnixStream,
+    first: &[u8],
+    length: usize,
+) -> Result<Vec<u8>, InheritError> {
+    let missing = length.checked_sub(first.len());
+    let missing = missing.ok_or(InheritError::Protocol)?;
+    let mut keys = first.to_vec();
+    let mut rest = stream.by_ref().take(missing as u64);
+    rest.read_to_end(&mut keys)?;
+    match keys.len() == length {
+        true => Ok(keys),
+        false => Err(InheritError::Protocol),
+    }
+}
+
+/// The first message, read.
+struct HandoverHead<'a> {
+    labels: Vec<ListenerLabel>,
+    /// How many bytes of keys follow, and those of them that came along.
+    keys: usize,
+    first_keys: &'a [u8],
+}
+
+/// A line for each socket, one for the keys, and a last one that shows that the text is complete.
+fn encode(labels: &[ListenerLabel], keys: usize) -> String {
     let lines = labels.iter().map(|label| {
         let held = if label.held { "held" } else { "own" };
         format!("{} {} {held}\n", label.key.as_str(), label.configured)
     });
-    format!("{VERSION}\n{}.\n", lines.collect::<String>())
+    let lines = lines.collect::<String>();
+    format!("{VERSION}\n{lines}keys {keys}\n.\n")
 }
 
-fn decode(text: &str) -> Option<Vec<ListenerLabel>> {
+fn decode(message: &[u8]) -> Option<HandoverHead<'_>> {
+    let end = message.windows(END.len()).position(|it| it == END)?;
+    let (text, rest) = message.split_at_checked(end)?;
+    let text = str::from_utf8(text).ok()?;
     let lines = text.strip_prefix(VERSION)?.strip_prefix('\n')?;
-    lines.strip_suffix(".\n")?.lines().map(label).collect()
+    let (labels, keys) = lines.rsplit_once('\n').unwrap_or(("", lines));
+    let keys = keys.strip_prefix("keys ")?.parse().ok()?;
+    Some(HandoverHead {
+        labels: labels.lines().map(label).collect::<Option<_>>()?,
+        keys: Some(keys).filter(|keys| *keys <= MAX_KEYS)?,
+        first_keys: rest.strip_prefix(END)?,
+    })
 }
 
 fn label(line: &str) -> Option<ListenerLabel> {
@@ -133,7 +180,7 @@ fn label(line: &str) -> Option<ListenerLabel> {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Write, net::TcpStream, os::fd::AsFd};
+    use std::{io::Write, net::TcpStream};
 
     use super::*;
 
@@ -159,11 +206,13 @@ mod tests {
             .into_iter()
             .zip(listeners.iter().map(AsFd::as_fd))
             .collect();
-        send(&here, &sockets).unwrap();
+        let keys = b"keys.\n.\n";
+        send(&here, &sockets, keys.len()).unwrap();
+        (&here).write_all(keys).unwrap();
         drop(listeners);
         let received = receive(&there).unwrap();
-        assert_eq!(received.len(), 3);
-        for (at, socket) in received.iter().enumerate() {
+        assert_eq!((received.sockets.len(), &*received.keys), (3, &keys[..]));
+        for (at, socket) in received.sockets.iter().enumerate() {
             assert_eq!((socket.label, socket.local), (Some(labels[at]), locals[at]));
             TcpStream::connect(locals[at]).unwrap();
             socket.listener.set_nonblocking(false).unwrap();
@@ -177,17 +226,28 @@ mod tests {
             label_of(ListenKey::Public, "0.0.0.0:443", true),
             label_of(ListenKey::Admin, "[fe80::1%3]:9090", false),
         ];
-        assert_eq!(decode(&encode(&labels)).unwrap(), labels);
-        assert_eq!(decode(&encode(&[])).unwrap(), []);
+        let text = encode(&labels, 7) + "abc";
+        let head = decode(text.as_bytes()).unwrap();
+        assert_eq!((&*head.labels, head.keys), (&labels[..], 7));
+        assert_eq!(head.first_keys, b"abc");
+        let head = decode(b"liveness-gateway handover 2\nkeys 0\n.\n").unwrap();
+        assert!(head.labels.is_empty() && head.first_keys.is_empty());
     }
 
     #[test]
     fn what_is_no_complete_message_of_this_version_is_refused() {
-        let good = encode(&[label_of(ListenKey::Public, "127.0.0.1:1", false)]);
+        let good = encode(&[label_of(ListenKey::Public, "127.0.0.1:1", false)], 0);
+        let none = encode(&[], 2);
         for text in [
             "",
             "GET / HTTP/1.1\r\n",
-            &good.replace("handover 1", "handover 2"),
+            // Fewer keys than announced, more, and no possible number.
+            &(none.clone() + "1"),
+            &(none.clone() + "123"),
+            &none.replace("keys 2", "keys 99999999"),
+            &none.replace("keys 2", "keys -1"),
+            &none.replace("keys 2\n", ""),
+            &good.replace("handover 2", "handover 1"),
             &good.replace("own", "lent"),
             &good.replace("server.listen", "server.port"),
             &good.replace("own", "own too"),

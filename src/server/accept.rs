@@ -60,6 +60,8 @@ pub(super) struct Acceptor {
     scarcity: Arc<Scarcity>,
     /// Whether these listeners may use the reserve of descriptors.
     uses_reserve: bool,
+    /// Whether it has begun to accept.
+    begun: bool,
     /// The listener that is asked first.
     round: usize,
     /// A connection that has no place yet.
@@ -78,6 +80,7 @@ impl Acceptor {
             table,
             scarcity,
             uses_reserve,
+            begun: false,
             round: 0,
             waiting: None,
         }
@@ -99,7 +102,7 @@ impl Acceptor {
         tokio::select! {
             biased;
             ended = &mut end => return ended,
-            () = begin => {}
+            () = begin => self.begun = true,
         }
         loop {
             tokio::select! {
@@ -116,8 +119,9 @@ impl Acceptor {
         }
     }
 
-    /// Closes the listeners. Before that, accepts what waits in the queues that end with them; with
-    /// `handed_over` none does.
+    /// Closes the listeners. Before that, accepts what waits in the queues that end with them.
+    /// After a handover these are only those that the other process does not use, which nobody here
+    /// can tell: then it accepts as long as places are free.
     pub(super) async fn close<F>(
         mut self,
         handed_over: bool,
@@ -127,8 +131,10 @@ impl Acceptor {
         F: Future<Output = ()> + Send + 'static,
     {
         let listeners = std::mem::take(&mut self.listeners).into_iter();
+        // Until it has begun, what waits belongs to the process that shares the socket.
+        let is_anothers = |it: &BoundListener| it.is_held() || (it.is_shared() && !self.begun);
         let queues = listeners
-            .filter(|listener| !handed_over && !listener.is_held())
+            .filter(|listener| !is_anothers(listener))
             .filter_map(|listener| listener.tcp.into_std().ok());
         let queues: Vec<_> = queues.collect();
         let mut left = LONGEST_QUEUE.saturating_mul(queues.len());
@@ -136,7 +142,7 @@ impl Acceptor {
             if let Some(accepted) = self.place_waiting().await {
                 tasks.spawn(serve(accepted));
             }
-            if left == 0 {
+            if left == 0 || (handed_over && !self.table.has_room()) {
                 return;
             }
             left = left.saturating_sub(1);
@@ -240,4 +246,56 @@ fn accept_now(queues: &[std::net::TcpListener]) -> io::Result<Option<(TcpStream,
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::activity::ConnectionTimeouts, *};
+    use crate::server::table::HEAD_BUDGET;
+
+    const LONG: Duration = Duration::from_secs(600);
+
+    /// What becomes of three connections in the queue when the listener closes: how many are
+    /// served. There are so many places.
+    async fn served_at_the_end(
+        shared: bool,
+        begun: bool,
+        handed_over: bool,
+        places: usize,
+    ) -> usize {
+        let listener = BoundListener::of_test(shared).await;
+        let address = listener.address().unwrap();
+        let timeouts = ConnectionTimeouts {
+            head: LONG,
+            idle: LONG,
+            grace: LONG,
+        };
+        let table = ConnectionTable::new(places, HEAD_BUDGET, timeouts);
+        let scarcity = Scarcity::new(DescriptorReserve::new(0), Arc::clone(&table));
+        let mut acceptor = Acceptor::new(vec![listener], table, Arc::new(scarcity), false);
+        acceptor.begun = begun;
+        let mut queued = Vec::new();
+        for _ in 0..3 {
+            queued.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut tasks = JoinSet::new();
+        let keep = |accepted| async {
+            let _kept: AcceptedConnection = accepted;
+            std::future::pending().await
+        };
+        acceptor.close(handed_over, &mut tasks, keep).await;
+        tasks.len()
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_ends_is_served_and_one_of_another_process_is_left_alone() {
+        // At a stop, all of the queue.
+        assert_eq!(served_at_the_end(false, true, false, 9).await, 3);
+        assert_eq!(served_at_the_end(true, true, false, 9).await, 3);
+        // Stopped before it has taken over: the queue is the earlier process's.
+        assert_eq!(served_at_the_end(true, false, false, 9).await, 0);
+        // After a handover: the other process may not listen there, but it has more room.
+        assert_eq!(served_at_the_end(false, true, true, 9).await, 3);
+        assert_eq!(served_at_the_end(false, true, true, 2).await, 2);
+    }
 }

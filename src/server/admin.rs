@@ -20,10 +20,12 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::TcpStream,
+    sync::oneshot,
     task::{JoinSet, spawn_blocking},
 };
 
 use super::{
+    ServingTime,
     accept::{AcceptedConnection, Acceptor, Scarcity},
     activity::{ConnectionActivity, ConnectionTimeouts, RequestGuard},
     listeners::BoundListener,
@@ -44,14 +46,23 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// Read buffer, in bytes. Heads of probes and scrapers are far smaller.
 const READ_BUFFER: usize = 16 * 1024;
 
-/// Serves until the future is dropped, or until another process serves on the same socket.
+/// Serves until the future is dropped, or until another process serves on the same socket. A socket
+/// of an earlier process is left to that one until this one serves: a probe asks whether users are
+/// served.
 pub(super) async fn serve(
     listener: BoundListener,
     scarcity: Arc<Scarcity>,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
-    handed_over: impl Future<Output = ()> + Send,
+    time: ServingTime<oneshot::Receiver<()>, oneshot::Receiver<()>>,
 ) {
+    let is_shared = listener.is_shared();
+    let begin = async {
+        if is_shared && time.begin.await.is_err() {
+            std::future::pending().await
+        }
+    };
+    let handed_over = async { drop(time.end.await) };
     scarcity.reserve.fill();
     let mut tasks = JoinSet::new();
     let mut acceptor = Acceptor::new(vec![listener], table(), Arc::clone(&scarcity), true);
@@ -67,9 +78,8 @@ pub(super) async fn serve(
             scarcity.reserve.fill();
         }
     };
-    let now = std::future::ready(());
     acceptor
-        .accept_during(now, handed_over, &mut tasks, &serve)
+        .accept_during(begin, handed_over, &mut tasks, &serve)
         .await;
     acceptor.close(true, &mut tasks, &serve).await;
     while tasks.join_next().await.is_some() {}

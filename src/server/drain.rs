@@ -19,7 +19,7 @@ const CUT_GRACE: Duration = Duration::from_secs(1);
 
 /// Signals so close to the one before are the same: some tools send one to the process and to its
 /// group.
-const SAME_SIGNAL: Duration = Duration::from_millis(500);
+const SAME_SIGNAL: Duration = Duration::from_millis(100);
 
 /// Why the gateway stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

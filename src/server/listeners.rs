@@ -18,6 +18,7 @@ use crate::handover::{InheritError, InheritedSockets, ListenKey, ListenerLabel};
 pub struct BoundListener {
     pub(super) tcp: TcpListener,
     label: ListenerLabel,
+    shared: bool,
 }
 
 /// Why the listeners can't be bound.
@@ -45,11 +46,14 @@ pub async fn bind(
     inherited.finish()?;
     let mut listeners = Vec::with_capacity(wanted.len());
     for ((key, configured), taken) in wanted.iter().zip(taken) {
-        let (tcp, held) = match taken {
-            Some((listener, held)) => (TcpListener::from_std(listener)?, held),
+        let (held, shared) = taken
+            .as_ref()
+            .map_or((false, false), |taken| (taken.held, taken.shared));
+        let tcp = match taken {
+            Some(taken) => TcpListener::from_std(taken.listener)?,
             None => {
                 let bound = TcpListener::bind(configured).await;
-                (bound.map_err(named(*configured))?, false)
+                bound.map_err(named(*configured))?
             }
         };
         let label = ListenerLabel {
@@ -57,7 +61,7 @@ pub async fn bind(
             configured: *configured,
             held,
         };
-        listeners.push(BoundListener { tcp, label });
+        listeners.push(BoundListener { tcp, label, shared });
     }
     Ok(listeners)
 }
@@ -81,6 +85,17 @@ fn named(address: SocketAddr) -> impl Fn(io::Error) -> io::Error {
 }
 
 impl BoundListener {
+    /// A listener on a free port, which an earlier process may share.
+    #[cfg(test)]
+    pub(super) async fn of_test(shared: bool) -> Self {
+        let wanted = (ListenKey::Public, SocketAddr::from(([127, 0, 0, 1], 0)));
+        let mut bound = bind(&[wanted], InheritedSockets::default()).await;
+        Self {
+            shared,
+            ..bound.as_mut().unwrap().remove(0)
+        }
+    }
+
     /// The address that it listens on.
     ///
     /// # Errors
@@ -92,6 +107,11 @@ impl BoundListener {
     /// Whether its queue outlasts this process, because the service manager has the socket too.
     pub(super) fn is_held(&self) -> bool {
         self.label.held
+    }
+
+    /// Whether an earlier process accepts from it until it has handed over.
+    pub(super) fn is_shared(&self) -> bool {
+        self.shared
     }
 
     /// The same socket once more, for another process.

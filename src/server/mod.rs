@@ -123,9 +123,10 @@ pub struct AdminSettings {
     pub listen: SocketAddr,
 }
 
-/// When a server accepts connections. The admin listener serves from the begin to the end.
+/// When a server accepts connections.
 pub struct ServingTime<B, E> {
-    /// Resolves when the public listener shall accept.
+    /// Resolves when the public listener shall accept. The admin listener does from the start,
+    /// unless an earlier process still answers its probes.
     pub begin: B,
     /// Resolves when it shall stop, with the reason.
     pub end: E,
@@ -249,6 +250,7 @@ impl Server {
         let table = Arc::clone(&rules.table);
         let reserve = DescriptorReserve::new(ADMIN_RESERVE);
         let scarcity = Arc::new(Scarcity::new(reserve, Arc::clone(&table)));
+        let (begins, begun) = oneshot::channel();
         let (hand_over, handed_over) = oneshot::channel();
         // A set, since it aborts its task when it is dropped.
         let mut admin = JoinSet::new();
@@ -257,7 +259,10 @@ impl Server {
             Arc::clone(&scarcity),
             Arc::clone(&metrics),
             Arc::clone(&readiness),
-            async { drop(handed_over.await) },
+            ServingTime {
+                begin: begun,
+                end: handed_over,
+            },
         ));
         let (stop_sender, stopping) = watch::channel(false);
         let context = Arc::new(ServerContext {
@@ -269,6 +274,10 @@ impl Server {
             stopping,
             readiness: Arc::clone(&readiness),
         });
+        let begin = async {
+            time.begin.await;
+            let _ = begins.send(());
+        };
         let end = async {
             let reason = time.end.await;
             if reason == StopReason::Signal {
@@ -281,16 +290,14 @@ impl Server {
         let mut tasks = JoinSet::new();
         let mut acceptor = Acceptor::new(self.public, table, scarcity, false);
         let serve = |accepted| connection::serve(accepted, Arc::clone(&context));
-        let reason = acceptor
-            .accept_during(time.begin, end, &mut tasks, &serve)
-            .await;
+        let reason = acceptor.accept_during(begin, end, &mut tasks, &serve).await;
         stop_sender.send_replace(true);
-        let handed_over = reason == StopReason::HandedOver;
-        if handed_over {
+        let is_handed_over = reason == StopReason::HandedOver;
+        if is_handed_over {
             let _ = hand_over.send(());
         }
         let deadline = Instant::now() + rules.current().drain_timeout;
-        let closing = acceptor.close(handed_over, &mut tasks, &serve);
+        let closing = acceptor.close(is_handed_over, &mut tasks, &serve);
         drop(timeout_at(deadline, closing).await);
         drain::wait_for(tasks, deadline, &readiness).await
     }

@@ -88,6 +88,11 @@ impl ConnectionTable {
         }
     }
 
+    /// Whether a place is free.
+    pub(super) fn has_room(&self) -> bool {
+        self.places.free() > 0
+    }
+
     /// Changes how many connections there may be, and the time limits of all of them. Closes idle
     /// ones while there are too many.
     pub(super) fn change(&self, limit: usize, timeouts: ConnectionTimeouts) {

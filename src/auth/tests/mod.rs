@@ -91,6 +91,8 @@
 //!   `identity_misbehaving::after_start_a_misbehaving_provider_leaves_known_keys_in_use`
 //! - … until `max_stale`:
 //!   `identity::known_keys_are_used_until_they_are_too_old`
+//! - … also in the process that takes over from one that knew them:
+//!   `passed_keys::passed_keys_verify_tokens_and_are_as_old_as_they_were`
 //! - one fetch at a time:
 //!   `identity_unknown::a_flood_of_unknown_key_ids_causes_one_fetch`
 //!   `identity_unknown::the_first_tokens_of_a_new_key_are_accepted_after_one_fetch`
@@ -126,6 +128,7 @@ mod fetched;
 mod key_sets;
 mod lenient;
 mod lifetimes;
+mod passed_keys;
 mod random_input;
 mod rules;
 mod unknown_ids;

@@ -7,7 +7,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -51,6 +51,13 @@ impl KeySetMetrics {
                 },
             );
         }
+    }
+
+    /// Sets the age of an issuer's keys that another process has fetched.
+    pub fn set_age(&self, issuer: &Arc<str>, age: Duration) {
+        let now = Instant::now();
+        let mut known = self.lock();
+        series_of(&mut known, issuer).since = now.checked_sub(age).unwrap_or(now);
     }
 
     /// Counts a successful fetch of an issuer's keys, and sets their age to zero.

@@ -4,11 +4,14 @@
 //! what is visible from outside: a response, a metric, a log line.
 
 mod audit;
+mod connections;
 mod counted;
+mod everything;
 mod followed;
 mod keys;
 mod numbers;
 mod refused;
+mod stops;
 mod traffic;
 
 use std::{net::SocketAddr, sync::Mutex, time::Duration};
@@ -75,6 +78,7 @@ impl Reloaded {
         let running = running.following(ConfigFollower {
             source,
             values: loaded.values,
+            version: loaded.version,
             log: None,
             notifier: Notifier::default(),
         });
@@ -92,10 +96,11 @@ impl Reloaded {
         self.write(self.text.replace(from, to)).await;
     }
 
-    /// Writes the file, and waits until it is in use.
+    /// Replaces the file at once, for a busy machine takes longer to write it than two looks at it
+    /// are apart here, and waits until it is in use.
     async fn write(&mut self, text: String) {
         let before = *self.seen.lock().unwrap();
-        self.folder.write(FILE, &text);
+        self.folder.rename_over(FILE, &text);
         let after = self.next_outcomes(before).await;
         let expected = (before.0 + 1, before.1);
         assert_eq!(after, expected, "{text}: {:?}", self.events());
@@ -106,7 +111,7 @@ impl Reloaded {
     async fn refuse(&self, text: &str) -> Vec<String> {
         let known = self.events().len();
         let before = *self.seen.lock().unwrap();
-        self.folder.write(FILE, text);
+        self.folder.rename_over(FILE, text);
         let after = self.next_outcomes(before).await;
         assert_eq!(after, (before.0, before.1 + 1), "{text}");
         self.events().split_off(known)

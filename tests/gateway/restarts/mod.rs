@@ -5,6 +5,7 @@ mod activation;
 mod load;
 mod replaced;
 mod service;
+mod taking_over;
 
 use std::net::SocketAddr;
 

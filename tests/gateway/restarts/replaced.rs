@@ -1,6 +1,6 @@
 //! SIGUSR2: another program takes over the listening sockets, or the old one goes on.
 
-use std::{fs, io::Write, net::SocketAddr, os::unix::fs::MetadataExt};
+use std::{fs, net::SocketAddr, os::unix::fs::MetadataExt, process::Command};
 
 use rustix::process::Signal;
 
@@ -28,18 +28,22 @@ async fn started(server: &str) -> (Upstream, Service, Program, SocketAddr) {
     (upstream, service, process, address)
 }
 
-/// Puts another program in the place of the one that runs, as an upgrade does.
+/// Puts another program in the place of the one that runs, as an upgrade does. A process of its own
+/// writes the file: until a child of another test has closed what it inherits of this process,
+/// nobody could execute it.
 fn upgrade(service: &Service) {
-    let new = service.folder.path().join("gateway.new");
-    fs::copy(service.program(), &new).unwrap();
-    let mut file = fs::OpenOptions::new().append(true).open(&new).unwrap();
-    file.write_all(b"of another build").unwrap();
-    drop(file);
-    fs::rename(new, service.program()).unwrap();
+    const UPGRADE: &str = "cp \"$0\" \"$0.new\" && printf 'of another build' >> \"$0.new\" \
+         && mv \"$0.new\" \"$0\"";
+    let mut upgrade = Command::new("/bin/sh");
+    let upgraded = upgrade
+        .args(["-c", UPGRADE])
+        .arg(service.program())
+        .status();
+    assert!(upgraded.unwrap().success());
 }
 
 /// The number of the process that the manager is told to watch.
-fn main_process(message: &str) -> u32 {
+pub(super) fn main_process(message: &str) -> u32 {
     message.strip_prefix("MAINPID=").unwrap().parse().unwrap()
 }
 

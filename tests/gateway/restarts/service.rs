@@ -71,6 +71,14 @@ impl Service {
         self.folder.rename_over("gateway.toml", &text);
     }
 
+    /// Puts these `[[identity]]` in the place of the ones that it has.
+    pub(crate) fn identify(&self, before: &str, after: &str) {
+        let text = fs::read_to_string(self.folder.path().join("gateway.toml")).unwrap();
+        assert!(text.contains(before), "{before} is not in {text}");
+        self.folder
+            .rename_over("gateway.toml", &text.replace(before, after));
+    }
+
     pub(crate) fn program(&self) -> PathBuf {
         self.folder.path().join("gateway")
     }

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
+    sync::Semaphore,
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -39,6 +40,8 @@ pub(crate) enum Does {
     WellWith(String),
     /// With these bytes, whatever they are.
     Answer(Vec<u8>),
+    /// With the document, when it gets a permit.
+    WhenLet(Arc<Semaphore>),
     /// Never.
     Hang,
     /// By closing the connection.
@@ -133,6 +136,10 @@ impl Provider {
         match does.unwrap_or(Does::Well) {
             Does::Well => stream.write_all(good("").as_bytes()).await?,
             Does::WellWith(fields) => stream.write_all(good(&fields).as_bytes()).await?,
+            Does::WhenLet(gate) => {
+                gate.acquire().await.unwrap().forget();
+                stream.write_all(good("").as_bytes()).await?;
+            }
             Does::Answer(bytes) => stream.write_all(&bytes).await?,
             Does::Hang => std::future::pending().await,
             Does::Close => return Ok(()),

@@ -38,15 +38,19 @@ impl ConfigFolder {
     }
 
     fn followed(&self) -> FollowedConfig {
+        self.followed_after(|| {})
+    }
+
+    /// The same, with something that happens between the start and the begin of the following.
+    fn followed_after(&self, meanwhile: impl FnOnce()) -> FollowedConfig {
         let variables = BTreeMap::from([("KEY".to_owned(), "key".to_owned())]);
         let source = ConfigSource::at(self.0.join("gateway.toml")).with_variables(variables);
-        let values = source
-            .load()
-            .unwrap_or_else(|report| panic!("{report}"))
-            .values;
+        let loaded = source.load().unwrap_or_else(|report| panic!("{report}"));
+        meanwhile();
         FollowedConfig::new(ConfigFollower {
             source,
-            values,
+            values: loaded.values,
+            version: loaded.version,
             log: None,
             notifier: Notifier::default(),
         })
@@ -66,8 +70,7 @@ fn with(line: &str) -> String {
 
 /// Whether the file is judged now, and is good.
 async fn judged(followed: &mut FollowedConfig) -> Option<bool> {
-    let ConfigReading(read) = followed.poll().await?;
-    Some(read.is_ok())
+    Some(followed.poll().await?.loaded.is_ok())
 }
 
 #[tokio::test]
@@ -99,6 +102,15 @@ async fn a_text_is_judged_once_and_only_after_two_equal_reads() {
 }
 
 #[tokio::test]
+async fn a_change_while_the_gateway_starts_is_not_lost() {
+    let folder = ConfigFolder::new();
+    let text = with("max_connections = 7\n");
+    let mut followed = folder.followed_after(|| folder.write("gateway.toml", &text));
+    assert_eq!(judged(&mut followed).await, None, "it was read once");
+    assert_eq!(judged(&mut followed).await, Some(true));
+}
+
+#[tokio::test]
 async fn a_text_is_not_judged_while_a_file_that_it_names_changes() {
     let folder = ConfigFolder::new();
     let mut followed = folder.followed();
@@ -122,7 +134,12 @@ async fn a_file_that_is_gone_is_waited_for() {
     fs::remove_file(folder.0.join("gateway.toml")).unwrap();
     for _ in 0..3 {
         assert_eq!(judged(&mut followed).await, None);
+        assert_ne!(followed.judged, FileVersion::default());
     }
+    // Too long for a tool that replaces it: that is told once, as if it had been judged.
+    followed.gone = followed.gone.and_then(|since| since.checked_sub(ABSENCE));
+    assert_eq!(judged(&mut followed).await, None);
+    assert_eq!(followed.judged, FileVersion::default());
     folder.write("gateway.toml", &text);
     assert_eq!(judged(&mut followed).await, None, "it was read once");
     assert_eq!(judged(&mut followed).await, Some(true));
