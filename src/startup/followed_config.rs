@@ -55,6 +55,9 @@ pub(super) struct FollowedConfig {
     hangup: Option<Signal>,
     /// The text that was judged last, whether it was taken or refused.
     judged: FileVersion,
+    /// The errors of that text, if it was refused. They may be those of a file that it names, which
+    /// comes or changes without it.
+    pub(super) refused: Option<ConfigErrors>,
     /// Since when the file is gone.
     gone: Option<Instant>,
     /// A new text, and what was read of it; it is judged when the next read is the same.
@@ -90,6 +93,7 @@ impl FollowedConfig {
             notifier,
             report: None,
             hangup: hangup.ok(),
+            refused: None,
             gone: None,
             pending: None,
         }
@@ -101,11 +105,16 @@ impl FollowedConfig {
         let version = spawn_blocking(move || source.is_file().then(|| source.version()));
         let version = version.await.ok().flatten();
         self.note_absence(version.is_none());
-        if version.is_none_or(|version| version == self.judged) {
+        let is_judged = version == Some(self.judged);
+        if version.is_none() || is_judged && self.refused.is_none() {
             self.pending = None;
             return None;
         }
         let reading = self.read().await?;
+        if is_judged && reading.loaded.as_ref().as_ref().err() == self.refused.as_ref() {
+            self.pending = None;
+            return None;
+        }
         let before = self.pending.take();
         if before.is_some_and(|before| before.is_same(&reading)) {
             self.judged = reading.version;
@@ -158,6 +167,13 @@ impl FollowedConfig {
             Some(report) if !asked => report.restored(),
             _ => self.count(ReloadOutcome::Success),
         }
+    }
+
+    /// Says what is wrong with a configuration that can't be read. It is judged again when it has
+    /// other errors, or none.
+    pub(super) fn refuse_errors(&mut self, errors: ConfigErrors) {
+        self.refuse(errors.lines());
+        self.refused = Some(errors);
     }
 
     /// Says what is wrong with a configuration.

@@ -104,9 +104,10 @@ impl Upkeep {
 
     /// Puts a configuration into use, or says why not.
     async fn judge(&mut self, follower: &mut FollowedConfig, reading: ConfigReading, asked: bool) {
+        follower.refused = None;
         let loaded = match *reading.loaded {
             Ok(loaded) => loaded,
-            Err(errors) => return follower.refuse(errors.lines()),
+            Err(errors) => return follower.refuse_errors(errors),
         };
         let changed = loaded.values.changed_from(&follower.running);
         if changed.is_empty() {

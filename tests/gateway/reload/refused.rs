@@ -3,7 +3,7 @@
 use liveness_gateway::emulator::Scenario;
 
 use super::{FILE, Reloaded, configuration, value};
-use crate::support::{SESSIONCODE, emulator, routes, sealed};
+use crate::support::{SECRET_KEY, SESSIONCODE, emulator, routes, sealed};
 
 async fn works(file: &Reloaded) {
     let answer = file.gateway.post(false, SESSIONCODE, "{}").await;
@@ -94,4 +94,28 @@ async fn each_way_to_break_the_file_is_refused_once_and_named() {
         works(&file).await;
     }
     assert_eq!(file.outcomes().await, (0, 6));
+}
+
+#[tokio::test]
+async fn a_file_that_is_named_too_early_is_waited_for() {
+    let (qiniu, _) = emulator(Scenario::Pass).await;
+    let file = Reloaded::start(configuration(qiniu, &routes())).await;
+    let early = file
+        .text
+        .replace("{ env = \"SK\" }", "{ file = \"./later\" }");
+    let early = early.replace("max_connections = 300", "max_connections = 200");
+    file.refuse(&early).await;
+    // Still wrong, but in another way: that is told, too.
+    let path = file.folder.path();
+    let appears = |content| {
+        file.folder.write("content", content);
+        std::fs::rename(path.join("content"), path.join("later")).unwrap();
+    };
+    appears("two words");
+    assert_eq!(file.next_outcomes((0, 1)).await, (0, 2));
+    works(&file).await;
+    appears(SECRET_KEY);
+    assert_eq!(file.next_outcomes((0, 2)).await, (1, 2));
+    let metrics = file.gateway.metrics().await;
+    assert_eq!(value(&metrics, "connections_limit"), "200");
 }
