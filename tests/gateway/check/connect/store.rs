@@ -220,7 +220,11 @@ async fn a_store_that_can_t_be_used_is_told_with_the_key_to_look_at() {
             &["do not know the service", "store.redis"],
         ),
     ];
-    let cases = cases.map(|(url, parts)| case(url, "FAILED   store ", parts));
+    check_all(cases.map(|(url, parts)| case(url, "FAILED   store ", parts))).await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_slow_and_one_whose_name_is_unknown_are_told_apart() {
     let distant = case(
         "redis://:MARKER@no-such-host.invalid".into(),
         "FAILED   store ",
@@ -236,11 +240,11 @@ async fn a_store_that_can_t_be_used_is_told_with_the_key_to_look_at() {
             "raise store.timeout",
         ],
     );
-    let others = [
+    check_all([
         distant.with("allow_plaintext = true\ntimeout = \"2s\""),
         late.with("timeout = \"10ms\""),
-    ];
-    check_all(cases.into_iter().chain(others)).await;
+    ])
+    .await;
 }
 
 #[tokio::test]
