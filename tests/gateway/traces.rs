@@ -129,21 +129,15 @@ async fn a_trace_that_is_not_recorded_goes_on_at_the_backend_all_the_same() {
     let (qiniu, handle) = emulator(Scenario::Pass).await;
     let evidence = backend::start(backend::OK).await;
     // A collector that gets nothing.
-    let sections = sections(&evidence, &evidence, "1.0");
+    let sections = sections(&evidence, &evidence, "0.0");
     let gateway = Gateway::start(qiniu, TRUSTED, &sections).await;
+    let body = verify_body(&session(&gateway).await, &video(0));
     let parent = format!("00-{TRACE}-{PARENT}-00");
-    let mut request = gateway
-        .request(false, "POST", SESSIONCODE)
-        .header("authorization", bearer("user-1"))
-        .header("traceparent", &parent);
-    let session = gateway.send(false, request, "{}").await.json();
-    let session = session["result"]["session_id"].as_str().unwrap();
-    request = gateway
+    let request = gateway
         .request(false, "POST", VERIFY)
         .header("authorization", bearer("user-1"))
         .header("content-type", "application/json")
         .header("traceparent", &parent);
-    let body = verify_body(session, &video(0));
     assert_eq!(gateway.send(false, request, body).await.status, 200);
     assert_none_went_to(&handle);
     let [delivery] = &evidence.deliveries()[..] else {
