@@ -87,6 +87,12 @@ impl QueuedRecord {
         }
     }
 
+    /// Whether the request that waited for it no longer does.
+    pub(super) fn is_given_up(&self) -> bool {
+        let waiter = self.waiter.as_ref();
+        waiter.is_some_and(|waiter| waiter.is_closed())
+    }
+
     pub(super) fn size(&self) -> usize {
         self.content.len().saturating_add(OVERHEAD)
     }

@@ -226,12 +226,7 @@ impl AuditWriter {
     /// Writes what is due, and says how it went. Returns whether it could be written.
     fn write(&mut self) -> bool {
         // Nobody waits any more for a record that a request has given up.
-        self.give_up(|record| {
-            record
-                .waiter
-                .as_ref()
-                .is_some_and(|waiter| waiter.is_closed())
-        });
+        self.give_up(QueuedRecord::is_given_up);
         let written = self.write_group();
         match &written {
             Ok(()) => self.works(),
@@ -254,7 +249,10 @@ impl AuditWriter {
 
     fn fails(&mut self, error: &AuditWriteError) {
         for record in &mut self.pending {
-            if !std::mem::replace(&mut record.failed, true) {
+            let is_counted = std::mem::replace(&mut record.failed, true);
+            // One whose request no longer waits has been counted by its timeout, if by anything.
+            let is_given_up = record.withdrawable && record.is_given_up();
+            if !is_counted && !is_given_up {
                 self.metrics.count_audit_record(AuditOutcome::Failed);
             }
             if let Some(waiter) = record.waiter.take() {

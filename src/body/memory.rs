@@ -107,9 +107,9 @@ impl BodyMemory {
         required_rate(self.min_rate(), length, fill)
     }
 
-    /// Grows a body's permit to what it needs in all, or to all the memory there is: a raw video
-    /// that is no larger than its route allows may need a third more as Base64. Returns a request
-    /// if others have to end first; it must be awaited before the body is read on.
+    /// Grows a body's permit to what it needs in all. A raw video that fits, but needs more as
+    /// Base64, gets all the memory there is. Returns a request if others have to end first; it must
+    /// be awaited before the body is read on.
     ///
     /// # Errors
     /// `UserShare`, `NoRoom` or `Displaced`.
@@ -119,7 +119,7 @@ impl BodyMemory {
         mut need: BodyNeed,
         now: Instant,
     ) -> Result<Option<MemoryRequest>, BodyRefusal> {
-        need.bytes = need.bytes.min(self.budget.limit());
+        need.bytes = need.bytes.min(self.budget.limit().max(need.length));
         let more = need.bytes.saturating_sub(permit.held.bytes());
         if more == 0 {
             return Ok(None);

@@ -165,7 +165,7 @@ async fn serve(
                     StopReason::Signal
                 }
                 () = async {
-                    // Earlier, two processes would take over from one.
+                    // Not before this process serves: two would take over from one otherwise.
                     let _ = serving.wait_for(|serves| *serves).await;
                     until_replaced(handover, replace, &keys).await;
                 } => {

@@ -51,8 +51,10 @@ impl EvidenceSettings {
             timeout,
         };
         let answer = probe.ask().await?;
+        if matches!(answer.status, 502..=504) {
+            return Err(EvidenceProbeError::Away(answer.status));
+        }
         match answer.skew {
-            _ if matches!(answer.status, 502..=504) => Err(EvidenceProbeError::Away(answer.status)),
             Some(skew) if skew.abs() >= MAX_SKEW => Err(EvidenceProbeError::Clock(skew)),
             _ => Ok(answer),
         }

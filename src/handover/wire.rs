@@ -40,8 +40,8 @@ pub(super) const MAX_KEYS: usize = 8 * 1024 * 1024;
 const VERSION: &str = "liveness-gateway handover 2";
 /// The last line, with the end of the one before.
 const END: &[u8] = b"\n.\n";
-/// Most bytes of the text: some 60 for each socket.
-const MAX_TEXT: usize = 16 * 1024;
+/// Most bytes of the text: less than 80 for each socket.
+const MAX_TEXT: usize = 32 * 1024;
 
 /// What an earlier process has sent.
 #[derive(Debug)]

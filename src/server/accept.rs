@@ -3,7 +3,9 @@
 //! A connection gets a place in the [table](super::table) before it is served. While the table is
 //! full and nothing can be evicted, one connection waits here, and the others in the kernel's
 //! queue. Never stops because an accept failed, never spins on a failure that persists, such as a
-//! lack of file descriptors, and never leaves a connection in a queue that ends with its socket.
+//! lack of file descriptors. Never leaves a connection in a queue that ends with its socket, but
+//! after a handover while no place is free: another process may use these sockets too, which can't
+//! be known here.
 
 use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
 

@@ -2,8 +2,9 @@
 //! judged.
 //!
 //! A new text is read twice with the same result, together with all files that it names, so that
-//! nothing half-written is judged. Each text is judged once, unless SIGHUP asks for it. Never puts
-//! a configuration into use: [`super::upkeep`] does.
+//! nothing half-written is judged. A text is judged once. One that was refused is judged again when
+//! it has other errors or none, and any text when SIGHUP asks. Never puts a configuration into use:
+//! [`super::upkeep`] does.
 
 use std::{sync::Arc, time::Duration};
 

@@ -56,6 +56,18 @@ impl Heartbeat {
         }
     }
 
+    /// The heartbeat of a visitor, which only asks whether a store can be used. Its epoch is its
+    /// own: a primary that no replica has seen must still settle for the first of them.
+    pub(super) fn of_visitor(names: &StoreNames, visitor: &str, lifetime: Duration) -> Self {
+        let lifetime = lifetime.as_millis().to_string();
+        Self {
+            replica: names.replica(visitor),
+            epoch: names.replica(&format!("{visitor}:epoch")),
+            remembered: lifetime.clone(),
+            lifetime,
+        }
+    }
+
     /// The calls, in order. The reply to each is a number, to the last one the store's epoch.
     pub(super) fn calls<'a>(&'a self, scripts: &'a Scripts) -> [HeartbeatCall<'a>; 2] {
         [

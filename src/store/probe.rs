@@ -2,8 +2,7 @@
 //! of a session that nobody has, and measures how long a call takes.
 //!
 //! For `check --connect`. What it writes has a random name under the configured prefix, and expires
-//! within seconds; besides, it notes the epoch, as every replica does. Never changes what others
-//! have written, and never logs.
+//! within seconds. Never changes what others have written or are going to write, and never logs.
 
 use std::{
     sync::atomic::AtomicI64,
@@ -100,7 +99,7 @@ impl StoreSettings {
 
     async fn probe_without_limit(self) -> Result<ProbedStore, StoreProbeError> {
         let (scripts, replica) = (Scripts::new(), random_name()?);
-        let heartbeat = Heartbeat::new(&self.names, &replica, self.pace.lifetime);
+        let heartbeat = Heartbeat::of_visitor(&self.names, &replica, self.pace.lifetime);
         let probe = Probe {
             heartbeat: &heartbeat,
             scripts: &scripts,

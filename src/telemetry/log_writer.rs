@@ -122,6 +122,26 @@ impl fmt::Debug for LogWriter {
     }
 }
 
+/// An output, and the last byte that it took.
+struct LineEndOutput<W> {
+    output: W,
+    last: u8,
+}
+
+impl<W: Write> Write for LineEndOutput<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = self.output.write(bytes)?;
+        if let Some(last) = bytes.get(..taken).and_then(<[u8]>::last) {
+            self.last = *last;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
+}
+
 impl LogQueue {
     fn state(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -140,18 +160,23 @@ impl LogQueue {
         }
     }
 
-    fn write_until_closed(&self, mut output: impl Write) {
+    fn write_until_closed(&self, output: impl Write) {
         let mut lines = Vec::new();
-        let mut torn = false;
+        let mut output = LineEndOutput {
+            output,
+            last: b'\n',
+        };
         while self.take(&mut lines) {
             // The line that follows a torn one must not become a part of it.
-            let separator: &[u8] = if torn { b"\n" } else { b"" };
+            let separator: &[u8] = match output.last {
+                b'\n' => b"",
+                _ => b"\n",
+            };
             let written = output
                 .write_all(separator)
                 .and_then(|()| output.write_all(&lines))
                 .and_then(|()| output.flush());
-            torn = written.is_err();
-            if torn {
+            if written.is_err() {
                 // There is no other place to report this.
                 let lost = lines.iter().filter(|byte| **byte == b'\n').count();
                 let mut state = self.state();
@@ -250,8 +275,9 @@ mod tests {
         assert!(writes.len() < 500, "{} writes", writes.len());
     }
 
-    /// A disk that is full after 5 bytes, until somebody makes room.
-    #[derive(Clone, Default)]
+    /// A disk that is full at the second write, until somebody makes room. The first one, if it is
+    /// still to come, takes 5 bytes.
+    #[derive(Clone)]
     struct FullOnce(Arc<Mutex<(Vec<u8>, u32)>>);
 
     impl Write for FullOnce {
@@ -274,17 +300,19 @@ mod tests {
     }
 
     #[test]
-    fn a_line_behind_one_that_was_torn_is_whole() {
-        let output = FullOnce::default();
-        let (writer, thread) = start(output.clone()).unwrap();
-        writer.write(b"torn line");
-        while writer.dropped() == 0 {
-            thread::yield_now();
+    fn a_line_behind_one_that_was_not_written_is_whole() {
+        for (writes, wanted) in [(0, "torn \nwhole line\n"), (1, "whole line\n")] {
+            let output = FullOnce(Arc::new(Mutex::new((Vec::new(), writes))));
+            let (writer, thread) = start(output.clone()).unwrap();
+            writer.write(b"torn line");
+            while writer.dropped() == 0 {
+                thread::yield_now();
+            }
+            writer.write(b"whole line");
+            drop(thread);
+            let written = output.0.lock().unwrap().0.clone();
+            assert_eq!(String::from_utf8(written).unwrap(), wanted);
         }
-        writer.write(b"whole line");
-        drop(thread);
-        let written = output.0.lock().unwrap().0.clone();
-        assert_eq!(written, b"torn \nwhole line\n");
     }
 
     #[test]

@@ -71,8 +71,8 @@ enum ExportError {
     Unreachable(#[source] io::Error),
     #[error("its response is malformed: {0}")]
     Malformed(#[source] MalformedResponse),
-    #[error("it does not respond within 10 s")]
-    Timeout,
+    #[error("it does not respond within {0:?}")]
+    Timeout(Duration),
     #[error("it answered {status}")]
     Status {
         status: u16,
@@ -123,7 +123,7 @@ impl ExportError {
     /// Whether the same batch may be taken later (OTLP/HTTP, "Retryable Response Codes").
     fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::Malformed(_) | Self::Timeout => true,
+            Self::Unreachable(_) | Self::Malformed(_) | Self::Timeout(_) => true,
             Self::Status { status, .. } => matches!(status, 429 | 502 | 503 | 504),
             Self::PartlyRejected(_) => false,
         }
@@ -194,7 +194,7 @@ impl TraceExporter {
             }
             let spans = span_count(&batch);
             let sent = timeout_at(end, self.send(&batch)).await;
-            self.count(spans, sent.unwrap_or(Err(ExportError::Timeout)));
+            self.count(spans, sent.unwrap_or(Err(ExportError::Timeout(FLUSH))));
             batch.clear();
         }
     }
@@ -252,7 +252,7 @@ impl TraceExporter {
             Ok((connection, reading))
         };
         let posted = timeout(TIMEOUT, post).await;
-        let (connection, reading) = posted.unwrap_or(Err(ExportError::Timeout))?;
+        let (connection, reading) = posted.unwrap_or(Err(ExportError::Timeout(TIMEOUT)))?;
         match rejected_spans(connection, reading).await {
             0 => Ok(()),
             rejected => Err(ExportError::PartlyRejected(rejected)),

@@ -159,3 +159,17 @@ fn a_record_whose_request_is_gone_is_not_written_and_is_no_failure() {
     assert_eq!(counts(&handle), [0, 1], "one that waited in vain is");
     fs::remove_dir_all(folder).unwrap();
 }
+
+#[test]
+fn a_record_that_was_waited_for_in_vain_and_then_fails_counts_once() {
+    let (handle, mut writer) = parts(Path::new("/nowhere/audit.jsonl"), true);
+    let (begun, waiting) = record(true);
+    let (made, _told) = record(false);
+    assert!(handle.queue(begun) && handle.queue(made));
+    writer.take(handle.queue.wait(Instant::now()));
+    // Meanwhile the write has begun.
+    handle.timed_out();
+    drop(waiting);
+    writer.fails(&AuditWriteError::NoReader);
+    assert_eq!(counts(&handle), [0, 2], "one of each");
+}

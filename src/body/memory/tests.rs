@@ -100,15 +100,27 @@ impl TestBody {
 }
 
 #[test]
-fn a_body_that_needs_more_than_there_is_gets_all_of_it() {
+fn a_raw_video_that_fits_gets_all_the_memory_for_its_base64() {
     let world = World::new(MIB, MIB);
-    let mut body = world.admit(ALICE, 4 * MIB / 3).unwrap();
+    let raise = |body: &mut TestBody, length: u64| {
+        let need = BodyNeed {
+            caller: ALICE,
+            bytes: length / 3 * 4,
+            length,
+        };
+        let request = world.memory.raise(&mut body.permit, need, world.now);
+        request.map(|request| body.request = request)
+    };
+    let mut body = world.admit(ALICE, 0).unwrap();
+    raise(&mut body, 9 * MIB / 10).unwrap();
     assert!(body.poll(world.now));
     assert_eq!(world.memory.held(), MIB);
-    // It may have to grow, as one of unknown length does.
-    world.grow(&mut body, ALICE, 3 * MIB / 2).unwrap();
+    // It may have to grow, as one of unknown length does, but not beyond what there is.
+    raise(&mut body, MIB).unwrap();
     assert!(body.poll(world.now));
     assert_eq!(world.memory.held(), MIB);
+    let refused = raise(&mut body, 2 * MIB);
+    assert!(matches!(refused, Err(BodyRefusal::NoRoom)));
     drop(body);
     assert!(world.is_empty());
 }

@@ -148,7 +148,7 @@ impl Questions {
         let Some(proxy) = dialer.proxy() else {
             return;
         };
-        let mut servers = https_servers(settings);
+        let mut servers = http_servers(settings);
         let target = servers.find(|server| dialer.is_proxied(server)).cloned();
         let name = ServerName::of_origin("proxy", &proxy);
         self.ask(name, servers::proxy(dialer.clone(), target, self.limit));
@@ -172,7 +172,7 @@ impl Questions {
 }
 
 /// The servers that the proxy may be for.
-fn https_servers(settings: &Settings) -> impl Iterator<Item = &Origin> {
+fn http_servers(settings: &Settings) -> impl Iterator<Item = &Origin> {
     let issuers = settings.identities.iter();
     let issuers = issuers.filter_map(|identity| match &identity.keys {
         KeySource::Fixed(_) => None,
