@@ -96,20 +96,22 @@ fn number(text: &[u8], digits: usize) -> Option<(u16, &[u8])> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
     use super::*;
 
-    fn certificate(year: i32, month: u8, day: u8) -> rcgen::Certificate {
+    /// A certificate that ends at the beginning of this day.
+    pub(crate) fn certificate(year: i32, month: u8, day: u8) -> rcgen::Certificate {
         let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
         params.not_after = date_time_ymd(year, month, day);
         params.self_signed(&KeyPair::generate().unwrap()).unwrap()
     }
 
-    fn seconds(time: SystemTime) -> u64 {
+    /// As Unix time, in seconds.
+    pub(crate) fn seconds(time: SystemTime) -> u64 {
         time.duration_since(UNIX_EPOCH).unwrap().as_secs()
     }
 

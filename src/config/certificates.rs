@@ -40,21 +40,8 @@ fn ends(pem: &[u8]) -> impl Iterator<Item = SystemTime> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
-
-    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
-
     use super::*;
-
-    fn certificate(year: i32, month: u8, day: u8) -> rcgen::Certificate {
-        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
-        params.not_after = date_time_ymd(year, month, day);
-        params.self_signed(&KeyPair::generate().unwrap()).unwrap()
-    }
-
-    fn seconds(time: SystemTime) -> u64 {
-        time.duration_since(UNIX_EPOCH).unwrap().as_secs()
-    }
+    use crate::certificate_end::tests::{certificate, seconds};
 
     #[test]
     fn a_chain_ends_with_its_first_certificate_and_authorities_with_their_last() {

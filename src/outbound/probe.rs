@@ -25,7 +25,7 @@ use super::{
 
 /// A request that is harmless at the server that it is for.
 pub struct ServerProbe<'a> {
-    /// What is asked.
+    /// The URL that is requested.
     pub url: &'a Url,
     /// The method.
     pub method: &'static str,

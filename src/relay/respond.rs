@@ -6,16 +6,6 @@
 
 use std::time::Duration;
 
-use super::{
-    access_record::AccessRecord,
-    admit::RequestLimits,
-    cors::Cors,
-    gateway::{Gateway, Page},
-    headers,
-    problem::{ProblemDetails, ProblemField},
-    refusal::Refusal,
-};
-use crate::limit::rate::RateLimitStatus;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -29,6 +19,17 @@ use hyper::{
     },
     http::request::Parts,
 };
+
+use super::{
+    access_record::AccessRecord,
+    admit::RequestLimits,
+    cors::Cors,
+    gateway::{Gateway, Page},
+    headers,
+    problem::{ProblemDetails, ProblemField},
+    refusal::Refusal,
+};
+use crate::limit::rate::RateLimitStatus;
 
 /// After an error, up to this much of the upload is read, for at most this long, so that the
 /// sender gets to read the response.

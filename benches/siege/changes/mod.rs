@@ -208,9 +208,8 @@ impl Changes {
         match change {
             Change::Nothing => sleep(Duration::from_secs(5)).await,
             Change::Configuration => {
-                let before = self.reloads("configuration").await;
-                self.files.change_configuration()?;
-                self.reloaded("configuration", before).await;
+                self.change("configuration", Files::change_configuration)
+                    .await?;
             }
             Change::Signal => {
                 let before = self.reloads("configuration").await;
@@ -225,15 +224,10 @@ impl Changes {
                 self.reloaded("tls", before.0).await;
                 self.reloaded("seal_keys", before.1).await;
             }
-            Change::QiniuKeys => {
-                let before = self.reloads("credentials").await;
-                self.files.change_qiniu_keys()?;
-                self.reloaded("credentials", before).await;
-            }
+            Change::QiniuKeys => self.change("credentials", Files::change_qiniu_keys).await?,
             Change::VerdictKey => {
-                let before = self.reloads("verdict_keys").await;
-                self.files.change_verdict_key()?;
-                self.reloaded("verdict_keys", before).await;
+                self.change("verdict_keys", Files::change_verdict_key)
+                    .await?;
             }
             Change::Restart => self.service.restart().await?,
             Change::Upgrade => {
@@ -251,6 +245,18 @@ impl Changes {
                     .await;
             }
         }
+        Ok(())
+    }
+
+    /// Changes a file, and waits until that is in use.
+    async fn change(
+        &mut self,
+        what: &str,
+        change: impl FnOnce(&mut Files) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let before = self.reloads(what).await;
+        change(&mut self.files)?;
+        self.reloaded(what, before).await;
         Ok(())
     }
 

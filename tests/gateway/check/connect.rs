@@ -16,12 +16,13 @@ use std::{
 
 use super::{code, run, stderr, stdout};
 use crate::support::{
-    ACCESS_KEY, ISSUER, SECRET, SECRET_KEY, VERDICT, VERDICT_KEY, backend,
+    ACCESS_KEY, ISSUER, SECRET, SECRET_KEY, VERDICT, backend,
     folder::Folder,
     identity::{Does, Provider, section},
     proxy::{LOGIN, PASSWORD},
     sealed,
     secure::Authority,
+    variables,
 };
 
 /// Runs `check --connect` with a configuration of these parts, and secrets of these names.
@@ -36,26 +37,19 @@ async fn connect(
          {}{more}",
         sealed::SETTINGS
     );
-    let mut variables: Vec<(&'static str, String)> = [
-        ("AK", ACCESS_KEY),
-        ("SK", SECRET_KEY),
-        ("JWT", SECRET),
-        ("VERDICT", VERDICT_KEY),
-        ("WEBHOOK", backend::SECRET),
-        ("SEAL", sealed::KEY),
-        // No system's roots, which take long to read; the built-in ones are used.
-        ("SSL_CERT_FILE", "/dev/null"),
-    ]
-    .map(|(name, value)| (name, value.to_owned()))
-    .into();
-    variables.extend_from_slice(secrets);
+    // No system's roots, which take long to read; the built-in ones are used.
+    let mut variables = variables(&[("SSL_CERT_FILE", "/dev/null")]);
+    let secrets = secrets.iter();
+    variables.extend(secrets.map(|(name, value)| ((*name).to_owned(), value.clone())));
     let arguments = arguments.to_vec();
     let running = tokio::task::spawn_blocking(move || {
         let folder = Folder::with(&[("gateway.toml", &text)]);
         let file = folder.path().join("gateway.toml").display().to_string();
         let arguments = [&["check", "--connect", "--config", &file], &arguments[..]].concat();
         let variables = variables.iter();
-        let variables: Vec<_> = variables.map(|(name, it)| (*name, it.as_str())).collect();
+        let variables: Vec<_> = variables
+            .map(|(name, it)| (name.as_str(), it.as_str()))
+            .collect();
         run(&arguments, &variables)
     });
     let output = running.await.unwrap();

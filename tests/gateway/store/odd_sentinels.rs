@@ -5,7 +5,7 @@
 use liveness_gateway::emulator::Scenario;
 
 use super::{ask, eventually, fake::FakeStore, replica_at, roles::together, rotating, until};
-use crate::support::{emulator, folder::Folder, redis::free_port, routes, sealed};
+use crate::support::{Gateway, emulator, folder::Folder, redis::free_port, routes, sealed};
 
 const TIMEOUT: &str = "timeout = \"2s\"";
 
@@ -54,6 +54,16 @@ fn url(login: &str, ports: &[u16], options: &str) -> String {
         .map(|port| format!("127.0.0.1:{port}"))
         .collect();
     format!("redis+sentinel://{login}{}/main{options}", hosts.join(","))
+}
+
+/// Calls until one of them comes to this store.
+async fn calls_come_to(gateway: &Gateway, store: &FakeStore) {
+    eventually("calls to the new one", async || {
+        let before = store.scripts();
+        assert_eq!(ask(gateway, "u").await.status, 200);
+        store.scripts() > before
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -168,12 +178,7 @@ async fn a_primary_that_noticed_nothing_is_left_when_a_sentinel_names_its_succes
     assert_eq!((old.connections(), new.connections()), (1, 0));
     let _other = other.replies("SENTINEL MASTER", &names("127.0.0.1", new.port, 3));
     eventually("a switch", async || new.connections() == 1).await;
-    eventually("calls to the new one", async || {
-        let before = new.scripts();
-        assert_eq!(ask(&gateway, "u").await.status, 200);
-        new.scripts() > before
-    })
-    .await;
+    calls_come_to(&gateway, &new).await;
     assert_eq!(old.connections(), 1);
 }
 
@@ -206,11 +211,6 @@ async fn sentinels_of_a_new_url_are_asked_while_the_primary_is_in_use() {
     assert_eq!((old.connections(), new.connections()), (1, 0));
     folder.write("redis", &url("", &[after.port], ""));
     eventually("a switch", async || new.connections() == 1).await;
-    eventually("calls to the new one", async || {
-        let before = new.scripts();
-        assert_eq!(ask(&gateway, "u").await.status, 200);
-        new.scripts() > before
-    })
-    .await;
+    calls_come_to(&gateway, &new).await;
     assert_eq!(old.connections(), 1);
 }
